@@ -1,0 +1,135 @@
+"""Every file on disk, named once."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+
+def cache_folder() -> Path:
+    """Corpora and other things that can be made again. AUTORESEARCH_CACHE moves it."""
+    return Path(os.environ.get("AUTORESEARCH_CACHE") or platformdirs.user_cache_dir("autoresearch"))
+
+
+def device_locks_folder() -> Path:
+    """One lock per device of this machine and user, shared by all labs. AUTORESEARCH_LOCKS moves it."""
+    return Path(os.environ.get("AUTORESEARCH_LOCKS") or Path(tempfile.gettempdir()) / f"autoresearch-{os.getuid()}")
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The folder of one run: `runs/<campaign>/<experiment>/<run>/`."""
+
+    folder: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.folder / "spec.json"
+
+    @property
+    def alive(self) -> Path:
+        """Held (flock) by the supervisor for life; the launcher takes it first and hands it over."""
+        return self.folder / "alive.lock"
+
+    @property
+    def begun(self) -> Path:
+        """Exists once a supervisor has started: without it, a run with a free lock was never launched."""
+        return self.folder / "begun"
+
+    @property
+    def cancel(self) -> Path:
+        """Its existence asks the supervisor to stop the run."""
+        return self.folder / "cancel"
+
+    @property
+    def progress(self) -> Path:
+        return self.folder / "progress.json"
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "result.json"
+
+    @property
+    def work(self) -> Path:
+        """The snapshot: editable files of the experiment, everything else of the campaign's first commit."""
+        return self.folder / "work"
+
+    @property
+    def trusted(self) -> Path:
+        """The campaign's first commit, from which the score command and the checks run."""
+        return self.folder / "trusted"
+
+    @property
+    def out(self) -> Path:
+        """Where the trainer writes ($AUTORESEARCH_OUT); emptied into `artifact` by sealing."""
+        return self.folder / "out"
+
+    @property
+    def artifact(self) -> Path:
+        """Sealed: hashed, read-only, the only thing a scorer looks at."""
+        return self.folder / "artifact"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def score_log(self) -> Path:
+        return self.folder / "score.log"
+
+    @property
+    def supervisor_log(self) -> Path:
+        return self.folder / "supervisor.log"
+
+
+@dataclass(frozen=True)
+class LabPaths:
+    """`<git common dir>/autoresearch/` and the views in one work tree."""
+
+    common: Path  # git common dir
+    tree: Path  # work tree
+
+    @property
+    def state(self) -> Path:
+        return self.common / "autoresearch"
+
+    @property
+    def ledger(self) -> Path:
+        return self.state / "lab.db"
+
+    @property
+    def lock(self) -> Path:
+        """Held by one verb for its few milliseconds."""
+        return self.state / "lab.lock"
+
+    @property
+    def queue(self) -> Path:
+        return self.state / "queue"
+
+    @property
+    def indexes(self) -> Path:
+        """Private git indexes; the user's own is never used for a snapshot."""
+        return self.state / "index"
+
+    @property
+    def program(self) -> Path:
+        return self.tree / "program.md"
+
+    @property
+    def results(self) -> Path:
+        return self.tree / "results.tsv"
+
+    @property
+    def learnings(self) -> Path:
+        return self.tree / "learnings.md"
+
+    @property
+    def chart(self) -> Path:
+        return self.tree / "progress.png"
+
+    def run(self, campaign: str, experiment: int, run: int) -> RunPaths:
+        return RunPaths(self.state / "runs" / campaign / str(experiment) / str(run))

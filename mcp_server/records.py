@@ -1,0 +1,202 @@
+"""The nouns that cross a process or a disk: what a run is told, what it answers, and the states of both.
+
+Everything here is data. Units live in the names; scores are in the arena's own unit and direction.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mcp_server.files import write_atomically
+
+
+class Record(BaseModel):
+    """A frozen record that refuses unknown fields and writes itself whole or not at all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def write(self, path: Path) -> None:
+        """Write as JSON: temporary file, fsync, rename. Raises OSError (a full disk leaves the old file whole)."""
+        write_atomically(path, self.model_dump_json(indent=1).encode())
+
+    @classmethod
+    def read(cls, path: Path):  # type: ignore[no-untyped-def]  # typing.Self of a generic BaseModel confuses checkers
+        """Read what `write` wrote. Raises OSError or pydantic.ValidationError."""
+        return cls.model_validate_json(path.read_bytes())
+
+
+class RunState(StrEnum):
+    """Where a run is. The last six are terminal: each run reaches exactly one of them, once."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PENDING = "pending"  # the world needs time to answer; the scorer is asked again later
+    SCORED = "scored"
+    CRASHED = "crashed"
+    TIMEOUT = "timeout"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+    @property
+    def terminal(self) -> bool:
+        return self not in (RunState.QUEUED, RunState.RUNNING, RunState.PENDING)
+
+
+class Status(StrEnum):
+    """Where an experiment is, as agents see it."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PENDING = "pending"
+    SCORED = "scored"  # measured, waits for a decision
+    CONFIRMING = "confirming"  # the referee asked for more runs
+    KEPT = "kept"
+    DISCARDED = "discarded"
+    CRASHED = "crashed"
+    TIMEOUT = "timeout"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    OVERTAKEN = "overtaken"  # somebody moved the branch; the candidate stays in the vault
+
+
+class Tier(StrEnum):
+    """How well a run is shut in. See docs/trust.md."""
+
+    T2 = "T2"  # bubblewrap: namespaces, no network, allow-listed mounts, nothing survives
+    T1 = "T1"  # Landlock and a process group
+    T0 = "T0"  # neither
+
+
+class Budget(Record):
+    """What one run may use. `seconds` is counted by `clock`; start-up and grace are always wall seconds."""
+
+    seconds: float = Field(gt=0)
+    clock: Literal["wall", "cpu"] = "wall"
+    startup_seconds: float = Field(default=120, ge=0)
+    grace_seconds: float = Field(default=20, ge=0)
+    memory_gb: float | None = Field(default=None, gt=0)
+    log_mb: float = Field(default=8, gt=0)
+    output_gb: float = Field(default=16, gt=0)
+    processes: int = Field(default=512, gt=0)
+
+
+class RunSpec(Record):
+    """All a supervisor needs to know; it reads nothing else of the lab's."""
+
+    campaign: str
+    experiment: int
+    run: int
+    ticket: int  # place in the lab's queue; the lowest living ticket is served first
+    queue: Path  # folder of the tickets
+    seed: int
+    run_command: tuple[str, ...]
+    score_command: tuple[str, ...]
+    checks: tuple[tuple[str, ...], ...] = ()
+    budget: Budget
+    devices: tuple[str, ...]  # any one of them: "cpu", "cuda:0", ...
+    editable: tuple[str, ...]
+    readable: tuple[Path, ...] = ()  # more folders the run may read
+    data: Path | None = None  # prepared corpus; the trainer sees its public half only
+    split: Literal["val", "test"] = "val"
+    secret: str | None = None  # draws the test split; given to the exam's scorer alone
+    audit_positions: int = Field(default=1024, ge=0)
+    score_seconds: float = Field(default=600, gt=0)  # wall limit of scoring
+    require_sandbox: bool = False
+    usual_startup_seconds: float | None = None  # the baseline's, to flag a start-up far beyond it
+    rescore: bool = False  # the artifact is sealed already: only ask the scorer again
+
+
+class CurvePoint(Record):
+    """One point of the training curve, as the trainer's loader reported it. Never part of the score."""
+
+    step: int
+    tokens: int
+    seconds: float
+    loss: float
+
+
+class DeviceReading(Record):
+    """The device a run had, and its state around the run."""
+
+    name: str  # "cpu" or "cuda:0"
+    identity: str  # model and uuid, or processor model and core count
+    driver: str | None = None
+    clock_mhz: float | None = None
+    throttled: bool | None = None
+    temperature_c: float | None = None
+    load_before: float | None = None  # foreign load: busy cores, or GPU utilisation 0..1
+    load_after: float | None = None
+    speed: float | None = None  # the fixed speed probe, operations per second; compares a machine with itself
+
+
+class Crash(Record):
+    """Why a run ended badly, for people: class, the last frames inside editable files, the end of the log."""
+
+    kind: str  # e.g. "OutOfMemoryError", "no_artifact", "exit 3"
+    message: str = ""
+    frames: tuple[str, ...] = ()
+    excerpt: str = ""
+
+
+class Audit(Record):
+    """What the second, isolated host found. `correction` is mean(B - A) in the score's unit."""
+
+    correction: float
+    correction_sd: float
+    largest_difference: float  # nats
+    positions: int
+    tolerance: float  # nats
+    full: bool = False
+
+
+class RunResult(Record):
+    """What a supervisor answers, written once, atomically, as its last act."""
+
+    state: RunState
+    reason: str = ""  # reason code, see docs/reasons.md
+    detail: str = ""  # a sentence or two for the agent: what happened and what usually causes it
+    score: float | None = None
+    interval: tuple[float, float] | None = None
+    secondary: dict[str, float] = {}
+    retry_after_seconds: float | None = None  # with state pending
+    started_at: str = ""
+    ended_at: str = ""
+    queue_seconds: float = 0.0
+    startup_seconds: float | None = None
+    train_seconds: float | None = None  # start mark to sealed artifact, in the budget's clock
+    wall_seconds: float | None = None  # the same stretch on the wall
+    cpu_seconds: float | None = None
+    score_seconds: float | None = None
+    peak_memory_mb: float | None = None
+    steps: int | None = None
+    tokens: int | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    device: DeviceReading | None = None
+    tainted: str = ""  # why this run decides nothing ("" = clean)
+    flags: tuple[str, ...] = ()  # startup_slow, suspended, checks_failed, ...
+    tier: Tier | None = None
+    artifact_sha256: str | None = None
+    artifact_bytes: int | None = None
+    crash: Crash | None = None
+    audit: Audit | None = None
+
+
+class RunProgress(Record):
+    """The live state of a run, replaced about twice a second; a view, never the truth."""
+
+    phase: Literal["waiting", "starting", "training", "sealing", "scoring"]
+    pid: int
+    device: str | None = None
+    elapsed_seconds: float = 0.0  # in the budget's clock once training
+    budget_seconds: float = 0.0
+    steps: int | None = None
+    tokens: int | None = None
+    loss: float | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    scored_fraction: float | None = None
