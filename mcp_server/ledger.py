@@ -1,0 +1,591 @@
+"""The record of every run and decision: SQLite, one transaction per fact.
+
+`lab.db` is the only truth: WAL with full synchronisation, so an acknowledged fact survives a power cut. Every change of
+the outside world is written here first as an intent (`vaulted = 0`, `settled = 0`, a run in state queued) and then as
+an outcome; `recovery` carries unfinished intents out. Nothing outside this module speaks SQL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcp_server.errors import LedgerError, UnknownExperiment
+from mcp_server.migrations import STEPS
+from mcp_server.records import RunResult, RunState
+
+OPEN_STATES = (RunState.QUEUED, RunState.RUNNING, RunState.PENDING)
+BUSY_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """One line of research, branch `autoresearch/<tag>`."""
+
+    tag: str
+    pinned: str
+    began_at: str
+    seed: int
+    calibrate: int
+    corpus: str | None
+    fingerprint: str | None
+    secret: str
+    program: str
+    ready: bool
+
+    @property
+    def branch(self) -> str:
+        return f"autoresearch/{self.tag}"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One attempt. `decision` is None until somebody decided; `settled` says whether git has followed."""
+
+    campaign: str
+    number: int
+    kind: str
+    description: str
+    hypothesis: str
+    expected_delta: float | None
+    snapshot: str
+    base: int | None
+    fingerprint: str
+    nodes: int
+    knobs: tuple[tuple[str, str, str], ...]
+    protocol: tuple[str, ...]
+    theme: str
+    program: str
+    style: str | None
+    opened_at: str
+    vaulted: bool
+    decision: str | None
+    label: str | None
+    verdict: dict[str, Any] | None
+    commit_sha: str | None
+    decided_at: str | None
+    settled: bool
+    tree: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One timed execution. `result` is None until it is closed."""
+
+    ticket: int
+    campaign: str
+    experiment: int
+    run: int
+    seed: int
+    purpose: str
+    state: RunState
+    opened_at: str
+    closed_at: str | None
+    score: float | None
+    tainted: str
+    machine: str
+    ask_again_at: float | None
+    result: RunResult | None
+
+    @property
+    def counts(self) -> bool:
+        """Whether its score may decide anything."""
+        return self.state is RunState.SCORED and not self.tainted and self.score is not None
+
+
+@dataclass(frozen=True)
+class Learning:
+    """One lesson of the shared memory."""
+
+    id: int
+    campaign: str | None
+    experiment: int | None
+    text: str
+    tags: tuple[str, ...]
+    source: str
+    at: str
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The closing exam of a campaign; `result` is JSON text once all its runs are in."""
+
+    id: int
+    campaign: str
+    baseline: int
+    incumbent: int
+    seeds: tuple[int, ...]
+    opened_at: str
+    result: str | None
+
+
+class Ledger:
+    """An open lab.db. Safe for many processes; one thread at a time (the lab holds its lock for each verb).
+
+    Raises LedgerError when the file is damaged, newer than this code, or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db.row_factory = sqlite3.Row
+            with self._words():
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA foreign_keys = ON")
+                self._migrate()
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(
+                f"The ledger {path} cannot be opened: {error}. Check the disk and its permissions."
+            ) from None
+
+    def close(self) -> None:
+        self._db.close()
+
+    def check(self) -> None:
+        """Look for damage. Raises LedgerError that names the place."""
+        with self._words():
+            found = [row[0] for row in self._db.execute("PRAGMA quick_check(3)")]
+        if found != ["ok"]:
+            raise LedgerError(
+                f"The ledger {self.path} is damaged: {'; '.join(found)}. Copy it away, restore a backup, or try "
+                f"`sqlite3 lab.db .recover`; the vault refs and the run folders beside it are untouched."
+            )
+
+    def _migrate(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(STEPS):
+            raise LedgerError(
+                f"The ledger {self.path} has schema {version}; this autoresearch knows up to {len(STEPS)}. "
+                "It was written by a newer version: upgrade autoresearch to use this lab."
+            )
+        if version == len(STEPS):
+            return
+        with self._fact():
+            # another process may have migrated while we waited for the lock
+            for number, step in enumerate(STEPS, 1):
+                if number > self._db.execute("PRAGMA user_version").fetchone()[0]:
+                    step(self._db)
+                    self._db.execute(f"PRAGMA user_version = {number}")
+
+    @contextlib.contextmanager
+    def _words(self) -> Iterator[None]:
+        """SQLite's complaints as ours, with the place and what to do."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            advice = (
+                "Free some space, then call again."
+                if "full" in str(error)
+                else "Call again; if it stays, look at the disk."
+            )
+            raise LedgerError(
+                f"The ledger {self.path} could not be used: {error}. Nothing was recorded. {advice}"
+            ) from None
+        except sqlite3.DatabaseError as error:
+            raise LedgerError(
+                f"The ledger {self.path} is damaged: {error}. Copy it away and restore a backup; the vault refs and the "
+                "run folders beside it are untouched."
+            ) from None
+
+    @contextlib.contextmanager
+    def _fact(self) -> Iterator[None]:
+        """One transaction: all of it or nothing."""
+        with self._words():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        with self._words():
+            return self._db.execute(sql, values).fetchall()
+
+    # --- programs and campaigns ------------------------------------------------------------------------------------
+
+    def note_program(self, digest: str, text: str, at: str) -> bool:
+        """Remember a version of program.md; True when it is new."""
+        if self._rows("SELECT 1 FROM programs WHERE digest = ?", digest):
+            return False
+        with self._fact():
+            self._db.execute("INSERT OR IGNORE INTO programs VALUES (?, ?, ?)", (digest, text, at))
+        return True
+
+    def programs(self) -> list[tuple[str, str, str]]:
+        """(digest, text, first seen), oldest first."""
+        return [
+            tuple(row) for row in self._rows("SELECT digest, text, first_seen FROM programs ORDER BY first_seen, rowid")
+        ]  # type: ignore[misc]
+
+    def program_text(self, digest: str) -> str | None:
+        rows = self._rows("SELECT text FROM programs WHERE digest = ?", digest)
+        return rows[0][0] if rows else None
+
+    def intend_campaign(self, campaign: Campaign, tree: str) -> None:
+        with self._fact():
+            self._db.execute(
+                "INSERT INTO campaigns (tag, pinned, began_at, seed, calibrate, corpus, fingerprint, secret, program) VALUES (?,?,?,?,?,?,?,?,?)",
+                (campaign.tag, campaign.pinned, campaign.began_at, campaign.seed, campaign.calibrate, campaign.corpus)
+                + (campaign.fingerprint, campaign.secret, campaign.program),
+            )
+            self._join(tree, campaign.tag, campaign.began_at)
+
+    def join(self, tree: str, tag: str, at: str) -> None:
+        """From now on verbs called in `tree` act on campaign `tag`."""
+        with self._fact():
+            self._join(tree, tag, at)
+
+    def _join(self, tree: str, tag: str, at: str) -> None:
+        self._db.execute(
+            "INSERT INTO trees VALUES (?, ?, ?) ON CONFLICT (tree) DO UPDATE SET campaign = excluded.campaign, joined_at = excluded.joined_at",
+            (tree, tag, at),
+        )
+
+    def campaign_ready(self, tag: str) -> None:
+        with self._fact():
+            self._db.execute("UPDATE campaigns SET ready = 1 WHERE tag = ?", (tag,))
+
+    def forget_campaign(self, tag: str) -> None:
+        """Take back the intent of a campaign that could not begin; one with experiments is refused by its foreign keys."""
+        with self._fact():
+            self._db.execute("DELETE FROM trees WHERE campaign = ?", (tag,))
+            self._db.execute("DELETE FROM campaigns WHERE tag = ? AND ready = 0", (tag,))
+
+    def campaigns(self) -> list[Campaign]:
+        """Oldest first."""
+        return [_campaign(row) for row in self._rows("SELECT * FROM campaigns ORDER BY began_at, rowid")]
+
+    def campaign(self, tag: str) -> Campaign | None:
+        rows = self._rows("SELECT * FROM campaigns WHERE tag = ?", tag)
+        return _campaign(rows[0]) if rows else None
+
+    def campaign_of(self, tree: str) -> str | None:
+        rows = self._rows("SELECT campaign FROM trees WHERE tree = ?", tree)
+        return rows[0][0] if rows else None
+
+    # --- experiments -------------------------------------------------------------------------------------------------
+
+    def open_experiment(self, experiment: Experiment, seeds: Sequence[tuple[int, str]]) -> None:
+        """Record an attempt and the runs it is to have, as one fact. `seeds`: (seed, purpose) of each run."""
+        e = experiment
+        with self._fact():
+            self._db.execute(
+                "INSERT INTO experiments (campaign, number, kind, description, hypothesis, expected_delta, snapshot, base, fingerprint, nodes,"
+                " knobs, protocol, theme, program, style, opened_at, tree) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    e.campaign,
+                    e.number,
+                    e.kind,
+                    e.description,
+                    e.hypothesis,
+                    e.expected_delta,
+                    e.snapshot,
+                    e.base,
+                    e.fingerprint,
+                    e.nodes,
+                )
+                + (json.dumps(e.knobs), json.dumps(e.protocol), e.theme, e.program, e.style, e.opened_at, e.tree),
+            )
+            for seed, purpose in seeds:
+                self._open_run(e.campaign, e.number, seed, purpose, e.opened_at)
+            knobs = " ".join(f"{name} {before} {after}" for name, before, after in e.knobs)
+            self._index(f"{e.description}\n{e.hypothesis}\n{knobs}\n{e.theme}", "experiment", e.campaign, e.number)
+
+    def vaulted(self, campaign: str, number: int) -> None:
+        with self._fact():
+            self._db.execute("UPDATE experiments SET vaulted = 1 WHERE campaign = ? AND number = ?", (campaign, number))
+
+    def next_number(self, campaign: str) -> int:
+        return self._rows("SELECT coalesce(max(number), 0) + 1 FROM experiments WHERE campaign = ?", campaign)[0][0]
+
+    def experiment(self, campaign: str, number: int) -> Experiment:
+        """Raises UnknownExperiment."""
+        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND number = ?", campaign, number)
+        if not rows:
+            last = self.next_number(campaign) - 1
+            known = f"it has 1 to {last}" if last else "it has none yet"
+            raise UnknownExperiment(
+                f"Campaign {campaign} has no experiment {number}; {known}. `lab_status` lists the last ones."
+            )
+        return _experiment(rows[0])
+
+    def experiments(self, campaign: str, *, last: int | None = None) -> list[Experiment]:
+        """In order of number; only the last few when asked."""
+        if last is None:
+            return [
+                _experiment(row)
+                for row in self._rows("SELECT * FROM experiments WHERE campaign = ? ORDER BY number", campaign)
+            ]
+        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? ORDER BY number DESC LIMIT ?", campaign, last)
+        return [_experiment(row) for row in reversed(rows)]
+
+    def twins(self, fingerprint: str, campaign: str) -> list[Experiment]:
+        """Experiments of the same code after normalising, oldest first."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND fingerprint = ? ORDER BY number", campaign, fingerprint
+        )
+        return [_experiment(row) for row in rows]
+
+    def undecided(self, campaign: str) -> list[Experiment]:
+        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND decision IS NULL ORDER BY number", campaign)
+        return [_experiment(row) for row in rows]
+
+    def kept(self, campaign: str) -> list[Experiment]:
+        """Kept and settled, in the order in which they were kept; the last one is the incumbent."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY decided_at, number",
+            campaign,
+        )
+        return [_experiment(row) for row in rows]
+
+    def incumbent(self, campaign: str) -> Experiment | None:
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY decided_at DESC, number DESC LIMIT 1",
+            campaign,
+        )
+        return _experiment(rows[0]) if rows else None
+
+    def count(self, campaign: str) -> dict[str, int]:
+        """Experiments by decision ("open" while there is none) and in "all"."""
+        found = {
+            row[0] or "open": row[1]
+            for row in self._rows(
+                "SELECT decision, count(*) FROM experiments WHERE campaign = ? GROUP BY decision", campaign
+            )
+        }
+        return {"all": sum(found.values()), **found}
+
+    def since_keep(self, campaign: str) -> int:
+        """Decided experiments after the last keep."""
+        return self._rows(
+            "SELECT count(*) FROM experiments WHERE campaign = ?1 AND decision IS NOT NULL AND number >"
+            " coalesce((SELECT max(number) FROM experiments WHERE campaign = ?1 AND decision = 'keep'), 0)",
+            campaign,
+        )[0][0]
+
+    # --- decisions: an intent, then its outcome ----------------------------------------------------------------------
+
+    def intend(
+        self, campaign: str, number: int, decision: str, label: str | None, verdict: dict[str, Any], at: str
+    ) -> None:
+        """Write what is to happen before git moves."""
+        with self._fact():
+            self._db.execute(
+                "UPDATE experiments SET decision = ?, label = ?, verdict = ?, decided_at = ?, settled = 0"
+                " WHERE campaign = ? AND number = ? AND decision IS NULL",
+                (decision, label, json.dumps(verdict), at, campaign, number),
+            )
+
+    def unsettled(self) -> list[Experiment]:
+        """Decided, but git may not have followed; in the order of the decisions."""
+        return [
+            _experiment(row)
+            for row in self._rows(
+                "SELECT * FROM experiments WHERE decision IS NOT NULL AND settled = 0 ORDER BY decided_at, number"
+            )
+        ]
+
+    def unvaulted(self) -> list[Experiment]:
+        return [_experiment(row) for row in self._rows("SELECT * FROM experiments WHERE vaulted = 0")]
+
+    def settle(self, campaign: str, number: int, decision: str, commit: str | None) -> None:
+        """Git has followed; `decision` may have become "overtaken"."""
+        with self._fact():
+            self._db.execute(
+                "UPDATE experiments SET decision = ?, commit_sha = ?, settled = 1 WHERE campaign = ? AND number = ?",
+                (decision, commit, campaign, number),
+            )
+
+    def relabel(self, campaign: str, number: int, label: str) -> None:
+        """A provisional keep that repeated itself becomes confirmed."""
+        with self._fact():
+            self._db.execute(
+                "UPDATE experiments SET label = ? WHERE campaign = ? AND number = ?", (label, campaign, number)
+            )
+
+    # --- runs --------------------------------------------------------------------------------------------------------
+
+    def open_run(self, campaign: str, experiment: int, seed: int, purpose: str, at: str) -> Run:
+        with self._fact():
+            self._open_run(campaign, experiment, seed, purpose, at)
+        return self.runs(campaign, experiment)[-1]
+
+    def _open_run(self, campaign: str, experiment: int, seed: int, purpose: str, at: str) -> None:
+        self._db.execute(
+            "INSERT INTO runs (campaign, experiment, run, seed, purpose, state, opened_at)"
+            " SELECT ?1, ?2, coalesce(max(run), 0) + 1, ?3, ?4, 'queued', ?5 FROM runs WHERE campaign = ?1 AND experiment = ?2",
+            (campaign, experiment, seed, purpose, at),
+        )
+
+    def runs(self, campaign: str, experiment: int) -> list[Run]:
+        rows = self._rows("SELECT * FROM runs WHERE campaign = ? AND experiment = ? ORDER BY run", campaign, experiment)
+        return [_run(row) for row in rows]
+
+    def open_runs(self) -> list[Run]:
+        """Of all campaigns, in the order of the queue."""
+        return [
+            _run(row)
+            for row in self._rows("SELECT * FROM runs WHERE state IN ('queued', 'running', 'pending') ORDER BY ticket")
+        ]
+
+    def scored_runs(self, campaign: str, *, only_repeated: bool = False) -> list[Run]:
+        """Runs whose score may decide something; with `only_repeated`, of experiments that have at least two."""
+        more = (
+            " AND experiment IN (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = '' AND purpose != 'exam'"
+            " GROUP BY experiment HAVING count(*) > 1)"
+            if only_repeated
+            else ""
+        )
+        rows = self._rows(
+            "SELECT *, NULL AS result FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = '' AND purpose != 'exam'"
+            + more
+            + " ORDER BY ticket",
+            campaign,
+        )
+        return [_run(row, light=True) for row in rows]
+
+    def run_state(self, run: Run, state: RunState) -> None:
+        with self._fact():
+            self._db.execute(
+                "UPDATE runs SET state = ? WHERE ticket = ? AND state IN ('queued', 'running', 'pending')",
+                (state, run.ticket),
+            )
+
+    def close_run(self, run: Run, result: RunResult, at: str, ask_again_at: float | None = None) -> bool:
+        """Move a result into the ledger, once; False when the run was closed already."""
+        terminal = result.state.terminal
+        with self._fact():
+            changed = self._db.execute(
+                "UPDATE runs SET state = ?, closed_at = ?, score = ?, tainted = ?, machine = ?, ask_again_at = ?, result = ?"
+                " WHERE ticket = ? AND state IN ('queued', 'running', 'pending')",
+                (result.state, at if terminal else None, result.score, result.tainted, machine_of(result), ask_again_at)
+                + (result.model_dump_json(exclude_defaults=True), run.ticket),
+            ).rowcount
+        return bool(changed)
+
+    # --- learnings and words -----------------------------------------------------------------------------------------
+
+    def add_learning(
+        self, campaign: str | None, experiment: int | None, text: str, tags: Sequence[str], source: str, at: str
+    ) -> int:
+        with self._fact():
+            key = self._db.execute(
+                "INSERT INTO learnings (campaign, experiment, text, tags, source, at) VALUES (?,?,?,?,?,?)",
+                (campaign, experiment, text, json.dumps(list(tags)), source, at),
+            ).lastrowid
+            assert key is not None
+            self._index(text + "\n" + " ".join(tags), "learning", campaign or "", key)
+        return key
+
+    def learnings(self, *, last: int | None = None) -> list[Learning]:
+        """Oldest first; only the last few when asked."""
+        rows = self._rows("SELECT * FROM learnings ORDER BY id DESC LIMIT ?", -1 if last is None else last)
+        return [_learning(row) for row in reversed(rows)]
+
+    def learnings_of(self, campaign: str, experiment: int) -> list[Learning]:
+        return [
+            _learning(row)
+            for row in self._rows(
+                "SELECT * FROM learnings WHERE campaign = ? AND experiment = ? ORDER BY id", campaign, experiment
+            )
+        ]
+
+    def _index(self, text: str, kind: str, campaign: str, key: int) -> None:
+        self._db.execute(
+            "INSERT INTO words (text, kind, campaign, key) VALUES (?,?,?,?)", (text, kind, campaign, str(key))
+        )
+
+    def search(self, query: str, limit: int = 50) -> list[tuple[str, str, int, float]]:
+        """(kind, campaign, key, rank) by words, best first; rank is BM25's, smaller is better. Any text is a valid query."""
+        words = re.findall(r"\w+", query.lower())[:32]
+        if not words:
+            return []
+        match = " OR ".join(f'"{word}"*' for word in words)
+        rows = self._rows(
+            "SELECT kind, campaign, key, bm25(words) AS rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?",
+            match,
+            limit,
+        )
+        return [(row["kind"], row["campaign"], int(row["key"]), row["rank"]) for row in rows]
+
+    # --- exams -------------------------------------------------------------------------------------------------------
+
+    def open_exam(self, campaign: str, baseline: int, incumbent: int, seeds: Sequence[int], at: str) -> None:
+        """The exam and its paired runs, as one fact."""
+        with self._fact():
+            self._db.execute(
+                "INSERT INTO exams (campaign, baseline, incumbent, seeds, opened_at) VALUES (?,?,?,?,?)",
+                (campaign, baseline, incumbent, json.dumps(list(seeds)), at),
+            )
+            for seed in seeds:
+                for number in dict.fromkeys((baseline, incumbent)):
+                    self._open_run(campaign, number, seed, "exam", at)
+
+    def exam(self, campaign: str) -> Exam | None:
+        """The last one."""
+        rows = self._rows("SELECT * FROM exams WHERE campaign = ? ORDER BY id DESC LIMIT 1", campaign)
+        if not rows:
+            return None
+        row = rows[0]
+        return Exam(
+            row["id"],
+            row["campaign"],
+            row["baseline"],
+            row["incumbent"],
+            tuple(json.loads(row["seeds"])),
+            row["opened_at"],
+            row["result"],
+        )
+
+    def close_exam(self, exam: Exam, result: str) -> None:
+        with self._fact():
+            self._db.execute("UPDATE exams SET result = ? WHERE id = ?", (result, exam.id))
+
+
+def machine_of(result: RunResult) -> str:
+    """What must be equal for two scores to be measured alike: device, driver."""
+    return "" if result.device is None else f"{result.device.identity} {result.device.driver or ''}".strip()
+
+
+def _campaign(row: sqlite3.Row) -> Campaign:
+    return Campaign(**{**dict(row), "ready": bool(row["ready"])})
+
+
+def _experiment(row: sqlite3.Row) -> Experiment:
+    values = dict(row)
+    values["knobs"] = tuple(tuple(change) for change in json.loads(row["knobs"]))
+    values["protocol"] = tuple(json.loads(row["protocol"]))
+    values["verdict"] = json.loads(row["verdict"]) if row["verdict"] else None
+    values["vaulted"], values["settled"] = bool(row["vaulted"]), bool(row["settled"])
+    return Experiment(**values)
+
+
+def _run(row: sqlite3.Row, light: bool = False) -> Run:
+    values = {name: row[name] for name in Run.__dataclass_fields__}
+    values["state"] = RunState(row["state"])
+    values["result"] = RunResult.model_validate_json(row["result"]) if row["result"] and not light else None
+    return Run(**values)
+
+
+def _learning(row: sqlite3.Row) -> Learning:
+    return Learning(
+        row["id"],
+        row["campaign"],
+        row["experiment"],
+        row["text"],
+        tuple(json.loads(row["tags"])),
+        row["source"],
+        row["at"],
+    )

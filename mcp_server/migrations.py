@@ -1,0 +1,99 @@
+"""The ledger's schema, as a list of small steps; an old step is never edited, a new one is appended.
+
+A ledger's `user_version` is the number of steps it has seen. Each step runs in the transaction that counts it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+FIRST = """
+CREATE TABLE programs (
+    digest TEXT PRIMARY KEY, text TEXT NOT NULL, first_seen TEXT NOT NULL
+) STRICT;
+CREATE TABLE campaigns (
+    tag TEXT PRIMARY KEY,
+    pinned TEXT NOT NULL,                -- the commit the campaign began from; frozen files are taken from it
+    began_at TEXT NOT NULL,
+    seed INTEGER NOT NULL,               -- first seed of every experiment
+    calibrate INTEGER NOT NULL,          -- extra baseline runs asked for
+    corpus TEXT, fingerprint TEXT,       -- folder and fingerprint of the prepared corpus
+    secret TEXT NOT NULL,                -- draws the test split
+    program TEXT NOT NULL REFERENCES programs(digest),
+    ready INTEGER NOT NULL DEFAULT 0     -- 0: the intent to begin; 1: the branch exists
+) STRICT;
+CREATE TABLE trees (
+    tree TEXT PRIMARY KEY, campaign TEXT NOT NULL REFERENCES campaigns(tag), joined_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE experiments (
+    campaign TEXT NOT NULL REFERENCES campaigns(tag),
+    number INTEGER NOT NULL,
+    kind TEXT NOT NULL,                  -- baseline | attempt | retest
+    description TEXT NOT NULL,
+    hypothesis TEXT NOT NULL,
+    expected_delta REAL,
+    snapshot TEXT NOT NULL,              -- commit in the vault
+    base INTEGER,                        -- incumbent's number when the snapshot was taken
+    fingerprint TEXT NOT NULL,
+    nodes INTEGER NOT NULL,              -- syntax-tree size of the editable files
+    knobs TEXT NOT NULL,                 -- JSON [[name, before, after], ...]
+    protocol TEXT NOT NULL,              -- JSON [what was touched of seeding, data order, budget]
+    theme TEXT NOT NULL,
+    program TEXT NOT NULL REFERENCES programs(digest),
+    style TEXT,
+    opened_at TEXT NOT NULL,
+    vaulted INTEGER NOT NULL DEFAULT 0,  -- 0: the intent; 1: the vault ref exists
+    decision TEXT,                       -- keep | revert | overtaken
+    label TEXT,                          -- baseline | provisional | confirmed | simplification
+    verdict TEXT,                        -- JSON of the numbers behind the decision
+    commit_sha TEXT,                     -- commit on the branch, if kept
+    decided_at TEXT,
+    settled INTEGER NOT NULL DEFAULT 0,  -- 0: the intent to move git; 1: git has moved
+    tree TEXT NOT NULL,                  -- the work tree it came from
+    PRIMARY KEY (campaign, number)
+) STRICT;
+CREATE INDEX experiments_by_fingerprint ON experiments (campaign, fingerprint);
+CREATE INDEX experiments_by_decision ON experiments (campaign, decision, settled);
+CREATE TABLE runs (
+    ticket INTEGER PRIMARY KEY AUTOINCREMENT,   -- place in the queue
+    campaign TEXT NOT NULL,
+    experiment INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    seed INTEGER NOT NULL,
+    purpose TEXT NOT NULL,               -- first | repeat | seed | confirm | anchor | retry | exam
+    state TEXT NOT NULL,
+    opened_at TEXT NOT NULL,
+    closed_at TEXT,
+    score REAL,
+    tainted TEXT NOT NULL DEFAULT '',
+    machine TEXT NOT NULL DEFAULT '',
+    ask_again_at REAL,                   -- pending: unix time of the next question
+    result TEXT,                         -- JSON of the RunResult
+    UNIQUE (campaign, experiment, run),
+    FOREIGN KEY (campaign, experiment) REFERENCES experiments (campaign, number)
+) STRICT;
+CREATE INDEX runs_by_state ON runs (state);
+CREATE TABLE learnings (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    campaign TEXT, experiment INTEGER, text TEXT NOT NULL, tags TEXT NOT NULL,
+    source TEXT NOT NULL,                -- agent | person
+    at TEXT NOT NULL
+) STRICT;
+CREATE TABLE exams (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    campaign TEXT NOT NULL, baseline INTEGER NOT NULL, incumbent INTEGER NOT NULL,
+    seeds TEXT NOT NULL, opened_at TEXT NOT NULL, result TEXT
+) STRICT;
+CREATE VIRTUAL TABLE words USING fts5 (text, kind UNINDEXED, campaign UNINDEXED, key UNINDEXED, tokenize = 'porter unicode61');
+"""
+
+
+def first(connection: sqlite3.Connection) -> None:
+    """Campaigns, experiments, runs, learnings, exams, programs and the word index."""
+    for statement in FIRST.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (first,)
