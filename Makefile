@@ -1,0 +1,62 @@
+# Everything from a clean clone: make demo, make test. Each target sets up what it misses and nothing twice.
+# PYTHON=/path/to/python3 picks the interpreter (3.11 or later); pip's own settings are honoured.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# one thread per core that waits passively: a spinning wait slows a shared machine by up to 80 times
+export OMP_WAIT_POLICY ?= passive
+
+.PHONY: setup demo test faults abuse bench e2e clients arenas lint format clean distclean
+.DEFAULT_GOAL := setup
+
+setup: $(VENV)/.installed
+	@$(BIN)/python prepare.py --corpus stdlib
+	@scripts/say_tier.sh
+
+# written last, so that a broken install is begun again
+$(VENV)/.installed: pyproject.toml mcp_server/__init__.py scripts/make_venv.sh
+	@scripts/make_venv.sh $(VENV)
+	@scripts/say_torch.sh
+	$(BIN)/python -m pip install --quiet --editable ".[train,dev]"
+	@touch $@
+
+demo: setup
+	$(BIN)/autoresearch demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+faults: setup
+	$(BIN)/python -m pytest -m faults tests/faults
+
+abuse: setup
+	$(BIN)/python -m pytest -m abuse tests/abuse
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+# The real Claude Code, Codex and Inspector, in a folder of their own: no account, no global install.
+clients: $(VENV)/.installed
+	$(BIN)/python -m tests.e2e.clients
+
+e2e: setup clients
+	$(BIN)/python -m pytest tests/e2e
+
+arenas: setup
+	$(BIN)/python -m pytest -m "slow or not slow" tests/arenas
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache demo-lab
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV) .e2e

@@ -1,0 +1,31 @@
+"""Puts the files a lab starts from, which live at the repository's root, into the wheel.
+
+Only a real wheel gets copies. An editable install reads the files at the root, so that an edit there is an edit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+LANGUAGE_MODEL_ARENA = ("program.md", "prepare.py", "train.py")
+STYLES = "skills/autoresearch/styles"
+
+
+class RootFilesHook(BuildHookInterface):  # type: ignore[type-arg]  # the plugin's config type is not ours to name
+    """Adds `mcp_server/templates/<arena>/` and `mcp_server/styles/` to a wheel."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Map each root file to its place in the package. A missing file stops the build: half a template is none."""
+        if version == "editable":
+            return
+        root = Path(self.root)
+        inside = {str(root / name): f"mcp_server/templates/lm/{name}" for name in LANGUAGE_MODEL_ARENA}
+        inside[str(root / STYLES)] = "mcp_server/styles"
+        arenas = root / "arenas"
+        if arenas.is_dir():
+            for arena in sorted(folder for folder in arenas.iterdir() if folder.is_dir()):
+                inside[str(arena)] = f"mcp_server/templates/{arena.name}"
+        build_data["force_include"].update(inside)
