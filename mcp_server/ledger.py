@@ -12,117 +12,20 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mcp_server.entries import Campaign, Exam, Experiment, Learning, Run
 from mcp_server.errors import LedgerError, UnknownExperiment
 from mcp_server.migrations import STEPS
 from mcp_server.records import RunResult, RunState
 
-OPEN_STATES = (RunState.QUEUED, RunState.RUNNING, RunState.PENDING)
+# the columns an experiment is born with; the rest is written by its decision
+OPENED = (
+    *("campaign", "number", "kind", "description", "hypothesis", "expected_delta", "snapshot", "base", "fingerprint"),
+    *("edit", "nodes", "knobs", "protocol", "theme", "program", "style", "opened_at", "tree"),
+)
 BUSY_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Campaign:
-    """One line of research, branch `autoresearch/<tag>`."""
-
-    tag: str
-    pinned: str
-    began_at: str
-    seed: int
-    calibrate: int
-    corpus: str | None
-    fingerprint: str | None
-    secret: str
-    program: str
-    ready: bool
-
-    @property
-    def branch(self) -> str:
-        return f"autoresearch/{self.tag}"
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One attempt. `decision` is None until somebody decided; `settled` says whether git has followed."""
-
-    campaign: str
-    number: int
-    kind: str
-    description: str
-    hypothesis: str
-    expected_delta: float | None
-    snapshot: str
-    base: int | None
-    fingerprint: str
-    nodes: int
-    knobs: tuple[tuple[str, str, str], ...]
-    protocol: tuple[str, ...]
-    theme: str
-    program: str
-    style: str | None
-    opened_at: str
-    vaulted: bool
-    decision: str | None
-    label: str | None
-    verdict: dict[str, Any] | None
-    commit_sha: str | None
-    decided_at: str | None
-    settled: bool
-    tree: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """One timed execution. `result` is None until it is closed."""
-
-    ticket: int
-    campaign: str
-    experiment: int
-    run: int
-    seed: int
-    purpose: str
-    state: RunState
-    opened_at: str
-    closed_at: str | None
-    score: float | None
-    tainted: str
-    machine: str
-    ask_again_at: float | None
-    result: RunResult | None
-
-    @property
-    def counts(self) -> bool:
-        """Whether its score may decide anything."""
-        return self.state is RunState.SCORED and not self.tainted and self.score is not None
-
-
-@dataclass(frozen=True)
-class Learning:
-    """One lesson of the shared memory."""
-
-    id: int
-    campaign: str | None
-    experiment: int | None
-    text: str
-    tags: tuple[str, ...]
-    source: str
-    at: str
-
-
-@dataclass(frozen=True)
-class Exam:
-    """The closing exam of a campaign; `result` is JSON text once all its runs are in."""
-
-    id: int
-    campaign: str
-    baseline: int
-    incumbent: int
-    seeds: tuple[int, ...]
-    opened_at: str
-    result: str | None
 
 
 class Ledger:
@@ -257,6 +160,11 @@ class Ledger:
         with self._fact():
             self._db.execute("UPDATE campaigns SET ready = 1 WHERE tag = ?", (tag,))
 
+    def set_program(self, tag: str, digest: str) -> None:
+        """From now on `digest` is the version of program.md in force."""
+        with self._fact():
+            self._db.execute("UPDATE campaigns SET program = ? WHERE tag = ?", (digest, tag))
+
     def forget_campaign(self, tag: str) -> None:
         """Take back the intent of a campaign that could not begin; one with experiments is refused by its foreign keys."""
         with self._fact():
@@ -281,22 +189,13 @@ class Ledger:
         """Record an attempt and the runs it is to have, as one fact. `seeds`: (seed, purpose) of each run."""
         e = experiment
         with self._fact():
+            values = {
+                **{name: getattr(experiment, name) for name in OPENED},
+                "knobs": json.dumps(experiment.knobs),
+                "protocol": json.dumps(experiment.protocol),
+            }
             self._db.execute(
-                "INSERT INTO experiments (campaign, number, kind, description, hypothesis, expected_delta, snapshot, base, fingerprint, nodes,"
-                " knobs, protocol, theme, program, style, opened_at, tree) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    e.campaign,
-                    e.number,
-                    e.kind,
-                    e.description,
-                    e.hypothesis,
-                    e.expected_delta,
-                    e.snapshot,
-                    e.base,
-                    e.fingerprint,
-                    e.nodes,
-                )
-                + (json.dumps(e.knobs), json.dumps(e.protocol), e.theme, e.program, e.style, e.opened_at, e.tree),
+                f"INSERT INTO experiments ({', '.join(OPENED)}) VALUES ({', '.join(':' + name for name in OPENED)})", values
             )
             for seed, purpose in seeds:
                 self._open_run(e.campaign, e.number, seed, purpose, e.opened_at)
@@ -336,6 +235,11 @@ class Ledger:
         rows = self._rows(
             "SELECT * FROM experiments WHERE campaign = ? AND fingerprint = ? ORDER BY number", campaign, fingerprint
         )
+        return [_experiment(row) for row in rows]
+
+    def same_edit(self, edit: str, campaign: str) -> list[Experiment]:
+        """Experiments that made the same change, on whatever base, oldest first."""
+        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND edit = ? ORDER BY number", campaign, edit)
         return [_experiment(row) for row in rows]
 
     def undecided(self, campaign: str) -> list[Experiment]:
@@ -428,6 +332,10 @@ class Ledger:
             " SELECT ?1, ?2, coalesce(max(run), 0) + 1, ?3, ?4, 'queued', ?5 FROM runs WHERE campaign = ?1 AND experiment = ?2",
             (campaign, experiment, seed, purpose, at),
         )
+
+    def active_campaigns(self) -> list[str]:
+        """Tags of campaigns that have begun."""
+        return [row[0] for row in self._rows("SELECT tag FROM campaigns WHERE ready = 1 ORDER BY began_at, rowid")]
 
     def runs(self, campaign: str, experiment: int) -> list[Run]:
         rows = self._rows("SELECT * FROM runs WHERE campaign = ? AND experiment = ? ORDER BY run", campaign, experiment)

@@ -36,6 +36,7 @@ CREATE TABLE experiments (
     snapshot TEXT NOT NULL,              -- commit in the vault
     base INTEGER,                        -- incumbent's number when the snapshot was taken
     fingerprint TEXT NOT NULL,
+    edit TEXT NOT NULL,                  -- fingerprint of the change itself, whatever the base
     nodes INTEGER NOT NULL,              -- syntax-tree size of the editable files
     knobs TEXT NOT NULL,                 -- JSON [[name, before, after], ...]
     protocol TEXT NOT NULL,              -- JSON [what was touched of seeding, data order, budget]
@@ -54,6 +55,7 @@ CREATE TABLE experiments (
     PRIMARY KEY (campaign, number)
 ) STRICT;
 CREATE INDEX experiments_by_fingerprint ON experiments (campaign, fingerprint);
+CREATE INDEX experiments_by_edit ON experiments (campaign, edit);
 CREATE INDEX experiments_by_decision ON experiments (campaign, decision, settled);
 CREATE TABLE runs (
     ticket INTEGER PRIMARY KEY AUTOINCREMENT,   -- place in the queue

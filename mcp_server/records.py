@@ -109,6 +109,7 @@ class RunSpec(Record):
     score_seconds: float = Field(default=600, gt=0)  # wall limit of scoring
     require_sandbox: bool = False
     usual_startup_seconds: float | None = None  # the baseline's, to flag a start-up far beyond it
+    scorer_environment: dict[str, str] = {}  # more variables for the scorer alone
     rescore: bool = False  # the artifact is sealed already: only ask the scorer again
 
 

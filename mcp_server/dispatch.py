@@ -1,0 +1,132 @@
+"""Prepares the folder of a run and starts its supervisor; the same call begins a run and begins it again.
+
+Everything a supervisor reads is laid out here: the snapshot, the campaign's first commit, and the spec. The lock of the
+run is taken before the launch and handed over, so a run never looks dead while it is being born.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+from mcp_server.arena import Arena
+from mcp_server.engines import local
+from mcp_server.entries import Campaign, Experiment, Run
+from mcp_server.files import try_lock
+from mcp_server.paths import LabPaths
+from mcp_server.records import Budget, RunSpec
+from mcp_server.runner.devices import available
+from mcp_server.workspace import Workspace
+
+TOLERANCES = "tolerances.json"  # this lab's calibration of the audit, in the state folder
+
+
+def resolve_devices(arena: Arena) -> tuple[str, ...]:
+    """The devices a run may have, any one of them: every GPU, else the CPU, unless the arena names them."""
+    if arena.devices == "auto":
+        return tuple(available())
+    if arena.devices.startswith("cuda:"):
+        return tuple(f"cuda:{number}" for number in arena.devices.removeprefix("cuda:").split(","))
+    return (arena.devices,)
+
+
+def resolve_budget(arena: Arena, devices: tuple[str, ...]) -> Budget:
+    """On a CPU processor time is counted, on a GPU the wall: see docs/referee.md for the measurements behind it."""
+    rule = arena.budget
+    on_cpu = all(device == "cpu" for device in devices)
+    clock = rule.clock if rule.clock != "auto" else ("cpu" if on_cpu else "wall")
+    return Budget(
+        seconds=rule.seconds,
+        clock=clock,
+        startup_seconds=rule.startup_seconds,
+        grace_seconds=rule.grace_seconds,
+        memory_gb=rule.memory_gb,
+        log_mb=rule.log_mb,
+    )
+
+
+def launch(
+    *,
+    workspace: Workspace,
+    paths: LabPaths,
+    arena: Arena,
+    campaign: Campaign,
+    experiment: Experiment,
+    run: Run,
+    usual_startup_seconds: float | None = None,
+    suspect_below: float | None = None,
+    rescore: bool = False,
+) -> None:
+    """Lay the run's folder out and start its supervisor, detached. Raises OSError or WorkspaceError; harmless to repeat."""
+    folder = paths.run(run.campaign, run.experiment, run.run)
+    folder.folder.mkdir(parents=True, exist_ok=True)
+    alive = try_lock(folder.alive)
+    if alive is None:
+        return  # a supervisor lives
+    try:
+        for place, commit in ((folder.work, experiment.snapshot), (folder.trusted, campaign.pinned)):
+            half_made = place.with_name(place.name + ".new")
+            if place.exists():
+                continue
+            _remove(half_made)
+            if place == folder.work:
+                workspace.materialise_run(campaign.pinned, commit, arena.editable, half_made)
+            else:
+                workspace.materialise(commit, half_made)
+            os.replace(half_made, place)
+        devices = resolve_devices(arena)
+        environment = {"AUTORESEARCH_TOLERANCES": str(paths.state / TOLERANCES)}
+        if suspect_below is not None:
+            environment["AUTORESEARCH_SUSPECT_BELOW"] = repr(suspect_below)
+        exam = run.purpose == "exam"
+        RunSpec(
+            campaign=run.campaign,
+            experiment=run.experiment,
+            run=run.run,
+            ticket=run.ticket,
+            queue=paths.queue,
+            seed=run.seed,
+            run_command=tuple(shlex.split(arena.run)),
+            score_command=tuple(shlex.split(arena.score)),
+            checks=tuple(tuple(shlex.split(check)) for check in arena.checks),
+            budget=resolve_budget(arena, devices),
+            devices=devices,
+            editable=arena.editable,
+            readable=tuple(Path(place).expanduser().resolve() for place in arena.readable),
+            data=Path(campaign.corpus) if campaign.corpus else None,
+            split="test" if exam else "val",
+            secret=campaign.secret if exam else None,
+            score_seconds=arena.budget.score_seconds,
+            require_sandbox=arena.require_sandbox,
+            usual_startup_seconds=usual_startup_seconds,
+            rescore=rescore,
+            scorer_environment=environment,
+        ).write(folder.spec)
+        local.launch(folder, alive)
+    finally:
+        os.close(alive)
+
+
+def tidy(paths: LabPaths, run: Run) -> None:
+    """A closed run keeps its spec, result, log and artifact; the copies of the code are in git."""
+    folder = paths.run(run.campaign, run.experiment, run.run)
+    for place in (folder.work, folder.trusted, folder.out):
+        _remove(place)
+
+
+def drop_artifacts(paths: LabPaths, campaign: str, experiment: int) -> None:
+    """The weights of a discarded attempt are not kept; its code, log and score are, and the seed makes them again."""
+    folder = paths.run(campaign, experiment, 0).folder.parent
+    for artifact in folder.glob("*/artifact"):
+        _remove(artifact)
+
+
+def _remove(place: Path) -> None:
+    if not place.exists():
+        return
+    # sealed files and folders are read-only, which only stops those who do not own them
+    for folder, _, _ in os.walk(place):
+        os.chmod(folder, 0o700)
+    shutil.rmtree(place)

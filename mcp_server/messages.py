@@ -1,0 +1,49 @@
+"""What is written into commits: the title, the hypothesis, and trailers a script can read back.
+
+Pure text; the same record always gives the same message, so that a commit made again after a crash is the same commit.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from mcp_server.entries import Campaign, Experiment
+
+TITLE_LENGTH = 72
+
+
+def opened(campaign: Campaign, experiment: Experiment) -> str:
+    """Message of the snapshot that goes into the vault before anything ran."""
+    return _message(campaign, experiment, [("State", "open")])
+
+
+def decided(campaign: Campaign, experiment: Experiment, metric: str, unit: str) -> str:
+    """Message of a settled attempt: on the branch when it was kept, in the vault when it was not."""
+    verdict = experiment.verdict or {}
+    trailers = [("State", {"keep": "kept", "revert": "discarded"}.get(experiment.decision or "", experiment.decision or ""))]
+    if experiment.label:
+        trailers.append(("Label", experiment.label))
+    score, change, widths = verdict.get("score"), verdict.get("change"), verdict.get("noise_widths")
+    trailers.append(("Score", "none" if score is None else f"{score:.6f} {unit}".strip() + f" ({metric})"))
+    if change is not None:
+        trailers.append(("Change", f"{change:+.6f}" + ("" if widths is None else f" ({widths:.1f} noise widths)")))
+    if verdict.get("seeds"):
+        trailers.append(("Seeds", " ".join(str(seed) for seed in verdict["seeds"])))
+    trailers.append(("Reason", verdict.get("reason") or "none given"))
+    return _message(campaign, experiment, trailers)
+
+
+def _message(campaign: Campaign, experiment: Experiment, trailers: Sequence[tuple[str, str]]) -> str:
+    title = f"Experiment {experiment.number}: {experiment.description}"
+    parts = [textwrap.shorten(title, TITLE_LENGTH, placeholder="...")]
+    if len(title) > TITLE_LENGTH:
+        parts.append(textwrap.fill(experiment.description, TITLE_LENGTH))
+    if experiment.hypothesis:
+        parts.append(textwrap.fill(experiment.hypothesis, TITLE_LENGTH))
+    if experiment.knobs:
+        parts.append("\n".join(f"- {name}: {before} -> {after}" for name, before, after in experiment.knobs[:20]))
+    facts = [("Campaign", campaign.tag), ("Experiment", str(experiment.number)), *trailers]
+    # one line each: a trailer that wraps would end the trailer block
+    parts.append("\n".join(f"{name}: {' '.join(value.split())}" for name, value in facts))
+    return "\n\n".join(parts) + "\n"
