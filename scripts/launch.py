@@ -1,0 +1,116 @@
+"""Starts a module of autoresearch from a checkout or an installed plugin, in an environment of its own.
+
+The environment is, in this order: the interpreter named by AUTORESEARCH_PYTHON; `.venv` beside this checkout, once
+`make setup` has finished; else one in the plugin's data folder (or the user's), made at first use and brought up to date
+when the plugin changed. Nothing is ever written into the plugin's own folder. Making it goes on in a process of its own:
+a client that loses patience kills this one only, and its next start finds the environment ready.
+
+Needs nothing but the standard library. Messages go to stderr: stdout belongs to the protocol.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGED = ("pyproject.toml", "hatch_build.py", "program.md", "prepare.py", "train.py")
+PACKAGED_FOLDERS = ("mcp_server", "skills/autoresearch/styles", "arenas")
+NOT_READY = 75  # EX_TEMPFAIL: with AUTORESEARCH_INSTALL=never and no environment
+
+
+def say(words: str) -> None:
+    print(f"autoresearch: {words}", file=sys.stderr, flush=True)
+
+
+def data_folder() -> Path:
+    """Where this plugin may keep things: what the client says, else the user's own place."""
+    for variable in ("CLAUDE_PLUGIN_DATA", "PLUGIN_DATA"):
+        if os.environ.get(variable):
+            return Path(os.environ[variable])
+    home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(home) / "autoresearch"
+
+
+def fingerprint() -> str:
+    """Changes when anything that would be installed changed."""
+    files = [ROOT / name for name in PACKAGED]
+    for folder in PACKAGED_FOLDERS:
+        files += (path for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts)
+    digest = hashlib.sha256(f"{sys.version_info[:2]}{os.environ.get('AUTORESEARCH_EXTRAS', '')}".encode())
+    for path in sorted(path for path in files if path.is_file()):
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def make(data: Path, wanted: str) -> int:
+    """Make or renew the environment; one process at a time, the others wait and find it done."""
+    with (data / "install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if installed(data) == wanted:
+            return 0
+        environment = data / "venv"
+        (data / "installed").unlink(missing_ok=True)
+        extras = os.environ.get("AUTORESEARCH_EXTRAS", "")
+        target = f"{ROOT}[{extras}]" if extras else str(ROOT)
+        steps = (
+            [str(ROOT / "scripts" / "make_venv.sh"), str(environment)],
+            [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--upgrade", target],
+        )
+        for step in steps:
+            # stdout of the children joins stderr: stdout belongs to the protocol
+            python = {**os.environ, "PYTHON": sys.executable}
+            done = subprocess.run(step, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=python, check=False)
+            if done.returncode:
+                say(f"{' '.join(step)} failed with exit code {done.returncode}; see above.")
+                return done.returncode
+        (data / "installed.new").write_text(wanted)
+        (data / "installed.new").replace(data / "installed")
+        return 0
+
+
+def installed(data: Path) -> str:
+    """The fingerprint of what the environment holds; empty while there is none."""
+    try:
+        return (data / "installed").read_text()
+    except OSError:
+        return ""
+
+
+def environment() -> Path:
+    """The interpreter to run with. Makes the environment if need be; ends the process when that fails."""
+    own = os.environ.get("AUTORESEARCH_PYTHON")
+    if own:
+        return Path(own)
+    checkout = ROOT / ".venv"
+    if (checkout / ".installed").exists():
+        return checkout / "bin" / "python"
+    data, wanted = data_folder(), fingerprint()
+    if installed(data) != wanted:
+        if os.environ.get("AUTORESEARCH_INSTALL") == "never":
+            sys.exit(NOT_READY)
+        data.mkdir(parents=True, exist_ok=True)
+        say(f"installing into {data / 'venv'}; this happens once and takes a minute or so.")
+        # a session of its own: clients kill the whole process group of a server that starts too slowly
+        maker = subprocess.Popen([sys.executable, "-I", "-B", __file__, "--make"], start_new_session=True)
+        if maker.wait():
+            sys.exit(maker.returncode)
+        say("installed.")
+    return data / "venv" / "bin" / "python"
+
+
+def main() -> None:
+    """`launch.py MODULE [ARGUMENTS]` becomes that module; `launch.py --make` makes the environment."""
+    if sys.argv[1] == "--make":
+        sys.exit(make(data_folder(), fingerprint()))
+    python = environment()
+    # -P: the folder we stand in is the user's, and what lies there is not ours to import
+    os.execv(python, [str(python), "-P", "-m", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()
