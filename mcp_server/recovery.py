@@ -1,0 +1,313 @@
+"""Catches up with what happened while nobody looked: finished, lost, half-decided.
+
+Every verb opens this door first, so the path after a crash is the path of every day. Each step looks at git, the locks
+and the files, never guesses, and may be cut short anywhere: the next call does the rest. Nothing here raises because of
+something that happened outside; what could not be done is said in `CaughtUp.problems` and tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from mcp_server import dispatch, messages
+from mcp_server.arena import Arena, Program, parse_program
+from mcp_server.entries import Campaign, Experiment, Run
+from mcp_server.errors import AutoresearchError
+from mcp_server.files import is_locked
+from mcp_server.fingerprint import change, fingerprint, nodes
+from mcp_server.ledger import Ledger
+from mcp_server.noise import Noise
+from mcp_server.paths import LabPaths
+from mcp_server.records import RunResult, RunState
+from mcp_server.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+TAINTED_RETRIES = 3
+SUSPICIOUS_NOISE_WIDTHS = 6.0
+
+
+@dataclass(frozen=True)
+class House:
+    """One lab seen from one work tree. `now` is UTC; passing it in keeps time an argument."""
+
+    workspace: Workspace
+    paths: LabPaths
+    ledger: Ledger
+    now: Callable[[], datetime]
+
+    def stamp(self) -> str:
+        return self.now().isoformat(timespec="milliseconds")
+
+    def program(self, digest: str) -> Program:
+        """A version of program.md that was in force, from the ledger."""
+        text = self.ledger.program_text(digest)
+        assert text is not None  # the foreign key sees to it
+        return parse_program(text)
+
+    def arena(self, of: Campaign | Experiment) -> Arena:
+        return self.program(of.program).arena
+
+    def tree_of(self, experiment: Experiment) -> Workspace | None:
+        """The work tree an experiment came from, if it still exists."""
+        if experiment.tree == str(self.paths.tree):
+            return self.workspace
+        with contextlib.suppress(AutoresearchError):
+            return Workspace(Path(experiment.tree))
+        return None
+
+
+@dataclass
+class CaughtUp:
+    """What catching up found and did."""
+
+    changed: bool = False
+    problems: list[str] = field(default_factory=list)
+    restored: dict[tuple[str, int], list[str]] = field(default_factory=dict)  # files written back, by experiment
+    left: dict[tuple[str, int], list[str]] = field(default_factory=dict)  # files edited since, by experiment
+
+
+def catch_up(house: House) -> CaughtUp:
+    """Roll every unfinished intent forward or back. Call with the lab's lock held."""
+    done = CaughtUp()
+    steps = (_begin_campaigns, _fill_vault, _look_at_runs, _adopt_baselines, _settle_decisions, _fill_vault, _start_runs)
+    for step in steps:
+        step(house, done)
+    return done
+
+
+@contextlib.contextmanager
+def _each(done: CaughtUp, what: str) -> Iterator[None]:
+    """One thing that cannot be done must not keep the others from being done."""
+    try:
+        yield
+    except (AutoresearchError, OSError) as error:
+        log.warning("%s: %s", what, error)
+        done.problems.append(f"{what}: {error}")
+
+
+def _begin_campaigns(house: House, done: CaughtUp) -> None:
+    for campaign in house.ledger.campaigns():
+        if campaign.ready and house.ledger.next_number(campaign.tag) > 1:
+            continue
+        with _each(done, f"beginning campaign {campaign.tag}"):
+            if not campaign.ready:
+                house.workspace.begin(campaign.tag, campaign.pinned, house.arena(campaign).editable)
+                house.ledger.campaign_ready(campaign.tag)
+            _open_baseline(house, campaign)
+            done.changed = True
+
+
+def _open_baseline(house: House, campaign: Campaign) -> None:
+    """Experiment 1: the unchanged code, on the campaign's first seed, with the repeats that measure the noise."""
+    program = house.program(campaign.program)
+    sources = house.workspace.committed(program.arena.editable, campaign.pinned)
+    at = house.stamp()
+    seeds = [(campaign.seed, "first")]
+    for extra in range(campaign.calibrate):
+        # one repeat on the same seed tells the machine's noise, the rest are new seeds
+        seeds.append((campaign.seed, "repeat") if extra == 0 else (campaign.seed + extra, "seed"))
+    experiment = Experiment(
+        campaign=campaign.tag,
+        number=1,
+        kind="baseline",
+        description="baseline: unchanged code",
+        hypothesis="",
+        expected_delta=None,
+        snapshot="",
+        base=None,
+        fingerprint=fingerprint(sources),
+        edit=change(sources, sources),
+        nodes=nodes(sources),
+        knobs=(),
+        protocol=(),
+        theme="baseline",
+        program=campaign.program,
+        style=program.arena.style,
+        opened_at=at,
+        tree=str(house.paths.tree),
+    )
+    snapshot = house.workspace.commit_like(campaign.pinned, campaign.pinned, messages.opened(campaign, experiment), at)
+    house.ledger.open_experiment(Experiment(**{**experiment.__dict__, "snapshot": snapshot}), seeds)
+
+
+def _fill_vault(house: House, done: CaughtUp) -> None:
+    for experiment in house.ledger.unvaulted():
+        with _each(done, f"storing experiment {experiment.number} in the vault"):
+            # an attempt decided before its ref was made is moved on by its settlement
+            if house.workspace.vault(experiment.campaign).get(experiment.number) is None:
+                house.workspace.move_vault(experiment.campaign, experiment.number, None, experiment.snapshot)
+            house.ledger.vaulted(experiment.campaign, experiment.number)
+            done.changed = True
+
+
+def _look_at_runs(house: House, done: CaughtUp) -> None:
+    for run in house.ledger.open_runs():
+        with _each(done, f"looking at run {run.run} of experiment {run.experiment}"):
+            done.changed |= _look_at(house, run)
+
+
+def _look_at(house: House, run: Run) -> bool:
+    folder = house.paths.run(run.campaign, run.experiment, run.run)
+    # the lock is asked first: a supervisor that ends between the two questions has left its result
+    alive = is_locked(folder.alive)
+    try:
+        result = RunResult.read(folder.result) if folder.result.exists() else None
+    except (ValidationError, ValueError) as error:
+        result = _ended(house, RunState.LOST, "supervisor_lost", f"The run's result cannot be read: {str(error)[:200]}")
+    if result is not None and not alive:
+        return _close(house, run, result)
+    if alive:
+        if run.state is RunState.QUEUED and folder.begun.exists():
+            house.ledger.run_state(run, RunState.RUNNING)
+            return True
+        return False
+    if folder.cancel.exists():
+        return _close(house, run, _ended(house, RunState.CANCELLED, "cancelled", "It was cancelled before it began."))
+    if run.state is RunState.PENDING or not folder.begun.exists():
+        return False  # due later, or never launched: `_start_runs` does both
+    detail = "Its supervisor died. Run the same code again; it will not count as another attempt."
+    return _close(house, run, _ended(house, RunState.LOST, "supervisor_lost", detail))
+
+
+def _ended(house: House, state: RunState, reason: str, detail: str) -> RunResult:
+    return RunResult(state=state, reason=reason, detail=detail, ended_at=house.stamp())
+
+
+def _close(house: House, run: Run, result: RunResult) -> bool:
+    folder = house.paths.run(run.campaign, run.experiment, run.run)
+    if result.state is RunState.PENDING:
+        wait = result.retry_after_seconds or 60.0
+        house.ledger.close_run(run, result, house.stamp(), ask_again_at=house.now().timestamp() + wait)
+        for place in (folder.result, folder.begun):
+            place.unlink(missing_ok=True)
+        return True
+    closed = house.ledger.close_run(run, result, house.stamp())
+    dispatch.tidy(house.paths, run)
+    return closed
+
+
+def _adopt_baselines(house: House, done: CaughtUp) -> None:
+    """A campaign's first score is its incumbent; there is nothing to compare it with."""
+    for tag in house.ledger.active_campaigns():
+        if house.ledger.incumbent(tag) is not None:
+            continue
+        for experiment in house.ledger.undecided(tag):
+            runs = house.ledger.runs(tag, experiment.number)
+            first = next((run for run in runs if run.counts), None)
+            if experiment.kind != "baseline":
+                break
+            if first is not None:
+                verdict = {"score": first.score, "seeds": [first.seed], "reason": "the baseline", "decision": "keep"}
+                house.ledger.intend(tag, experiment.number, "keep", "baseline", verdict, house.stamp())
+                done.changed = True
+                break
+            if runs and all(run.state.terminal for run in runs) and len(runs) < 3 + TAINTED_RETRIES:
+                again = [run for run in runs if run.tainted or run.state is RunState.LOST]
+                if again:
+                    house.ledger.open_run(tag, experiment.number, again[0].seed, "retry", house.stamp())
+                    done.changed = True
+                    break
+
+
+def _settle_decisions(house: House, done: CaughtUp) -> None:
+    for experiment in house.ledger.unsettled():
+        with _each(done, f"settling experiment {experiment.number}"):
+            _settle(house, experiment, done)
+            done.changed = True
+
+
+def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
+    """Let git follow a decision; doing it twice is doing it once."""
+    campaign = house.ledger.campaign(experiment.campaign)
+    assert campaign is not None and experiment.decided_at is not None
+    arena = house.arena(experiment)
+    tip = incumbent_commit(house.ledger, campaign)
+    message = messages.decided(campaign, experiment, arena.metric.name, arena.metric.unit)
+    at, number = experiment.decided_at, experiment.number
+    tree = house.tree_of(experiment)
+    commit: str | None = None
+    decision = experiment.decision or "revert"
+    if decision == "keep":
+        outcome = (tree or house.workspace).keep(campaign.tag, experiment.snapshot, tip, message, at, arena.editable)
+        commit = outcome.commit
+        if outcome.status == "overtaken":
+            decision, commit = "overtaken", None
+    else:
+        if tree is not None:
+            reverted = tree.revert(arena.editable, experiment.snapshot, tip)
+            done.restored[(campaign.tag, number)] = list(reverted.restored)
+            done.left[(campaign.tag, number)] = list(reverted.left)
+        dispatch.drop_artifacts(house.paths, campaign.tag, number)
+    # the vault's commit tells the outcome too, so that git alone has the whole story
+    settled = commit or house.workspace.commit_like(experiment.snapshot, f"{experiment.snapshot}^", message, at)
+    now_at = house.workspace.vault(campaign.tag).get(number)
+    if now_at != settled:
+        house.workspace.move_vault(campaign.tag, number, now_at, settled)
+    house.ledger.settle(campaign.tag, number, decision, commit)
+
+
+def _start_runs(house: House, done: CaughtUp) -> None:
+    for run in house.ledger.open_runs():
+        folder = house.paths.run(run.campaign, run.experiment, run.run)
+        again = run.state is RunState.PENDING
+        if again and (run.ask_again_at or 0) > house.now().timestamp():
+            continue
+        if folder.begun.exists() or is_locked(folder.alive):
+            continue
+        with _each(done, f"starting run {run.run} of experiment {run.experiment}"):
+            start(house, run, rescore=again)
+            if again:
+                house.ledger.run_state(run, RunState.RUNNING)
+            done.changed = True
+
+
+def start(house: House, run: Run, *, rescore: bool = False) -> None:
+    """Launch one run. Raises AutoresearchError or OSError; the run stays queued and is tried again."""
+    campaign = house.ledger.campaign(run.campaign)
+    assert campaign is not None
+    experiment = house.ledger.experiment(run.campaign, run.experiment)
+    arena = house.arena(experiment)
+    dispatch.launch(
+        workspace=house.workspace,
+        paths=house.paths,
+        arena=arena,
+        campaign=campaign,
+        experiment=experiment,
+        run=run,
+        usual_startup_seconds=_usual_startup(house.ledger, run.campaign),
+        suspect_below=_suspect_below(house.ledger, arena, run.campaign),
+        rescore=rescore,
+    )
+
+
+def _usual_startup(ledger: Ledger, tag: str) -> float | None:
+    found = [run.result.startup_seconds for run in ledger.runs(tag, 1) if run.result and run.result.startup_seconds]
+    return max(found) if found else None
+
+
+def _suspect_below(ledger: Ledger, arena: Arena, tag: str) -> float | None:
+    """The loss under which a score is too good to be believed without a full audit."""
+    bounds = [] if arena.metric.floor is None else [arena.loss(arena.metric.floor)]
+    incumbent = ledger.incumbent(tag)
+    noise = measured_noise(ledger, arena, tag)
+    if incumbent is not None and noise.runs > 0:
+        scores = [arena.loss(run.score) for run in ledger.runs(tag, incumbent.number) if run.counts and run.score is not None]
+        if scores:
+            bounds.append(min(scores) - SUSPICIOUS_NOISE_WIDTHS * noise.sd)
+    return max(bounds) if bounds else None
+
+
+def incumbent_commit(ledger: Ledger, campaign: Campaign) -> str:
+    """The commit that the branch is expected to point at."""
+    incumbent = ledger.incumbent(campaign.tag)
+    return incumbent.commit_sha if incumbent is not None and incumbent.commit_sha else campaign.pinned

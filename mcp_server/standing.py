@@ -1,0 +1,223 @@
+"""Where things stand, read from the ledger and said as replies; decides nothing and changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from statistics import fmean
+
+from pydantic import ValidationError
+
+from mcp_server.arena import Arena
+from mcp_server.entries import Campaign, Experiment, Run
+from mcp_server.ledger import Ledger
+from mcp_server.paths import LabPaths
+from mcp_server.records import CurvePoint, RunProgress, RunState, Status
+from mcp_server.referee import Verdict
+from mcp_server.replies import CrashReply, ExperimentReply, RunReply, ScoreReply, VerdictReply
+from mcp_server.text import clean_block, clean_line
+
+CURVE_POINTS = 6
+EXCERPT_CHARACTERS = 1500
+
+
+def status_of(experiment: Experiment, runs: Sequence[Run]) -> Status:
+    """An experiment's status follows from its decision and its runs; it is stored nowhere."""
+    if experiment.decision is not None:
+        if experiment.decision == "keep":
+            return Status.KEPT
+        if experiment.decision == "overtaken":
+            return Status.OVERTAKEN
+        worst = failure_of(runs)
+        return Status(worst.state) if worst else Status.DISCARDED
+    mine = [run for run in runs if run.purpose not in ("anchor", "exam")]
+    waiting = [run for run in mine if not run.state.terminal]
+    if waiting:
+        if any(run.counts for run in mine) and experiment.kind != "baseline":
+            return Status.CONFIRMING
+        return Status(max(waiting, key=lambda run: run.state is not RunState.QUEUED).state)
+    worst = failure_of(mine)
+    if worst:
+        return Status(worst.state)
+    return Status.SCORED
+
+
+def failure_of(runs: Sequence[Run]) -> Run | None:
+    """The run that tells why an experiment has no score; None when it has one."""
+    finished = [run for run in runs if run.state.terminal and run.purpose not in ("anchor", "exam")]
+    # a rejection outweighs any score of the same code: it says that the score is not what it seems
+    rejected = [run for run in finished if run.state is RunState.REJECTED]
+    if rejected:
+        return rejected[-1]
+    if not finished or any(run.state is RunState.SCORED for run in finished):
+        return None
+    return finished[-1]
+
+
+def losses(runs: Sequence[Run], arena: Arena, machine: str | None = None) -> dict[int, float]:
+    """Mean score by seed, smaller is better; only runs that count, and of one machine when it is named."""
+    by_seed: defaultdict[int, list[float]] = defaultdict(list)
+    for run in runs:
+        if run.counts and run.purpose != "exam" and run.score is not None and machine in (None, run.machine):
+            by_seed[run.seed].append(arena.loss(run.score))
+    return {seed: fmean(values) for seed, values in by_seed.items()}
+
+
+def mean_score(runs: Sequence[Run], arena: Arena) -> float | None:
+    """An experiment's score: the mean over its seeds, in the arena's direction."""
+    found = losses(runs, arena)
+    return arena.loss(fmean(found.values())) if found else None
+
+
+def run_reply(run: Run) -> RunReply:
+    return RunReply(
+        run=run.run,
+        seed=run.seed,
+        purpose=run.purpose,
+        state=run.state,
+        score=rounded(run.score),
+        reason=run.result.reason if run.result else "",
+        tainted=run.tainted,
+    )
+
+
+def progress_of(paths: LabPaths, run: Run) -> RunProgress | None:
+    """What the supervisor last said; None when it has not spoken."""
+    with contextlib.suppress(OSError, ValidationError):
+        return RunProgress.read(paths.run(run.campaign, run.experiment, run.run).progress)
+    return None
+
+
+def experiment_reply(
+    ledger: Ledger, paths: LabPaths, experiment: Experiment, arena: Arena, now: datetime
+) -> ExperimentReply:
+    """The short form: where it is, and how long it will take."""
+    runs = ledger.runs(experiment.campaign, experiment.number)
+    reply = ExperimentReply(
+        experiment=experiment.number,
+        campaign=experiment.campaign,
+        status=status_of(experiment, runs),
+        description=experiment.description,
+        score=rounded(mean_score(runs, arena)),
+    )
+    verdict = experiment.verdict or {}
+    reply.change, reply.noise_widths = rounded(verdict.get("change")), rounded(verdict.get("noise_widths"), 2)
+    waiting = [run for run in runs if not run.state.terminal]
+    if waiting and experiment.decision is None:
+        _say_progress(reply, ledger, paths, waiting, arena, now)
+    return reply
+
+
+def _say_progress(
+    reply: ExperimentReply, ledger: Ledger, paths: LabPaths, waiting: list[Run], arena: Arena, now: datetime
+) -> None:
+    ahead = [run for run in ledger.open_runs() if run.ticket < waiting[0].ticket and run.state is not RunState.PENDING]
+    slot = usual_slot_seconds(ledger, reply.campaign, arena)
+    left = slot * len(waiting)
+    current = next((run for run in waiting if run.state is RunState.RUNNING), waiting[0])
+    progress = progress_of(paths, current)
+    if current.state is RunState.PENDING and current.ask_again_at is not None:
+        reply.phase, left = "pending", max(0.0, current.ask_again_at - now.timestamp())
+    elif progress is None or progress.phase == "waiting":
+        reply.phase, reply.queue_position = "waiting", len(ahead)
+        left += slot * len(ahead)
+    else:
+        reply.phase, reply.loss = progress.phase, rounded(progress.loss, 4)
+        reply.elapsed_seconds = round(progress.elapsed_seconds, 1)
+        if progress.budget_seconds:
+            left -= slot * min(1.0, progress.elapsed_seconds / progress.budget_seconds) * 0.9
+    reply.eta_seconds = round(max(0.0, left), 1)
+
+
+def usual_slot_seconds(ledger: Ledger, campaign: str, arena: Arena) -> float:
+    """How long a run takes on the wall, from the first baseline run; the budget while there is none."""
+    for run in ledger.runs(campaign, 1):
+        result = run.result
+        if result is not None and result.wall_seconds is not None:
+            return (result.startup_seconds or 0) + result.wall_seconds + (result.score_seconds or 0)
+    return arena.budget.seconds
+
+
+def score_reply(
+    ledger: Ledger,
+    paths: LabPaths,
+    experiment: Experiment,
+    arena: Arena,
+    now: datetime,
+    verdict: Verdict | None,
+) -> ScoreReply:
+    """The long form: all that is known of one experiment."""
+    short = experiment_reply(ledger, paths, experiment, arena, now)
+    runs = ledger.runs(experiment.campaign, experiment.number)
+    reply = ScoreReply(**{name: getattr(short, name) for name in ExperimentReply.model_fields}, unit=arena.metric.unit)
+    incumbent = ledger.incumbent(experiment.campaign)
+    if incumbent is not None and incumbent.number != experiment.number:
+        reply.incumbent = incumbent.number
+        reply.incumbent_score = rounded(mean_score(ledger.runs(incumbent.campaign, incumbent.number), arena))
+    if verdict is not None:
+        reply.change, reply.noise_widths = rounded(-verdict.delta if verdict.delta is not None else None), rounded(verdict.noise_widths, 2)
+        reply.verdict = VerdictReply(
+            decision=verdict.decision,
+            label=verdict.label or "",
+            probability=rounded(verdict.probability, 3),
+            reason=verdict.reason,
+            code=verdict.code,
+        )
+    if len(runs) > 1:
+        reply.runs = [run_reply(run) for run in runs]
+    shown = failure_of(runs) or next((run for run in runs if run.result is not None), None)
+    if shown is not None and shown.result is not None:
+        _say_result(reply, shown)
+    reply.knobs = [f"{name}: {before} -> {after}" for name, before, after in experiment.knobs[:8]]
+    return reply
+
+
+def _say_result(reply: ScoreReply, run: Run) -> None:
+    result = run.result
+    assert result is not None
+    reply.interval = [round(edge, 6) for edge in result.interval] if result.interval else []
+    reply.secondary = {name: float(f"{value:.6g}") for name, value in result.secondary.items()}
+    reply.curve = [[point.step, round(point.loss, 4)] for point in thinned(result.curve, CURVE_POINTS)]
+    reply.steps, reply.memory_mb = result.steps, rounded(result.peak_memory_mb, 0)
+    reply.train_seconds = rounded(result.train_seconds, 1)
+    reply.reason, reply.detail = result.reason, clean_block(result.detail, EXCERPT_CHARACTERS)
+    reply.warnings = [flag for flag in result.flags] + ([f"tainted: {result.tainted}"] if result.tainted else [])
+    if result.crash is not None and run.state is not RunState.SCORED:
+        crash = result.crash
+        reply.crash = CrashReply(
+            kind=clean_line(crash.kind, 80),
+            message=clean_line(crash.message, 300),
+            frames=[clean_line(frame, 200) for frame in crash.frames[-4:]],
+            excerpt="" if crash.frames else clean_block(crash.excerpt, EXCERPT_CHARACTERS),
+        )
+
+
+def thinned(curve: Sequence[CurvePoint], points: int) -> list[CurvePoint]:
+    """At most `points` of a curve, evenly spaced, first and last included."""
+    if len(curve) <= points:
+        return list(curve)
+    return [curve[round(i * (len(curve) - 1) / (points - 1))] for i in range(points)]
+
+
+def rounded(value: float | None, digits: int = 6) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def stop_reason(
+    arena: Arena, campaign: Campaign, counts: Mapping[str, int], since_keep: int, best: float | None, now: datetime
+) -> str:
+    """Why the campaign is over by its own stop rule; "" while it is not."""
+    stop = arena.stop
+    if stop.experiments is not None and counts["all"] >= stop.experiments:
+        return f"{counts['all']} experiments were asked for and made"
+    if stop.hours is not None:
+        hours = (now - datetime.fromisoformat(campaign.began_at)).total_seconds() / 3600
+        if hours >= stop.hours:
+            return f"{stop.hours:g} hours are over"
+    if stop.target is not None and best is not None and arena.loss(best) <= arena.loss(stop.target):
+        return f"the target {stop.target:g} is reached"
+    if stop.stale is not None and since_keep >= stop.stale:
+        return f"{since_keep} experiments in a row brought no gain"
+    return ""
