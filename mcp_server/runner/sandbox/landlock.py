@@ -1,0 +1,63 @@
+"""T1: Landlock and seccomp, put on by `confine` just before the command starts. T0: the same launcher, no walls.
+
+Promises at T1: files outside the lists can neither be read nor written, no sockets can be opened, no process outside
+can be signalled (Linux 6.12 and newer) or traced. Does not promise: an own view of processes, private /tmp, or the end
+of daemons when the supervisor itself is killed with SIGKILL. Nothing here can change owner, mode or times of files of
+the same user; that needs T2.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mcp_server.runner.sandbox import confine
+from mcp_server.runner.sandbox.confinement import Confinement, gpu_devices, interpreter_paths, system_paths
+
+HARMLESS_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+
+
+def wrap(argv: Sequence[str], confinement: Confinement, restrict: bool) -> list[str]:
+    """The launcher's command line for `argv`; see `sandbox.wrap`."""
+    env = dict(confinement.env)
+    write = [*confinement.write, *(Path("/dev") / name for name in HARMLESS_DEVICES)]
+    write += gpu_devices(confinement.gpus)
+    if confinement.scratch is not None:
+        write.append(confinement.scratch)
+        env = {"HOME": str(confinement.scratch), "TMPDIR": str(confinement.scratch), **env}
+    read = [*system_paths(gpus=bool(confinement.gpus)), *interpreter_paths(), Path("/proc"), *confinement.read]
+    whole, listed = _carved(read, confinement.hide)
+    order = {
+        "parent": os.getpid(),
+        "read": [str(path) for path in whole],
+        "list": [str(path) for path in listed],
+        "write": [str(path) for path in write if path.exists()],
+        "cwd": str(confinement.cwd),
+        "env": env,
+        "restrict": restrict,
+        "tasks": confinement.tasks,
+    }
+    # -I -S: the launcher is ready in 10 ms and reads nothing of the user's site-packages
+    return [sys.executable, "-I", "-S", confine.__file__, json.dumps(order), *argv]
+
+
+def _carved(paths: Sequence[Path], hidden: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Landlock can only add: (paths readable whole, folders that may be listed because something in them is hidden)."""
+    whole: list[Path] = []
+    listed: list[Path] = []
+    for path in paths:
+        if path in hidden:
+            continue
+        if path.is_dir() and any(path in gone.parents for gone in hidden):
+            listed.append(path)
+            # a rule for a link would be a rule for whatever it points to
+            children = [child for child in sorted(path.iterdir()) if not child.is_symlink()]
+            more = _carved(children, hidden)
+            whole += more[0]
+            listed += more[1]
+        else:
+            whole.append(path)
+    return whole, listed

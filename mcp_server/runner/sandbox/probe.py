@@ -1,0 +1,164 @@
+"""Which tier this machine offers, found out by really trying what a run must not do.
+
+A small program is put into each tier's sandbox, best tier first, and tries to read a secret file, to write outside, to
+open TCP and unix sockets, to see and signal a process outside, and to leave a process behind. A tier counts only if
+everything that it promises was refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from mcp_server.records import Tier
+from mcp_server.runner.sandbox import bubblewrap, confine, landlock
+from mcp_server.runner.sandbox.confinement import Confinement
+
+INSTALL = (
+    "For T2 install bubblewrap (Debian, Ubuntu: sudo apt-get install bubblewrap; Fedora: sudo dnf install bubblewrap)"
+)
+ALLOW = (
+    "bubblewrap is installed but may not make namespaces here: on Ubuntu 24.04 it may need an AppArmor profile "
+    "(sudo apt-get install apparmor-profiles), in Docker run with --security-opt seccomp=unconfined "
+    "--security-opt systempaths=unconfined, on Debian check sysctl kernel.unprivileged_userns_clone=1"
+)
+# What each tier refuses. Below T2 a daemon may survive and other processes may be seen.
+PROMISES = {
+    Tier.T2: frozenset({"read", "write", "tcp", "unix", "signal", "see"}),
+    Tier.T1: frozenset({"read", "write", "tcp"}),
+}
+WORDS = {
+    "read": "read a file of this user outside the run",
+    "write": "write outside the run",
+    "tcp": "open a TCP connection",
+    "unix": "connect to a unix socket",
+    "signal": "signal a process outside",
+    "see": "see a process outside",
+}
+
+# Runs inside. Prints the names of what it could do, as a JSON list, then leaves a process behind that holds stdout.
+BURGLAR = """
+import json, os, socket, sys, time
+secret, address, pid = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+done = []
+def attempt(name, act):
+    try:
+        act()
+    except (OSError, ValueError):
+        return
+    done.append(name)
+def dial(family, target):
+    with socket.socket(family, socket.SOCK_STREAM) as line:
+        line.settimeout(1)
+        line.connect(target)
+attempt("read", lambda: open(secret).read())
+attempt("write", lambda: open(secret + ".by-a-burglar", "w").close())
+attempt("tcp", lambda: dial(socket.AF_INET, ("127.0.0.1", address)))
+attempt("unix", lambda: dial(socket.AF_UNIX, secret + ".socket"))
+attempt("signal", lambda: os.kill(pid, 0))
+attempt("see", lambda: os.stat("/proc/%d" % pid))
+print(json.dumps(done), flush=True)
+if sys.argv[4] == "stay" and os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(3)
+"""
+
+
+@dataclass(frozen=True)
+class TierReport:
+    """The best tier that kept its promises, and what was tried on the way."""
+
+    tier: Tier
+    findings: tuple[str, ...]
+
+
+@cache
+def probe() -> TierReport:
+    """Try the tiers from the best down. AUTORESEARCH_TIER=T1 or T0 forces a lower one, and the findings say so."""
+    findings: list[str] = []
+    forced = os.environ.get("AUTORESEARCH_TIER", "")
+    for tier in (Tier.T2, Tier.T1):
+        if forced in ("T0", "T1") and tier.value > forced:
+            findings.append(f"{tier}: not tried, AUTORESEARCH_TIER={forced} is set.")
+            continue
+        missing = _missing(tier)
+        if missing:
+            findings.append(f"{tier}: {missing}.")
+            continue
+        works, finding = _try(tier)
+        findings.append(f"{tier}: {finding}")
+        if works:
+            return TierReport(tier, tuple(findings))
+    findings.append("T0: runs are not shut in. They can read, change and send whatever this user can.")
+    return TierReport(Tier.T0, tuple(findings))
+
+
+def _missing(tier: Tier) -> str:
+    if tier is Tier.T2 and not sys.platform.startswith("linux"):
+        return "bubblewrap needs Linux"
+    if tier is Tier.T2 and bubblewrap.program() is None:
+        return f"bubblewrap is not installed. {INSTALL}"
+    if tier is Tier.T1 and (not sys.platform.startswith("linux") or confine.landlock_version() == 0):
+        return "this kernel has no Landlock (Linux 5.13 and newer, not switched off at boot)"
+    return ""
+
+
+def _try(tier: Tier) -> tuple[bool, str]:
+    """(whether the tier keeps its promises, one or two sentences)."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="autoresearch-probe-")))
+        secret, inside = folder / "outside" / "secret", folder / "inside"
+        secret.parent.mkdir()
+        inside.mkdir()
+        secret.write_text("a file of this user")
+        tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        unix = stack.enter_context(socket.socket(socket.AF_UNIX))
+        unix.bind(f"{secret}.socket")
+        unix.listen()
+        confinement = Confinement(read=(), write=(inside,), cwd=inside, env={}, scratch=inside)
+        words = [str(secret), str(tcp.getsockname()[1]), str(os.getpid()), "stay" if tier is Tier.T2 else "go"]
+        burglar = [sys.executable, "-I", "-S", "-c", BURGLAR, *words]
+        if tier is Tier.T2:
+            argv = bubblewrap.wrap(burglar, confinement)
+        else:
+            argv = landlock.wrap(burglar, confinement, restrict=True)
+        return _judge(tier, argv)
+
+
+def _judge(tier: Tier, argv: list[str]) -> tuple[bool, str]:
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={}, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process, process.stdout as out, process.stderr as err:
+        line = out.readline()
+        if not line:
+            words = err.read(2000).decode(errors="replace").strip()
+            hint = f" {ALLOW}." if tier is Tier.T2 else ""
+            return False, f"the sandbox did not start: {words}.{hint}"
+        done = set(json.loads(line))
+        process.wait()
+        # The pipe closes when its last holder is gone: at T2 at once, with the namespace.
+        left = tier is Tier.T2 and not _closes(out.fileno(), seconds=1)
+    broken = [WORDS[name] for name in sorted(PROMISES[tier] & done)] + (["leave a process behind"] if left else [])
+    if broken:
+        return False, f"refused, because a test program could {', '.join(broken)}."
+    could = [WORDS[name] for name in sorted(done)]
+    could += ["leave a process behind if the supervisor is killed"] if tier is Tier.T1 else []
+    return True, f"works. A test program could {', '.join(could) or 'do none of the forbidden things'}."
+
+
+def _closes(fd: int, seconds: float) -> bool:
+    ready, _, _ = select.select([fd], [], [], seconds)
+    return bool(ready) and os.read(fd, 1) == b""
