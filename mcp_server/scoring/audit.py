@@ -1,0 +1,234 @@
+"""The arithmetic of the audit: where to look, in which order to ask, what the answers mean. Pure.
+
+Host A has claimed a log-probability for every target. Host B is asked for full logits at a few secret positions and sees
+nothing that lies behind them; the log-softmax is done here, in double precision. Because B never knows the answer to a
+question before it is given, B's answers are what an honest use of the weights gives, and A's claims must agree with them.
+
+Two rules keep the answer from B. A question about a position is asked before any question that shows B the token at
+that position (`rounds`), and what stands behind an audited column is training text, never validation text (`questions`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcp_server.scoring.corpus import Split, Tokens
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+WIDTH_STEP = 32  # prefixes are cut at multiples of this: few shapes, little waste
+SIGNIFICANT = 4.0  # standard errors; an honest model passes 16,000 runs between two false alarms
+CONFIDENT = 1.96  # the reported interval covers 95 %
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Audited places in a split, n of them."""
+
+    rows: Indices
+    columns: Indices
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Indices | NDArray[np.bool_]) -> Positions:
+        return Positions(self.rows[index], self.columns[index])
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far an honest model's answers are apart on one backend and dtype, in nats."""
+
+    largest: float  # at any one position
+    mean: float  # on average
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What claims and audit say together. `score`, `correction` and `sd` are in bits per byte, `largest` in nats."""
+
+    score: float
+    correction: float  # what the audit added to the claimed score; 0 for an honest model
+    sd: float  # standard error of the correction
+    largest: float
+    positions: int
+    significant: bool  # the correction is more than chance and more than an honest model's rounding
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return self.score - CONFIDENT * self.sd, self.score + CONFIDENT * self.sd
+
+
+def draw(counted: NDArray[np.bool_], count: int, random: np.random.Generator) -> Positions:
+    """`count` different places among the counted targets, each equally likely."""
+    places = np.flatnonzero(counted)
+    picked = np.sort(random.choice(places, size=min(count, len(places)), replace=False))
+    rows, columns = np.divmod(picked, counted.shape[1])
+    return Positions(rows.astype(np.int64), columns.astype(np.int64))
+
+
+def rounds(positions: Positions, width: int) -> Indices:
+    """The round in which each position may be asked, so that no earlier or simultaneous question shows its answer.
+
+    A question at (row, column) shows the row up to that column. It gives away the answers of the row's smaller columns,
+    and, since rows are one stream, the answer at the last column of the row before.
+    """
+    order = np.lexsort((positions.columns, positions.rows))
+    result = np.zeros(len(positions), np.int64)
+    previous_row, previous_column, previous_round = -2, -1, 0
+    for index in order:
+        row, column = int(positions.rows[index]), int(positions.columns[index])
+        follows = row == previous_row or (row == previous_row + 1 and previous_column == width - 1)
+        previous_round = previous_round + 1 if follows else 0
+        result[index] = previous_round
+        previous_row, previous_column = row, column
+    return result
+
+
+def batches(
+    positions: Positions, width: int, rows: int, narrow: bool, random: np.random.Generator
+) -> list[tuple[Indices, int]]:
+    """Questions that are asked together, as (indices, width of the rows), in the order of asking.
+
+    Company is random, so that rows from all over the split meet. `narrow` cuts rows behind the audited column: a batch
+    then holds about as many tokens as one of `rows` full rows.
+    """
+    asked_in = rounds(positions, width)
+    needed = np.full(len(positions), width)
+    if narrow:
+        needed = np.minimum(width, -(-(positions.columns + 1) // WIDTH_STEP) * WIDTH_STEP)
+    result = []
+    for turn in range(int(asked_in.max(initial=-1)) + 1):
+        for span in np.unique(needed[asked_in == turn]):
+            members = random.permutation(np.flatnonzero((asked_in == turn) & (needed == span)))
+            size = rows * width // int(span)
+            result += [(members[i : i + size], int(span)) for i in range(0, len(members), size)]
+    return result
+
+
+def questions(split: Split, positions: Positions, span: int, random: np.random.Generator) -> Tokens:
+    """Rows (n, span) that are true up to each position's column and training text behind it."""
+    starts = random.integers(0, len(split.filler) - span, size=len(positions))
+    tokens = split.filler[starts[:, None] + np.arange(span)]
+    true = np.arange(span) <= positions.columns[:, None]
+    return np.where(true, split.inputs[positions.rows, :span], tokens).astype(np.uint16)
+
+
+def log_probabilities(logits: NDArray[np.float32], targets: Tokens) -> Floats:
+    """log softmax of logits (n, V) at the targets (n,), in double precision. NaN where a row has no distribution."""
+    wide = logits.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        wide -= wide.max(axis=1, keepdims=True)
+        picked: Floats = wide[np.arange(len(wide)), targets] - np.log(np.exp(wide).sum(axis=1))
+    return picked
+
+
+def estimate(split: Split, claims: NDArray[np.float32], positions: Positions, found: Floats, mean: float) -> Estimate:
+    """Bits per byte from claims (R, T), corrected by what was found (n,) at the audited positions.
+
+    Each position is equally likely to be audited, so the mean difference times the number of targets estimates, without
+    bias, all that the claims left out. `mean` is the average difference in nats that rounding may explain.
+    """
+    per_byte = 1 / (math.log(2) * split.byte_count)
+    claimed = -float(claims[split.counted].sum(dtype=np.float64)) * per_byte
+    if not len(positions):
+        return Estimate(claimed, 0.0, 0.0, 0.0, 0, False)
+    differences = claims[positions.rows, positions.columns].astype(np.float64) - found  # nats that the claims left out
+    scale = int(split.counted.sum()) * per_byte
+    average = float(differences.mean())
+    error = float(differences.std(ddof=1)) / math.sqrt(len(positions)) if len(positions) > 1 else math.inf
+    return Estimate(
+        score=claimed + average * scale,
+        correction=average * scale,
+        sd=error * scale,
+        largest=float(np.abs(differences).max()),
+        positions=len(positions),
+        significant=abs(average) > mean and abs(average) > SIGNIFICANT * error,
+    )
+
+
+def beyond(claims: NDArray[np.float32], positions: Positions, found: Floats, tolerance: Tolerance) -> NDArray[np.bool_]:
+    """Which positions (n,) differ by more than an honest model's rounding."""
+    away: NDArray[np.bool_] = ~(np.abs(claims[positions.rows, positions.columns] - found) <= tolerance.largest)
+    return away
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What B answered about the flagged positions once the verdict had fallen, each (k,) in nats."""
+
+    claimed: Floats  # by A, with the true row before it
+    found: Floats  # by B, suffix replaced: the judge
+    again: Floats  # the same question once more
+    company: Floats  # the same row among other rows
+    suffix: Floats  # another replaced suffix
+    truth: Floats  # full logits, with the true row before it
+    reclaimed: Floats  # the claim of this fresh host, with A's whole batch before it
+
+
+def reason(probes: Probes, tolerance: Tolerance) -> str:
+    """The reason code that explains most of the flagged positions. The order is by what an explanation rests on."""
+
+    def differ(left: Floats, right: Floats) -> NDArray[np.bool_]:
+        away: NDArray[np.bool_] = ~(np.abs(left - right) <= tolerance.largest)
+        return away
+
+    unsteady = differ(probes.again, probes.found) | differ(probes.company, probes.found)
+    leaks = ~unsteady & (differ(probes.suffix, probes.found) | differ(probes.truth, probes.found))
+    invented = ~unsteady & ~leaks & ~differ(probes.reclaimed, probes.claimed)
+    votes = {
+        "stateful": int(unsteady.sum()),
+        "non_causal": int(leaks.sum()),
+        "unnormalised": int(invented.sum()),
+    }
+    winner = max(votes, key=lambda name: votes[name])
+    # nothing that a fresh process does explains the claims: they came from what host A had seen before
+    return winner if votes[winner] else "stateful"
+
+
+EXPLANATIONS = {
+    "non_causal": (
+        "The prediction of a token depends on tokens behind it. Usual causes: attention without a causal mask, a norm, "
+        "pooling, convolution or FFT over the time axis, features shifted the wrong way, expert choice or capacity limits "
+        "that let later tokens compete with earlier ones, or targets used inside forward."
+    ),
+    "stateful": (
+        "The same row does not always get the same prediction. Usual causes: dropout or noise that eval() does not switch "
+        "off, statistics over the batch, a cache or counter that lives from one forward to the next, weights updated "
+        "while predicting, or rows of one batch that see each other."
+    ),
+    "unnormalised": (
+        "The log-probabilities are not the log-softmax of the logits that forward returns. Usual causes: a patched "
+        "log_softmax or cross_entropy, or a forward that answers differently when asked for a loss."
+    ),
+    "too_good": (
+        "A score this good was audited in full, and the claims did not hold. The differences are too small or too rare to "
+        "name their cause; look for whatever lets a prediction see more than the tokens before it."
+    ),
+    "bad_output": "The model must map token ids (B, T) int64 to finite float logits (B, T, vocab).",
+    "host_died": "The process that runs build_model() and forward() ended early.",
+    "host_stalled": "The process that runs build_model() and forward() did not answer in time.",
+    "no_artifact": (
+        "There is no model.safetensors in the sealed artifact; train.py must write it to $AUTORESEARCH_OUT before it ends."
+    ),
+}
+
+
+def summary(flagged: int, positions: int, largest: float, tolerance: Tolerance, why: str) -> str:
+    """The sentence an agent reads with a rejection."""
+    return (
+        f"{flagged} of {positions} audited positions differ by more than {tolerance.largest:.2g} nats (largest {largest:.3g}) "
+        f"from a second host that never saw what follows them. {EXPLANATIONS[why]}"
+    )
+
+
+def filler_rows(split: Split, count: int, random: np.random.Generator) -> Tokens:
+    """`count` rows (count, T) of training text."""
+    starts: Sequence[int] | Indices = random.integers(0, len(split.filler) - split.width, size=count)
+    return split.filler[np.asarray(starts)[:, None] + np.arange(split.width)]

@@ -1,0 +1,191 @@
+"""A host: the program inside a sandbox that runs the agent's model and answers questions about it with numbers.
+
+It shares its process with the agent's code, so nothing it says is believed: it is convenience, not a guard. What guards
+is what the evaluator shows to whom, and in which order (`audit`). A host speaks one socket; whatever the agent's code
+prints goes elsewhere. Before it says READY it has built the model, loaded the sealed weights and answered questions about
+random tokens, so that an honest mistake shows with its full traceback while there is nothing secret to leak. Afterwards
+only the kind of an exception is passed on.
+
+    python -m mcp_server.scoring.host --fd 5 --snapshot work --weights artifact/model.safetensors ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+from mcp_server.scoring.protocol import Gone, Kind, receive, send, send_text
+
+WRAPPED = "_orig_mod."  # what torch.compile puts into a state dict's names
+NARROW_LOGITS = 1e-4  # a cut row may move an honest float32 model's logits by this much
+
+
+class BadOutput(Exception):
+    """The model's answer has the wrong type, shape or dtype."""
+
+
+def load_model(snapshot: Path, weights: Path, device: torch.device) -> torch.nn.Module:
+    """`build_model()` of the snapshot's train.py with the sealed weights in it."""
+    sys.path.insert(0, str(snapshot))  # train.py imports prepare
+    sys.argv = ["train.py"]
+    spec = importlib.util.spec_from_file_location("train", snapshot / "train.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(snapshot / "train.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["train"] = module  # dataclasses and torch.compile look their module up
+    spec.loader.exec_module(module)
+    model: torch.nn.Module = module.build_model()
+    fill(model, load_file(weights))
+    return model.to(device).eval()
+
+
+def fill(model: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Load tensors by name and shape, strictly; of tensors that share memory one name is enough."""
+    slots = {name.replace(WRAPPED, ""): tensor for name, tensor in model.state_dict().items()}
+    given = {name.replace(WRAPPED, ""): tensor for name, tensor in tensors.items()}
+    filled = {slots[name].data_ptr() for name in given if name in slots}
+    unknown = sorted(given.keys() - slots.keys())
+    missing = sorted(
+        name for name, slot in slots.items() if name not in given and slot.numel() and slot.data_ptr() not in filled
+    )
+    misshapen = sorted(
+        f"{name} {tuple(given[name].shape)} for {tuple(slots[name].shape)}"
+        for name in given.keys() & slots.keys()
+        if given[name].shape != slots[name].shape
+    )
+    if unknown or missing or misshapen:
+        raise ValueError(
+            f"model.safetensors does not fit build_model(): missing {missing}, unknown {unknown}, wrong shape {misshapen}"
+        )
+    with torch.no_grad():
+        for name, tensor in given.items():
+            slots[name].copy_(tensor)
+
+
+class Server:
+    """One loaded model and the shapes it is asked for."""
+
+    def __init__(self, model: torch.nn.Module, device: torch.device, vocab: int) -> None:
+        self.model = model
+        self.device = device
+        self.vocab = vocab
+
+    def forward(self, tokens: np.ndarray) -> torch.Tensor:
+        """Logits (B, T, V) of token ids (B, T). Raises BadOutput."""
+        ids = torch.from_numpy(tokens.astype(np.int64)).to(self.device)
+        logits = self.model(ids)
+        if not isinstance(logits, torch.Tensor):
+            raise BadOutput(f"forward returned {type(logits).__name__}, not a tensor of logits")
+        if logits.shape != (*ids.shape, self.vocab) or not logits.is_floating_point():
+            raise BadOutput(
+                f"forward returned {logits.dtype} {tuple(logits.shape)}, not float logits {(*ids.shape, self.vocab)}"
+            )
+        return logits
+
+    def claims(self, tokens: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Log-probability of each target, (B, T)."""
+        logits = self.forward(tokens)
+        wanted = torch.from_numpy(targets.astype(np.int64)).to(self.device)
+        losses = F.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(), reduction="none")
+        return (-losses).view(wanted.shape).cpu().numpy()
+
+    def answers(self, tokens: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Full logits at one column per row, (B, V)."""
+        logits = self.forward(tokens)
+        rows = torch.arange(len(columns), device=self.device)
+        return logits[rows, torch.from_numpy(columns.astype(np.int64)).to(self.device)].float().cpu().numpy()
+
+    def rehearse(self, rows: int, width: int) -> dict[str, object]:
+        """Answer questions about random tokens once; what was learned about the model, for READY."""
+        tokens = np.random.default_rng(0).integers(0, self.vocab, size=(rows, width))
+        self.claims(tokens, tokens)
+        began = time.perf_counter()
+        full = self.forward(tokens)
+        middle = time.perf_counter()
+        return {"precision": self.precision(full), "narrow": self.narrow(tokens, full, middle - began)}
+
+    def narrow(self, tokens: np.ndarray, full: torch.Tensor, seconds: float) -> bool:
+        """Whether a row cut behind the wanted column is answered alike, and sooner: then an audit costs less."""
+        width = tokens.shape[1]
+        if width < 64:
+            return False
+        cut = width // 64 * 32
+        began = time.perf_counter()
+        try:
+            short = self.forward(tokens[:, :cut])
+        except Exception:  # a model may insist on its length; then it is asked at that length
+            return False
+        # a compiled model takes seconds for a new shape; anything else takes less for less, but clocks are noisy
+        sooner = time.perf_counter() - began < 3 * seconds
+        return sooner and bool((short.float() - full[:, :cut].float()).abs().max() < NARROW_LOGITS)
+
+    def precision(self, logits: torch.Tensor) -> str:
+        """The coarsest dtype the model is known to use."""
+        dtypes = {logits.dtype} | {p.dtype for p in self.model.parameters()}
+        for coarse in (torch.bfloat16, torch.float16):
+            if coarse in dtypes:
+                return str(coarse).removeprefix("torch.")
+        return "float32"
+
+
+def serve(server: Server, fd: int) -> None:
+    """Answer questions until the evaluator hangs up."""
+    while True:
+        try:
+            question = receive(fd)
+        except Gone:
+            return
+        first, second = question.arrays
+        if question.kind is Kind.CLAIMS:
+            send(fd, Kind.CLAIMED, [server.claims(first, second)])
+        else:
+            send(fd, Kind.ANSWERED, [server.answers(first, second)])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--snapshot", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rows", type=int, required=True)
+    parser.add_argument("--width", type=int, required=True)
+    parser.add_argument("--vocab", type=int, required=True)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
+    with torch.inference_mode():
+        try:
+            with torch.inference_mode(False):
+                model = load_model(options.snapshot, options.weights, device)
+            server = Server(model, device, options.vocab)
+            known = server.rehearse(options.rows, options.width)
+        except BaseException as error:
+            kind = "bad_output" if isinstance(error, BadOutput) else "host_died"
+            said = str(error) if isinstance(error, BadOutput) else traceback.format_exc()
+            send_text(options.fd, Kind.FAILED, json.dumps({"reason": kind, "said": said[-3000:]}, ensure_ascii=False))
+            return 1
+        send_text(options.fd, Kind.READY, json.dumps(known))
+        try:
+            serve(server, options.fd)
+        except BaseException as error:
+            # no text of the agent's from here on: it could carry validation tokens out
+            kind = "bad_output" if isinstance(error, BadOutput) else "host_died"
+            send_text(options.fd, Kind.FAILED, json.dumps({"reason": kind, "said": type(error).__name__}))
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""The trusted scorer of language models: bits per byte of a sealed artifact, as one line of JSON.
+
+    python -m mcp_server.scoring.lm        # told by the environment what to score; see `Order`
+
+It imports nothing of the agent's and opens nothing of the agent's: weights and code are looked at by two sandboxed hosts
+only. The answer is a score with its interval and audit, or a rejection with its reason. An answer that cannot be given
+for a reason of ours (no corpus, no sandbox) ends with exit code 1 and a sentence on stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from mcp_server.errors import AutoresearchError, CorpusError
+from mcp_server.records import Tier
+from mcp_server.scoring import audit, tolerances
+from mcp_server.scoring.corpus import read_split
+from mcp_server.scoring.evaluation import Rejected, Rule, Scored, batch_rows, evaluate
+from mcp_server.scoring.remote import Setting
+
+START_SECONDS = 300.0  # importing torch, building a model and compiling it, on a busy machine
+REPLY_SECONDS = 120.0  # one batch
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to score, as the environment says it."""
+
+    artifact: Path
+    snapshot: Path
+    data: Path
+    split: Literal["val", "test"]
+    secret: str | None
+    positions: int
+    suspect_below: float
+    device: str
+    gpus: tuple[int, ...]
+    threads: int
+    tier: Tier
+    start_seconds: float
+    reply_seconds: float
+
+    @classmethod
+    def of(cls, env: Mapping[str, str]) -> Order:
+        """Raises CorpusError where a needed variable is missing."""
+        for name in ("AUTORESEARCH_ARTIFACT", "AUTORESEARCH_SNAPSHOT", "AUTORESEARCH_DATA"):
+            if not env.get(name):
+                raise CorpusError(f"{name} is not set. The scorer is started by a run's supervisor, which sets it.")
+        cards = env.get("CUDA_VISIBLE_DEVICES", "0")
+        device = env.get("AUTORESEARCH_DEVICE", "cpu")
+        return cls(
+            artifact=Path(env["AUTORESEARCH_ARTIFACT"]).resolve(),
+            snapshot=Path(env["AUTORESEARCH_SNAPSHOT"]).resolve(),
+            data=Path(env["AUTORESEARCH_DATA"]).resolve(),
+            split="test" if env.get("AUTORESEARCH_SPLIT") == "test" else "val",
+            secret=env.get("AUTORESEARCH_SECRET"),
+            positions=int(env.get("AUTORESEARCH_AUDIT_POSITIONS", "1024")),
+            suspect_below=float(env.get("AUTORESEARCH_SUSPECT_BELOW") or "-inf"),
+            device=device,
+            gpus=tuple(int(card) for card in cards.split(",") if card.isdigit()) if device == "cuda" else (),
+            threads=int(env.get("AUTORESEARCH_THREADS", "1")),
+            tier=Tier(env.get("AUTORESEARCH_TIER", "T2")),
+            start_seconds=float(env.get("AUTORESEARCH_HOST_START_SECONDS", START_SECONDS)),
+            reply_seconds=float(env.get("AUTORESEARCH_HOST_REPLY_SECONDS", REPLY_SECONDS)),
+        )
+
+
+def score(order: Order, progress: Callable[[float], None]) -> Scored | Rejected:
+    """Read the split, run the two hosts, judge."""
+    weights = order.artifact / "model.safetensors"
+    if not weights.is_file() or weights.is_symlink():
+        return Rejected("no_artifact", audit.EXPLANATIONS["no_artifact"])
+    split = read_split(order.data, order.split, order.secret)
+    setting = Setting(
+        snapshot=order.snapshot,
+        weights=weights,
+        data=order.data,
+        device=order.device,
+        threads=order.threads,
+        rows=batch_rows(split, order.device),
+        width=split.width,
+        vocab=split.vocab_size,
+        start_seconds=order.start_seconds,
+        reply_seconds=order.reply_seconds,
+        tier=order.tier,
+        gpus=order.gpus,
+    )
+    table = tolerances.read(os.environ.get("AUTORESEARCH_TOLERANCES"))
+    rule = Rule(order.positions, order.suspect_below, lambda precision: table.find(order.device, precision))
+    # the operating system's randomness: nothing that the agent has seen predicts the positions
+    return evaluate(split, setting, rule, np.random.default_rng(int.from_bytes(os.urandom(16))), progress)
+
+
+def reply(outcome: Scored | Rejected, seconds: float) -> dict[str, object]:
+    """The JSON object that the supervisor reads."""
+    found = outcome.audit.model_dump() if outcome.audit is not None else None
+    if isinstance(outcome, Rejected):
+        return {"rejected": outcome.reason, "detail": outcome.detail, "audit": found}
+    estimate = outcome.estimate
+    return {
+        "score": estimate.score,
+        "interval": list(estimate.interval) if math.isfinite(estimate.sd) else None,
+        "secondary": {"evaluation_seconds": round(seconds, 3)},
+        "audit": found,
+    }
+
+
+def marker(env: Mapping[str, str]) -> Callable[[float], None]:
+    """Tells the supervisor how far the scoring is, if it asked to be told."""
+    if not env.get("AUTORESEARCH_MARKS"):
+        return lambda fraction: None
+    fd = int(env["AUTORESEARCH_MARKS"])
+
+    def mark(fraction: float) -> None:
+        os.write(fd, (json.dumps({"event": "scored", "fraction": round(fraction, 4)}) + "\n").encode())
+
+    return mark
+
+
+def main() -> int:
+    began = time.monotonic()
+    try:
+        outcome = score(Order.of(os.environ), marker(os.environ))
+    except AutoresearchError as error:
+        print(f"scoring: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(reply(outcome, time.monotonic() - began)), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

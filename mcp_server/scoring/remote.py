@@ -1,0 +1,240 @@
+"""A host as the evaluator sees it: a sandboxed process that is asked questions and given deadlines.
+
+Whatever a host does, a question ends in an answer of the right shape or in `HostFailed` with a reason code; it never
+hangs and nothing of the host's is interpreted. What the process prints is kept, bounded, until the first validation
+token is sent, and thrown away from then on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcp_server.records import Tier
+from mcp_server.runner.sandbox import Confinement, wrap
+from mcp_server.scoring.corpus import Tokens
+from mcp_server.scoring.protocol import Form, Gone, Kind, Malformed, Message, Stalled, receive, send
+
+PACKAGE = Path(__file__).resolve().parents[1]
+# Starts the host from the package's own folder. `-m` would search folders that hold it, and those need not be readable
+# inside; and a snapshot may hold a folder named mcp_server of its own.
+START = f"""
+import importlib.util, runpy, sys
+spec = importlib.util.spec_from_file_location("mcp_server", {str(PACKAGE / "__init__.py")!r})
+sys.modules["mcp_server"] = package = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(package)
+runpy.run_module("mcp_server.scoring.host", run_name="__main__", alter_sys=True)
+"""
+PRINTED_BYTES = 65_536
+NAMED_ERRORS = re.compile(r"[A-Z][A-Za-z]{2,40}(Error|Exception)")
+
+
+class HostFailed(Exception):
+    """A host died, stalled or answered with something else; `reason` is a reason code."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every host of one scoring is told: the same for all, so that an honest model answers alike."""
+
+    snapshot: Path
+    weights: Path
+    data: Path
+    device: str
+    threads: int
+    rows: int  # B, of every full question
+    width: int  # T
+    vocab: int
+    start_seconds: float
+    reply_seconds: float
+    tier: Tier
+    gpus: tuple[int, ...] = ()
+
+    def argv(self, fd: int) -> list[str]:
+        shape = ["--rows", str(self.rows), "--width", str(self.width), "--vocab", str(self.vocab)]
+        place = ["--snapshot", str(self.snapshot), "--weights", str(self.weights), "--device", self.device]
+        return [
+            *(sys.executable, "-P", "-c", START, "--fd", str(fd)),
+            *(*place, "--threads", str(self.threads), *shape),
+        ]
+
+    def confinement(self, fd: int, scratch: Path) -> Confinement:
+        """Snapshot, weights and training data to read, nothing to write, no validation data."""
+        inherited = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "LANG", "LC_ALL")
+        env = {name: os.environ[name] for name in inherited if name in os.environ}
+        env |= {
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "OMP_NUM_THREADS": str(self.threads),
+            "OMP_WAIT_POLICY": "passive",
+            "AUTORESEARCH_DATA": str(self.data),
+            "AUTORESEARCH_DEVICE": self.device,
+            "AUTORESEARCH_THREADS": str(self.threads),
+            "AUTORESEARCH_SEED": "0",
+        }
+        return Confinement(
+            write=(),
+            read=(self.snapshot, self.weights.parent, self.data / "public", PACKAGE),
+            hide=(self.data / "sealed",),
+            cwd=self.snapshot,
+            env=env,
+            fds=(fd,),
+            gpus=self.gpus,
+            scratch=scratch,
+        )
+
+
+class Host:
+    """One running host. Close it: nothing of it outlives `close`."""
+
+    def __init__(self, name: str, setting: Setting) -> None:
+        self.name = name
+        self.setting = setting
+        self.precision = "float32"
+        self.narrow = False
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._socket = ours
+        # below T2 a host needs a folder for temporary files; it is its own and goes when the host goes
+        self._scratch = tempfile.TemporaryDirectory(prefix="autoresearch-host-", ignore_cleanup_errors=True)
+        confinement = setting.confinement(theirs.fileno(), Path(self._scratch.name))
+        with theirs:
+            self._process = subprocess.Popen(
+                wrap(setting.argv(theirs.fileno()), confinement, setting.tier),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=confinement.fds,
+                start_new_session=True,
+                env={},
+            )
+        self._printed = bytearray()
+        self._listening = True
+        threading.Thread(target=self._drain, daemon=True).start()
+        self._start_deadline = time.monotonic() + setting.start_seconds
+
+    @property
+    def printed(self) -> str:
+        """What the process printed before it was shown a validation token."""
+        return self._printed.decode("utf-8", "replace")
+
+    def wait_until_ready(self) -> None:
+        """Return once the model is loaded and rehearsed. Raises HostFailed with the traceback's end."""
+        message = self._receive((), self._start_deadline)
+        known = _json(message.text)
+        self.narrow = known.get("narrow") is True
+        self.precision = str(known["precision"]) if known.get("precision") in ("bfloat16", "float16") else "float32"
+
+    def mute(self) -> None:
+        """From here on, nothing the host prints or says is kept: it is about to see validation tokens."""
+        self._listening = False
+
+    def claims(self, inputs: Tokens, targets: Tokens) -> NDArray[np.float32]:
+        """Log-probability of each target, (B, T). Raises HostFailed."""
+        return self._ask(Kind.CLAIMS, inputs, targets, Form(Kind.CLAIMED, np.dtype("<f4"), inputs.shape))
+
+    def logits(self, tokens: Tokens, columns: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Full logits (B, V) at one column per row. Raises HostFailed."""
+        form = Form(Kind.ANSWERED, np.dtype("<f4"), (len(tokens), self.setting.vocab))
+        return self._ask(Kind.LOGITS, tokens, columns, form)
+
+    def close(self) -> None:
+        """Kill the process group (with bubblewrap: the namespace) and wait for it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._socket.close()
+        self._scratch.cleanup()
+
+    def _ask(self, kind: Kind, tokens: Tokens, second: NDArray[np.generic], form: Form) -> NDArray[np.float32]:
+        self.mute()
+        deadline = time.monotonic() + self.setting.reply_seconds
+        try:
+            send(self._socket.fileno(), kind, [tokens, second], deadline)
+        except Gone:
+            pass  # it may have said why before it went
+        except Stalled:
+            raise self._stalled() from None
+        answer: NDArray[np.float32] = self._receive((form,), deadline).arrays[0].astype(np.float32, copy=False)
+        return answer
+
+    def _receive(self, forms: Sequence[Form], deadline: float) -> Message:
+        ready = Form(Kind.READY, np.dtype("u1"), (0,))
+        try:
+            message = receive(self._socket.fileno(), forms or (ready,), deadline)
+        except Gone:
+            raise HostFailed("host_died", f"Host {self.name} ended{self._how()}.{self._excerpt()}") from None
+        except Stalled:
+            raise self._stalled() from None
+        except Malformed as error:
+            raise HostFailed("bad_output", f"Host {self.name} sent {error}.") from None
+        if message.kind is Kind.FAILED:
+            raise self._failure(_json(message.text))
+        if forms and message.kind is Kind.READY:
+            raise HostFailed("bad_output", f"Host {self.name} said READY where an answer was due.")
+        return message
+
+    def _failure(self, said: Mapping[str, object]) -> HostFailed:
+        reason = "bad_output" if said.get("reason") == "bad_output" else "host_died"
+        text = str(said.get("said", ""))
+        if self._listening:
+            return HostFailed(reason, f"{_clean(text)[-3000:].strip()}{self._excerpt()}")
+        # the host knows validation tokens: of its text only the name of an exception may pass
+        named = text if NAMED_ERRORS.fullmatch(text) else "an exception"
+        return HostFailed(reason, f"Host {self.name} stopped with {named} while predicting validation text.")
+
+    def _stalled(self) -> HostFailed:
+        return HostFailed("host_stalled", f"Host {self.name} did not answer in time.{self._excerpt()}")
+
+    def _how(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(timeout=1)  # the socket is closed: the process is about to end
+            return f" on {signal.Signals(-code).name}" if code < 0 else f" with exit code {code}"
+        return ""
+
+    def _excerpt(self) -> str:
+        printed = _clean(self.printed).strip()
+        return f" It printed: {printed[-2000:]}" if self._listening and printed else ""
+
+    def _drain(self) -> None:
+        # to the end even when nobody listens: a full pipe would stop an honest model that prints
+        pipe = self._process.stdout
+        assert pipe is not None
+        with pipe:
+            while chunk := os.read(pipe.fileno(), 65_536):
+                if self._listening:
+                    self._printed += chunk
+                    del self._printed[:-PRINTED_BYTES]
+
+
+def _json(text: str) -> Mapping[str, object]:
+    """A host's word as a flat mapping; what is none is kept as text."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {"said": text}
+    return value if isinstance(value, dict) else {"said": text}
+
+
+def _clean(text: str) -> str:
+    """Without control characters: this goes to a terminal and to an agent."""
+    return "".join(c for c in text if c.isprintable() or c in "\n\t")
