@@ -1,0 +1,76 @@
+"""Frozen files that differ on disk from the campaign's first commit, each named with the first lines of the difference.
+
+What is measured never depends on this: a run gets its frozen files from the first commit. It is a warning for people.
+A difference that git itself makes between store and disk is none: line endings, and large files kept outside (LFS).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from mcp_server import worktree
+from mcp_server.git import FILE_MODES, Entry, Repository
+
+_SHOWN_LINES = 12
+_SHOWN_WIDTH = 200
+_COMPARED_BYTES = 200_000  # beyond, a line-by-line difference is slow and nobody reads it
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-.*\n)*oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
+)
+
+
+@dataclass(frozen=True)
+class FrozenChange:
+    path: str
+    diff: str  # the first lines, or a word about what happened
+
+
+def compare(repository: Repository, entries: Mapping[str, Entry]) -> list[FrozenChange]:
+    """Which of `entries` are not on disk as committed. Files never committed are not looked at."""
+    files = {path: entry for path, entry in sorted(entries.items()) if entry.mode in FILE_MODES}
+    differing = {}
+    for path, entry in files.items():
+        seen = worktree.look(repository.tree, path, repository.start_hash, _COMPARED_BYTES)
+        if seen.oid != entry.oid:
+            differing[path] = seen
+    absent = [path for path, seen in differing.items() if seen.kind == "absent"]
+    skipped = {path for path, (tag, _) in repository.index(absent).items() if tag == "S"} if absent else set()
+    changes = []
+    for path, seen in differing.items():
+        if path in skipped:
+            continue
+        if seen.kind != "file":
+            changes.append(FrozenChange(path, "deleted" if seen.kind == "absent" else f"is a {seen.kind} now"))
+            continue
+        committed = repository.blobs([files[path].oid])[files[path].oid]
+        if _is_large_file(committed, repository, path):
+            continue
+        if seen.content is None or len(committed) > _COMPARED_BYTES:
+            changes.append(FrozenChange(path, f"{len(committed)} bytes committed, {seen.size} on disk"))
+        elif committed.replace(b"\r\n", b"\n") != seen.content.replace(b"\r\n", b"\n"):
+            changes.append(FrozenChange(path, _first_lines(path, committed, seen.content)))
+    return changes
+
+
+def _is_large_file(pointer: bytes, repository: Repository, path: str) -> bool:
+    """Whether `pointer` stands for exactly the bytes on disk."""
+    found = _POINTER.fullmatch(pointer)
+    return found is not None and worktree.look(repository.tree, path, _plain_sha256).oid == found[1].decode()
+
+
+def _plain_sha256(size: int) -> worktree.Hash:
+    return hashlib.sha256()
+
+
+def _first_lines(path: str, before: bytes, after: bytes) -> str:
+    if b"\0" in before or b"\0" in after:
+        return "binary files differ"
+    old, new = (content.decode("utf-8", "replace").splitlines() for content in (before, after))
+    lines: Iterator[str] = difflib.unified_diff(old, new, f"a/{path}", f"b/{path}", n=1, lineterm="")
+    shown = [line[:_SHOWN_WIDTH] for line in islice(lines, _SHOWN_LINES + 1)]
+    return "\n".join(shown if len(shown) <= _SHOWN_LINES else [*shown[:-1], "..."])
