@@ -1,9 +1,9 @@
 """Starts a module of autoresearch from a checkout or an installed plugin, in an environment of its own.
 
 The environment is, in this order: the interpreter named by AUTORESEARCH_PYTHON; `.venv` beside this checkout, once
-`make setup` has finished; else one in the plugin's data folder (or the user's), made at first use and brought up to date
-when the plugin changed. Nothing is ever written into the plugin's own folder. Making it goes on in a process of its own:
-a client that loses patience kills this one only, and its next start finds the environment ready.
+`make setup` has finished; else one in the plugin's data folder (or the user's), made at first use and brought up to
+date when the plugin changed. Nothing is ever written into the plugin's own folder. Making it goes on in a process of
+its own: a client that loses patience kills this one only, and its next start finds the environment ready.
 
 Needs nothing but the standard library. Messages go to stderr: stdout belongs to the protocol.
 """

@@ -1,0 +1,209 @@
+"""The hook that both clients share, run as they run it: an event on stdin, an answer or nothing on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from mcp_server.entries import Campaign
+from mcp_server.ledger import Ledger
+
+HOOK = Path(__file__).parent.parent / "hooks" / "guard.py"
+PROGRAM = """---
+goal: the smallest number
+metric: {name: loss, direction: minimize}
+editable: [train.py, "src/", 'lib/**/*.py']   # the agent's
+frozen: [prepare.py]
+run: python train.py
+score: python score.py
+---
+memo
+"""
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "init.defaultBranch=main")
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def hook(event: Mapping[str, object], **environment: str) -> dict[str, object] | None:
+    """What the hook answers; None when it says nothing."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTORESEARCH")}
+    done = subprocess.run(
+        [sys.executable, str(HOOK)],
+        input=json.dumps(event),
+        env=kept | {"AUTORESEARCH_DEBUG": "1"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def refusal(lab: Path, tool: str, arguments: Mapping[str, object], **environment: str) -> str:
+    """The reason with which a tool call is denied; "" when it is let through."""
+    event = {"hook_event_name": "PreToolUse", "cwd": str(lab), "tool_name": tool, "tool_input": arguments}
+    answer = hook(event, **environment)
+    if answer is None:
+        return ""
+    said = answer["hookSpecificOutput"]
+    assert isinstance(said, dict)
+    assert said["permissionDecision"] == "deny"
+    return str(said["permissionDecisionReason"])
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a program.md in which no campaign was ever begun."""
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    (lab / "program.md").write_text(PROGRAM)
+    for name in ("train.py", "prepare.py"):
+        (lab / name).write_text("x = 1\n")
+    git(lab, "init")
+    git(lab, "add", ".")
+    git(lab, "commit", "-m", "begin")
+    return lab
+
+
+@pytest.fixture
+def lab(repository: Path) -> Path:
+    """The same with a campaign that this work tree joined, its branch not checked out."""
+    ledger = Ledger(repository / ".git" / "autoresearch" / "lab.db")
+    ledger.note_program("digest", PROGRAM, "2026-01-01")
+    campaign = Campaign("first", "0" * 40, "2026-01-01", 1, 0, None, None, "s", "digest", False)
+    ledger.intend_campaign(campaign, str(repository))
+    ledger.close()
+    return repository
+
+
+def test_an_edit_of_an_editable_file_is_let_through(lab: Path) -> None:
+    for path in ("train.py", "src/model.py", "lib/deep/er/x.py", str(lab / "train.py")):
+        assert refusal(lab, "Edit", {"file_path": path, "old_string": "a", "new_string": "b"}) == ""
+
+
+@pytest.mark.parametrize("tool", ["Edit", "Write", "MultiEdit"])
+@pytest.mark.parametrize("path", ["prepare.py", "program.md", "score.py", "lib/readme.txt", "./src/../prepare.py"])
+def test_an_edit_outside_editable_is_refused_with_the_reason(lab: Path, tool: str, path: str) -> None:
+    reason = refusal(lab, tool, {"file_path": path})
+    assert Path(path).name in reason
+    assert "train.py" in reason
+    assert "AUTORESEARCH_GUARD=off" in reason
+
+
+def test_a_notebook_outside_editable_is_refused(lab: Path) -> None:
+    assert "notes.ipynb" in refusal(lab, "NotebookEdit", {"notebook_path": str(lab / "notes.ipynb")})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo x > prepare.py",
+        "cat train.py >> score.py",
+        "cd src && echo x > ../prepare.py",
+        "FOO=1 sed -i 's/a/b/' prepare.py",
+        "perl -pi -e 's/a/b/' prepare.py",
+        "echo x | tee -a prepare.py",
+        "cp train.py prepare.py",
+        "mv prepare.py train.py",
+        "rm -f prepare.py",
+        "python train.py 2>&1 > prepare.py",
+        "true; : >| prepare.py",
+        "cat > prepare.py <<'EOF'\nx = 2\nEOF",
+        "ls\necho x > prepare.py",
+        "apply_patch <<'EOF'\n*** Begin Patch\n*** Update File: prepare.py\n@@\n-x = 1\n+x = 2\n*** End Patch\nEOF",
+    ],
+)
+def test_a_shell_command_that_writes_outside_editable_is_refused(lab: Path, command: str) -> None:
+    assert "editable" in refusal(lab, "Bash", {"command": command})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cat > train.py <<'EOF'\nif x > prepare.py:\n    y = a >> 2\nEOF",
+        "python -c 'print(1 > 2)' > /tmp/out.txt",
+        "git diff > /dev/null 2>&1",
+        "sed -i 's/a/b/' train.py",
+        "sed -n 1,5p prepare.py",
+        "grep -rn '> x' prepare.py",
+        "cp prepare.py /tmp/copy.py",
+        "echo 'unbalanced",
+        "",
+    ],
+)
+def test_other_shell_commands_are_let_through(lab: Path, command: str) -> None:
+    assert refusal(lab, "Bash", {"command": command}) == ""
+
+
+def test_a_patch_in_codex_form_is_read_file_by_file(lab: Path) -> None:
+    patch = "*** Begin Patch\n*** Update File: train.py\n@@\n-a\n+b\n*** Add File: {}\n+x\n*** End Patch\n"
+    assert refusal(lab, "apply_patch", {"command": patch.format("src/new.py")}) == ""
+    assert "evil.py" in refusal(lab, "apply_patch", {"command": patch.format("evil.py")})
+
+
+def test_nothing_is_said_before_a_campaign_begins(repository: Path) -> None:
+    assert refusal(repository, "Edit", {"file_path": "prepare.py"}) == ""
+    assert hook({"hook_event_name": "SessionStart", "cwd": str(repository), "source": "startup"}) is None
+
+
+def test_nothing_is_said_outside_every_lab(tmp_path: Path) -> None:
+    git(tmp_path, "init")
+    assert refusal(tmp_path, "Edit", {"file_path": "prepare.py"}) == ""
+    assert hook({"hook_event_name": "SessionStart", "cwd": str(tmp_path)}) is None
+    assert hook({"hook_event_name": "Stop", "cwd": str(tmp_path)}, AUTORESEARCH_LOOP="3") is None
+
+
+def test_files_outside_the_lab_stay_free(lab: Path, tmp_path: Path) -> None:
+    assert refusal(lab, "Write", {"file_path": str(tmp_path / "note.md")}) == ""
+
+
+def test_a_person_can_switch_the_refusals_off(lab: Path) -> None:
+    assert refusal(lab, "Edit", {"file_path": "prepare.py"}, AUTORESEARCH_GUARD="off") == ""
+
+
+def test_a_lab_at_rest_on_another_branch_refuses_nothing(lab: Path) -> None:
+    long_ago = 1_000_000_000
+    for file in (lab / ".git" / "autoresearch").glob("lab.db*"):
+        os.utime(file, (long_ago, long_ago))
+    assert refusal(lab, "Edit", {"file_path": "prepare.py"}) == ""
+    git(lab, "checkout", "-b", "autoresearch/first")
+    assert "prepare.py" in refusal(lab, "Edit", {"file_path": "prepare.py"})
+
+
+def test_a_linked_work_tree_knows_its_campaign(lab: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    git(lab, "worktree", "add", "-b", "autoresearch/second", str(other))
+    assert "prepare.py" in refusal(other, "Edit", {"file_path": "prepare.py"})
+
+
+def test_an_editable_block_list_is_read_too(lab: Path) -> None:
+    block = PROGRAM.replace(
+        """editable: [train.py, "src/", 'lib/**/*.py']   # the agent's""",
+        "editable:   # the agent's\n  - train.py\n  - 'data/*.txt' # data",
+    )
+    (lab / "program.md").write_text(block)
+    assert refusal(lab, "Edit", {"file_path": "train.py"}) == ""
+    assert refusal(lab, "Edit", {"file_path": "data/a.txt"}) == ""
+    assert "data/deep/a.txt" in refusal(lab, "Edit", {"file_path": "data/deep/a.txt"})
+
+
+def test_what_cannot_be_understood_is_let_through(lab: Path) -> None:
+    (lab / "program.md").write_text("no front matter")
+    assert refusal(lab, "Edit", {"file_path": "prepare.py"}) == ""
+    for event in ({}, {"hook_event_name": "PreToolUse"}, {"hook_event_name": "PreToolUse", "tool_input": [1]}):
+        assert hook(event) is None
+
+
+def test_the_stop_hook_is_off_unless_asked_for_and_then_bounded(lab: Path, tmp_path: Path) -> None:
+    event = {"hook_event_name": "Stop", "cwd": str(lab), "session_id": str(tmp_path)}
+    assert hook(event, TMPDIR=str(tmp_path)) is None
+    turns = [hook(event, AUTORESEARCH_LOOP="2", TMPDIR=str(tmp_path)) for _ in range(3)]
+    assert [turn is not None and turn["decision"] for turn in turns] == ["block", "block", False]
