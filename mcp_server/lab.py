@@ -7,6 +7,7 @@ processes of their own; whoever calls the next verb, in whatever process, moves 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import secrets
 import threading
@@ -14,17 +15,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server import memory, recovery, standing
+from mcp_server import recovery, standing
 from mcp_server.arena import Arena, Program, load_program
 from mcp_server.corpus import prepared_corpus
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.errors import ArenaError, AutoresearchError, NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.files import locked
 from mcp_server.fingerprint import change, fingerprint, nodes
-from mcp_server.judgement import Judgement, judge_experiment, measured_noise, totals_of
+from mcp_server.judgement import Judgement, judge_experiment
 from mcp_server.knobs import knob_changes
 from mcp_server.ledger import Ledger
+from mcp_server.memory import admit
 from mcp_server.messages import opened
+from mcp_server.overview import recalled, whereabouts
 from mcp_server.paths import LabPaths
 from mcp_server.records import RunState, Status
 from mcp_server.recovery import CaughtUp, House
@@ -32,21 +35,19 @@ from mcp_server.referee import Decision
 from mcp_server.replies import (
     CampaignReply,
     DecisionReply,
-    DeviceReply,
     ExperimentReply,
     LearningReply,
-    NoiseReply,
     RecallReply,
     ScoreReply,
     StatusReply,
 )
 from mcp_server.text import clean_block, clean_line
+from mcp_server.themes import theme
 from mcp_server.touches import touches_protocol
 from mcp_server.workspace import Workspace
 
 EDITABLE_LIMIT_BYTES = 2_000_000
 DESCRIPTION_LIMIT, HYPOTHESIS_LIMIT = 200, 600
-LAST_SHOWN = 5
 CALIBRATE = 2  # by default one repeat on the same seed and one new seed
 
 
@@ -159,7 +160,7 @@ class Lab:
                 nodes=nodes(sources),
                 knobs=changes,
                 protocol=touches_protocol(before, sources),
-                theme=memory.theme_of(f"{description} {hypothesis}", [name for name, _, _ in changes]),
+                theme=theme(f"{description} {hypothesis}", [name for name, _, _ in changes]),
                 program=campaign.program,
                 style=arena.style,
                 opened_at=house.stamp(),
@@ -167,9 +168,11 @@ class Lab:
             )
             tip = recovery.incumbent_commit(house.ledger, campaign)
             snapshot = self.workspace.snapshot(
-                sources, arena.editable, tip, opened(campaign, experiment), experiment.opened_at
+                arena.editable, tip, opened(campaign, experiment), experiment.opened_at
             )
-            experiment = Experiment(**{**experiment.__dict__, "snapshot": snapshot})
+            if snapshot.files != sources:
+                raise NotNow("The editable files changed while the snapshot was taken. Call run_experiment again.")
+            experiment = dataclasses.replace(experiment, snapshot=snapshot.commit)
             house.ledger.open_experiment(experiment, [(campaign.seed, "first")])
             started = recovery.catch_up(house)
             reply = standing.experiment_reply(house.ledger, self.paths, experiment, arena, self.now())
@@ -198,7 +201,8 @@ class Lab:
             campaign, arena = self._campaign(house)
             found = self._experiment(house, campaign, experiment)
             if found.decision is not None:
-                return self._decided(house, arena, found, CaughtUp())
+                return self._decided(house, found, CaughtUp())
+            self.workspace.guard()
             judgement = self._judge(house, campaign, arena, found)
             if decision == "revert":
                 runs = house.ledger.runs(campaign.tag, found.number)
@@ -212,8 +216,10 @@ class Lab:
             caught = recovery.catch_up(house)
             found = house.ledger.experiment(campaign.tag, found.number)
             if found.decision is None:
-                return self._confirming(house, arena, found, judgement)
-            return self._decided(house, arena, found, caught)
+                return self._confirming(house, found, judgement)
+            if not found.settled:
+                raise WorkspaceError(f"Decided, but git could not follow: {' '.join(caught.problems)} Mend that; the next call finishes it.")
+            return self._decided(house, found, caught)
 
     def append_learnings(self, text: str, experiment: int | None = None, tags: Sequence[str] = ()) -> LearningReply:
         """Add one lesson to the shared memory."""
@@ -222,13 +228,13 @@ class Lab:
             if experiment is not None:
                 house.ledger.experiment(campaign.tag, experiment)
             known = [learning.text for learning in house.ledger.learnings()]
-            admitted = memory.admit(text, known)
-            if admitted.refusal:
+            admitted = admit(text, known)
+            if admitted.text is None:
                 raise NotNow(admitted.refusal)
             labels = [clean_line(tag, 32) for tag in list(tags)[:8]]
             key = house.ledger.add_learning(campaign.tag, experiment, admitted.text, labels, "agent", house.stamp())
             return LearningReply(
-                learning=key, text=admitted.text, note=admitted.note, next="Propose the next experiment; recall shows what was tried."
+                learning=key, text=admitted.text, note="; ".join(admitted.notes), next="Propose the next experiment; recall shows what was tried."
             )
 
     def recall(self, query: str = "", knobs: Sequence[str] = (), limit: int = 10) -> RecallReply:
@@ -236,8 +242,7 @@ class Lab:
         if not 1 <= limit <= 50:
             raise NotNow(f"limit is {limit}; it must be 1 to 50.")
         with self._verb() as (house, _):
-            campaign, arena = self._campaign(house)
-            return self._recall(house, campaign, arena, clean_block(query, 2000), list(knobs)[:20], limit)
+            return recalled(house.ledger, clean_block(query, 2000), list(knobs)[:20], limit)
 
     def lab_status(self) -> StatusReply:
         """Where are we: what a fresh agent reads first."""
@@ -250,7 +255,9 @@ class Lab:
                 next="No campaign yet: start_campaign(tag) begins one and runs the baseline.",
             )
         with self._verb() as (house, caught):
-            return self._whereabouts(house, caught)
+            campaign, _ = self._campaign(house)
+            program, problem = self._program(house, campaign)
+            return whereabouts(house, campaign, program, problem, caught)
 
     def cancel_experiment(self, experiment: int) -> ExperimentReply:
         """Stop the runs of an experiment and record it."""
@@ -273,6 +280,12 @@ class Lab:
             campaign, _ = self._campaign(house)
             found = self._experiment(house, campaign, experiment)
             return all(run.state.terminal for run in house.ledger.runs(campaign.tag, found.number))
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[tuple[House, Campaign, Arena]]:
+        """For faces that show more than a verb says: the house, caught up, with the lock held."""
+        with self._verb() as (house, _):
+            yield house, *self._campaign(house)
 
     # --- how the verbs find what they act on -------------------------------------------------------------------------
 
@@ -395,7 +408,11 @@ class Lab:
         """The editable files now and as the incumbent has them. Raises WorkspaceError."""
         changed = self.workspace.frozen_changes(campaign.pinned, arena.frozen)
         if changed:
-            raise WorkspaceError(f"A frozen file was changed; it stays as the campaign began. Put it back, then call again.\n{changed}")
+            raise WorkspaceError(
+                f"Frozen: {', '.join(one.path for one in changed)} differs from the campaign's first version, which is what is "
+                f"measured. Put it back with `git restore --source {campaign.pinned[:12]} -- {changed[0].path}`.\n"
+                + "\n".join(one.diff for one in changed[:3])
+            )
         tip = recovery.incumbent_commit(house.ledger, campaign)
         sources = self.workspace.read_editable(arena.editable, tip, EDITABLE_LIMIT_BYTES)
         for path, content in sources.items():
@@ -477,7 +494,7 @@ class Lab:
         )
 
     def _confirming(
-        self, house: House, arena: Arena, found: Experiment, judgement: Judgement | None
+        self, house: House, found: Experiment, judgement: Judgement | None
     ) -> DecisionReply:
         runs = [run for run in house.ledger.runs(found.campaign, found.number) if not run.state.terminal]
         assert judgement is not None
@@ -492,7 +509,7 @@ class Lab:
             next=f"read_score({found.number}) waits for the repeats; then commit_or_revert({found.number}) again.",
         )
 
-    def _decided(self, house: House, arena: Arena, found: Experiment, caught: CaughtUp) -> DecisionReply:
+    def _decided(self, house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
         verdict = found.verdict or {}
         key = (found.campaign, found.number)
         names = {"keep": "kept", "revert": "reverted", "overtaken": "overtaken"}

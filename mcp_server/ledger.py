@@ -242,6 +242,23 @@ class Ledger:
         rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND edit = ? ORDER BY number", campaign, edit)
         return [_experiment(row) for row in rows]
 
+    def candidates(
+        self, keys: Sequence[tuple[str, int]], knobs: Sequence[str], newest: int
+    ) -> list[Experiment]:
+        """Experiments of all campaigns worth ranking: the ones named, the ones that changed a constant, the newest."""
+        named = " OR ".join("(campaign = ? AND number = ?)" for _ in keys) or "0"
+        changed = " OR ".join("instr(lower(knobs), lower(?))" for _ in knobs) or "0"
+        rows = self._rows(
+            f"SELECT * FROM experiments WHERE {named} UNION SELECT * FROM (SELECT * FROM experiments WHERE {changed}"
+            " ORDER BY opened_at DESC LIMIT ?) UNION"
+            " SELECT * FROM (SELECT * FROM experiments ORDER BY opened_at DESC LIMIT ?) ORDER BY opened_at, number",
+            *(value for key in keys for value in key),
+            *knobs,
+            newest,
+            newest,
+        )
+        return [_experiment(row) for row in rows]
+
     def undecided(self, campaign: str) -> list[Experiment]:
         rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND decision IS NULL ORDER BY number", campaign)
         return [_experiment(row) for row in rows]
@@ -401,6 +418,16 @@ class Ledger:
         """Oldest first; only the last few when asked."""
         rows = self._rows("SELECT * FROM learnings ORDER BY id DESC LIMIT ?", -1 if last is None else last)
         return [_learning(row) for row in reversed(rows)]
+
+    def learnings_with(self, keys: Sequence[int], newest: int) -> list[Learning]:
+        """The learnings named and the newest, oldest first."""
+        marks = ",".join("?" for _ in keys)
+        rows = self._rows(
+            f"SELECT * FROM learnings WHERE id IN ({marks}) OR id > (SELECT coalesce(max(id), 0) FROM learnings) - ? ORDER BY id",
+            *keys,
+            newest,
+        )
+        return [_learning(row) for row in rows]
 
     def learnings_of(self, campaign: str, experiment: int) -> list[Learning]:
         return [

@@ -8,9 +8,8 @@ something that happened outside; what could not be done is said in `CaughtUp.pro
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
 import logging
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,11 +20,11 @@ from pydantic import ValidationError
 from mcp_server import dispatch, messages
 from mcp_server.arena import Arena, Program, parse_program
 from mcp_server.entries import Campaign, Experiment, Run
-from mcp_server.errors import AutoresearchError
+from mcp_server.errors import AutoresearchError, NotNow
 from mcp_server.files import is_locked
 from mcp_server.fingerprint import change, fingerprint, nodes
 from mcp_server.ledger import Ledger
-from mcp_server.noise import Noise
+from mcp_server.judgement import measured_noise
 from mcp_server.paths import LabPaths
 from mcp_server.records import RunResult, RunState
 from mcp_server.workspace import Workspace
@@ -137,7 +136,7 @@ def _open_baseline(house: House, campaign: Campaign) -> None:
         tree=str(house.paths.tree),
     )
     snapshot = house.workspace.commit_like(campaign.pinned, campaign.pinned, messages.opened(campaign, experiment), at)
-    house.ledger.open_experiment(Experiment(**{**experiment.__dict__, "snapshot": snapshot}), seeds)
+    house.ledger.open_experiment(dataclasses.replace(experiment, snapshot=snapshot), seeds)
 
 
 def _fill_vault(house: House, done: CaughtUp) -> None:
@@ -242,6 +241,11 @@ def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
         commit = outcome.commit
         if outcome.status == "overtaken":
             decision, commit = "overtaken", None
+        if outcome.index == "locked":
+            raise NotNow(
+                "Another git holds the index, so the kept files could not be marked as committed there. Let it finish, or "
+                "remove a stale index.lock; the next call completes the keep."
+            )
     else:
         if tree is not None:
             reverted = tree.revert(arena.editable, experiment.snapshot, tip)

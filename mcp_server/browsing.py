@@ -1,0 +1,64 @@
+"""What faces show beyond the verbs' replies: logs, diffs, tables and texts, each cleaned and bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mcp_server import standing
+from mcp_server.errors import NotNow
+from mcp_server.lab import Lab
+from mcp_server.text import fence
+
+LOG_BYTES = 4096
+DIFF_BYTES = 40_000
+
+
+def program_text(lab: Lab) -> str:
+    """program.md as it is in force."""
+    with lab.reading() as (house, campaign, _):
+        return house.program(campaign.program).text
+
+
+def log_text(lab: Lab, number: int, limit_bytes: int = LOG_BYTES) -> str:
+    """The end of the log of an experiment's last run: data, fenced."""
+    with lab.reading() as (house, campaign, _):
+        run = house.ledger.runs(campaign.tag, house.ledger.experiment(campaign.tag, number).number)[-1]
+        log = house.paths.run(run.campaign, run.experiment, run.run).log
+    try:
+        return fence(log.read_text(encoding="utf-8", errors="replace"), limit_bytes=limit_bytes)
+    except FileNotFoundError:
+        raise NotNow(f"Experiment {number} has no log yet. read_score({number}) says where it is.") from None
+
+
+def diff_text(lab: Lab, number: int, limit_bytes: int = DIFF_BYTES) -> str:
+    """What an experiment changed against the incumbent of its time."""
+    with lab.reading() as (house, campaign, arena):
+        experiment = house.ledger.experiment(campaign.tag, number)
+        return lab.workspace.diff(f"{experiment.snapshot}^", experiment.snapshot, arena.editable, limit=limit_bytes)
+
+
+def results_text(lab: Lab) -> str:
+    """The table of decided experiments, as results.tsv has it."""
+    with lab.reading() as (house, campaign, arena):
+        return standing.results_table(house.ledger, campaign, arena)
+
+
+def learnings_text(lab: Lab) -> str:
+    """learnings.md as it would be written now."""
+    with lab.reading() as (house, _, _):
+        return standing.learnings_page(house.ledger)
+
+
+def chart_bytes(lab: Lab) -> bytes:
+    """progress.png as it was drawn last."""
+    try:
+        return lab.paths.chart.read_bytes()
+    except FileNotFoundError:
+        raise NotNow("No chart has been drawn yet. The first decided experiment draws it.") from None
+
+
+def loop_text() -> str:
+    """One iteration of the loop, for clients without skills: the text of the skill."""
+    packaged = Path(__file__).parent / "skills"
+    folder = packaged if packaged.is_dir() else Path(__file__).parent.parent / "skills"
+    return (folder / "autoresearch" / "SKILL.md").read_text(encoding="utf-8").split("---", 2)[-1].strip()

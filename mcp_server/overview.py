@@ -1,0 +1,164 @@
+"""The lab at a glance and its memory, read from the ledger: what lab_status and recall say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mcp_server import recall as ranking
+from mcp_server import standing, themes
+from mcp_server.advice import advice
+from mcp_server.arena import Program
+from mcp_server.dispatch import resolve_budget, resolve_devices
+from mcp_server.entries import Campaign, Experiment
+from mcp_server.judgement import measured_noise, totals_of
+from mcp_server.knobs import KnobChange
+from mcp_server.ledger import Ledger
+from mcp_server.memory import Tried, line, predictions
+from mcp_server.memory import calibration as calibrated
+from mcp_server.recall import Lesson
+from mcp_server.records import RunState, Status
+from mcp_server.recovery import CaughtUp, House
+from mcp_server.replies import DeviceReply, NoiseReply, RecallReply, StatusReply
+from mcp_server.runner.sandbox import probe
+from mcp_server.styles import style_text
+from mcp_server.text import clean_block, clean_line
+
+LAST_SHOWN = 5
+RANKED = 400  # of the newest experiments and learnings, besides the ones the word index names
+MEMO_CHARACTERS = 6000
+
+
+def tried_of(ledger: Ledger, experiment: Experiment) -> Tried:
+    """An experiment as the memory ranks and words it."""
+    verdict = experiment.verdict or {}
+    outcome = verdict.get("outcome") or standing.status_of(
+        experiment, ledger.runs(experiment.campaign, experiment.number)
+    )
+    return Tried(
+        number=experiment.number,
+        description=experiment.description,
+        outcome=str(outcome),
+        label=experiment.label or "",
+        # the memory words a gain with a plus, whatever the metric's direction
+        delta=verdict.get("change"),
+        noise_widths=verdict.get("noise_widths"),
+        score=verdict.get("score"),
+        reason=str(verdict.get("reason", "")) if verdict.get("score") is None else "",
+        knobs=tuple(KnobChange(*change) for change in experiment.knobs),
+        fingerprint=experiment.fingerprint,
+        change=experiment.edit,
+        base=str(experiment.base or ""),
+        hypothesis=experiment.hypothesis,
+        expected=experiment.expected_delta,
+        learned=tuple(lesson.text for lesson in ledger.learnings_of(experiment.campaign, experiment.number)),
+        theme=experiment.theme,
+        campaign=experiment.campaign,
+        kind=experiment.kind,
+    )
+
+
+def recalled(ledger: Ledger, query: str, knobs: Sequence[str], limit: int) -> RecallReply:
+    """What was tried and learned in all campaigns of the lab, best match first."""
+    hits = ledger.search(query, 100)
+    keys = [(campaign, key) for kind, campaign, key, _ in hits if kind == "experiment"]
+    names = [found.name.rstrip("*") for found in map(ranking.knob_query, knobs) if found is not None]
+    tried = [tried_of(ledger, found) for found in ledger.candidates(keys, names, RANKED)]
+    learnings = ledger.learnings_with([key for kind, _, key, _ in hits if kind == "learning"], RANKED)
+    lessons = [Lesson(one.id, one.text, one.experiment, one.tags, one.campaign or "") for one in learnings]
+    found = ranking.recall(query, knobs, limit, tried, lessons, hits)
+    return RecallReply(
+        lines=[one.line for one in found],
+        found=len(found),
+        least_tried=[str(theme) for theme, _ in themes.least_tried([item.theme for item in tried])],
+        next="Propose what was not tried, or a failed idea on another base." if found else "Nothing like it was tried.",
+    )
+
+
+def whereabouts(house: House, campaign: Campaign, program: Program, problem: str, caught: CaughtUp) -> StatusReply:
+    """Where a campaign stands."""
+    ledger, arena, tag = house.ledger, program.arena, campaign.tag
+    incumbent = ledger.incumbent(tag)
+    counts = ledger.count(tag)
+    best = standing.mean_score(ledger.runs(tag, incumbent.number), arena) if incumbent else None
+    undecided = ledger.undecided(tag)
+    states = {one.number: standing.status_of(one, ledger.runs(tag, one.number)) for one in undecided}
+    busy = (Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING)
+    waiting = [number for number, state in states.items() if state not in busy]
+    last = [tried_of(ledger, one) for one in ledger.experiments(tag, last=60)]
+    devices = resolve_devices(arena)
+    budget = resolve_budget(arena, devices)
+    noise = measured_noise(ledger, arena, tag)
+    over = standing.stop_reason(arena, campaign, counts, ledger.since_keep(tag), best, house.now())
+    tier = probe()
+    reply = StatusReply(
+        campaign=tag,
+        branch=campaign.branch,
+        goal=arena.goal,
+        metric=f"{arena.metric.name}, {arena.metric.direction}" + (f", {arena.metric.unit}" if arena.metric.unit else ""),
+        editable=list(arena.editable),
+        budget=f"{budget.seconds:g} s of {'processor' if budget.clock == 'cpu' else 'wall'} time on {', '.join(devices)}",
+        experiments=counts,
+        waiting_for_decision=waiting,
+        last=[line(item) for item in last[-LAST_SHOWN:]],
+        learnings=[clean_line(one.text, 200) for one in ledger.learnings(last=LAST_SHOWN)],
+        devices=device_replies(house, devices),
+        noise=NoiseReply(
+            sd=standing.rounded(noise.sd),
+            paired_sd=standing.rounded(noise.paired_sd),
+            repeat_sd=standing.rounded(noise.repeat_sd),
+            runs=noise.runs,
+        ),
+        totals=totals_of(ledger, arena, campaign),
+        tier=tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300]),
+        program=program.digest,
+        problems=[problem, *caught.problems] if problem else list(caught.problems),
+        advice=_advice(last),
+        stop=over,
+        style=arena.style or "",
+        style_text=style_text(arena.style, house.paths.tree),
+        memo=clean_block(program.memo, MEMO_CHARACTERS),
+        chart=str(house.paths.chart) if house.paths.chart.exists() else "",
+        next=_next(over, incumbent, waiting, [n for n, state in states.items() if state in busy]),
+    )
+    if incumbent is not None:
+        reply.incumbent = standing.experiment_reply(ledger, house.paths, incumbent, arena, house.now())
+        reply.incumbent.change = reply.incumbent.noise_widths = None
+    reply.running = [
+        standing.experiment_reply(ledger, house.paths, one, arena, house.now())
+        for one in undecided
+        if states[one.number] in busy
+    ]
+    return reply
+
+
+def _advice(last: Sequence[Tried]) -> str:
+    said = [advice(last)]
+    pairs = predictions(last)
+    if len(pairs) >= 3:
+        said.append(calibrated(pairs).words())
+    return " ".join(part for part in said if part)
+
+
+def _next(over: str, incumbent: Experiment | None, waiting: Sequence[int], running: Sequence[int]) -> str:
+    if waiting:
+        return f"commit_or_revert({waiting[0]}) decides on what is scored; then append_learnings."
+    if over:
+        return "The campaign is over by its stop rule: write down what was learned and stop."
+    if incumbent is None:
+        return f"read_score({running[0]}) waits for the baseline." if running else "The baseline has no score: mend the files and call run_experiment."
+    if running:
+        return f"read_score({running[0]}) waits for the score; the next idea can be prepared meanwhile."
+    return "Propose the next experiment: recall, edit, run_experiment."
+
+
+def device_replies(house: House, devices: Sequence[str]) -> list[DeviceReply]:
+    """What each device of the arena does now, as far as this lab knows."""
+    busy: dict[str, str] = {}
+    for run in house.ledger.open_runs():
+        progress = standing.progress_of(house.paths, run) if run.state is RunState.RUNNING else None
+        if progress is not None and progress.device and progress.phase != "waiting":
+            busy[progress.device] = f"{run.campaign}/{run.experiment}, {progress.phase}"
+    return [
+        DeviceReply(device=device, state="busy" if device in busy else "free", experiment=busy.get(device, ""))
+        for device in devices
+    ]

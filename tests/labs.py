@@ -1,0 +1,121 @@
+"""Tiny real labs: a git repository whose run takes a fraction of a second and whose score is known beforehand.
+
+`train.py` writes its constants and the seed; the frozen `score.py` turns them into a number. So a test knows what each
+edit is worth: the loss is (KNOB - 3)^2 + noise * N(0, 1) drawn from the seed alone, as paired runs share their draws.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from mcp_server.lab import Lab
+from mcp_server.records import RunState
+from mcp_server.replies import DecisionReply, ScoreReply
+
+TRAIN = """\
+# A stand-in for a trainer: its constants are its weights.
+import json, os, pathlib, sys, time
+KNOB = 1.0
+SECONDS = 0.0
+SPREAD = 0.0  # noise of this code's own, on top of the seed's
+out = pathlib.Path(os.environ["AUTORESEARCH_OUT"])
+time.sleep(SECONDS)
+(out / "model.json").write_text(json.dumps({"knob": KNOB, "spread": SPREAD, "seed": int(os.environ["AUTORESEARCH_SEED"])}))
+"""
+
+SCORE = """\
+import json, os, pathlib, random
+model = json.loads((pathlib.Path(os.environ["AUTORESEARCH_ARTIFACT"]) / "model.json").read_text())
+draw = random.Random(model["seed"]).gauss(0, 1)
+own = random.Random(f"{model['knob']} {model['seed']}").gauss(0, 1)
+print(json.dumps({"score": (model["knob"] - 3) ** 2 + NOISE * draw + model["spread"] * own, "secondary": {"knob": model["knob"]}}))
+"""
+
+PROGRAM = """\
+---
+goal: bring KNOB to three
+metric: {{name: loss, direction: minimize, unit: squares}}
+editable: [train.py]
+frozen: [score.py]
+run: python train.py
+score: python score.py
+budget: {{seconds: 20, clock: wall, startup_seconds: 5, grace_seconds: 1}}
+devices: cpu
+{more}---
+
+Bring KNOB to three.
+"""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git as the user of the lab would."""
+    quiet = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "PATH": os.environ["PATH"]}
+    named = ("-c", "user.name=User", "-c", "user.email=user@example.com", *arguments)
+    return subprocess.run(["git", *named], cwd=folder, check=True, capture_output=True, text=True, env=quiet).stdout
+
+
+def make_lab(folder: Path, *, noise: float = 0.0, more: str = "", train: str = TRAIN) -> Lab:
+    """A repository with a first commit, and the lab on it."""
+    folder.mkdir(parents=True)
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "train.py").write_text(train)
+    (folder / "score.py").write_text(SCORE.replace("NOISE", repr(noise)))
+    (folder / "program.md").write_text(PROGRAM.format(more=more))
+    (folder / "notes.txt").write_text("the user's own\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "first")
+    return Lab(folder)
+
+
+def edit(lab: Lab, **constants: float) -> None:
+    """Change constants of train.py in the work tree."""
+    path = lab.paths.tree / "train.py"
+    text = path.read_text()
+    for name, value in constants.items():
+        lines = [f"{name} = {value}" if line.startswith(f"{name} =") else line for line in text.splitlines()]
+        text = "\n".join(lines) + "\n"
+    path.write_text(text)
+
+
+def until(question, seconds: float = 60.0):  # type: ignore[no-untyped-def]
+    """Ask until the answer is true; a safety net, not a measurement."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        answer = question()
+        if answer:
+            return answer
+        time.sleep(0.03)
+    raise AssertionError(f"did not happen within {seconds} s: {question}")
+
+
+def finish(lab: Lab, number: int | None = None) -> ScoreReply:
+    """Wait until an experiment has no open runs."""
+    until(lambda: lab.finished(number))
+    return lab.read_score(number)
+
+
+def begin(lab: Lab, tag: str = "first", calibrate: int = 0) -> ScoreReply:
+    """A campaign with a scored baseline."""
+    lab.start_campaign(tag, calibrate=calibrate)
+    return finish(lab, 1)
+
+
+def attempt(lab: Lab, description: str = "move KNOB", **constants: float) -> DecisionReply:
+    """One whole iteration: edit, run, wait, decide, and again while the referee asks for repeats."""
+    edit(lab, **constants)
+    number = lab.run_experiment(description).experiment
+    for _ in range(8):
+        finish(lab, number)
+        reply = lab.commit_or_revert(number)
+        if reply.decision != "confirming":
+            return reply
+    raise AssertionError("the referee never had enough")
+
+
+def open_states(lab: Lab) -> list[RunState]:
+    """The states of the runs that are not over."""
+    with lab.reading() as (house, _, _):
+        return [run.state for run in house.ledger.open_runs()]
