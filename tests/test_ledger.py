@@ -1,0 +1,127 @@
+"""The ledger keeps every acknowledged fact, and says in words when it cannot."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from mcp_server.entries import Campaign, Experiment
+from mcp_server.errors import LedgerError, UnknownExperiment
+from mcp_server.ledger import Ledger
+from mcp_server.migrations import STEPS
+from mcp_server.records import RunResult, RunState
+
+AT = "2026-01-01T00:00:00+00:00"
+
+
+def campaign(tag: str = "first") -> Campaign:
+    return Campaign(tag, "0" * 40, AT, 7, 0, None, None, "secret", "digest", False)
+
+
+def experiment(number: int, **more: object) -> Experiment:
+    values: dict[str, object] = {
+        **{"campaign": "first", "number": number, "kind": "attempt", "description": f"idea {number}", "hypothesis": ""},
+        **{"expected_delta": None, "snapshot": "0" * 40, "base": None, "fingerprint": f"f{number}", "edit": f"e{number}"},
+        **{"nodes": 10, "knobs": (("LR", "1", "2"),), "protocol": (), "theme": "optimizer", "program": "digest"},
+        **{"style": None, "opened_at": AT, "tree": "/tree", **more},
+    }
+    return Experiment(**values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    opened = Ledger(tmp_path / "lab.db")
+    opened.note_program("digest", "text", AT)
+    opened.intend_campaign(campaign(), "/tree")
+    return opened
+
+
+def test_a_run_is_closed_once_and_the_first_result_stays(ledger: Ledger) -> None:
+    ledger.open_experiment(experiment(1), [(7, "first")])
+    run = ledger.runs("first", 1)[0]
+    assert ledger.close_run(run, RunResult(state=RunState.SCORED, score=1.0), AT)
+    assert not ledger.close_run(run, RunResult(state=RunState.CRASHED), AT)
+    again = ledger.runs("first", 1)[0]
+    assert (again.state, again.score, again.counts) == (RunState.SCORED, 1.0, True)
+
+
+def test_a_tainted_score_does_not_count(ledger: Ledger) -> None:
+    ledger.open_experiment(experiment(1), [(7, "first")])
+    ledger.close_run(ledger.runs("first", 1)[0], RunResult(state=RunState.SCORED, score=1.0, tainted="a neighbour"), AT)
+    assert not ledger.runs("first", 1)[0].counts
+
+
+def test_a_decision_is_an_intent_until_git_has_followed(ledger: Ledger) -> None:
+    ledger.open_experiment(experiment(1), [])
+    ledger.intend("first", 1, "keep", "provisional", {"score": 1.0}, AT)
+    assert [one.number for one in ledger.unsettled()] == [1]
+    assert ledger.incumbent("first") is None
+    ledger.intend("first", 1, "revert", None, {}, AT)  # too late: the first decision stands
+    ledger.settle("first", 1, "keep", "c" * 40)
+    incumbent = ledger.incumbent("first")
+    assert incumbent is not None
+    assert (incumbent.number, incumbent.commit_sha, ledger.unsettled()) == (1, "c" * 40, [])
+
+
+def test_an_unknown_experiment_is_answered_with_the_known_ones(ledger: Ledger) -> None:
+    ledger.open_experiment(experiment(1), [])
+    with pytest.raises(UnknownExperiment, match="it has 1 to 1"):
+        ledger.experiment("first", 9)
+
+
+@pytest.mark.parametrize("query", ["learning rate", '"; DROP TABLE words; --', "NEAR(", "*", "héllo 日本", "a" * 5000])
+def test_any_text_is_a_valid_search(ledger: Ledger, query: str) -> None:
+    ledger.add_learning("first", None, "a higher learning rate diverged", ["optimizer"], "agent", AT)
+    found = ledger.search(query)
+    assert bool(found) == (query == "learning rate")
+
+
+def test_a_newer_ledger_is_refused_in_words(tmp_path: Path) -> None:
+    Ledger(tmp_path / "lab.db").close()
+    with sqlite3.connect(tmp_path / "lab.db") as db:
+        db.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
+    with pytest.raises(LedgerError, match="newer version"):
+        Ledger(tmp_path / "lab.db")
+
+
+def test_a_damaged_ledger_is_refused_and_the_place_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "lab.db"
+    ledger = Ledger(path)
+    ledger.note_program("digest", "text" * 5000, AT)
+    ledger.close()
+    content = bytearray(path.read_bytes())
+    content[4096 : 4096 * 4] = b"\xa5" * (4096 * 3)
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match=r"lab\.db is damaged"):
+        Ledger(path).check()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lab.db").write_bytes(b"not a database at all, not even close" * 100)
+    with pytest.raises(LedgerError, match=r"lab\.db is damaged"):
+        Ledger(tmp_path / "lab.db")
+
+
+def write_many(path: str, who: int) -> None:
+    ledger = Ledger(Path(path))
+    for turn in range(25):
+        ledger.add_learning("first", None, f"lesson {who} {turn}", [], "agent", AT)
+
+
+def test_four_processes_write_a_hundred_facts_and_none_is_lost(ledger: Ledger) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=write_many, args=(str(ledger.path), who)) for who in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(one.text for one in ledger.learnings()) == sorted(f"lesson {w} {t}" for w in range(4) for t in range(25))
+
+
+def test_every_step_of_the_schema_is_counted(tmp_path: Path) -> None:
+    Ledger(tmp_path / "lab.db").close()
+    with sqlite3.connect(tmp_path / "lab.db") as db:
+        assert db.execute("PRAGMA user_version").fetchone()[0] == len(STEPS)
