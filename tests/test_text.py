@@ -21,7 +21,8 @@ from mcp_server.text import (
 
 HOSTILE = (
     "\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\ \x9b2Jc1 \x1bPq#0;2\x1b\\dcs "
-    "\x1bcreset \u202egnp.exe\u202c zero\u200bwidth \ufeffbom \U000e0049\U000e0067tags soft\u00adhyphen nul\0 bell\x07 back\bspace"
+    "\x1bcreset \u202egnp.exe\u202c zero\u200bwidth \ufeffbom \U000e0049\U000e0067tags soft\u00adhyphen "
+    "nul\0 bell\x07 back\bspace"
 )
 
 

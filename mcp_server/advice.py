@@ -1,0 +1,130 @@
+"""What a campaign's history suggests for the next step, in words for `next` and the report.
+
+How good the predictions were, where each constant was tried, and what a run of failures means. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcp_server.memory import KEPT, Direction, Tried, gain, signed
+from mcp_server.text import clean_line
+from mcp_server.themes import least_tried
+
+DRY_SPELL = 5  # decided experiments without a keep after which advice is given
+
+
+# --- predictions ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How well expected changes foretold measured ones.
+
+    `skill` is 1 for perfect foresight, 0 for no better than "no change" every time, negative for worse than that.
+    """
+
+    predictions: int
+    right_sign: int
+    mean_expected: float
+    mean_measured: float
+    skill: float | None
+
+    @property
+    def words(self) -> str:
+        if not self.predictions:
+            return ""
+        said = (
+            f"Of {self.predictions} predictions {self.right_sign} had the right sign; you expected "
+            f"{signed(self.mean_expected)} on average and {signed(self.mean_measured)} was measured."
+        )
+        if self.predictions >= 5 and self.skill is not None:
+            if self.skill < 0:
+                said += " Predicting no change each time would have been closer: expect less."
+            elif self.skill > 0.5:
+                said += " Your predictions carry real information."
+        return said
+
+
+def calibration(pairs: Sequence[tuple[float, float]]) -> Calibration:
+    """Score predictions: (expected, measured) changes, both in the unit as measured."""
+    if not pairs:
+        return Calibration(0, 0, 0.0, 0.0, None)
+    missed = sum(abs(expected - measured) for expected, measured in pairs)
+    moved = sum(abs(measured) for _, measured in pairs)
+    return Calibration(
+        predictions=len(pairs),
+        right_sign=sum((expected > 0) == (measured > 0) and expected != 0 for expected, measured in pairs),
+        mean_expected=sum(expected for expected, _ in pairs) / len(pairs),
+        mean_measured=sum(measured for _, measured in pairs) / len(pairs),
+        skill=1 - missed / moved if moved else None,
+    )
+
+
+def predictions(history: Sequence[Tried]) -> list[tuple[float, float]]:
+    """The (expected, measured) pairs of a history."""
+    return [(t.expected, t.delta) for t in history if t.expected is not None and t.delta is not None and not t.tainted]
+
+
+# --- where a constant was tried ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class KnobRange:
+    """One constant's values so far and what they brought; numbers in order, then everything else."""
+
+    name: str
+    values: tuple[tuple[str, int, str], ...]  # value, experiment, outcome
+
+    @property
+    def words(self) -> str:
+        shown = ", ".join(f"{value} ({outcome} #{number})" for value, number, outcome in self.values[:12])
+        more = f" and {len(self.values) - 12} more" if len(self.values) > 12 else ""
+        return clean_line(f"{self.name} tried at {shown}{more}", 400)
+
+
+def knob_range(name: str, history: Sequence[Tried]) -> KnobRange | None:
+    """Every value `name` was set to, with the experiment and its outcome; None when it was never changed."""
+    found = [(c.after, t.number, t.outcome) for t in history for c in t.knobs if c.name == name and c.after is not None]
+    return KnobRange(name, tuple(sorted(found, key=lambda seen: (_as_number(seen[0]), seen[1])))) if found else None
+
+
+def _as_number(text: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(text), text)
+    except ValueError:
+        return (1, 0.0, text)
+
+
+def advice(tried: Sequence[Tried], direction: Direction = "minimize") -> str:
+    """What a run of failures suggests, in a few sentences; "" while things go well."""
+    decided = [item for item in tried if item.outcome not in ("queued", "running", "pending", "scored", "confirming")]
+    dry = 0
+    for item in reversed(decided):
+        if item.outcome == KEPT:
+            break
+        dry += 1
+    if dry < DRY_SPELL:
+        return ""
+    recent = decided[-dry:]
+    said = [f"The last {dry} experiments were not kept."]
+    crashed = sum(item.outcome in ("crashed", "timeout") for item in recent)
+    if crashed * 2 > dry:
+        said.append(f"{crashed} of them ended without a score: make the next change smaller.")
+    used = Counter(name for item in recent for name in {change.name.partition(".")[0] for change in item.knobs})
+    if used and used.most_common(1)[0][1] >= max(3, dry // 2):
+        name, times = used.most_common(1)[0]
+        ranged = knob_range(name, tried)
+        said.append(f"{times} of them moved {name}" + (f": {ranged.words}." if ranged else "."))
+    near = [i for i in recent if i.delta is not None and gain(i.delta, direction) > 0]
+    if near:
+        numbers = ", ".join(f"#{item.number}" for item in near[-3:])
+        said.append(f"{numbers} came out better but within noise: combining such changes may show.")
+    rare = ", ".join(f"{theme} ({count})" for theme, count in least_tried([item.theme for item in decided]))
+    said.append(f"Least tried so far: {rare}.")
+    foresight = calibration(predictions(recent))
+    if foresight.predictions >= DRY_SPELL and foresight.skill is not None and foresight.skill < 0:
+        said.append(foresight.words)
+    return " ".join(said)

@@ -1,0 +1,251 @@
+"""What was tried and what it taught: which learnings to admit, what to recall, how an experiment reads in one line.
+
+Pure functions over plain records; the ledger stores and searches, this module judges, ranks and words. All changes
+(`delta`) are in the arena's unit as measured, candidate minus incumbent; `direction` says which sign is better.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mcp_server.fingerprint import KnobChange
+from mcp_server.text import LEARNING_CHARACTERS, clean_block, clean_line, scrub
+from mcp_server.themes import Theme
+
+LINE_CHARACTERS = 260
+NEAR_DUPLICATE = 0.8  # share of three-word pieces two lessons have in common
+
+Direction = Literal["minimize", "maximize"]
+KEPT, SCORED = "kept", frozenset({"kept", "discarded", "scored", "confirming", "overtaken"})
+
+_WORD = re.compile(r"[a-z0-9_]+(?:\.\d+)?")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
+_NAME = re.compile(r"\b[A-Z][A-Z0-9_]{2,}\b")
+# Words that turn a lesson round: two texts that differ in one of these say different things.
+_TURNING = frozenset(
+    {
+        "not",
+        "no",
+        "never",
+        "without",
+        "but",
+        "better",
+        "worse",
+        "helps",
+        "hurts",
+        "helped",
+        "hurt",
+        "faster",
+        "slower",
+        "higher",
+        "lower",
+        "more",
+        "less",
+        "up",
+        "down",
+        "increase",
+        "decrease",
+        "increases",
+        "decreases",
+        "gain",
+        "loss",
+        "wins",
+        "loses",
+        "stable",
+        "unstable",
+        "diverges",
+        "converges",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One experiment as memory sees it."""
+
+    number: int
+    description: str
+    outcome: str = "scored"  # a records.Status value
+    label: str = ""  # provisional, confirmed, simplification, baseline
+    delta: float | None = None
+    noise_widths: float | None = None
+    score: float | None = None
+    reason: str = ""  # reason code of a crash or a rejection
+    knobs: tuple[KnobChange, ...] = ()
+    fingerprint: str = ""
+    change: str = ""  # fingerprint of the edit alone
+    base: str = ""  # fingerprint of what was edited
+    hypothesis: str = ""
+    expected: float | None = None
+    learned: tuple[str, ...] = ()
+    theme: str = Theme.OTHER
+    campaign: str = ""
+    tainted: bool = False
+    kind: str = "attempt"
+
+    @property
+    def decided_something(self) -> bool:
+        return self.outcome in SCORED and self.score is not None and not self.tainted
+
+
+# --- admitting learnings ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A lesson's text as it will be stored, or None and why not; `notes` say what was changed."""
+
+    text: str | None
+    refusal: str = ""
+    notes: tuple[str, ...] = ()
+    like: int | None = None  # place of the earlier text that says the same
+
+
+def admit(text: str, earlier: Sequence[str] = ()) -> Admission:
+    """Whether a learning is taken into the shared memory. `earlier`: the texts it holds already, oldest first."""
+    if len(text) > LEARNING_CHARACTERS:
+        return Admission(
+            None,
+            f"The learning has {len(text):,} characters; the memory takes {LEARNING_CHARACTERS:,}. Say the lesson in a "
+            "few sentences: what you changed, what happened, why you think so.",
+        )
+    removed = [word for word in scrub(text).removed if word != "overwritten lines" or "\r" in text.replace("\r\n", "")]
+    cleaned = clean_block(text, LEARNING_CHARACTERS)
+    if not re.search(r"\w", cleaned):
+        return Admission(None, "The learning is empty. Say what you changed, what happened and why you think so.")
+    notes = (f"{' and '.join(removed)} were taken out",) if removed else ()
+    for place in range(len(earlier) - 1, -1, -1):
+        if says_the_same(cleaned, earlier[place]):
+            return Admission(
+                None,
+                "The memory holds this already: "
+                f"“{clean_line(earlier[place], 160)}”. Add only what is new, or go on with the next idea.",
+                notes,
+                place,
+            )
+    return Admission(cleaned, notes=notes)
+
+
+def says_the_same(one: str, other: str) -> bool:
+    """Whether two lessons are the same up to wording: same numbers and names, nearly the same word order."""
+    a, b = _gist(one), _gist(other)
+    if a.words == b.words:
+        return True
+    if (a.exact, a.turning) != (b.exact, b.turning) or not a.pieces or not b.pieces:
+        return False
+    common = len(a.pieces & b.pieces)
+    return common >= NEAR_DUPLICATE * len(a.pieces | b.pieces)
+
+
+@dataclass(frozen=True)
+class _Gist:
+    words: tuple[str, ...]
+    pieces: frozenset[tuple[str, ...]]
+    exact: frozenset[str]
+    turning: frozenset[str]
+
+
+@functools.lru_cache(maxsize=8192)
+def _gist(text: str) -> _Gist:
+    words = tuple(_WORD.findall(text.lower()))
+    pieces = frozenset(zip(words, words[1:], words[2:], strict=False)) if len(words) > 4 else frozenset()
+    exact = frozenset(_NUMBER.findall(text)) | frozenset(_NAME.findall(text))
+    return _Gist(words, pieces, exact, _TURNING.intersection(words))
+
+
+# --- twins ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Twin:
+    """An earlier experiment that a new one repeats.
+
+    `same`: the same code has a score, there is nothing to run. `retest`: the same edit on another base, worth a run.
+    `failed`: the same code ended without a score, which may have been the machine's fault.
+    """
+
+    kind: Literal["same", "retest", "failed"]
+    number: int
+    words: str
+
+
+def find_twin(
+    fingerprint: str, base: str, history: Sequence[Tried], change: str = "", knobs: Sequence[KnobChange] = ()
+) -> Twin | None:
+    """The earlier experiment that answers this one, if any. `change` or, where it is unknown, `knobs` find a retest."""
+    same = [tried for tried in history if tried.fingerprint == fingerprint]
+    scored = next((tried for tried in same if tried.decided_something), None)
+    if scored is not None:
+        return Twin("same", scored.number, f"The same code was scored as {line(scored)}")
+    if same:
+        last = same[-1]
+        return Twin("failed", last.number, f"The same code was run before: {line(last)}")
+    moved = tuple(knobs)
+    for tried in reversed(history):
+        if tried.base == base or not tried.decided_something:
+            continue
+        if (change and tried.change == change) or (not (change and tried.change) and moved and tried.knobs == moved):
+            return Twin("retest", tried.number, f"The same change was tried on another base: {line(tried)}")
+    return None
+
+
+# --- one line ---------------------------------------------------------------------------------------------------------
+
+
+def line(tried: Tried, limit: int = LINE_CHARACTERS) -> str:
+    """`#12 discarded −0.0003 (0.4 widths): MATRIX_LR 0.04→0.05 — description — learned: …`"""
+    head = f"#{tried.number} {tried.outcome}"
+    if tried.label and tried.outcome == KEPT:
+        head += f" ({tried.label})"
+    if tried.delta is not None:
+        head += f" {signed(tried.delta)}"
+        if tried.noise_widths is not None:
+            head += f" ({abs(tried.noise_widths):.1f} widths)"
+    elif tried.reason:
+        head += f" ({tried.reason})"
+    if tried.tainted:
+        head += ", tainted"
+    moved = ", ".join(short_change(change) for change in tried.knobs[:4])
+    if len(tried.knobs) > 4:
+        moved += f" and {len(tried.knobs) - 4} more"
+    parts = [part for part in (moved, clean_line(tried.description, 120)) if part]
+    text = f"{head}: {' — '.join(parts)}" if parts else head
+    if tried.learned:
+        text += f" — learned: {clean_line(tried.learned[-1], 160)}"
+    return clean_line(text, limit)
+
+
+def short_change(change: KnobChange) -> str:
+    """`MATRIX_LR 0.04→0.05`"""
+    before, after = clean_line(change.before or "", 30), clean_line(change.after or "", 30)
+    if change.before is None:
+        return f"{change.name} +{after}"
+    return f"{change.name} {before}→{after}" if change.after is not None else f"{change.name} −{before}"
+
+
+def signed(value: float) -> str:
+    """A change with a typographic sign and four significant digits at most: −0.0031, +1.2e−05, 0."""
+    if value == 0:
+        return "0"
+    text = f"{abs(value):.4f}" if 0.001 <= abs(value) < 10_000 else f"{abs(value):.2g}"
+    if "." in text and "e" not in text:
+        text = text.rstrip("0").rstrip(".")
+    return ("−" if value < 0 else "+") + text.replace("e-", "e−")
+
+
+def gain(delta: float, direction: Direction) -> float:
+    """The change counted so that more is better."""
+    return -delta if direction == "minimize" else delta
+
+
+def grouped_by_experiment(texts: Sequence[tuple[int | None, str]]) -> Mapping[int, tuple[str, ...]]:
+    """Learnings (experiment, text) gathered for `Tried.learned`."""
+    found: dict[int, list[str]] = {}
+    for number, text in texts:
+        if number is not None:
+            found.setdefault(number, []).append(text)
+    return {number: tuple(lessons) for number, lessons in found.items()}

@@ -1,0 +1,357 @@
+"""What the memory takes in, what it recalls, and how it words an experiment."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from mcp_server.advice import advice, calibration, knob_range, predictions
+from mcp_server.fingerprint import KnobChange
+from mcp_server.memory import (
+    Tried,
+    admit,
+    find_twin,
+    grouped_by_experiment,
+    line,
+    says_the_same,
+    signed,
+)
+from mcp_server.recall import KnobQuery, Lesson, knob_query, recall
+from mcp_server.themes import Theme, least_tried, theme, themes
+
+
+def tried(number: int, description: str, outcome: str = "discarded", **more: object) -> Tried:
+    values = {"score": 1.0, "delta": 0.001} if outcome in ("kept", "discarded") else {}
+    return Tried(number, description, outcome, **{**values, **more})  # type: ignore[arg-type]
+
+
+def moved(name: str, before: str | None, after: str | None) -> tuple[KnobChange, ...]:
+    return (KnobChange(name, before, after),)
+
+
+# --- admitting --------------------------------------------------------------------------------------------------------
+
+
+def test_a_lesson_is_stored_as_written() -> None:
+    said = admit("Raising MATRIX_LR to 0.05 helps:\n- steadier loss\n- 1 % more steps")
+    assert said.text == "Raising MATRIX_LR to 0.05 helps:\n- steadier loss\n- 1 % more steps"
+    assert (said.refusal, said.notes) == ("", ())
+
+
+def test_a_lesson_is_cleaned_with_a_word_about_it() -> None:
+    said = admit("\x1b[31mred\x1b[0m \u202eturned\u202c nul\0")
+    assert said.text == "red turned nul"
+    assert said.notes == ("terminal codes and control characters and direction overrides were taken out",)
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t", "---", "\x1b[31m", "\u200b\u200b"])
+def test_an_empty_lesson_is_refused(text: str) -> None:
+    said = admit(text)
+    assert said.text is None
+    assert "empty" in said.refusal
+
+
+def test_a_long_lesson_is_refused_with_its_length() -> None:
+    assert "2,001 characters" in admit("x" * 2001).refusal
+    assert admit("word " * 399).text
+
+
+def test_a_lesson_told_again_in_other_dress_is_refused_and_names_the_earlier_one() -> None:
+    earlier = [
+        "Muon beats AdamW.",
+        "Raising the embedding rate to 0.9 diverges after a third of the budget, every time.",
+    ]
+    for again in (
+        earlier[1].upper().replace("0.9", "0.9"),
+        "raising the embedding rate to 0.9 diverges   after a third of the budget -- every time",
+        "Again: raising the embedding rate to 0.9 diverges after a third of the budget, every time.",
+    ):
+        said = admit(again, earlier)
+        assert said.text is None
+        assert said.like == 1
+        assert "embedding rate" in said.refusal
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        "Raising the embedding rate to 0.8 diverges after a third of the budget, every time.",
+        "Raising the embedding rate to 0.9 never diverges after a third of the budget, every time.",
+        "Lowering the head rate helps a little.",
+    ],
+)
+def test_another_number_or_a_negation_makes_another_lesson(new: str) -> None:
+    assert admit(new, ["Raising the embedding rate to 0.9 diverges after a third of the budget, every time."]).text
+
+
+def test_constants_tell_lessons_apart() -> None:
+    words = "set to twice its value made the loss spike early and recover late in all three runs"
+    assert not says_the_same(f"MATRIX_LR {words}", f"SCALAR_LR {words}")
+    assert says_the_same(f"MATRIX_LR {words}", f"MATRIX_LR {words} today")
+
+
+# --- twins ------------------------------------------------------------------------------------------------------------
+
+
+def test_code_that_has_a_score_is_answered_with_it() -> None:
+    history = [
+        tried(3, "lr up", fingerprint="f", base="b", delta=-0.002, knobs=moved("LR", "1", "2")),
+        tried(4, "other", fingerprint="g"),
+    ]
+    twin = find_twin("f", "b", history)
+    assert twin is not None
+    assert (twin.kind, twin.number) == ("same", 3)
+    assert "#3 discarded −0.002: LR 1→2" in twin.words
+    assert find_twin("h", "b", history) is None
+
+
+def test_code_that_only_crashed_or_was_tainted_may_run_again() -> None:
+    history = [
+        tried(3, "x", "crashed", fingerprint="f", reason="out_of_memory"),
+        tried(5, "y", fingerprint="g", tainted=True),
+    ]
+    assert [find_twin(f, "b", history).kind for f in "fg"] == ["failed", "failed"]  # type: ignore[union-attr]
+
+
+def test_the_same_change_on_another_base_is_a_retest() -> None:
+    history = [tried(3, "lr up", fingerprint="f", base="b", change="c", knobs=moved("LR", "1", "2"))]
+    for new in (
+        find_twin("g", "other", history, change="c"),
+        find_twin("g", "other", history, knobs=moved("LR", "1", "2")),
+    ):
+        assert new is not None
+        assert (new.kind, new.number) == ("retest", 3)
+    assert find_twin("g", "b", history, change="c") is None
+    assert find_twin("g", "other", history, change="d", knobs=moved("LR", "1", "2")) is None
+
+
+# --- one line ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_experiment_reads_in_one_line() -> None:
+    one = Tried(12, "raise the matrix rate", "discarded", delta=-0.0003, noise_widths=-0.4, score=0.99,
+                knobs=moved("MATRIX_LR", "0.04", "0.05"), learned=("too hot",))  # fmt: skip
+    assert (
+        line(one)
+        == "#12 discarded −0.0003 (0.4 widths): MATRIX_LR 0.04→0.05 — raise the matrix rate — learned: too hot"
+    )
+    assert line(Tried(13, "x", "crashed", reason="out_of_memory")) == "#13 crashed (out_of_memory): x"
+    assert line(Tried(14, "", "kept", "confirmed", delta=-0.0031, score=1.0)) == "#14 kept (confirmed) −0.0031"
+    assert len(line(Tried(15, "y" * 999, "kept", learned=("z" * 999,), knobs=moved("T", "1" * 999, "2" * 999)))) <= 260
+
+
+def test_a_line_cannot_be_broken_by_what_an_agent_wrote() -> None:
+    assert "\n" not in line(Tried(1, "a\nb\r\x1b[2J", learned=("c\nd",), knobs=moved("K", "'\n'", "1\n2")))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (-0.0031, "−0.0031"), (0.00021, "+0.00021"), (1.2e-5, "+1.2e−05"), (12.5, "+12.5"), (-3e9, "−3e+09")],
+)
+def test_changes_are_signed_and_short(value: float, text: str) -> None:
+    assert signed(value) == text
+
+
+# --- recall -----------------------------------------------------------------------------------------------------------
+
+HISTORY = [
+    tried(1, "baseline", "kept", label="baseline"),
+    tried(2, "raise matrix learning rate", knobs=moved("MATRIX_LR", "0.04", "0.05"), theme="optimizer"),
+    tried(3, "raise matrix learning rate further", knobs=moved("MATRIX_LR", "0.04", "0.08"), theme="optimizer"),
+    tried(4, "hashed bigram embeddings", "kept", label="confirmed", theme="embedding"),
+    tried(5, "deeper model", "crashed", reason="out_of_memory", knobs=moved("DEPTH.cuda", "9", "16")),
+    tried(6, "longer cool-down", "kept", knobs=moved("WARMDOWN_RATIO", "0.5", "0.75"), theme="schedule"),
+    tried(7, "SwiGLU feed-forward", theme="architecture"),
+]
+LESSONS = [Lesson(1, "Bigram tables pay at every size.", 4), Lesson(2, "MATRIX_LR above 0.06 makes the loss spike.", 3)]
+
+
+def keys(
+    query: str = "", *knobs: str, limit: int = 10, hits: tuple[tuple[str, str, int, float], ...] = ()
+) -> list[str]:
+    return [f"{one.kind[0]}{one.key}" for one in recall(query, knobs, limit, HISTORY, LESSONS, hits)]
+
+
+def test_recall_finds_by_words_in_any_form() -> None:
+    assert keys("bigram embedding")[:2] in (["e4", "l1"], ["l1", "e4"])
+    assert keys("learning rates for the matrices")[0] in ("e3", "e2")
+    assert keys("quantum turnips") == []
+
+
+def test_recall_finds_by_constant_and_by_the_range_tried() -> None:
+    assert set(keys("", "MATRIX_LR")) == {"e2", "e3", "l2"}
+    assert "e3" not in keys("", "MATRIX_LR 0.04..0.06")
+    assert "e2" in keys("", "MATRIX_LR 0.04..0.06")
+    assert keys("", "MATRIX_LR>0.06")[0] == "e3"
+    assert "e5" in keys("", "depth")
+    assert "e6" in keys("", "WARM*")
+    assert keys("", "NOTHING") == []
+
+
+def test_recall_finds_by_outcome() -> None:
+    assert keys("crashed") == ["e5"]
+    assert set(keys("kept")) == {"e1", "e4", "e6"}
+    assert keys("failed matrix")[0] in ("e3", "e2")
+
+
+def test_recall_finds_what_is_near_a_draft_idea() -> None:
+    draft = "What if we made the cool-down phase of the schedule even longer, since a longer cool-down already helped?"
+    assert keys(draft)[0] == "e6"
+
+
+def test_recall_takes_the_ledgers_word_matches_in_their_order() -> None:
+    assert keys("zzz", hits=(("experiment", "", 7, -3.0), ("learning", "", 1, -2.0))) == ["e7", "l1"]
+
+
+def test_recall_without_a_question_shows_the_newest() -> None:
+    assert keys(limit=3)[0] in ("e7", "l2")
+    assert len(keys(limit=3)) == 3
+    assert keys(limit=0) == []
+    assert recall("x", (), 5, (), ()) == ()
+
+
+def test_every_finding_is_one_bounded_line_with_a_reason() -> None:
+    for one in recall("matrix embedding depth", (), 10, HISTORY, LESSONS):
+        assert "\n" not in one.line
+        assert len(one.line) <= 400
+        assert one.because
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("LR", KnobQuery("LR")),
+        ("LR=0.5", KnobQuery("LR", 0.5, 0.5)),
+        ("LR: 1e-3", KnobQuery("LR", 0.001, 0.001)),
+        ("LR 0.6..0.2", KnobQuery("LR", 0.2, 0.6)),
+        ("LR = 1 to 2", KnobQuery("LR", 1.0, 2.0)),
+        ("LR<=3", KnobQuery("LR", high=3.0)),
+        ("LR nonsense'; DROP TABLE", KnobQuery("LR")),
+    ],
+)
+def test_a_constant_can_be_asked_for_with_a_range(text: str, expected: KnobQuery) -> None:
+    assert knob_query(text) == expected
+    assert knob_query("  ") is None
+
+
+def test_the_values_tried_of_a_constant_read_in_order() -> None:
+    ranged = knob_range("MATRIX_LR", HISTORY)
+    assert ranged is not None
+    assert ranged.words == "MATRIX_LR tried at 0.05 (discarded #2), 0.08 (discarded #3)"
+    assert knob_range("NOTHING", HISTORY) is None
+
+
+def test_recall_and_twins_are_quick_on_a_thousand_experiments() -> None:
+    rng = random.Random(5)
+    words = [
+        f"{a}{b}"
+        for a in ("matrix", "value", "head", "rotary", "window", "bigram")
+        for b in ("rate", "table", "gate", "")
+    ]
+    history = [
+        tried(n, " ".join(rng.choices(words, k=12)), hypothesis=" ".join(rng.choices(words, k=20)), fingerprint=f"f{n}",
+              change=f"c{n}", base=f"b{n // 9}", knobs=moved(rng.choice(["LR", "DEPTH"]), "1", str(n)))
+        for n in range(1, 1001)
+    ]  # fmt: skip
+    lessons = [Lesson(n, " ".join(rng.choices(words, k=25))) for n in range(300)]
+    times = []
+    for question in range(5):
+        begin = time.perf_counter()
+        assert recall(f"bigramtable headgate {question}", ["LR 10..500"], 10, history, lessons)
+        assert recall(f"rotary window {question}", [], 10, history, lessons)
+        assert find_twin("new", "b1", history, change="none") is None
+        assert find_twin("f77", "b1", history, change="none") is not None
+        times.append(time.perf_counter() - begin)
+    # the published claim is 20 ms (see the benchmarks); this only catches a change of its order
+    assert min(times) < 1
+
+
+# --- themes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("description", "knobs", "expected"),
+    [
+        ("raise it a little", ["MATRIX_LR"], Theme.OPTIMIZER),
+        ("longer cool-down", ["WARMDOWN_RATIO"], Theme.SCHEDULE),
+        ("more layers", ["DEPTH.cuda"], Theme.ARCHITECTURE),
+        ("halve the batch", ["TOTAL_BATCH_SIZE"], Theme.BATCH),
+        ("hashed trigram table", [], Theme.EMBEDDING),
+        ("weight decay on everything", [], Theme.REGULARISATION),
+        ("rotary base 200k", [], Theme.ATTENTION),
+        ("zero-init the projections", [], Theme.INITIALISATION),
+        ("mask document boundaries in the loss", [], Theme.DATA),
+        ("remove unused code", [], Theme.SIMPLIFICATION),
+        ("fused kernel in bf16", [], Theme.SPEED),
+        ("try something", [], Theme.OTHER),
+        ("", [], Theme.OTHER),
+    ],
+)
+def test_an_edit_has_a_theme(description: str, knobs: list[str], expected: Theme) -> None:
+    assert theme(description, knobs) == expected
+
+
+def test_an_edit_may_have_several_themes() -> None:
+    assert set(themes("warmup for the embedding rate")) >= {Theme.SCHEDULE, Theme.EMBEDDING}
+
+
+def test_the_least_tried_themes_come_first() -> None:
+    rare = least_tried(["optimizer"] * 5 + ["schedule"] + ["data"], limit=len(Theme))
+    assert rare[0][1] == 0
+    assert rare[-1] == (Theme.OPTIMIZER, 5)
+    assert [t for t, n in rare if n == 1] == [Theme.SCHEDULE, Theme.DATA]
+    assert Theme.OTHER not in dict(rare)
+
+
+# --- predictions and advice -------------------------------------------------------------------------------------------
+
+
+def test_predictions_are_scored_against_saying_nothing_changes() -> None:
+    assert calibration([]).words == ""
+    perfect = calibration([(-0.002, -0.002), (0.001, 0.001)])
+    assert (perfect.right_sign, perfect.skill) == (2, 1.0)
+    hopeful = calibration([(-0.01, 0.001)] * 6)
+    assert hopeful.right_sign == 0
+    assert hopeful.skill is not None
+    assert hopeful.skill < 0
+    assert "expect less" in hopeful.words
+    assert calibration([(0.0, 0.0)]).skill is None
+
+
+def test_only_clean_pairs_of_expected_and_measured_count() -> None:
+    history = [
+        tried(1, "a", expected=-0.1),
+        tried(2, "b"),
+        tried(3, "c", expected=-0.1, tainted=True),
+        tried(4, "d", "crashed", expected=1.0),
+    ]
+    assert predictions(history) == [(-0.1, 0.001)]
+
+
+def test_a_run_of_discards_brings_advice() -> None:
+    good = [tried(1, "a", "kept")]
+    bad = [tried(n, "b", knobs=moved("LR", "1", str(n)), theme="optimizer", delta=0.001) for n in range(2, 9)]
+    assert advice([*good, *bad[:4]]) == ""
+    said = advice([*good, *bad])
+    assert said.startswith("The last 7 experiments were not kept.")
+    assert "7 of them moved LR: LR tried at 2 (discarded #2)" in said
+    assert "Least tried so far: schedule (0)" in said
+    assert "better but within noise" not in said
+    assert "better but within noise" in advice([*good, *bad, tried(9, "c", delta=-0.0001)])
+    assert "better but within noise" in advice([*good, *bad], "maximize")
+    assert advice([*good, *bad, tried(9, "c", "kept")]) == ""
+    assert advice([]) == ""
+
+
+def test_a_run_of_crashes_asks_for_smaller_changes() -> None:
+    assert "make the next change smaller" in advice([tried(n, "x", "crashed") for n in range(6)])
+
+
+def test_experiments_that_are_still_running_are_no_failures() -> None:
+    assert advice([tried(n, "x", "running") for n in range(9)]) == ""
+
+
+def test_lessons_are_gathered_by_experiment() -> None:
+    assert grouped_by_experiment([(1, "a"), (None, "b"), (1, "c")]) == {1: ("a", "c")}
