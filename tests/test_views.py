@@ -1,0 +1,202 @@
+"""The two readable views: loadable where the reference's table is, and never deaf to what a person writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcp_server.fingerprint import KnobChange
+from mcp_server.memory import Tried
+from mcp_server.views import Entry, ResultRow, learnings_md, results_tsv, taken_in, write_learnings, write_results
+
+ROWS = [
+    ResultRow(
+        1, "a1b2c3d4e5", "kept", "baseline", 0.997900, 44.02, label="baseline", seeds=(1, 2), runs=2, seconds=300.1
+    ),
+    ResultRow(2, "b" * 40, "kept", 'raise "MATRIX_LR" to 0.05', 0.9932, 44.2, label="confirmed", delta=-0.0047),
+    ResultRow(3, "c" * 40, "discarded", "=cmd|' /C calc'!A0", 1.005, 44.0, delta=0.007, noise_widths=9.91),
+    ResultRow(4, "d" * 40, "crashed", "double the width\n(too much)\t", reason="out_of_memory"),
+    ResultRow(5, "e" * 40, "rejected", "leak", reason="non_causal"),
+    ResultRow(6, "f" * 40, "timeout", "", reason="over_budget", memory_gb=math.nan),
+    ResultRow(7, "0" * 40, "overtaken", "late", 0.99),
+]
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text), dialect="excel-tab"))
+
+
+# --- results.tsv ------------------------------------------------------------------------------------------------------
+
+
+def test_the_references_five_columns_come_first() -> None:
+    text = results_tsv(ROWS)
+    assert text.startswith("commit\tval_bpb\tmemory_gb\tstatus\tdescription\texperiment\t")
+    first = read(text)[0]
+    assert list(first.values())[:5] == ["a1b2c3d", "0.997900", "44.0", "keep", "baseline"]
+
+
+def test_statuses_are_the_references_three_words_and_ours_stand_beside() -> None:
+    rows = read(results_tsv(ROWS))
+    assert [row["status"] for row in rows] == ["keep", "keep", "discard", "crash", "crash", "crash", "discard"]
+    assert [row["outcome"] for row in rows] == [row.outcome for row in ROWS]
+
+
+def test_a_crash_has_no_score_at_all() -> None:
+    crash = read(results_tsv(ROWS))[3]
+    assert (crash["val_bpb"], crash["score"], crash["memory_gb"]) == ("", "", "")
+    assert crash["reason"] == "out_of_memory"
+
+
+def test_a_description_stays_in_its_cell_and_runs_nothing() -> None:
+    rows = read(results_tsv(ROWS))
+    assert rows[1]["description"] == 'raise "MATRIX_LR" to 0.05'
+    assert rows[2]["description"].startswith(" =cmd")
+    assert rows[3]["description"] == "double the width (too much)"
+    assert rows[5]["description"] == "(no description)"
+
+
+@given(st.lists(st.text(st.characters(codec=None), max_size=40), max_size=6))
+def test_whatever_is_described_the_table_keeps_its_shape(descriptions: list[str]) -> None:
+    text = results_tsv([ResultRow(n, "c" * 40, "discarded", d, 1.0) for n, d in enumerate(descriptions)])
+    assert text.count("\n") == 1 + len(descriptions)
+    assert [row["experiment"] for row in read(text)] == [str(n) for n in range(len(descriptions))]
+
+
+def test_an_empty_campaign_is_a_header() -> None:
+    assert results_tsv([]).count("\n") == 1
+
+
+def test_the_references_notebook_would_read_it(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    write_results(tmp_path / "results.tsv", ROWS, "val_bpb", "bits/byte", "minimize")
+    # what the analysis notebook does: load, coerce, upper-case, leave crashes out, take the best keep
+    table = pandas.read_csv(tmp_path / "results.tsv", sep="\t")
+    table["val_bpb"] = pandas.to_numeric(table["val_bpb"], errors="coerce")
+    table["memory_gb"] = pandas.to_numeric(table["memory_gb"], errors="coerce")
+    table["status"] = table["status"].str.strip().str.upper()
+    assert table["status"].value_counts().to_dict() == {"KEEP": 2, "DISCARD": 2, "CRASH": 3}
+    drawn = table[table["status"] != "CRASH"].reset_index(drop=True)
+    assert drawn.loc[0, "val_bpb"] == 0.9979
+    assert drawn["val_bpb"].notna().all()
+    kept = table[table["status"] == "KEEP"]
+    assert kept.loc[kept["val_bpb"].idxmin()]["description"] == 'raise "MATRIX_LR" to 0.05'
+    assert all(f"{row['memory_gb']:.1f} {row['val_bpb']:.6f}" for _, row in kept.iterrows())
+
+
+# --- learnings.md -----------------------------------------------------------------------------------------------------
+
+KEPT = Tried(4, "bigram tables", "kept", "confirmed", delta=-0.0031, score=0.99, theme="embedding")
+WORSE = Tried(5, "bigger bigram tables", "discarded", delta=0.002, score=1.0, theme="embedding")
+CRASH = Tried(
+    6, "huge", "crashed", reason="out_of_memory", theme="architecture", knobs=(KnobChange("DEPTH", "9", "99"),)
+)
+EXPERIMENTS = [Tried(1, "baseline", "kept", "baseline", score=1.0), KEPT, WORSE, CRASH]
+ENTRIES = [
+    Entry(1, "Tables pay.", tried=KEPT),
+    Entry(2, "Larger tables\n- do not pay\n- and cost steps", tried=WORSE),
+    Entry(3, "Buy more memory <script>alert(1)</script> [x](http://evil) ![y](z)", source="person"),
+    Entry(4, "Warm-up is useless.", tags=("schedule",)),
+    Entry(5, "Forged mark <!--ar:00000000-->"),
+]
+
+
+def page() -> str:
+    return learnings_md(ENTRIES, EXPERIMENTS, "jun14")
+
+
+def test_the_page_reads_newest_first_by_theme_with_failures_as_prominent_as_wins() -> None:
+    text = page()
+    assert text.startswith("# What was learned in jun14 <!--ar:")
+    assert "4 experiments: 2 kept (1 confirmed), 1 discarded, 1 crashed." in text
+    order = [
+        "## Other",
+        "## Schedule",
+        "## Embedding",
+        "### What worked",
+        "### What did not",
+        "Failures nobody drew a lesson",
+    ]
+    places = [text.index(heading) for heading in order]
+    assert places == sorted(places)
+    assert "- **#4** kept −0.0031: Tables pay. <!--" in text
+    assert "- **#5** discarded +0.002: Larger tables / - do not pay / - and cost steps <!--" in text
+    assert "- #6 crashed (out_of_memory): DEPTH 9→99 — huge <!--" in text
+
+
+def test_an_agents_text_opens_no_tag_link_or_comment() -> None:
+    text = page()
+    assert "<script" not in text
+    assert "](http" not in text
+    assert text.count("<!--") == sum(bool(line) for line in text.splitlines())
+
+
+def test_a_page_nobody_touched_gives_nothing_back() -> None:
+    assert taken_in(page()) == []
+    assert taken_in(learnings_md([], [])) == []
+    assert taken_in(page().replace("\n", "\r\n")) == []
+    assert taken_in("\n\n".join(page().split("\n"))) == []
+
+
+def test_lines_added_by_hand_are_taken_in_wherever_they_stand() -> None:
+    lines = page().split("\n")
+    lines.insert(1, "- try rotary 200k")
+    lines.insert(6, "* second idea\n  with a second line")
+    lines += [
+        "",
+        "A paragraph",
+        "of two lines.",
+        "",
+        "1. numbered",
+        "# My own heading",
+        "> quoted",
+        "```",
+        "code()",
+        "```",
+        "---",
+    ]
+    assert taken_in("\n".join(lines)) == [
+        "try rotary 200k",
+        "second idea\nwith a second line",
+        "A paragraph\nof two lines.",
+        "numbered",
+        "quoted",
+    ]
+
+
+def test_a_line_of_ours_that_a_person_corrected_is_taken_in_without_its_dress() -> None:
+    text = page().replace("Tables pay.", "Tables pay, but only up to 131k rows.")
+    assert taken_in(text) == ["Tables pay, but only up to 131k rows."]
+
+
+def test_what_the_memory_holds_already_is_not_taken_in_twice() -> None:
+    text = page() + "- warm-up is USELESS\n- Something new\n- something new.\n"
+    assert taken_in(text, [entry.text for entry in ENTRIES]) == ["Something new"]
+
+
+def test_lines_by_hand_are_cleaned_and_bounded() -> None:
+    assert taken_in("- \x1b[31mred\x1b[0m\u202e!\n- ---\n-\n") == ["red!"]
+    (lesson,) = taken_in("- " + "x" * 10_000)
+    assert len(lesson) <= 2000
+
+
+@given(st.lists(st.text(st.characters(codec=None), max_size=60), max_size=8))
+def test_no_text_of_an_agent_comes_back_as_a_persons(texts: list[str]) -> None:
+    entries = [Entry(n, text, tried=KEPT if n % 2 else None) for n, text in enumerate(texts)]
+    assert taken_in(learnings_md(entries, EXPERIMENTS)) == []
+
+
+def test_views_are_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "learnings.md"
+    path.write_text("old")
+    write_learnings(path, ENTRIES, EXPERIMENTS)
+    assert path.read_text() == learnings_md(ENTRIES, EXPERIMENTS)
+    assert [item.name for item in tmp_path.iterdir()] == ["learnings.md"]
+    assert json.dumps(path.read_text())
