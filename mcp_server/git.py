@@ -1,59 +1,26 @@
-"""The one place that touches git: objects, refs and indexes of one repository, without running anything it configures.
+"""The one place that touches git: objects, refs and indexes of one repository, without running what it configures.
 
-Every command goes through GitPython's command layer with the same walls around it: hooks, fsmonitor, signing, pagers,
-external diffs, text conversion, lazy fetching and replace refs off; git's own variables of the caller scrubbed; a
-session of its own, because clients kill whole process groups and half a git leaves locks; bounded time; everything
-variable behind `--end-of-options` or `--` or on stdin. Filters never run: blobs are hashed raw and never checked out.
-Nothing here writes a file of the work tree, and only `update_index` writes the user's index.
+`gitcommand` puts the walls around each command; here everything variable stands behind `--end-of-options` or `--` or
+comes on stdin. Filters and external diffs never run: blobs are hashed raw and never checked out. Nothing here writes a
+file of the work tree, and only `update_index` writes the user's index.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
-import signal
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, BinaryIO, NamedTuple, cast
-
-os.environ.setdefault(
-    "GIT_PYTHON_REFRESH", "quiet"
-)  # a missing git is said in words by the first command, not at import
-
-import git as gitpython
+from typing import IO, NamedTuple
 
 from mcp_server.errors import GitError, WorkspaceError
+from mcp_server.gitcommand import GitCommand, last_words
 
-_WALLS = (
-    *("--no-pager", "--no-optional-locks", "--no-replace-objects", "--literal-pathspecs"),
-    *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"),
-    *("-c", "commit.gpgSign=false", "-c", "tag.gpgSign=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false"),
-    *("-c", "core.quotePath=false", "-c", "i18n.commitEncoding=UTF-8", "-c", "i18n.logOutputEncoding=UTF-8"),
-    *("-c", "core.fsync=committed,reference"),  # a ref that survives a power cut must not point at an empty object
-)
-_ENVIRONMENT = {
-    **{"GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat", "GIT_EDITOR": "false", "GIT_ASKPASS": "", "LC_ALL": "C"},
-    **{"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"},  # a missing object is an error, not a network call
-}
-# How a user tells git who they are and what they trust; everything else named GIT_* could lead us elsewhere.
-_OURS_TO_KEEP = re.compile(
-    r"GIT_(CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|EXEC_PATH|CEILING_DIRECTORIES)"
-)
-_LOCKED = re.compile(r"Unable to create '(.+?\.lock)': File exists")
 _REF_TEXT = re.compile(r"[\w@][\w@./{}^~+\-]{0,199}")
-_ABANDONED_SECONDS = 120.0  # no command of ours may run that long
 FILE_MODES = ("100644", "100755")
-
-
-class LockHeld(GitError):
-    """Another git holds a lock, or a killed one left it; asked again for a while, then said."""
 
 
 class Entry(NamedTuple):
@@ -61,12 +28,6 @@ class Entry(NamedTuple):
 
     mode: str
     oid: str
-
-
-class Answer(NamedTuple):
-    code: int
-    out: bytes
-    error: str
 
 
 @dataclass(frozen=True)
@@ -88,13 +49,6 @@ class Settings:
     converts: bool = False
 
 
-def _scrub() -> list[str]:
-    """A prefix that takes the caller's own git variables away, e.g. when we are started from a hook."""
-    names = [name for name in os.environ if name.startswith("GIT_") and not _OURS_TO_KEEP.fullmatch(name)]
-    names = [name for name in names if name not in _ENVIRONMENT and not name.startswith("GIT_PYTHON_")]
-    return ["env", *(part for name in names for part in ("-u", name))] if names else []
-
-
 def text(raw: bytes) -> str:
     """A path as git gave it; bytes that are no UTF-8 survive the way there and back."""
     return raw.decode("utf-8", "surrogateescape")
@@ -104,14 +58,13 @@ def raw(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
-class Repository:
-    """One work tree's view of a repository. `git_dir` is its own folder, `common` the one all work trees share."""
+class Repository(GitCommand):
+    """One work tree's view of a repository."""
 
     def __init__(self, tree: Path, git_dir: Path, common: Path, algorithm: str, patience: float = 2.0) -> None:
-        self.tree, self.git_dir, self.common, self.algorithm = tree, git_dir, common, algorithm
+        super().__init__(tree, git_dir, common, patience)
+        self.algorithm = algorithm
         self.zero = "0" * (hashlib.new(algorithm).digest_size * 2)
-        self.patience = patience  # seconds to wait for somebody else's lock
-        self._git = gitpython.cmd.Git(tree)
 
     @classmethod
     def at(cls, tree: Path, patience: float = 2.0) -> Repository:
@@ -122,7 +75,7 @@ class Repository:
         finder = cls(tree, tree, tree, "sha1")
         command = ["rev-parse", "--path-format=absolute", "--is-bare-repository", "--show-object-format"]
         places = ["--git-dir", "--git-common-dir", "--show-toplevel"]
-        code, out, error = finder._once([*command, *places], where=())
+        code, out, error = finder.once([*command, *places], where=())
         lines = out.decode("utf-8", "surrogateescape").splitlines()
         if "not a git repository" in error:
             raise WorkspaceError(f"{tree} is not in a git repository. Run `git init` there and make a first commit.")
@@ -132,7 +85,7 @@ class Repository:
                 "Start in a work tree: `git clone` it or `git worktree add`."
             )
         if code != 0:
-            raise GitError(f"git cannot open {tree}: {_last_words(error)}. Put that right and try again.")
+            raise GitError(f"git cannot open {tree}: {last_words(error)}. Put that right and try again.")
         if len(lines) != 5 or lines[1] not in ("sha1", "sha256"):
             raise GitError(
                 f"git answered about {tree} in a way we cannot read. Use git 2.31 or newer and plain folder names."
@@ -145,112 +98,19 @@ class Repository:
             )
         return cls(top.resolve(), git_dir, common, lines[1], patience)
 
-    def beside(self, git_dir: Path) -> Repository:
-        """The same repository as seen by the index and HEAD in another `git_dir` (of a linked work tree)."""
-        return Repository(self.tree, git_dir, self.common, self.algorithm, self.patience)
-
-    # -- running -----------------------------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def _running(
-        self,
-        arguments: Sequence[str],
-        *,
-        where: Sequence[str] | None = None,
-        stdin: Iterable[bytes] | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-        """A git at work and its output; ended politely (git then removes its locks) if we leave before it does."""
-        if where is None:
-            where = (f"--git-dir={self.git_dir}", f"--work-tree={self.tree}")
-        with contextlib.ExitStack() as stack:
-            given: IO[bytes] | None = None
-            if stdin is not None:  # a file rather than a pipe: no way to block each other
-                given = stack.enter_context(tempfile.TemporaryFile())
-                given.writelines(stdin)
-                given.seek(0)
-            try:
-                guard = self._git.execute(
-                    [*_scrub(), "git", *_WALLS, *where, *arguments],
-                    istream=cast(BinaryIO, given),
-                    as_process=True,
-                    env={**_ENVIRONMENT, **(environment or {})},
-                    start_new_session=True,
-                )
-            except gitpython.GitCommandNotFound as error:
-                raise GitError("git is not installed, or not on PATH. Install git 2.31 or newer.") from error
-            assert isinstance(guard, gitpython.Git.AutoInterrupt)
-            process = guard.proc
-            assert process is not None
-            assert process.stdout is not None
-            try:
-                yield process, process.stdout
-            finally:
-                if process.poll() is None:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.killpg(process.pid, signal.SIGTERM)
-                    process.wait()
-                for stream in (process.stdout, process.stderr):
-                    if stream is not None:
-                        stream.close()
-                del guard  # it ends its process when forgotten; until here it must not be
-
-    def _once(
-        self,
-        arguments: Sequence[str],
-        where: Sequence[str] | None = None,
-        stdin: bytes | None = None,
-        environment: Mapping[str, str] | None = None,
-        seconds: float = 60.0,
-    ) -> Answer:
-        given = None if stdin is None else (stdin,)
-        with self._running(arguments, where=where, stdin=given, environment=environment) as (process, _):
-            try:
-                out, error = process.communicate(timeout=seconds)
-            except subprocess.TimeoutExpired:
-                raise GitError(
-                    f"git {arguments[0]} did not finish in {seconds:.0f} s. Look whether the disk is stuck."
-                ) from None
-            return Answer(process.returncode, out, error.decode("utf-8", "replace"))
-
-    def _ask(self, *arguments: str, stdin: bytes | None = None, environment: Mapping[str, str] | None = None) -> Answer:
-        """Run one command; wait and ask again while somebody else holds a lock that it needs."""
-        deadline, pause = time.monotonic() + self.patience, 0.01
-        while True:
-            answer = self._once(arguments, stdin=stdin, environment=environment)
-            found = _LOCKED.search(answer.error) if answer.code else None
-            if found is None:
-                return answer
-            lock = Path(found[1])
-            if self._abandoned(lock):
-                lock.unlink(missing_ok=True)
-            elif time.monotonic() > deadline:
-                raise LockHeld(
-                    f"Another git is at work in this repository, or was killed there: {lock} exists. "
-                    "Wait for it; if no git is running, remove that file and try again."
-                )
-            else:
-                time.sleep(pause)  # a lock file sends no event when it goes
-                pause = min(pause * 2, 0.2)
-
-    def _abandoned(self, lock: Path) -> bool:
-        """Whether a lock is one that only we take, and older than any command of ours may live."""
-        with contextlib.suppress(OSError):
-            ours = lock.is_relative_to(self.common / "refs" / "autoresearch")
-            return ours and time.time() - lock.lstat().st_mtime > _ABANDONED_SECONDS
-        return False
-
-    def _do(self, *arguments: str, stdin: bytes | None = None, environment: Mapping[str, str] | None = None) -> bytes:
-        answer = self._ask(*arguments, stdin=stdin, environment=environment)
-        if answer.code != 0:
-            raise GitError(f"git {arguments[0]} failed: {_last_words(answer.error)}. Nothing was changed by it.")
-        return answer.out
+    def views(self) -> list[Repository]:
+        """The same repository with the HEAD and index of each of its work trees, the main one first."""
+        linked = self.common / "worktrees"
+        folders = [self.common, *(sorted(linked.iterdir()) if linked.is_dir() else [])]
+        # a bare repository and a work tree being made have no index
+        there = [folder for folder in folders if (folder / "index").exists()]
+        return [Repository(self.tree, folder, self.common, self.algorithm, self.patience) for folder in there]
 
     def settings(self) -> Settings:
         """The user's identity and the few settings that change what a file's bytes or mode mean."""
         found = dict[str, str]()
         wanted = r"^(user\.(name|email)|core\.(filemode|autocrlf))$"
-        for item in self._ask("config", "-z", "--get-regexp", wanted).out.split(b"\0"):
+        for item in self.ask("config", "-z", "--get-regexp", wanted).out.split(b"\0"):
             key, _, value = text(item).partition("\n")
             found[key] = value
         name, email = found.get("user.name", "").strip(), found.get("user.email", "").strip()
@@ -272,7 +132,7 @@ class Repository:
     def entries(self, commit: str) -> dict[str, Entry]:
         """Every file of a commit or tree, by path."""
         found = {}
-        for line in self._do("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit).split(b"\0")[:-1]:
+        for line in self.do("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit).split(b"\0")[:-1]:
             about, _, path = line.partition(b"\t")
             mode, _, oid = about.decode().split(" ")
             found[text(path)] = Entry(mode, oid)
@@ -280,7 +140,7 @@ class Repository:
 
     def entry(self, commit: str, path: str) -> Entry | None:
         """One path of a commit; None when it is not there, or a folder."""
-        out = self._do("ls-tree", "-z", "--full-tree", "--end-of-options", commit, "--", path)
+        out = self.do("ls-tree", "-z", "--full-tree", "--end-of-options", commit, "--", path)
         for line in out.split(b"\0")[:-1]:
             about, _, name = line.partition(b"\t")
             mode, kind, oid = about.decode().split(" ")
@@ -289,16 +149,16 @@ class Repository:
         return None
 
     def tree_of(self, commit: str) -> str:
-        return self._do("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{tree}}").decode().strip()
+        return self.do("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{tree}}").decode().strip()
 
     def is_ancestor(self, old: str, new: str) -> bool:
-        return self._ask("merge-base", "--is-ancestor", "--end-of-options", old, new).code == 0
+        return self.ask("merge-base", "--is-ancestor", "--end-of-options", old, new).code == 0
 
     def stream_blobs(self, oids: Iterable[str]) -> Iterator[tuple[int, IO[bytes]]]:
         """Size and content of each object, in order, by one process. Read just the size before asking for the next."""
         wanted = list(oids)
         asked = (oid.encode() + b"\n" for oid in wanted)
-        with self._running(["cat-file", "--batch", "--buffer"], stdin=asked) as (_, out):
+        with self.running(["cat-file", "--batch", "--buffer"], stdin=asked) as (_, out):
             for oid in wanted:
                 header = out.readline().split()
                 if len(header) != 3:
@@ -316,7 +176,7 @@ class Repository:
         return {oid: out.read(size) for oid, (size, out) in zip(wanted, self.stream_blobs(wanted), strict=True)}
 
     def write_blob(self, content: bytes) -> str:
-        return self._do("hash-object", "-w", "--no-filters", "--stdin", stdin=content).decode().strip()
+        return self.do("hash-object", "-w", "--no-filters", "--stdin", stdin=content).decode().strip()
 
     def write_tree(self, base: str, changes: Mapping[str, Entry | None], scratch: Path) -> str:
         """The tree of `base` with some paths replaced or (None) gone, by an index of our own below `scratch`."""
@@ -324,9 +184,9 @@ class Repository:
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             ours = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
             plain = ("-c", "core.splitIndex=false", "-c", "core.sparseCheckout=false", "-c", "index.sparse=false")
-            self._do(*plain, "read-tree", "--end-of-options", base, environment=ours)
-            self._do(*plain, "update-index", "-z", "--index-info", stdin=self._index_info(changes), environment=ours)
-            return self._do(*plain, "write-tree", environment=ours).decode().strip()
+            self.do(*plain, "read-tree", "--end-of-options", base, environment=ours)
+            self.do(*plain, "update-index", "-z", "--index-info", stdin=self._index_info(changes), environment=ours)
+            return self.do(*plain, "write-tree", environment=ours).decode().strip()
 
     def _index_info(self, changes: Mapping[str, Entry | None]) -> bytes:
         """Removals first: a file may have become a folder of the same name."""
@@ -344,13 +204,13 @@ class Repository:
             **{"GIT_COMMITTER_NAME": who.name, "GIT_COMMITTER_EMAIL": who.email, "GIT_COMMITTER_DATE": when},
         }
         words = clean_message(message).encode()
-        out = self._do("commit-tree", "--no-gpg-sign", "-p", parent, "-F", "-", tree, stdin=words, environment=stamp)
+        out = self.do("commit-tree", "--no-gpg-sign", "-p", parent, "-F", "-", tree, stdin=words, environment=stamp)
         return out.decode().strip()
 
     def commits(self, new: str, without: str | None = None, limit: int = 200) -> list[Commit]:
         """Commits reachable from `new` but not from `without`, newest first."""
         bounds = [new, *([f"^{without}"] if without else [])]
-        oids = self._do("rev-list", f"--max-count={limit}", "--end-of-options", *bounds, "--").decode().split()
+        oids = self.do("rev-list", f"--max-count={limit}", "--end-of-options", *bounds, "--").decode().split()
         return [
             _parse_commit(oid, out.read(size)) for oid, (size, out) in zip(oids, self.stream_blobs(oids), strict=True)
         ]
@@ -360,17 +220,17 @@ class Repository:
         plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--text")
         named = ("--src-prefix=a/", "--dst-prefix=b/", f"--unified={context}")
         command = ["diff-tree", "-r", "-p", *plain, *named, "--end-of-options", old, new, "--", *paths]
-        with self._running(command) as (process, stdout):
+        with self.running(command) as (process, stdout):
             out = stdout.read(limit + 1)
             if len(out) <= limit and process.wait(timeout=60) != 0:
                 error = process.stderr.read().decode("utf-8", "replace") if process.stderr else ""
-                raise GitError(f"git diff-tree failed: {_last_words(error)}. Check both commits.")
+                raise GitError(f"git diff-tree failed: {last_words(error)}. Check both commits.")
         words = out[:limit].decode("utf-8", "replace")
         return words if len(out) <= limit else f"{words}\n[cut here: the difference is longer than {limit} bytes]\n"
 
     def fsck(self) -> None:
         """Raises GitError when the repository is damaged."""
-        self._do("fsck", "--full", "--no-dangling", "--no-progress")
+        self.do("fsck", "--full", "--no-dangling", "--no-progress")
 
     # -- refs --------------------------------------------------------------------------------------------------------
 
@@ -378,7 +238,7 @@ class Repository:
         """The commit that a person or an agent named. Raises WorkspaceError: unknown, or no name at all."""
         if not _REF_TEXT.fullmatch(ref) or ".." in ref:
             raise WorkspaceError(f"{ref[:80]!r} is not the name of a commit. Give a branch, a tag or a commit id.")
-        answer = self._ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+        answer = self.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
         if answer.code != 0:
             raise WorkspaceError(
                 f"There is no commit called {ref[:80]!r} here. "
@@ -388,17 +248,17 @@ class Repository:
 
     def ref(self, name: str) -> str | None:
         """What a full ref name points at."""
-        answer = self._ask("rev-parse", "--verify", "--quiet", "--end-of-options", name)
+        answer = self.ask("rev-parse", "--verify", "--quiet", "--end-of-options", name)
         return answer.out.decode().strip() if answer.code == 0 else None
 
     def refs(self, prefix: str) -> dict[str, str]:
         """All refs below `prefix` (which ends with "/"), by full name."""
-        out = self._do("for-each-ref", "--format=%(refname)%00%(objectname)", prefix).decode("utf-8", "surrogateescape")
+        out = self.do("for-each-ref", "--format=%(refname)%00%(objectname)", prefix).decode("utf-8", "surrogateescape")
         return {name: oid for name, _, oid in (line.partition("\0") for line in out.splitlines())}
 
     def move_ref(self, name: str, new: str, old: str, reason: str = "") -> bool:
         """Compare and swap; `old` all zeros means create. False when it is elsewhere; True also if at `new` already."""
-        answer = self._ask("update-ref", "--no-deref", "-m", " ".join(reason.split()) or "autoresearch", name, new, old)
+        answer = self.ask("update-ref", "--no-deref", "-m", " ".join(reason.split()) or "autoresearch", name, new, old)
         if answer.code == 0:
             return True
         now = self.ref(name)
@@ -406,21 +266,18 @@ class Repository:
             return True
         if (now or self.zero) != old:
             return False
-        raise GitError(f"git could not move {name}: {_last_words(answer.error)}. Put that right and try again.")
+        raise GitError(f"git could not move {name}: {last_words(answer.error)}. Put that right and try again.")
 
     def head(self) -> tuple[str | None, str | None]:
         """The full ref HEAD stands on (None when detached) and its commit (None before the first one)."""
-        branch = self._ask("symbolic-ref", "--quiet", "HEAD").out.decode().strip() or None
-        return branch, self.ref("HEAD")
+        return self.head_ref(), self.ref("HEAD")
+
+    def head_ref(self) -> str | None:
+        return self.ask("symbolic-ref", "--quiet", "HEAD").out.decode().strip() or None
 
     def point_head(self, name: str, reason: str) -> None:
         """Stand on another branch; files and index stay as they are."""
-        self._do("symbolic-ref", "-m", reason, "HEAD", name)
-
-    def git_dirs(self) -> list[Path]:
-        """The git folders of all work trees, the main one first."""
-        linked = self.common / "worktrees"
-        return [self.common, *(sorted(linked.iterdir()) if linked.is_dir() else [])]
+        self.do("symbolic-ref", "-m", reason, "HEAD", name)
 
     # -- the user's index --------------------------------------------------------------------------------------------
 
@@ -428,30 +285,30 @@ class Repository:
         """Tag ("H" usual, "S" skipped by a sparse checkout, "M" unmerged) and entry of each of `paths` in the index."""
         asked = paths if len(paths) <= 500 else ()  # a command line has an end
         found: dict[str, tuple[str, Entry]] = {}
-        for line in self._do("ls-files", "-t", "--stage", "-z", "--", *asked).split(b"\0")[:-1]:
+        for line in self.do("ls-files", "-t", "--stage", "-z", "--", *asked).split(b"\0")[:-1]:
             about, _, path = line.partition(b"\t")
             tag, mode, oid, stage = about.decode().split(" ")
             found[text(path)] = (tag if stage == "0" else "M", Entry(mode, oid))
         return found if asked else {path: found[path] for path in paths if path in found}
 
     def unmerged(self) -> list[str]:
-        lines = self._do("ls-files", "--unmerged", "-z").split(b"\0")[:-1]
+        lines = self.do("ls-files", "--unmerged", "-z").split(b"\0")[:-1]
         return sorted({text(line.partition(b"\t")[2]) for line in lines})
 
     def listed(self, folders: Sequence[str]) -> set[str]:
         """Files below `folders` that git tracks or would offer to track; "" is the whole tree."""
         below = () if "" in folders else folders
-        out = self._do("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *below)
+        out = self.do("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *below)
         return {text(path) for path in out.split(b"\0")[:-1] if not path.endswith(b"/")}
 
     def update_index(self, changes: Mapping[str, Entry | None]) -> None:
         """Set some entries of the user's index. Raises LockHeld when somebody keeps it locked."""
-        self._do("update-index", "-z", "--index-info", stdin=self._index_info(changes))
+        self.do("update-index", "-z", "--index-info", stdin=self._index_info(changes))
 
     def attributes(self, paths: Iterable[str], names: Sequence[str]) -> dict[str, dict[str, str]]:
         """The specified gitattributes among `names`, by path ("set", "unset" or a value); reading them runs nothing."""
         asked = b"".join(raw(path) + b"\0" for path in paths)
-        fields = self._do("check-attr", "-z", "--stdin", *names, stdin=asked).split(b"\0")[:-1]
+        fields = self.do("check-attr", "-z", "--stdin", *names, stdin=asked).split(b"\0")[:-1]
         found: dict[str, dict[str, str]] = {}
         for path, name, value in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
             if value != b"unspecified":
@@ -462,11 +319,6 @@ class Repository:
 def clean_message(message: str) -> str:
     """A commit message as git will give it back: no NUL, one newline at the end."""
     return message.encode("utf-8", "replace").decode().replace("\0", "").strip() + "\n"
-
-
-def _last_words(error: str) -> str:
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    return " / ".join(lines[-3:])[:600].rstrip(".") or "it gave no reason"
 
 
 def _parse_commit(oid: str, content: bytes) -> Commit:
