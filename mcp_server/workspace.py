@@ -42,6 +42,15 @@ Freshness = Literal["fresh", "staged", "locked"]
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """One attempt as a commit. `files` are its editable files, exactly as it holds them."""
+
+    commit: str
+    changed_paths: tuple[str, ...]  # against the parent
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
 class KeepOutcome:
     """`index` tells of the index of each work tree on the branch; after "locked", call again to bring it along."""
 
@@ -206,7 +215,6 @@ class Workspace:
 
     def snapshot(
         self,
-        files: Mapping[str, bytes],
         patterns: Iterable[str],
         parent: str,
         message: str,
@@ -214,12 +222,15 @@ class Workspace:
         *,
         tag: str | None = None,
         number: int | None = None,
-    ) -> str:
-        """A commit on `parent` whose editable files are `files` (from `read_editable`); vaulted too, if numbered.
+        files: Mapping[str, bytes] | None = None,
+    ) -> Snapshot:
+        """A commit on `parent` with the editable files on disk (or `files`, read before); vaulted too, if numbered.
 
         Nothing of the user's is touched. The same files, arguments and identity give the same commit.
         """
         base, chosen = self.git.entries(parent), Patterns.of(patterns)
+        if files is None:
+            files = editable.read(self.git, chosen, base)
         changes = _changes(editable.entries_of(self.git, files, chosen, base), base)
         for path, entry in changes.items():
             if entry is not None and self.git.write_blob(files[path]) != entry.oid:
@@ -227,7 +238,7 @@ class Workspace:
         commit = self._commit(parent, changes, message, _date(date))
         if tag is not None and number is not None:
             self.move_vault(tag, number, None, commit)
-        return commit
+        return Snapshot(commit, tuple(sorted(changes)), files)
 
     def _commit(self, base: str, changes: Mapping[str, Entry | None], message: str, date: datetime) -> str:
         """A commit on top of `base` with some paths changed; no ref moves."""
