@@ -18,7 +18,7 @@ from typing import Literal
 from mcp_server import editable, worktree
 from mcp_server.errors import GitError, WorkspaceError
 from mcp_server.files import write_atomically
-from mcp_server.frozen import compare
+from mcp_server.frozen import FrozenChange, compare
 from mcp_server.git import FILE_MODES, Commit, Entry, Repository, clean_message
 from mcp_server.gitcommand import LockHeld
 from mcp_server.materialise import Materialised, materialise, overlay
@@ -141,10 +141,9 @@ class Workspace:
         chosen = Patterns.of(patterns)
         return self._chosen(chosen, one) == self._chosen(chosen, other)
 
-    def frozen_changes(self, pinned: str, patterns: Iterable[str]) -> str:
-        """Frozen files on disk that differ from the campaign's first commit, with the diff's first lines; or ""."""
-        changed = compare(self.git, self._chosen(Patterns.of(patterns), pinned))
-        return "\n".join(f"{change.path}: {change.diff}" for change in changed)
+    def frozen_changes(self, pinned: str, patterns: Iterable[str]) -> list[FrozenChange]:
+        """Frozen files on disk that differ from the campaign's first commit, each with the diff's first lines."""
+        return compare(self.git, self._chosen(Patterns.of(patterns), pinned))
 
     def _chosen(self, patterns: Patterns, commit: str) -> dict[str, Entry]:
         return editable.chosen(patterns, self.git.entries(commit))
