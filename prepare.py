@@ -30,6 +30,7 @@ import argparse
 import base64
 import concurrent.futures
 import contextlib
+import ctypes
 import fcntl
 import functools
 import glob
@@ -176,6 +177,14 @@ def device() -> str:
 def threads() -> int:
     """Processor threads this run may keep busy."""
     return int(os.environ.get("AUTORESEARCH_THREADS") or min(8, os.cpu_count() or 1))
+
+
+def keep_memory() -> None:
+    """Let the C allocator keep what it got instead of handing every large tensor back to the kernel and faulting its
+    pages in again: a third of the processor time of a small CPU run. Only glibc has this dial."""
+    with contextlib.suppress(OSError, AttributeError):
+        for dial in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+            ctypes.CDLL(None).mallopt(dial, 1 << 30)
 
 
 def seed() -> int:

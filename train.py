@@ -131,11 +131,11 @@ def soft_lookup(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
     """softmax(q k / sqrt(C)) v over the last two dimensions; `seen` says which keys a query sees, None is causal."""
     if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=seen is None)
-    # on a CPU three plain products are 2 to 4 times faster than the fused kernel at these sizes
+    # on a CPU three plain products are quicker than the fused kernel at these sizes
     if seen is None:
         seen = torch.ones(q.size(-2), k.size(-2), dtype=torch.bool, device=q.device).tril()
-    scores = (q * q.size(-1) ** -0.5) @ k.transpose(-2, -1)
-    return scores.masked_fill(~seen, -math.inf).softmax(-1) @ v
+    hidden = torch.zeros(seen.shape, dtype=q.dtype, device=q.device).masked_fill_(~seen, -math.inf)
+    return ((q * q.size(-1) ** -0.5) @ k.mT + hidden).softmax(-1) @ v
 
 
 def followers(tokens: Tensor, order: int) -> Tensor:
@@ -184,10 +184,10 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         B, T, D = x.shape
-        q, k, v = self.qkv(norm(x)).view(B, T, 3, HEADS, D // HEADS).unbind(2)
+        qk, v = self.qkv(norm(x)).view(B, T, 3 * HEADS, D // HEADS).split([2 * HEADS, HEADS], dim=2)
         if self.values is not None:
             v = v + self.values(tokens).view_as(v).to(v.dtype)
-        q, k = norm(rotate(q)) * QK_SCALE, norm(rotate(k)) * QK_SCALE
+        q, k = (QK_SCALE * norm(rotate(qk))).chunk(2, dim=2)
         y = attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), self.window)
         x = x + self.out(y.transpose(1, 2).reshape(B, T, D))
         return x + self.down(F.relu(self.up(norm(x))).square())
@@ -244,8 +244,15 @@ class GPT(nn.Module):
         return self.logits(*self.hidden(tokens, self.grams[self.slots(tokens)]))
 
     def loss(self, tokens: Tensor, targets: Tensor, grams: Tensor) -> Tensor:
-        logits = self.logits(*self.hidden(tokens, grams))
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        """Mean nats per token, from the rows of `grams` looked up beforehand."""
+        x, proposals = self.hidden(tokens, grams)
+        if not CHUNK:
+            return F.cross_entropy(self.logits(x, proposals).flatten(0, 1), targets.flatten())
+        found = (proposals >= 0).flatten(0, 1)
+        bonus = (self.copy_out(x).float() + self.copy_bias).flatten(0, 1) * found
+        return HeadLoss.apply(
+            x.flatten(0, 1), self.head.weight, bonus, proposals.clamp(min=0).flatten(0, 1), targets.flatten()
+        )
 
 
 def deviation(name: str, tensor: Tensor) -> float | None:
@@ -286,7 +293,8 @@ def orthogonalise(g: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised. Matrices of one shape go through together."""
 
-    def __init__(self, matrices: list[Tensor], lr: float) -> None:
+    def __init__(self, matrices: list[Tensor], lr: float, arithmetic: torch.dtype) -> None:
+        self.arithmetic = arithmetic
         shapes = {tuple(m.shape) for m in matrices}
         groups = [{"params": [m for m in matrices if tuple(m.shape) == shape]} for shape in sorted(shapes)]
         super().__init__(groups, {"lr": lr})
@@ -299,7 +307,7 @@ class Muon(torch.optim.Optimizer):
             g = torch.stack([m.grad for m in matrices])
             momentum = state.setdefault("momentum", torch.zeros_like(g))
             momentum.lerp_(g, 1 - MUON_MOMENTUM)
-            update = orthogonalise(g.lerp(momentum, MUON_MOMENTUM).to(state.get("arithmetic", g.dtype))).float()
+            update = orthogonalise(g.lerp(momentum, MUON_MOMENTUM).to(self.arithmetic))
             rate = group["lr"] * max(1.0, g.size(-2) / g.size(-1)) ** 0.5
             for m, u in zip(matrices, update, strict=True):
                 m.mul_(1 - group["lr"] * WEIGHT_DECAY).sub_(u, alpha=rate)
@@ -345,18 +353,39 @@ def fast_arithmetic() -> torch.dtype:
     return torch.bfloat16 if seconds(torch.bfloat16) < 0.8 * seconds(torch.float32) else torch.float32
 
 
-def backward(model: GPT, tokens: Tensor, targets: Tensor, grams: Tensor) -> Tensor:
-    """Loss and gradients, with the logits of at most CHUNK positions in memory at a time: they stay in the cache."""
-    x, proposals = model.hidden(tokens, grams)
-    leaf = x.detach().flatten(0, 1).requires_grad_()
-    total = torch.zeros((), device=x.device)
-    parts = (leaf.split(CHUNK), proposals.flatten(0, 1).split(CHUNK), targets.flatten().split(CHUNK))
-    for part, proposed, target in zip(*parts, strict=True):
-        loss = F.cross_entropy(model.logits(part, proposed), target, reduction="sum") / targets.numel()
-        (loss / ACCUMULATE).backward()
-        total += loss.detach()
-    x.backward(leaf.grad.view_as(x))
-    return total
+class HeadLoss(torch.autograd.Function):
+    """Mean cross-entropy of `GPT.logits`, its gradient made on the way: the logits of CHUNK positions exist at a time
+    and stay in the processor's cache, and no pass over them is made twice."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bonus: Tensor, proposals: Tensor, targets: Tensor) -> Tensor:
+        w, losses, dw = weight.to(x.dtype), [], torch.zeros_like(weight)
+        dx, dbonus = torch.empty_like(x), torch.empty_like(bonus)
+        for at in range(0, len(x), CHUNK):
+            part = slice(at, at + CHUNK)
+            proposed, target = proposals[part], targets[part, None]
+            z = x[part] @ w.T
+            if SOFTCAP:
+                capped = torch.tanh(z / SOFTCAP)
+                z = SOFTCAP * capped
+            row = torch.arange(len(z), device=z.device)[:, None] * z.size(1)
+            z.view(-1).index_add_(0, (row + proposed).view(-1), bonus[part].to(z.dtype).view(-1))
+            g = z.softmax(1)
+            losses.append(g.gather(1, target).float().clamp(min=1e-30).log())
+            g.view(-1).index_add_(0, (row + target).view(-1), -torch.ones(len(z), dtype=g.dtype, device=z.device))
+            dbonus[part] = g.gather(1, proposed)
+            if SOFTCAP:
+                g = g * (1 - capped.square())
+            dx[part] = g @ w
+            dw += g.T @ x[part]
+        ctx.save_for_backward(dx, dw, dbonus)
+        return -torch.cat(losses).mean()
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        dx, dw, dbonus = ctx.saved_tensors
+        scale = upstream / len(dx)
+        return dx * scale.to(dx.dtype), dw * scale, dbonus * scale, None, None
 
 
 def optimizers(model: GPT) -> tuple[list[torch.optim.Optimizer], RowAdagrad]:
@@ -377,11 +406,12 @@ def optimizers(model: GPT) -> tuple[list[torch.optim.Optimizer], RowAdagrad]:
         {"params": scalars, "lr": SCALAR_LR, "weight_decay": 0.0},
     ]
     adamw = torch.optim.AdamW(groups, betas=ADAM_BETAS, eps=1e-10, fused=fused)
-    return [Muon(matrices, MATRIX_LR), adamw], RowAdagrad(model.grams.data, GRAM_LR)
+    return [Muon(matrices, MATRIX_LR, model.arithmetic), adamw], RowAdagrad(model.grams.data, GRAM_LR)
 
 
 def main() -> None:
     torch.set_num_threads(prepare.threads())
+    prepare.keep_memory()
     torch.set_float32_matmul_precision("high")
     model = build_model().to(DEVICE)
     prepare.initialise(model, deviation)
@@ -406,12 +436,9 @@ def main() -> None:
             tokens, targets = next(batches)
             slots = model.slots(tokens)
             grams = model.grams[slots].requires_grad_()
-            if CHUNK:
-                loss += backward(model, tokens, targets, grams) / ACCUMULATE
-            else:
-                part = loss_of(tokens, targets, grams) / ACCUMULATE
-                part.backward()
-                loss += part.detach()
+            part = loss_of(tokens, targets, grams) / ACCUMULATE
+            part.backward()
+            loss += part.detach()
             touched.append((slots, grams))
         for optimizer in dense:
             optimizer.step()
