@@ -1,0 +1,87 @@
+"""A model endpoint on loopback that plays a script, for Claude Code and for Codex."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import ModuleType
+from typing import Any
+
+from tests.e2e import messages, responses
+from tests.e2e.script import Say, Script, ScriptedModel
+
+
+class Endpoint(ThreadingHTTPServer):
+    """Listens on a free port; `requests` keeps what the client sent, in order, without side calls."""
+
+    daemon_threads = True
+
+    def __init__(self, script: Script, cwd: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Conversation)
+        self.model = ScriptedModel(script)
+        self.cwd = cwd
+        self.requests: list[dict[str, Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def events(self, dialect: ModuleType, request: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+        """The answer to one request."""
+        if dialect.is_side_call(request):
+            return dialect.events_for(request, 0, Say("ok"), self.cwd)  # type: ignore[no-any-return]
+        self.requests.append(request)
+        number, step = self.model.next(dialect.results_of(request))
+        return dialect.events_for(request, number, step, self.cwd)  # type: ignore[no-any-return]
+
+
+class _Conversation(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Endpoint
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.endswith("/count_tokens"):
+            return self._send("application/json", b'{"input_tokens": 1}')
+        dialect = messages if "/messages" in self.path else responses if "/responses" in self.path else None
+        if dialect is None:
+            return self._send("application/json", b"{}")
+        events = self.server.events(dialect, json.loads(body))
+        stream = "".join(f"event: {name}\ndata: {json.dumps(event)}\n\n" for name, event in events)
+        return self._send("text/event-stream", stream.encode())
+
+    def do_GET(self) -> None:
+        self._send("application/json", b'{"data": []}')
+
+    def do_HEAD(self) -> None:
+        self._send("application/json", b"")
+
+    def _send(self, kind: str, body: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client was killed meanwhile
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silence: a test's output is its failures."""
+
+
+@contextlib.contextmanager
+def serving(script: Script, cwd: str) -> Iterator[Endpoint]:
+    """An endpoint that plays `script` to one client started in `cwd`. What went wrong inside the script is raised."""
+    endpoint = Endpoint(script, cwd)
+    thread = threading.Thread(target=endpoint.serve_forever, name="endpoint")
+    thread.start()
+    try:
+        yield endpoint
+    finally:
+        endpoint.shutdown()
+        endpoint.server_close()
+        thread.join()
+    if endpoint.model.problem is not None:
+        raise endpoint.model.problem

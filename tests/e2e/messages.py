@@ -1,0 +1,93 @@
+"""The Messages API with server-sent events, as far as Claude Code needs it: requests to results, steps to events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tests.e2e.script import Call, Edit, Read, Result, Say, Shell, Skill, Step
+
+FEW_TOOLS = 3  # requests with fewer are side calls: titles, summaries
+PREFIXES = ("mcp__autoresearch__", "mcp__plugin_autoresearch_autoresearch__")
+Events = list[tuple[str, dict[str, Any]]]
+
+
+def is_side_call(request: Mapping[str, Any]) -> bool:
+    return len(request.get("tools") or []) < FEW_TOOLS
+
+
+def results_of(request: Mapping[str, Any]) -> list[Result]:
+    """What our numbered steps were answered, in order."""
+    found: dict[int, Result] = {}
+    for message in request["messages"]:
+        if message["role"] != "user" or isinstance(message["content"], str):
+            continue
+        for block in message["content"]:
+            if block["type"] == "tool_result" and block["tool_use_id"].startswith("step_"):
+                content = block.get("content") or ""
+                texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+                found[int(block["tool_use_id"][5:])] = Result("\n".join(texts), bool(block.get("is_error")))
+    return [found[number] for number in sorted(found)]
+
+
+def lab_tool(request: Mapping[str, Any], name: str) -> str | None:
+    """The full name under which the request offers one of the lab's tools; None while its server is not up."""
+    offered = {tool["name"] for tool in request["tools"]}
+    return next((prefix + name for prefix in PREFIXES if prefix + name in offered), None)
+
+
+def events_for(request: Mapping[str, Any], number: int, step: Step, cwd: str) -> Events:
+    """The answer that makes the client do one step. A tool that is not offered yet is searched for first."""
+    if isinstance(step, Say):
+        return _answer(request, {"type": "text", "text": ""}, {"type": "text_delta", "text": step.text}, "end_turn")
+    name, arguments = _tool(request, step, cwd)
+    identity = f"step_{number}"
+    if name is None:
+        assert isinstance(step, Call)
+        query = ",".join(prefix + step.tool for prefix in PREFIXES)
+        name, arguments, identity = "ToolSearch", {"query": f"select:{query}"}, f"find_{len(request['messages'])}"
+    block = {"type": "tool_use", "id": identity, "name": name, "input": {}}
+    return _answer(request, block, {"type": "input_json_delta", "partial_json": arguments}, "tool_use")
+
+
+def _tool(request: Mapping[str, Any], step: Step, cwd: str) -> tuple[str | None, dict[str, Any]]:
+    match step:
+        case Call(tool, arguments):
+            return lab_tool(request, tool), dict(arguments)
+        case Read(path):
+            return "Read", {"file_path": f"{cwd}/{path}"}
+        case Edit(path, old, new):
+            return "Edit", {"file_path": f"{cwd}/{path}", "old_string": old, "new_string": new}
+        case Shell(command):
+            return "Bash", {"command": command, "description": "a step of the script"}
+        case Skill(name):
+            return "Skill", {"skill": name}
+        case _:
+            raise TypeError(step)
+
+
+def _answer(request: Mapping[str, Any], block: dict[str, Any], delta: dict[str, Any], stop_reason: str) -> Events:
+    if "partial_json" in delta:
+        delta = {**delta, "partial_json": json.dumps(delta["partial_json"])}
+    message = {
+        "id": f"msg_{len(request['messages'])}",
+        "type": "message",
+        "role": "assistant",
+        "model": request["model"],
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
+    return [
+        ("message_start", {"type": "message_start", "message": message}),
+        ("content_block_start", {"type": "content_block_start", "index": 0, "content_block": block}),
+        ("content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta}),
+        ("content_block_stop", {"type": "content_block_stop", "index": 0}),
+        (
+            "message_delta",
+            {"type": "message_delta", "delta": {"stop_reason": stop_reason, "stop_sequence": None}, "usage": {"output_tokens": 1}},
+        ),
+        ("message_stop", {"type": "message_stop"}),
+    ]

@@ -1,0 +1,84 @@
+"""The Responses API with server-sent events, as far as Codex needs it: requests to results, steps to events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tests.e2e.script import Call, Edit, Read, Result, Say, Shell, Skill, Step
+
+NAMESPACE = "mcp__autoresearch"
+Events = list[tuple[str, dict[str, Any]]]
+
+
+def is_side_call(request: Mapping[str, Any]) -> bool:
+    return not request.get("tools")
+
+
+def results_of(request: Mapping[str, Any]) -> list[Result]:
+    """What our numbered steps were answered, in order."""
+    found: dict[int, Result] = {}
+    for item in request["input"]:
+        if item["type"].endswith("_output") and str(item.get("call_id", "")).startswith("step_"):
+            output = item["output"]
+            if isinstance(output, list):
+                output = "\n".join(str(part.get("text", "")) for part in output)
+            failed = output.startswith(("err:", "tool call error", "Error executing tool", "execution error"))
+            found[int(item["call_id"][5:])] = Result(output, failed)
+    return [found[number] for number in sorted(found)]
+
+
+def offers_lab(request: Mapping[str, Any]) -> bool:
+    """Whether the lab's tools are offered; they are not while the server starts."""
+    return NAMESPACE in {tool.get("name") for tool in request["tools"]}
+
+
+def events_for(request: Mapping[str, Any], number: int, step: Step, cwd: str) -> Events:
+    """The answer that makes the client do one step. While the lab's server starts, the client is kept busy."""
+    call_id = f"step_{number}"
+    if isinstance(step, Call) and not offers_lab(request):
+        return _answer(request, _function("exec_command", {"cmd": "sleep 0.2"}, f"wait_{len(request['input'])}"))
+    return _answer(request, _item(step, call_id))
+
+
+def _item(step: Step, call_id: str) -> dict[str, Any]:
+    match step:
+        case Call(tool, arguments):
+            return {**_function(tool, dict(arguments), call_id), "namespace": NAMESPACE}
+        case Read(path):
+            return _function("exec_command", {"cmd": f"cat {path}"}, call_id)
+        case Edit(path, old, new):
+            lines = [f"*** Update File: {path}", "@@", f"-{old}", f"+{new}"]
+            patch = "\n".join(["*** Begin Patch", *lines, "*** End Patch", ""])
+            return {"type": "custom_tool_call", "name": "apply_patch", "call_id": call_id, "input": patch}
+        case Shell(command):
+            return _function("exec_command", {"cmd": command}, call_id)
+        case Skill(name):
+            return _function("exec_command", {"cmd": f"cat .agents/skills/{name}/SKILL.md"}, call_id)
+        case Say(text):
+            content = [{"type": "output_text", "text": text}]
+            return {"type": "message", "role": "assistant", "id": f"msg_{call_id}", "content": content}
+
+
+def _function(name: str, arguments: Mapping[str, Any], call_id: str) -> dict[str, Any]:
+    return {"type": "function_call", "name": name, "arguments": json.dumps(arguments), "call_id": call_id}
+
+
+def _answer(request: Mapping[str, Any], item: dict[str, Any]) -> Events:
+    identity = f"resp_{len(request['input'])}"
+    usage = {
+        "input_tokens": 1,
+        "input_tokens_details": None,
+        "output_tokens": 1,
+        "output_tokens_details": None,
+        "total_tokens": 2,
+    }
+    return [
+        ("response.created", {"type": "response.created", "response": {"id": identity}}),
+        ("response.output_item.done", {"type": "response.output_item.done", "output_index": 0, "item": item}),
+        (
+            "response.completed",
+            {"type": "response.completed", "response": {"id": identity, "output": [item], "usage": usage}},
+        ),
+    ]
