@@ -35,7 +35,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 def landlock_version() -> int:
     """The kernel's Landlock ABI, or 0."""
-    return max(0, libc.syscall(CREATE_RULESET, None, 0, 1))
+    return max(0, int(libc.syscall(CREATE_RULESET, None, 0, 1)))
 
 
 def filesystem_rights(version: int) -> int:

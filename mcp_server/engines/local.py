@@ -1,0 +1,50 @@
+"""Where a supervisor runs: on this machine, detached, so that it outlives whoever launched it.
+
+Three verbs, the same on every engine. Liveness is the lock of the run, handed over at launch; a pid can be reused.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mcp_server
+from mcp_server.files import is_locked
+from mcp_server.paths import RunPaths
+
+ALIVE_FD = "AUTORESEARCH_ALIVE_FD"
+
+# Kept so that an ended supervisor is reaped by the next launch instead of staying a zombie of a long-lived server.
+_launched: list[subprocess.Popen[bytes]] = []
+
+
+def launch(paths: RunPaths, alive_fd: int) -> int:
+    """Start the run's supervisor and hand it the locked descriptor; its pid. Close yours after. Raises OSError."""
+    _launched[:] = [process for process in _launched if process.poll() is None]
+    package = Path(mcp_server.__file__).resolve().parent.parent
+    env = {**os.environ, ALIVE_FD: str(alive_fd), "PYTHONPATH": str(package), "PYTHONSAFEPATH": "1"}
+    with open(paths.supervisor_log, "ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mcp_server.runner", str(paths.folder)],
+            cwd=paths.folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            pass_fds=(alive_fd,),
+            start_new_session=True,  # a client that kills its whole process group does not reach it
+        )
+    _launched.append(process)
+    return process.pid
+
+
+def is_alive(paths: RunPaths) -> bool:
+    """Whether the run has a living supervisor."""
+    return is_locked(paths.alive)
+
+
+def cancel(paths: RunPaths) -> None:
+    """Ask the supervisor to stop the run; it does so within a tick. Harmless to repeat. Raises OSError."""
+    paths.cancel.touch()

@@ -1,0 +1,74 @@
+"""The supervisor of one run: lease, train, seal, check, score, answer. `python -m mcp_server.runner FOLDER`.
+
+It reads one folder and writes one folder; it knows no ledger and no git. It is one process with one thread. Whatever
+happens, it ends with the run's lock free, the device free and nothing of the run alive; the result is written last,
+whole or not at all. Each step is named in progress.json before it begins.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from pathlib import Path
+
+from mcp_server.files import try_lock
+from mcp_server.paths import RunPaths
+from mcp_server.records import RunResult, RunSpec, RunState
+from mcp_server.runner.child import rise
+from mcp_server.runner.run import Run
+from mcp_server.runner.stop import Stop
+from mcp_server.runner.tree import adopt_orphans
+
+ALIVE_FD = "AUTORESEARCH_ALIVE_FD"
+RESERVE_BYTES = 64 * 1024  # on the disk from the beginning, so that a full one still takes the result
+
+log = logging.getLogger("mcp_server.runner")
+
+
+def main(argv: list[str]) -> int:
+    """Exit status 0 when a result was written; otherwise the run is lost, and the reason is in supervisor.log."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    if len(argv) != 2:
+        print("usage: python -m mcp_server.runner FOLDER", file=sys.stderr)
+        return 2
+    paths = RunPaths(Path(argv[1]).resolve())
+    if not _hold(paths):
+        print(f"{paths.folder} has a living supervisor already.", file=sys.stderr)
+        return 3
+    adopt_orphans()
+    rise()
+    stop = Stop(paths.cancel)
+    reserve = paths.folder / ".reserve"
+    try:
+        spec = RunSpec.read(paths.spec)
+        paths.begun.touch()
+        reserve.write_bytes(bytes(RESERVE_BYTES))
+        result = Run(paths, spec, stop).carry_out()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        log.exception("the disk is full")
+        result = RunResult(
+            state=RunState.CRASHED,
+            reason="disk_full",
+            detail="The disk filled up during the run. Free space and retry.",
+        )
+    reserve.unlink(missing_ok=True)
+    result.write(paths.result)
+    log.info("%s %s", result.state, result.reason)
+    return 0
+
+
+def _hold(paths: RunPaths) -> bool:
+    """Keep the run's lock for life: the one handed over, or our own when started by hand."""
+    handed = os.environ.pop(ALIVE_FD, "")
+    if handed.isdigit():
+        os.set_inheritable(int(handed), False)  # no child keeps the run alive
+        return True
+    return try_lock(paths.alive) is not None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

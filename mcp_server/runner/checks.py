@@ -1,0 +1,58 @@
+"""The arena's checks: commands that must pass before a keep. A failed check costs the keep, never the score."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from dataclasses import dataclass
+
+from mcp_server.runner import child as children
+from mcp_server.runner.environment import Surroundings, for_check, own_python
+from mcp_server.runner.limits import Crossed, Limits
+from mcp_server.runner.listen import listen
+from mcp_server.runner.logs import BoundedLog, excerpt
+from mcp_server.runner.stop import Stop
+
+DETAIL_BYTES = 1500
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Which checks failed, each as a sentence with the last lines it printed."""
+
+    failed: tuple[str, ...]
+    cancelled: bool = False
+
+
+def run_checks(around: Surroundings, limits: Limits, stop: Stop) -> Checked:
+    """Run every check, shut in, in the snapshot; each may take as long as scoring may. Raises OSError."""
+    failed: list[str] = []
+    for command in around.spec.checks:
+        around.renew_scratch()
+        pipe, log = children.listening_pipe(), BoundedLog()
+        child = children.start(
+            own_python(command),
+            for_check(around, limits.tasks),
+            around.tier,
+            stdout=pipe.theirs,
+            stderr=pipe.theirs,
+            largest_file_bytes=int(limits.output_bytes),
+        )
+        pipe.close_theirs()
+        deadline = time.monotonic() + around.spec.score_seconds
+        ending = listen(child, {pipe.ours: log}, deadline, limits, stop)
+        pipe.close_ours()
+        if ending == "cancelled":
+            return Checked(tuple(failed), cancelled=True)
+        why = _why(ending, child.exit_status, around.spec.score_seconds)
+        if why:
+            failed.append(f"The check `{shlex.join(command)}` {why}: {excerpt(log.text(), DETAIL_BYTES).strip()}")
+    return Checked(tuple(failed))
+
+
+def _why(ending: Crossed | str, exit_status: int, seconds: float) -> str:
+    if isinstance(ending, Crossed):
+        return f"was stopped ({ending.detail})"
+    if ending == "late":
+        return f"took longer than {seconds:g} seconds"
+    return f"ended with status {exit_status}" if exit_status != 0 else ""

@@ -1,0 +1,104 @@
+"""The devices of this machine and the lease of one: a lock that lasts exactly as long as the supervisor lives.
+
+Machine-wide: two labs on one machine never share a device. A GPU whose memory a dead run still holds is drained: a
+marker beside the lock refuses it until the memory is free again. Devices are never reset and their settings never
+changed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_server.files import try_lock, write_atomically
+from mcp_server.runner import nvidia
+from mcp_server.runner.queue import Ticket
+
+
+def available() -> tuple[str, ...]:
+    """Every GPU of this machine, else its one other device: "mps" on Apple silicon, "cpu" everywhere."""
+    cards = nvidia.cards()
+    if cards:
+        return tuple(f"cuda:{card}" for card in cards)
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        return ("mps",)
+    return ("cpu",)
+
+
+def card_of(device: str) -> int | None:
+    """The number of a GPU: 1 for "cuda:1", None for anything else."""
+    match = re.fullmatch(r"cuda:(\d+)", device)
+    return int(match[1]) if match else None
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One device, ours until `fd` is closed, at the latest by our death."""
+
+    device: str
+    fd: int
+
+    @property
+    def card(self) -> int | None:
+        return card_of(self.device)
+
+
+def lock_path(folder: Path, device: str) -> Path:
+    """The lock of a device. Raises ValueError for a name that is none."""
+    if not re.fullmatch(r"[a-z]+(:\d+)?", device):
+        raise ValueError(f"{device!r} is no device")
+    return folder / f"{device.replace(':', '-')}.lock"
+
+
+def drain_path(folder: Path, device: str) -> Path:
+    """Exists while a device must not be used; its text says why."""
+    return lock_path(folder, device).with_suffix(".drained")
+
+
+def drain(folder: Path, device: str, reason: str) -> None:
+    """Refuse this device until its memory is free again."""
+    write_atomically(drain_path(folder, device), reason.encode())
+
+
+def drained(folder: Path, device: str) -> str:
+    """Why the device is refused, or "". A marker whose cause is gone is removed."""
+    marker = drain_path(folder, device)
+    try:
+        reason = marker.read_text() or "drained"
+    except FileNotFoundError:
+        return ""
+    card = card_of(device)
+    if card is None or nvidia.memory_held(card) is None:
+        marker.unlink(missing_ok=True)
+        return ""
+    return reason
+
+
+def try_lease(folder: Path, devices: tuple[str, ...]) -> Lease | None:
+    """The first of `devices` that is free and not drained, or None."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    for device in devices:
+        fd = try_lock(lock_path(folder, device))
+        if fd is None:
+            continue
+        if not drained(folder, device):
+            return Lease(device, fd)
+        os.close(fd)
+    return None
+
+
+def lease(folder: Path, ticket: Ticket, pause: Callable[[], bool]) -> Lease | None:
+    """Wait for our turn and a device. `pause` sleeps a moment; when it answers False the wait is given up: None."""
+    while True:
+        found = try_lease(folder, ticket.free_to_take())
+        if found is not None:
+            ticket.close()
+            return found
+        if not pause():
+            ticket.close()
+            return None

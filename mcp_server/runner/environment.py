@@ -1,0 +1,175 @@
+"""What a run sees of the machine: its variables and its walls. Nothing of the user's environment leaks in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import mcp_server
+from mcp_server.paths import RunPaths
+from mcp_server.records import RunSpec, Tier
+from mcp_server.runner.devices import Lease
+from mcp_server.runner.sandbox import Confinement
+
+LANGUAGE_MODEL_SCORER = "mcp_server.scoring.lm"
+PYTHON_NAMES = ("python", "python3")
+MOST_THREADS = 16  # beside a GPU; more only wait
+DATA_HALF = "public"  # of a prepared corpus: what a trainer may see
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is the same for every command of one run."""
+
+    paths: RunPaths
+    spec: RunSpec
+    lease: Lease
+    tier: Tier
+
+    @property
+    def scratch(self) -> Path:
+        """HOME and TMPDIR below T2; made anew for every command."""
+        return self.paths.folder / "scratch"
+
+    def renew_scratch(self) -> None:
+        """Nothing that one command leaves in its home is found by the next. Raises OSError."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(mode=0o700)
+
+    @property
+    def hidden(self) -> tuple[Path, ...]:
+        """The lab's state (ledger, other runs, vault) and the sealed half of the corpus, wherever they lie."""
+        state = self.spec.queue.parent
+        return (state, state.parent) if state.parent.name == ".git" else (state,)
+
+
+def threads(spec: RunSpec, lease: Lease) -> int:
+    """How many threads a run should use. On the processor clock one: it is the most repeatable by far."""
+    wanted = os.environ.get("AUTORESEARCH_THREADS", "")
+    if wanted.isdigit() and int(wanted) > 0:
+        return int(wanted)
+    processors = len(os.sched_getaffinity(0))
+    if lease.card is not None:
+        return min(MOST_THREADS, processors)
+    return 1 if spec.budget.clock == "cpu" else processors
+
+
+def own_python(command: tuple[str, ...]) -> list[str]:
+    """`python ...` always means the server's interpreter, with the packages it has."""
+    return [sys.executable if command[0] in PYTHON_NAMES else command[0], *command[1:]]
+
+
+def variables(around: Surroundings) -> dict[str, str]:
+    """Variables of every command: trainer, checks, scorer."""
+    count = str(threads(around.spec, around.lease))
+    lease = around.lease
+    env = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        # spinning threads use the processor time of the budget, and of every neighbour, for nothing
+        "OMP_WAIT_POLICY": "passive",
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": "" if lease.card is None else str(lease.card),
+        "AUTORESEARCH_DEVICE": lease.device.partition(":")[0],
+        "AUTORESEARCH_THREADS": count,
+        "AUTORESEARCH_SEED": str(around.spec.seed),
+    }
+    if os.environ.get("LD_LIBRARY_PATH"):
+        env["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+    if around.spec.data is not None:
+        env["AUTORESEARCH_DATA"] = str(around.spec.data)
+    if around.tier is not Tier.T2:
+        env["HOME"] = env["TMPDIR"] = str(around.scratch)
+    return env
+
+
+def for_trainer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
+    """The snapshot and the public half of the corpus to read, one folder to write."""
+    budget, data = around.spec.budget, around.spec.data
+    env = variables(around) | {
+        "AUTORESEARCH_OUT": str(around.paths.out),
+        "AUTORESEARCH_BUDGET_SECONDS": repr(budget.seconds),
+        "AUTORESEARCH_CLOCK": budget.clock,
+        "AUTORESEARCH_MARKS": str(marks_fd),
+    }
+    public = () if data is None else (data / DATA_HALF,)
+    sealed = () if data is None else (data,)
+    return Confinement(
+        read=(around.paths.work, *public, *around.spec.readable),
+        write=(around.paths.out,),
+        cwd=around.paths.work,
+        env=env,
+        fds=(marks_fd,),
+        gpus=_cards(around),
+        hide=(*around.hidden, *sealed),
+        scratch=around.scratch,
+        tasks=tasks,
+    )
+
+
+def for_check(around: Surroundings, tasks: int) -> Confinement:
+    """A check sees the snapshot and the public data, and can keep nothing."""
+    data = around.spec.data
+    return Confinement(
+        read=(around.paths.work, *(() if data is None else (data / DATA_HALF,)), *around.spec.readable),
+        write=(),
+        cwd=around.paths.work,
+        env=variables(around),
+        gpus=_cards(around),
+        hide=around.hidden,
+        scratch=around.scratch,
+        tasks=tasks,
+    )
+
+
+def for_scorer(around: Surroundings, tasks: int) -> Confinement:
+    """A score command sees the artifact, the snapshot, the trusted tree and all data, and answers on its stdout."""
+    spec, paths = around.spec, around.paths
+    env = variables(around) | spec.scorer_environment
+    env |= {
+        "AUTORESEARCH_ARTIFACT": str(paths.artifact),
+        "AUTORESEARCH_SNAPSHOT": str(paths.work),
+        "AUTORESEARCH_SPLIT": spec.split,
+        "AUTORESEARCH_AUDIT_POSITIONS": str(spec.audit_positions),
+        "AUTORESEARCH_TIER": str(around.tier),
+        "AUTORESEARCH_SCORE_LOG": str(paths.score_log),
+    }
+    if spec.secret is not None:
+        env["AUTORESEARCH_SECRET"] = spec.secret
+    return Confinement(
+        read=(paths.artifact, paths.work, paths.trusted, *(() if spec.data is None else (spec.data,)), *spec.readable),
+        write=(),
+        cwd=paths.trusted,
+        env=env,
+        gpus=_cards(around),
+        hide=around.hidden,
+        scratch=around.scratch,
+        tasks=tasks,
+    )
+
+
+def is_language_model_scorer(command: tuple[str, ...]) -> bool:
+    """`python -m mcp_server.scoring.lm`: our own scorer, the only one that is trusted to run without walls."""
+    return len(command) >= 3 and command[0] in PYTHON_NAMES and command[1:3] == ("-m", LANGUAGE_MODEL_SCORER)
+
+
+def with_own_package(env: Mapping[str, str]) -> dict[str, str]:
+    """Lets `-m mcp_server...` find this very package and nothing of the working folder's instead of it."""
+    folder = Path(mcp_server.__file__).resolve().parent.parent
+    return {**env, "PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
+
+
+def _cards(around: Surroundings) -> tuple[int, ...]:
+    return () if around.lease.card is None else (around.lease.card,)

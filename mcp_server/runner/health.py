@@ -1,0 +1,83 @@
+"""The state of the leased device around a run, as it goes into the record."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import time
+
+from mcp_server.records import DeviceReading
+from mcp_server.runner import load, nvidia
+from mcp_server.runner.devices import Lease
+
+RELEASE_SECONDS = 5.0  # a driver frees the memory of a killed process within moments
+
+
+def read(lease: Lease, load_before: float | None) -> DeviceReading:
+    """Identity and state before the run; takes the speed probe, 50 ms."""
+    speed = load.speed()
+    if lease.card is not None:
+        card = nvidia.card(lease.card)
+        if card is None:
+            return DeviceReading(name=lease.device, identity="unknown", load_before=load_before, speed=speed)
+        return DeviceReading(
+            name=lease.device,
+            identity=card.identity,
+            driver=card.driver,
+            clock_mhz=card.clock_mhz,
+            throttled=card.throttled,
+            temperature_c=card.temperature_c,
+            load_before=card.utilisation,
+            speed=speed,
+        )
+    model, clock_mhz = _processor()
+    return DeviceReading(
+        name=lease.device,
+        identity=f"{model} x {os.cpu_count()}",
+        clock_mhz=clock_mhz,
+        load_before=load_before,
+        speed=speed,
+    )
+
+
+def read_again(before: DeviceReading, lease: Lease, load_after: float | None) -> DeviceReading:
+    """The same reading with what is known after training: load, heat and whether the card slowed itself down."""
+    if lease.card is None:
+        return before.model_copy(update={"load_after": load_after})
+    card = nvidia.card(lease.card)
+    if card is None:
+        return before
+    return before.model_copy(
+        update={
+            "load_after": card.utilisation,
+            "clock_mhz": card.clock_mhz,
+            "throttled": card.throttled,
+            "temperature_c": card.temperature_c,
+        }
+    )
+
+
+def unreleased_memory(lease: Lease) -> float | None:
+    """MB that a card still holds some seconds after everything on it was killed, or None."""
+    if lease.card is None:
+        return None
+    deadline = time.monotonic() + RELEASE_SECONDS
+    while (held := nvidia.memory_held(lease.card)) is not None and time.monotonic() < deadline:
+        time.sleep(0.25)
+    return held
+
+
+def _processor() -> tuple[str, float | None]:
+    """(model, MHz of the first core now)."""
+    model, clock_mhz = platform.processor() or platform.machine(), None
+    with contextlib.suppress(OSError, ValueError), open("/proc/cpuinfo") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                model = value.strip()
+            elif name.strip() == "cpu MHz":
+                clock_mhz = float(value)
+            elif not line.strip():
+                break
+    return model, clock_mhz

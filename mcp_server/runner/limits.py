@@ -1,0 +1,128 @@
+"""What a command may use beside its time: memory, processes, output. The first limit crossed ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_server.records import Budget
+from mcp_server.runner.seal import MOST_FILES
+from mcp_server.runner.tree import Tree, Usage
+
+GIGABYTE = 1e9
+MEMORY_SHARE = 0.85  # of what the machine had free at the start, unless the arena says otherwise
+TASKS_PER_PROCESS = 16  # the kernel counts threads as well
+MEMORY_FOLDERS = ("tmp", "dev/shm", "home", "var/tmp")  # of a T2 sandbox: files there are memory
+
+
+def available_memory() -> float:
+    """Bytes that programs can still get without swapping; 0 where /proc does not tell."""
+    with contextlib.suppress(OSError), open("/proc/meminfo") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024.0
+    return 0.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """In bytes and counts."""
+
+    memory_bytes: float
+    processes: int
+    output_bytes: float
+
+    @classmethod
+    def of(cls, budget: Budget, free_bytes: float) -> Limits:
+        """The arena's limits; without one for memory, most of what is free now."""
+        memory = budget.memory_gb * GIGABYTE if budget.memory_gb else free_bytes * MEMORY_SHARE or float("inf")
+        return cls(memory, budget.processes, budget.output_gb * GIGABYTE)
+
+    @property
+    def tasks(self) -> int:
+        """Processes and threads."""
+        return self.processes * TASKS_PER_PROCESS
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """A limit that was crossed: reason code and a sentence."""
+
+    reason: str
+    detail: str
+
+
+def crossed(limits: Limits, usage: Usage, tree: Tree, sandbox_pid: int | None) -> Crossed | None:
+    """Whether memory or processes are over the limit now. `sandbox_pid`: somebody inside a T2 sandbox, else None."""
+    if usage.processes > limits.processes:
+        return Crossed(
+            "too_many_processes", f"It ran {usage.processes} processes at once; {limits.processes} are allowed."
+        )
+    in_files = memory_files(sandbox_pid)
+    if usage.resident_bytes + in_files <= limits.memory_bytes:
+        return None
+    # The cheap sum counts shared pages once per process; only when it says too much is the exact one worth its time.
+    exact = exact_memory([stat.pid for stat in tree.members], in_files)
+    if exact <= limits.memory_bytes:
+        return None
+    return Crossed(
+        "out_of_memory",
+        f"It used {exact / GIGABYTE:.2f} GB of main memory; {limits.memory_bytes / GIGABYTE:.2f} GB are allowed.",
+    )
+
+
+def memory_files(sandbox_pid: int | None) -> float:
+    """Bytes in a sandbox's own in-memory folders."""
+    total = 0.0
+    if sandbox_pid is not None:
+        seen: set[int] = set()
+        for folder in MEMORY_FOLDERS:
+            with contextlib.suppress(OSError):
+                path = f"/proc/{sandbox_pid}/root/{folder}"
+                device = os.stat(path).st_dev
+                if device not in seen:
+                    seen.add(device)
+                    space = os.statvfs(path)
+                    total += (space.f_blocks - space.f_bfree) * space.f_frsize
+    return total
+
+
+def exact_memory(pids: Sequence[int], in_files: float) -> float:
+    """Bytes that would come free if the processes were gone: each shared page once, files in memory once."""
+    anonymous, shared = 0.0, 0.0
+    for pid in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup") as file:
+            for line in file:
+                if line.startswith("Pss_Anon:"):
+                    anonymous += int(line.split()[1]) * 1024
+                elif line.startswith("Pss_Shmem:"):
+                    shared += int(line.split()[1]) * 1024
+    return anonymous + max(shared, in_files)
+
+
+def output(folders: Sequence[Path], limits: Limits) -> Crossed | None:
+    """Whether the run has written more than it may. Looks at sizes only, follows nothing."""
+    total, files = 0, 0
+    waiting = [str(folder) for folder in folders]
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                files += 1
+                with contextlib.suppress(OSError):  # it was removed meanwhile
+                    state = entry.stat(follow_symlinks=False)
+                    total += state.st_size if stat.S_ISREG(state.st_mode) else 0
+                    if stat.S_ISDIR(state.st_mode):
+                        waiting.append(entry.path)
+                if total > limits.output_bytes:
+                    return Crossed(
+                        "output_too_large",
+                        f"It wrote {total / GIGABYTE:.3f} GB to its output folder; "
+                        f"{limits.output_bytes / GIGABYTE:.3f} GB are allowed.",
+                    )
+                if files > MOST_FILES:
+                    return Crossed("output_too_large", f"It wrote more than {MOST_FILES} files to its output folder.")
+    return None

@@ -1,0 +1,123 @@
+"""What a trainer says about itself while it trains: one start mark, then steps. Believed by nobody, bounded by us.
+
+Only the start mark has an effect (see `clock`); steps make the curve that people look at. Lines that are no JSON object
+of the expected shape are counted and dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass, field
+
+from mcp_server.records import CurvePoint
+
+LINE_BYTES = 4096
+TOTAL_BYTES = 64 * 1024 * 1024  # a mark for every step of 800,000
+BYTES_PER_TICK = 256 * 1024
+CURVE_POINTS = 128
+BIGGEST = 2**53
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step as the trainer tells it."""
+
+    step: int
+    tokens: int
+    loss: float
+
+
+def parse(line: bytes) -> Step | bool | None:
+    """True for the start mark, a step, or None for anything else."""
+    try:
+        mark = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(mark, dict):
+        return None
+    if mark.get("event") == "start":
+        return True
+    if mark.get("event") != "step":
+        return None
+    step, tokens, loss = mark.get("step"), mark.get("tokens", 0), mark.get("loss")
+    if type(step) is not int or type(tokens) is not int or not (0 <= step < BIGGEST and 0 <= tokens < BIGGEST):
+        return None
+    if isinstance(loss, bool) or not isinstance(loss, int | float):
+        return None
+    try:
+        loss = float(loss)
+    except OverflowError:
+        return None
+    return Step(step, tokens, loss) if math.isfinite(loss) else None
+
+
+@dataclass
+class Marks:
+    """Reads the pipe without waiting, and keeps a curve of a bounded number of points."""
+
+    started: bool = False
+    latest: Step | None = None
+    ignored: int = 0  # lines that made no sense
+    flooded: bool = False
+    _curve: list[CurvePoint] = field(default_factory=list)
+    _last: CurvePoint | None = None
+    _stride: int = 1
+    _steps: int = 0
+    _read: int = 0
+    _rest: bytes = b""
+    _skipping: bool = False
+
+    def drain(self, fd: int, elapsed_seconds: float) -> bool:
+        """Read what is there, a bounded amount; False at the end of the stream. The descriptor must not block."""
+        most = BYTES_PER_TICK
+        while most > 0:
+            try:
+                chunk = os.read(fd, 65536)
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            if not chunk:
+                return False
+            most -= len(chunk)
+            self.feed(chunk, elapsed_seconds)
+        return True
+
+    def feed(self, chunk: bytes, elapsed_seconds: float) -> None:
+        """Take some bytes of the stream."""
+        self._read += len(chunk)
+        if self._read > TOTAL_BYTES:
+            self.flooded = True
+            return
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            if self._skipping or len(line) > LINE_BYTES:
+                self._skipping = False
+                self.ignored += 1
+            elif line.strip():
+                self._take(line, elapsed_seconds)
+        if len(self._rest) > LINE_BYTES:  # the rest of an endless line is not kept
+            self._rest, self._skipping = b"", True
+
+    def _take(self, line: bytes, elapsed_seconds: float) -> None:
+        mark = parse(line)
+        if mark is True:
+            self.started = True
+        elif isinstance(mark, Step) and (self.latest is None or mark.step > self.latest.step):
+            self.latest = mark
+            point = CurvePoint(step=mark.step, tokens=mark.tokens, seconds=round(elapsed_seconds, 3), loss=mark.loss)
+            self._last = point
+            if self._steps % self._stride == 0:
+                self._curve.append(point)
+                if len(self._curve) >= CURVE_POINTS:
+                    self._curve, self._stride = self._curve[::2], self._stride * 2
+            self._steps += 1
+        else:
+            self.ignored += 1
+
+    def curve(self) -> tuple[CurvePoint, ...]:
+        """At most CURVE_POINTS points, evenly spread over the steps, the newest among them."""
+        newest = [] if self._last is None or self._last in self._curve[-1:] else [self._last]
+        return (*self._curve, *newest)

@@ -1,0 +1,167 @@
+"""The asking of the score command: run it, hold it to its time, and take nothing but one well-formed answer.
+
+The score is what the last JSON object on its stdout says; what the trainer printed never comes near it. The
+language-model scorer is ours and runs without walls, for it builds sandboxes itself; every other one is shut in.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, NoReturn
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from mcp_server.records import Audit
+from mcp_server.runner import child as children
+from mcp_server.runner.environment import (
+    Surroundings,
+    for_scorer,
+    is_language_model_scorer,
+    own_python,
+    with_own_package,
+)
+from mcp_server.runner.limits import Crossed, Limits
+from mcp_server.runner.listen import listen
+from mcp_server.runner.logs import BoundedLog, clean, excerpt
+from mcp_server.runner.stop import Stop
+
+ANSWER_BYTES = 256 * 1024
+LONGEST_WAIT = 30 * 24 * 3600.0  # the world may take a month
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError("must be a finite number")
+    return number
+
+
+def _short_names(secondary: dict[str, float]) -> dict[str, float]:
+    if len(secondary) > 64 or any(len(name) > 64 or clean(name) != name for name in secondary):
+        raise ValueError("at most 64 metrics with names of at most 64 plain characters")
+    return secondary
+
+
+def _finite_audit(audit: Audit) -> Audit:
+    for number in (audit.correction, audit.correction_sd, audit.largest_difference, audit.tolerance):
+        _finite(number)
+    return audit
+
+
+Finite = Annotated[float, AfterValidator(_finite)]
+FiniteAudit = Annotated[Audit, AfterValidator(_finite_audit)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Score(_Answer):
+    """The artifact was measured."""
+
+    score: Finite
+    interval: tuple[Finite, Finite] | None = None
+    secondary: Annotated[dict[str, Finite], AfterValidator(_short_names)] = {}
+    audit: FiniteAudit | None = None
+
+
+class Pending(_Answer):
+    """The world needs time; ask again."""
+
+    pending: Literal[True]
+    retry_after_seconds: Annotated[float, Field(gt=0, le=LONGEST_WAIT)]
+
+
+class Rejection(_Answer):
+    """The artifact is not what it claims to be."""
+
+    rejected: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    detail: Annotated[str, Field(max_length=4000)] = ""
+    audit: FiniteAudit | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """No answer: a reason code, a sentence, and the end of what the scorer said on stderr."""
+
+    reason: str
+    detail: str
+    excerpt: str = ""
+
+
+Answer = Score | Pending | Rejection | Failure
+_ADAPTER: TypeAdapter[Score | Pending | Rejection] = TypeAdapter(Score | Pending | Rejection)
+
+
+def parse(stdout: str) -> Score | Pending | Rejection | Failure:
+    """The last line of stdout that is one JSON object, if it is an answer."""
+    for line in reversed(stdout.splitlines()):
+        if not line.lstrip().startswith("{"):
+            continue
+        try:
+            found = json.loads(line, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(found, dict):
+            continue
+        try:
+            answer = _ADAPTER.validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            return Failure("scorer_failed", f"The score command's answer is malformed at {place}: {first['msg']}.")
+        if isinstance(answer, Score) and answer.interval is not None and answer.interval[0] > answer.interval[1]:
+            return Failure("scorer_failed", "The score command's interval is upside down.")
+        return answer
+    return Failure("scorer_failed", "The score command printed no JSON object on its standard output.")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")
+
+
+def ask(around: Surroundings, limits: Limits, stop: Stop) -> Answer | None:
+    """The score command's answer, None when the run was cancelled meanwhile; nothing stays alive. Raises OSError."""
+    trusted = is_language_model_scorer(around.spec.score_command)
+    around.renew_scratch()
+    confinement = for_scorer(around, limits.tasks)
+    if trusted:
+        env = {"HOME": str(around.scratch), "TMPDIR": str(around.scratch), **confinement.env}
+        if "AUTORESEARCH_CACHE" in os.environ:
+            env["AUTORESEARCH_CACHE"] = os.environ["AUTORESEARCH_CACHE"]
+        confinement = replace(confinement, env=with_own_package(env))
+    out, err = children.listening_pipe(), children.listening_pipe()
+    child = children.start(
+        own_python(around.spec.score_command),
+        confinement,
+        None if trusted else around.tier,
+        stdout=out.theirs,
+        stderr=err.theirs,
+        largest_file_bytes=int(limits.output_bytes),
+    )
+    out.close_theirs()
+    err.close_theirs()
+    answer, words = BoundedLog(0, ANSWER_BYTES), BoundedLog()
+    deadline = time.monotonic() + around.spec.score_seconds
+    ending = listen(child, {out.ours: answer, err.ours: words}, deadline, limits, stop)
+    out.close_ours()
+    err.close_ours()
+    text = words.text()
+    if text.strip():
+        with open(around.paths.score_log, "a", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+    if ending == "cancelled":
+        return None
+    if isinstance(ending, Crossed):
+        return Failure("scorer_failed", f"The score command was stopped. {ending.detail}", excerpt(text))
+    if ending == "late":
+        seconds = around.spec.score_seconds
+        return Failure("scorer_timeout", f"The score command did not answer within {seconds:g} seconds.", excerpt(text))
+    if child.exit_status != 0:
+        detail = f"The score command ended with status {child.exit_status}."
+        return Failure("scorer_failed", detail, excerpt(text))
+    found = parse(answer.raw_tail().decode(errors="replace"))
+    return Failure(found.reason, found.detail, excerpt(text)) if isinstance(found, Failure) else found

@@ -1,0 +1,184 @@
+"""The processes of one command: everything it started, what they used, and their end.
+
+Promises: a process once seen stays ours, whoever adopts it later; processor seconds never go down and count finished
+children, double forks and (as a sampled estimate) children that nobody waited for; `kill` returns when none is left.
+It reads /proc from outside, so process namespaces hide nothing from it. The process that calls must be the subreaper of
+what it starts (see `adopt_orphans`), so that orphans come to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+PR_SET_CHILD_SUBREAPER = 36
+FULL_SCAN_SECONDS = 1.0  # process numbers come round again; look at every process this often
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of every orphan among its descendants. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "cannot become the parent of orphaned processes")
+
+
+@dataclass(frozen=True)
+class Stat:
+    """One line of /proc/<pid>/stat. Times in seconds."""
+
+    pid: int
+    parent: int
+    group: int
+    state: str
+    own_seconds: float
+    waited_seconds: float  # of children that ended and were waited for, theirs included
+    started: int  # in clock ticks since boot; with the pid it names a process for good
+    resident_bytes: int
+
+
+def read_stat(pid: int) -> Stat | None:
+    """None if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            line = file.read(4096)
+    except OSError:
+        return None
+    words = line[line.rfind(b")") + 2 :].split()
+    if len(words) < 22:
+        return None
+    return Stat(
+        pid=pid,
+        parent=int(words[1]),
+        group=int(words[2]),
+        state=words[0].decode(),
+        own_seconds=(int(words[11]) + int(words[12])) / TICKS_PER_SECOND,
+        waited_seconds=(int(words[13]) + int(words[14])) / TICKS_PER_SECOND,
+        started=int(words[19]),
+        resident_bytes=int(words[21]) * PAGE_BYTES,
+    )
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a tree uses now, and the processor seconds it has used so far."""
+
+    processes: int
+    cpu_seconds: float
+    resident_bytes: int  # pages shared between processes count for each of them
+
+
+class Tree:
+    """All descendants of the children of this process, zombies reaped. `root` is the command itself."""
+
+    def __init__(self, root: int) -> None:
+        self.root = root
+        self.exit_status: int | None = None  # of the root, as os.waitstatus_to_exitcode gives it
+        self._keeper = os.getpid()
+        self._members: dict[int, Stat] = {}
+        self._strangers: set[int] = set()
+        self._full_scan = -FULL_SCAN_SECONDS
+        self._sampled = -1.0
+        self._gone_seconds = 0.0  # own time of members that are gone, as last seen
+        self._reaped_seconds = 0.0  # of members this process waited for, their waited-for children included
+        self._running_seconds = 0.0  # the sampled estimate: members seen running x time between looks
+        self._cpu_seconds = 0.0
+        self._processors = len(os.sched_getaffinity(0))
+
+    @property
+    def members(self) -> tuple[Stat, ...]:
+        """As last seen, oldest first."""
+        return tuple(sorted(self._members.values(), key=lambda stat: (stat.started, stat.pid)))
+
+    def sample(self, now: float) -> Usage:
+        """Look at the tree. `now` is CLOCK_MONOTONIC."""
+        self._look(now)
+        live = [stat for stat in self._members.values() if stat.state != "Z"]
+        running = min(self._processors, sum(stat.state == "R" for stat in live))
+        if self._sampled >= 0:
+            self._running_seconds += running * min(now - self._sampled, FULL_SCAN_SECONDS)
+        self._sampled = now
+        return Usage(len(live), self._processor_seconds(), sum(stat.resident_bytes for stat in live))
+
+    def _processor_seconds(self) -> float:
+        own = self._gone_seconds + sum(stat.own_seconds for stat in self._members.values())
+        waited = self._reaped_seconds + sum(stat.own_seconds + stat.waited_seconds for stat in self._members.values())
+        seconds = max(own, waited)
+        if own > waited * 1.02 + 0.1:
+            # Members vanished without being waited for (SIGCHLD ignored): the kernel forgets their time, and those that
+            # live shorter than the time between two looks would be free. How often we saw somebody running is fair.
+            seconds = max(seconds, self._running_seconds)
+        self._cpu_seconds = max(self._cpu_seconds, seconds)
+        return self._cpu_seconds
+
+    def _look(self, now: float) -> None:
+        if now - self._full_scan >= FULL_SCAN_SECONDS:
+            self._full_scan = now
+            self._strangers.clear()
+        listed = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+        self._strangers &= listed
+        fresh: dict[int, Stat] = {}
+        for pid in listed - self._strangers:
+            stat = read_stat(pid)
+            if stat is not None:
+                fresh[pid] = stat
+        before, self._members = self._members, {}
+        for pid, old in before.items():
+            new = fresh.get(pid)
+            if new is None or new.started != old.started:
+                self._gone_seconds += old.own_seconds
+            else:
+                self._members[pid] = new
+        self._adopt({pid: stat for pid, stat in fresh.items() if pid not in self._members})
+        self._reap()
+
+    def _adopt(self, others: dict[int, Stat]) -> None:
+        """Sort processes not known yet into members and strangers; a child may be listed before its parent."""
+        grown = True
+        while grown:
+            grown = False
+            for pid, stat in list(others.items()):
+                if stat.parent == self._keeper or stat.parent in self._members:
+                    self._members[pid] = others.pop(pid)
+                    grown = True
+        self._strangers |= others.keys()
+
+    def _reap(self) -> None:
+        for pid, stat in list(self._members.items()):
+            if stat.state == "Z" and stat.parent == self._keeper:
+                with contextlib.suppress(ChildProcessError):
+                    _, status, usage = os.wait4(pid, os.WNOHANG)
+                    self._reaped_seconds += usage.ru_utime + usage.ru_stime
+                    self._gone_seconds += stat.own_seconds
+                    if pid == self.root:
+                        self.exit_status = os.waitstatus_to_exitcode(status)
+                del self._members[pid]
+
+    def signal(self, number: signal.Signals, spare: frozenset[int] = frozenset()) -> None:
+        """Send a signal to every member as last seen, but for those to spare."""
+        for stat in self.members:
+            if stat.pid not in spare:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(stat.pid, number)
+
+    def kill(self, patience: float = 10.0) -> bool:
+        """Kill and reap until nothing is left; False if something outlived it all (it hangs in a driver)."""
+        deadline = time.monotonic() + patience
+        while True:
+            self.sample(time.monotonic())
+            if not self._members:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            # The root first: at T2 it takes its whole namespace along at once. Elsewhere whole groups at a time, which
+            # the kernel does in one step: a fork bomb killed one by one grows faster than it is killed.
+            self.signal(signal.SIGKILL)
+            for group in {stat.group for stat in self.members} - {os.getpgrp(), 0}:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, signal.SIGKILL)
+            time.sleep(0.002)
