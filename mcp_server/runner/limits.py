@@ -79,7 +79,8 @@ def memory_files(sandbox_pid: int | None) -> float:
     """Bytes in a sandbox's own in-memory folders."""
     total = 0.0
     if sandbox_pid is not None:
-        seen: set[int] = set()
+        # while the sandbox is being built its root is still the host's, whose folders are not the run's memory
+        seen = _devices("/")
         for folder in MEMORY_FOLDERS:
             with contextlib.suppress(OSError):
                 path = f"/proc/{sandbox_pid}/root/{folder}"
@@ -89,6 +90,15 @@ def memory_files(sandbox_pid: int | None) -> float:
                     space = os.statvfs(path)
                     total += (space.f_blocks - space.f_bfree) * space.f_frsize
     return total
+
+
+def _devices(root: str) -> set[int]:
+    """The file systems of the in-memory folders below `root`, and of `root` itself."""
+    found: set[int] = set()
+    for folder in ("", *MEMORY_FOLDERS):
+        with contextlib.suppress(OSError):
+            found.add(os.stat(f"{root}/{folder}").st_dev)
+    return found
 
 
 def exact_memory(pids: Sequence[int], in_files: float) -> float:
