@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mcp_server import standing
+from mcp_server import publishing
 from mcp_server.errors import NotNow
 from mcp_server.lab import Lab
 from mcp_server.text import fence
@@ -40,13 +40,13 @@ def diff_text(lab: Lab, number: int, limit_bytes: int = DIFF_BYTES) -> str:
 def results_text(lab: Lab) -> str:
     """The table of decided experiments, as results.tsv has it."""
     with lab.reading() as (house, campaign, arena):
-        return standing.results_table(house.ledger, campaign, arena)
+        return publishing.results_text(house.ledger, campaign, arena)
 
 
 def learnings_text(lab: Lab) -> str:
     """learnings.md as it would be written now."""
-    with lab.reading() as (house, _, _):
-        return standing.learnings_page(house.ledger)
+    with lab.reading() as (house, campaign, _):
+        return publishing.learnings_text(house.ledger, campaign.tag)
 
 
 def chart_bytes(lab: Lab) -> bytes:

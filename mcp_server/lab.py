@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from mcp_server.memory import admit
 from mcp_server.messages import opened
 from mcp_server.overview import recalled, whereabouts
 from mcp_server.paths import LabPaths
+from mcp_server.publishing import Publisher
 from mcp_server.records import RunState, Status
 from mcp_server.recovery import CaughtUp, House
 from mcp_server.referee import Decision
@@ -45,6 +47,8 @@ from mcp_server.text import clean_block, clean_line
 from mcp_server.themes import theme
 from mcp_server.touches import touches_protocol
 from mcp_server.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 EDITABLE_LIMIT_BYTES = 2_000_000
 DESCRIPTION_LIMIT, HYPOTHESIS_LIMIT = 200, 600
@@ -67,9 +71,11 @@ class Lab:
         self.now = now
         self._named = campaign  # a campaign named by the caller outranks the checked-out branch
         self._ledger: Ledger | None = None
+        self._publisher = Publisher(str(self.paths.tree), self.paths.state)
         self._mutex = threading.RLock()  # sync tools run in worker threads
 
     def close(self) -> None:
+        self._publisher.close()
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
@@ -297,7 +303,16 @@ class Lab:
                 load_program(self.paths.program)  # no lab here: say so before anything is created
             with self._disk(), locked(self.paths.lock):
                 house = self._house()
-                yield house, recovery.catch_up(house)
+                caught = recovery.catch_up(house)
+                yield house, caught
+                self._publish(house)
+
+    def _publish(self, house: House) -> None:
+        """Draw the views of the campaign this work tree is on, if it is on one."""
+        with contextlib.suppress(UnknownExperiment):
+            campaign, arena = self._campaign(house)
+            for problem in self._publisher.publish(house, campaign, arena):
+                log.warning(problem)
 
     def _house(self) -> House:
         if self._ledger is None:

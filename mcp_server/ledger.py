@@ -455,6 +455,16 @@ class Ledger:
         )
         return [(row["kind"], row["campaign"], int(row["key"]), row["rank"]) for row in rows]
 
+    def views_stamp(self, campaign: str) -> str:
+        """Changes whenever a view of this campaign would show something else."""
+        row = self._rows(
+            "SELECT count(*), sum(settled), max(decided_at), (SELECT max(id) FROM learnings), (SELECT count(*) FROM experiments"
+            " WHERE campaign = ?1 AND label = 'confirmed'), (SELECT count(*) FROM exams WHERE result IS NOT NULL)"
+            " FROM experiments WHERE campaign = ?1 AND decision IS NOT NULL",
+            campaign,
+        )[0]
+        return f"{campaign} {' '.join(str(value) for value in row)}"
+
     # --- exams -------------------------------------------------------------------------------------------------------
 
     def open_exam(self, campaign: str, baseline: int, incumbent: int, seeds: Sequence[int], at: str) -> None:

@@ -42,7 +42,7 @@ editable: [train.py]
 frozen: [score.py]
 run: python train.py
 score: python score.py
-budget: {{seconds: 20, clock: wall, startup_seconds: 5, grace_seconds: 1}}
+budget: {{seconds: 20, clock: cpu, startup_seconds: 5, grace_seconds: 1}}
 devices: cpu
 {more}---
 

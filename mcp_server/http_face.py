@@ -1,0 +1,125 @@
+"""Face: the same tools over HTTP, for agents on other machines; loopback unless told otherwise.
+
+Every request needs the bearer token of a file that only its owner can read; Host and Origin are checked, bodies and
+rates are bounded. Without TLS of its own: put a reverse proxy or an SSH tunnel before it when it leaves the machine.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mcp_server.errors import AutoresearchError
+from mcp_server.server import build_server
+
+BODY_LIMIT_BYTES = 1 << 20
+REQUESTS_PER_SECOND, BURST = 20.0, 60.0
+CALLERS_REMEMBERED = 1024
+
+
+def read_token(path: Path) -> str:
+    """The token in `path`, made on first use with mode 0600. Raises AutoresearchError when others could read it."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if path.stat().st_mode & 0o077:
+            raise AutoresearchError(f"{path} can be read by others. Run `chmod 600 {path}`, or delete it to get a new token.") from None
+    else:
+        with os.fdopen(fd, "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+    token = path.read_text().strip()
+    if len(token) < 16:
+        raise AutoresearchError(f"{path} holds no usable token. Delete it to get a new one.")
+    return token
+
+
+class Bucket:
+    """A token bucket: `BURST` requests at once, then `REQUESTS_PER_SECOND`. Time is an argument."""
+
+    def __init__(self, now: float) -> None:
+        self.level, self.at = BURST, now
+
+    def take(self, now: float) -> bool:
+        self.level = min(BURST, self.level + (now - self.at) * REQUESTS_PER_SECOND)
+        self.at = now
+        if self.level < 1:
+            return False
+        self.level -= 1
+        return True
+
+
+class Guarded:
+    """An ASGI app behind a bearer token and a rate limit by caller; the limit comes first, so guessing is slow."""
+
+    def __init__(self, app: ASGIApp, token: str, now: Callable[[], float] = time.monotonic) -> None:
+        self._app, self._token, self._now = app, token, now
+        self._buckets: dict[str, Bucket] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+        caller = (scope.get("client") or ("?", 0))[0]
+        if caller not in self._buckets:
+            if len(self._buckets) >= CALLERS_REMEMBERED:
+                self._buckets.clear()
+            self._buckets[caller] = Bucket(self._now())
+        if not self._buckets[caller].take(self._now()):
+            return PlainTextResponse("Too many requests. Wait a second.\n", 429, {"Retry-After": "1"})
+        given = dict(scope.get("headers") or []).get(b"authorization", b"")
+        if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
+            return PlainTextResponse("A bearer token is needed.\n", 401, {"WWW-Authenticate": "Bearer"})
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address stays on this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def http_app(tree: Path, token: str, host: str, names: tuple[str, ...] = ()) -> ASGIApp:
+    """The guarded app. `names`: host names under which it may be called besides loopback's and `host`."""
+    known = dict.fromkeys(("127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host, *names))
+    security = TransportSecuritySettings(
+        allowed_hosts=[f"{name}:*" for name in known] + list(known),
+        allowed_origins=[f"{scheme}://{name}:*" for scheme in ("http", "https") for name in known],
+    )
+    app = build_server(tree).streamable_http_app(
+        transport_security=security, max_request_body_size=BODY_LIMIT_BYTES, host=host
+    )
+    return Guarded(app, token)
+
+
+def serve_http(
+    tree: Path, token_file: Path, host: str = "127.0.0.1", port: int = 8765, names: tuple[str, ...] = (), *, chosen_token: bool = False
+) -> None:
+    """Serve until interrupted. Raises AutoresearchError when asked to leave loopback without a token of the user's choosing."""
+    if not is_loopback(host) and not chosen_token:
+        raise AutoresearchError(
+            f"{host} can be reached from other machines. Make a token first and name its file with --token-file, so that "
+            "leaving this machine is a decision and not an accident."
+        )
+    token = read_token(token_file)
+    uvicorn.run(http_app(tree, token, host, names), host=host, port=port, log_level="warning", server_header=False)

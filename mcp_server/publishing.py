@@ -1,0 +1,185 @@
+"""Draws the views of one work tree from the ledger, when something they show has changed or one of them is missing.
+
+A view that cannot be written (a full disk, a read-only folder) is a problem to tell, never a reason for a verb to fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+from mcp_server import standing
+from mcp_server.arena import Arena
+from mcp_server.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
+from mcp_server.entries import Campaign, Experiment, Run
+from mcp_server.files import write_atomically
+from mcp_server.judgement import measured_noise, totals_of
+from mcp_server.ledger import Ledger
+from mcp_server.memory import admit
+from mcp_server.overview import tried_of
+from mcp_server.recovery import House
+from mcp_server.views import Entry, ResultRow, learnings_md, results_tsv, taken_in, write_learnings, write_results
+
+LEARNINGS_LIMIT_BYTES = 4_000_000
+LESSONS_OF_FAILURES = 40  # experiments looked through for failures nobody drew a lesson from
+
+
+def result_rows(ledger: Ledger, campaign: Campaign, arena: Arena) -> list[ResultRow]:
+    """Decided experiments, in order of number."""
+    return [
+        _row(ledger, arena, one, ledger.runs(campaign.tag, one.number))
+        for one in ledger.experiments(campaign.tag)
+        if one.decision is not None and one.settled
+    ]
+
+
+def _row(ledger: Ledger, arena: Arena, experiment: Experiment, runs: list[Run]) -> ResultRow:
+    verdict = experiment.verdict or {}
+    shown = next((run for run in runs if run.counts), None) or next((run for run in runs if run.result), None)
+    result = shown.result if shown else None
+    memory_mb = result.peak_memory_mb if result else None
+    return ResultRow(
+        experiment=experiment.number,
+        commit=experiment.commit_sha or experiment.snapshot,
+        outcome=standing.status_of(experiment, runs),
+        description=experiment.description,
+        score=standing.mean_score(runs, arena),
+        memory_gb=memory_mb / 1024 if memory_mb is not None else None,
+        label=experiment.label or "",
+        reason=result.reason if result else "",
+        delta=verdict.get("change"),
+        noise_widths=verdict.get("noise_widths"),
+        runs=len(runs),
+        seeds=tuple(dict.fromkeys(run.seed for run in runs if run.counts)),
+        seconds=result.train_seconds if result else None,
+        steps=result.steps if result else None,
+        machine=shown.machine if shown else "",
+        tainted=shown.tainted if shown else "",
+        theme=experiment.theme,
+        at=experiment.decided_at or "",
+    )
+
+
+def results_text(ledger: Ledger, campaign: Campaign, arena: Arena) -> str:
+    """results.tsv as it would be written now."""
+    metric = arena.metric
+    return results_tsv(result_rows(ledger, campaign, arena), metric.name, metric.unit, metric.direction)
+
+
+def learning_entries(ledger: Ledger) -> list[Entry]:
+    """All learnings of the lab, oldest first."""
+    entries = []
+    for one in ledger.learnings():
+        tried = None
+        if one.campaign and one.experiment:
+            tried = tried_of(ledger, ledger.experiment(one.campaign, one.experiment))
+        entries.append(Entry(one.id, one.text, one.at, one.source, tried, one.tags))
+    return entries
+
+
+def learnings_text(ledger: Ledger, tag: str) -> str:
+    """learnings.md as it would be written now."""
+    recent = [tried_of(ledger, one) for one in ledger.experiments(tag, last=LESSONS_OF_FAILURES)]
+    return learnings_md(learning_entries(ledger), recent, tag)
+
+
+def take_in_learnings(house: House, tag: str) -> int:
+    """Lines a person wrote into learnings.md become learnings; how many did."""
+    path = house.paths.learnings
+    try:
+        if path.is_symlink() or path.stat().st_size > LEARNINGS_LIMIT_BYTES:
+            return 0
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    known = [one.text for one in house.ledger.learnings()]
+    taken = 0
+    for lesson in taken_in(text, known):
+        admitted = admit(lesson, known)
+        if admitted.text is not None:
+            house.ledger.add_learning(tag, None, admitted.text, [], "person", house.stamp())
+            known.append(admitted.text)
+            taken += 1
+    return taken
+
+
+def chart_campaign(ledger: Ledger, campaign: Campaign, arena: Arena) -> ChartCampaign:
+    """What the chart shows of a campaign."""
+    points = []
+    for one in ledger.experiments(campaign.tag):
+        verdict = one.verdict or {}
+        if one.decision is not None:
+            status = one.label if one.decision == "keep" and one.label else str(verdict.get("outcome") or "discarded")
+            score = verdict.get("score")
+        else:
+            runs = ledger.runs(campaign.tag, one.number)
+            tainted = any(run.tainted for run in runs) and not any(run.counts for run in runs)
+            status = "tainted" if tainted else str(standing.status_of(one, runs))
+            score = standing.mean_score(runs, arena)
+        machine = str(verdict.get("machine", ""))
+        points.append(ChartPoint(one.number, score, status, one.description, one.opened_at, machine, one.program))
+    totals = totals_of(ledger, arena, campaign)
+    noise = measured_noise(ledger, arena, campaign.tag)
+    return ChartCampaign(
+        tag=campaign.tag,
+        points=tuple(points),
+        metric=arena.metric.name,
+        unit=arena.metric.unit,
+        direction=arena.metric.direction,
+        noise_sd=noise.sd if noise.runs else None,
+        claimed_gain=totals.claimed_gain,
+        honest_gain=totals.exam_gain if totals.exam_gain is not None else totals.honest_gain,
+        honest_interval=(totals.exam_interval[0], totals.exam_interval[1]) if totals.exam_interval else None,
+    )
+
+
+class Publisher:
+    """Keeps the views of one work tree up to date; remembers what it drew last, beside the ledger."""
+
+    def __init__(self, tree: str, state: Path) -> None:
+        self._stamp_file = state / ("views-" + hashlib.sha256(tree.encode()).hexdigest()[:12])
+        self._drawing: subprocess.Popen[bytes] | None = None
+
+    def publish(self, house: House, campaign: Campaign, arena: Arena) -> list[str]:
+        """Bring results.tsv, learnings.md and progress.png up to date; what could not be written, in words."""
+        ledger, paths = house.ledger, house.paths
+        try:
+            drawn_stamp, drawn_at = self._last()
+            on_disk = paths.learnings.stat().st_mtime_ns if paths.learnings.exists() else 0
+            if on_disk != drawn_at:
+                take_in_learnings(house, campaign.tag)
+            stamp = ledger.views_stamp(campaign.tag)
+            missing = not all(view.exists() for view in (paths.results, paths.learnings, paths.chart))
+            if stamp == drawn_stamp and on_disk == drawn_at and not missing:
+                return []
+            rows, metric = result_rows(ledger, campaign, arena), arena.metric
+            write_results(paths.results, rows, metric.name, metric.unit, metric.direction)
+            recent = [tried_of(ledger, one) for one in ledger.experiments(campaign.tag, last=LESSONS_OF_FAILURES)]
+            write_learnings(paths.learnings, learning_entries(ledger), recent, campaign.tag)
+            if not self._draw(house, campaign, arena):
+                return []  # the chart is still being drawn from older numbers; the next call draws it again
+            write_atomically(self._stamp_file, f"{stamp}\n{paths.learnings.stat().st_mtime_ns}\n".encode())
+        except OSError as error:
+            return [f"The views could not be drawn: {error}. The next call draws them."]
+        return []
+
+    def _last(self) -> tuple[str, int]:
+        try:
+            stamp, at = self._stamp_file.read_text().split("\n")[:2]
+            return stamp, int(at)
+        except (OSError, ValueError):
+            return "", 0
+
+    def _draw(self, house: House, campaign: Campaign, arena: Arena) -> bool:
+        """Start drawing the chart; False while an earlier drawing is under way."""
+        if self._drawing is not None and self._drawing.poll() is None:
+            return False
+        request = ChartRequest((chart_campaign(house.ledger, campaign, arena),), png=house.paths.chart)
+        self._drawing = start_drawing(request)
+        return True
+
+    def close(self) -> None:
+        """Wait for a drawing under way: it takes a second, and a half-drawn chart is never seen."""
+        if self._drawing is not None:
+            self._drawing.wait()
