@@ -40,7 +40,7 @@ def run_checks(around: Surroundings, limits: Limits, stop: Stop) -> Checked:
         )
         pipe.close_theirs()
         deadline = time.monotonic() + around.spec.score_seconds
-        ending = listen(child, {pipe.ours: log}, deadline, limits, stop)
+        ending = listen(child, {pipe.ours: log.drain}, deadline, limits, stop)
         pipe.close_ours()
         if ending == "cancelled":
             return Checked(tuple(failed), cancelled=True)

@@ -59,6 +59,12 @@ class Child:
         self.tree = Tree(process.pid)
         self.exit_fd = os.pidfd_open(process.pid)  # becomes readable when the command is gone
 
+    @property
+    def inside(self) -> int | None:
+        """A process inside the T2 sandbox (outside it are bubblewrap and the namespace's first process), or None."""
+        members = self.tree.members
+        return members[2].pid if self._tier is Tier.T2 and len(members) > 2 else None
+
     def ask_to_stop(self) -> None:
         """SIGTERM to every process of the command, but not to the sandbox around them, which would take all at once."""
         self.tree.sample(time.monotonic())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.records import Crash
@@ -30,20 +31,28 @@ def ended_by(exit_status: int) -> signal.Signals | None:
         return None
 
 
-def diagnose(log: str, exit_status: int, snapshot: Path, editable: tuple[str, ...]) -> tuple[str, Crash]:
-    """(reason code, crash) of a command that ended with a status other than 0."""
+@dataclass(frozen=True)
+class Diagnosis:
+    """A reason code and the words for people."""
+
+    reason: str
+    crash: Crash
+
+
+def diagnose(log: str, exit_status: int, snapshot: Path, editable: tuple[str, ...]) -> Diagnosis:
+    """What ended a command, if its exit status is other than 0; else only the end of the log is of use."""
     kind, message, frames = _last_exception(log, snapshot, editable)
     killer = ended_by(exit_status)
     if not kind:
         kind = killer.name if killer else f"exit {exit_status}"
     crash = Crash(kind=kind, message=message[:MESSAGE_CHARACTERS], frames=frames, excerpt=excerpt(log))
     if kind.rpartition(".")[2] in OUT_OF_MEMORY or any(words in message for words in OUT_OF_MEMORY_WORDS):
-        return "out_of_memory", crash
+        return Diagnosis("out_of_memory", crash)
     if killer is signal.SIGXFSZ or "[Errno 27]" in message:
-        return "output_too_large", crash
+        return Diagnosis("output_too_large", crash)
     if "[Errno 28]" in message:
-        return "disk_full", crash
-    return ("killed" if killer in (signal.SIGKILL, signal.SIGTERM) else "nonzero_exit"), crash
+        return Diagnosis("disk_full", crash)
+    return Diagnosis("killed" if killer in (signal.SIGKILL, signal.SIGTERM) else "nonzero_exit", crash)
 
 
 def _last_exception(log: str, snapshot: Path, editable: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:

@@ -134,7 +134,7 @@ def for_check(around: Surroundings, tasks: int) -> Confinement:
     )
 
 
-def for_scorer(around: Surroundings, tasks: int) -> Confinement:
+def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
     """A score command sees the artifact, the snapshot, the trusted tree and all data, and answers on its stdout."""
     spec, paths = around.spec, around.paths
     env = variables(around) | spec.scorer_environment
@@ -145,6 +145,7 @@ def for_scorer(around: Surroundings, tasks: int) -> Confinement:
         "AUTORESEARCH_AUDIT_POSITIONS": str(spec.audit_positions),
         "AUTORESEARCH_TIER": str(around.tier),
         "AUTORESEARCH_SCORE_LOG": str(paths.score_log),
+        "AUTORESEARCH_MARKS": str(marks_fd),
     }
     if spec.secret is not None:
         env["AUTORESEARCH_SECRET"] = spec.secret
@@ -153,6 +154,7 @@ def for_scorer(around: Surroundings, tasks: int) -> Confinement:
         write=(),
         cwd=paths.trusted,
         env=env,
+        fds=(marks_fd,),
         gpus=_cards(around),
         hide=around.hidden,
         scratch=around.scratch,

@@ -14,9 +14,10 @@ from mcp_server.runner.devices import Lease
 RELEASE_SECONDS = 5.0  # a driver frees the memory of a killed process within moments
 
 
-def read(lease: Lease, load_before: float | None) -> DeviceReading:
-    """Identity and state before the run; takes the speed probe, 50 ms."""
+def read(lease: Lease, meter: load.LoadMeter) -> DeviceReading:
+    """Identity and state before the run; takes the speed probe, 50 ms, and the foreign load since `meter` was made."""
     speed = load.speed()
+    load_before = meter.read(time.monotonic())
     if lease.card is not None:
         card = nvidia.card(lease.card)
         if card is None:

@@ -12,7 +12,8 @@ PROBE_OPERATIONS = 2_000  # per look at the clock
 FOREIGN_CORES = 0.5  # on the wall clock more than this many foreign busy cores, or ...
 FOREIGN_SHARE = 0.10  # ... this share of all cores, moves a score by more than the noise ...
 FOREIGN_SHARE_GPU = 0.50  # ... of a run that computes elsewhere only when it starves the loader
-CROWD = 4.0  # on the processor clock only a machine this many times over-booked is too much
+CROWD = 16.0  # on the processor clock only a machine this many times over-booked is too much
+SHORTEST_SECONDS = 0.08  # the kernel counts in ticks of 10 ms
 
 
 def busy_seconds() -> float:
@@ -26,18 +27,24 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq) / TICKS_PER_SECOND
 
 
+def own_seconds() -> float:
+    """Processor seconds of this process and of every child that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 class LoadMeter:
-    """Foreign busy cores between two looks: all processor time of the machine minus what the run and we used."""
+    """Foreign busy cores: all processor time of the machine minus ours. Read it when no child of ours is running."""
 
-    def __init__(self, now: float, own_seconds: float = 0.0) -> None:
-        self._begin = (now, busy_seconds(), own_seconds + time.process_time())
+    def __init__(self, now: float) -> None:
+        self._begin = (now, busy_seconds(), own_seconds())
 
-    def read(self, now: float, own_seconds: float = 0.0) -> float | None:
+    def read(self, now: float) -> float | None:
         """Average number of foreign busy cores since the meter was made; None when that was too short ago to tell."""
         begin, busy, own = self._begin
-        if now - begin < 0.1:
+        if now - begin < SHORTEST_SECONDS:
             return None
-        foreign = (busy_seconds() - busy) - (own_seconds + time.process_time() - own)
+        foreign = (busy_seconds() - busy) - (own_seconds() - own)
         return round(max(0.0, foreign / (now - begin)), 2)
 
 

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, NoReturn
 
@@ -123,17 +124,39 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number")
 
 
-def ask(around: Surroundings, limits: Limits, stop: Stop) -> Answer | None:
+class Fraction:
+    """Hears how far a scorer says it is: lines of {"event": "scored", "fraction": 0.25}, for people to see."""
+
+    def __init__(self, show: Callable[[float], None]) -> None:
+        self._show = show
+        self._log = BoundedLog(0, 4096)
+
+    def drain(self, fd: int, most: int) -> bool:
+        """As `BoundedLog.drain`; shows the newest fraction that makes sense."""
+        more = self._log.drain(fd, most)
+        for line in reversed(self._log.raw_tail().splitlines()):
+            try:
+                mark = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            fraction = mark.get("fraction") if isinstance(mark, dict) else None
+            if isinstance(fraction, int | float) and 0 <= fraction <= 1:
+                self._show(float(fraction))
+                break
+        return more
+
+
+def ask(around: Surroundings, limits: Limits, stop: Stop, progress: Callable[[float], None]) -> Answer | None:
     """The score command's answer, None when the run was cancelled meanwhile; nothing stays alive. Raises OSError."""
     trusted = is_language_model_scorer(around.spec.score_command)
     around.renew_scratch()
-    confinement = for_scorer(around, limits.tasks)
+    out, err, marks = (children.listening_pipe() for _ in range(3))
+    confinement = for_scorer(around, marks.theirs, limits.tasks)
     if trusted:
         env = {"HOME": str(around.scratch), "TMPDIR": str(around.scratch), **confinement.env}
         if "AUTORESEARCH_CACHE" in os.environ:
             env["AUTORESEARCH_CACHE"] = os.environ["AUTORESEARCH_CACHE"]
         confinement = replace(confinement, env=with_own_package(env))
-    out, err = children.listening_pipe(), children.listening_pipe()
     child = children.start(
         own_python(around.spec.score_command),
         confinement,
@@ -142,13 +165,14 @@ def ask(around: Surroundings, limits: Limits, stop: Stop) -> Answer | None:
         stderr=err.theirs,
         largest_file_bytes=int(limits.output_bytes),
     )
-    out.close_theirs()
-    err.close_theirs()
-    answer, words = BoundedLog(0, ANSWER_BYTES), BoundedLog()
+    answer, words, fraction = BoundedLog(0, ANSWER_BYTES), BoundedLog(), Fraction(progress)
+    for pipe in (out, err, marks):
+        pipe.close_theirs()
     deadline = time.monotonic() + around.spec.score_seconds
-    ending = listen(child, {out.ours: answer, err.ours: words}, deadline, limits, stop)
-    out.close_ours()
-    err.close_ours()
+    ears = {out.ours: answer.drain, err.ours: words.drain, marks.ours: fraction.drain}
+    ending = listen(child, ears, deadline, limits, stop)
+    for pipe in (out, err, marks):
+        pipe.close_ours()
     text = words.text()
     if text.strip():
         with open(around.paths.score_log, "a", encoding="utf-8", errors="replace") as file:

@@ -1,0 +1,99 @@
+"""How a run ended, decided from what was seen of it: no files are written and no process is touched here."""
+
+from __future__ import annotations
+
+from mcp_server.records import Crash, RunResult, RunState
+from mcp_server.runner import scorer
+from mcp_server.runner.crash import Diagnosis
+from mcp_server.runner.seal import Refused
+from mcp_server.runner.trainer import Training
+
+SLOW_FACTOR, SLOW_SECONDS = 2.0, 5.0  # a start-up this far beyond the baseline's is flagged
+HINTS = {
+    "over_budget": "The budget ended before the run did. "
+    "Let the training loop stop at its time limit and leave room to write the artifact.",
+    "stalled": "The run hardly used the processor, or took ten times its budget on the wall. "
+    "It probably waited for something.",
+    "suspended": "The machine slept or the supervisor was stopped during the run, so its time cannot be vouched for. "
+    "Retry it.",
+}
+
+
+def ended(result: RunResult, state: RunState, reason: str, detail: str, crash: Crash | None = None) -> RunResult:
+    """`result` with an ending."""
+    return result.model_copy(update={"state": state, "reason": reason, "detail": detail, "crash": crash})
+
+
+def measured(result: RunResult, training: Training, usual_startup_seconds: float | None) -> RunResult:
+    """`result` with the numbers of a training that is over, however it ended."""
+    stretch, flags = training.stretch, list(training.flags)
+    if usual_startup_seconds is not None:
+        usual = SLOW_FACTOR * usual_startup_seconds + SLOW_SECONDS
+        flags += ["startup_slow"] if (stretch.startup_seconds or 0.0) > usual else []
+    return result.model_copy(
+        update={
+            "startup_seconds": None if stretch.startup_seconds is None else round(stretch.startup_seconds, 3),
+            "train_seconds": round(stretch.train_seconds, 3),
+            "wall_seconds": round(stretch.wall_seconds, 3),
+            "cpu_seconds": round(training.cpu_seconds, 3),
+            "peak_memory_mb": round(training.peak_memory_bytes / 1e6, 1),
+            "steps": training.steps,
+            "tokens": training.tokens,
+            "curve": training.curve,
+            "flags": tuple(flags),
+        }
+    )
+
+
+def of_training(result: RunResult, training: Training, diagnosis: Diagnosis) -> RunResult | None:
+    """How a training ended that leaves nothing to score; None if it ended well."""
+    if training.cancelled:
+        return ended(result, RunState.CANCELLED, "cancelled", "Cancelled while it trained.")
+    crash = diagnosis.crash
+    if training.crossed is not None:
+        reason, words = training.crossed.reason, training.crossed.detail
+        return ended(result, RunState.CRASHED, reason, words, Crash(kind=reason, message=words, excerpt=crash.excerpt))
+    if training.stretch.reason:
+        reason, words = training.stretch.reason, HINTS[training.stretch.reason]
+        crash = crash.model_copy(update={"kind": reason, "message": words})
+        return ended(result, RunState.TIMEOUT, reason, words, crash)
+    if training.exit_status != 0:
+        words = f"The run command ended with {crash.kind}{': ' if crash.message else ''}{crash.message}."
+        return ended(result, RunState.CRASHED, diagnosis.reason, words, crash)
+    return None
+
+
+def refused(result: RunResult, refusal: Refused, excerpt: str) -> RunResult:
+    """The trainer ended well, but what it left cannot be sealed or scored."""
+    state = RunState.REJECTED if refusal.reason == "bad_output" else RunState.CRASHED
+    crash = Crash(kind=refusal.reason, message=refusal.detail, excerpt=excerpt)
+    return ended(result, state, refusal.reason, refusal.detail, crash)
+
+
+def of_answer(result: RunResult, answer: scorer.Answer | None, failed_checks: tuple[str, ...]) -> RunResult:
+    """What the scorer's answer makes of a sealed run. A failed check costs the keep, never the score."""
+    detail = "\n".join(failed_checks)
+    if failed_checks:
+        result = result.model_copy(update={"flags": (*result.flags, "checks_failed")})
+    match answer:
+        case None:
+            return ended(result, RunState.CANCELLED, "cancelled", "Cancelled while it was scored.")
+        case scorer.Score():
+            result = result.model_copy(
+                update={
+                    "score": answer.score,
+                    "interval": answer.interval,
+                    "secondary": answer.secondary,
+                    "audit": answer.audit,
+                }
+            )
+            return ended(result, RunState.SCORED, "checks_failed" if failed_checks else "", detail)
+        case scorer.Pending():
+            result = result.model_copy(update={"retry_after_seconds": answer.retry_after_seconds})
+            return ended(result, RunState.PENDING, "", detail)
+        case scorer.Rejection():
+            result = result.model_copy(update={"audit": answer.audit})
+            return ended(result, RunState.REJECTED, answer.rejected, answer.detail)
+        case scorer.Failure():
+            crash = Crash(kind=answer.reason, message=answer.detail, excerpt=answer.excerpt)
+            return ended(result, RunState.CRASHED, answer.reason, answer.detail, crash)
