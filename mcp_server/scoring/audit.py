@@ -1,17 +1,16 @@
 """The arithmetic of the audit: where to look, in which order to ask, what the answers mean. Pure.
 
-Host A has claimed a log-probability for every target. Host B is asked for full logits at a few secret positions and sees
-nothing that lies behind them; the log-softmax is done here, in double precision. Because B never knows the answer to a
-question before it is given, B's answers are what an honest use of the weights gives, and A's claims must agree with them.
+Host A has claimed a log-probability for every target. Host B is asked for full logits at a few secret positions and
+sees nothing that lies behind them; the log-softmax is done here, in double precision. Because B never knows the answer
+to a question before it has answered, what it says is what an honest use of the weights gives, and A must agree with it.
 
-Two rules keep the answer from B. A question about a position is asked before any question that shows B the token at
-that position (`rounds`), and what stands behind an audited column is training text, never validation text (`questions`).
+Two rules keep the answer from B. A position is asked about before any question shows B the token that stands there
+(`rounds`), and what stands behind an audited column is training text, never validation text (`questions`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,7 +141,8 @@ def estimate(split: Split, claims: NDArray[np.float32], positions: Positions, fo
     differences = claims[positions.rows, positions.columns].astype(np.float64) - found  # nats that the claims left out
     scale = int(split.counted.sum()) * per_byte
     average = float(differences.mean())
-    error = float(differences.std(ddof=1)) / math.sqrt(len(positions)) if len(positions) > 1 else math.inf
+    spread = float(differences.std(ddof=1)) if len(positions) > 1 else abs(average)
+    error = spread / math.sqrt(len(positions))
     return Estimate(
         score=claimed + average * scale,
         correction=average * scale,
@@ -159,76 +159,8 @@ def beyond(claims: NDArray[np.float32], positions: Positions, found: Floats, tol
     return away
 
 
-@dataclass(frozen=True)
-class Probes:
-    """What B answered about the flagged positions once the verdict had fallen, each (k,) in nats."""
-
-    claimed: Floats  # by A, with the true row before it
-    found: Floats  # by B, suffix replaced: the judge
-    again: Floats  # the same question once more
-    company: Floats  # the same row among other rows
-    suffix: Floats  # another replaced suffix
-    truth: Floats  # full logits, with the true row before it
-    reclaimed: Floats  # the claim of this fresh host, with A's whole batch before it
-
-
-def reason(probes: Probes, tolerance: Tolerance) -> str:
-    """The reason code that explains most of the flagged positions. The order is by what an explanation rests on."""
-
-    def differ(left: Floats, right: Floats) -> NDArray[np.bool_]:
-        away: NDArray[np.bool_] = ~(np.abs(left - right) <= tolerance.largest)
-        return away
-
-    unsteady = differ(probes.again, probes.found) | differ(probes.company, probes.found)
-    leaks = ~unsteady & (differ(probes.suffix, probes.found) | differ(probes.truth, probes.found))
-    invented = ~unsteady & ~leaks & ~differ(probes.reclaimed, probes.claimed)
-    votes = {
-        "stateful": int(unsteady.sum()),
-        "non_causal": int(leaks.sum()),
-        "unnormalised": int(invented.sum()),
-    }
-    winner = max(votes, key=lambda name: votes[name])
-    # nothing that a fresh process does explains the claims: they came from what host A had seen before
-    return winner if votes[winner] else "stateful"
-
-
-EXPLANATIONS = {
-    "non_causal": (
-        "The prediction of a token depends on tokens behind it. Usual causes: attention without a causal mask, a norm, "
-        "pooling, convolution or FFT over the time axis, features shifted the wrong way, expert choice or capacity limits "
-        "that let later tokens compete with earlier ones, or targets used inside forward."
-    ),
-    "stateful": (
-        "The same row does not always get the same prediction. Usual causes: dropout or noise that eval() does not switch "
-        "off, statistics over the batch, a cache or counter that lives from one forward to the next, weights updated "
-        "while predicting, or rows of one batch that see each other."
-    ),
-    "unnormalised": (
-        "The log-probabilities are not the log-softmax of the logits that forward returns. Usual causes: a patched "
-        "log_softmax or cross_entropy, or a forward that answers differently when asked for a loss."
-    ),
-    "too_good": (
-        "A score this good was audited in full, and the claims did not hold. The differences are too small or too rare to "
-        "name their cause; look for whatever lets a prediction see more than the tokens before it."
-    ),
-    "bad_output": "The model must map token ids (B, T) int64 to finite float logits (B, T, vocab).",
-    "host_died": "The process that runs build_model() and forward() ended early.",
-    "host_stalled": "The process that runs build_model() and forward() did not answer in time.",
-    "no_artifact": (
-        "There is no model.safetensors in the sealed artifact; train.py must write it to $AUTORESEARCH_OUT before it ends."
-    ),
-}
-
-
-def summary(flagged: int, positions: int, largest: float, tolerance: Tolerance, why: str) -> str:
-    """The sentence an agent reads with a rejection."""
-    return (
-        f"{flagged} of {positions} audited positions differ by more than {tolerance.largest:.2g} nats (largest {largest:.3g}) "
-        f"from a second host that never saw what follows them. {EXPLANATIONS[why]}"
-    )
-
-
 def filler_rows(split: Split, count: int, random: np.random.Generator) -> Tokens:
     """`count` rows (count, T) of training text."""
-    starts: Sequence[int] | Indices = random.integers(0, len(split.filler) - split.width, size=count)
-    return split.filler[np.asarray(starts)[:, None] + np.arange(split.width)]
+    starts = random.integers(0, len(split.filler) - split.width, size=count)
+    rows: Tokens = split.filler[starts[:, None] + np.arange(split.width)]
+    return rows

@@ -59,7 +59,7 @@ class Split:
 
 
 def read_split(folder: Path, split: Literal["val", "test"], secret: str | None = None) -> Split:
-    """Read a split of the prepared corpus in `folder`. `test` is drawn from its pool with `secret`. Raises CorpusError."""
+    """A split of the prepared corpus in `folder`; `test` is drawn from its pool with `secret`. Raises CorpusError."""
     meta = read_meta(folder)
     sealed = folder / "sealed"
     try:
@@ -100,7 +100,7 @@ def draw_documents(pool: Tokens, starts: NDArray[np.int64], secret: str | None) 
 
 
 def lay_out(stream: Tokens, token_bytes: NDArray[np.int64], filler: Tokens, meta: Meta) -> Split:
-    """Cut a token stream into rows: row r has inputs s[rT : rT+T] and targets s[rT+1 : rT+T+1]; the last is padded with BOS."""
+    """Rows of a token stream s: row r has inputs s[rT : rT+T] and targets s[rT+1 : rT+T+1]; BOS pads the last."""
     width = meta.sequence_length
     rows = -(-(len(stream) - 1) // width)
     padded = np.full(rows * width + 1, meta.bos_id, np.uint16)

@@ -1,61 +1,36 @@
 """One evaluation: claims from host A for every token, secret questions to host B, and what follows from both.
 
-The order of events is the guarantee. Both hosts are ready before a validation token is sent. A answers everything and is
-killed. Only then are positions drawn, and B is asked about them without ever being shown what lies behind. The verdict
-falls on these answers alone; probes that explain it come afterwards and change nothing but the reason code.
+The order of events is the guarantee. Both hosts are ready before a validation token is sent; then B is stopped while A
+answers everything, and A is killed before B wakes. Only then are positions drawn, and B is asked about them without
+ever being shown what lies behind. The verdict falls on these answers alone.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcp_server.records import Audit
 from mcp_server.scoring import audit
-from mcp_server.scoring.audit import Estimate, Floats, Positions, Probes, Tolerance
-from mcp_server.scoring.corpus import Split
+from mcp_server.scoring.audit import Estimate, Floats, Positions, Tolerance
+from mcp_server.scoring.corpus import Split, Tokens
+from mcp_server.scoring.explain import CAUSES, differing
+from mcp_server.scoring.probes import probe, reason
 from mcp_server.scoring.remote import Host, HostFailed, Setting
 
-PROBED = 8  # flagged positions that are looked into
-FULL = 4  # a full audit asks this many times the positions of a usual one
-FLOOR = 0.3  # bits per byte; text has more in it than this for any model that can be trained in a lab
-LOGITS_PER_BATCH = {
-    "cpu": 1 << 22,
-    "cuda": 1 << 28,
-    "mps": 1 << 26,
-}  # on a CPU a batch that stays in the cache is faster
-ROWS_PER_BATCH = 64
-
 Claims = NDArray[np.float32]
+Progress = Callable[[float], None]
 
-
-@dataclass(frozen=True)
-class Scored:
-    """A score that the audit bears out."""
-
-    estimate: Estimate
-    tolerance: Tolerance
-    full: bool
-    precision: str
-
-    @property
-    def audit(self) -> Audit:
-        return record(self.estimate, self.tolerance, self.full)
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """No score: the reason code, a word for the agent, and what the audit found as far as it came."""
-
-    reason: str
-    detail: str
-    audit: Audit | None = None
-    estimate: Estimate | None = None  # what an honest use of the weights would have scored; never shown as a score
+PROBED = 8  # flagged positions that are looked into
+FULL = 4  # a full audit asks about this many times the positions of a usual one
+FLOOR = 0.3  # bits per byte; a model that a lab can train does not get there on any text it has not seen
+# Logits in one batch. On a CPU a batch that stays in its caches is up to 1.6 times faster (dev/LOG.md).
+LOGITS = {"cpu": 1 << 22, "cuda": 1 << 28, "mps": 1 << 26}
+ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -67,64 +42,78 @@ class Rule:
     tolerance: Callable[[str], Tolerance]  # by the dtype that the model uses
 
 
-def record(estimate: Estimate, tolerance: Tolerance, full: bool) -> Audit:
-    """The audit as it is kept with the run."""
-    return Audit(
-        correction=estimate.correction,
-        correction_sd=estimate.sd if math.isfinite(estimate.sd) else 0.0,
-        largest_difference=estimate.largest,
-        positions=estimate.positions,
-        tolerance=tolerance.largest,
-        full=full,
-    )
+@dataclass(frozen=True)
+class Scored:
+    """A score that the audit bears out."""
+
+    estimate: Estimate
+    audit: Audit
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """No score: the reason code, words for the agent, and what the audit found, as far as it came."""
+
+    reason: str
+    detail: str
+    audit: Audit | None = None
+    estimate: Estimate | None = None  # of what an honest use of the weights scores; never given out as a score
 
 
 def batch_rows(split: Split, device: str) -> int:
-    """B: how many rows a host is asked at once. Nothing of the agent's enters it."""
-    return max(1, min(ROWS_PER_BATCH, LOGITS_PER_BATCH[device] // (split.width * split.vocab_size)))
+    """B: how many rows a host is asked about at once. Nothing of the agent's enters it."""
+    return max(1, min(ROWS, LOGITS[device] // (split.width * split.vocab_size)))
 
 
 def evaluate(
-    split: Split, setting: Setting, rule: Rule, random: np.random.Generator, progress: Callable[[float], None]
+    split: Split, setting: Setting, rule: Rule, random: np.random.Generator, progress: Progress
 ) -> Scored | Rejected:
     """Score the sealed model on `split`. `random` must be unpredictable to the model; `progress` hears fractions."""
+    try:
+        return _evaluate(split, setting, rule, random, progress)
+    except HostFailed as failure:
+        return Rejected(failure.reason, f"{failure.detail} {CAUSES[failure.reason]}")
+
+
+def _evaluate(
+    split: Split, setting: Setting, rule: Rule, random: np.random.Generator, progress: Progress
+) -> Scored | Rejected:
     with ExitStack() as stack:
-
-        def start(name: str) -> Host:
-            return stack.enter_context(closing(Host(name, setting)))
-
-        try:
-            first = start("A")
-            second = start("B") if rule.positions else None
-            for host in (first, second):
-                if host is not None:
-                    host.wait_until_ready()
-            claims = claim_all(first, split, random, progress)
-            # B may not be asked while A lives: A knows the answers, and two processes of one machine can signal by load
-            first.close()
-            tolerance = rule.tolerance(first.precision)
-            impossible = doubt(split, claims, tolerance)
-            if impossible is not None:
-                return impossible
-            if second is None:
-                empty = Positions(np.zeros(0, np.int64), np.zeros(0, np.int64))
-                return Scored(audit.estimate(split, claims, empty, np.zeros(0), 0.0), tolerance, False, first.precision)
-            outcome = examine(second, split, claims, rule.positions, tolerance, random)
-            if isinstance(outcome, Rejected) or outcome.estimate.score >= max(rule.suspect_below, FLOOR):
-                return outcome
-            second.close()
-            third = start("B'")
-            third.wait_until_ready()
-            outcome = examine(third, split, claims, FULL * rule.positions, tolerance, random)
-        except HostFailed as failure:
-            return Rejected(failure.reason, f"{failure.detail} {audit.EXPLANATIONS[failure.reason]}")
-    if isinstance(outcome, Scored):
-        return replace(outcome, full=True)
-    return replace(outcome, audit=outcome.audit and outcome.audit.model_copy(update={"full": True}))
+        first, second = (stack.enter_context(closing(Host(name, setting))) for name in ("A", "B"))
+        first.wait_until_ready()
+        second.wait_until_ready()
+        # Two processes of one machine can signal to each other by the load they make. From the moment when A is shown
+        # a token, they never run at the same time.
+        second.freeze()
+        claims = claim_all(first, split, random, progress)
+        first.close()
+        second.thaw()
+        # the dtype is a host's word; two that disagree get the narrower tolerance
+        tolerance = rule.tolerance(first.precision if first.precision == second.precision else "float32")
+        outcome = doubt(split, claims, tolerance)
+        if outcome is not None:
+            return outcome
+        judged = examine(second, split, claims, rule.positions, tolerance, random)
+        if isinstance(judged, Rejected) or judged.estimate.score >= max(rule.suspect_below, FLOOR):
+            return judged
+        second.close()
+        third = stack.enter_context(closing(Host("B2", setting)))
+        third.mute()  # it is not the first to see this split: what it says may come from there
+        third.wait_until_ready()
+        return examine(third, split, claims, FULL * rule.positions, tolerance, random, full=True)
 
 
-def claim_all(host: Host, split: Split, random: np.random.Generator, progress: Callable[[float], None]) -> Claims:
-    """Host A's log-probability of every target (R, T)."""
+def plain(split: Split, setting: Setting, random: np.random.Generator, progress: Progress) -> float:
+    """The score without an audit, in bits per byte: what one would report who believes the model. For comparison."""
+    with closing(Host("A", setting)) as host:
+        host.wait_until_ready()
+        claims = claim_all(host, split, random, progress)
+    nowhere = Positions(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    return audit.estimate(split, claims, nowhere, np.zeros(0), 0.0).score
+
+
+def claim_all(host: Host, split: Split, random: np.random.Generator, progress: Progress) -> Claims:
+    """The host's claimed log-probability of every target (R, T). Raises HostFailed."""
     rows = host.setting.rows
     claims = np.empty(split.inputs.shape, np.float32)
     for begin in range(0, split.rows, rows):
@@ -139,103 +128,79 @@ def claim_all(host: Host, split: Split, random: np.random.Generator, progress: C
 
 
 def doubt(split: Split, claims: Claims, tolerance: Tolerance) -> Rejected | None:
-    """What no log-probability can be."""
+    """Refuse claims that no log-probability can be."""
     counted = claims[split.counted]
-    if not np.isfinite(counted).all():
-        bad = int((~np.isfinite(counted)).sum())
-        return Rejected(
-            "bad_output",
-            f"{bad} of {counted.size} log-probabilities are NaN or infinite. {audit.EXPLANATIONS['bad_output']}",
-        )
+    impossible = int((~np.isfinite(counted)).sum())
+    if impossible:
+        words = f"{impossible} of {counted.size} log-probabilities are NaN or infinite."
+        return Rejected("bad_output", f"{words} {CAUSES['bad_output']}")
     if counted.max() > tolerance.largest:
-        return Rejected(
-            "unnormalised",
-            f"A log-probability of {counted.max():.3g} is above zero. {audit.EXPLANATIONS['unnormalised']}",
-        )
+        return Rejected("unnormalised", f"A log-probability is above 0: {counted.max():.3g}. {CAUSES['unnormalised']}")
     return None
 
 
 def examine(
-    host: Host, split: Split, claims: Claims, count: int, tolerance: Tolerance, random: np.random.Generator
+    host: Host,
+    split: Split,
+    claims: Claims,
+    count: int,
+    tolerance: Tolerance,
+    random: np.random.Generator,
+    full: bool = False,
 ) -> Scored | Rejected:
-    """Draw `count` secret positions, ask `host` about them, and judge the claims by its answers."""
+    """Draw `count` secret positions, ask `host` about them, and judge the claims by its answers. Raises HostFailed."""
     positions = audit.draw(split.counted, count, random)
     found = ask(host, split, positions, host.narrow, random)
     flagged = audit.beyond(claims, positions, found, tolerance)
     if host.narrow and flagged.any():
-        # a cut row rounds differently, and a near tie (a router, a rounding step) can tip over: asked again in A's own
-        # shape, still without the true suffix, an honest model answers to the last bit
+        # A cut row rounds differently, and a near tie (in a router, say) can tip over. Asked again in A's own shape,
+        # still without the true suffix, an honest model answers to the last bit.
         found[flagged] = ask(host, split, positions[flagged], False, random)
         flagged = audit.beyond(claims, positions, found, tolerance)
     if not np.isfinite(found).all():
-        return Rejected("bad_output", f"The logits hold NaN or infinity. {audit.EXPLANATIONS['bad_output']}")
+        return Rejected("bad_output", f"Some logits are NaN or infinite. {CAUSES['bad_output']}")
     estimate = audit.estimate(split, claims, positions, found, tolerance.mean)
+    entry = Audit(
+        correction=estimate.correction,
+        correction_sd=estimate.sd,
+        largest_difference=estimate.largest,
+        positions=estimate.positions,
+        tolerance=tolerance.largest,
+        full=full,
+    )
     if not flagged.any() and not estimate.significant:
-        return Scored(estimate, tolerance, False, host.precision)
+        return Scored(estimate, entry)
     worst = np.argsort(-np.abs(claims[positions.rows, positions.columns] - found))[:PROBED]
+    threshold = tolerance.largest if flagged.any() else tolerance.mean
     try:
-        why = audit.reason(probe(host, split, claims, positions[worst], found[worst], random), tolerance)
+        why = reason(probe(host, split, claims, positions[worst], random), threshold)
     except HostFailed:
-        why = "stateful"  # it answered a moment ago
-    detail = audit.summary(int(flagged.sum()), len(positions), estimate.largest, tolerance, why)
-    return Rejected(why, detail, record(estimate, tolerance, False), estimate)
+        why = None  # it answered a moment ago, and the verdict stands without
+    # unexplained: no fresh process repeats the claims, so they came from what host A had seen before
+    why = why or ("too_good" if full else "stateful")
+    words = differing(int(flagged.sum()), len(positions), estimate.largest, tolerance.largest, estimate.correction, why)
+    return Rejected(why, words, entry, estimate)
 
 
 def ask(host: Host, split: Split, positions: Positions, narrow: bool, random: np.random.Generator) -> Floats:
-    """The host's own log-probability (n,) of the true token at each position, with everything behind it replaced."""
+    """The host's log-probability (n,) of the true token at each position, everything behind it replaced."""
     found = np.full(len(positions), np.nan)
     for members, span in audit.batches(positions, split.width, host.setting.rows, narrow, random):
         batch = positions[members]
-        tokens = audit.questions(split, batch, span, random)
-        found[members] = answer(host, split, batch, tokens, random)
+        tokens, columns = _filled(host, split, audit.questions(split, batch, span, random), batch.columns, random)
+        logits = host.logits(tokens, columns)[: len(batch)]
+        found[members] = audit.log_probabilities(logits, split.targets[batch.rows, batch.columns])
     return found
 
 
-def answer(
-    host: Host, split: Split, positions: Positions, tokens: NDArray[np.uint16], random: np.random.Generator
-) -> Floats:
-    """Log-probabilities (n,) of the true tokens from the host's logits on `tokens` (n, W)."""
-    missing = host.setting.rows - len(tokens) if tokens.shape[1] == split.width else 0
-    columns = positions.columns
-    if missing > 0:
-        tokens = np.concatenate([tokens, audit.filler_rows(split, missing, random)])
-        columns = np.concatenate([columns, np.zeros(missing, np.int64)])
-    logits = host.logits(tokens, columns)[: len(positions)]
-    return audit.log_probabilities(logits, split.targets[positions.rows, positions.columns])
-
-
-def probe(
-    host: Host, split: Split, claims: Claims, positions: Positions, found: Floats, random: np.random.Generator
-) -> Probes:
-    """Ask what explains a difference, one position at a time. The verdict has fallen: now B may see the truth."""
-    again, company, suffix, truth, reclaimed = (np.full(len(positions), np.nan) for _ in range(5))
-    rows = host.setting.rows
-    for index in range(len(positions)):
-        one = positions[np.array([index])]
-        question = audit.questions(split, one, split.width, random)
-        friends = audit.filler_rows(split, rows - 1, random)
-        fixed = np.concatenate([question, friends])
-        columns = np.concatenate([one.columns, np.zeros(rows - 1, np.int64)])
-        target = split.targets[one.rows, one.columns]
-
-        def look(
-            tokens: NDArray[np.uint16], columns: NDArray[np.int64] = columns, target: NDArray[np.uint16] = target
-        ) -> float:
-            return float(audit.log_probabilities(host.logits(tokens, columns)[:1], target)[0])
-
-        first = look(fixed)
-        again[index] = found[index] + look(fixed) - first
-        company[index] = (
-            found[index] + look(np.concatenate([question, audit.filler_rows(split, rows - 1, random)])) - first
-        )
-        other = np.concatenate([audit.questions(split, one, split.width, random), friends])
-        suffix[index] = found[index] + look(other) - first
-        truth[index] = found[index] + look(np.concatenate([split.inputs[one.rows], friends])) - first
-        begin = int(one.rows[0]) // rows * rows
-        inputs, targets = split.inputs[begin : begin + rows], split.targets[begin : begin + rows]
-        pad = audit.filler_rows(split, rows - len(inputs), random)
-        claimed = host.claims(np.concatenate([inputs, pad]), np.concatenate([targets, pad]))
-        reclaimed[index] = claimed[int(one.rows[0]) - begin, int(one.columns[0])]
-    return Probes(
-        claims[positions.rows, positions.columns].astype(np.float64), found, again, company, suffix, truth, reclaimed
+def _filled(
+    host: Host, split: Split, tokens: Tokens, columns: NDArray[np.int64], random: np.random.Generator
+) -> tuple[Tokens, NDArray[np.int64]]:
+    """A batch of full width with as many rows as host A was asked about; a narrow one as it is."""
+    missing = host.setting.rows - len(tokens)
+    if tokens.shape[1] < split.width or not missing:
+        return tokens, columns
+    return (
+        np.concatenate([tokens, audit.filler_rows(split, missing, random)]),
+        np.concatenate([columns, np.zeros(missing, np.int64)]),
     )

@@ -2,9 +2,9 @@
 
 It shares its process with the agent's code, so nothing it says is believed: it is convenience, not a guard. What guards
 is what the evaluator shows to whom, and in which order (`audit`). A host speaks one socket; whatever the agent's code
-prints goes elsewhere. Before it says READY it has built the model, loaded the sealed weights and answered questions about
-random tokens, so that an honest mistake shows with its full traceback while there is nothing secret to leak. Afterwards
-only the kind of an exception is passed on.
+prints goes elsewhere. Before it says READY it has built the model, loaded the sealed weights and answered questions
+about random tokens, so that an honest mistake shows with its full traceback while there is nothing secret to leak.
+Afterwards only the kind of an exception is passed on.
 
     python -m mcp_server.scoring.host --fd 5 --snapshot work --weights artifact/model.safetensors ...
 """
@@ -64,9 +64,8 @@ def fill(model: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> None:
         if given[name].shape != slots[name].shape
     )
     if unknown or missing or misshapen:
-        raise ValueError(
-            f"model.safetensors does not fit build_model(): missing {missing}, unknown {unknown}, wrong shape {misshapen}"
-        )
+        words = f"missing {missing}, unknown {unknown}, wrong shape {misshapen}"
+        raise ValueError(f"model.safetensors does not fit build_model(): {words}")
     with torch.no_grad():
         for name, tensor in given.items():
             slots[name].copy_(tensor)

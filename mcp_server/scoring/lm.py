@@ -2,15 +2,14 @@
 
     python -m mcp_server.scoring.lm        # told by the environment what to score; see `Order`
 
-It imports nothing of the agent's and opens nothing of the agent's: weights and code are looked at by two sandboxed hosts
-only. The answer is a score with its interval and audit, or a rejection with its reason. An answer that cannot be given
-for a reason of ours (no corpus, no sandbox) ends with exit code 1 and a sentence on stderr.
+It imports nothing and opens nothing of the agent's: only two sandboxed hosts look at weights and code. The answer is a
+score with its interval and audit, or a rejection with its reason. What cannot be scored for a reason of ours (no
+corpus, no sandbox) ends with exit code 1 and a sentence on stderr.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import time
@@ -23,9 +22,10 @@ import numpy as np
 
 from mcp_server.errors import AutoresearchError, CorpusError
 from mcp_server.records import Tier
-from mcp_server.scoring import audit, tolerances
+from mcp_server.scoring import tolerances
 from mcp_server.scoring.corpus import read_split
 from mcp_server.scoring.evaluation import Rejected, Rule, Scored, batch_rows, evaluate
+from mcp_server.scoring.explain import CAUSES
 from mcp_server.scoring.remote import Setting
 
 START_SECONDS = 300.0  # importing torch, building a model and compiling it, on a busy machine
@@ -79,7 +79,7 @@ def score(order: Order, progress: Callable[[float], None]) -> Scored | Rejected:
     """Read the split, run the two hosts, judge."""
     weights = order.artifact / "model.safetensors"
     if not weights.is_file() or weights.is_symlink():
-        return Rejected("no_artifact", audit.EXPLANATIONS["no_artifact"])
+        return Rejected("no_artifact", f"There is no model.safetensors in the sealed artifact. {CAUSES['no_artifact']}")
     split = read_split(order.data, order.split, order.secret)
     setting = Setting(
         snapshot=order.snapshot,
@@ -109,7 +109,7 @@ def reply(outcome: Scored | Rejected, seconds: float) -> dict[str, object]:
     estimate = outcome.estimate
     return {
         "score": estimate.score,
-        "interval": list(estimate.interval) if math.isfinite(estimate.sd) else None,
+        "interval": list(estimate.interval),
         "secondary": {"evaluation_seconds": round(seconds, 3)},
         "audit": found,
     }

@@ -25,8 +25,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mcp_server.errors import SandboxError
 from mcp_server.records import Tier
 from mcp_server.runner.sandbox import Confinement, wrap
+from mcp_server.scoring import processes
 from mcp_server.scoring.corpus import Tokens
 from mcp_server.scoring.protocol import Form, Gone, Kind, Malformed, Message, Stalled, receive, send
 
@@ -65,8 +67,8 @@ class Setting:
     rows: int  # B, of every full question
     width: int  # T
     vocab: int
-    start_seconds: float
-    reply_seconds: float
+    start_seconds: float  # from the start of a host to READY
+    reply_seconds: float  # from a question to its answer
     tier: Tier
     gpus: tuple[int, ...] = ()
 
@@ -118,15 +120,20 @@ class Host:
         self._scratch = tempfile.TemporaryDirectory(prefix="autoresearch-host-", ignore_cleanup_errors=True)
         confinement = setting.confinement(theirs.fileno(), Path(self._scratch.name))
         with theirs:
-            self._process = subprocess.Popen(
-                wrap(setting.argv(theirs.fileno()), confinement, setting.tier),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=confinement.fds,
-                start_new_session=True,
-                env={},
-            )
+            try:
+                self._process = subprocess.Popen(
+                    wrap(setting.argv(theirs.fileno()), confinement, setting.tier),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=confinement.fds,
+                    start_new_session=True,
+                    env={},
+                )
+            except OSError as error:
+                raise SandboxError(
+                    f"The {setting.tier} sandbox does not start: {error}. Try `autoresearch doctor`."
+                ) from error
         self._printed = bytearray()
         self._listening = True
         threading.Thread(target=self._drain, daemon=True).start()
@@ -156,6 +163,23 @@ class Host:
         """Full logits (B, V) at one column per row. Raises HostFailed."""
         form = Form(Kind.ANSWERED, np.dtype("<f4"), (len(tokens), self.setting.vocab))
         return self._ask(Kind.LOGITS, tokens, columns, form)
+
+    def freeze(self) -> None:
+        """Stop every process of the host: while it sleeps it cannot watch another host work."""
+        self.mute()
+        stopped: set[int] = set()
+        # a process may fork while we look; one that is stopped cannot, so this ends
+        while new := processes.tree(self._process.pid) - stopped:
+            processes.send(new, signal.SIGSTOP)
+            stopped |= new
+
+    def thaw(self) -> None:
+        """Let a frozen host go on."""
+        processes.send(processes.tree(self._process.pid), signal.SIGCONT)
+
+    def processor_seconds(self) -> float:
+        """What the host's living processes have used so far."""
+        return processes.seconds(processes.tree(self._process.pid))
 
     def close(self) -> None:
         """Kill the process group (with bubblewrap: the namespace) and wait for it."""

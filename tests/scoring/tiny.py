@@ -1,4 +1,4 @@
-"""A tiny corpus and tiny models, so that one whole scoring takes seconds: tests and the abuse table build their runs here."""
+"""A tiny corpus and tiny models, so that one whole scoring takes seconds: tests and the abuse table build on it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,37 @@
+"""What a rejection says to the agent: what happened, and what usually causes it, so that an accident can be mended."""
+
+from __future__ import annotations
+
+CAUSES = {
+    "non_causal": (
+        "The prediction of a token depends on tokens behind it. Usual causes: attention without a causal mask; a norm, "
+        "pooling, convolution or FFT over the time axis; features shifted the wrong way; expert choice or capacity "
+        "limits that let later tokens compete with earlier ones; targets used inside forward."
+    ),
+    "stateful": (
+        "The same row does not always get the same prediction. Usual causes: dropout or noise that eval() does not "
+        "switch off; statistics over the batch; a cache or counter that lives from one forward to the next; weights "
+        "updated while predicting; rows of one batch that see each other."
+    ),
+    "unnormalised": (
+        "The log-probabilities are not the log-softmax of the logits that forward returns. Usual causes: a patched "
+        "log_softmax or cross_entropy, or a forward that answers differently when it is asked for a loss."
+    ),
+    "too_good": (
+        "A score this good is audited in full, and the claims did not hold. The differences are too small or too rare "
+        "to name their cause; look for whatever lets a prediction see more than the tokens before it."
+    ),
+    "bad_output": "forward must map token ids (B, T) int64 to finite float logits (B, T, vocab).",
+    "host_died": "The process that runs build_model() and forward() ended early.",
+    "host_stalled": "The process that runs build_model() and forward() did not answer in time.",
+    "no_artifact": "train.py must write model.safetensors to $AUTORESEARCH_OUT before it ends.",
+}
+
+
+def differing(flagged: int, positions: int, largest: float, tolerance: float, correction: float, why: str) -> str:
+    """The words of an audit that failed. `largest` and `tolerance` in nats, `correction` in bits per byte."""
+    return (
+        f"{flagged} of {positions} audited positions differ by more than {tolerance:.2g} nats (largest {largest:.3g}) "
+        f"from a second host that never saw what follows them; on average the claims were {correction:.3g} bits per "
+        f"byte too good. {CAUSES[why]}"
+    )
