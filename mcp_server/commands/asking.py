@@ -1,0 +1,53 @@
+"""What commands share: the lab they act on, how they answer, and how they wait."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from mcp_server import terminal
+from mcp_server.cli import Place
+from mcp_server.lab import Lab
+from mcp_server.replies import Reply, ScoreReply
+
+INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def json_option(command: Command) -> Command:
+    """`--json` prints the reply as the tools of the server give it."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the reply as JSON.")(command)
+
+
+def lab_at(place: Place) -> Lab:
+    """The lab of a command, closed when the command ends."""
+    lab = Lab(place.folder, campaign=place.campaign)
+    click.get_current_context().call_on_close(lab.close)
+    return lab
+
+
+def answer(reply: Reply, as_json: bool, *parts: Any) -> None:
+    """Print a reply: its JSON, or the parts a person reads."""
+    if as_json:
+        click.echo(reply.model_dump_json(indent=1))
+    else:
+        terminal.show(terminal.screen(), *(part for part in parts if part is not None))
+
+
+@contextmanager
+def waiting(number: int, as_json: bool) -> Iterator[Callable[[ScoreReply], None]]:
+    """Follow a run on stderr. Ctrl-C ends the wait, never the run, and says so."""
+    try:
+        with terminal.following(terminal.screen(stderr=True), quiet=as_json) as tell:
+            yield tell
+    except KeyboardInterrupt:
+        click.echo(
+            f"Stopped waiting; experiment {number} goes on. `autoresearch score {number} --wait` waits again, "
+            f"`autoresearch cancel {number}` stops it.",
+            err=True,
+        )
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,163 @@
+"""Before the first experiment: new, prepare, doctor, demo, serve."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+from rich.table import Column, Table
+from rich.text import Text
+
+from mcp_server import doctor as health
+from mcp_server import terminal
+from mcp_server.cli import Place
+from mcp_server.commands import asking
+from mcp_server.newlab import LANGUAGE_MODEL, template, templates, write_lab
+from mcp_server.replies import Reply
+from mcp_server.workspace import Workspace
+
+MARKS = {
+    health.State.FINE: ("✓", "green"),
+    health.State.MISSING: ("✗", "bold red"),
+    health.State.OPTIONAL: ("–", "yellow"),
+}
+CALIBRATION = "mcp_server.scoring.calibrate"
+
+
+class TemplatesReply(Reply):
+    """What a lab can be made from: names and goals."""
+
+    templates: dict[str, str]
+
+
+class NewReply(Reply):
+    """A lab that was written."""
+
+    folder: str
+    files: list[str]
+    commit: str = ""
+    next: str = ""
+
+
+@click.command()
+@click.argument("arena", required=False)
+@click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
+@asking.json_option
+@click.pass_obj
+def new(place: Place, arena: str | None, folder: Path | None, as_json: bool) -> None:
+    """Write a lab from a template into DIR (default: here).
+
+    Without ARENA the templates are listed. Nothing is overwritten. In a folder that is no git repository one is begun,
+    with the template as its first commit; in a repository the files are yours to commit.
+
+    \b
+    Examples:
+      autoresearch new                     which templates are there?
+      autoresearch new lm my-lab           program.md, prepare.py and train.py in ./my-lab
+    """
+    if arena is None:
+        goals = [(name, found.goal) for name, found in templates().items()]
+        listed = TemplatesReply(templates=dict(goals))
+        asking.answer(listed, as_json, terminal.facts(goals), terminal.hint("autoresearch new NAME [DIR]"))
+        return
+    written = write_lab(template(arena), (place.folder / (folder or ".")).resolve())
+    steps = ["autoresearch doctor"]
+    if written.folder != Path.cwd():
+        steps.insert(0, f"cd {folder}")
+    if arena == LANGUAGE_MODEL:
+        steps.append("autoresearch prepare")
+    if not written.commit:
+        steps.append(f"git add {' '.join(written.files)} && git commit")
+    steps.append("autoresearch start first")
+    reply = NewReply(
+        folder=str(written.folder), files=list(written.files), commit=written.commit, next=" ; ".join(steps)
+    )
+    rows = [("lab", reply.folder), ("files", ", ".join(reply.files)), ("commit", reply.commit[:12])]
+    asking.answer(reply, as_json, terminal.facts(rows), *(Text(f"  {step}", style="cyan") for step in steps))
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def prepare(place: Place, arguments: tuple[str, ...]) -> None:
+    """Build the corpus: runs the lab's prepare.py, or the one that ships with autoresearch.
+
+    \b
+    Examples:
+      autoresearch prepare --corpus stdlib
+      autoresearch prepare --help
+    """
+    own = place.folder / "prepare.py"
+    script = own if own.is_file() else template(LANGUAGE_MODEL).files["prepare.py"]
+    # absolute: a checkout may be on a path that means something else in the lab's folder
+    done = subprocess.run([sys.executable, str(script.resolve()), *arguments], cwd=place.folder)
+    sys.exit(done.returncode)
+
+
+@click.command()
+@click.option(
+    "--calibrate", is_flag=True, help="Also measure the tolerances of the language-model scorer here (minutes)."
+)
+@asking.json_option
+@click.pass_obj
+def doctor(place: Place, calibrate: bool, as_json: bool) -> None:
+    """Check this machine and the lab in this folder: ✓ fine, ✗ missing, – can be done without.
+
+    Exit code 1 if something is missing.
+    """
+    findings: list[health.Finding] = []
+    for finding in health.examine(place.folder):  # some take seconds, so each is shown when it is known
+        findings.append(finding)
+        if not as_json:
+            terminal.show(terminal.screen(), _finding(finding))
+    reply = health.HealthReply(findings=findings)
+    if as_json:
+        click.echo(reply.model_dump_json(indent=1))
+    worked = reply.healthy
+    if calibrate:
+        # a process of its own: it needs torch, which this one never imports
+        worked &= subprocess.run([sys.executable, "-m", CALIBRATION], cwd=place.folder).returncode == 0
+    sys.exit(0 if worked else 1)
+
+
+def _finding(finding: health.Finding) -> Table:
+    mark, style = MARKS[finding.state]
+    line = Table.grid(Column(width=1, style=style), Column(width=11, no_wrap=True), Column(), padding=(0, 1))
+    line.add_row(mark, finding.name, Text(finding.found))
+    if finding.fix:
+        line.add_row("", "", Text(finding.fix, style="yellow"))
+    return line
+
+
+@click.command()
+@click.option("--http", is_flag=True, help="Over HTTP instead of stdio, for agents on other machines.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="With --http: the address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="With --http.")
+@click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="With --http: a token of your own.")
+@click.option("--name", "names", multiple=True, metavar="HOST", help="With --http: a host name it may be called by.")
+@click.pass_obj
+def serve(place: Place, http: bool, host: str, port: int, token_file: Path | None, names: tuple[str, ...]) -> None:
+    """Serve the lab to an agent over MCP: what Claude Code and Codex start by themselves.
+
+    \b
+    Examples:
+      autoresearch serve                          stdio; stdout belongs to the protocol
+      claude mcp add autoresearch -- autoresearch serve
+      autoresearch serve --http --port 8765       loopback, with a bearer token that only you can read
+    """
+    # only the one that is asked for: the SDK takes a second to import, the web server more
+    module = importlib.import_module("mcp_server.http_face" if http else "mcp_server.server")
+    if not http:
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        fixed = place.folder.resolve() if place.folder != Path(".") else None
+        module.build_server(fixed).run("stdio")
+        return
+    paths = Workspace(place.folder).paths
+    token = token_file or paths.state / "token"
+    token.parent.mkdir(parents=True, exist_ok=True)
+    click.echo(f"http://{host}:{port}/mcp, bearer token in {token}", err=True)
+    module.serve_http(paths.tree, token, host, port, names, chosen_token=token_file is not None)

@@ -1,0 +1,154 @@
+"""Looking at a lab: status, watch, history, show."""
+
+from __future__ import annotations
+
+import time
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from mcp_server import terminal
+from mcp_server.cli import Place
+from mcp_server.commands import asking, pages
+from mcp_server.errors import UnknownExperiment
+from mcp_server.history import HistoryReply, page
+from mcp_server.history import history as history_of
+from mcp_server.lab import Lab
+from mcp_server.records import Status
+from mcp_server.replies import StatusReply
+
+FRAME_SECONDS = 0.5  # supervisors write their progress twice a second
+STATUSES = [status.value for status in Status]
+
+
+@click.command()
+@click.option("--brief", is_flag=True, help="Three lines.")
+@asking.json_option
+@click.pass_obj
+def status(place: Place, brief: bool, as_json: bool) -> None:
+    """Where the lab stands: incumbent, honest gain, queue, noise, last results, open decisions.
+
+    \b
+    Examples:
+      autoresearch status
+      autoresearch -C ~/lab --campaign nov22 status --brief
+    """
+    reply = asking.lab_at(place).lab_status()
+    asking.answer(reply, as_json, *pages.lab(reply, terminal.screen().width, short=brief))
+
+
+@click.command()
+@click.option("--until-idle", is_flag=True, help="Stop once nothing runs or waits for a device.")
+@asking.json_option
+@click.pass_obj
+def watch(place: Place, until_idle: bool, as_json: bool) -> None:
+    """The status and the last experiments, live, until Ctrl-C.
+
+    Watching changes nothing, and runs do not need it. Without a terminal each change of an experiment is one line; with
+    --json one line of JSON.
+    """
+    lab = asking.lab_at(place)
+    console = terminal.screen()
+    try:
+        if console.is_terminal and not as_json:
+            _watch_screen(lab, console, until_idle)
+        else:
+            _watch_lines(lab, until_idle, as_json)
+    except KeyboardInterrupt:
+        return
+
+
+def _watch_screen(lab: Lab, console: Console, until_idle: bool) -> None:
+    with Live(console=console, screen=not until_idle, auto_refresh=False) as live:
+        while True:
+            reply = lab.lab_status()
+            live.update(_frame(reply, _rows(lab, reply, 200), console), refresh=True)
+            if until_idle and not reply.running:
+                return
+            time.sleep(FRAME_SECONDS)
+
+
+def _frame(reply: StatusReply, rows: HistoryReply | None, console: Console) -> Group:
+    """One screen: the status above, and as many of the newest experiments as there is room for."""
+    upper = pages.lab(reply.model_copy(update={"last": [], "memo": ""}), console.width)
+    if rows is None:
+        return Group(*upper)
+    used = sum(len(console.render_lines(part)) for part in upper)
+    room = max(3, console.height - used - 3)
+    newest = rows.model_copy(update={"experiments": rows.experiments[-room:], "left_out": 0})
+    return Group(*upper[:-1], Text(), *pages.table(newest), upper[-1])
+
+
+def _rows(lab: Lab, reply: StatusReply, limit: int) -> HistoryReply | None:
+    return history_of(lab, limit=limit) if reply.campaign else None
+
+
+def _watch_lines(lab: Lab, until_idle: bool, as_json: bool) -> None:
+    told: dict[int, str] = {}
+    while True:
+        reply = lab.lab_status()
+        rows = _rows(lab, reply, 50)
+        for row in rows.experiments if rows else []:
+            if told.get(row.experiment) == row.status:
+                continue
+            told[row.experiment] = row.status
+            said = f"{row.experiment}\t{row.status}\t{terminal.number(row.score)}\t{row.description}"
+            click.echo(row.model_dump_json() if as_json else said)
+        if until_idle and not reply.running:
+            return
+        time.sleep(FRAME_SECONDS)
+
+
+@click.command()
+@click.option("--campaign", "tag", metavar="TAG", help="Of this campaign.")
+@click.option(
+    "--status", "statuses", multiple=True, type=click.Choice(STATUSES), help="Only these; may be given again."
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@asking.json_option
+@click.pass_obj
+def history(place: Place, tag: str | None, statuses: tuple[str, ...], limit: int | None, as_json: bool) -> None:
+    """All experiments in a table, oldest first; in a pager when it is longer than the screen.
+
+    \b
+    Examples:
+      autoresearch history
+      autoresearch history --status kept --status crashed
+      autoresearch history --limit 20 --json | jq '.experiments[].score'
+    """
+    reply = history_of(asking.lab_at(Place(place.folder, tag or place.campaign)), statuses, limit)
+    if not reply.experiments and not as_json:
+        raise UnknownExperiment("No experiment to show. `autoresearch history` without filters shows all there are.")
+    _paged(reply, as_json, pages.table(reply))
+
+
+@click.command()
+@click.argument("number", type=click.IntRange(min=1), required=False, metavar="[N]")
+@asking.json_option
+@click.pass_obj
+def show(place: Place, number: int | None, as_json: bool) -> None:
+    """One experiment (the last one by default): verdict, runs, training curve, crash, learnings, diff.
+
+    \b
+    Examples:
+      autoresearch show 12
+      autoresearch show 12 --json | jq -r .diff | git apply     take a discarded change up again
+    """
+    reply = page(asking.lab_at(place), number)
+    _paged(reply, as_json, pages.experiment(reply))
+
+
+def _paged(reply: HistoryReply | object, as_json: bool, parts: pages.Parts) -> None:
+    console = terminal.screen()
+    if as_json or not console.is_terminal:
+        asking.answer(reply, as_json, *parts)
+        return
+    with console.capture() as captured:
+        console.print(*parts, sep="\n")
+    text = captured.get()
+    if text.count("\n") < console.height:
+        click.echo(text, nl=False, color=True)
+    else:
+        click.echo_via_pager(text.rstrip("\n"), color=True)

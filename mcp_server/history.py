@@ -1,0 +1,138 @@
+"""A campaign's experiments as rows, and one of them as a page: what people browse, for every face that lists them.
+
+Reads the ledger and the vault, changes nothing. A decided experiment is told from its verdict alone, so that a table of
+thousands asks the database once.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from mcp_server import standing
+from mcp_server.arena import Arena
+from mcp_server.entries import Experiment
+from mcp_server.lab import Lab
+from mcp_server.ledger import Ledger
+from mcp_server.records import RunState
+from mcp_server.replies import Reply, RunReply, ScoreReply
+from mcp_server.text import clean_block, clean_line
+
+DIFF_BYTES = 40_000
+OUTCOMES = {"keep": "kept", "overtaken": "overtaken"}
+
+
+class HistoryRow(Reply):
+    """One experiment in a table."""
+
+    experiment: int
+    status: str
+    label: str = ""
+    kind: str = ""
+    description: str = ""
+    score: float | None = None
+    change: float | None = Field(default=None, description="gain over the incumbent of its time; positive is better")
+    noise_widths: float | None = None
+    theme: str = ""
+    opened_at: str = ""
+    decided_at: str = ""
+
+
+class HistoryReply(Reply):
+    """The experiments of a campaign, oldest first."""
+
+    campaign: str
+    metric: str = ""
+    unit: str = ""
+    direction: str = ""
+    experiments: list[HistoryRow] = Field(default_factory=list)
+    left_out: int = Field(default=0, description="older rows that the limit or the filter left out")
+
+
+class PageReply(Reply):
+    """All that is known of one experiment, for a person."""
+
+    score: ScoreReply
+    row: HistoryRow
+    hypothesis: str = ""
+    expected_delta: float | None = None
+    base: int | None = None
+    runs: list[RunReply] = Field(default_factory=list)
+    curve: list[list[float]] = Field(default_factory=list, description="[step, training loss]")
+    device: str = ""
+    tier: str = ""
+    learnings: list[str] = Field(default_factory=list)
+    commit: str = ""
+    vault: str = Field(default="", description="the ref that holds the attempt")
+    log: str = Field(default="", description="where the log of its last run lies")
+    diff: str = ""
+
+
+def history(lab: Lab, statuses: tuple[str, ...] = (), limit: int | None = None) -> HistoryReply:
+    """The rows of a campaign, oldest first; the newest `limit` of those whose status is asked for."""
+    with lab.reading() as (house, campaign, arena):
+        rows = [row_of(house.ledger, found, arena) for found in house.ledger.experiments(campaign.tag)]
+        chosen = [row for row in rows if not statuses or row.status in statuses]
+        shown = chosen if limit is None else chosen[-limit:]
+        return HistoryReply(
+            campaign=campaign.tag,
+            metric=arena.metric.name,
+            unit=arena.metric.unit,
+            direction=arena.metric.direction,
+            experiments=shown,
+            left_out=len(rows) - len(shown),
+        )
+
+
+def row_of(ledger: Ledger, experiment: Experiment, arena: Arena) -> HistoryRow:
+    """One experiment as a row."""
+    verdict = experiment.verdict or {}
+    status = OUTCOMES.get(experiment.decision or "") or verdict.get("outcome")
+    score = verdict.get("score")
+    if status is None or score is None:
+        runs = ledger.runs(experiment.campaign, experiment.number)
+        status = status or standing.status_of(experiment, runs)
+        score = standing.mean_score(runs, arena) if score is None else score
+    return HistoryRow(
+        experiment=experiment.number,
+        status=str(status),
+        label=experiment.label or "",
+        kind=experiment.kind,
+        description=clean_line(experiment.description),
+        score=standing.rounded(score),
+        change=standing.rounded(verdict.get("change")),
+        noise_widths=standing.rounded(verdict.get("noise_widths"), 2),
+        theme=experiment.theme,
+        opened_at=experiment.opened_at,
+        decided_at=experiment.decided_at or "",
+    )
+
+
+def page(lab: Lab, number: int | None = None) -> PageReply:
+    """One experiment (the last one by default) with its diff, curve, runs and learnings."""
+    score = lab.read_score(number)
+    number = score.experiment
+    with lab.reading() as (house, campaign, arena):
+        ledger = house.ledger
+        experiment = ledger.experiment(campaign.tag, number)
+        runs = ledger.runs(campaign.tag, number)
+        told = next((run for run in runs if run.result is not None and run.result.curve), None)
+        last = house.paths.run(campaign.tag, number, runs[-1].run) if runs else None
+        progress = standing.progress_of(house.paths, runs[-1]) if runs and runs[-1].state is RunState.RUNNING else None
+        curve = told.result.curve if told and told.result else progress.curve if progress else ()
+        measured = next((run.result for run in reversed(runs) if run.result is not None), None)
+        return PageReply(
+            score=score,
+            row=row_of(ledger, experiment, arena),
+            hypothesis=clean_block(experiment.hypothesis),
+            expected_delta=experiment.expected_delta,
+            base=experiment.base,
+            runs=[standing.run_reply(run) for run in runs],
+            curve=[[point.step, point.loss] for point in curve],
+            device=measured.device.identity if measured and measured.device else "",
+            tier=measured.tier or "" if measured else "",
+            learnings=[clean_block(learning.text) for learning in ledger.learnings_of(campaign.tag, number)],
+            commit=experiment.commit_sha or "",
+            vault=f"refs/autoresearch/{campaign.tag}/{number}",
+            log=str(last.log) if last is not None and last.log.exists() else "",
+            diff=lab.workspace.diff(f"{experiment.snapshot}^", experiment.snapshot, arena.editable, limit=DIFF_BYTES),
+        )
