@@ -36,9 +36,9 @@ _ENVIRONMENT = {
     **{"GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat", "GIT_EDITOR": "false", "GIT_ASKPASS": "", "LC_ALL": "C"},
     **{"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"},  # a missing object is an error, not a network call
 }
-# How a user tells git who they are and what they trust; everything else named GIT_* could lead us elsewhere.
-_OURS_TO_KEEP = re.compile(
-    r"GIT_(CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|EXEC_PATH|CEILING_DIRECTORIES)"
+# How a user tells git who they are and what they trust, and GitPython's own; any other could lead us elsewhere.
+_KEPT = re.compile(
+    r"GIT_(CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|EXEC_PATH|CEILING_DIRECTORIES|PYTHON_.*)"
 )
 _LOCKED = re.compile(r"Unable to create '(.+?\.lock)': File exists")
 _ABANDONED_SECONDS = 120.0  # no command of ours may run that long
@@ -81,11 +81,12 @@ class GitCommand:
                 given.writelines(stdin)
                 given.seek(0)
             try:
+                ours = {**_ENVIRONMENT, **(environment or {})}
                 guard = self._git.execute(
-                    [*_scrub(), "git", *_WALLS, *where, *arguments],
+                    [*_scrub(ours), "git", *_WALLS, *where, *arguments],
                     istream=cast(BinaryIO, given),
                     as_process=True,
-                    env={**_ENVIRONMENT, **(environment or {})},
+                    env=ours,
                     start_new_session=True,
                 )
             except gitpython.GitCommandNotFound as error:
@@ -158,10 +159,10 @@ class GitCommand:
         return answer.out
 
 
-def _scrub() -> list[str]:
-    """A prefix that takes the caller's own git variables away, e.g. when we are started from a hook."""
-    names = [name for name in os.environ if name.startswith("GIT_") and not _OURS_TO_KEEP.fullmatch(name)]
-    names = [name for name in names if name not in _ENVIRONMENT and not name.startswith("GIT_PYTHON_")]
+def _scrub(ours: Mapping[str, str]) -> list[str]:
+    """A prefix that takes the caller's own git variables away, e.g. when we are started from a hook; `ours` stay."""
+    foreign = (name for name in os.environ if name.startswith("GIT_") and not _KEPT.fullmatch(name))
+    names = [name for name in foreign if name not in ours]
     return ["env", *(part for name in names for part in ("-u", name))] if names else []
 
 

@@ -179,8 +179,6 @@ class Workspace:
                     f"{path} is editable in program.md but not in commit {commit[:12]}. Commit it, then start again."
                 )
         changes = {path: new.get(path) for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
-        wanted = editable.meant(self.git, patterns, {**old, **new})
-        editable.refuse_uncommitted(self.git, changes.keys() | wanted, old, new)
         odd = {entry.mode for path in changes for entry in (old.get(path), new.get(path)) if entry} - set(FILE_MODES)
         ways = self.git.attributes(sorted(changes), ("filter", "working-tree-encoding")) if changes else {}
         if odd or any(value != "unset" for way in ways.values() for value in way.values()):
@@ -188,6 +186,8 @@ class Workspace:
                 f"Going to {commit[:12]} would change links, submodules or files that git converts. "
                 f"Go there yourself (`git switch --detach {commit[:12]}`) and start from HEAD."
             )
+        wanted = editable.meant(self.git, patterns, {**old, **new})
+        editable.refuse_uncommitted(self.git, changes.keys() | wanted, old, new)
         try:
             self._lay(changes)
             if changes:
@@ -327,7 +327,9 @@ class Workspace:
         chosen, trusts_mode = Patterns.of(patterns), self.git.settings().file_mode
         was, back = self._chosen(chosen, candidate), self._chosen(chosen, incumbent)
         restored, left = [], []
-        for path in sorted(path for path in was.keys() | back.keys() if was.get(path) != back.get(path)):
+        differing = sorted(path for path in was.keys() | back.keys() if was.get(path) != back.get(path))
+        # removals first: a folder of the candidate's may stand where the incumbent has a file
+        for path in sorted(differing, key=back.__contains__):
             found = editable.seen(self.git, path)
             there = editable.entry_of(found, was.get(path) or back.get(path), trusts_mode)
             if found.kind in ("file", "absent") and there == back.get(path):
