@@ -1,0 +1,20 @@
+"""`python -m mcp_server.chart`: draw the request that stands on stdin as JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from mcp_server.chart.draw import draw_progress
+from mcp_server.chart.points import REQUEST
+
+
+def main() -> int:
+    os.nice(10)  # a picture never takes time from an experiment
+    request = REQUEST.validate_json(sys.stdin.buffer.read())
+    draw_progress(request.campaigns, request.png, request.svg, request.theme, request.size)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
