@@ -18,6 +18,8 @@ FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<w
 RAISED = re.compile(r"^(?P<kind>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
 OUT_OF_MEMORY = ("OutOfMemoryError", "MemoryError")
 OUT_OF_MEMORY_WORDS = ("CUDA out of memory", "CUDA error: out of memory", "not enough memory", "Cannot allocate memory")
+UNPARSED = re.compile(r"^(SyntaxError|IndentationError|TabError): ", re.MULTILINE)
+EXCERPT_BYTES = 4096
 FRAMES = 8
 MESSAGE_CHARACTERS = 500
 
@@ -59,14 +61,15 @@ def _last_exception(log: str, snapshot: Path, editable: tuple[str, ...]) -> tupl
     """(class, message, frames inside the editable files) of the last traceback in the log, or empty words."""
     _, found, trace = log.rpartition(TRACEBACK)
     if not found:
-        return "", "", ()
+        # the file that cannot be parsed at all is told without a traceback
+        trace = log[-EXCERPT_BYTES:] if UNPARSED.search(log[-EXCERPT_BYTES:]) else ""
     lines = trace.splitlines()
     frames: list[str] = []
     for index, line in enumerate(lines):
         match = FRAME.match(line)
         if match is None:
             raised = RAISED.match(line)
-            if raised is not None and not line.startswith(" "):
+            if raised is not None and (found or UNPARSED.match(line)):
                 return raised["kind"], raised["message"] or "", tuple(frames[-FRAMES:])
             continue
         path = Path(match["file"])

@@ -15,7 +15,8 @@ from mcp_server.records import CurvePoint
 
 LINE_BYTES = 4096
 TOTAL_BYTES = 64 * 1024 * 1024  # a mark for every step of 800,000
-BYTES_PER_TICK = 256 * 1024
+READ_BYTES = 64 * 1024  # per tick: 20,000 steps a second
+MOST_LINES = 2000  # of one reading; of more, the first and the last half
 CURVE_POINTS = 128
 BIGGEST = 2**53
 
@@ -69,21 +70,16 @@ class Marks:
     _rest: bytes = b""
     _skipping: bool = False
 
-    def drain(self, fd: int, elapsed_seconds: float) -> bool:
-        """Read what is there, a bounded amount; False at the end of the stream. The descriptor must not block."""
-        most = BYTES_PER_TICK
-        while most > 0:
-            try:
-                chunk = os.read(fd, 65536)
-            except BlockingIOError:
-                return True
-            except OSError:
-                return False
-            if not chunk:
-                return False
-            most -= len(chunk)
-            self.feed(chunk, elapsed_seconds)
-        return True
+    def drain(self, fd: int, elapsed_seconds: float) -> bool | None:
+        """Read once. True: that was all for now; None: there may be more; False: the stream has ended. Never waits."""
+        try:
+            chunk = os.read(fd, READ_BYTES)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self.feed(chunk, elapsed_seconds)
+        return None if len(chunk) == READ_BYTES else bool(chunk)
 
     def feed(self, chunk: bytes, elapsed_seconds: float) -> None:
         """Take some bytes of the stream."""
@@ -92,6 +88,9 @@ class Marks:
             self.flooded = True
             return
         *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(lines) > MOST_LINES:
+            self.ignored += len(lines) - MOST_LINES
+            lines[MOST_LINES // 2 : -MOST_LINES // 2] = []
         for line in lines:
             if self._skipping or len(line) > LINE_BYTES:
                 self._skipping = False

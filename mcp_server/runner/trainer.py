@@ -72,7 +72,7 @@ def attend(
         for fd in (log_pipe.ours, marks_pipe.ours, child.exit_fd, stop.fd):
             selector.register(fd, selectors.EVENT_READ)
         next_tick = launched.monotonic
-        flooding = False
+        flooding, waiting = False, False
         while True:
             ready = {key.fd for key, _ in selector.select(max(0.0, next_tick - time.monotonic()))}
             now = moment(usage.cpu_seconds)
@@ -82,8 +82,10 @@ def attend(
                     selector.unregister(log_pipe.ours)
             if marks_pipe.ours in ready:
                 begun = marks.started
-                if not marks.drain(marks_pipe.ours, stopwatch.elapsed(now)):
+                more = marks.drain(marks_pipe.ours, stopwatch.elapsed(now))
+                if more is not True:
                     selector.unregister(marks_pipe.ours)
+                waiting = more is None  # for the next tick: who floods us waits, we do not
                 if marks.started and not begun:
                     usage = child.tree.sample(now.monotonic)
                     now = moment(usage.cpu_seconds)
@@ -95,6 +97,9 @@ def attend(
             if now.monotonic < next_tick and stop.fd not in ready:
                 continue
             next_tick = now.monotonic + TICK_SECONDS
+            if waiting:
+                selector.register(marks_pipe.ours, selectors.EVENT_READ)
+                waiting = False
             if flooding:
                 log.drain(log_pipe.ours, FLOOD_BYTES)
             usage = child.tree.sample(now.monotonic)
@@ -111,7 +116,8 @@ def attend(
     clean = child.end()
     cpu_seconds = child.tree.sample(time.monotonic()).cpu_seconds
     log.drain(log_pipe.ours, FLOOD_BYTES)
-    marks.drain(marks_pipe.ours, stopwatch.elapsed(ended))
+    while marks.drain(marks_pipe.ours, stopwatch.elapsed(ended)) is None:
+        pass  # at most what a pipe holds
     stretch = stopwatch.finish(ended, cpu_seconds)
     flags = list(stretch.flags)
     if log.total_bytes > budget.log_mb * 1e6:
