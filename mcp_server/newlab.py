@@ -5,6 +5,7 @@ Overwrites nothing, and commits nothing in a repository that exists: what lies t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +65,13 @@ def template(name: str) -> Template:
     return known[name]
 
 
-def write_lab(chosen: Template, folder: Path, changes: dict[str, bytes] | None = None) -> Written:
-    """Copy a template into `folder`; `changes` replaces some of its files. Raises WorkspaceError, overwrites nothing."""
+def write_lab(
+    chosen: Template, folder: Path, changes: Mapping[str, bytes] | None = None, *, own_repository: bool = False
+) -> Written:
+    """Copy a template into `folder`; `changes` replaces some of its files. Raises WorkspaceError, overwrites nothing.
+
+    A repository is begun where there is none; with `own_repository` also inside of one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     there = [name for name in chosen.files if (folder / name).exists() or (folder / name).is_symlink()]
     if there:
@@ -77,7 +83,7 @@ def write_lab(chosen: Template, folder: Path, changes: dict[str, bytes] | None =
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, (changes or {}).get(name) or source.read_bytes())
-    commit = "" if in_repository(folder) else _begin_repository(folder, tuple(chosen.files))
+    commit = "" if not own_repository and in_repository(folder) else _begin_repository(folder, tuple(chosen.files))
     return Written(folder, tuple(chosen.files), commit)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import logging
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Column, Table
@@ -16,6 +18,7 @@ from mcp_server import doctor as health
 from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.history import HistoryRow
 from mcp_server.newlab import LANGUAGE_MODEL, template, templates, write_lab
 from mcp_server.replies import Reply
 from mcp_server.workspace import Workspace
@@ -131,6 +134,70 @@ def _finding(finding: health.Finding) -> Table:
     if finding.fix:
         line.add_row("", "", Text(finding.fix, style="yellow"))
     return line
+
+
+@click.command()
+@click.option(
+    "--keep",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="demo-lab",
+    show_default=True,
+    metavar="DIR",
+    help="The lab's folder; an earlier demonstration in it is replaced, anything else is left alone.",
+)
+@click.option("--budget", type=click.FloatRange(1, 3600), default=20.0, show_default=True, help="Seconds of a run.")
+@click.option("--experiments", type=click.IntRange(1, 100), default=6, show_default=True, help="After the baseline.")
+@click.option("--calibrate", type=click.IntRange(0, 20), default=2, show_default=True, help="Runs that measure noise.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the researcher's choices.")
+@click.option("--limit", type=click.FloatRange(1), default=330.0, show_default=True, help="Seconds for everything.")
+@click.option("--plain", is_flag=True, help="Lines instead of a live screen.")
+@asking.json_option
+@click.pass_obj
+def demo(place: Place, folder: Path, plain: bool, as_json: bool, **numbers: Any) -> None:
+    """Watch a campaign of real training with a small built-in researcher.
+
+    Makes a throw-away lab, starts the real MCP server on it and does what an agent does: baseline, then experiment after
+    experiment, keeping what improves and reverting the rest. The researcher has no language model: it moves the
+    constants of train.py by a seeded search. On a slow machine the runs are made shorter, so that it ends in time.
+
+    \b
+    Examples:
+      autoresearch demo
+      autoresearch demo --seed 3 --experiments 12 --limit 900
+    """
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ends as tidily as Ctrl-C
+    show = importlib.import_module("mcp_server.demo")  # it brings the client of the SDK, which takes a second
+    stage = importlib.import_module("mcp_server.commands.stage")
+    console = terminal.screen(stderr=as_json)
+    plan = show.Plan(
+        folder=(place.folder / folder).resolve(),
+        template=template(LANGUAGE_MODEL),
+        budget_seconds=numbers["budget"],
+        experiments=numbers["experiments"],
+        calibrate=numbers["calibrate"],
+        seed=numbers["seed"],
+        limit_seconds=numbers["limit"],
+    )
+    try:
+        with stage.audience(console, plain or as_json) as audience:
+            outcome = show.demonstrate(plan, audience)
+    except KeyboardInterrupt:
+        click.echo(f"Stopped; nothing runs any more. What was done so far is in {plan.folder}.", err=True)
+        sys.exit(asking.INTERRUPTED)
+    if as_json:
+        click.echo(
+            DemoReply(folder=str(plan.folder), experiments=list(outcome.rows.values())).model_dump_json(indent=1)
+        )
+        return
+    terminal.show(console, *stage.ending(outcome, "val_bpb"))
+
+
+class DemoReply(Reply):
+    """What a demonstration came to."""
+
+    folder: str
+    experiments: list[HistoryRow]
 
 
 @click.command()

@@ -1,0 +1,158 @@
+"""The demonstration: a throw-away lab, and a campaign of real training in it that fits a few minutes on this machine.
+
+Promised: nothing but a folder of its own is touched, at least five experiments after the baseline, and nothing left
+running whatever ends it. What happens in between is `loop`'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anyio
+
+from mcp_server.arena import parse_program
+from mcp_server.corpus import prepared_corpus
+from mcp_server.errors import CorpusError, NotNow, UnknownExperiment, WorkspaceError
+from mcp_server.files import is_locked
+from mcp_server.lab import Lab
+from mcp_server.loop import FEWEST, Audience, Outcome, Pace, campaign
+from mcp_server.newlab import Template, write_lab
+
+TAG = "demo"
+MARK = "autoresearch-demo"  # a file in .git: this folder is ours to replace
+STOPPING_SECONDS = 30.0  # a run ends within its grace of 20 s
+
+# What a slot costs besides training, on the machine where SPEED took `speed` seconds: start-up and scoring.
+REFERENCE_SPEED_SECONDS, REFERENCE_SLOT_SECONDS = 1.0, 14.0
+SMALLEST_BUDGET_SECONDS = 6.0
+SPEED = """
+import json, os, time
+import torch
+torch.set_num_threads(min(8, os.cpu_count() or 1))
+a, b = torch.randn(1024, 512), torch.randn(512, 2048)
+for _ in range(3): a @ b
+wall, cpu = time.perf_counter(), time.process_time()
+for _ in range(60): (a @ b).softmax(-1)
+wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+print(json.dumps({"speed": wall, "busy": cpu / wall}))
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to demonstrate. `budget_seconds` None leaves the template's; `limit_seconds` is for everything together."""
+
+    folder: Path
+    template: Template
+    budget_seconds: float | None = 20.0
+    experiments: int = 6
+    calibrate: int = 2
+    seed: int = 0
+    limit_seconds: float = 330.0
+
+
+def demonstrate(plan: Plan, audience: Audience) -> Outcome:
+    """Run the demonstration. Raises AutoresearchError; KeyboardInterrupt passes through once nothing runs any more."""
+    began = time.monotonic()
+    make_room(plan.folder)
+    arena = parse_program(plan.template.files["program.md"].read_text("utf-8")).arena
+    if arena.needs_corpus:
+        _prepare(plan.template, audience)
+        plan = _fitted(plan, audience, time.monotonic() - began)
+    changes = {} if plan.budget_seconds is None else {"program.md": _program(plan)}
+    written = write_lab(plan.template, plan.folder, changes, own_repository=True)
+    (plan.folder / ".git" / MARK).touch()
+    audience.say(f"A throw-away lab in {plan.folder}, first commit {written.commit[:10]}.")
+    try:
+        pace = Pace(began, plan.experiments, plan.calibrate, plan.seed, plan.limit_seconds)
+        return anyio.run(campaign, plan.folder, TAG, pace, audience, plan.folder / ".git" / f"{MARK}.log")
+    finally:
+        stop_runs(plan.folder)
+
+
+# --- before and after -------------------------------------------------------------------------------------------------
+
+
+def make_room(folder: Path) -> None:
+    """Remove an earlier demonstration. Raises WorkspaceError when the folder is anything else, or is still in use."""
+    if not folder.exists():
+        return
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if not (folder / ".git" / MARK).is_file():
+        raise WorkspaceError(
+            f"{folder} exists and was not made by a demonstration; it was left alone. Name another folder with --keep."
+        )
+    if any(is_locked(lock) for lock in (folder / ".git" / "autoresearch" / "runs").glob("*/*/*/alive.lock")):
+        raise WorkspaceError(f"A demonstration runs in {folder}. Wait for it, or name another folder with --keep.")
+    for place, _, _ in os.walk(folder):
+        os.chmod(place, 0o700)  # sealed artifacts are read-only
+    shutil.rmtree(folder)
+
+
+def stop_runs(folder: Path) -> None:
+    """Leave no run behind: ask every open one to stop, and wait until it has."""
+    with contextlib.suppress(UnknownExperiment), contextlib.closing(Lab(folder)) as lab:
+        ends = time.monotonic() + STOPPING_SECONDS
+        while time.monotonic() < ends:
+            with lab.reading() as (house, _, _):
+                waiting = house.ledger.open_runs()
+                for run in waiting:
+                    house.paths.run(run.campaign, run.experiment, run.run).cancel.touch()
+            if not waiting:
+                return
+            time.sleep(0.2)  # the supervisor tells by its lock, which sends no event
+
+
+def _prepare(template: Template, audience: Audience) -> None:
+    """A corpus, if there is none yet: the one that needs no network."""
+    with contextlib.suppress(CorpusError):
+        prepared_corpus()
+        return
+    audience.say("Preparing the corpus from the standard library's sources (once, half a minute).")
+    script = template.files["prepare.py"].resolve()
+    command = [sys.executable, str(script), "--corpus", "stdlib"]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise CorpusError(f"prepare.py failed: {done.stderr.strip()[-300:]}. `autoresearch doctor` may tell why.")
+
+
+def _fitted(plan: Plan, audience: Audience, spent: float) -> Plan:
+    """The plan with a budget that fits this machine, measured in a moment; torch stays outside of this process."""
+    done = subprocess.run([sys.executable, "-c", SPEED], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise NotNow(
+            "The demonstration trains with torch, which cannot be imported here. Install it with "
+            '`pip install "autoresearch[train]"`; `autoresearch doctor` says more.'
+        )
+    found = json.loads(done.stdout.splitlines()[-1])
+    budget = fitting_budget(plan, found["speed"], found["busy"], spent)
+    if plan.budget_seconds is not None and budget < plan.budget_seconds:
+        audience.say(f"This machine is slow or busy: runs get {budget:g} s instead of {plan.budget_seconds:g}.")
+    return replace(plan, budget_seconds=budget)
+
+
+def fitting_budget(plan: Plan, speed: float, busy: float, spent: float = 0.0) -> float:
+    """The largest budget, up to the plan's, with which the promised runs and one confirmation end within the limit."""
+    slots = 1 + plan.calibrate + FEWEST + 2
+    room = (plan.limit_seconds - spent - 10.0) / slots - REFERENCE_SLOT_SECONDS * speed / REFERENCE_SPEED_SECONDS
+    wanted = plan.budget_seconds or 20.0
+    # a budget counts processor seconds, of which `busy` pass in one second on the wall
+    return float(round(min(wanted, max(SMALLEST_BUDGET_SECONDS, room * max(1.0, busy)))))
+
+
+def _program(plan: Plan) -> bytes:
+    text = plan.template.files["program.md"].read_text("utf-8")
+    changed = re.sub(r"(?m)^(budget:.*?\bseconds:\s*)[\d.]+", rf"\g<1>{plan.budget_seconds:g}", text, count=1)
+    arena = parse_program(changed).arena
+    assert arena.budget.seconds == plan.budget_seconds
+    return changed.encode()

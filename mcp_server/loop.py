@@ -1,0 +1,256 @@
+"""The loop of an agent, over the real protocol, by a researcher without a language model.
+
+A client starts `python -m mcp_server` in a lab and does what an agent does: recall, edit, run, read the score, commit
+or revert, write down what was learned. Scores, verdicts and git are the server's, as for any client.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+
+import mcp_server
+from mcp_server.errors import AutoresearchError, NotNow
+from mcp_server.files import write_atomically
+from mcp_server.history import HistoryRow
+from mcp_server.records import Status
+from mcp_server.replies import (
+    CampaignReply,
+    DecisionReply,
+    ExperimentReply,
+    LearningReply,
+    RecallReply,
+    Reply,
+    ScoreReply,
+    StatusReply,
+)
+from mcp_server.researcher import Proposal, Trial, judged, lesson, propose
+from mcp_server.waiting import UNFINISHED
+
+FEWEST, MOST = 5, 12  # experiments after the baseline: promised, and enough
+WAIT_SECONDS = 60.0  # of one call; a longer wait is several calls
+R = TypeVar("R", bound=Reply)
+
+
+class Audience(Protocol):
+    """Who watches: a live screen, plain lines, or a test."""
+
+    def say(self, words: str) -> None: ...
+
+    def show(self, row: HistoryRow) -> None:
+        """An experiment as it stands; the same number again replaces it."""
+
+    def progress(self, what: str, left_seconds: float, said: str) -> None:
+        """A run under way, and about how long it will take."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much is tried, and for how long: seconds since `began`, a reading of time.monotonic()."""
+
+    began: float
+    experiments: int = 6
+    calibrate: int = 2
+    seed: int = 0
+    limit_seconds: float = 330.0
+
+    @property
+    def spent(self) -> float:
+        return time.monotonic() - self.began
+
+
+@dataclass
+class Outcome:
+    """What came of it, in the server's words."""
+
+    folder: Path
+    rows: dict[int, HistoryRow] = field(default_factory=dict)
+    status: StatusReply | None = None
+    seconds: float = 0.0
+
+    @property
+    def kept(self) -> list[HistoryRow]:
+        return [row for row in self.rows.values() if row.status == "kept" and row.kind != "baseline"]
+
+
+@dataclass
+class Session:
+    """A client's talk with the server: typed questions, errors as ours."""
+
+    client: Client
+    audience: Audience
+
+    async def ask(self, reply: type[R], tool: str, **arguments: Any) -> R:
+        """Call one tool. Raises AutoresearchError with the server's words."""
+        answer = await self.client.call_tool(tool, arguments, progress_callback=self._heard)
+        if answer.is_error or answer.structured_content is None:
+            words = " ".join(getattr(part, "text", "") for part in answer.content)
+            raise AutoresearchError(words or f"{tool} gave no answer.")
+        return reply.model_validate(answer.structured_content)
+
+    async def _heard(self, done: float, total: float | None, message: str | None) -> None:
+        what, _, said = (message or "").partition(": ")
+        self.audience.progress(what, (total or done) - done, said)
+
+    async def score(self, number: int) -> ScoreReply:
+        """Wait for an experiment, however many calls it takes."""
+        while True:
+            found = await self.ask(ScoreReply, "read_score", experiment=number, wait_seconds=WAIT_SECONDS)
+            if found.status not in UNFINISHED:
+                return found
+
+
+async def campaign(folder: Path, tag: str, pace: Pace, audience: Audience, log: Path) -> Outcome:
+    """A campaign from its baseline to the last lesson, through a server of its own whose messages go to `log`."""
+    package = str(Path(mcp_server.__file__).resolve().parent.parent)
+    environment = {**os.environ, "AUTORESEARCH_PROJECT": str(folder), "PYTHONPATH": package, "PYTHONSAFEPATH": "1"}
+    command = StdioServerParameters(command=sys.executable, args=["-m", "mcp_server"], cwd=str(folder), env=environment)
+    with open(log, "w") as messages:
+        try:
+            async with Client(stdio_client(command, errlog=messages)) as client:
+                return await _research(Session(client, audience), folder, tag, pace)
+        except* AutoresearchError as group:
+            raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _research(session: Session, folder: Path, tag: str, pace: Pace) -> Outcome:
+    outcome = Outcome(folder)
+    audience = session.audience
+
+    def show(row: HistoryRow) -> None:
+        outcome.rows[row.experiment] = row
+        audience.show(row)
+
+    await session.ask(CampaignReply, "start_campaign", tag=tag, calibrate=pace.calibrate)
+    show(HistoryRow(experiment=1, status="running", kind="baseline", description="baseline: unchanged code"))
+    audience.say(f"Campaign {tag}: the baseline, and {pace.calibrate} more runs of it to measure the noise.")
+    baseline = await session.score(1)
+    if baseline.score is None:
+        raise NotNow(f"The baseline has no score: {baseline.status}, {baseline.reason}. {baseline.detail}")
+    show(_row(baseline, "baseline"))
+    status = await session.ask(StatusReply, "lab_status")
+    if status.noise is not None and status.noise.sd is not None:
+        audience.say(f"Noise of one run: {status.noise.sd:.4f} {baseline.unit}, from {status.noise.runs} runs.")
+
+    trials: list[Trial] = []
+    slot = pace.spent / (1 + pace.calibrate)
+    while _goes_on(pace, outcome, len(trials), slot):
+        at = time.monotonic()
+        trial = await _iterate(session, folder, status, trials, pace.seed, show)
+        if trial is None:
+            audience.say("Every step this researcher knows was tried.")
+            break
+        trials.append(trial)
+        slot = max(slot, time.monotonic() - at) if len(trials) == 1 else (slot + time.monotonic() - at) / 2
+    outcome.status = await session.ask(StatusReply, "lab_status")
+    outcome.seconds = pace.spent
+    return outcome
+
+
+def _goes_on(pace: Pace, outcome: Outcome, done: int, slot: float) -> bool:
+    """Whether to try another: what is promised always, what was asked for if it fits, more only for a first success."""
+    if done < min(FEWEST, pace.experiments):
+        return True
+    fits = pace.spent + slot <= pace.limit_seconds
+    return fits and done < (pace.experiments if outcome.kept else max(MOST, pace.experiments))
+
+
+async def _iterate(
+    session: Session,
+    folder: Path,
+    status: StatusReply,
+    trials: list[Trial],
+    seed: int,
+    show: Callable[[HistoryRow], None],
+) -> Trial | None:
+    """One experiment from the idea to the lesson; None when there is no idea left."""
+    path = folder / status.editable[0]
+    source = path.read_text("utf-8")
+    device = status.devices[0].device if status.devices else "cpu"
+    idea = propose(source, trials, seed, device)
+    if idea is None:
+        return None
+    known = await session.ask(RecallReply, "recall", knobs=[move.name for move in idea.moves])
+    write_atomically(path, idea.source.encode())
+    try:
+        run = await session.ask(
+            ExperimentReply,
+            "run_experiment",
+            description=idea.description,
+            hypothesis=idea.hypothesis,
+            expected_delta=idea.expected,
+            wait_seconds=0,
+        )
+    except AutoresearchError as error:
+        write_atomically(path, source.encode())
+        session.audience.say(f"{idea.description} was refused: {error}")
+        return Trial(0, idea.moves, judged(False, None, None))
+    show(HistoryRow(experiment=run.experiment, status="running", description=idea.description))
+    if known.found:
+        session.audience.say(f"Recalled {known.found} earlier findings on {', '.join(m.name for m in idea.moves)}.")
+    found = await session.score(run.experiment)
+    decision = await _decided(session, run.experiment, idea, show)
+    if path.read_text("utf-8") == idea.source and decision.decision != "kept":
+        write_atomically(path, source.encode())  # answered from memory: nothing was run, so nothing was put back
+    gain = decision.change if decision.score is not None or found.score is not None else None
+    trial = Trial(run.experiment, idea.moves, judged(decision.decision == "kept", gain, decision.noise_widths), gain)
+    show(_row(found, "attempt", decision))
+    await _learn(session, status, trial, decision, found)
+    return trial
+
+
+async def _decided(session: Session, number: int, idea: Proposal, show: Callable[[HistoryRow], None]) -> DecisionReply:
+    while True:
+        decision = await session.ask(DecisionReply, "commit_or_revert", experiment=number)
+        if decision.decision != "confirming":
+            return decision
+        session.audience.say(f"Experiment {number}: {decision.reason}")
+        row = HistoryRow(experiment=number, status=Status.CONFIRMING, description=idea.description)
+        show(row.model_copy(update={"change": decision.change}))
+        await session.score(number)
+
+
+async def _learn(
+    session: Session, status: StatusReply, trial: Trial, decision: DecisionReply, found: ScoreReply
+) -> None:
+    metric = status.metric.partition(",")[0]
+    reason = decision.reason or found.reason
+    text = lesson(trial, metric, found.unit, status.budget.partition(" on ")[0], decision.noise_widths, reason)
+    try:
+        await session.ask(LearningReply, "append_learnings", text=text, experiment=trial.number, tags=["demo"])
+    except AutoresearchError as error:
+        session.audience.say(f"Not written down: {error}")
+        return
+    session.audience.say(text)
+
+
+def _row(found: ScoreReply, kind: str, decision: DecisionReply | None = None) -> HistoryRow:
+    status = found.status
+    if decision is not None:
+        ended = Status.DISCARDED if found.status == Status.SCORED else found.status
+        status = Status.KEPT if decision.decision == "kept" else ended
+    return HistoryRow(
+        experiment=found.experiment,
+        status=str(status),
+        label=decision.label if decision else "baseline",
+        kind=kind,
+        description=found.description,
+        score=found.score if decision is None or decision.score is None else decision.score,
+        change=decision.change if decision else None,
+        noise_widths=decision.noise_widths if decision else None,
+    )

@@ -1,0 +1,308 @@
+"""A small, honest researcher without a language model: it moves the constants of a Python file and learns from each.
+
+Pure: from the source, what was tried so far and a seed follows the next edit. What it knows beforehand is only what
+kind of number a constant is (a rate, a batch, a part of a schedule, a size), told by its name, and by which steps such
+numbers are usually tried. What it learns: a direction that helped is followed, one that hurt is turned round, and
+changes that helped alone but not surely are tried together.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+ARITHMETIC = {
+    **{ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul},
+    **{ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv, ast.Pow: operator.pow},
+}
+KEPT, BETTER, WORSE, FAILED = "kept", "better", "worse", "failed"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A family of constants: how they are named, which factors they are tried with, and how often."""
+
+    name: str
+    pattern: str
+    factors: tuple[float, ...]
+    weight: float
+    why: str
+
+    def fits(self, constant: str) -> bool:
+        return re.search(self.pattern, constant) is not None
+
+
+# The first that fits. Weights and factors are habits of the trade, not measurements on the file that ships: rates and
+# batches first and by factors of two, sizes later and with care, for they may not fit together.
+KINDS = (
+    Kind("left alone", r"SEED|VOCAB|SECONDS|BUDGET|THREAD|DEVICE|PORT|EVAL|SEQ|LENGTH|(^|_)EPS$", (), 0.0, ""),
+    Kind("batch", r"^(ROWS|BATCH|BATCH_(SIZE|ROWS|TOKENS)|.*_BATCH(_SIZE)?|ACCUM\w*)$", (2.0, 0.5), 2.0,
+         "A budget buys many noisy steps or few good ones."),
+    Kind("schedule", r"WARM|COOL|DECAY_(START|FROM)|^FINAL", (1.5, 0.67), 0.5,
+         "The time for large steps and for small ones is taken from each other."),
+    Kind("rate", r"(^|_)(LR|RATE)S?$", (2.0, 0.5), 1.0, "The best rate depends on how many steps the budget allows."),
+    Kind("start", r"INIT|SCALE|GAIN", (2.0, 0.5), 0.7, "Where training begins matters most when it is short."),
+    Kind("momentum", r"MOMENTUM|BETA", (0.5, 2.0), 0.4, "A short run cannot afford a long memory of its gradients."),
+    Kind("decay", r"DECAY|DROPOUT", (2.0, 0.5), 0.2, "Regularisation is for those who see their data often."),
+    Kind("size", r"DEPTH|WIDTH|HEAD|LAYER|DIM|RATIO|ROWS|SIZE|WINDOW", (0.5, 2.0), 0.4,
+         "A smaller model takes more steps, a larger one learns more from each."),
+    Kind("other", r"", (2.0, 0.5), 0.3, "Nobody knows; the run will tell."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number in CAPITALS at the top of a file. `start` and `end` are offsets of its text."""
+
+    name: str
+    value: float | int
+    text: str
+    start: int
+    end: int
+
+    @property
+    def kind(self) -> Kind:
+        return next(kind for kind in KINDS if kind.fits(self.name))
+
+
+@dataclass(frozen=True)
+class Move:
+    """One constant from one value to another, each as Python writes it."""
+
+    name: str
+    before: str
+    after: str
+
+    @property
+    def up(self) -> bool:
+        return _evaluated(self.after) > _evaluated(self.before)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.before} -> {self.after}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of a proposal: `outcome` is KEPT, BETTER (not surely), WORSE or FAILED. Gains: positive is better."""
+
+    number: int
+    moves: tuple[Move, ...]
+    outcome: str
+    gain: float | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The next experiment, in the words and the text the lab wants."""
+
+    moves: tuple[Move, ...]
+    source: str
+    description: str
+    hypothesis: str
+    expected: float | None
+
+
+# --- reading and writing constants ------------------------------------------------------------------------------------
+
+
+def constants(source: str, device: str = "cpu") -> list[Constant]:
+    """The numbers in CAPITALS of a file, in order. Of a call with one value for each device the named one is taken."""
+    lines = [0]
+    for line in source.encode().splitlines(keepends=True):
+        lines.append(lines[-1] + len(line))
+    found = []
+    for name, node in _assignments(ast.parse(source)):
+        value_node = _for_device(node, device)
+        if value_node is None or value_node.end_lineno is None or value_node.end_col_offset is None:
+            continue
+        # ast counts bytes of UTF-8, so offsets are of bytes
+        start = lines[value_node.lineno - 1] + value_node.col_offset
+        end = lines[value_node.end_lineno - 1] + value_node.end_col_offset
+        text = source.encode()[start:end].decode()
+        try:
+            found.append(Constant(name, _evaluated(text), text, start, end))
+        except ValueError:
+            continue
+    return found
+
+
+def _assignments(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    for statement in tree.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            targets = [statement.target]
+        if len(targets) == 1 and isinstance(targets[0], ast.Name) and re.fullmatch(r"[A-Z][A-Z0-9_]*", targets[0].id):
+            value = statement.value  # type: ignore[attr-defined]  # both kinds of assignment have one
+            yield targets[0].id, value
+
+
+def _for_device(node: ast.expr, device: str) -> ast.expr | None:
+    if isinstance(node, ast.Call):
+        return next((word.value for word in node.keywords if word.arg == device.partition(":")[0]), None)
+    return node
+
+
+def _evaluated(text: str) -> float | int:
+    """The value of a number or of plain arithmetic on numbers, such as 2**17. Raises ValueError for anything else."""
+    return _value(ast.parse(text.strip(), mode="eval").body)
+
+
+def _value(node: ast.expr) -> float | int:
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return node.value  # type: ignore[return-value]  # the line above sees to it
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_value(node.operand)
+    if isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC:
+        left, right = _value(node.left), _value(node.right)
+        if not isinstance(node.op, ast.Pow) or (abs(left) <= 10 and 0 <= right <= 64):
+            return ARITHMETIC[type(node.op)](left, right)
+    raise ValueError(f"{ast.unparse(node)} is no number")
+
+
+def written(value: float | int, like: str) -> str:
+    """A value as Python would write it, in the manner of the one it replaces."""
+    if isinstance(_evaluated(like), int):
+        whole = max(1, round(value))
+        power = whole.bit_length() - 1
+        return f"2**{power}" if "**" in like and whole == 2**power else str(whole)
+    return repr(float(f"{value:.3g}"))
+
+
+def edited(source: str, moves: Sequence[Move], device: str = "cpu") -> str:
+    """The source with the moves made. Raises ValueError when a constant is not there with the value it should have."""
+    known = {constant.name: constant for constant in constants(source, device)}
+    text = source.encode()
+    for move in sorted(moves, key=lambda move: -known[move.name].start if move.name in known else 0):
+        constant = known.get(move.name)
+        if constant is None or constant.text != move.before:
+            raise ValueError(f"{move.name} is not {move.before} here")
+        text = text[: constant.start] + move.after.encode() + text[constant.end :]
+    return text.decode()
+
+
+# --- choosing ---------------------------------------------------------------------------------------------------------
+
+
+def propose(source: str, trials: Sequence[Trial], seed: int, device: str = "cpu") -> Proposal | None:
+    """The next experiment on this source; None when every step it knows was tried. The same inputs, the same answer."""
+    rng = random.Random(f"{seed} {len(trials)}")
+    here = {constant.name: constant for constant in constants(source, device)}
+    tried = {frozenset(trial.moves) for trial in trials}
+    options = [(moves, weight) for moves, weight in _options(here, trials) if frozenset(moves) not in tried]
+    if not options:
+        return None
+    moves = rng.choices([moves for moves, _ in options], [weight for _, weight in options])[0]
+    gains = [trial.gain for trial in trials if trial.gain is not None and trial.gain > 0]
+    return Proposal(
+        moves=moves,
+        source=edited(source, moves, device),
+        description=", ".join(map(str, moves)),
+        hypothesis=_why(moves, here, trials),
+        # half the mean of what gains there were: most changes bring nothing
+        expected=float(f"{sum(gains) / len(gains) / 2:.2g}") if gains else None,
+    )
+
+
+def _options(here: dict[str, Constant], trials: Sequence[Trial]) -> Iterator[tuple[tuple[Move, ...], float]]:
+    for constant in here.values():
+        for move in _steps(constant):
+            yield (move,), constant.kind.weight * _evidence(move, constant.kind, trials)
+    together = tuple(
+        move
+        for trial in trials
+        if trial.outcome == BETTER and len(trial.moves) == 1
+        for move in trial.moves
+        if move.name in here and here[move.name].text == move.before
+    )
+    if len(together) > 1 and len({move.name for move in together}) == len(together):
+        yield together, 4.0
+
+
+def _steps(constant: Constant) -> Iterator[Move]:
+    kind, value = constant.kind, constant.value
+    for factor in kind.factors:
+        if kind.name == "momentum" and 0 < value < 1:
+            moved: float | int = 1 - (1 - value) / factor  # what counts is how far it is from one
+        elif value == 0:
+            if factor < 1 or kind.name not in ("schedule", "decay"):
+                continue  # something that is off has no direction
+            moved = 0.1
+        else:
+            moved = value * factor
+        if kind.name in ("schedule", "momentum", "decay") and 0 <= value <= 1:
+            moved = min(moved, 1.0 if kind.name == "schedule" else 0.999)
+        after = written(moved, constant.text)
+        if _evaluated(after) != value:
+            yield Move(constant.name, constant.text, after)
+
+
+def _evidence(move: Move, kind: Kind, trials: Sequence[Trial]) -> float:
+    """How much more (or less) likely a move is to be tried after what was seen."""
+    weight = 1.0
+    for trial in trials:
+        for earlier in trial.moves:
+            alone = len(trial.moves) == 1
+            if earlier.name == move.name:
+                same = earlier.up == move.up
+                if trial.outcome == KEPT:
+                    weight *= 6.0 if same else 0.02  # further the same way, and not back
+                elif trial.outcome == BETTER:
+                    weight *= 2.0 if same else 0.2
+                elif alone:
+                    weight *= 0.05 if same else 2.5
+            elif alone and _kind_of(earlier.name) is kind and earlier.up == move.up:
+                # its relatives may like the same direction
+                weight *= {KEPT: 1.5, BETTER: 1.2, WORSE: 0.8, FAILED: 0.6}[trial.outcome]
+    return weight
+
+
+def _kind_of(name: str) -> Kind:
+    return next(kind for kind in KINDS if kind.fits(name))
+
+
+def _why(moves: Sequence[Move], here: dict[str, Constant], trials: Sequence[Trial]) -> str:
+    if len(moves) > 1:
+        return "Each of these came out better alone, but not surely; together it may show."
+    move = moves[0]
+    said = [here[move.name].kind.why]
+    for trial in trials:
+        if any(earlier.name == move.name for earlier in trial.moves):
+            way = (
+                "the same way" if any(m.name == move.name and m.up == move.up for m in trial.moves) else "the other way"
+            )
+            came = "failed" if trial.gain is None else f"brought {trial.gain:+.4f}"
+            said.append(f"Experiment {trial.number} moved it {way} and {came}.")
+    return " ".join(said)
+
+
+# --- learning ---------------------------------------------------------------------------------------------------------
+
+
+def judged(kept: bool, gain: float | None, noise_widths: float | None) -> str:
+    """The outcome of a trial, from what the lab said."""
+    if kept:
+        return KEPT
+    if gain is None or not math.isfinite(gain):
+        return FAILED
+    return BETTER if gain > 0 and (noise_widths is None or noise_widths > 0.5) else WORSE
+
+
+def lesson(trial: Trial, metric: str, unit: str, budget: str, noise_widths: float | None, reason: str) -> str:
+    """What an experiment taught, in a sentence or two that hold for this budget and no other."""
+    what = " with ".join(map(str, trial.moves))
+    if trial.gain is None:
+        return f"{what} gave no score ({reason or 'no reason given'}), at {budget} a run."
+    by = f"{abs(trial.gain):.4f} {unit}".strip()
+    widths = "" if noise_widths is None else f", {abs(noise_widths):.1f} noise widths"
+    way = "improved" if trial.gain > 0 else "worsened"
+    after = {
+        KEPT: "Kept; a further step the same way is worth a run.",
+        BETTER: "Too small to tell from noise alone; try it together with another.",
+        WORSE: "The other direction is open.",
+    }.get(trial.outcome, "")
+    return f"{what} {way} {metric} by {by}{widths}, at {budget} a run. {after}"
