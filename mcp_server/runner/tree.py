@@ -64,6 +64,12 @@ def read_stat(pid: int) -> Stat | None:
     )
 
 
+def runnable() -> int:
+    """Threads of the whole machine that run or want to, this one included."""
+    with open("/proc/loadavg", "rb", buffering=0) as file:
+        return int(file.read(128).split()[3].partition(b"/")[0])
+
+
 @dataclass(frozen=True)
 class Usage:
     """What a tree uses now, and the processor seconds it has used so far."""
@@ -100,8 +106,10 @@ class Tree:
         self._look(now)
         live = [stat for stat in self._members.values() if stat.state != "Z"]
         running = min(self._processors, sum(stat.state == "R" for stat in live))
-        if self._sampled >= 0:
-            self._running_seconds += running * min(now - self._sampled, FULL_SCAN_SECONDS)
+        if running and self._sampled >= 0:
+            # a runnable process has a processor only as often as the others leave it one
+            share = min(1.0, self._processors / max(1, runnable()))
+            self._running_seconds += running * share * min(now - self._sampled, FULL_SCAN_SECONDS)
         self._sampled = now
         return Usage(len(live), self._processor_seconds(), sum(stat.resident_bytes for stat in live))
 
@@ -151,12 +159,13 @@ class Tree:
     def _reap(self) -> None:
         for pid, stat in list(self._members.items()):
             if stat.state == "Z" and stat.parent == self._keeper:
-                with contextlib.suppress(ChildProcessError):
-                    _, status, usage = os.wait4(pid, os.WNOHANG)
-                    self._reaped_seconds += usage.ru_utime + usage.ru_stime
-                    self._gone_seconds += stat.own_seconds
-                    if pid == self.root:
-                        self.exit_status = os.waitstatus_to_exitcode(status)
+                ended, status, usage = os.wait4(pid, os.WNOHANG)
+                if ended != pid:
+                    continue  # its first thread is gone, others are still leaving
+                self._reaped_seconds += usage.ru_utime + usage.ru_stime
+                self._gone_seconds += stat.own_seconds
+                if pid == self.root:
+                    self.exit_status = os.waitstatus_to_exitcode(status)
                 del self._members[pid]
 
     def signal(self, number: signal.Signals, spare: frozenset[int] = frozenset()) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 
@@ -74,7 +75,7 @@ def test_the_curve_is_bounded_evenly_spread_and_ends_with_the_newest() -> None:
     assert len(curve) <= CURVE_POINTS + 1
     assert curve[0].step == 0
     assert curve[-1].step == 10_000
-    gaps = {later.step - earlier.step for earlier, later in zip(curve[:-2], curve[1:-1], strict=True)}
+    gaps = {later.step - earlier.step for earlier, later in itertools.pairwise(curve[:-1])}
     assert len(gaps) == 1
 
 

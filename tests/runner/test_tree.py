@@ -1,0 +1,185 @@
+"""The processes of a command: found, counted and ended, however they try to slip away. Each test is its own keeper."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from mcp_server.runner.tree import read_stat
+
+# Runs a command as the only child of a fresh subreaper, samples it to its end, and prints what it saw.
+KEEPER = """
+import json, subprocess, sys, time
+from mcp_server.runner.tree import Tree, adopt_orphans
+adopt_orphans()
+seconds = float(sys.argv[1])
+process = subprocess.Popen([sys.executable, "-c", sys.argv[2]], start_new_session=True)
+tree = Tree(process.pid)
+most, begin = 0, time.monotonic()
+while time.monotonic() - begin < seconds and tree.exit_status is None:
+    usage = tree.sample(time.monotonic())
+    most = max(most, usage.processes)
+    time.sleep(0.02)
+began_to_kill = time.monotonic()
+clean = tree.kill()
+process.returncode = 0
+cpu = tree.sample(time.monotonic()).cpu_seconds
+print(json.dumps({"cpu": cpu, "most": most, "clean": clean, "kill": time.monotonic() - began_to_kill,
+                  "status": tree.exit_status}))
+"""
+BURN = """
+import time
+def burn(seconds):
+    while time.process_time() < seconds:
+        pass
+"""
+
+
+def keep(program: str, seconds: float = 30.0) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-c", KEEPER, str(seconds), textwrap.dedent(BURN + program)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_the_processor_seconds_of_one_process_are_counted() -> None:
+    found = keep("burn(0.5)")
+    assert found["cpu"] == pytest.approx(0.5, abs=0.1)
+    assert found["status"] == 0
+
+
+def test_threads_count() -> None:
+    program = """
+    import hashlib, threading
+    def work():
+        begin = time.thread_time()
+        while time.thread_time() - begin < 0.3:
+            hashlib.sha256(bytes(1 << 20)).digest()
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    """
+    assert keep(textwrap.dedent(program))["cpu"] == pytest.approx(0.6, abs=0.2)
+
+
+def test_children_that_were_waited_for_count() -> None:
+    program = """
+    import os
+    for _ in range(10):
+        if os.fork() == 0:
+            burn(0.05)
+            os._exit(0)
+        os.wait()
+    """
+    assert keep(textwrap.dedent(program))["cpu"] == pytest.approx(0.5, abs=0.2)
+
+
+def test_a_double_fork_counts() -> None:
+    program = """
+    import os
+    r, w = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            burn(0.5)
+        os._exit(0)
+    os.close(w)
+    os.wait()
+    os.read(r, 1)
+    """
+    assert keep(textwrap.dedent(program))["cpu"] == pytest.approx(0.5, abs=0.2)
+
+
+def test_children_that_nobody_waits_for_count() -> None:
+    program = """
+    import os, signal
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    r, w = os.pipe()
+    if os.fork() == 0:
+        burn(0.5)
+        os._exit(0)
+    os.close(w)
+    os.read(r, 1)
+    """
+    # beside the kernel's count an estimate is taken, which a busy machine makes less sharp
+    assert 0.4 < keep(textwrap.dedent(program))["cpu"] < 1.5
+
+
+def test_a_swarm_of_short_lived_children_that_nobody_waits_for_is_not_free() -> None:
+    # each lives shorter than the time between two looks
+    program = """
+    import os, signal
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for _ in range(40):
+        r, w = os.pipe()
+        if os.fork() == 0:
+            burn(0.015)
+            os._exit(0)
+        os.close(w)
+        os.read(r, 1)
+        os.close(r)
+    """
+    assert keep(textwrap.dedent(program))["cpu"] > 0.3  # of 0.6
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import os, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(60)",
+        "import os\nfor _ in range(5):\n    if os.fork() == 0:\n        os.setsid()\nwhile True: time.sleep(60)",
+        "import os\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0: time.sleep(60)\n    os._exit(0)",
+    ],
+    ids=["ignores SIGTERM", "many sessions", "daemon of a root that is gone"],
+)
+def test_nothing_is_left_after_a_kill(program: str) -> None:
+    found = keep(program, seconds=0.5)
+    assert found["clean"]
+    assert found["kill"] < 5
+
+
+def test_a_fork_bomb_is_killed_without_a_namespace() -> None:
+    program = """
+    import os
+    for _ in range(7):  # 128 processes that go on replacing each other
+        os.fork()
+    while True:
+        if os.fork():
+            os._exit(0)
+    """
+    found = keep(textwrap.dedent(program), seconds=0.5)
+    assert found["clean"]
+    assert found["most"] > 20
+
+
+def test_a_process_that_is_gone_has_no_stat() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    assert read_stat(process.pid) is not None
+    process.wait()
+    assert read_stat(process.pid) is None
+
+
+def test_a_name_with_brackets_does_not_confuse() -> None:
+    program = (
+        "import ctypes, sys; ctypes.CDLL(None).prctl(15, b') Z 1 1', 0, 0, 0); print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        stat = read_stat(process.pid)
+        assert stat is not None
+        assert stat.parent == os.getpid()
+        assert stat.state in "SR"
+        assert time.monotonic() > 0
+        process.communicate()
