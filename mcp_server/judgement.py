@@ -1,25 +1,32 @@
 """Brings the referee what it needs from the ledger: scores by seed, the measured noise, the facts that forbid a keep.
 
-Decides nothing itself: which numbers may be compared (same machine, untainted) and which runs an answer needs is here;
-what they mean is the referee's.
+Which numbers may be compared (untainted, same machine, since the last anchor) and which runs an answer takes is said
+here; what they mean is the referee's.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp_server import standing
 from mcp_server.arena import Arena
+from mcp_server.belief import Effects
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.ledger import Ledger
-from mcp_server.records import RunState
-from mcp_server.replies import TotalsReply
-from mcp_server.referee import Decision, KeepPolicy, Noise, Verdict, judge
+from mcp_server.noise import Conditions, Measured, Noise, estimate, needs_anchor
+from mcp_server.records import RunResult
+from mcp_server.referee import Bound, Decision, KeepPolicy, Verdict, broken_bounds, guarded, judge, simplification
 
 TAINTED_RETRIES = 3
+# A typical improvement, as a share of the baseline's score: 0.0015 of about 1 bit per byte is what agents find at the
+# reference's arena. An arena with its own scale says so by `keep.min_delta`.
+TYPICAL_SHARE = 0.0015
+# The speed probe of a busy machine scatters by a few per cent; below this a change of speed says nothing.
+SPEED_RESOLUTION = 0.05
 
 
 @dataclass(frozen=True)
@@ -34,43 +41,164 @@ class Judgement:
     wanted: tuple[tuple[int, int, str], ...]
     incumbent: int
 
+    @property
+    def label(self) -> str | None:
+        return "simplification" if self.verdict.code == "simpler" else self.verdict.label
+
     def evidence(self) -> dict[str, Any]:
         """The numbers behind a decision, as the ledger stores them."""
         verdict = self.verdict
         return {
             "score": self.score,
             "change": self.change,
-            "noise_widths": verdict.noise_widths,
-            "probability": verdict.probability,
+            "noise_widths": finite(verdict.noise_widths),
+            "probability": finite(verdict.probability),
+            "width": finite(verdict.width),
+            "believed": None if verdict.expected is None else finite(-verdict.expected),
             "decision": str(verdict.decision),
             "code": verdict.code,
             "seeds": list(self.seeds),
             "against": self.incumbent,
-            "outcome": "kept" if verdict.decision is Decision.KEEP else "discarded",
+            "machine": self.runs[0].machine if self.runs else "",
         }
+
+
+def finite(value: float | None) -> float | None:
+    """JSON knows no infinity."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def policy_of(ledger: Ledger, arena: Arena, tag: str) -> KeepPolicy:
+    """The arena's keep rule, on the arena's scale."""
+    rule = arena.keep
+    min_delta = 0.0 if rule.min_delta == "auto" else rule.min_delta
+    return KeepPolicy(min_delta=min_delta, confirm=rule.confirm, effects=Effects(typical=typical_effect(ledger, arena, tag)))
+
+
+def typical_effect(ledger: Ledger, arena: Arena, tag: str) -> float:
+    """The size of a typical true improvement in the arena's unit, before the campaign has shown one."""
+    if arena.keep.min_delta != "auto" and arena.keep.min_delta > 0:
+        return 2.0 * arena.keep.min_delta  # who sets a least gain expects gains somewhat larger
+    baseline = next((run.score for run in ledger.runs(tag, 1) if run.counts and run.score), None)
+    return TYPICAL_SHARE * (abs(baseline) if baseline else 1.0)
 
 
 def measured_noise(ledger: Ledger, arena: Arena, tag: str) -> Noise:
     """What chance does to a score of this campaign, from every code that was run more than once."""
-    return Noise(sd=0.0, runs=0)
+    runs = ledger.scored_runs(tag, only_repeated=True)
+    measured = [Measured(run.experiment, run.seed, arena.loss(run.score), run.machine) for run in runs if run.score is not None]
+    against = [(number, base) for number, base in ledger.compared(tag)]
+    return estimate(measured, against, typical_effect(ledger, arena, tag))
 
 
-def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
-    return TotalsReply()
+def since_anchor(runs: Sequence[Run]) -> list[Run]:
+    """The runs that speak for today's machine: all that count, or those since the incumbent was last re-anchored."""
+    counting = [run for run in runs if run.counts and run.purpose != "exam"]
+    anchors = [run.ticket for run in counting if run.purpose == "anchor"]
+    return [run for run in counting if not anchors or run.ticket >= anchors[-1]]
 
 
 def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experiment: Experiment) -> Judgement | None:
-    """The verdict on what has been measured so far; None when the candidate or the incumbent has no score."""
-    incumbent = ledger.incumbent(campaign.tag)
-    runs = ledger.runs(campaign.tag, experiment.number)
-    if incumbent is None or standing.failure_of(runs) is not None:
+    """The verdict on what has been measured so far; None when there is no incumbent or the candidate failed."""
+    tag = campaign.tag
+    incumbent = ledger.incumbent(tag)
+    runs = ledger.runs(tag, experiment.number)
+    if incumbent is None or standing.failure_of(runs) is not None or not any(run.state.terminal for run in runs):
         return None
-    theirs = ledger.runs(campaign.tag, incumbent.number)
-    candidate, held = standing.losses(runs, arena), standing.losses(theirs, arena)
-    if not candidate:
-        return None
-    verdict = judge(candidate, held, measured_noise(ledger, arena, campaign.tag), KeepPolicy())
-    wanted = []
+    theirs = ledger.runs(tag, incumbent.number)
+    ours = [run for run in runs if run.counts]
     score = standing.mean_score(runs, arena)
+    if not ours:
+        verdict, wanted = _of_tainted(experiment, runs)
+        return Judgement(verdict, score, None, (), tuple(runs), wanted, incumbent.number)
+    policy, noise = policy_of(ledger, arena, tag), measured_noise(ledger, arena, tag)
+    standing_runs = since_anchor(theirs)
+    held = standing.losses(standing_runs, arena, machine=ours[-1].machine) or standing.losses(standing_runs, arena)
+    candidate = standing.losses(runs, arena)
+    left = None if arena.stop.experiments is None else max(0, arena.stop.experiments - ledger.count(tag)["all"])
+    verdict = judge(candidate, held, noise, policy, left, touched=experiment.protocol)
+    if arena.keep.simplicity:
+        verdict = simplification(verdict, incumbent.nodes, experiment.nodes, policy)
+    verdict = guarded(verdict, _broken(arena, ours))
+    wanted = _wanted(verdict, experiment.number, incumbent.number, candidate, held)
+    anchor = _anchor(experiment, ours, theirs, standing_runs, verdict, policy)
+    if anchor:
+        said = f"Confirm: {ANCHOR_REASONS[anchor]}, so the incumbent is measured again before this is judged."
+        verdict = replace(verdict, decision=Decision.CONFIRM, label=None, seeds=(ours[0].seed,), reason=said, code=anchor)
+        wanted = ((incumbent.number, ours[0].seed, "anchor"),)
     change = None if verdict.delta is None else -verdict.delta
-    return Judgement(verdict, score, change, tuple(candidate), tuple(runs), tuple(wanted), incumbent.number)
+    return Judgement(verdict, score, change, tuple(sorted(candidate)), tuple(runs), wanted, incumbent.number)
+
+
+ANCHOR_REASONS = {
+    "device_changed": "the candidate ran on another machine than the incumbent",
+    "driver_changed": "the driver changed since the incumbent was measured",
+    "speed_changed": "the machine's speed changed since the incumbent was measured",
+    "steps_changed": "the number of steps alone could explain the gain",
+    "repeat_disagrees": "the incumbent's own repeat disagrees with its earlier score",
+}
+
+
+def _of_tainted(experiment: Experiment, runs: Sequence[Run]) -> tuple[Verdict, tuple[tuple[int, int, str], ...]]:
+    """A score taken beside a foreign load decides nothing; it is taken again, a bounded number of times."""
+    tainted = [run for run in runs if run.tainted]
+    why = tainted[-1].tainted if tainted else "no run of it counts"
+    if len(tainted) <= TAINTED_RETRIES:
+        said = f"Confirm: its run decides nothing ({why}), so it is run again."
+        wanted = ((experiment.number, runs[0].seed, "retry"),)
+        return Verdict(Decision.CONFIRM, None, None, None, None, (runs[0].seed,), said, "tainted"), wanted
+    said = f"Discard: none of {len(tainted)} runs decides anything ({why}). Run the same code again on a quiet machine."
+    return Verdict(Decision.DISCARD, None, None, None, None, (), said, "tainted"), ()
+
+
+def _broken(arena: Arena, runs: Iterable[Run]) -> tuple[str, ...]:
+    """What forbids a keep whatever the score: failed checks, secondary metrics out of bounds, an audit's doubt."""
+    broken: list[str] = []
+    bounds = {name: Bound(guard.min, guard.max) for name, guard in arena.secondary.items()}
+    for result in (run.result for run in runs):
+        if result is None:
+            continue
+        if "checks_failed" in result.flags:
+            broken.append(f"A check failed. {result.detail}".strip())
+        broken += broken_bounds(result.secondary, bounds)
+    return tuple(dict.fromkeys(broken))
+
+
+def _wanted(
+    verdict: Verdict, candidate: int, incumbent: int, ours: dict[int, float], theirs: dict[int, float]
+) -> tuple[tuple[int, int, str], ...]:
+    if verdict.decision is not Decision.CONFIRM:
+        return ()
+    asked = [(candidate, seed, "confirm") for seed in verdict.seeds if seed not in ours]
+    asked += [(incumbent, seed, "confirm") for seed in verdict.seeds if seed not in theirs]
+    return tuple(asked)
+
+
+def _anchor(
+    experiment: Experiment,
+    ours: Sequence[Run],
+    theirs: Sequence[Run],
+    comparable: Sequence[Run],
+    verdict: Verdict,
+    policy: KeepPolicy,
+) -> str:
+    """Why the incumbent must be measured again first, or ""; a candidate asks for it once."""
+    anchored = any(run.purpose == "anchor" and run.ticket > ours[0].ticket for run in theirs)
+    if anchored or not comparable or verdict.delta is None or verdict.width is None:
+        return ""
+    now, then = _conditions(ours[0].result), _conditions(comparable[-1].result)
+    if now.speed and then.speed and abs(now.speed / then.speed - 1) < SPEED_RESOLUTION:
+        now, then = replace(now, speed=None), replace(then, speed=None)
+    would_keep = verdict.decision is not Decision.DISCARD
+    return needs_anchor(now, then, verdict.delta, verdict.width, policy.effects.typical, would_keep)
+
+
+def _conditions(result: RunResult | None) -> Conditions:
+    """Under what a run was taken. Under the cpu clock neither speed nor steps tell a machine from an idea."""
+    if result is None or result.device is None:
+        return Conditions()
+    # cards of one model in one machine count as one; how much they differ is machine noise
+    device = re.sub(r"\s*\(?(GPU|MIG)-[0-9a-fA-F-]{8,}\)?", "", result.device.identity)
+    on_gpu = result.device.name.startswith("cuda")
+    speed = result.device.speed if not on_gpu and result.wall_seconds == result.train_seconds else None
+    return Conditions(device, result.device.driver, speed, result.steps if on_gpu else None)

@@ -19,7 +19,7 @@ from pathlib import Path
 from mcp_server import recovery, standing
 from mcp_server.arena import Arena, Program, load_program
 from mcp_server.corpus import prepared_corpus
-from mcp_server.entries import Campaign, Experiment, Run
+from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import ArenaError, AutoresearchError, NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.files import locked
 from mcp_server.fingerprint import change, fingerprint, nodes
@@ -30,7 +30,7 @@ from mcp_server.memory import admit
 from mcp_server.messages import opened
 from mcp_server.overview import recalled, whereabouts
 from mcp_server.paths import LabPaths
-from mcp_server.publishing import Publisher
+from mcp_server.publishing import Publisher, finish_drawing
 from mcp_server.records import RunState, Status
 from mcp_server.recovery import CaughtUp, House
 from mcp_server.referee import Decision
@@ -75,7 +75,12 @@ class Lab:
         self._mutex = threading.RLock()  # sync tools run in worker threads
 
     def close(self) -> None:
-        self._publisher.close()
+        """Draw what is still to be drawn, and let go of the ledger."""
+        if self._ledger is not None:
+            finish_drawing()
+            with contextlib.suppress(AutoresearchError), self._verb() as (house, _):
+                self._publish(house, at_once=True)
+            finish_drawing()
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
@@ -307,11 +312,11 @@ class Lab:
                 yield house, caught
                 self._publish(house)
 
-    def _publish(self, house: House) -> None:
+    def _publish(self, house: House, *, at_once: bool = False) -> None:
         """Draw the views of the campaign this work tree is on, if it is on one."""
         with contextlib.suppress(UnknownExperiment):
             campaign, arena = self._campaign(house)
-            for problem in self._publisher.publish(house, campaign, arena):
+            for problem in self._publisher.publish(house, campaign, arena, at_once=at_once):
                 log.warning(problem)
 
     def _house(self) -> House:
@@ -489,7 +494,7 @@ class Lab:
                 "`keep` cannot overrule it; use auto, or revert."
             )
         kept = verdict.decision is Decision.KEEP
-        self._intend(house, found, "keep" if kept else "revert", verdict.label, judgement, verdict.reason)
+        self._intend(house, found, "keep" if kept else "revert", judgement.label if kept else None, judgement, verdict.reason)
 
     def _decide_without_score(self, house: House, campaign: Campaign, found: Experiment) -> None:
         """A baseline or a failed attempt: there is nothing to judge."""
@@ -503,10 +508,11 @@ class Lab:
     def _intend(
         self, house: House, found: Experiment, decision: str, label: str | None, judgement: Judgement | None, reason: str
     ) -> None:
-        verdict = judgement.evidence() if judgement else {}
-        house.ledger.intend(
-            found.campaign, found.number, decision, label, {**verdict, "reason": reason}, house.stamp()
-        )
+        evidence = judgement.evidence() if judgement else {}
+        failed = standing.failure_of(house.ledger.runs(found.campaign, found.number))
+        outcome = "kept" if decision == "keep" else str(failed.state) if failed else "discarded"
+        evidence |= {"reason": reason, "outcome": outcome}
+        house.ledger.intend(found.campaign, found.number, decision, label, evidence, house.stamp())
 
     def _confirming(
         self, house: House, found: Experiment, judgement: Judgement | None

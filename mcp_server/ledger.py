@@ -381,6 +381,17 @@ class Ledger:
         )
         return [_run(row, light=True) for row in rows]
 
+    def compared(self, campaign: str) -> list[tuple[int, int]]:
+        """(candidate, incumbent of its time) of every decided experiment that was compared."""
+        rows = self._rows(
+            "SELECT number, json_extract(verdict, '$.against') AS against FROM experiments"
+            " WHERE campaign = ? AND decision IS NOT NULL AND against IS NOT NULL AND number IN"
+            " (SELECT experiment FROM runs WHERE campaign = experiments.campaign AND state = 'scored' AND tainted = ''"
+            " GROUP BY experiment HAVING count(*) > 1)",
+            campaign,
+        )
+        return [(row["number"], row["against"]) for row in rows]
+
     def run_state(self, run: Run, state: RunState) -> None:
         with self._fact():
             self._db.execute(

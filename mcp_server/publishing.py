@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import time
 from pathlib import Path
 
 from mcp_server import standing
@@ -14,14 +15,16 @@ from mcp_server.arena import Arena
 from mcp_server.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.files import write_atomically
-from mcp_server.judgement import measured_noise, totals_of
+from mcp_server.judgement import measured_noise
 from mcp_server.ledger import Ledger
 from mcp_server.memory import admit
 from mcp_server.overview import tried_of
+from mcp_server.reckoning import totals_of
 from mcp_server.recovery import House
 from mcp_server.views import Entry, ResultRow, learnings_md, results_tsv, taken_in, write_learnings, write_results
 
 LEARNINGS_LIMIT_BYTES = 4_000_000
+CHART_SECONDS = 10.0
 LESSONS_OF_FAILURES = 40  # experiments looked through for failures nobody drew a lesson from
 
 
@@ -127,11 +130,15 @@ def chart_campaign(ledger: Ledger, campaign: Campaign, arena: Arena) -> ChartCam
         metric=arena.metric.name,
         unit=arena.metric.unit,
         direction=arena.metric.direction,
-        noise_sd=noise.sd if noise.runs else None,
+        noise_sd=noise.paired_sd if noise.paired_sd is not None else noise.sd,
         claimed_gain=totals.claimed_gain,
         honest_gain=totals.exam_gain if totals.exam_gain is not None else totals.honest_gain,
         honest_interval=(totals.exam_interval[0], totals.exam_interval[1]) if totals.exam_interval else None,
     )
+
+
+# What this process is drawing, for all its labs. Kept so that an ended drawing is reaped by the next.
+_drawings: list[subprocess.Popen[bytes]] = []
 
 
 class Publisher:
@@ -139,47 +146,54 @@ class Publisher:
 
     def __init__(self, tree: str, state: Path) -> None:
         self._stamp_file = state / ("views-" + hashlib.sha256(tree.encode()).hexdigest()[:12])
-        self._drawing: subprocess.Popen[bytes] | None = None
 
-    def publish(self, house: House, campaign: Campaign, arena: Arena) -> list[str]:
+    def publish(self, house: House, campaign: Campaign, arena: Arena, *, at_once: bool = False) -> list[str]:
         """Bring results.tsv, learnings.md and progress.png up to date; what could not be written, in words."""
         ledger, paths = house.ledger, house.paths
         try:
-            drawn_stamp, drawn_at = self._last()
+            drawn, charted, drawn_at = self._last()
             on_disk = paths.learnings.stat().st_mtime_ns if paths.learnings.exists() else 0
             if on_disk != drawn_at:
                 take_in_learnings(house, campaign.tag)
             stamp = ledger.views_stamp(campaign.tag)
-            missing = not all(view.exists() for view in (paths.results, paths.learnings, paths.chart))
-            if stamp == drawn_stamp and on_disk == drawn_at and not missing:
-                return []
-            rows, metric = result_rows(ledger, campaign, arena), arena.metric
-            write_results(paths.results, rows, metric.name, metric.unit, metric.direction)
-            recent = [tried_of(ledger, one) for one in ledger.experiments(campaign.tag, last=LESSONS_OF_FAILURES)]
-            write_learnings(paths.learnings, learning_entries(ledger), recent, campaign.tag)
-            if not self._draw(house, campaign, arena):
-                return []  # the chart is still being drawn from older numbers; the next call draws it again
-            write_atomically(self._stamp_file, f"{stamp}\n{paths.learnings.stat().st_mtime_ns}\n".encode())
+            if stamp != drawn or on_disk != drawn_at or not paths.results.exists():
+                rows, metric = result_rows(ledger, campaign, arena), arena.metric
+                write_results(paths.results, rows, metric.name, metric.unit, metric.direction)
+                recent = [tried_of(ledger, one) for one in ledger.experiments(campaign.tag, last=LESSONS_OF_FAILURES)]
+                write_learnings(paths.learnings, learning_entries(ledger), recent, campaign.tag)
+                on_disk = paths.learnings.stat().st_mtime_ns
+            if (stamp != charted or not paths.chart.exists()) and (at_once or _may_draw(paths.chart)):
+                request = ChartRequest((chart_campaign(ledger, campaign, arena),), png=paths.chart)
+                _drawings.append(start_drawing(request))
+                charted = stamp
+            if (stamp, charted, on_disk) != (drawn, self._last()[1], drawn_at):
+                write_atomically(self._stamp_file, f"{stamp}\n{charted}\n{on_disk}\n".encode())
         except OSError as error:
             return [f"The views could not be drawn: {error}. The next call draws them."]
         return []
 
-    def _last(self) -> tuple[str, int]:
+    def _last(self) -> tuple[str, str, int]:
+        """The stamps of what was drawn last: tables, chart, and when learnings.md was written."""
         try:
-            stamp, at = self._stamp_file.read_text().split("\n")[:2]
-            return stamp, int(at)
+            drawn, charted, at = self._stamp_file.read_text().split("\n")[:3]
+            return drawn, charted, int(at)
         except (OSError, ValueError):
-            return "", 0
+            return "", "", 0
 
-    def _draw(self, house: House, campaign: Campaign, arena: Arena) -> bool:
-        """Start drawing the chart; False while an earlier drawing is under way."""
-        if self._drawing is not None and self._drawing.poll() is None:
-            return False
-        request = ChartRequest((chart_campaign(house.ledger, campaign, arena),), png=house.paths.chart)
-        self._drawing = start_drawing(request)
+
+def _may_draw(chart: Path) -> bool:
+    """A chart costs a second of processor time: one at a time, and not again while the last one is fresh."""
+    _drawings[:] = [one for one in _drawings if one.poll() is None]
+    if _drawings:
+        return False
+    try:
+        return time.time() - chart.stat().st_mtime >= CHART_SECONDS
+    except OSError:
         return True
 
-    def close(self) -> None:
-        """Wait for a drawing under way: it takes a second, and a half-drawn chart is never seen."""
-        if self._drawing is not None:
-            self._drawing.wait()
+
+def finish_drawing() -> None:
+    """Wait for the drawings under way: a second at most."""
+    for drawing in _drawings:
+        drawing.wait()
+    _drawings.clear()

@@ -23,8 +23,8 @@ from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.errors import AutoresearchError, NotNow
 from mcp_server.files import is_locked
 from mcp_server.fingerprint import change, fingerprint, nodes
-from mcp_server.ledger import Ledger
 from mcp_server.judgement import measured_noise
+from mcp_server.ledger import Ledger
 from mcp_server.paths import LabPaths
 from mcp_server.records import RunResult, RunState
 from mcp_server.workspace import Workspace
@@ -304,7 +304,7 @@ def _suspect_below(ledger: Ledger, arena: Arena, tag: str) -> float | None:
     bounds = [] if arena.metric.floor is None else [arena.loss(arena.metric.floor)]
     incumbent = ledger.incumbent(tag)
     noise = measured_noise(ledger, arena, tag)
-    if incumbent is not None and noise.runs > 0:
+    if incumbent is not None and noise.sd is not None and noise.known:
         scores = [arena.loss(run.score) for run in ledger.runs(tag, incumbent.number) if run.counts and run.score is not None]
         if scores:
             bounds.append(min(scores) - SUSPICIOUS_NOISE_WIDTHS * noise.sd)
