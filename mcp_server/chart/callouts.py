@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from matplotlib.lines import Line2D
 
 from mcp_server.chart.canvas import Canvas
-from mcp_server.chart.labels import LEADER, Box, Wanted, place
+from mcp_server.chart.labels import LEADER, TOO_FAR, Box, Wanted, place
 from mcp_server.chart.points import KEPT, ChartPoint
 from mcp_server.text import clean_line
 
@@ -49,13 +49,15 @@ def draw_labels(canvas: Canvas) -> list[Label]:
         return []
     chosen = list(_chosen(canvas))
     texts = [canvas.text(said, canvas.sheet.text * 0.8, colour) for _, said, colour in chosen]
-    wanted = [Wanted(*canvas.pixel(p), *canvas.measured(t)) for (p, _, _), t in zip(chosen, texts, strict=True)]
+    wanted = [Wanted(*spot, *canvas.measured(text)) for (spot, _, _), text in zip(chosen, texts, strict=True)]
     others = [p for c in canvas.campaigns for p in c.drawn if p.kind not in KEPT and p.value is not None]
     # a tainted mark is larger than a discarded dot and rarer: covering it is worse
     dots = [canvas.pixel(point) for point in others for _ in range(3 if point.kind == "tainted" else 1)]
     free_side = -1 if canvas.scale.better == "low" else 1
     obstacles = list(_obstacles(canvas))
-    boxes = place(wanted, canvas.frame, obstacles, dots, free_side, gap=1.5 * canvas.unit, unit=canvas.unit)
+    # a campaign's name is worth a longer way than a change's
+    too_far = TOO_FAR if canvas.alone else math.inf
+    boxes = place(wanted, canvas.frame, obstacles, dots, free_side, 1.5 * canvas.unit, canvas.unit, too_far)
     found: list[Label] = []
     for label, text, box in zip(wanted, texts, boxes, strict=True):
         if box is None:
@@ -79,14 +81,15 @@ def _draw_leader(canvas: Canvas, label: Wanted, box: Box) -> None:
     canvas.figure.add_artist(Line2D(xs, ys, transform=None, color=canvas.palette.faint, linewidth=0.7))
 
 
-def _chosen(canvas: Canvas) -> Iterator[tuple[ChartPoint, str, str]]:
-    """(point, words, colour), the most important first."""
+def _chosen(canvas: Canvas) -> Iterator[tuple[tuple[float, float], str, str]]:
+    """(pixel, words, colour), the most important first."""
     characters = canvas.sheet.characters
     if not canvas.alone:
         for number, campaign in enumerate(canvas.campaigns):
             if campaign.incumbents:
                 colour = canvas.own_colour(number) or canvas.palette.text
-                yield campaign.incumbents[-1], clean_line(campaign.tag, characters), colour
+                end = (canvas.column(campaign.drawn[-1].number), canvas.pixel(campaign.incumbents[-1])[1])
+                yield end, clean_line(campaign.tag, characters), colour
         return
     path = canvas.campaigns[0].incumbents if canvas.campaigns else ()
     steps = {b.number: abs((a.value or 0.0) - (b.value or 0.0)) for a, b in itertools.pairwise(path)}
@@ -94,7 +97,7 @@ def _chosen(canvas: Canvas) -> Iterator[tuple[ChartPoint, str, str]]:
     order = [*path[-1:], *path[:1], *ranked] if len(path) > 1 else list(path)
     for point in order[: canvas.sheet.labels]:
         if said := clean_line(point.label, characters):
-            yield point, said, canvas.palette.text
+            yield canvas.pixel(point), said, canvas.palette.text
 
 
 def _obstacles(canvas: Canvas) -> Iterator[Box]:

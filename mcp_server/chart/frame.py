@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mcp_server.chart import words
 from mcp_server.chart.canvas import Canvas
+from mcp_server.chart.marks import is_crowded, strokes_of
 from mcp_server.chart.points import KEPT
 from mcp_server.chart.style import MARKS, dashes
 from mcp_server.text import clean_line
@@ -73,7 +74,9 @@ def draw_axes(canvas: Canvas) -> None:
     axes.grid(True, axis="y", color=palette.grid, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.ticklabel_format(axis="y", useOffset=False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6 if canvas.sheet.width < 5 else 9, steps=TICKS))
+    axes.xaxis.set_major_locator(
+        MaxNLocator(integer=True, min_n_ticks=1, nbins=6 if canvas.sheet.width < 5 else 9, steps=TICKS)
+    )
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=TICKS))
     bottom = axes
     if canvas.strip is not None:
@@ -85,7 +88,10 @@ def draw_axes(canvas: Canvas) -> None:
         bottom = canvas.strip
     bottom.set_xlabel("experiment", color=palette.faint, fontsize=text * 0.9)
     if canvas.campaigns:
-        axes.set_ylabel(words.axis(canvas.campaigns[0]), color=palette.faint, fontsize=text * 0.9)
+        said = words.axis(canvas.campaigns[0])
+        if canvas.width_of(said, text * 0.9) > 0.5 * canvas.height:
+            said = said.replace(" (", "\n(")
+        axes.set_ylabel(said, color=palette.faint, fontsize=text * 0.9)
     if canvas.scale is not None:
         axes.set_ylim(canvas.scale.low, canvas.scale.high)
         return
@@ -103,13 +109,15 @@ def draw_legend(canvas: Canvas, off_scale: int) -> None:
     handles: list[Line2D | Patch] = []
     for kind, count in words.counts(canvas.campaigns).items():
         mark = MARKS[kind]
+        strokes = kind in ("crashed", "rejected") and is_crowded(canvas)
         # the colours of what was kept are the campaigns' where several are overlaid
         ink = canvas.ink(kind, None if canvas.alone or kind not in KEPT else palette.text)
+        shape = MarkerStyle(strokes_of(kind) if strokes else mark.marker)
         handles.append(
             Line2D(
-                [], [], linestyle="none", marker=MarkerStyle(mark.marker), label=f"{mark.words} {count:,}",
+                [], [], linestyle="none", marker=shape, label=f"{mark.words} {count:,}",
                 markersize=text * (0.84 if mark.marker == "." else 0.6), markerfacecolor=ink.face,
-                markeredgecolor=ink.edge, markeredgewidth=ink.width,
+                markeredgecolor=ink.face if strokes else ink.edge, markeredgewidth=1.4 if strokes else ink.width,
             )
         )  # fmt: skip
     if off_scale:
@@ -127,8 +135,9 @@ def draw_legend(canvas: Canvas, off_scale: int) -> None:
             handles.append(Patch(facecolor=palette.line, alpha=0.22, label="noise (2 sd)"))
     if handles:
         per_row = max(2, int(canvas.sheet.width * 72 / (text * 0.8 * 14.5)))
+        length = 1.6 if canvas.alone else 2.4  # dashes need room to be seen as dashes
         canvas.figure.legend(
             handles=handles, loc="outside lower left", ncols=min(per_row, len(handles)), frameon=False,
-            fontsize=text * 0.8, labelcolor=palette.text, handletextpad=0.5, columnspacing=1.2, handlelength=1.6,
+            fontsize=text * 0.8, labelcolor=palette.text, handletextpad=0.5, columnspacing=1.2, handlelength=length,
             borderaxespad=0.2,
         )  # fmt: skip

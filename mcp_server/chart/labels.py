@@ -10,9 +10,9 @@ DISTANCES = (4, 9, 15, 22, 31, 42, 56, 72, 92, 116)
 LEADER = 9.0  # a label farther from its mark than this needs a line to it
 # What these are as bad as, in steps of distance:
 DOT_COST = 24.0  # covering one small dot
-LEADER_COST = 9.0  # a stretch of a leading line over a mark, a step line or another leading line
+LEADER_COST = 16.0  # a stretch of a leading line over a mark, a step line or another leading line
 WORSE_SIDE_COST = 60.0
-TOO_FAR = 120.0  # a label this badly placed confuses more than it says
+TOO_FAR = 95.0  # a label this badly placed confuses more than it says
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def place(
     free_side: int = -1,
     gap: float = 2.0,
     unit: float = 1.0,
+    too_far: float = TOO_FAR,
 ) -> list[Box | None]:
     """A box for each label, in order of importance, or None where there is no room.
 
@@ -70,7 +71,7 @@ def place(
     placed: list[Box | None] = []
     for label in wanted:
         best: Box | None = None
-        best_cost = TOO_FAR * unit
+        best_cost = too_far * unit
         for cost, box in _candidates(label, free_side, unit):
             if cost >= best_cost:
                 continue

@@ -8,7 +8,7 @@ from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
-from matplotlib.markers import CARETDOWN, CARETUP, MarkerStyle
+from matplotlib.markers import CARETDOWN, CARETUP, TICKDOWN, TICKUP, MarkerStyle
 
 from mcp_server.chart.canvas import Canvas
 from mcp_server.chart.points import KEPT, ChartCampaign, ChartPoint, Kind
@@ -28,7 +28,7 @@ def draw_campaign(canvas: Canvas, campaign: ChartCampaign, place: int) -> int:
     path = campaign.incumbents
     if path and canvas.scale is not None:
         colour = canvas.own_colour(place) or canvas.palette.line
-        xs = [*(point.number for point in path), max(campaign.drawn[-1].number, path[-1].number)]
+        xs = [*(point.number for point in path), max(campaign.drawn[-1].number, path[-1].number) + 0.45]
         ys = [*(point.value or 0.0 for point in path), path[-1].value or 0.0]
         style = "-" if canvas.alone else dashes(place)
         canvas.axes.step(
@@ -48,7 +48,7 @@ def _draw_dots(canvas: Canvas, points: Sequence[ChartPoint], kind: Kind, colour:
         ink = replace(ink, width=0.0)
     inside = [point for point in points if point.value is not None and not _outside(canvas, point)]
     dots = _scatter(canvas.axes, [p.number for p in inside], [p.value or 0.0 for p in inside], mark.marker, area, ink)
-    dots.set_zorder(mark.layer)
+    dots.set(zorder=mark.layer, clip_on=False)  # a mark at the border is whole
     if kind == "discarded":
         dots.set_alpha(0.75 if canvas.points <= 400 else 0.5)
     plain = Ink(canvas.palette.kinds[kind], canvas.palette.kinds[kind], 0.0)
@@ -61,12 +61,21 @@ def _draw_dots(canvas: Canvas, points: Sequence[ChartPoint], kind: Kind, colour:
         carets.set(clip_on=False, zorder=mark.layer, alpha=0.85)
     scoreless = [point.number for point in points if point.value is None]
     if canvas.strip is not None and scoreless:
-        crowded = canvas.points > CROWDED
-        shape, size = ("|", 50.0) if crowded else (mark.marker, 0.8 * area)
+        crowded = is_crowded(canvas)
+        shape, size = (strokes_of(kind), 25.0) if crowded else (mark.marker, 0.8 * area)
         ink = replace(plain, width=0.5) if crowded else ink
         strokes = _scatter(canvas.strip, scoreless, [0.0] * len(scoreless), shape, size, ink)
         strokes.set(clip_on=False, zorder=mark.layer)
     return off_scale
+
+
+def is_crowded(canvas: Canvas) -> bool:
+    return canvas.points > CROWDED
+
+
+def strokes_of(kind: Kind) -> int:
+    """Upwards for a crash, downwards for a rejection: a shape of its own even as a stroke."""
+    return TICKDOWN if kind == "rejected" else TICKUP
 
 
 def _scatter(

@@ -51,7 +51,7 @@ def scale_of(campaigns: Sequence[ChartCampaign]) -> Scale | None:
     tiny = 1e-6 * max(abs(start), abs(best)) or 1e-6
     span = max(start - best, 2.0 * noise, tiny, 0.0 if start > best else spread)
     # Failures are shown up to the gain's own size above the start, or where they usually lie if that is not far.
-    ceiling = start + max(span, min(1.3 * spread, 3.0 * span))
+    ceiling = start + max(span, min(2.5 * spread, 3.0 * span))
     high = max([value for value in values if value <= ceiling], default=start)
     high = max(high, start + 0.15 * span, highest_kept + noise, start + noise)
     # A discarded score better than the best (its repeat failed) is shown unless it is absurd.

@@ -112,7 +112,7 @@ class Sheet:
 SHEETS: dict[Size, Sheet] = {
     "phone": Sheet(4.0, 4.7, 220, 8.5, 6, 22),
     # the one in the work tree: its text is still readable when a phone shows it 390 pixels wide
-    "screen": Sheet(8.0, 5.2, 180, 11.0, 12, 28),
+    "screen": Sheet(7.2, 5.4, 200, 12.0, 10, 26),
     "wide": Sheet(13.0, 6.6, 140, 11.5, 24, 36),
     "print": Sheet(6.5, 4.3, 300, 8.5, 12, 30),
 }
@@ -126,4 +126,4 @@ def dashes(place: int) -> Literal["-", "--"]:
 def dot_area(points: int, sheet: Sheet) -> float:
     """The area of a discarded dot in square points: 3,000 of them must still be dots and not a blanket."""
     crowding = math.pow(90.0 / max(points, 1), 0.75)
-    return max(4.0, min(30.0, 30.0 * (sheet.width / 8.0) * crowding))
+    return max(4.0, min(30.0, 30.0 * (sheet.width / 7.2) * crowding))

@@ -27,7 +27,7 @@ def title(campaigns: Sequence[ChartCampaign]) -> tuple[str, tuple[str, ...]]:
         said += f", best {shown(value)} ({clean_line(tag, 24)})"
     points = [point for campaign in campaigns for point in campaign.drawn]
     kept = sum(point.kind in KEPT and point.kind != "baseline" for point in points)
-    return said, (f"{len(points):,} experiments, {kept:,} kept", _which_way(first))
+    return said, (f"{_experiments(len(points))}, {kept:,} kept", _which_way(first))
 
 
 def _of_one(campaign: ChartCampaign) -> tuple[str, tuple[str, ...]]:
@@ -49,8 +49,12 @@ def _of_one(campaign: ChartCampaign) -> tuple[str, tuple[str, ...]]:
     drawn = campaign.drawn
     kept = sum(point.kind in KEPT and point.kind != "baseline" for point in drawn)
     took = hours(drawn)
-    parts.append(f"{len(drawn):,} experiments{f' in {took}' if took else ''}, {kept:,} kept")
+    parts.append(f"{_experiments(len(drawn))}{f' in {took}' if took else ''}, {kept:,} kept")
     return headline, tuple(parts)
+
+
+def _experiments(count: int) -> str:
+    return "1 experiment" if count == 1 else f"{count:,} experiments"
 
 
 def axis(campaign: ChartCampaign) -> str:
