@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from mcp_server import standing
+from mcp_server import standing, tally
 from mcp_server.arena import Arena
 from mcp_server.entries import Experiment
 from mcp_server.lab import Lab
@@ -90,8 +90,8 @@ def row_of(ledger: Ledger, experiment: Experiment, arena: Arena) -> HistoryRow:
     score = verdict.get("score")
     if status is None or score is None:
         runs = ledger.runs(experiment.campaign, experiment.number)
-        status = status or standing.status_of(experiment, runs)
-        score = standing.mean_score(runs, arena) if score is None else score
+        status = status or tally.status_of(experiment, runs)
+        score = tally.mean_score(runs, arena) if score is None else score
     return HistoryRow(
         experiment=experiment.number,
         status=str(status),

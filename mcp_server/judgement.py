@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mcp_server import standing
+from mcp_server import tally
 from mcp_server.arena import Arena
 from mcp_server.belief import Effects
 from mcp_server.entries import Campaign, Experiment, Run
@@ -45,13 +45,18 @@ class Judgement:
     def label(self) -> str | None:
         return "simplification" if self.verdict.code == "simpler" else self.verdict.label
 
+    @property
+    def widths(self) -> float | None:
+        """The gain in noise widths; positive is better, as `change` is."""
+        return None if self.verdict.noise_widths is None else finite(-self.verdict.noise_widths)
+
     def evidence(self) -> dict[str, Any]:
         """The numbers behind a decision, as the ledger stores them."""
         verdict = self.verdict
         return {
             "score": self.score,
             "change": self.change,
-            "noise_widths": finite(verdict.noise_widths),
+            "noise_widths": self.widths,
             "probability": finite(verdict.probability),
             "width": finite(verdict.width),
             "believed": None if verdict.expected is None else finite(-verdict.expected),
@@ -103,18 +108,18 @@ def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experimen
     tag = campaign.tag
     incumbent = ledger.incumbent(tag)
     runs = ledger.runs(tag, experiment.number)
-    if incumbent is None or standing.failure_of(runs) is not None or not any(run.state.terminal for run in runs):
+    if incumbent is None or tally.failure_of(runs) is not None or not any(run.state.terminal for run in runs):
         return None
     theirs = ledger.runs(tag, incumbent.number)
     ours = [run for run in runs if run.counts]
-    score = standing.mean_score(runs, arena)
+    score = tally.mean_score(runs, arena)
     if not ours:
         verdict, wanted = _of_tainted(experiment, runs)
         return Judgement(verdict, score, None, (), tuple(runs), wanted, incumbent.number)
     policy, noise = policy_of(ledger, arena, tag), measured_noise(ledger, arena, tag)
     standing_runs = since_anchor(theirs)
-    held = standing.losses(standing_runs, arena, machine=ours[-1].machine) or standing.losses(standing_runs, arena)
-    candidate = standing.losses(runs, arena)
+    held = tally.losses(standing_runs, arena, machine=ours[-1].machine) or tally.losses(standing_runs, arena)
+    candidate = tally.losses(runs, arena)
     left = None if arena.stop.experiments is None else max(0, arena.stop.experiments - ledger.count(tag)["all"])
     verdict = judge(candidate, held, noise, policy, left, touched=experiment.protocol)
     if arena.keep.simplicity:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server import recovery, standing
+from mcp_server import recovery, standing, tally
 from mcp_server.arena import Arena, Program, load_program
 from mcp_server.corpus import prepared_corpus
 from mcp_server.entries import Campaign, Experiment
@@ -197,9 +197,7 @@ class Lab:
             campaign, arena = self._campaign(house)
             found = self._experiment(house, campaign, experiment)
             judgement = self._judge(house, campaign, arena, found)
-            reply = standing.score_reply(
-                house.ledger, self.paths, found, arena, self.now(), judgement.verdict if judgement else None
-            )
+            reply = standing.score_reply(house.ledger, self.paths, found, arena, self.now(), judgement)
             reply.warnings += caught.problems
             reply.next = self._next_for(found, Status(reply.status), judgement)
             return reply
@@ -407,7 +405,7 @@ class Lab:
         )
 
     def _status(self, house: House, tag: str, number: int) -> Status:
-        return standing.status_of(house.ledger.experiment(tag, number), house.ledger.runs(tag, number))
+        return tally.status_of(house.ledger.experiment(tag, number), house.ledger.runs(tag, number))
 
     # --- parts of run_experiment -------------------------------------------------------------------------------------
 
@@ -418,7 +416,7 @@ class Lab:
 
     def _over(self, house: House, campaign: Campaign, arena: Arena) -> str:
         incumbent = house.ledger.incumbent(campaign.tag)
-        best = standing.mean_score(house.ledger.runs(campaign.tag, incumbent.number), arena) if incumbent else None
+        best = tally.mean_score(house.ledger.runs(campaign.tag, incumbent.number), arena) if incumbent else None
         counts, stale = house.ledger.count(campaign.tag), house.ledger.since_keep(campaign.tag)
         return standing.stop_reason(arena, campaign, counts, stale, best, self.now())
 
@@ -448,7 +446,7 @@ class Lab:
         """The earlier result of the same code, or the same attempt on its way again when it was lost; None if it is new."""
         for twin in reversed(house.ledger.twins(marks, campaign.tag)):
             runs = house.ledger.runs(campaign.tag, twin.number)
-            status = standing.status_of(twin, runs)
+            status = tally.status_of(twin, runs)
             excused = all(run.state in (RunState.LOST, RunState.CANCELLED) or run.tainted for run in runs)
             if excused and twin.decision is not None:
                 continue
@@ -501,7 +499,7 @@ class Lab:
         runs = house.ledger.runs(campaign.tag, found.number)
         if any(not run.state.terminal for run in runs):
             raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
-        failed = standing.failure_of(runs)
+        failed = tally.failure_of(runs)
         reason = (failed.result.reason if failed and failed.result else "") or "it has no score"
         self._intend(house, found, "revert", None, None, reason)
 
@@ -509,7 +507,7 @@ class Lab:
         self, house: House, found: Experiment, decision: str, label: str | None, judgement: Judgement | None, reason: str
     ) -> None:
         evidence = judgement.evidence() if judgement else {}
-        failed = standing.failure_of(house.ledger.runs(found.campaign, found.number))
+        failed = tally.failure_of(house.ledger.runs(found.campaign, found.number))
         outcome = "kept" if decision == "keep" else str(failed.state) if failed else "discarded"
         evidence |= {"reason": reason, "outcome": outcome}
         house.ledger.intend(found.campaign, found.number, decision, label, evidence, house.stamp())
@@ -523,7 +521,7 @@ class Lab:
             experiment=found.number,
             decision="confirming",
             change=standing.rounded(judgement.change),
-            noise_widths=standing.rounded(judgement.verdict.noise_widths, 2),
+            noise_widths=standing.rounded(judgement.widths, 2),
             probability=standing.rounded(judgement.verdict.probability, 3),
             reason=judgement.verdict.reason,
             runs=[standing.run_reply(run) for run in runs],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcp_server import recall as ranking
-from mcp_server import standing, themes
+from mcp_server import standing, tally, themes
 from mcp_server.advice import advice, predictions
 from mcp_server.advice import calibration as calibrated
 from mcp_server.arena import Program
@@ -32,7 +32,7 @@ MEMO_CHARACTERS = 6000
 def tried_of(ledger: Ledger, experiment: Experiment) -> Tried:
     """An experiment as the memory ranks and words it."""
     verdict = experiment.verdict or {}
-    outcome = verdict.get("outcome") or standing.status_of(
+    outcome = verdict.get("outcome") or tally.status_of(
         experiment, ledger.runs(experiment.campaign, experiment.number)
     )
     return Tried(
@@ -80,9 +80,9 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
     ledger, arena, tag = house.ledger, program.arena, campaign.tag
     incumbent = ledger.incumbent(tag)
     counts = ledger.count(tag)
-    best = standing.mean_score(ledger.runs(tag, incumbent.number), arena) if incumbent else None
+    best = tally.mean_score(ledger.runs(tag, incumbent.number), arena) if incumbent else None
     undecided = ledger.undecided(tag)
-    states = {one.number: standing.status_of(one, ledger.runs(tag, one.number)) for one in undecided}
+    states = {one.number: tally.status_of(one, ledger.runs(tag, one.number)) for one in undecided}
     busy = (Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING)
     waiting = [number for number, state in states.items() if state not in busy]
     last = [tried_of(ledger, one) for one in ledger.experiments(tag, last=60)]

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from mcp_server import standing
+from mcp_server import tally
 from mcp_server.arena import Arena
 from mcp_server.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
 from mcp_server.entries import Campaign, Experiment, Run
@@ -45,9 +45,9 @@ def _row(ledger: Ledger, arena: Arena, experiment: Experiment, runs: list[Run]) 
     return ResultRow(
         experiment=experiment.number,
         commit=experiment.commit_sha or experiment.snapshot,
-        outcome=standing.status_of(experiment, runs),
+        outcome=tally.status_of(experiment, runs),
         description=experiment.description,
-        score=standing.mean_score(runs, arena),
+        score=tally.mean_score(runs, arena),
         memory_gb=memory_mb / 1024 if memory_mb is not None else None,
         label=experiment.label or "",
         reason=result.reason if result else "",
@@ -118,8 +118,8 @@ def chart_campaign(ledger: Ledger, campaign: Campaign, arena: Arena) -> ChartCam
         else:
             runs = ledger.runs(campaign.tag, one.number)
             tainted = any(run.tainted for run in runs) and not any(run.counts for run in runs)
-            status = "tainted" if tainted else str(standing.status_of(one, runs))
-            score = standing.mean_score(runs, arena)
+            status = "tainted" if tainted else str(tally.status_of(one, runs))
+            score = tally.mean_score(runs, arena)
         machine = str(verdict.get("machine", ""))
         points.append(ChartPoint(one.number, score, status, one.description, one.opened_at, machine, one.program))
     totals = totals_of(ledger, arena, campaign)

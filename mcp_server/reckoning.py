@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from mcp_server import standing
+from mcp_server import standing, tally
 from mcp_server.arena import Arena
 from mcp_server.entries import Campaign
 from mcp_server.ledger import Ledger
@@ -16,7 +16,7 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
     kept = ledger.kept(campaign.tag)
     if not kept:
         return TotalsReply()
-    first, last = (standing.mean_score(ledger.runs(campaign.tag, one.number), arena) for one in (kept[0], kept[-1]))
+    first, last = (tally.mean_score(ledger.runs(campaign.tag, one.number), arena) for one in (kept[0], kept[-1]))
     reply = TotalsReply(baseline=standing.rounded(first), best=standing.rounded(last))
     if len(kept) > 1 and first is not None and last is not None:
         reply.claimed_gain = standing.rounded(arena.loss(first) - arena.loss(last))

@@ -3,72 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from statistics import fmean
 
 from pydantic import ValidationError
 
 from mcp_server.arena import Arena
 from mcp_server.entries import Campaign, Experiment, Run
+from mcp_server.judgement import Judgement
 from mcp_server.ledger import Ledger
 from mcp_server.paths import LabPaths
-from mcp_server.records import CurvePoint, RunProgress, RunState, Status
-from mcp_server.referee import Verdict
+from mcp_server.records import CurvePoint, RunProgress, RunState
 from mcp_server.replies import CrashReply, ExperimentReply, RunReply, ScoreReply, VerdictReply
+from mcp_server.tally import failure_of, mean_score, status_of
 from mcp_server.text import clean_block, clean_line
 
 CURVE_POINTS = 6
 EXCERPT_CHARACTERS = 1500
-
-
-def status_of(experiment: Experiment, runs: Sequence[Run]) -> Status:
-    """An experiment's status follows from its decision and its runs; it is stored nowhere."""
-    if experiment.decision is not None:
-        if experiment.decision == "keep":
-            return Status.KEPT
-        if experiment.decision == "overtaken":
-            return Status.OVERTAKEN
-        worst = failure_of(runs)
-        return Status(worst.state) if worst else Status.DISCARDED
-    mine = [run for run in runs if run.purpose not in ("anchor", "exam")]
-    waiting = [run for run in mine if not run.state.terminal]
-    if waiting:
-        if any(run.counts for run in mine) and experiment.kind != "baseline":
-            return Status.CONFIRMING
-        return Status(max(waiting, key=lambda run: run.state is not RunState.QUEUED).state)
-    worst = failure_of(mine)
-    if worst:
-        return Status(worst.state)
-    return Status.SCORED
-
-
-def failure_of(runs: Sequence[Run]) -> Run | None:
-    """The run that tells why an experiment has no score; None when it has one."""
-    finished = [run for run in runs if run.state.terminal and run.purpose not in ("anchor", "exam")]
-    # a rejection outweighs any score of the same code: it says that the score is not what it seems
-    rejected = [run for run in finished if run.state is RunState.REJECTED]
-    if rejected:
-        return rejected[-1]
-    if not finished or any(run.state is RunState.SCORED for run in finished):
-        return None
-    return finished[-1]
-
-
-def losses(runs: Sequence[Run], arena: Arena, machine: str | None = None) -> dict[int, float]:
-    """Mean score by seed, smaller is better; only runs that count, and of one machine when it is named."""
-    by_seed: defaultdict[int, list[float]] = defaultdict(list)
-    for run in runs:
-        if run.counts and run.purpose != "exam" and run.score is not None and machine in (None, run.machine):
-            by_seed[run.seed].append(arena.loss(run.score))
-    return {seed: fmean(values) for seed, values in by_seed.items()}
-
-
-def mean_score(runs: Sequence[Run], arena: Arena) -> float | None:
-    """An experiment's score: the mean over its seeds, in the arena's direction."""
-    found = losses(runs, arena)
-    return arena.loss(fmean(found.values())) if found else None
 
 
 def run_reply(run: Run) -> RunReply:
@@ -146,7 +97,7 @@ def score_reply(
     experiment: Experiment,
     arena: Arena,
     now: datetime,
-    verdict: Verdict | None,
+    judgement: Judgement | None,
 ) -> ScoreReply:
     """The long form: all that is known of one experiment."""
     short = experiment_reply(ledger, paths, experiment, arena, now)
@@ -156,11 +107,12 @@ def score_reply(
     if incumbent is not None and incumbent.number != experiment.number:
         reply.incumbent = incumbent.number
         reply.incumbent_score = rounded(mean_score(ledger.runs(incumbent.campaign, incumbent.number), arena))
-    if verdict is not None:
-        reply.change, reply.noise_widths = rounded(-verdict.delta if verdict.delta is not None else None), rounded(verdict.noise_widths, 2)
+    if judgement is not None:
+        verdict = judgement.verdict
+        reply.change, reply.noise_widths = rounded(judgement.change), rounded(judgement.widths, 2)
         reply.verdict = VerdictReply(
             decision=verdict.decision,
-            label=verdict.label or "",
+            label=judgement.label or "",
             probability=rounded(verdict.probability, 3),
             reason=verdict.reason,
             code=verdict.code,
