@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mcp_server.records import Budget
 from mcp_server.runner.seal import MOST_FILES
-from mcp_server.runner.tree import Tree, Usage
+from mcp_server.runner.tree import Stat, Tree, Usage
 
 GIGABYTE = 1e9
 MEMORY_SHARE = 0.85  # of what the machine had free at the start, unless the arena says otherwise
@@ -66,7 +66,7 @@ def crossed(limits: Limits, usage: Usage, tree: Tree, sandbox_pid: int | None) -
     if usage.resident_bytes + in_files <= limits.memory_bytes:
         return None
     # The cheap sum counts shared pages once per process; only when it says too much is the exact one worth its time.
-    exact = exact_memory([stat.pid for stat in tree.members], in_files)
+    exact = exact_memory(tree.members, in_files)
     if exact <= limits.memory_bytes:
         return None
     return Crossed(
@@ -101,16 +101,20 @@ def _devices(root: str) -> set[int]:
     return found
 
 
-def exact_memory(pids: Sequence[int], in_files: float) -> float:
+def exact_memory(processes: Sequence[Stat], in_files: float) -> float:
     """Bytes that would come free if the processes were gone: each shared page once, files in memory once."""
     anonymous, shared = 0.0, 0.0
-    for pid in pids:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup") as file:
+    for process in processes:
+        told = False
+        with contextlib.suppress(OSError), open(f"/proc/{process.pid}/smaps_rollup") as file:
             for line in file:
                 if line.startswith("Pss_Anon:"):
                     anonymous += int(line.split()[1]) * 1024
+                    told = True
                 elif line.startswith("Pss_Shmem:"):
                     shared += int(line.split()[1]) * 1024
+        # a kernel before 5.4, or a process whose first thread has left
+        anonymous += 0 if told else process.resident_bytes
     return anonymous + max(shared, in_files)
 
 

@@ -44,24 +44,44 @@ class Stat:
 
 def read_stat(pid: int) -> Stat | None:
     """None if there is no such process."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            line = file.read(4096)
-    except OSError:
+    words = _stat_words(f"/proc/{pid}/stat")
+    if words is None:
         return None
-    words = line[line.rfind(b")") + 2 :].split()
-    if len(words) < 22:
-        return None
+    state, resident = words[0].decode(), int(words[21])
+    if state == "Z" and int(words[17]) > 1:
+        # its first thread has left; what the others hold is only told by one of them
+        state, resident = _of_another_thread(pid)
     return Stat(
         pid=pid,
         parent=int(words[1]),
         group=int(words[2]),
-        state=words[0].decode(),
+        state=state,
         own_seconds=(int(words[11]) + int(words[12])) / TICKS_PER_SECOND,
         waited_seconds=(int(words[13]) + int(words[14])) / TICKS_PER_SECOND,
         started=int(words[19]),
-        resident_bytes=int(words[21]) * PAGE_BYTES,
+        resident_bytes=resident * PAGE_BYTES,
     )
+
+
+def _stat_words(path: str) -> list[bytes] | None:
+    """The words behind the name, which may hold brackets and blanks itself."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            line = file.read(4096)
+    except OSError:
+        return None
+    words = line[line.rfind(b")") + 2 :].split()
+    return words if len(words) >= 22 else None
+
+
+def _of_another_thread(pid: int) -> tuple[str, int]:
+    """(state, resident pages) of a thread that is not the first."""
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            words = None if thread == str(pid) else _stat_words(f"/proc/{pid}/task/{thread}/stat")
+            if words is not None:
+                return words[0].decode(), int(words[21])
+    return "Z", 0
 
 
 def runnable() -> int:

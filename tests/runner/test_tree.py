@@ -183,3 +183,23 @@ def test_a_name_with_brackets_does_not_confuse() -> None:
         assert stat.state in "SR"
         assert time.monotonic() > 0
         process.communicate()
+
+
+def test_a_process_whose_first_thread_left_still_shows_its_memory() -> None:
+    program = """
+import ctypes, sys, threading
+def stay():
+    block = bytearray(64 << 20)
+    print(flush=True)
+    sys.stdin.read()
+threading.Thread(target=stay).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        stat = read_stat(process.pid)
+        assert stat is not None
+        assert stat.resident_bytes > 60 << 20
+        assert stat.state != "Z"
+        process.kill()

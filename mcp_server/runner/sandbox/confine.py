@@ -24,7 +24,8 @@ FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 TCP = 0b11  # bind, connect
 SCOPES = 0b11  # abstract unix sockets, signals
 
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 1, 38, 22
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 38, 22, 24
+CAPABILITIES = 64  # there are 41; the kernel refuses the rest
 # audit architecture and number of socket(2)
 SECCOMP_MACHINES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
 IO_URING_SETUP = 425  # it can open sockets too
@@ -89,6 +90,12 @@ def forbid_sockets() -> bool:
     return True
 
 
+def drop_capabilities() -> None:
+    """Nothing that this process becomes has a capability, not even as root: some of them reach round Landlock."""
+    for capability in range(CAPABILITIES):
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
 def limit_tasks(more: int) -> None:
     """Let this user have `more` processes and threads than now; the root user cannot be limited this way."""
     now = 0
@@ -123,6 +130,7 @@ def main() -> None:
             limit_tasks(order["tasks"])
         if order["restrict"]:
             _checked("give up new privileges", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+            drop_capabilities()
             restrict_files(order["read"], order["list"], order["write"])
             forbid_sockets()
         os.execvpe(argv[0], argv, order["env"])
