@@ -93,21 +93,19 @@ def rounds(positions: Positions, width: int) -> Indices:
 def batches(
     positions: Positions, width: int, rows: int, narrow: bool, random: np.random.Generator
 ) -> list[tuple[Indices, int]]:
-    """Questions that are asked together, as (indices, width of the rows), in the order of asking.
+    """Questions that are asked together, as (indices, width of the rows).
 
     Company is random, so that rows from all over the split meet. `narrow` cuts rows behind the audited column: a batch
     then holds about as many tokens as one of `rows` full rows.
     """
-    asked_in = rounds(positions, width)
     needed = np.full(len(positions), width)
     if narrow:
         needed = np.minimum(width, -(-(positions.columns + 1) // WIDTH_STEP) * WIDTH_STEP)
     result = []
-    for turn in range(int(asked_in.max(initial=-1)) + 1):
-        for span in np.unique(needed[asked_in == turn]):
-            members = random.permutation(np.flatnonzero((asked_in == turn) & (needed == span)))
-            size = rows * width // int(span)
-            result += [(members[i : i + size], int(span)) for i in range(0, len(members), size)]
+    for span in np.unique(needed):
+        members = random.permutation(np.flatnonzero(needed == span))
+        size = rows * width // int(span)
+        result += [(members[i : i + size], int(span)) for i in range(0, len(members), size)]
     return result
 
 

@@ -150,13 +150,8 @@ def examine(
 ) -> Scored | Rejected:
     """Draw `count` secret positions, ask `host` about them, and judge the claims by its answers. Raises HostFailed."""
     positions = audit.draw(split.counted, count, random)
-    found = ask(host, split, positions, host.narrow, random)
+    found = interrogate(host, split, claims, positions, tolerance, random)
     flagged = audit.beyond(claims, positions, found, tolerance)
-    if host.narrow and flagged.any():
-        # A cut row rounds differently, and a near tie (in a router, say) can tip over. Asked again in A's own shape,
-        # still without the true suffix, an honest model answers to the last bit.
-        found[flagged] = ask(host, split, positions[flagged], False, random)
-        flagged = audit.beyond(claims, positions, found, tolerance)
     if not np.isfinite(found).all():
         return Rejected("bad_output", f"Some logits are NaN or infinite. {CAUSES['bad_output']}")
     estimate = audit.estimate(split, claims, positions, found, tolerance.mean)
@@ -182,8 +177,30 @@ def examine(
     return Rejected(why, words, entry, estimate)
 
 
+def interrogate(
+    host: Host,
+    split: Split,
+    claims: Claims,
+    positions: Positions,
+    tolerance: Tolerance,
+    random: np.random.Generator,
+) -> Floats:
+    """The host's log-probability (n,) of the true token at each position, asked in rounds that give nothing away."""
+    found = np.full(len(positions), np.nan)
+    turns = audit.rounds(positions, split.width)
+    for turn in range(int(turns.max(initial=-1)) + 1):
+        members = np.flatnonzero(turns == turn)
+        found[members] = ask(host, split, positions[members], host.narrow, random)
+        again = members[audit.beyond(claims, positions[members], found[members], tolerance)]
+        if host.narrow and len(again):
+            # A cut row rounds differently, and a near tie (in a router, say) can tip over. Asked again in A's own shape
+            # an honest model answers to the last bit. It must be now: a later round would show the answers.
+            found[again] = ask(host, split, positions[again], False, random)
+    return found
+
+
 def ask(host: Host, split: Split, positions: Positions, narrow: bool, random: np.random.Generator) -> Floats:
-    """The host's log-probability (n,) of the true token at each position, everything behind it replaced."""
+    """One round: the log-probability (n,) of the true token at each position, everything behind it replaced."""
     found = np.full(len(positions), np.nan)
     for members, span in audit.batches(positions, split.width, host.setting.rows, narrow, random):
         batch = positions[members]

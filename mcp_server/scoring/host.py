@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import inspect
 import json
 import sys
 import time
@@ -27,7 +28,7 @@ from safetensors.torch import load_file
 from mcp_server.scoring.protocol import Gone, Kind, receive, send, send_text
 
 WRAPPED = "_orig_mod."  # what torch.compile puts into a state dict's names
-NARROW_LOGITS = 1e-4  # a cut row may move an honest float32 model's logits by this much
+ALIKE = 1e-4  # a shorter way to the same logits may move an honest float32 model's by this much
 
 
 class BadOutput(Exception):
@@ -78,31 +79,38 @@ class Server:
         self.model = model
         self.device = device
         self.vocab = vocab
+        self.selective = False  # forward takes `columns` and answers for one column per row only
+
+    def ids(self, tokens: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(tokens.astype(np.int64)).to(self.device)
 
     def forward(self, tokens: np.ndarray) -> torch.Tensor:
         """Logits (B, T, V) of token ids (B, T). Raises BadOutput."""
-        ids = torch.from_numpy(tokens.astype(np.int64)).to(self.device)
-        logits = self.model(ids)
+        return self.checked(self.model(self.ids(tokens)), (*tokens.shape, self.vocab))
+
+    def checked(self, logits: object, shape: tuple[int, ...]) -> torch.Tensor:
+        """`logits` if that is what they are. Raises BadOutput."""
         if not isinstance(logits, torch.Tensor):
             raise BadOutput(f"forward returned {type(logits).__name__}, not a tensor of logits")
-        if logits.shape != (*ids.shape, self.vocab) or not logits.is_floating_point():
-            raise BadOutput(
-                f"forward returned {logits.dtype} {tuple(logits.shape)}, not float logits {(*ids.shape, self.vocab)}"
-            )
+        if logits.shape != shape or not logits.is_floating_point():
+            raise BadOutput(f"forward returned {logits.dtype} {tuple(logits.shape)}, not float logits {shape}")
         return logits
 
     def claims(self, tokens: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Log-probability of each target, (B, T)."""
         logits = self.forward(tokens)
-        wanted = torch.from_numpy(targets.astype(np.int64)).to(self.device)
+        wanted = self.ids(targets)
         losses = F.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(), reduction="none")
         return (-losses).view(wanted.shape).cpu().numpy()
 
     def answers(self, tokens: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Full logits at one column per row, (B, V)."""
-        logits = self.forward(tokens)
-        rows = torch.arange(len(columns), device=self.device)
-        return logits[rows, torch.from_numpy(columns.astype(np.int64)).to(self.device)].float().cpu().numpy()
+        wanted = self.ids(columns)
+        if self.selective:
+            picked = self.checked(self.model(self.ids(tokens), columns=wanted), (len(tokens), self.vocab))
+        else:
+            picked = self.forward(tokens)[torch.arange(len(tokens), device=self.device), wanted]
+        return picked.float().cpu().numpy()
 
     def rehearse(self, rows: int, width: int) -> dict[str, object]:
         """Answer questions about random tokens once; what was learned about the model, for READY."""
@@ -110,11 +118,21 @@ class Server:
         self.claims(tokens, tokens)
         began = time.perf_counter()
         full = self.forward(tokens)
-        middle = time.perf_counter()
-        return {"precision": self.precision(full), "narrow": self.narrow(tokens, full, middle - began)}
+        seconds = time.perf_counter() - began
+        self.selective = self.can_select(tokens, full)
+        return {"precision": self.precision(full), "narrow": self.can_cut(tokens, full, seconds)}
 
-    def narrow(self, tokens: np.ndarray, full: torch.Tensor, seconds: float) -> bool:
-        """Whether a row cut behind the wanted column is answered alike, and sooner: then an audit costs less."""
+    def can_select(self, tokens: np.ndarray, full: torch.Tensor) -> bool:
+        """Whether `forward(ids, columns)` gives (B, V), the logits at one column per row: an audit then costs less."""
+        if "columns" not in inspect.signature(self.model.forward).parameters:
+            return False
+        columns = torch.arange(len(tokens), device=self.device) * 7 % tokens.shape[1]
+        picked = self.checked(self.model(self.ids(tokens), columns=columns), (len(tokens), self.vocab))
+        apart = picked.float() - full[torch.arange(len(tokens), device=self.device), columns].float()
+        return bool(apart.abs().max() < ALIKE)
+
+    def can_cut(self, tokens: np.ndarray, full: torch.Tensor, seconds: float) -> bool:
+        """Whether a row cut behind the wanted column is answered alike, and sooner: an audit then costs less."""
         width = tokens.shape[1]
         if width < 64:
             return False
@@ -126,7 +144,7 @@ class Server:
             return False
         # a compiled model takes seconds for a new shape; anything else takes less for less, but clocks are noisy
         sooner = time.perf_counter() - began < 3 * seconds
-        return sooner and bool((short.float() - full[:, :cut].float()).abs().max() < NARROW_LOGITS)
+        return sooner and bool((short.float() - full[:, :cut].float()).abs().max() < ALIKE)
 
     def precision(self, logits: torch.Tensor) -> str:
         """The coarsest dtype the model is known to use."""
@@ -173,7 +191,7 @@ def main() -> int:
         except BaseException as error:
             kind = "bad_output" if isinstance(error, BadOutput) else "host_died"
             said = str(error) if isinstance(error, BadOutput) else traceback.format_exc()
-            send_text(options.fd, Kind.FAILED, json.dumps({"reason": kind, "said": said[-3000:]}, ensure_ascii=False))
+            send_text(options.fd, Kind.FAILED, json.dumps({"reason": kind, "said": said[-2000:]}, ensure_ascii=False))
             return 1
         send_text(options.fd, Kind.READY, json.dumps(known))
         try:

@@ -47,6 +47,7 @@ class Order:
     gpus: tuple[int, ...]
     threads: int
     tier: Tier
+    log: Path | None
     start_seconds: float
     reply_seconds: float
 
@@ -70,6 +71,7 @@ class Order:
             gpus=tuple(int(card) for card in cards.split(",") if card.isdigit()) if device == "cuda" else (),
             threads=int(env.get("AUTORESEARCH_THREADS", "1")),
             tier=Tier(env.get("AUTORESEARCH_TIER", "T2")),
+            log=Path(env["AUTORESEARCH_SCORE_LOG"]) if env.get("AUTORESEARCH_SCORE_LOG") else None,
             start_seconds=float(env.get("AUTORESEARCH_HOST_START_SECONDS", START_SECONDS)),
             reply_seconds=float(env.get("AUTORESEARCH_HOST_REPLY_SECONDS", REPLY_SECONDS)),
         )
@@ -94,6 +96,7 @@ def score(order: Order, progress: Callable[[float], None]) -> Scored | Rejected:
         reply_seconds=order.reply_seconds,
         tier=order.tier,
         gpus=order.gpus,
+        log=order.log,
     )
     table = tolerances.read(os.environ.get("AUTORESEARCH_TOLERANCES"))
     rule = Rule(order.positions, order.suspect_below, lambda precision: table.find(order.device, precision))

@@ -7,16 +7,16 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-PROC = Path("/proc")
-PARENT, USER_TICKS, SYSTEM_TICKS = 1, 11, 12  # fields of /proc/<pid>/stat behind the name, proc_pid_stat(5)
+from mcp_server.runner.tree import read_stat
 
 
 def tree(root: int) -> set[int]:
     """`root` and its living descendants. Those in a PID namespace below it are among them."""
     children: dict[int, list[int]] = {}
-    for pid in (int(entry.name) for entry in PROC.glob("[0-9]*")):
-        if fields := _stat(pid):
-            children.setdefault(int(fields[PARENT]), []).append(pid)
+    for entry in Path("/proc").glob("[0-9]*"):
+        stat = read_stat(int(entry.name))
+        if stat is not None:
+            children.setdefault(stat.parent, []).append(stat.pid)
     found, new = {root}, [root]
     while new:
         new = [child for parent in new for child in children.get(parent, ())]
@@ -32,15 +32,5 @@ def send(pids: Iterable[int], signal: int) -> None:
 
 
 def seconds(pids: Iterable[int]) -> float:
-    """Processor seconds that `pids` have used together, ended and awaited children not counted."""
-    ticks = sum(int(f[USER_TICKS]) + int(f[SYSTEM_TICKS]) for f in map(_stat, pids) if f)
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/<pid>/stat from the state on; empty when the process is gone."""
-    try:
-        text = (PROC / str(pid) / "stat").read_text()
-    except OSError:
-        return []
-    return text[text.rindex(")") + 2 :].split()
+    """Processor seconds that `pids` have used so far, with those of children they waited for."""
+    return sum(stat.own_seconds + stat.waited_seconds for stat in map(read_stat, pids) if stat is not None)

@@ -71,6 +71,7 @@ class Setting:
     reply_seconds: float  # from a question to its answer
     tier: Tier
     gpus: tuple[int, ...] = ()
+    log: Path | None = None  # where a host's own words are kept, up to the first validation token
 
     def argv(self, fd: int) -> list[str]:
         shape = ["--rows", str(self.rows), "--width", str(self.width), "--vocab", str(self.vocab)]
@@ -82,7 +83,7 @@ class Setting:
 
     def confinement(self, fd: int, scratch: Path) -> Confinement:
         """Snapshot, weights and training data to read, nothing to write, no validation data."""
-        inherited = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "LANG", "LC_ALL")
+        inherited = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LANG", "LC_ALL")
         env = {name: os.environ[name] for name in inherited if name in os.environ}
         env |= {
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -153,6 +154,9 @@ class Host:
 
     def mute(self) -> None:
         """From here on, nothing the host prints or says is kept: it is about to see validation tokens."""
+        if self._listening and self.setting.log is not None and self._printed:
+            with contextlib.suppress(OSError), self.setting.log.open("a", encoding="utf-8") as file:
+                file.write(f"-- host {self.name}\n{_clean(self.printed)}\n")
         self._listening = False
 
     def claims(self, inputs: Tokens, targets: Tokens) -> NDArray[np.float32]:
@@ -183,6 +187,7 @@ class Host:
 
     def close(self) -> None:
         """Kill the process group (with bubblewrap: the namespace) and wait for it."""
+        self.mute()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -221,7 +226,7 @@ class Host:
         reason = "bad_output" if said.get("reason") == "bad_output" else "host_died"
         text = str(said.get("said", ""))
         if self._listening:
-            return HostFailed(reason, f"{_clean(text)[-3000:].strip()}{self._excerpt()}")
+            return HostFailed(reason, f"{_clean(text)[-2000:].strip()}{self._excerpt()}")
         # the host knows validation tokens: of its text only the name of an exception may pass
         named = text if NAMED_ERRORS.fullmatch(text) else "an exception"
         return HostFailed(reason, f"Host {self.name} stopped with {named} while predicting validation text.")
@@ -237,7 +242,7 @@ class Host:
 
     def _excerpt(self) -> str:
         printed = _clean(self.printed).strip()
-        return f" It printed: {printed[-2000:]}" if self._listening and printed else ""
+        return f" It printed: {printed[-1000:]}" if self._listening and printed else ""
 
     def _drain(self) -> None:
         # to the end even when nobody listens: a full pipe would stop an honest model that prints
