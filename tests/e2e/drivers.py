@@ -31,7 +31,9 @@ class Session:
         for event in self.events:
             if all(event.get(name) == value for name, value in wanted.items()):
                 return event
-        raise AssertionError(f"no event {wanted} among {[e.get('type') for e in self.events]}; stderr: {self.errors[-2000:]}")
+        raise AssertionError(
+            f"no event {wanted} among {[e.get('type') for e in self.events]}; stderr: {self.errors[-2000:]}"
+        )
 
 
 class Client:
@@ -98,12 +100,12 @@ def codex(
 ) -> Iterator[Client]:
     """Codex exec in a lab that its person trusts; `options` are more `-c key=value` pairs and flags."""
     home.mkdir(parents=True, exist_ok=True)
-    provider = (
-        f'{{name="scripted",base_url="{endpoint.url}/v1",wire_api="responses",env_key="SCRIPTED_KEY",request_max_retries=0}}'
-    )
+    provider = f'{{name="scripted",base_url="{endpoint.url}/v1",wire_api="responses",env_key="SCRIPTED_KEY"}}'
     settings = ("model_provider=scripted", "model=gpt-5.5", f"model_providers.scripted={provider}")
     given = [word for setting in settings for word in ("-c", setting)]
-    command = [str(installed().codex), "exec", "--trust", "--json", *given, *options, prompt]
+    # without Codex's own sandbox: what is refused here is refused by us, and it would need a home outside /tmp
+    free = () if "-s" in options else ("-s", "danger-full-access")
+    command = [str(installed().codex), "exec", "--trust", "--json", *given, *free, *options, prompt]
     variables = scrubbed(home, CODEX_HOME=str(home / ".codex"), SCRIPTED_KEY="dummy", **environment)
     (home / ".codex").mkdir(exist_ok=True)
     client = Client(command, lab, variables, home / "codex.stderr")

@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 from typing import Any
 
 from tests.e2e import messages, responses
-from tests.e2e.script import Say, Script, ScriptedModel
+from tests.e2e.script import Call, Say, Script, ScriptedModel
+
+SEARCH_SECONDS = (
+    0.1  # a model takes its time too; a client whose server still starts is not asked as fast as it can answer
+)
 
 
 class Endpoint(ThreadingHTTPServer):
@@ -35,6 +40,8 @@ class Endpoint(ThreadingHTTPServer):
             return dialect.events_for(request, 0, Say("ok"), self.cwd)  # type: ignore[no-any-return]
         self.requests.append(request)
         number, step = self.model.next(dialect.results_of(request))
+        if isinstance(step, Call) and dialect.lab_tool(request, step.tool) is None:
+            time.sleep(SEARCH_SECONDS)
         return dialect.events_for(request, number, step, self.cwd)  # type: ignore[no-any-return]
 
 

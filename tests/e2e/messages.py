@@ -87,7 +87,11 @@ def _answer(request: Mapping[str, Any], block: dict[str, Any], delta: dict[str, 
         ("content_block_stop", {"type": "content_block_stop", "index": 0}),
         (
             "message_delta",
-            {"type": "message_delta", "delta": {"stop_reason": stop_reason, "stop_sequence": None}, "usage": {"output_tokens": 1}},
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": stop_reason, "stop_sequence": None},
+                "usage": {"output_tokens": 1},
+            },
         ),
         ("message_stop", {"type": "message_stop"}),
     ]

@@ -8,7 +8,6 @@ from typing import Any
 
 from tests.e2e.script import Call, Edit, Read, Result, Say, Shell, Skill, Step
 
-NAMESPACE = "mcp__autoresearch"
 Events = list[tuple[str, dict[str, Any]]]
 
 
@@ -29,23 +28,29 @@ def results_of(request: Mapping[str, Any]) -> list[Result]:
     return [found[number] for number in sorted(found)]
 
 
-def offers_lab(request: Mapping[str, Any]) -> bool:
-    """Whether the lab's tools are offered; they are not while the server starts."""
-    return NAMESPACE in {tool.get("name") for tool in request["tools"]}
+def lab_tool(request: Mapping[str, Any], tool: str) -> str | None:
+    """The namespace under which a tool search has found one of the lab's tools; None before."""
+    for item in request["input"]:
+        for space in item.get("tools") or [] if item["type"] == "tool_search_output" else []:
+            if "autoresearch" in space["name"] and tool in {found["name"] for found in space.get("tools", [])}:
+                return str(space["name"])
+    return None
 
 
 def events_for(request: Mapping[str, Any], number: int, step: Step, cwd: str) -> Events:
-    """The answer that makes the client do one step. While the lab's server starts, the client is kept busy."""
-    call_id = f"step_{number}"
-    if isinstance(step, Call) and not offers_lab(request):
-        return _answer(request, _function("exec_command", {"cmd": "sleep 0.2"}, f"wait_{len(request['input'])}"))
-    return _answer(request, _item(step, call_id))
+    """The answer that makes the client do one step. Codex hides every server's tools until they are searched for."""
+    if not isinstance(step, Call):
+        return _answer(request, _item(step, f"step_{number}"))
+    namespace = lab_tool(request, step.tool)
+    if namespace is None:
+        search = {"type": "tool_search_call", "execution": "client", "call_id": f"find_{len(request['input'])}"}
+        return _answer(request, {**search, "arguments": {"query": f"autoresearch {step.tool}", "limit": 20}})
+    call = _function(step.tool, dict(step.arguments), f"step_{number}")
+    return _answer(request, {**call, "namespace": namespace})
 
 
 def _item(step: Step, call_id: str) -> dict[str, Any]:
     match step:
-        case Call(tool, arguments):
-            return {**_function(tool, dict(arguments), call_id), "namespace": NAMESPACE}
         case Read(path):
             return _function("exec_command", {"cmd": f"cat {path}"}, call_id)
         case Edit(path, old, new):
@@ -59,6 +64,8 @@ def _item(step: Step, call_id: str) -> dict[str, Any]:
         case Say(text):
             content = [{"type": "output_text", "text": text}]
             return {"type": "message", "role": "assistant", "id": f"msg_{call_id}", "content": content}
+        case _:
+            raise TypeError(step)
 
 
 def _function(name: str, arguments: Mapping[str, Any], call_id: str) -> dict[str, Any]:

@@ -1,0 +1,149 @@
+"""Codex exec, the real one, driven by a scripted model: as a project, as a plugin, and with calls cut short."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.clients import installed, scrubbed
+from tests.e2e.drivers import codex
+from tests.e2e.endpoint import serving
+from tests.e2e.night import TAG, Diary, assert_an_honest_night, night
+from tests.e2e.repositories import attempts, kept, lay_lab, lay_project, lay_release
+from tests.e2e.script import Call, Result, Say, Script, edit, until_decided, until_scored
+from tests.labs import until
+
+pytestmark = pytest.mark.usefixtures("needs_codex")
+OWN = {"AUTORESEARCH_PYTHON": sys.executable}
+HOOKS = "--dangerously-bypass-hook-trust"  # a person reviews them once with /hooks; these tests are that person
+
+
+def test_a_night_in_a_checkout_of_the_project(tmp_path: Path, home: Path) -> None:
+    lab = lay_project(tmp_path / "lab")
+    diary = Diary()
+    with (
+        serving(night(diary), str(lab)) as endpoint,
+        codex(endpoint, lab, home, "$autoresearch", HOOKS, **OWN) as client,
+    ):
+        session = client.wait()
+        told = json.dumps(endpoint.requests[0]["input"])
+    assert session.code == 0
+    assert_an_honest_night(lab, diary)
+    assert "outside this lab's editable files" in diary.refusal
+    assert "One turn of research" in diary.skill
+    assert "autoresearch/SKILL.md" in told
+
+
+def test_with_hooks_off_the_server_alone_keeps_the_night_honest(tmp_path: Path, home: Path) -> None:
+    lab = lay_project(tmp_path / "lab")
+    diary = Diary()
+    with serving(night(diary), str(lab)) as endpoint, codex(endpoint, lab, home, **OWN) as client:
+        client.wait()
+    assert "outside this lab's editable files" not in diary.refusal
+    assert_an_honest_night(lab, diary)
+
+
+def test_a_night_as_an_installed_plugin_in_a_foreign_repository(tmp_path: Path, home: Path) -> None:
+    lab = lay_lab(tmp_path / "lab")
+    release = lay_release(tmp_path / "release")
+    environment = scrubbed(home, CODEX_HOME=str(home / ".codex"))
+    (home / ".codex").mkdir()
+    for words in (("marketplace", "add", str(release)), ("add", "autoresearch@autoresearch")):
+        command = [str(installed().codex), "plugin", *words]
+        subprocess.run(command, cwd=lab, env=environment, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    diary = Diary()
+    with (
+        serving(night(diary), str(lab)) as endpoint,
+        codex(endpoint, lab, home, "$autoresearch", HOOKS, **OWN) as client,
+    ):
+        session = client.wait()
+        told = json.dumps(endpoint.requests[0]["input"])
+    assert session.code == 0
+    assert_an_honest_night(lab, diary)
+    assert "outside this lab's editable files" in diary.refusal
+    assert "autoresearch" in told
+
+
+def test_a_run_longer_than_the_limit_of_a_call_is_read_later(tmp_path: Path, home: Path) -> None:
+    lab = lay_project(tmp_path / "lab")
+    cut: list[Result] = []
+
+    def play() -> Script:
+        yield Call("start_campaign", {"tag": TAG, "calibrate": 0})
+        yield from until_scored(1)
+        yield from edit("train.py", "KNOB = 1.0", "KNOB = 2.0")
+        yield from edit("train.py", "SECONDS = 0.0", "SECONDS = 8.0")
+        cut.append((yield Call("run_experiment", {"description": "longer than a call may last"})))
+        scored = yield from until_scored(2)
+        cut.append(scored)
+        yield from until_decided(2)
+        yield Say("kept after all")
+
+    limit = ("-c", "mcp_servers.autoresearch.tool_timeout_sec=5")
+    with serving(play(), str(lab)) as endpoint, codex(endpoint, lab, home, "$autoresearch", *limit, **OWN) as client:
+        assert client.wait().code == 0
+    assert "timed out" in cut[0].text
+    assert cut[1]["score"] == 1.0
+    assert attempts(lab, TAG) == ["1", "2"]
+    assert len(kept(lab, TAG)) == 1
+
+
+def test_all_eight_tools_run_unasked_under_the_default_policy(tmp_path: Path, home: Path) -> None:
+    lab = lay_project(tmp_path / "lab")
+    configuration = lab / ".codex" / "config.toml"
+    asked = [line for line in configuration.read_text().splitlines() if "approval_mode" not in line]
+    configuration.write_text("\n".join(asked) + "\n")
+    answers: dict[str, Result] = {}
+
+    def play() -> Script:
+        for tool, arguments in (
+            ("lab_status", {}),
+            ("start_campaign", {"tag": TAG, "calibrate": 0}),
+            ("read_score", {"experiment": 1}),
+            ("recall", {"query": "knob"}),
+            ("run_experiment", {"description": "nothing changed"}),
+            ("commit_or_revert", {"experiment": 1}),
+            ("append_learnings", {"text": "The baseline is four."}),
+            ("cancel_experiment", {"experiment": 1}),
+        ):
+            answers[tool] = yield Call(tool, arguments)
+        yield Say("all eight")
+
+    default = ("-s", "workspace-write")
+    with serving(play(), str(lab)) as endpoint, codex(endpoint, lab, home, "go", *default, **OWN) as client:
+        client.wait()
+    assert len(answers) == 8
+    refused = {
+        tool: answer.text for tool, answer in answers.items() if "approv" in answer.text or "reject" in answer.text
+    }
+    assert not refused
+    assert "Nothing changed" in answers["run_experiment"].text
+
+
+def test_a_client_killed_in_mid_run_is_followed_by_one_that_goes_on(tmp_path: Path, home: Path) -> None:
+    lab = lay_project(tmp_path / "lab")
+
+    def begin() -> Script:
+        yield Call("start_campaign", {"tag": TAG, "calibrate": 0})
+        yield from until_scored(1)
+        yield from edit("train.py", "KNOB = 1.0", "KNOB = 2.0")
+        yield from edit("train.py", "SECONDS = 0.0", "SECONDS = 4.0")
+        yield Call("run_experiment", {"description": "a longer run"})
+        yield Say("never said")
+
+    def go_on() -> Script:
+        yield from until_scored(2)
+        yield from until_decided(2)
+        yield Say("went on")
+
+    with serving(begin(), str(lab)) as endpoint, codex(endpoint, lab, home, **OWN) as client:
+        until(lambda: (lab / ".git/autoresearch/runs" / TAG / "2/1/begun").exists())
+        client.kill()
+    with serving(go_on(), str(lab)) as endpoint, codex(endpoint, lab, home, **OWN) as client:
+        assert client.wait().code == 0
+    assert attempts(lab, TAG) == ["1", "2"]
+    assert len(kept(lab, TAG)) == 1
