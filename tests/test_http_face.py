@@ -1,0 +1,137 @@
+"""The HTTP face: the same tools, behind a token, on loopback, bounded."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+import uvicorn
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
+
+from mcp_server.errors import AutoresearchError
+from mcp_server.http_face import BODY_LIMIT_BYTES, BURST, Bucket, Guarded, http_app, is_loopback, read_token, serve_http
+from tests.labs import begin, make_lab, until
+
+TOKEN = "a-token-that-only-the-owner-knows"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("http")
+    with pytest.MonkeyPatch.context() as patch, socket.socket() as listening:
+        patch.setenv("AUTORESEARCH_LOCKS", str(folder / "locks"))
+        lab = make_lab(folder / "lab")
+        begin(lab)
+        lab.close()
+        listening.bind(("127.0.0.1", 0))
+        app = http_app(folder / "lab", TOKEN, "127.0.0.1")
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            until(lambda: server.started)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def answer(url: str, body: bytes = b"{}", **headers: str) -> int:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers})
+    try:
+        with urllib.request.urlopen(request) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_a_client_with_the_token_uses_the_same_tools(url: str) -> None:
+    async def talk() -> tuple[list[str], object]:
+        async with (
+            create_mcp_http_client(headers={"Authorization": f"Bearer {TOKEN}"}) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            tools = [tool.name for tool in (await client.list_tools()).tools]
+            return tools, (await client.call_tool("lab_status", {})).structured_content
+
+    tools, status = anyio.run(talk)
+    assert len(tools) == 8
+    assert isinstance(status, dict)
+    assert status["campaign"] == "first"
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}])
+def test_without_the_token_nothing_is_answered(url: str, header: dict[str, str]) -> None:
+    assert answer(url, **header) == 401
+
+
+def test_a_foreign_origin_or_host_is_refused(url: str) -> None:
+    known = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json, text/event-stream"}
+    assert answer(url, **known, Origin="http://evil.example") == 403
+    assert answer(url, **known, Host="evil.example") == 421
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read(url: str) -> None:
+    place = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port)
+    connection.putrequest("POST", place.path)
+    connection.putheader("Authorization", f"Bearer {TOKEN}")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", str(BODY_LIMIT_BYTES + 1))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_a_flood_is_slowed_down_whether_or_not_it_knows_the_token(url: str) -> None:
+    answers = [answer(url) for _ in range(int(BURST) + 40)]
+    assert 429 in answers
+
+
+def test_the_bucket_refills_with_time() -> None:
+    bucket = Bucket(now=0.0)
+    assert all(bucket.take(0.0) for _ in range(int(BURST)))
+    assert not bucket.take(0.0)
+    assert bucket.take(1.0)
+
+
+def test_the_token_file_is_made_private_and_a_readable_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    token = read_token(path)
+    assert (path.stat().st_mode & 0o777, read_token(path), len(token) > 40) == (0o600, token, True)
+    os.chmod(path, 0o644)
+    with pytest.raises(AutoresearchError, match="chmod 600"):
+        read_token(path)
+
+
+def test_leaving_loopback_without_a_chosen_token_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AutoresearchError, match="--token-file"):
+        serve_http(tmp_path, tmp_path / "token", host="0.0.0.0")
+    assert not (tmp_path / "token").exists()
+
+
+@pytest.mark.parametrize(("host", "stays"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("example.org", False)])
+def test_what_counts_as_loopback(host: str, stays: bool) -> None:
+    assert is_loopback(host) is stays
+
+
+def test_callers_are_told_apart() -> None:
+    guarded = Guarded(lambda *_: None, TOKEN, now=lambda: 0.0)  # type: ignore[arg-type, return-value]
+    headers = [(b"authorization", f"Bearer {TOKEN}".encode())]
+    first = {"type": "http", "client": ("10.0.0.1", 1), "headers": headers}
+    for _ in range(int(BURST)):
+        assert guarded._refusal(first) is None
+    assert guarded._refusal(first) is not None
+    assert guarded._refusal({**first, "client": ("10.0.0.2", 1)}) is None
