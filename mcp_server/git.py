@@ -8,6 +8,7 @@ file of the work tree, and only `update_index` writes the user's index.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -228,6 +229,16 @@ class Repository(GitCommand):
         words = out[:limit].decode("utf-8", "replace")
         return words if len(out) <= limit else f"{words}\n[cut here: the difference is longer than {limit} bytes]\n"
 
+    def merge_file(self, ours: bytes, base: bytes, theirs: bytes, scratch: Path) -> bytes | None:
+        """`ours` with the step from `base` to `theirs` made as well, or None where the two touch the same lines."""
+        scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
+            places = [Path(folder) / name for name in ("ours", "base", "theirs")]
+            for place, content in zip(places, (ours, base, theirs), strict=True):
+                place.write_bytes(content)
+            answer = self.ask("merge-file", "-p", *(str(place) for place in places))
+        return answer.out if answer.code == 0 else None
+
     def fsck(self) -> None:
         """Raises GitError when the repository is damaged."""
         self.do("fsck", "--full", "--no-dangling", "--no-progress")
@@ -303,7 +314,25 @@ class Repository(GitCommand):
 
     def update_index(self, changes: Mapping[str, Entry | None]) -> None:
         """Set some entries of the user's index. Raises LockHeld when somebody keeps it locked."""
-        self.do("update-index", "-z", "--index-info", stdin=self._index_info(changes))
+        self.do("update-index", "-z", "--index-info", stdin=self._index_info(changes), environment=self._no_filters())
+
+    def _no_filters(self) -> dict[str, str]:
+        """Configuration that disarms every configured filter.
+
+        While git writes an index it compares other files again that changed within its clock's last tick, through
+        their filters. As variables and not as `-c`, because the name of a filter may hold an equals sign.
+        """
+        pattern = r"^filter\..*\.(clean|smudge|process|required)$"
+        names = [
+            text(name) for name in self.ask("config", "-z", "--name-only", "--get-regexp", pattern).out.split(b"\0")
+        ]
+        count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)  # the caller's own come first
+        disarmed = {}
+        for name in dict.fromkeys(names[:-1]):
+            disarmed[f"GIT_CONFIG_KEY_{count}"] = name
+            disarmed[f"GIT_CONFIG_VALUE_{count}"] = "false" if name.endswith(".required") else ""
+            count += 1
+        return {**disarmed, "GIT_CONFIG_COUNT": str(count)} if disarmed else {}
 
     def attributes(self, paths: Iterable[str], names: Sequence[str]) -> dict[str, dict[str, str]]:
         """The specified gitattributes among `names`, by path ("set", "unset" or a value); reading them runs nothing."""

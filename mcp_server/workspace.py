@@ -179,15 +179,18 @@ class Workspace:
                     f"{path} is editable in program.md but not in commit {commit[:12]}. Commit it, then start again."
                 )
         changes = {path: new.get(path) for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
-        odd = {entry.mode for path in changes for entry in (old.get(path), new.get(path)) if entry} - set(FILE_MODES)
-        ways = self.git.attributes(sorted(changes), ("filter", "working-tree-encoding")) if changes else {}
+        odd = any(entry and entry.mode not in FILE_MODES for p in changes for entry in (old.get(p), new.get(p)))
+        if not odd:
+            wanted = editable.meant(self.git, patterns, {**old, **new})
+            editable.refuse_uncommitted(self.git, changes.keys() | wanted, old, new)
+        # a file that lies here as git stores it may be replaced by another such; of a new one we cannot know
+        added = sorted(path for path in changes if path not in old)
+        ways = self.git.attributes(added, ("filter", "working-tree-encoding")) if added else {}
         if odd or any(value != "unset" for way in ways.values() for value in way.values()):
             raise WorkspaceError(
                 f"Going to {commit[:12]} would change links, submodules or files that git converts. "
                 f"Go there yourself (`git switch --detach {commit[:12]}`) and start from HEAD."
             )
-        wanted = editable.meant(self.git, patterns, {**old, **new})
-        editable.refuse_uncommitted(self.git, changes.keys() | wanted, old, new)
         try:
             self._lay(changes)
             if changes:
@@ -346,6 +349,40 @@ class Workspace:
                 ) from error
             restored.append(path)
         return RevertOutcome(tuple(restored), tuple(left))
+
+    def without(self, commit: str, tip: str, patterns: Iterable[str]) -> dict[str, bytes] | None:
+        """The editable files of `tip` with the change of `commit` taken back; None where later changes build on it."""
+        chosen = Patterns.of(patterns)
+        now, after, before = (self.committed(chosen.items, one) for one in (tip, commit, f"{commit}^"))
+        files: dict[str, bytes] = {}
+        for path in now.keys() | before.keys():
+            if after.get(path) == before.get(path):
+                if path in now:
+                    files[path] = now[path]
+                continue
+            if path not in now or path not in before or path not in after:
+                return None  # a file came or went with the change
+            merged = self.git.merge_file(now[path], after[path], before[path], self.paths.state / "tmp")
+            if merged is None:
+                return None
+            files[path] = merged
+        return files
+
+    def lay(self, files: Mapping[str, bytes], patterns: Iterable[str], expected: str) -> None:
+        """Write editable files where the disk has those of `expected`. Raises WorkspaceError where it does not."""
+        wanted = Patterns.of(patterns)
+        if not self.nothing_changed(wanted.items, expected):
+            raise WorkspaceError(
+                f"The editable files are not those of {expected[:12]}. Put them back with "
+                f"`git restore --source {expected[:12]} -- FILE`, then try again."
+            )
+        old = self.git.entries(expected)
+        for path, content in files.items():
+            entry = old[path]
+            if self.git.blob_oid(content) != entry.oid:
+                worktree.replace(
+                    self.git.tree, path, content, entry.mode == FILE_MODES[1], self.paths.state / "tmp"
+                )
 
     # -- copies and views --------------------------------------------------------------------------------------------
 

@@ -33,7 +33,14 @@ class UserRepository:
     def git(self, *arguments: str, check: bool = True) -> str:
         named = ("-c", "user.name=User", "-c", "user.email=user@example.com")
         done = subprocess.run(
-            ["git", *named, *arguments], cwd=self.folder, check=False, capture_output=True, text=True, errors="replace"
+            ["git", *named, *arguments],
+            cwd=self.folder,
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=60,  # a hostile repository may make the user's git wait for ever
         )
         assert not check or done.returncode == 0, done.stderr
         return done.stdout
