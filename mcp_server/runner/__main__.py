@@ -41,11 +41,11 @@ def main(argv: list[str]) -> int:
     rise()
     stop = Stop(paths.cancel)
     reserve = paths.folder / ".reserve"
+    run = Run(paths, RunSpec.read(paths.spec), stop)
     try:
-        spec = RunSpec.read(paths.spec)
         paths.begun.touch()
         reserve.write_bytes(bytes(RESERVE_BYTES))
-        result = Run(paths, spec, stop).carry_out()
+        result = run.carry_out()
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -57,6 +57,7 @@ def main(argv: list[str]) -> int:
         )
     reserve.unlink(missing_ok=True)
     result.write(paths.result)
+    run.release()
     log.info("%s %s", result.state, result.reason)
     return 0
 

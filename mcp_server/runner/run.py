@@ -39,11 +39,12 @@ class Trained:
 
 
 class Run:
-    """The run of one folder. `carry_out` returns its result; the lease is held until the process ends."""
+    """The run of one folder. `carry_out` returns its result; the device stays leased until `release`, or our end."""
 
     def __init__(self, paths: RunPaths, spec: RunSpec, stop: Stop) -> None:
         self.paths, self.spec, self.stop = paths, spec, stop
         self.view = View(paths, spec.budget.seconds)
+        self._lease: devices.Lease | None = None
 
     def carry_out(self) -> RunResult:
         """Everything, once. Raises OSError when the disk is full or the machine refuses a process."""
@@ -56,6 +57,7 @@ class Run:
         if lease is None:
             result = outcome.ended(result, RunState.CANCELLED, "cancelled", "Cancelled while it waited for a device.")
         else:
+            self._lease = lease
             self.view.phase("starting", lease.device)
             result = self._use(lease, result)
             self._leave(lease)
@@ -181,6 +183,12 @@ class Run:
         return outcome.of_answer(result, answer, checked.failed)
 
     # -- leaving -------------------------------------------------------------------------------------------------------
+
+    def release(self) -> None:
+        """Let the device go, after the result is written: whoever sees the run over may count on it."""
+        if self._lease is not None:
+            os.close(self._lease.fd)
+            self._lease = None
 
     def _leave(self, lease: devices.Lease) -> None:
         """Remove what nobody will read; refuse a card whose memory the dead still hold."""

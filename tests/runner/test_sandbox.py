@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,12 +35,12 @@ WALLED = [
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Path]:
+def room(tmp_path: Path) -> Path:
     """inside/ may be read and written, given/ read, secret/ neither."""
     for name in ("inside", "given", "secret", "scratch"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text(name)
-    yield tmp_path
+    return tmp_path
 
 
 def run(
@@ -61,14 +60,11 @@ def run(
 
 def attempt(*acts: str) -> str:
     """A program that tries each statement and prints the names of the errors."""
-    return (
-        "import json\nerrors = []\n"
-        + "\n".join(
-            f"try:\n    {act}\n    errors.append('done')\nexcept OSError as error:\n    errors.append(type(error).__name__)"
-            for act in acts
-        )
-        + "\nprint(json.dumps(errors))"
-    )
+    lines = ["import json", "errors = []"]
+    for act in acts:
+        lines += ["try:", f"    {act}", "    errors.append('done')"]
+        lines += ["except OSError as error:", "    errors.append(type(error).__name__)"]
+    return "\n".join([*lines, "print(json.dumps(errors))"])
 
 
 @pytest.mark.parametrize("tier", WALLED)
