@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcp_server.memory import KEPT, Direction, Tried, gain, signed
+from mcp_server.memory import KEPT, Tried, signed
 from mcp_server.text import clean_line
 from mcp_server.themes import least_tried
 
@@ -21,7 +21,7 @@ DRY_SPELL = 5  # decided experiments without a keep after which advice is given
 
 @dataclass(frozen=True)
 class Calibration:
-    """How well expected changes foretold measured ones.
+    """How well expected gains foretold measured ones.
 
     `skill` is 1 for perfect foresight, 0 for no better than "no change" every time, negative for worse than that.
     """
@@ -32,7 +32,6 @@ class Calibration:
     mean_measured: float
     skill: float | None
 
-    @property
     def words(self) -> str:
         if not self.predictions:
             return ""
@@ -49,7 +48,7 @@ class Calibration:
 
 
 def calibration(pairs: Sequence[tuple[float, float]]) -> Calibration:
-    """Score predictions: (expected, measured) changes, both in the unit as measured."""
+    """Score predictions: (expected, measured) gains."""
     if not pairs:
         return Calibration(0, 0, 0.0, 0.0, None)
     missed = sum(abs(expected - measured) for expected, measured in pairs)
@@ -78,7 +77,6 @@ class KnobRange:
     name: str
     values: tuple[tuple[str, int, str], ...]  # value, experiment, outcome
 
-    @property
     def words(self) -> str:
         shown = ", ".join(f"{value} ({outcome} #{number})" for value, number, outcome in self.values[:12])
         more = f" and {len(self.values) - 12} more" if len(self.values) > 12 else ""
@@ -98,7 +96,7 @@ def _as_number(text: str) -> tuple[int, float, str]:
         return (1, 0.0, text)
 
 
-def advice(tried: Sequence[Tried], direction: Direction = "minimize") -> str:
+def advice(tried: Sequence[Tried]) -> str:
     """What a run of failures suggests, in a few sentences; "" while things go well."""
     decided = [item for item in tried if item.outcome not in ("queued", "running", "pending", "scored", "confirming")]
     dry = 0
@@ -117,8 +115,8 @@ def advice(tried: Sequence[Tried], direction: Direction = "minimize") -> str:
     if used and used.most_common(1)[0][1] >= max(3, dry // 2):
         name, times = used.most_common(1)[0]
         ranged = knob_range(name, tried)
-        said.append(f"{times} of them moved {name}" + (f": {ranged.words}." if ranged else "."))
-    near = [i for i in recent if i.delta is not None and gain(i.delta, direction) > 0]
+        said.append(f"{times} of them moved {name}" + (f": {ranged.words()}." if ranged else "."))
+    near = [i for i in recent if i.delta is not None and i.delta > 0]
     if near:
         numbers = ", ".join(f"#{item.number}" for item in near[-3:])
         said.append(f"{numbers} came out better but within noise: combining such changes may show.")
@@ -126,5 +124,5 @@ def advice(tried: Sequence[Tried], direction: Direction = "minimize") -> str:
     said.append(f"Least tried so far: {rare}.")
     foresight = calibration(predictions(recent))
     if foresight.predictions >= DRY_SPELL and foresight.skill is not None and foresight.skill < 0:
-        said.append(foresight.words)
+        said.append(foresight.words())
     return " ".join(said)

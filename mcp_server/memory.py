@@ -1,7 +1,7 @@
 """What was tried and what it taught: which learnings to admit, what to recall, how an experiment reads in one line.
 
-Pure functions over plain records; the ledger stores and searches, this module judges, ranks and words. All changes
-(`delta`) are in the arena's unit as measured, candidate minus incumbent; `direction` says which sign is better.
+Pure functions over plain records; the ledger stores and searches, this module judges, ranks and words. A change is a
+gain over the incumbent in the arena's unit: more is better, whichever way the metric runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from mcp_server.themes import Theme
 LINE_CHARACTERS = 260
 NEAR_DUPLICATE = 0.8  # share of three-word pieces two lessons have in common
 
-Direction = Literal["minimize", "maximize"]
 KEPT, SCORED = "kept", frozenset({"kept", "discarded", "scored", "confirming", "overtaken"})
 
 _WORD = re.compile(r"[a-z0-9_]+(?:\.\d+)?")
@@ -71,7 +70,7 @@ class Tried:
     description: str
     outcome: str = "scored"  # a records.Status value
     label: str = ""  # provisional, confirmed, simplification, baseline
-    delta: float | None = None
+    delta: float | None = None  # gain over the incumbent, more is better
     noise_widths: float | None = None
     score: float | None = None
     reason: str = ""  # reason code of a crash or a rejection
@@ -80,7 +79,7 @@ class Tried:
     change: str = ""  # fingerprint of the edit alone
     base: str = ""  # fingerprint of what was edited
     hypothesis: str = ""
-    expected: float | None = None
+    expected: float | None = None  # the gain foretold
     learned: tuple[str, ...] = ()
     theme: str = Theme.OTHER
     campaign: str = ""
@@ -235,11 +234,6 @@ def signed(value: float) -> str:
     if "." in text and "e" not in text:
         text = text.rstrip("0").rstrip(".")
     return ("−" if value < 0 else "+") + text.replace("e-", "e−")
-
-
-def gain(delta: float, direction: Direction) -> float:
-    """The change counted so that more is better."""
-    return -delta if direction == "minimize" else delta
 
 
 def grouped_by_experiment(texts: Sequence[tuple[int | None, str]]) -> Mapping[int, tuple[str, ...]]:

@@ -9,11 +9,11 @@ see: code in strings, names looked up at run time; pairing on the harness's seed
 from __future__ import annotations
 
 import ast
-import copy
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
+from mcp_server.renaming import only_renamed
 from mcp_server.syntax import Source, Sources, canonical, dotted, flat, heading, imported, named, tree_of
 
 SEED, ORDER, BUDGET = "seeding", "data order", "budget"
@@ -47,7 +47,8 @@ _DRAWS = frozenset(
     {"rand", "randn", "randint", "randperm", "random", "normal", "rand_like", "randn_like", "shuffle", "getrandbits"}
 )
 _ORDERING = frozenset({"randperm", "permutation", "shuffle", "random_split", "sample", "RandomSampler", "islice"})
-_LOADER = re.compile(r"loader|batches|sampler|dataset|shards", re.IGNORECASE)
+_LOADER = re.compile(r"loader|batches|blocks|sampler|dataset|shards", re.IGNORECASE)
+_INITIALISER = re.compile(r"initiali[sz]e")
 _ORDER_WORDS = re.compile(r"seed|shuffle|skip|start|offset|order|rank|world|generator|split|epoch|sampler|rng|resume")
 _SEED_NAME = re.compile(r"(^|_)seeds?$", re.IGNORECASE)
 _BUDGET_NAME = re.compile(
@@ -75,13 +76,15 @@ def _in_file(name: str, before: Source, after: Source) -> Iterator[str]:
         return
     if canonical(old) == canonical(new):
         return
-    if _only_renamed(old, new):
+    if only_renamed(old, new):
         yield f"{SEED}: only names changed, and the parameters' random streams follow their names"
         return
-    yield from _differences(_anywhere(old), _anywhere(new))
-    yield from _swaps(_in_place(old), _in_place(new))
-    if (loader := _prepared_loader(old)) and not _prepared_loader(new):
-        yield f"{ORDER}: {loader} is no longer used"
+    here, there = imported(old), imported(new)
+    yield from _differences(_anywhere(old, here), _anywhere(new, there))
+    yield from _swaps(_in_place(old, here), _in_place(new, there))
+    for kind, pattern in ((ORDER, _LOADER), (SEED, _INITIALISER)):
+        if (name := _from_prepare(old, pattern, here)) and not _from_prepare(new, pattern, there):
+            yield f"{kind}: {name} is no longer used"
 
 
 def _in_text(before: str, after: str) -> Iterator[str]:
@@ -123,8 +126,7 @@ def _short(text: str) -> str:
 # --- sightings that count wherever they stand -----------------------------------------------------------------------
 
 
-def _anywhere(tree: ast.Module) -> Counter[_Seen]:
-    aliases = imported(tree)
+def _anywhere(tree: ast.Module, aliases: Mapping[str, str]) -> Counter[_Seen]:
     found: Counter[_Seen] = Counter()
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt):
@@ -138,10 +140,10 @@ def _anywhere(tree: ast.Module) -> Counter[_Seen]:
     return found
 
 
-def _prepared_loader(tree: ast.Module) -> str:
-    aliases = imported(tree)
+def _from_prepare(tree: ast.Module, pattern: re.Pattern[str], aliases: Mapping[str, str]) -> str:
+    """The first call of the fixed file's functions of this kind: its loader, or what fills the parameters."""
     names = (dotted(node.func, aliases) for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return next((name for name in names if name.startswith("prepare.") and _LOADER.search(name)), "")
+    return next((name for name in names if name.startswith("prepare.") and pattern.search(name)), "")
 
 
 def _is_read(node: ast.Call, aliases: Mapping[str, str]) -> bool:
@@ -162,7 +164,7 @@ def _of_statement(node: ast.stmt, aliases: Mapping[str, str]) -> Iterator[_Seen]
             last = name.rpartition(".")[2]
             if _SEED_NAME.search(last):
                 yield SEED, ast.unparse(node)
-            elif _BUDGET_NAME.search(last):
+            elif _BUDGET_NAME.search(last) or "budget" in name.lower().split(".")[:-1]:
                 yield BUDGET, ast.unparse(node)
             elif isinstance(target, ast.Attribute) and name.partition(".")[0] in _KEPT_MODULES:
                 yield BUDGET if name.startswith("time.") else SEED, ast.unparse(node)
@@ -183,9 +185,8 @@ def _of_statement(node: ast.stmt, aliases: Mapping[str, str]) -> Iterator[_Seen]
 # --- sightings that count by comparison with the same place ---------------------------------------------------------
 
 
-def _in_place(tree: ast.Module) -> dict[_Seen, Counter[str]]:
+def _in_place(tree: ast.Module, aliases: Mapping[str, str]) -> dict[_Seen, Counter[str]]:
     """For each kind and each place (the statement with the sighting blanked): what stood there."""
-    aliases = imported(tree)
     found: defaultdict[_Seen, Counter[str]] = defaultdict(Counter)
     for statement in ast.walk(tree):
         if not isinstance(statement, ast.stmt):
@@ -256,36 +257,3 @@ def _blanked(statement: ast.stmt, node: ast.Call, blank: _Blank) -> tuple[str, s
         return content, canonical(heading(statement))
     finally:
         node.args, node.keywords = args, keywords
-
-
-# --- renaming ---------------------------------------------------------------------------------------------------------
-
-
-def _only_renamed(old: ast.Module, new: ast.Module) -> bool:
-    """Whether the two differ in nothing but names that the file itself gives."""
-    # a string equal to a name may be a key that moved with it, or a word that stayed
-    return any(_unnamed(old, strings) == _unnamed(new, strings) for strings in (True, False))
-
-
-def _unnamed(tree: ast.Module, strings: bool) -> str:
-    """The tree with every name the file defines replaced by the order in which it first appears."""
-    tree = copy.deepcopy(tree)
-    own = {name for node in ast.walk(tree) for name in _given(node)}
-    order: dict[str, str] = {}
-    for node in ast.walk(tree):
-        for field in ("id", "attr", "arg", "name"):
-            name = getattr(node, field, None)
-            if isinstance(name, str) and name in own:
-                setattr(node, field, order.setdefault(name, f"name {len(order)}"))
-        if strings and isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in own:
-            node.value = order.setdefault(node.value, f"name {len(order)}")
-    return canonical(tree)
-
-
-def _given(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
-        yield node.id if isinstance(node, ast.Name) else node.attr
-    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        yield node.name
-    elif isinstance(node, ast.arg):
-        yield node.arg

@@ -22,7 +22,7 @@ from mcp_server.themes import Theme
 
 REFERENCE_COLUMNS = ("commit", "val_bpb", "memory_gb", "status", "description")
 OWN_COLUMNS = (
-    "experiment", "score", "metric", "unit", "direction", "outcome", "label", "reason", "delta", "noise_widths", "runs",
+    "experiment", "score", "metric", "unit", "direction", "outcome", "label", "reason", "gain", "noise_widths", "runs",
     "seeds", "seconds", "steps", "machine", "tainted", "theme", "at",
 )  # fmt: skip
 
@@ -39,7 +39,7 @@ class ResultRow:
     memory_gb: float | None = None
     label: str = ""
     reason: str = ""
-    delta: float | None = None
+    delta: float | None = None  # gain over the incumbent, more is better
     noise_widths: float | None = None
     runs: int = 1
     seeds: tuple[int, ...] = ()

