@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -223,8 +225,8 @@ def test_a_run_can_be_cancelled_anywhere(tmp_path: Path, how: str, where: str) -
 @pytest.mark.skipif(probe().tier is not Tier.T2, reason="only a process namespace promises this")
 def test_a_killed_supervisor_takes_everything_along(tmp_path: Path) -> None:
     train = STARTS + (
-        "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "        print('daemon', flush=True)\ntime.sleep(600)\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "if os.fork() == 0:\n    os.setsid()\n    os.fork()\ntime.sleep(600)\n"
     )
     run = RunFolder(tmp_path, train=train)
     pid = run.start()
@@ -264,7 +266,7 @@ def test_two_runs_never_share_a_device(tmp_path: Path) -> None:
         run.start()
     assert [run.wait().state for run in runs] == [RunState.SCORED] * 3
     spans = sorted(json.loads((run.paths.artifact / "when").read_text()) for run in runs)
-    assert all(earlier[1] <= later[0] for earlier, later in zip(spans, spans[1:], strict=False))
+    assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(spans))
 
 
 def test_an_arena_that_requires_a_sandbox_is_refused_below_t2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,8 +306,6 @@ def test_a_second_supervisor_is_turned_away(tmp_path: Path) -> None:
     run = RunFolder(tmp_path, train=WAITS)
     pid = run.start()
     run.wait_for("training", pid)
-    import sys
-
     again = subprocess.run(
         [sys.executable, "-m", "mcp_server.runner", run.paths.folder],
         capture_output=True,
