@@ -121,9 +121,12 @@ def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experimen
     held = tally.losses(standing_runs, arena, machine=ours[-1].machine) or tally.losses(standing_runs, arena)
     candidate = tally.losses(runs, arena)
     left = None if arena.stop.experiments is None else max(0, arena.stop.experiments - ledger.count(tag)["all"])
-    verdict = judge(candidate, held, noise, policy, left, touched=experiment.protocol)
-    if arena.keep.simplicity:
-        verdict = simplification(verdict, incumbent.nodes, experiment.nodes, policy)
+    if experiment.kind == "prune":
+        verdict = _worth_keeping(judge(held, candidate, noise, policy, left))
+    else:
+        verdict = judge(candidate, held, noise, policy, left, touched=experiment.protocol)
+        if arena.keep.simplicity:
+            verdict = simplification(verdict, incumbent.nodes, experiment.nodes, policy)
     verdict = guarded(verdict, _broken(arena, ours))
     wanted = _wanted(verdict, experiment.number, incumbent.number, candidate, held)
     anchor = _anchor(experiment, ours, theirs, standing_runs, verdict, policy)
@@ -133,6 +136,29 @@ def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experimen
         wanted = ((incumbent.number, ours[0].seed, "anchor"),)
     change = None if verdict.delta is None else -verdict.delta
     return Judgement(verdict, score, change, tuple(sorted(candidate)), tuple(runs), wanted, incumbent.number)
+
+
+def _worth_keeping(turned: Verdict) -> Verdict:
+    """The verdict on a candidate that takes an earlier change back: it is kept unless the change proves its worth again.
+
+    `turned` has the roles exchanged: the present code as candidate, the code without the change as incumbent.
+    """
+    decision = {Decision.KEEP: Decision.DISCARD, Decision.DISCARD: Decision.KEEP}.get(turned.decision, turned.decision)
+    said = {
+        Decision.KEEP: "Keep: the earlier change did not prove its worth when it was taken back.",
+        Decision.DISCARD: "Discard: without the earlier change the score is worse, so it stays.",
+    }.get(decision, turned.reason)
+    return replace(
+        turned,
+        decision=decision,
+        label="provisional" if decision is Decision.KEEP else None,
+        delta=None if turned.delta is None else -turned.delta,
+        noise_widths=None if turned.noise_widths is None else -turned.noise_widths,
+        probability=None if turned.probability is None else 1.0 - turned.probability,
+        expected=None if turned.expected is None else -turned.expected,
+        reason=said,
+        code="simpler" if decision is Decision.KEEP else turned.code,
+    )
 
 
 ANCHOR_REASONS = {

@@ -31,12 +31,14 @@ from mcp_server.messages import opened
 from mcp_server.overview import recalled, whereabouts
 from mcp_server.paths import LabPaths
 from mcp_server.publishing import Publisher, finish_drawing
+from mcp_server.reckoning import examined
 from mcp_server.records import RunState, Status
 from mcp_server.recovery import CaughtUp, House
 from mcp_server.referee import Decision
 from mcp_server.replies import (
     CampaignReply,
     DecisionReply,
+    ExamReply,
     ExperimentReply,
     LearningReply,
     RecallReply,
@@ -52,6 +54,8 @@ log = logging.getLogger(__name__)
 
 EDITABLE_LIMIT_BYTES = 2_000_000
 DESCRIPTION_LIMIT, HYPOTHESIS_LIMIT = 200, 600
+EXAM_SEEDS = 3
+FIRST_EXAM_SEED = 1_000_000  # far from every seed a campaign uses
 CALIBRATE = 2  # by default one repeat on the same seed and one new seed
 
 
@@ -142,53 +146,8 @@ class Lab:
         with self._verb() as (house, caught):
             campaign, arena = self._campaign(house)
             self._refuse_when_over(house, campaign, arena)
-            incumbent = house.ledger.incumbent(campaign.tag)
-            sources, before = self._sources(house, campaign, arena, incumbent)
-            marks = fingerprint(sources)
-            if incumbent is not None and marks == incumbent.fingerprint:
-                raise NotNow(
-                    f"Nothing changed: {', '.join(arena.editable)} means the same as the incumbent, experiment "
-                    f"{incumbent.number}. Edit it, then call run_experiment again."
-                )
-            earlier = self._answered(house, campaign, arena, marks)
-            if earlier is not None:
-                return earlier
-            number, edit = house.ledger.next_number(campaign.tag), change(before, sources)
-            tried = [e for e in house.ledger.same_edit(edit, campaign.tag) if e.number != number]
-            kind = "baseline" if incumbent is None else ("retest" if tried else "attempt")
-            changes = tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, sources))
-            experiment = Experiment(
-                campaign=campaign.tag,
-                number=number,
-                kind=kind,
-                description=description,
-                hypothesis=clean_block(hypothesis, HYPOTHESIS_LIMIT),
-                expected_delta=expected_delta,
-                snapshot="",
-                base=incumbent.number if incumbent else None,
-                fingerprint=marks,
-                edit=edit,
-                nodes=nodes(sources),
-                knobs=changes,
-                protocol=touches_protocol(before, sources),
-                theme=theme(f"{description} {hypothesis}", [name for name, _, _ in changes]),
-                program=campaign.program,
-                style=arena.style,
-                opened_at=house.stamp(),
-                tree=str(self.paths.tree),
-            )
-            tip = recovery.incumbent_commit(house.ledger, campaign)
-            snapshot = self.workspace.snapshot(
-                arena.editable, tip, opened(campaign, experiment), experiment.opened_at
-            )
-            if snapshot.files != sources:
-                raise NotNow("The editable files changed while the snapshot was taken. Call run_experiment again.")
-            experiment = dataclasses.replace(experiment, snapshot=snapshot.commit)
-            house.ledger.open_experiment(experiment, [(campaign.seed, "first")])
-            started = recovery.catch_up(house)
-            reply = standing.experiment_reply(house.ledger, self.paths, experiment, arena, self.now())
-            reply.warnings += self._warnings(experiment, tried) + caught.problems + started.problems
-            reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
+            reply = self._open(house, campaign, arena, description, clean_block(hypothesis, HYPOTHESIS_LIMIT), expected_delta)
+            reply.warnings += caught.problems
             return reply
 
     def read_score(self, experiment: int | None = None) -> ScoreReply:
@@ -282,6 +241,40 @@ class Lab:
             reply = standing.experiment_reply(house.ledger, self.paths, found, arena, self.now())
             reply.next = f"It ends within the grace; commit_or_revert({experiment}) then puts the files back."
             return reply
+
+    def exam(self, seeds: int = EXAM_SEEDS) -> ExamReply:
+        """The closing exam: baseline and incumbent on the untouched test split, on fresh paired seeds; once per incumbent."""
+        if not 2 <= seeds <= 50:
+            raise NotNow(f"seeds is {seeds}; it must be 2 to 50, for one difference has no interval.")
+        with self._verb() as (house, _):
+            campaign, arena = self._campaign(house)
+            incumbent = house.ledger.incumbent(campaign.tag)
+            kept = house.ledger.kept(campaign.tag)
+            if incumbent is None or incumbent.number == kept[0].number:
+                raise NotNow("Nothing but the baseline was kept, so there is no gain to examine. Keep an improvement first.")
+            exam = house.ledger.exam(campaign.tag)
+            if exam is None or (exam.result is not None and exam.incumbent != incumbent.number):
+                fresh = [campaign.seed + FIRST_EXAM_SEED + turn for turn in range(seeds)]
+                house.ledger.open_exam(campaign.tag, kept[0].number, incumbent.number, fresh, house.stamp())
+                recovery.catch_up(house)
+                exam = house.ledger.exam(campaign.tag)
+            assert exam is not None
+            return examined(house.ledger, arena, campaign, exam)
+
+    def run_without(self, number: int) -> ExperimentReply:
+        """Run the incumbent with the change of one kept experiment taken back; part of `prune`."""
+        with self._verb() as (house, _):
+            campaign, arena = self._campaign(house)
+            found = house.ledger.experiment(campaign.tag, number)
+            incumbent = house.ledger.incumbent(campaign.tag)
+            if incumbent is None or found.decision != "keep" or found.commit_sha is None or found.label == "baseline":
+                raise NotNow(f"Experiment {number} is not a kept change. `autoresearch history --status kept` lists them.")
+            tip = recovery.incumbent_commit(house.ledger, campaign)
+            files = self.workspace.without(found.commit_sha, tip, arena.editable)
+            if files is None:
+                raise NotNow(f"Later changes build on experiment {number}, so it cannot be taken back alone. It stays.")
+            self.workspace.lay(files, arena.editable, tip)
+            return self._open(house, campaign, arena, f"without experiment {number}: {found.description}"[:DESCRIPTION_LIMIT], kind="prune")
 
     def finished(self, experiment: int | None = None) -> bool:
         """Whether no run of an experiment (the last one by default) is open any more; what a waiting face asks."""
@@ -408,6 +401,66 @@ class Lab:
         return tally.status_of(house.ledger.experiment(tag, number), house.ledger.runs(tag, number))
 
     # --- parts of run_experiment -------------------------------------------------------------------------------------
+
+    def _open(
+        self,
+        house: House,
+        campaign: Campaign,
+        arena: Arena,
+        description: str,
+        hypothesis: str = "",
+        expected_delta: float | None = None,
+        kind: str = "attempt",
+    ) -> ExperimentReply:
+        """Snapshot what the work tree has, record the attempt and start its run."""
+        incumbent = house.ledger.incumbent(campaign.tag)
+        sources, before = self._sources(house, campaign, arena, incumbent)
+        marks = fingerprint(sources)
+        if incumbent is not None and marks == incumbent.fingerprint:
+            raise NotNow(
+                f"Nothing changed: {', '.join(arena.editable)} means the same as the incumbent, experiment "
+                f"{incumbent.number}. Edit it, then call run_experiment again."
+            )
+        earlier = None if kind == "prune" else self._answered(house, campaign, arena, marks)
+        if earlier is not None:
+            return earlier
+        number, edit = house.ledger.next_number(campaign.tag), change(before, sources)
+        tried = [e for e in house.ledger.same_edit(edit, campaign.tag) if e.number != number]
+        kind = "baseline" if incumbent is None else "retest" if tried and kind == "attempt" else kind
+        changes = tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, sources))
+        experiment = Experiment(
+            campaign=campaign.tag,
+            number=number,
+            kind=kind,
+            description=description,
+            hypothesis=hypothesis,
+            expected_delta=expected_delta,
+            snapshot="",
+            base=incumbent.number if incumbent else None,
+            fingerprint=marks,
+            edit=edit,
+            nodes=nodes(sources),
+            knobs=changes,
+            protocol=touches_protocol(before, sources),
+            theme=theme(f"{description} {hypothesis}", [name for name, _, _ in changes]),
+            program=campaign.program,
+            style=arena.style,
+            opened_at=house.stamp(),
+            tree=str(self.paths.tree),
+        )
+        tip = recovery.incumbent_commit(house.ledger, campaign)
+        snapshot = self.workspace.snapshot(
+            arena.editable, tip, opened(campaign, experiment), experiment.opened_at
+        )
+        if snapshot.files != sources:
+            raise NotNow("The editable files changed while the snapshot was taken. Call run_experiment again.")
+        experiment = dataclasses.replace(experiment, snapshot=snapshot.commit)
+        house.ledger.open_experiment(experiment, [(campaign.seed, "first")])
+        started = recovery.catch_up(house)
+        reply = standing.experiment_reply(house.ledger, self.paths, experiment, arena, self.now())
+        reply.warnings += self._warnings(experiment, tried) + started.problems
+        reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
+        return reply
 
     def _refuse_when_over(self, house: House, campaign: Campaign, arena: Arena) -> None:
         over = self._over(house, campaign, arena)

@@ -6,9 +6,10 @@ import json
 
 from mcp_server import standing, tally
 from mcp_server.arena import Arena
-from mcp_server.entries import Campaign
+from mcp_server.entries import Campaign, Exam
+from mcp_server.examination import examination
 from mcp_server.ledger import Ledger
-from mcp_server.replies import TotalsReply
+from mcp_server.replies import ExamReply, TotalsReply
 
 
 def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
@@ -30,3 +31,53 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
         reply.exam_gain = standing.rounded(found.get("gain"))
         reply.exam_interval = [round(edge, 6) for edge in found.get("interval") or []]
     return reply
+
+
+def exam_result(ledger: Ledger, arena: Arena, exam: Exam) -> str | None:
+    """The exam's result as JSON once all its runs are in; None until then."""
+    pairs = [_exam_losses(ledger, arena, exam, number) for number in (exam.baseline, exam.incumbent)]
+    if any(losses is None for losses in pairs):
+        return None
+    baseline, incumbent = pairs
+    assert baseline is not None and incumbent is not None
+    shared = sorted(baseline.keys() & incumbent.keys())
+    if len(shared) < 2:
+        return json.dumps({"gain": None, "interval": None, "seeds": shared})
+    found = examination([baseline[seed] - incumbent[seed] for seed in shared])
+    return json.dumps({"gain": found.gain, "interval": [found.low, found.high], "seeds": shared})
+
+
+def _exam_losses(ledger: Ledger, arena: Arena, exam: Exam, number: int) -> dict[int, float] | None:
+    """By seed; None while a run is open. The last run of a seed speaks."""
+    runs = [run for run in ledger.runs(exam.campaign, number) if run.purpose == "exam" and run.seed in exam.seeds]
+    if any(not run.state.terminal for run in runs):
+        return None
+    return {run.seed: arena.loss(run.score) for run in runs if run.counts and run.score is not None}
+
+
+def examined(ledger: Ledger, arena: Arena, campaign: Campaign, exam: Exam) -> ExamReply:
+    """How an exam stands."""
+    found = json.loads(exam.result) if exam.result else {}
+    status = "running" if exam.result is None else "done" if found.get("gain") is not None else "failed"
+    runs = [
+        run
+        for number in dict.fromkeys((exam.baseline, exam.incumbent))
+        for run in ledger.runs(exam.campaign, number)
+        if run.purpose == "exam" and run.seed in exam.seeds
+    ]
+    return ExamReply(
+        campaign=exam.campaign,
+        baseline=exam.baseline,
+        incumbent=exam.incumbent,
+        status=status,
+        seeds=list(exam.seeds),
+        runs=[standing.run_reply(run) for run in runs],
+        gain=standing.rounded(found.get("gain")),
+        interval=[round(edge, 6) for edge in found.get("interval") or []],
+        claimed_gain=totals_of(ledger, arena, campaign).claimed_gain,
+        next={
+            "running": "Call exam again to see how far it is; the runs go on by themselves.",
+            "done": "This is the gain to report: fresh seeds, and data no decision has seen.",
+            "failed": "Fewer than two pairs of runs gave a score; `autoresearch status` shows why.",
+        }[status],
+    )

@@ -26,6 +26,7 @@ from mcp_server.fingerprint import change, fingerprint, nodes
 from mcp_server.judgement import measured_noise
 from mcp_server.ledger import Ledger
 from mcp_server.paths import LabPaths
+from mcp_server.reckoning import exam_result
 from mcp_server.records import RunResult, RunState
 from mcp_server.workspace import Workspace
 
@@ -78,7 +79,7 @@ class CaughtUp:
 def catch_up(house: House) -> CaughtUp:
     """Roll every unfinished intent forward or back. Call with the lab's lock held."""
     done = CaughtUp()
-    steps = (_begin_campaigns, _fill_vault, _look_at_runs, _adopt_baselines, _settle_decisions, _fill_vault, _start_runs)
+    steps = (_begin_campaigns, _fill_vault, _look_at_runs, _adopt_baselines, _settle_decisions, _close_exams, _start_runs)
     for step in steps:
         step(house, done)
     return done
@@ -216,6 +217,17 @@ def _adopt_baselines(house: House, done: CaughtUp) -> None:
                     house.ledger.open_run(tag, experiment.number, again[0].seed, "retry", house.stamp())
                     done.changed = True
                     break
+
+
+def _close_exams(house: House, done: CaughtUp) -> None:
+    for tag in house.ledger.active_campaigns():
+        exam, campaign = house.ledger.exam(tag), house.ledger.campaign(tag)
+        if exam is None or exam.result is not None or campaign is None:
+            continue
+        result = exam_result(house.ledger, house.arena(campaign), exam)
+        if result is not None:
+            house.ledger.close_exam(exam, result)
+            done.changed = True
 
 
 def _settle_decisions(house: House, done: CaughtUp) -> None:

@@ -170,6 +170,21 @@ class TotalsReply(Reply):
     exam_interval: list[float] = Field(default_factory=list)
 
 
+class ExamReply(Reply):
+    """The closing exam: baseline against incumbent on the untouched split, on fresh paired seeds."""
+
+    campaign: str
+    baseline: int
+    incumbent: int
+    status: str = Field(description="running, done or failed")
+    seeds: list[int] = Field(default_factory=list)
+    runs: list[RunReply] = Field(default_factory=list)
+    gain: float | None = Field(default=None, description="measured gain in the metric's unit; positive is better")
+    interval: list[float] = Field(default_factory=list, description="95 % interval of the gain")
+    claimed_gain: float | None = None
+    next: str = ""
+
+
 class StatusReply(Reply):
     """Where are we: what a fresh agent reads first."""
 

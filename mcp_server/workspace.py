@@ -244,6 +244,7 @@ class Workspace:
 
     def _commit(self, base: str, changes: Mapping[str, Entry | None], message: str, date: datetime) -> str:
         """A commit on top of `base` with some paths changed; no ref moves."""
+        worktree.sweep(self.paths.indexes)
         tree = self.git.write_tree(base, changes, self.paths.indexes) if changes else f"{base}^{{tree}}"
         return self.git.write_commit(tree, base, message, date, self.git.settings())
 
@@ -380,9 +381,7 @@ class Workspace:
         for path, content in files.items():
             entry = old[path]
             if self.git.blob_oid(content) != entry.oid:
-                worktree.replace(
-                    self.git.tree, path, content, entry.mode == FILE_MODES[1], self.paths.state / "tmp"
-                )
+                worktree.replace(self.git.tree, path, content, entry.mode == FILE_MODES[1], self.paths.state / "tmp")
 
     # -- copies and views --------------------------------------------------------------------------------------------
 

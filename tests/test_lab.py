@@ -387,3 +387,44 @@ def test_the_server_imports_neither_torch_nor_the_plotting_library() -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
+
+
+# --- the end of a campaign ----------------------------------------------------------------------------------------------
+
+
+def test_the_exam_measures_the_gain_on_fresh_paired_seeds(lab: Lab) -> None:
+    begin(lab)
+    attempt(lab, "nearer", KNOB=2.5)
+    opened = lab.exam(seeds=2)
+    assert opened.status == "running"
+    reply = until(lambda: (answer := lab.exam(seeds=2)).status == "done" and answer)
+    assert (reply.gain, reply.interval) == (3.75, [3.75, 3.75])
+    assert {run.seed for run in reply.runs}.isdisjoint({run.seed for run in lab.read_score(1).runs if run.purpose != "exam"})
+    totals = lab.lab_status().totals
+    assert totals is not None
+    assert totals.exam_gain == 3.75
+
+
+def test_an_exam_without_an_improvement_is_refused(lab: Lab) -> None:
+    begin(lab)
+    with pytest.raises(NotNow, match="Nothing but the baseline"):
+        lab.exam()
+
+
+def test_taking_back_a_change_that_matters_is_refused(lab: Lab) -> None:
+    begin(lab)
+    attempt(lab, "nearer", KNOB=2.5)
+    number = lab.run_without(2).experiment
+    finish(lab, number)
+    decided = lab.commit_or_revert(number)
+    assert (decided.decision, decided.restored) == ("reverted", ["train.py"])
+    assert "stays" in decided.reason
+
+
+def test_a_change_that_later_ones_build_on_is_not_taken_back(lab: Lab) -> None:
+    begin(lab)
+    attempt(lab, "nearer", KNOB=2.5)
+    attempt(lab, "nearer still", KNOB=2.9)
+    with pytest.raises(NotNow, match="build on experiment 2"):
+        lab.run_without(2)
+    assert git(lab.paths.tree, "status", "--porcelain") == ""
