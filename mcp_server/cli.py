@@ -47,6 +47,8 @@ COMMANDS = {
     "status": Entry("Look", "views", "Where the lab stands, on one screen."),
     "watch": Entry("Look", "views", "The same, live."),
     "history": Entry("Look", "views", "All experiments in a table."),
+    "exam": Entry("End", "closings", "Measure the honest gain on fresh seeds and the untouched split."),
+    "prune": Entry("End", "closings", "Re-test provisional keeps and drop those that do not matter."),
     "show": Entry("Look", "views", "One experiment: diff, curve, verdict, crash, learnings."),
 }
 # what the tools of the server are called, where the command line has a shorter word

@@ -1,0 +1,87 @@
+"""The end of a campaign as commands: exam and prune."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from mcp_server import terminal, waiting
+from mcp_server.cli import Place
+from mcp_server.commands import asking
+from mcp_server.errors import NotNow
+from mcp_server.lab import EXAM_SEEDS, Lab
+from mcp_server.replies import ExamReply
+
+POLL_SECONDS = 0.5
+
+
+@click.command()
+@click.option("--seeds", type=click.IntRange(2, 50), default=EXAM_SEEDS, show_default=True, help="Pairs of fresh runs.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Stay until it is done.")
+@asking.json_option
+@click.pass_obj
+def exam(place: Place, seeds: int, wait: bool, as_json: bool) -> None:
+    """Measure the honest gain: baseline against incumbent, on fresh paired seeds and the untouched test split.
+
+    The split was drawn with a secret when the campaign began and no decision has seen it. Ctrl-C stops the waiting; the
+    runs go on, and the same command shows how far they are.
+
+    \b
+    Examples:
+      autoresearch exam
+      autoresearch exam --seeds 5 --no-wait
+    """
+    lab = asking.lab_at(place)
+    reply = lab.exam(seeds)
+    try:
+        while wait and reply.status == "running":
+            time.sleep(POLL_SECONDS)
+            reply = lab.exam(seeds)
+    except KeyboardInterrupt:
+        click.echo("Stopped waiting; the exam goes on. `autoresearch exam` shows how far it is.", err=True)
+        raise SystemExit(asking.INTERRUPTED) from None
+    asking.answer(reply, as_json, terminal.facts(_facts(reply)), terminal.hint(reply.next))
+
+
+def _facts(reply: ExamReply) -> list[tuple[str, str]]:
+    done = sum(run.state not in ("queued", "running", "pending") for run in reply.runs)
+    facts = [
+        ("compared", f"experiment {reply.incumbent} against the baseline"),
+        ("runs", f"{done} of {len(reply.runs)} done, {reply.status}"),
+    ]
+    if reply.gain is not None and reply.interval:
+        facts.append(("honest gain", f"{reply.gain:+.6f}, 95 % interval {reply.interval[0]:+.6f} to {reply.interval[1]:+.6f}"))
+    if reply.claimed_gain is not None:
+        facts.append(("claimed gain", f"{reply.claimed_gain:+.6f}"))
+    return facts
+
+
+@click.command()
+@click.option("--most", type=click.IntRange(1, 1000), default=1000, help="Re-test at most this many keeps.")
+@click.pass_obj
+def prune(place: Place, most: int) -> None:
+    """Re-test provisional keeps, the last one first, and drop those that do not matter.
+
+    Each is taken back alone and run beside the present code on the same seeds; unless it proves its worth again, the code
+    without it is kept as a simplification. The editable files must be the incumbent's.
+    """
+    lab = asking.lab_at(place)
+    for number in _provisional(lab)[:most]:
+        try:
+            opened = lab.run_without(number)
+        except NotNow as error:
+            click.echo(f"experiment {number}: {error}")
+            continue
+        with asking.waiting(opened.experiment, False) as tell:
+            waiting.until_finished(lab, opened.experiment, tell)
+            decided = waiting.until_decided(lab, opened.experiment, "auto", tell)
+        outcome = "dropped" if decided.decision == "kept" else "stays"
+        click.echo(f"experiment {number}: {outcome}. {decided.reason}")
+
+
+def _provisional(lab: Lab) -> list[int]:
+    """Provisional keeps, the last one first: the latest gains are the smallest and most often luck."""
+    with lab.reading() as (house, campaign, _):
+        kept = house.ledger.kept(campaign.tag)
+    return [one.number for one in reversed(kept) if one.label == "provisional" and one.kind != "prune"]
