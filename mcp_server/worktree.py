@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -140,7 +141,7 @@ def replace(tree: Path, path: str, content: bytes, executable: bool, staging: Pa
 def _stage(folder: int, name: str, staging: Path) -> tuple[int, Path | str]:
     """An open temporary file: in `staging` if that is the target's file system, else beside the target."""
     staging.mkdir(parents=True, exist_ok=True)
-    _sweep(staging)
+    sweep(staging)
     if os.stat(staging).st_dev == os.fstat(folder).st_dev:
         source = staging / f"{os.getpid()}-{secrets.token_hex(6)}"
         return os.open(source, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), source
@@ -150,12 +151,14 @@ def _stage(folder: int, name: str, staging: Path) -> tuple[int, Path | str]:
     return os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder), beside
 
 
-def _sweep(staging: Path) -> None:
-    """Remove what killed processes left, once it is surely nobody's."""
-    for file in staging.iterdir():
+def sweep(staging: Path) -> None:
+    """Remove what killed processes left in a folder of temporary things, once it is surely nobody's."""
+    if not staging.is_dir():
+        return
+    for left in staging.iterdir():
         with contextlib.suppress(OSError):
-            if time.time() - file.lstat().st_mtime > _STALE_SECONDS:
-                file.unlink()
+            if time.time() - left.lstat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
 
 
 def remove(tree: Path, path: str) -> None:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import stat
 import subprocess
+import tempfile
 from pathlib import Path
 
 from mcp_server.workspace import Snapshot, Workspace
 
 DATE = "2026-01-02T03:04:05.678+00:00"
 EDITABLE = ("train.py",)
+_MADE: dict[tuple[str, ...], Path] = {}
+
+
+@functools.cache
+def _templates() -> str:
+    """A folder for repositories that are made once and copied for each test."""
+    folder = tempfile.mkdtemp(prefix="autoresearch-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 class UserRepository:
@@ -22,12 +35,16 @@ class UserRepository:
     @classmethod
     def make(cls, folder: Path, *options: str) -> UserRepository:
         """train.py, prepare.py, notes.txt and src/ in one commit on `main`."""
-        folder.mkdir(parents=True)
+        if options not in _MADE:
+            first = cls(Path(tempfile.mkdtemp(dir=_templates())))
+            first.git("init", "-q", "-b", "main", *options)
+            first.write("train.py", "LR = 1\n").write("prepare.py", "fixed = True\n").write("notes.txt", "mine\n")
+            first.write("src/model.py", "depth = 1\n").write("src/deep/er.py", "x = 1\n")
+            first.commit("first")
+            _MADE[options] = first.folder
+        shutil.copytree(_MADE[options], folder, symlinks=True)
         user = cls(folder)
-        user.git("init", "-q", "-b", "main", *options)
-        user.write("train.py", "LR = 1\n").write("prepare.py", "fixed = True\n").write("notes.txt", "mine\n")
-        user.write("src/model.py", "depth = 1\n").write("src/deep/er.py", "x = 1\n")
-        user.commit("first")
+        user.git("update-index", "--refresh")  # the copies are other files to git than those it knows
         return user
 
     def git(self, *arguments: str, check: bool = True) -> str:
