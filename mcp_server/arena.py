@@ -160,7 +160,8 @@ def load_program(path: Path) -> Program:
         raw = path.read_bytes()
     except FileNotFoundError:
         raise ArenaError(
-            f"There is no {path.name} in {path.parent}. Write one with `autoresearch new`, or copy the example of the README."
+            f"There is no {path.name} in {path.parent}. Write one with `autoresearch new`, or copy the "
+            "example of the README."
         ) from None
     except OSError as error:
         raise ArenaError(f"{path} cannot be read: {error.strerror}. Check the file and its permissions.") from None
@@ -178,7 +179,8 @@ def parse_program(text: str, name: str = "program.md") -> Program:
     lines = text.replace("\r\n", "\n").split("\n")
     if lines[0].strip() != "---":
         raise ArenaError(
-            f"{name}, line 1: front matter must start with a line of three dashes. Put the arena between two `---` lines."
+            f"{name}, line 1: front matter must start with a line of three dashes. Put the arena between "
+            "two `---` lines."
         )
     end = next((i for i, line in enumerate(lines[1:], 1) if line.strip() == "---"), None)
     if end is None:
@@ -193,7 +195,8 @@ def parse_program(text: str, name: str = "program.md") -> Program:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 2}" if mark else ""
         raise ArenaError(
-            f"{name}{where}: not valid YAML: {getattr(error, 'problem', error)}. Compare with the example in the README."
+            f"{name}{where}: not valid YAML: {getattr(error, 'problem', error)}. Compare with the example "
+            "in the README."
         ) from None
     if not isinstance(data, dict) or node is None:
         raise ArenaError(

@@ -30,7 +30,8 @@ def read_corpus(folder: Path) -> Corpus:
         return Corpus(folder, meta["corpus"], meta["fingerprint"], meta["vocab_size"], meta["sequence_length"])
     except (OSError, ValueError, KeyError) as error:
         raise CorpusError(
-            f"No prepared corpus in {folder} ({error}). Run `autoresearch prepare` (or `python prepare.py --corpus stdlib`, which needs no network)."
+            f"No prepared corpus in {folder} ({error}). Run `autoresearch prepare` (or `python prepare.py "
+            "--corpus stdlib`, which needs no network)."
         ) from None
 
 

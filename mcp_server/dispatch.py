@@ -59,7 +59,10 @@ def launch(
     suspect_below: float | None = None,
     rescore: bool = False,
 ) -> None:
-    """Lay the run's folder out and start its supervisor, detached. Raises OSError or WorkspaceError; harmless to repeat."""
+    """Lay the run's folder out and start its supervisor, detached; harmless to repeat.
+
+    Raises OSError or WorkspaceError.
+    """
     folder = paths.run(run.campaign, run.experiment, run.run)
     folder.folder.mkdir(parents=True, exist_ok=True)
     alive = try_lock(folder.alive)

@@ -24,7 +24,9 @@ def examination(differences: Sequence[float], confidence: float = CONFIDENCE) ->
     if len(differences) < 2:
         raise ValueError("one difference has no interval")
     gain = fmean(differences)
-    reach = student_quantile(0.5 + confidence / 2, len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
+    reach = (
+        student_quantile(0.5 + confidence / 2, len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
+    )
     return Examination(gain, gain - reach, gain + reach)
 
 

@@ -33,7 +33,9 @@ def read_token(path: Path) -> str:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         if path.stat().st_mode & 0o077:
-            raise AutoresearchError(f"{path} can be read by others. Run `chmod 600 {path}`, or delete it to get a new token.") from None
+            raise AutoresearchError(
+                f"{path} can be read by others. Run `chmod 600 {path}`, or delete it to get a new token."
+            ) from None
     else:
         with os.fdopen(fd, "w") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
@@ -113,12 +115,19 @@ def http_app(tree: Path, token: str, host: str, names: tuple[str, ...] = ()) -> 
 
 
 def serve_http(
-    tree: Path, token_file: Path, host: str = "127.0.0.1", port: int = 8765, names: tuple[str, ...] = (), *, chosen_token: bool = False
+    tree: Path,
+    token_file: Path,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    names: tuple[str, ...] = (),
+    *,
+    chosen_token: bool = False,
 ) -> None:
-    """Serve until interrupted. Raises AutoresearchError when asked to leave loopback without a token of the user's choosing."""
+    """Serve until interrupted. Raises AutoresearchError when asked to leave loopback without a chosen token."""
     if not is_loopback(host) and not chosen_token:
         raise AutoresearchError(
-            f"{host} can be reached from other machines. Make a token first and name its file with --token-file, so that "
+            f"{host} can be reached from other machines. Make a token first and name its file with "
+            "--token-file, so that "
             "leaving this machine is a decision and not an accident."
         )
     token = read_token(token_file)

@@ -77,7 +77,9 @@ def policy_of(ledger: Ledger, arena: Arena, tag: str) -> KeepPolicy:
     """The arena's keep rule, on the arena's scale."""
     rule = arena.keep
     min_delta = 0.0 if rule.min_delta == "auto" else rule.min_delta
-    return KeepPolicy(min_delta=min_delta, confirm=rule.confirm, effects=Effects(typical=typical_effect(ledger, arena, tag)))
+    return KeepPolicy(
+        min_delta=min_delta, confirm=rule.confirm, effects=Effects(typical=typical_effect(ledger, arena, tag))
+    )
 
 
 def typical_effect(ledger: Ledger, arena: Arena, tag: str) -> float:
@@ -91,7 +93,9 @@ def typical_effect(ledger: Ledger, arena: Arena, tag: str) -> float:
 def measured_noise(ledger: Ledger, arena: Arena, tag: str) -> Noise:
     """What chance does to a score of this campaign, from every code that was run more than once."""
     runs = ledger.scored_runs(tag, only_repeated=True)
-    measured = [Measured(run.experiment, run.seed, arena.loss(run.score), run.machine) for run in runs if run.score is not None]
+    measured = [
+        Measured(run.experiment, run.seed, arena.loss(run.score), run.machine) for run in runs if run.score is not None
+    ]
     against = [(number, base) for number, base in ledger.compared(tag)]
     return estimate(measured, against, typical_effect(ledger, arena, tag))
 
@@ -132,14 +136,16 @@ def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experimen
     anchor = _anchor(experiment, ours, theirs, standing_runs, verdict, policy)
     if anchor:
         said = f"Confirm: {ANCHOR_REASONS[anchor]}, so the incumbent is measured again before this is judged."
-        verdict = replace(verdict, decision=Decision.CONFIRM, label=None, seeds=(ours[0].seed,), reason=said, code=anchor)
+        verdict = replace(
+            verdict, decision=Decision.CONFIRM, label=None, seeds=(ours[0].seed,), reason=said, code=anchor
+        )
         wanted = ((incumbent.number, ours[0].seed, "anchor"),)
     change = None if verdict.delta is None else -verdict.delta
     return Judgement(verdict, score, change, tuple(sorted(candidate)), tuple(runs), wanted, incumbent.number)
 
 
 def _worth_keeping(turned: Verdict) -> Verdict:
-    """The verdict on a candidate that takes an earlier change back: it is kept unless the change proves its worth again.
+    """The verdict on a candidate that takes an earlier change back: kept unless the change proves its worth.
 
     `turned` has the roles exchanged: the present code as candidate, the code without the change as incumbent.
     """

@@ -92,7 +92,7 @@ class Lab:
     # --- the verbs ---------------------------------------------------------------------------------------------------
 
     def start_campaign(self, tag: str, from_ref: str = "HEAD", calibrate: int = CALIBRATE) -> CampaignReply:
-        """Begin a line of research on branch `autoresearch/<tag>`: baseline and calibration; or join it if it exists."""
+        """Begin a line of research on branch `autoresearch/<tag>`: baseline, calibration; or join it."""
         if not 0 <= calibrate <= 20:
             raise ArenaError(f"calibrate is {calibrate}; it counts the extra baseline runs and must be 0 to 20.")
         program = None if self.paths.ledger.exists() else load_program(self.paths.program)
@@ -146,7 +146,9 @@ class Lab:
         with self._verb() as (house, caught):
             campaign, arena = self._campaign(house)
             self._refuse_when_over(house, campaign, arena)
-            reply = self._open(house, campaign, arena, description, clean_block(hypothesis, HYPOTHESIS_LIMIT), expected_delta)
+            reply = self._open(
+                house, campaign, arena, description, clean_block(hypothesis, HYPOTHESIS_LIMIT), expected_delta
+            )
             reply.warnings += caught.problems
             return reply
 
@@ -164,7 +166,10 @@ class Lab:
     def commit_or_revert(self, experiment: int | None = None, decision: str = "auto") -> DecisionReply:
         """Let the referee decide on a scored experiment, then let git follow. Takes no number from the caller."""
         if decision not in ("auto", "keep", "revert"):
-            raise NotNow(f"decision is {clean_line(decision, 40)!r}; it must be auto, keep or revert. `auto` follows the referee.")
+            raise NotNow(
+                f"decision is {clean_line(decision, 40)!r}; it must be auto, keep or revert. `auto` "
+                "follows the referee."
+            )
         with self._verb() as (house, _):
             campaign, arena = self._campaign(house)
             found = self._experiment(house, campaign, experiment)
@@ -175,7 +180,10 @@ class Lab:
             if decision == "revert":
                 runs = house.ledger.runs(campaign.tag, found.number)
                 if any(not run.state.terminal for run in runs):
-                    raise NotNow(f"Experiment {found.number} is still running. Wait with read_score, or call cancel_experiment first.")
+                    raise NotNow(
+                        f"Experiment {found.number} is still running. Wait with read_score, or call "
+                        "cancel_experiment first."
+                    )
                 self._intend(house, found, "revert", None, judgement, "asked for by the agent")
             elif judgement is None:
                 self._decide_without_score(house, campaign, found)
@@ -186,7 +194,10 @@ class Lab:
             if found.decision is None:
                 return self._confirming(house, found, judgement)
             if not found.settled:
-                raise WorkspaceError(f"Decided, but git could not follow: {' '.join(caught.problems)} Mend that; the next call finishes it.")
+                raise WorkspaceError(
+                    f"Decided, but git could not follow: {' '.join(caught.problems)} Mend that; the next "
+                    "call finishes it."
+                )
             return self._decided(house, found, caught)
 
     def append_learnings(self, text: str, experiment: int | None = None, tags: Sequence[str] = ()) -> LearningReply:
@@ -202,7 +213,10 @@ class Lab:
             labels = [clean_line(tag, 32) for tag in list(tags)[:8]]
             key = house.ledger.add_learning(campaign.tag, experiment, admitted.text, labels, "agent", house.stamp())
             return LearningReply(
-                learning=key, text=admitted.text, note="; ".join(admitted.notes), next="Propose the next experiment; recall shows what was tried."
+                learning=key,
+                text=admitted.text,
+                note="; ".join(admitted.notes),
+                next="Propose the next experiment; recall shows what was tried.",
             )
 
     def recall(self, query: str = "", knobs: Sequence[str] = (), limit: int = 10) -> RecallReply:
@@ -243,7 +257,7 @@ class Lab:
             return reply
 
     def exam(self, seeds: int = EXAM_SEEDS) -> ExamReply:
-        """The closing exam: baseline and incumbent on the untouched test split, on fresh paired seeds; once per incumbent."""
+        """The closing exam: baseline and incumbent on the untouched split and fresh paired seeds."""
         if not 2 <= seeds <= 50:
             raise NotNow(f"seeds is {seeds}; it must be 2 to 50, for one difference has no interval.")
         with self._verb() as (house, _):
@@ -251,7 +265,9 @@ class Lab:
             incumbent = house.ledger.incumbent(campaign.tag)
             kept = house.ledger.kept(campaign.tag)
             if incumbent is None or incumbent.number == kept[0].number:
-                raise NotNow("Nothing but the baseline was kept, so there is no gain to examine. Keep an improvement first.")
+                raise NotNow(
+                    "Nothing but the baseline was kept, so there is no gain to examine. Keep an improvement first."
+                )
             exam = house.ledger.exam(campaign.tag)
             if exam is None or (exam.result is not None and exam.incumbent != incumbent.number):
                 fresh = [campaign.seed + FIRST_EXAM_SEED + turn for turn in range(seeds)]
@@ -268,13 +284,21 @@ class Lab:
             found = house.ledger.experiment(campaign.tag, number)
             incumbent = house.ledger.incumbent(campaign.tag)
             if incumbent is None or found.decision != "keep" or found.commit_sha is None or found.label == "baseline":
-                raise NotNow(f"Experiment {number} is not a kept change. `autoresearch history --status kept` lists them.")
+                raise NotNow(
+                    f"Experiment {number} is not a kept change. `autoresearch history --status kept` lists them."
+                )
             tip = recovery.incumbent_commit(house.ledger, campaign)
             files = self.workspace.without(found.commit_sha, tip, arena.editable)
             if files is None:
                 raise NotNow(f"Later changes build on experiment {number}, so it cannot be taken back alone. It stays.")
             self.workspace.lay(files, arena.editable, tip)
-            return self._open(house, campaign, arena, f"without experiment {number}: {found.description}"[:DESCRIPTION_LIMIT], kind="prune")
+            return self._open(
+                house,
+                campaign,
+                arena,
+                f"without experiment {number}: {found.description}"[:DESCRIPTION_LIMIT],
+                kind="prune",
+            )
 
     def finished(self, experiment: int | None = None) -> bool:
         """Whether no run of an experiment (the last one by default) is open any more; what a waiting face asks."""
@@ -323,7 +347,8 @@ class Lab:
             yield
         except OSError as error:
             raise AutoresearchError(
-                f"The disk refused: {error}. What was recorded before is whole; free some space or mend the permissions, then call again."
+                f"The disk refused: {error}. What was recorded before is whole; free some space or mend "
+                "the permissions, then call again."
             ) from None
 
     def _campaign(self, house: House) -> tuple[Campaign, Arena]:
@@ -346,7 +371,7 @@ class Lab:
         )
 
     def _program(self, house: House, campaign: Campaign) -> tuple[Program, str]:
-        """The program in force and what is wrong with the file: a valid edit applies from now on, an invalid one does not."""
+        """The program in force and what is wrong with the file: only a valid edit applies."""
         in_force = house.program(campaign.program)
         try:
             written = load_program(self.paths.program)
@@ -371,10 +396,16 @@ class Lab:
         """What the arena names must be in the commit the campaign begins from."""
         for path in arena.frozen:
             if not self.workspace.committed((path,), commit):
-                raise WorkspaceError(f"The frozen file {path} is not in commit {commit[:10]}. Commit it, or take it out of `frozen` in program.md.")
+                raise WorkspaceError(
+                    f"The frozen file {path} is not in commit {commit[:10]}. Commit it, or take it out of "
+                    "`frozen` in program.md."
+                )
         for pattern in arena.editable:
             if not self.workspace.committed((pattern,), commit):
-                raise WorkspaceError(f"The editable file {pattern} is not in commit {commit[:10]}. Commit it, or correct `editable` in program.md.")
+                raise WorkspaceError(
+                    f"The editable file {pattern} is not in commit {commit[:10]}. Commit it, or correct "
+                    "`editable` in program.md."
+                )
         self.workspace.read_editable(arena.editable, commit, EDITABLE_LIMIT_BYTES)
 
     def _join(self, house: House, campaign: Campaign) -> CampaignReply:
@@ -384,7 +415,8 @@ class Lab:
         warnings = []
         if head != campaign.branch:
             warnings.append(
-                f"This work tree has {head or 'a detached HEAD'} checked out; verbs called here now act on {campaign.branch}. "
+                f"This work tree has {head or 'a detached HEAD'} checked out; verbs called here now act on "
+                f"{campaign.branch}. "
                 f"`git restore --source {campaign.branch} -- FILE` brings the incumbent's files here."
             )
         incumbent = house.ledger.incumbent(campaign.tag)
@@ -394,7 +426,9 @@ class Lab:
             baseline=1,
             status=self._status(house, campaign.tag, 1),
             warnings=warnings,
-            next=f"Joined; the incumbent is experiment {incumbent.number}." if incumbent else "Joined; the baseline has no score yet.",
+            next=f"Joined; the incumbent is experiment {incumbent.number}."
+            if incumbent
+            else "Joined; the baseline has no score yet.",
         )
 
     def _status(self, house: House, tag: str, number: int) -> Status:
@@ -449,9 +483,7 @@ class Lab:
             tree=str(self.paths.tree),
         )
         tip = recovery.incumbent_commit(house.ledger, campaign)
-        snapshot = self.workspace.snapshot(
-            arena.editable, tip, opened(campaign, experiment), experiment.opened_at
-        )
+        snapshot = self.workspace.snapshot(arena.editable, tip, opened(campaign, experiment), experiment.opened_at)
         if snapshot.files != sources:
             raise NotNow("The editable files changed while the snapshot was taken. Call run_experiment again.")
         experiment = dataclasses.replace(experiment, snapshot=snapshot.commit)
@@ -465,7 +497,10 @@ class Lab:
     def _refuse_when_over(self, house: House, campaign: Campaign, arena: Arena) -> None:
         over = self._over(house, campaign, arena)
         if over:
-            raise NotNow(f"The campaign is over: {over}. Decide what is open, write down what was learned, and stop; the human may change `stop` in program.md.")
+            raise NotNow(
+                f"The campaign is over: {over}. Decide what is open, write down what was learned, and "
+                "stop; the human may change `stop` in program.md."
+            )
 
     def _over(self, house: House, campaign: Campaign, arena: Arena) -> str:
         incumbent = house.ledger.incumbent(campaign.tag)
@@ -480,7 +515,8 @@ class Lab:
         changed = self.workspace.frozen_changes(campaign.pinned, arena.frozen)
         if changed:
             raise WorkspaceError(
-                f"Frozen: {', '.join(one.path for one in changed)} differs from the campaign's first version, which is what is "
+                f"Frozen: {', '.join(one.path for one in changed)} differs from the campaign's first "
+                "version, which is what is "
                 f"measured. Put it back with `git restore --source {campaign.pinned[:12]} -- {changed[0].path}`.\n"
                 + "\n".join(one.diff for one in changed[:3])
             )
@@ -492,11 +528,14 @@ class Lab:
                     compile(content, path, "exec", dont_inherit=True)
                 except (SyntaxError, ValueError) as error:
                     line = getattr(error, "lineno", None)
-                    raise NotNow(f"{path}{f', line {line}' if line else ''} is not valid Python: {error}. Mend it; nothing was run or counted.") from None
+                    raise NotNow(
+                        f"{path}{f', line {line}' if line else ''} is not valid Python: {error}. Mend it; "
+                        "nothing was run or counted."
+                    ) from None
         return sources, self.workspace.committed(arena.editable, tip)
 
     def _answered(self, house: House, campaign: Campaign, arena: Arena, marks: str) -> ExperimentReply | None:
-        """The earlier result of the same code, or the same attempt on its way again when it was lost; None if it is new."""
+        """The earlier result of the same code, or the lost attempt on its way again; None if it is new."""
         for twin in reversed(house.ledger.twins(marks, campaign.tag)):
             runs = house.ledger.runs(campaign.tag, twin.number)
             status = tally.status_of(twin, runs)
@@ -510,7 +549,9 @@ class Lab:
             if excused:
                 reply.warnings.append(f"Experiment {twin.number} is run again; it does not count as another attempt.")
             else:
-                reply.warnings.append(f"The same code was tried as experiment {twin.number} ({status}); it was not run again.")
+                reply.warnings.append(
+                    f"The same code was tried as experiment {twin.number} ({status}); it was not run again."
+                )
             reply.next = f"read_score({twin.number}) has the details."
             return reply
         return None
@@ -518,9 +559,13 @@ class Lab:
     def _warnings(self, experiment: Experiment, tried: Sequence[Experiment]) -> list[str]:
         warnings = []
         if tried:
-            warnings.append(f"The same change was tried on another base as experiment {tried[-1].number}; this one is a retest.")
+            warnings.append(
+                f"The same change was tried on another base as experiment {tried[-1].number}; this one is a retest."
+            )
         if experiment.protocol:
-            warnings.append(f"It touches {'; '.join(experiment.protocol[:3])}: such a change is not kept for its score.")
+            warnings.append(
+                f"It touches {'; '.join(experiment.protocol[:3])}: such a change is not kept for its score."
+            )
         return warnings
 
     # --- parts of commit_or_revert -----------------------------------------------------------------------------------
@@ -545,7 +590,9 @@ class Lab:
                 "`keep` cannot overrule it; use auto, or revert."
             )
         kept = verdict.decision is Decision.KEEP
-        self._intend(house, found, "keep" if kept else "revert", judgement.label if kept else None, judgement, verdict.reason)
+        self._intend(
+            house, found, "keep" if kept else "revert", judgement.label if kept else None, judgement, verdict.reason
+        )
 
     def _decide_without_score(self, house: House, campaign: Campaign, found: Experiment) -> None:
         """A baseline or a failed attempt: there is nothing to judge."""
@@ -557,7 +604,13 @@ class Lab:
         self._intend(house, found, "revert", None, None, reason)
 
     def _intend(
-        self, house: House, found: Experiment, decision: str, label: str | None, judgement: Judgement | None, reason: str
+        self,
+        house: House,
+        found: Experiment,
+        decision: str,
+        label: str | None,
+        judgement: Judgement | None,
+        reason: str,
     ) -> None:
         evidence = judgement.evidence() if judgement else {}
         failed = tally.failure_of(house.ledger.runs(found.campaign, found.number))
@@ -565,9 +618,7 @@ class Lab:
         evidence |= {"reason": reason, "outcome": outcome}
         house.ledger.intend(found.campaign, found.number, decision, label, evidence, house.stamp())
 
-    def _confirming(
-        self, house: House, found: Experiment, judgement: Judgement | None
-    ) -> DecisionReply:
+    def _confirming(self, house: House, found: Experiment, judgement: Judgement | None) -> DecisionReply:
         runs = [run for run in house.ledger.runs(found.campaign, found.number) if not run.state.terminal]
         assert judgement is not None
         return DecisionReply(

@@ -95,7 +95,8 @@ class Ledger:
             ) from None
         except sqlite3.DatabaseError as error:
             raise LedgerError(
-                f"The ledger {self.path} is damaged: {error}. Copy it away and restore a backup; the vault refs and the "
+                f"The ledger {self.path} is damaged: {error}. Copy it away and restore a backup; the vault "
+                "refs and the "
                 "run folders beside it are untouched."
             ) from None
 
@@ -130,7 +131,7 @@ class Ledger:
         """(digest, text, first seen), oldest first."""
         return [
             tuple(row) for row in self._rows("SELECT digest, text, first_seen FROM programs ORDER BY first_seen, rowid")
-        ]  # type: ignore[misc]
+        ]
 
     def program_text(self, digest: str) -> str | None:
         rows = self._rows("SELECT text FROM programs WHERE digest = ?", digest)
@@ -139,9 +140,19 @@ class Ledger:
     def intend_campaign(self, campaign: Campaign, tree: str) -> None:
         with self._fact():
             self._db.execute(
-                "INSERT INTO campaigns (tag, pinned, began_at, seed, calibrate, corpus, fingerprint, secret, program) VALUES (?,?,?,?,?,?,?,?,?)",
-                (campaign.tag, campaign.pinned, campaign.began_at, campaign.seed, campaign.calibrate, campaign.corpus)
-                + (campaign.fingerprint, campaign.secret, campaign.program),
+                "INSERT INTO campaigns (tag, pinned, began_at, seed, calibrate, corpus, fingerprint, "
+                "secret, program) VALUES (?,?,?,?,?,?,?,?,?)",
+                (
+                    campaign.tag,
+                    campaign.pinned,
+                    campaign.began_at,
+                    campaign.seed,
+                    campaign.calibrate,
+                    campaign.corpus,
+                    campaign.fingerprint,
+                    campaign.secret,
+                    campaign.program,
+                ),
             )
             self._join(tree, campaign.tag, campaign.began_at)
 
@@ -152,7 +163,8 @@ class Ledger:
 
     def _join(self, tree: str, tag: str, at: str) -> None:
         self._db.execute(
-            "INSERT INTO trees VALUES (?, ?, ?) ON CONFLICT (tree) DO UPDATE SET campaign = excluded.campaign, joined_at = excluded.joined_at",
+            "INSERT INTO trees VALUES (?, ?, ?) ON CONFLICT (tree) DO UPDATE SET campaign = "
+            "excluded.campaign, joined_at = excluded.joined_at",
             (tree, tag, at),
         )
 
@@ -166,7 +178,7 @@ class Ledger:
             self._db.execute("UPDATE campaigns SET program = ? WHERE tag = ?", (digest, tag))
 
     def forget_campaign(self, tag: str) -> None:
-        """Take back the intent of a campaign that could not begin; one with experiments is refused by its foreign keys."""
+        """Take back the intent of a campaign that could not begin; one with experiments is refused."""
         with self._fact():
             self._db.execute("DELETE FROM trees WHERE campaign = ?", (tag,))
             self._db.execute("DELETE FROM campaigns WHERE tag = ? AND ready = 0", (tag,))
@@ -195,7 +207,8 @@ class Ledger:
                 "protocol": json.dumps(experiment.protocol),
             }
             self._db.execute(
-                f"INSERT INTO experiments ({', '.join(OPENED)}) VALUES ({', '.join(':' + name for name in OPENED)})", values
+                f"INSERT INTO experiments ({', '.join(OPENED)}) VALUES ({', '.join(':' + name for name in OPENED)})",
+                values,
             )
             for seed, purpose in seeds:
                 self._open_run(e.campaign, e.number, seed, purpose, e.opened_at)
@@ -207,7 +220,9 @@ class Ledger:
             self._db.execute("UPDATE experiments SET vaulted = 1 WHERE campaign = ? AND number = ?", (campaign, number))
 
     def next_number(self, campaign: str) -> int:
-        return self._rows("SELECT coalesce(max(number), 0) + 1 FROM experiments WHERE campaign = ?", campaign)[0][0]
+        return int(
+            self._rows("SELECT coalesce(max(number), 0) + 1 FROM experiments WHERE campaign = ?", campaign)[0][0]
+        )
 
     def experiment(self, campaign: str, number: int) -> Experiment:
         """Raises UnknownExperiment."""
@@ -242,9 +257,7 @@ class Ledger:
         rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND edit = ? ORDER BY number", campaign, edit)
         return [_experiment(row) for row in rows]
 
-    def candidates(
-        self, keys: Sequence[tuple[str, int]], knobs: Sequence[str], newest: int
-    ) -> list[Experiment]:
+    def candidates(self, keys: Sequence[tuple[str, int]], knobs: Sequence[str], newest: int) -> list[Experiment]:
         """Experiments of all campaigns worth ranking: the ones named, the ones that changed a constant, the newest."""
         named = " OR ".join("(campaign = ? AND number = ?)" for _ in keys) or "0"
         changed = " OR ".join("instr(lower(knobs), lower(?))" for _ in knobs) or "0"
@@ -266,14 +279,16 @@ class Ledger:
     def kept(self, campaign: str) -> list[Experiment]:
         """Kept and settled, in the order in which they were kept; the last one is the incumbent."""
         rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY decided_at, number",
+            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY "
+            "decided_at, number",
             campaign,
         )
         return [_experiment(row) for row in rows]
 
     def incumbent(self, campaign: str) -> Experiment | None:
         rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY decided_at DESC, number DESC LIMIT 1",
+            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY "
+            "decided_at DESC, number DESC LIMIT 1",
             campaign,
         )
         return _experiment(rows[0]) if rows else None
@@ -290,11 +305,12 @@ class Ledger:
 
     def since_keep(self, campaign: str) -> int:
         """Decided experiments after the last keep."""
-        return self._rows(
+        rows = self._rows(
             "SELECT count(*) FROM experiments WHERE campaign = ?1 AND decision IS NOT NULL AND number >"
             " coalesce((SELECT max(number) FROM experiments WHERE campaign = ?1 AND decision = 'keep'), 0)",
             campaign,
-        )[0][0]
+        )
+        return int(rows[0][0])
 
     # --- decisions: an intent, then its outcome ----------------------------------------------------------------------
 
@@ -346,7 +362,8 @@ class Ledger:
     def _open_run(self, campaign: str, experiment: int, seed: int, purpose: str, at: str) -> None:
         self._db.execute(
             "INSERT INTO runs (campaign, experiment, run, seed, purpose, state, opened_at)"
-            " SELECT ?1, ?2, coalesce(max(run), 0) + 1, ?3, ?4, 'queued', ?5 FROM runs WHERE campaign = ?1 AND experiment = ?2",
+            " SELECT ?1, ?2, coalesce(max(run), 0) + 1, ?3, ?4, 'queued', ?5 FROM runs WHERE campaign = "
+            "?1 AND experiment = ?2",
             (campaign, experiment, seed, purpose, at),
         )
 
@@ -368,15 +385,15 @@ class Ledger:
     def scored_runs(self, campaign: str, *, only_repeated: bool = False) -> list[Run]:
         """Runs whose score may decide something; with `only_repeated`, of experiments that have at least two."""
         more = (
-            " AND experiment IN (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = '' AND purpose != 'exam'"
+            " AND experiment IN (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'scored' AND "
+            "tainted = '' AND purpose != 'exam'"
             " GROUP BY experiment HAVING count(*) > 1)"
             if only_repeated
             else ""
         )
         rows = self._rows(
-            "SELECT *, NULL AS result FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = '' AND purpose != 'exam'"
-            + more
-            + " ORDER BY ticket",
+            "SELECT *, NULL AS result FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = '' "
+            "AND purpose != 'exam'" + more + " ORDER BY ticket",
             campaign,
         )
         return [_run(row, light=True) for row in rows]
@@ -404,10 +421,19 @@ class Ledger:
         terminal = result.state.terminal
         with self._fact():
             changed = self._db.execute(
-                "UPDATE runs SET state = ?, closed_at = ?, score = ?, tainted = ?, machine = ?, ask_again_at = ?, result = ?"
+                "UPDATE runs SET state = ?, closed_at = ?, score = ?, tainted = ?, machine = ?, "
+                "ask_again_at = ?, result = ?"
                 " WHERE ticket = ? AND state IN ('queued', 'running', 'pending')",
-                (result.state, at if terminal else None, result.score, result.tainted, machine_of(result), ask_again_at)
-                + (result.model_dump_json(exclude_defaults=True), run.ticket),
+                (
+                    result.state,
+                    at if terminal else None,
+                    result.score,
+                    result.tainted,
+                    machine_of(result),
+                    ask_again_at,
+                    result.model_dump_json(exclude_defaults=True),
+                    run.ticket,
+                ),
             ).rowcount
         return bool(changed)
 
@@ -434,7 +460,8 @@ class Ledger:
         """The learnings named and the newest, oldest first."""
         marks = ",".join("?" for _ in keys)
         rows = self._rows(
-            f"SELECT * FROM learnings WHERE id IN ({marks}) OR id > (SELECT coalesce(max(id), 0) FROM learnings) - ? ORDER BY id",
+            f"SELECT * FROM learnings WHERE id IN ({marks}) OR id > (SELECT coalesce(max(id), 0) FROM "
+            "learnings) - ? ORDER BY id",
             *keys,
             newest,
         )
@@ -454,7 +481,7 @@ class Ledger:
         )
 
     def search(self, query: str, limit: int = 50) -> list[tuple[str, str, int, float]]:
-        """(kind, campaign, key, rank) by words, best first; rank is BM25's, smaller is better. Any text is a valid query."""
+        """(kind, campaign, key, rank) by words, best first; smaller rank is better. Any text is a query."""
         words = re.findall(r"\w+", query.lower())[:32]
         if not words:
             return []
@@ -469,7 +496,8 @@ class Ledger:
     def views_stamp(self, campaign: str) -> str:
         """Changes whenever a view of this campaign would show something else."""
         row = self._rows(
-            "SELECT count(*), sum(settled), max(decided_at), (SELECT max(id) FROM learnings), (SELECT count(*) FROM experiments"
+            "SELECT count(*), sum(settled), max(decided_at), (SELECT max(id) FROM learnings), (SELECT "
+            "count(*) FROM experiments"
             " WHERE campaign = ?1 AND label = 'confirmed'), (SELECT count(*) FROM exams WHERE result IS NOT NULL)"
             " FROM experiments WHERE campaign = ?1 AND decision IS NOT NULL",
             campaign,

@@ -21,7 +21,9 @@ def opened(campaign: Campaign, experiment: Experiment) -> str:
 def decided(campaign: Campaign, experiment: Experiment, metric: str, unit: str) -> str:
     """Message of a settled attempt: on the branch when it was kept, in the vault when it was not."""
     verdict = experiment.verdict or {}
-    trailers = [("State", {"keep": "kept", "revert": "discarded"}.get(experiment.decision or "", experiment.decision or ""))]
+    trailers = [
+        ("State", {"keep": "kept", "revert": "discarded"}.get(experiment.decision or "", experiment.decision or ""))
+    ]
     if experiment.label:
         trailers.append(("Label", experiment.label))
     score, change, widths = verdict.get("score"), verdict.get("change"), verdict.get("noise_widths")

@@ -87,7 +87,9 @@ CREATE TABLE exams (
     campaign TEXT NOT NULL, baseline INTEGER NOT NULL, incumbent INTEGER NOT NULL,
     seeds TEXT NOT NULL, opened_at TEXT NOT NULL, result TEXT
 ) STRICT;
-CREATE VIRTUAL TABLE words USING fts5 (text, kind UNINDEXED, campaign UNINDEXED, key UNINDEXED, tokenize = 'porter unicode61');
+CREATE VIRTUAL TABLE words USING fts5 (
+    text, kind UNINDEXED, campaign UNINDEXED, key UNINDEXED, tokenize = 'porter unicode61'
+);
 """
 
 

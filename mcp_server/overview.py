@@ -32,9 +32,7 @@ MEMO_CHARACTERS = 6000
 def tried_of(ledger: Ledger, experiment: Experiment) -> Tried:
     """An experiment as the memory ranks and words it."""
     verdict = experiment.verdict or {}
-    outcome = verdict.get("outcome") or tally.status_of(
-        experiment, ledger.runs(experiment.campaign, experiment.number)
-    )
+    outcome = verdict.get("outcome") or tally.status_of(experiment, ledger.runs(experiment.campaign, experiment.number))
     return Tried(
         number=experiment.number,
         description=experiment.description,
@@ -95,9 +93,11 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         campaign=tag,
         branch=campaign.branch,
         goal=arena.goal,
-        metric=f"{arena.metric.name}, {arena.metric.direction}" + (f", {arena.metric.unit}" if arena.metric.unit else ""),
+        metric=f"{arena.metric.name}, {arena.metric.direction}"
+        + (f", {arena.metric.unit}" if arena.metric.unit else ""),
         editable=list(arena.editable),
-        budget=f"{budget.seconds:g} s of {'processor' if budget.clock == 'cpu' else 'wall'} time on {', '.join(devices)}",
+        budget=f"{budget.seconds:g} s of {'processor' if budget.clock == 'cpu' else 'wall'} time on "
+        f"{', '.join(devices)}",
         experiments=counts,
         waiting_for_decision=waiting,
         last=[line(item) for item in last[-LAST_SHOWN:]],
@@ -146,7 +146,11 @@ def _next(over: str, incumbent: Experiment | None, waiting: Sequence[int], runni
     if over:
         return "The campaign is over by its stop rule: write down what was learned and stop."
     if incumbent is None:
-        return f"read_score({running[0]}) waits for the baseline." if running else "The baseline has no score: mend the files and call run_experiment."
+        return (
+            f"read_score({running[0]}) waits for the baseline."
+            if running
+            else "The baseline has no score: mend the files and call run_experiment."
+        )
     if running:
         return f"read_score({running[0]}) waits for the score; the next idea can be prepared meanwhile."
     return "Propose the next experiment: recall, edit, run_experiment."

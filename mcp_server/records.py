@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,7 +24,7 @@ class Record(BaseModel):
         write_atomically(path, self.model_dump_json(indent=1).encode())
 
     @classmethod
-    def read(cls, path: Path):  # type: ignore[no-untyped-def]  # typing.Self of a generic BaseModel confuses checkers
+    def read(cls, path: Path) -> Self:
         """Read what `write` wrote. Raises OSError or pydantic.ValidationError."""
         return cls.model_validate_json(path.read_bytes())
 

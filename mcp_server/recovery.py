@@ -79,7 +79,15 @@ class CaughtUp:
 def catch_up(house: House) -> CaughtUp:
     """Roll every unfinished intent forward or back. Call with the lab's lock held."""
     done = CaughtUp()
-    steps = (_begin_campaigns, _fill_vault, _look_at_runs, _adopt_baselines, _settle_decisions, _close_exams, _start_runs)
+    steps = (
+        _begin_campaigns,
+        _fill_vault,
+        _look_at_runs,
+        _adopt_baselines,
+        _settle_decisions,
+        _close_exams,
+        _start_runs,
+    )
     for step in steps:
         step(house, done)
     return done
@@ -240,7 +248,8 @@ def _settle_decisions(house: House, done: CaughtUp) -> None:
 def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
     """Let git follow a decision; doing it twice is doing it once."""
     campaign = house.ledger.campaign(experiment.campaign)
-    assert campaign is not None and experiment.decided_at is not None
+    assert campaign is not None
+    assert experiment.decided_at is not None
     arena = house.arena(experiment)
     tip = incumbent_commit(house.ledger, campaign)
     message = messages.decided(campaign, experiment, arena.metric.name, arena.metric.unit)
@@ -255,7 +264,8 @@ def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
             decision, commit = "overtaken", None
         if outcome.index == "locked":
             raise NotNow(
-                "Another git holds the index, so the kept files could not be marked as committed there. Let it finish, or "
+                "Another git holds the index, so the kept files could not be marked as committed there. "
+                "Let it finish, or "
                 "remove a stale index.lock; the next call completes the keep."
             )
     else:
@@ -317,7 +327,9 @@ def _suspect_below(ledger: Ledger, arena: Arena, tag: str) -> float | None:
     incumbent = ledger.incumbent(tag)
     noise = measured_noise(ledger, arena, tag)
     if incumbent is not None and noise.sd is not None and noise.known:
-        scores = [arena.loss(run.score) for run in ledger.runs(tag, incumbent.number) if run.counts and run.score is not None]
+        scores = [
+            arena.loss(run.score) for run in ledger.runs(tag, incumbent.number) if run.counts and run.score is not None
+        ]
         if scores:
             bounds.append(min(scores) - SUSPICIOUS_NOISE_WIDTHS * noise.sd)
     return max(bounds) if bounds else None

@@ -52,8 +52,10 @@ PROGRESS_SECONDS = 2.0
 UNFINISHED = {Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING}
 
 INSTRUCTIONS = (
-    "A lab runs experiments on the editable files named in program.md, each a fixed-budget run scored by a trusted process. "
-    "lab_status says where the lab stands. One iteration is: edit, run_experiment, read_score, commit_or_revert, append_learnings. "
+    "A lab runs experiments on the editable files named in program.md, each a fixed-budget run scored by "
+    "a trusted process. "
+    "lab_status says where the lab stands. One iteration is: edit, run_experiment, read_score, "
+    "commit_or_revert, append_learnings. "
     "Scores, verdicts and git are the server's: nothing printed by a run counts, and no tool takes a score. "
     "A call that stops waiting does not stop the run."
 )
@@ -78,25 +80,38 @@ def _tag(text: str) -> str:
 
 # the bounds stand in the descriptions too: some clients drop them from the schema
 Number = Annotated[int, Field(ge=1, le=10**9, description="number of the experiment, 1 or more")]
-MaybeNumber = Annotated[int | None, Field(ge=1, le=10**9, description="number of the experiment; the last one if left out")]
+MaybeNumber = Annotated[
+    int | None, Field(ge=1, le=10**9, description="number of the experiment; the last one if left out")
+]
 Wait = Annotated[
     float | None,
-    Field(ge=0, le=LONGEST_WAIT_SECONDS, description="seconds to wait for the score, 0 to 86400; chosen for the client if left out"),
+    Field(
+        ge=0,
+        le=LONGEST_WAIT_SECONDS,
+        description="seconds to wait for the score, 0 to 86400; chosen for the client if left out",
+    ),
 ]
 Description = Annotated[
-    str, _speakable("description", 200), Field(description="one line, at most 200 characters: what this experiment changes")
+    str,
+    _speakable("description", 200),
+    Field(description="one line, at most 200 characters: what this experiment changes"),
 ]
 Hypothesis = Annotated[
     str, _speakable("hypothesis", 600, lines=True), Field(description="why it should help, at most 600 characters")
 ]
-Expected = Annotated[float | None, Field(description="expected gain in the metric's unit; positive is better", allow_inf_nan=False)]
+Expected = Annotated[
+    float | None, Field(description="expected gain in the metric's unit; positive is better", allow_inf_nan=False)
+]
 Lesson = Annotated[
-    str, _speakable("text", 2000, lines=True), Field(description="the lesson, at most 2000 characters: what happened and why")
+    str,
+    _speakable("text", 2000, lines=True),
+    Field(description="the lesson, at most 2000 characters: what happened and why"),
 ]
 Tags = Annotated[list[Annotated[str, _speakable("tags", 32)]], Field(max_length=8, description="up to 8 short words")]
 Query = Annotated[str, _speakable("query", 2000, lines=True), Field(description="words, or a draft idea; may be empty")]
 Knobs = Annotated[
-    list[Annotated[str, _speakable("knobs", 80)]], Field(max_length=20, description="names of constants, such as MATRIX_LR")
+    list[Annotated[str, _speakable("knobs", 80)]],
+    Field(max_length=20, description="names of constants, such as MATRIX_LR"),
 ]
 
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -184,7 +199,7 @@ async def until_finished(ctx: Context[Labs, Any], lab: Lab, number: int | None, 
 
 
 def build_server(tree: Path | None = None) -> MCPServer[Labs]:
-    """The server with its eight tools, for any transport. `tree` fixes the project folder; by default the client does."""
+    """The server with its eight tools, for any transport. `tree` fixes the project folder."""
     labs = Labs(tree)
 
     @asynccontextmanager
@@ -195,7 +210,12 @@ def build_server(tree: Path | None = None) -> MCPServer[Labs]:
             labs.close()
 
     mcp: MCPServer[Labs] = MCPServer(
-        "autoresearch", title="autoresearch", instructions=INSTRUCTIONS, version=__version__, lifespan=lifespan, log_level="WARNING"
+        "autoresearch",
+        title="autoresearch",
+        instructions=INSTRUCTIONS,
+        version=__version__,
+        lifespan=lifespan,
+        log_level="WARNING",
     )
 
     def lab_of(ctx: Context[Labs, Any]) -> Lab:
@@ -209,7 +229,7 @@ def build_server(tree: Path | None = None) -> MCPServer[Labs]:
         expected_delta: Expected = None,
         wait_seconds: Wait = None,
     ) -> ExperimentReply:
-        """Snapshot the editable files, queue a fixed-budget run, wait a bounded time, and return its number and score if done.
+        """Snapshot the editable files, queue a fixed-budget run, wait a bounded time, return number and score.
 
         Code that was scored before is answered with the earlier result. The run goes on when the wait ends.
         """
@@ -224,8 +244,10 @@ def build_server(tree: Path | None = None) -> MCPServer[Labs]:
         return done
 
     @mcp.tool(title="Read score", annotations=READS, meta=ALWAYS)
-    async def read_score(ctx: Context[Labs, Any], experiment: MaybeNumber = None, wait_seconds: Wait = None) -> ScoreReply:
-        """Status, score, gain over the incumbent in units and noise widths, the referee's verdict, and why a run failed.
+    async def read_score(
+        ctx: Context[Labs, Any], experiment: MaybeNumber = None, wait_seconds: Wait = None
+    ) -> ScoreReply:
+        """Status, score, gain over the incumbent in units and noise widths, the verdict, and why a run failed.
 
         Waits a bounded time for a run that is not finished; giving up the wait never affects the run.
         """
@@ -239,7 +261,7 @@ def build_server(tree: Path | None = None) -> MCPServer[Labs]:
             Literal["auto", "keep", "revert"], Field(description="auto follows the referee; keep cannot overrule it")
         ] = "auto",
     ) -> DecisionReply:
-        """Decide on a scored experiment: a keep becomes a commit on the campaign's branch, a revert puts the files back.
+        """Decide on a scored experiment: a keep is a commit on the campaign's branch, a revert puts files back.
 
         The referee may ask for repeats first (decision "confirming"); call again when they are done. Idempotent.
         """
@@ -248,7 +270,10 @@ def build_server(tree: Path | None = None) -> MCPServer[Labs]:
 
     @mcp.tool(title="Append learnings", annotations=ACTS, meta=ALWAYS)
     async def append_learnings(
-        ctx: Context[Labs, Any], text: Lesson, experiment: Annotated[int | None, Field(ge=1, description="the experiment it is about")] = None, tags: Tags = []  # noqa: B006
+        ctx: Context[Labs, Any],
+        text: Lesson,
+        experiment: Annotated[int | None, Field(ge=1, description="the experiment it is about")] = None,
+        tags: Tags = [],  # noqa: B006
     ) -> LearningReply:
         """Add one lesson to the memory shared by all agents of this lab."""
         lab = lab_of(ctx)
@@ -267,16 +292,24 @@ def build_server(tree: Path | None = None) -> MCPServer[Labs]:
 
     @mcp.tool(title="Lab status", annotations=READS, meta=ALWAYS)
     async def lab_status(ctx: Context[Labs, Any]) -> StatusReply:
-        """Where the lab stands: goal, campaign, incumbent, queue, noise, last results, open decisions, style and memo."""
+        """Where the lab stands: goal, campaign, incumbent, queue, noise, last results, decisions, style, memo."""
         lab = lab_of(ctx)
         return await call(lab.lab_status)
 
     @mcp.tool(title="Start campaign", annotations=REPEATABLE, meta=ALWAYS)
     async def start_campaign(
         ctx: Context[Labs, Any],
-        tag: Annotated[str, AfterValidator(_tag), Field(description="a short name: lower-case letters, digits, - _ . ; becomes branch autoresearch/TAG")],
-        from_ref: Annotated[str, _speakable("from_ref", 200), Field(description="commit or branch to begin from")] = "HEAD",
-        calibrate: Annotated[int, Field(ge=0, le=20, description="extra baseline runs that measure the noise, 0 to 20")] = CALIBRATE,
+        tag: Annotated[
+            str,
+            AfterValidator(_tag),
+            Field(description="a short name: lower-case letters, digits, - _ . ; becomes branch autoresearch/TAG"),
+        ],
+        from_ref: Annotated[
+            str, _speakable("from_ref", 200), Field(description="commit or branch to begin from")
+        ] = "HEAD",
+        calibrate: Annotated[
+            int, Field(ge=0, le=20, description="extra baseline runs that measure the noise, 0 to 20")
+        ] = CALIBRATE,
     ) -> CampaignReply:
         """Begin a campaign (branch, baseline run, noise calibration), or join the one of that name."""
         lab = lab_of(ctx)

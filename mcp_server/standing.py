@@ -135,7 +135,7 @@ def _say_result(reply: ScoreReply, run: Run) -> None:
     reply.steps, reply.memory_mb = result.steps, rounded(result.peak_memory_mb, 0)
     reply.train_seconds = rounded(result.train_seconds, 1)
     reply.reason, reply.detail = result.reason, clean_block(result.detail, EXCERPT_CHARACTERS)
-    reply.warnings = [flag for flag in result.flags] + ([f"tainted: {result.tainted}"] if result.tainted else [])
+    reply.warnings = list(result.flags) + ([f"tainted: {result.tainted}"] if result.tainted else [])
     if result.crash is not None and run.state is not RunState.SCORED:
         crash = result.crash
         reply.crash = CrashReply(

@@ -1,15 +1,14 @@
-"""Every test has its own cache, device locks and home of configuration, so that tests never meet each other or the user."""
+"""Every test has its own cache, locks and configuration, so that tests never meet each other or the user."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path_factory.mktemp("alone")
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(folder / "cache"))
     monkeypatch.setenv("AUTORESEARCH_LOCKS", str(folder / "locks"))
@@ -17,4 +16,4 @@ def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
     for name in ("AUTORESEARCH_PROJECT", "CLAUDE_PROJECT_DIR", "AUTORESEARCH_WAIT_SECONDS", "AUTORESEARCH_CAMPAIGN"):
         monkeypatch.delenv(name, raising=False)
-    yield folder
+    return folder

@@ -23,7 +23,8 @@ SECONDS = 0.0
 SPREAD = 0.0  # noise of this code's own, on top of the seed's
 out = pathlib.Path(os.environ["AUTORESEARCH_OUT"])
 time.sleep(SECONDS)
-(out / "model.json").write_text(json.dumps({"knob": KNOB, "spread": SPREAD, "seed": int(os.environ["AUTORESEARCH_SEED"])}))
+model = {"knob": KNOB, "spread": SPREAD, "seed": int(os.environ["AUTORESEARCH_SEED"])}
+(out / "model.json").write_text(json.dumps(model))
 """
 
 SCORE = """\
@@ -31,7 +32,8 @@ import json, os, pathlib, random
 model = json.loads((pathlib.Path(os.environ["AUTORESEARCH_ARTIFACT"]) / "model.json").read_text())
 draw = random.Random(model["seed"]).gauss(0, 1)
 own = random.Random(f"{model['knob']} {model['seed']}").gauss(0, 1)
-print(json.dumps({"score": (model["knob"] - 3) ** 2 + NOISE * draw + model["spread"] * own, "secondary": {"knob": model["knob"]}}))
+score = (model["knob"] - 3) ** 2 + NOISE * draw + model["spread"] * own
+print(json.dumps({"score": score, "secondary": {"knob": model["knob"]}}))
 """
 
 PROGRAM = """\

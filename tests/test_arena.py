@@ -48,7 +48,7 @@ def test_everything_unsaid_has_a_sane_default() -> None:
         ("budget: {seconds: 0}", 8, "`budget.seconds`: Input should be greater than 0"),
         ("budget:\n  seconds: 5\n  hours: 1", 10, "unknown key `budget.hours`. Allowed here: seconds, clock"),
         ("devices: tpu", 8, "must be auto, cpu, mps or cuda:0,1"),
-        ("checks:\n  - true\n  - \"unclosed '\"", 9, "`checks.0`"),
+        ('checks:\n  - true\n  - "unclosed \'"', 9, "`checks.0`"),
         ("keep: {confirm: sometimes}", 8, "'auto', 'always' or 'never'"),
         ("secondary: {latency: {max: 1, min: 2}}", 2, "min is above max"),
         ("goal: twice", 8, "`goal` is given twice"),

@@ -10,7 +10,8 @@ from mcp_server.examination import examination, student_quantile
 
 
 @pytest.mark.parametrize(
-    ("degrees", "t"), [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (5, 2.5706), (9, 2.2622), (10, 2.2281), (30, 2.0423)]
+    ("degrees", "t"),
+    [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (5, 2.5706), (9, 2.2622), (10, 2.2281), (30, 2.0423)],
 )
 def test_quantiles_agree_with_the_published_table(degrees: int, t: float) -> None:
     assert student_quantile(0.975, degrees) == pytest.approx(t, abs=2e-4)

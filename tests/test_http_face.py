@@ -122,7 +122,10 @@ def test_leaving_loopback_without_a_chosen_token_is_refused(tmp_path: Path) -> N
     assert not (tmp_path / "token").exists()
 
 
-@pytest.mark.parametrize(("host", "stays"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("example.org", False)])
+@pytest.mark.parametrize(
+    ("host", "stays"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("example.org", False)],
+)
 def test_what_counts_as_loopback(host: str, stays: bool) -> None:
     assert is_loopback(host) is stays
 

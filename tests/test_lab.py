@@ -22,10 +22,15 @@ def lab(tmp_path: Path) -> Lab:
 def tree_state(lab: Lab) -> tuple[str, str, str, bool]:
     """All that a refused verb must leave alone."""
     tree = lab.paths.tree
-    return git(tree, "for-each-ref"), git(tree, "status", "--porcelain"), (tree / "train.py").read_text(), lab.paths.state.exists()
+    return (
+        git(tree, "for-each-ref"),
+        git(tree, "status", "--porcelain"),
+        (tree / "train.py").read_text(),
+        lab.paths.state.exists(),
+    )
 
 
-# --- a campaign ---------------------------------------------------------------------------------------------------------
+# --- a campaign -----------------------------------------------------------------------------------------------------
 
 
 def test_the_baseline_becomes_the_first_commit_of_the_branch(lab: Lab) -> None:
@@ -83,7 +88,7 @@ def test_a_language_model_lab_without_a_corpus_says_how_to_make_one(lab: Lab) ->
     assert "autoresearch/first" not in git(lab.paths.tree, "branch", "--list")
 
 
-# --- an experiment ------------------------------------------------------------------------------------------------------
+# --- an experiment --------------------------------------------------------------------------------------------------
 
 
 def test_an_improvement_is_kept_as_a_commit_with_its_evidence(lab: Lab) -> None:
@@ -176,7 +181,7 @@ def test_a_changed_frozen_file_is_named_with_its_diff(lab: Lab) -> None:
     (lab.paths.tree / "score.py").write_text("print('{\"score\": 0}')\n")
     with pytest.raises(WorkspaceError, match=r"score\.py") as caught:
         lab.run_experiment("cheat")
-    assert '+print(\'{"score": 0}\')' in str(caught.value)
+    assert "+print('{\"score\": 0}')" in str(caught.value)
 
 
 def test_a_crash_has_no_score_and_names_its_frames(lab: Lab) -> None:
@@ -251,7 +256,7 @@ def test_an_unknown_experiment_is_an_error_in_words(lab: Lab) -> None:
         lab.read_score(7)
 
 
-# --- the human's file ---------------------------------------------------------------------------------------------------
+# --- the human's file -----------------------------------------------------------------------------------------------
 
 
 def test_a_valid_edit_of_the_program_applies_from_the_next_experiment(lab: Lab) -> None:
@@ -292,7 +297,7 @@ def test_a_stop_rule_ends_the_campaign(tmp_path: Path) -> None:
     assert lab.lab_status().stop
 
 
-# --- memory and views ---------------------------------------------------------------------------------------------------
+# --- memory and views -----------------------------------------------------------------------------------------------
 
 
 def test_a_learning_is_recalled_by_its_words(lab: Lab) -> None:
@@ -330,7 +335,7 @@ def test_views_that_are_deleted_are_drawn_again(lab: Lab) -> None:
     lab.close()
 
 
-# --- many at once -------------------------------------------------------------------------------------------------------
+# --- many at once ---------------------------------------------------------------------------------------------------
 
 
 def test_two_servers_on_one_repository_see_the_same_lab(lab: Lab) -> None:
@@ -379,17 +384,20 @@ def test_a_commit_of_the_user_on_the_branch_is_kept_below_ours(lab: Lab) -> None
     assert titles == ["Experiment 2: nearer", "the user's own"]
 
 
-# --- speed of the import ------------------------------------------------------------------------------------------------
+# --- speed of the import --------------------------------------------------------------------------------------------
 
 
 def test_the_server_imports_neither_torch_nor_the_plotting_library() -> None:
-    code = "import sys, mcp_server.server; print([m for m in ('torch', 'matplotlib', 'tiktoken', 'rich') if m in sys.modules])"
+    code = (
+        "import sys, mcp_server.server; print([m for m in ('torch', 'matplotlib', 'tiktoken', 'rich') "
+        "if m in sys.modules])"
+    )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
 
 
-# --- the end of a campaign ----------------------------------------------------------------------------------------------
+# --- the end of a campaign ------------------------------------------------------------------------------------------
 
 
 def test_the_exam_measures_the_gain_on_fresh_paired_seeds(lab: Lab) -> None:
@@ -399,7 +407,9 @@ def test_the_exam_measures_the_gain_on_fresh_paired_seeds(lab: Lab) -> None:
     assert opened.status == "running"
     reply = until(lambda: (answer := lab.exam(seeds=2)).status == "done" and answer)
     assert (reply.gain, reply.interval) == (3.75, [3.75, 3.75])
-    assert {run.seed for run in reply.runs}.isdisjoint({run.seed for run in lab.read_score(1).runs if run.purpose != "exam"})
+    assert {run.seed for run in reply.runs}.isdisjoint(
+        {run.seed for run in lab.read_score(1).runs if run.purpose != "exam"}
+    )
     totals = lab.lab_status().totals
     assert totals is not None
     assert totals.exam_gain == 3.75

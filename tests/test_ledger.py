@@ -24,7 +24,13 @@ def campaign(tag: str = "first") -> Campaign:
 def experiment(number: int, **more: object) -> Experiment:
     values: dict[str, object] = {
         **{"campaign": "first", "number": number, "kind": "attempt", "description": f"idea {number}", "hypothesis": ""},
-        **{"expected_delta": None, "snapshot": "0" * 40, "base": None, "fingerprint": f"f{number}", "edit": f"e{number}"},
+        **{
+            "expected_delta": None,
+            "snapshot": "0" * 40,
+            "base": None,
+            "fingerprint": f"f{number}",
+            "edit": f"e{number}",
+        },
         **{"nodes": 10, "knobs": (("LR", "1", "2"),), "protocol": (), "theme": "optimizer", "program": "digest"},
         **{"style": None, "opened_at": AT, "tree": "/tree", **more},
     }
@@ -118,7 +124,9 @@ def test_four_processes_write_a_hundred_facts_and_none_is_lost(ledger: Ledger) -
         writer.start()
     for writer in writers:
         writer.join()
-    assert sorted(one.text for one in ledger.learnings()) == sorted(f"lesson {w} {t}" for w in range(4) for t in range(25))
+    assert sorted(one.text for one in ledger.learnings()) == sorted(
+        f"lesson {w} {t}" for w in range(4) for t in range(25)
+    )
 
 
 def test_every_step_of_the_schema_is_counted(tmp_path: Path) -> None:

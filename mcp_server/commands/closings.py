@@ -51,7 +51,9 @@ def _facts(reply: ExamReply) -> list[tuple[str, str]]:
         ("runs", f"{done} of {len(reply.runs)} done, {reply.status}"),
     ]
     if reply.gain is not None and reply.interval:
-        facts.append(("honest gain", f"{reply.gain:+.6f}, 95 % interval {reply.interval[0]:+.6f} to {reply.interval[1]:+.6f}"))
+        facts.append(
+            ("honest gain", f"{reply.gain:+.6f}, 95 % interval {reply.interval[0]:+.6f} to {reply.interval[1]:+.6f}")
+        )
     if reply.claimed_gain is not None:
         facts.append(("claimed gain", f"{reply.claimed_gain:+.6f}"))
     return facts
@@ -63,8 +65,8 @@ def _facts(reply: ExamReply) -> list[tuple[str, str]]:
 def prune(place: Place, most: int) -> None:
     """Re-test provisional keeps, the last one first, and drop those that do not matter.
 
-    Each is taken back alone and run beside the present code on the same seeds; unless it proves its worth again, the code
-    without it is kept as a simplification. The editable files must be the incumbent's.
+    Each is taken back alone and run beside the present code on the same seeds; unless it proves its worth again, the
+    code without it is kept as a simplification. The editable files must be the incumbent's.
     """
     lab = asking.lab_at(place)
     for number in _provisional(lab)[:most]:
