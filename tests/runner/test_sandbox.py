@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mcp_server.runner.sandbox.probe import BURGLAR
 ROOT = Path(__file__).parents[2]
 
 
+@cache
 def has(tier: Tier) -> bool:
     """Whether this machine can offer a tier, found out in a process of its own."""
     code = "from mcp_server.runner.sandbox import probe; print(probe().tier)"

@@ -22,7 +22,8 @@ from mcp_server.runner.sandbox.confinement import (
     system_paths,
 )
 
-MEMORY_FOLDERS = ("/tmp", "/var/tmp", "/home", "/root", "/run")
+MEMORY_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", PRIVATE_HOME)
+EMPTY_FOLDERS = ("/home", "/root", "/run")  # places to hang mounts on, read-only themselves
 ALWAYS = ("--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv")
 
 
@@ -48,7 +49,7 @@ def wrap(argv: Sequence[str], confinement: Confinement) -> list[str]:
     command = [program() or "bwrap", *ALWAYS]
     if "--disable-userns" in options():
         command.append("--disable-userns")
-    command += [*_mounts(confinement), "--remount-ro", "/"]
+    command += _mounts(confinement)
     env = {"HOME": PRIVATE_HOME, "TMPDIR": "/tmp", **confinement.env}
     for name, value in env.items():
         command += ["--setenv", name, value]
@@ -63,12 +64,10 @@ def wrap(argv: Sequence[str], confinement: Confinement) -> list[str]:
 def _mounts(confinement: Confinement) -> list[str]:
     """Mount options, parents before children, so that the more precise entry always wins."""
     entries: dict[Path, list[str]] = {}
-    for folder in MEMORY_FOLDERS:
+    for folder in (*MEMORY_FOLDERS, *EMPTY_FOLDERS):
         entries[Path(folder)] = ["--tmpfs", folder]
-    entries[Path(PRIVATE_HOME)] = ["--dir", PRIVATE_HOME]
     entries[Path("/proc")] = ["--proc", "/proc"]
     entries[Path("/dev")] = ["--dev", "/dev"]
-    entries[Path("/dev/shm")] = ["--tmpfs", "/dev/shm"]
     for path in (*system_paths(gpus=bool(confinement.gpus)), *interpreter_paths(), *confinement.read):
         entries[path] = _read(path)
     for path in gpu_devices(confinement.gpus):
@@ -80,11 +79,15 @@ def _mounts(confinement: Confinement) -> list[str]:
     hidden = set(confinement.hide)
     visible = [path for path in entries if path not in hidden]
     words: list[str] = []
+    shut = ["/", *EMPTY_FOLDERS]
     for path in sorted(entries, key=lambda path: len(path.parts)):
         if path in hidden and not (path.exists() and any(parent in visible for parent in path.parents)):
             continue  # nothing there to hide
         words += entries[path]
-    return words
+        if path in hidden and path.is_dir():
+            shut.append(str(path))
+    # last, when all places for mounts are made; what is mounted inside them keeps its own rights
+    return [*words, *(word for path in shut for word in ("--remount-ro", path))]
 
 
 def _read(path: Path) -> list[str]:
