@@ -52,7 +52,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -88,10 +88,10 @@ class Preset:
 
 # Rows are as long as the devices they are meant for can afford; validation is as large as keeps its evaluation short.
 PRESETS = {
-    "stdlib": Preset(2048, 256, 600_000),
+    "stdlib": Preset(2048, 1024, 600_000),
     "climbmix": Preset(8192, 2048, 16_000_000),
     "tinystories": Preset(4096, 512, 4_000_000),
-    "path": Preset(2048, 256, 600_000),
+    "path": Preset(2048, 1024, 600_000),
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -216,32 +216,53 @@ def initialise(model: torch.nn.Module, deviation: Callable[[str, torch.Tensor], 
                 tensor.copy_(draws * spread)
 
 
-def blocks(length: int | None = None) -> Iterator[np.ndarray]:
-    """Endless training rows, (length + 1,) uint16: inputs and, shifted by one, targets.
+def stretch(fold: int = 0, folds: int = 1) -> list[np.ndarray]:
+    """The training text, or one of `folds` equal stretches of it, as token streams (uint16, memory-mapped).
 
-    Each epoch cuts all shards at a random phase and visits every row once in random order. Both depend on the seed and
+    Documents lie in no meaningful order, so a model that learns how far to trust what it looked up in one stretch can
+    practise on another and meets neither its own rows nor their documents.
+    """
+    folder = data_folder()
+    shards = [np.memmap(folder / "public" / name, dtype="<u2", mode="r") for name in meta().shards]
+    total = sum(len(shard) for shard in shards)
+    begin, end, at, streams = fold * total // folds, (fold + 1) * total // folds, 0, []
+    for shard in shards:
+        part = shard[max(0, begin - at) : max(0, end - at)]
+        at += len(shard)
+        if len(part):
+            streams.append(part)
+    return streams
+
+
+def blocks(length: int | None = None, fold: int = 0, folds: int = 1) -> Iterator[np.ndarray]:
+    """Endless training rows of a stretch, (length + 1,) uint16: inputs and, shifted by one, targets.
+
+    Each epoch cuts the text at a random phase and visits every row once in random order. Both depend on the seed and
     the row length alone: a larger batch takes more of the same sequence. A row starts anywhere in a document, as the
     rows of the evaluation do.
     """
-    folder, length = data_folder(), length or meta().sequence_length
-    shards = [np.memmap(folder / "public" / name, dtype="<u2", mode="r") for name in meta().shards]
-    epoch = 0
+    length, streams, epoch = length or meta().sequence_length, stretch(fold, folds), 0
     while True:
-        rng = np.random.default_rng([_key("data order"), epoch])
+        rng = np.random.default_rng([_key("data order"), epoch, fold])
         phase = int(rng.integers(length))
-        counts = np.array([max(0, (len(shard) - 1 - phase) // length) for shard in shards])
+        counts = np.array([max(0, (len(stream) - 1 - phase) // length) for stream in streams])
         ends = np.cumsum(counts)
-        if not ends[-1]:
-            fail(f"no training shard holds a row of {length} tokens", "Prepare more text, or a shorter row length.")
+        if not counts.sum():
+            phase, counts = 0, np.array([(len(stream) - 1) // length for stream in streams])
+            ends = np.cumsum(counts)
+        if not counts.sum():
+            fail(f"no training text holds a row of {length} tokens", "Prepare more text, or with shorter rows.")
         for row in rng.permutation(ends[-1]):
-            shard = int(np.searchsorted(ends, row, side="right"))
-            start = phase + int(row - (ends[shard] - counts[shard])) * length
-            yield shards[shard][start : start + length + 1]
+            which = int(np.searchsorted(ends, row, side="right"))
+            start = phase + int(row - (ends[which] - counts[which])) * length
+            yield streams[which][start : start + length + 1]
         epoch += 1
 
 
-def batches(rows: int, length: int | None = None, on: str = "cpu") -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless (inputs, targets), each (rows, length) int64 on device `on`.
+def batches(
+    rows: int, length: int | None = None, on: str = "cpu", folds: int = 1
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Endless (inputs, targets), each (rows, length) int64 on device `on`; row i comes from stretch i % folds.
 
     On CUDA the next batch is already under way while this one trains: it is staged in one of two pinned buffers, and a
     buffer is filled again only after the event behind its last copy. With a single one, a copy still in flight would be
@@ -249,10 +270,18 @@ def batches(rows: int, length: int | None = None, on: str = "cpu") -> Iterator[t
     """
     import torch
 
-    length, source = length or meta().sequence_length, blocks(length)
+    length = length or meta().sequence_length
+    sources = [blocks(length, fold, folds) for fold in range(folds)]
+
+    def stage(out: np.ndarray) -> None:
+        for row in range(rows):
+            out[row] = next(sources[row % folds])
+
     if on != "cuda":
         while True:
-            both = torch.from_numpy(np.stack([next(source) for _ in range(rows)]).astype(np.int64)).to(on)
+            both = torch.empty(rows, length + 1, dtype=torch.int64)
+            stage(both.numpy())
+            both = both.to(on)
             yield both[:, :-1], both[:, 1:]
     staged = [torch.empty(rows, length + 1, dtype=torch.int64, pin_memory=True) for _ in range(2)]
     copied = [torch.cuda.Event(), torch.cuda.Event()]
@@ -261,7 +290,7 @@ def batches(rows: int, length: int | None = None, on: str = "cpu") -> Iterator[t
     def send() -> torch.Tensor:
         nonlocal turn
         copied[turn].synchronize()  # an event never recorded does not wait
-        np.stack([next(source) for _ in range(rows)], out=staged[turn].numpy(), casting="unsafe")
+        stage(staged[turn].numpy())
         with torch.cuda.stream(side):
             sent = staged[turn].to(on, non_blocking=True)
             copied[turn].record(side)
@@ -308,7 +337,7 @@ class Budget:
 
     def start(self, model: torch.nn.Module) -> None:
         """Training proper begins: the budget counts from here. SIGTERM from now on means stop and seal."""
-        size = sum(p.numel() * p.element_size() for p in model.parameters())
+        size = sum(tensor.nbytes for tensor in model.state_dict().values())
         # sealing and leaving count too: 0.3 s for the interpreter and 1 s per 500 MB of weights
         self._reserve = min(0.3 + size / 500e6, 0.1 * self.seconds)
         with contextlib.suppress(ValueError):  # only a main thread may set handlers
@@ -496,19 +525,23 @@ def grouped(files: Sequence[Path]) -> list[Source]:
 
 
 def stdlib_files() -> list[Path]:
-    """The running interpreter's standard library, by path. `_sysconfigdata` describes one machine's build."""
+    """The running interpreter's standard library. `_sysconfigdata` describes one machine's build."""
     top = Path(sysconfig.get_paths()["stdlib"])
     found = (file.relative_to(top) for file in top.rglob("*.py") if not file.name.startswith("_sysconfigdata"))
-    return [top / file for file in sorted(file for file in found if not STDLIB_LEFT_OUT & set(file.parts))]
+    return [top / file for file in shuffled(file for file in found if not STDLIB_LEFT_OUT & set(file.parts))]
+
+
+def shuffled(files: Iterable[Path]) -> list[Path]:
+    """Always the same order, in which neighbours have nothing in common: by the hash of the path."""
+    return sorted(files, key=lambda file: hashlib.sha256(file.as_posix().encode()).digest())
 
 
 def path_files(pattern: str) -> list[Path]:
-    found = sorted(Path(name) for name in glob.glob(os.path.expanduser(pattern), recursive=True))
-    files = [file for path in found for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    files = [file for file in files if file.is_file()]
+    found = [Path(name) for name in glob.glob(os.path.expanduser(pattern), recursive=True)]
+    files = {file for path in found for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()}
     if not files:
         fail(f"no file matches --corpus {pattern!r}", "Give stdlib, climbmix, tinystories, or a path or glob of text.")
-    return files
+    return shuffled(files)
 
 
 def remote_files(corpus: str, shards: int) -> list[str]:
@@ -908,7 +941,7 @@ def say(what: str) -> None:
 HELP = """\
 corpora:
   stdlib       the standard library of the Python that runs this: 9 to 11 MB of source text, no download. About 15 s on
-               2 cores, 25 MB on disk. Rows of 256 tokens, vocabulary 2048.
+               2 cores, 7 MB on disk. Rows of 1024 tokens, vocabulary 2048.
   climbmix     general web text, the public 400-billion-token shuffle. A shard is 90 MB to download and 250 MB of text;
                10 shards (the default) make about 600 million tokens: 1 GB to download, 1.3 GB of tokens, a few minutes
                on 16 cores. Rows of 2048 tokens, vocabulary 8192.

@@ -1,15 +1,19 @@
-"""The file under research: a small GPT with a memory for what followed what, trained within a fixed budget.
+"""The file under research: a small GPT that looks things up, trained within a fixed budget.
 
     python train.py          # trains on the prepared corpus, then prints its score; in a lab the weights are sealed
 
 The model is a decoder-only transformer: rotary positions, RMS norm without gains, QK norm, relu² MLP, value
-embeddings, sliding windows, residual and input scalars, zero-initialised output projections. Three things make it
-learn from few tokens:
+embeddings, sliding windows, residual and input scalars, zero-initialised output projections. What lets it learn from
+few tokens is that it need not learn by heart what can be looked up:
 
-  grams     hashed embeddings of the last two and the last three tokens, looked up and updated row by row
-  copies    which token followed the last time the same 1, 2, 3 or 4 tokens stood in this row; each proposal enters
-            as an embedding at the bottom and as a learned bonus on its own logit at the top
-  Muon      orthogonalised momentum for the matrices; AdamW for the rest; Adagrad, one rate per row, for the grams
+  copies    which token followed the last time the same 1, 2, 3 or 4 tokens stood in this row
+  memory    which token most often followed the same 2, 3 or 4 tokens in the training text, counted before training
+  grams     hashed embeddings of the last two and the last three tokens, learned row by row
+
+Copies and memory make *proposals*: a token and a level of confidence. Each enters as an embedding at the bottom, and at
+the top as a bonus on its own logit, which the model learns to give or withhold. A text must not be looked up in itself,
+or the memory would always be right in training and never after: it is counted on two halves, and the rows of one half
+practise on the memory of the other.
 
 Everything is causal: position t of a row sees tokens 0..t of that row and nothing else, and no call leaves a trace in
 the model. `build_model()` has no side effects, for the scorer rebuilds the model from this text and loads the weights.
@@ -23,9 +27,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,9 +37,10 @@ from torch import Tensor, nn
 import prepare
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Knobs. One literal where it fits all devices, else one per device class.
+# Knobs: one literal where it fits every device, else one per device class
 
 DEVICE = prepare.device()
+VOCAB = prepare.meta().vocab_size
 Value = TypeVar("Value")
 
 
@@ -48,28 +53,34 @@ DEPTH = pick(cpu=2, mps=4, cuda=9)  # blocks
 WIDTH = pick(cpu=128, mps=256, cuda=640)  # channels of the residual stream
 HEADS = pick(cpu=2, mps=4, cuda=5)  # attention heads
 MLP_RATIO = 4  # hidden channels of the MLP, in widths
-WINDOW = pick(cpu=256, mps=256, cuda=256)  # tokens a short-sighted block looks back
-WINDOW_PATTERN = pick(cpu="L", mps="SL", cuda="SSSSL")  # S short, L the whole row; repeated; the last block is L
-VALUE_EMBEDS = pick(cpu="NV", mps="NV", cuda="NV")  # V: the block has value embeddings; repeated, aligned at the end
+WINDOW = pick(cpu=64, mps=128, cuda=256)  # tokens that a short-sighted block looks back
+WINDOW_PATTERN = pick(cpu="S", mps="SL", cuda="SSSSL")  # S short, L the whole row; repeated, aligned at the end
+VALUE_PATTERN = pick(cpu="-V", mps="-V", cuda="-V")  # V has value embeddings; repeated, aligned at the end
 ROPE_BASE = pick(cpu=10_000, mps=10_000, cuda=200_000)  # longest wavelength of the rotary positions
 QK_SCALE = 1.2  # sharpens the normalised queries and keys
-SOFTCAP = pick(cpu=0.0, mps=15.0, cuda=15.0)  # logits are squashed below this; 0 is off
-BIGRAM_ROWS = pick(cpu=2**17, mps=2**18, cuda=2**20)  # hash slots
-TRIGRAM_ROWS = pick(cpu=2**18, mps=2**19, cuda=2**21)  # hash slots
-GRAM_WIDTH = pick(cpu=128, mps=128, cuda=256)  # channels of a gram's embedding
-COPY_ORDERS = (1, 2, 3, 4)  # lengths of the contexts whose last follower is proposed
+SOFTCAP = pick(cpu=0.0, mps=15.0, cuda=15.0)  # logits of the head are squashed below this; 0 is off
+
+# What is looked up
+COPY_ORDERS = (1, 2, 3, 4)  # lengths of context whose last follower in the row is proposed
+MEMORY_ORDERS = (2, 3, 4)  # lengths of context whose usual follower in the training text is proposed
+MEMORY_SLOTS = pick(cpu=2**20, mps=2**22, cuda=2**24)  # of the hash table, per order
+MEMORY_TOKENS = pick(cpu=2**22, mps=2**24, cuda=2**27)  # of training text that are counted at most, per half
+GRAM_SLOTS = pick(cpu=2**17, mps=2**18, cuda=2**21)  # of the hash table, bigrams and trigrams each; 0 is off
+GRAM_WIDTH = pick(cpu=64, mps=64, cuda=256)  # channels of a gram's embedding
 
 # Optimizers: rates at the start; the schedule scales them all
-MATRIX_LR = 0.04  # Muon, for the matrices of the blocks
-EMBED_LR = pick(cpu=0.6, mps=0.6, cuda=0.9)  # AdamW, token, value and copy embeddings
-HEAD_LR = pick(cpu=0.012, mps=0.008, cuda=0.005)  # AdamW, the output matrix
-SCALAR_LR = 0.03  # AdamW, residual scalars and copy bonuses
-GRAM_LR = 0.1  # row-wise Adagrad, hashed grams
-WEIGHT_DECAY = 0.0  # Muon's matrices, decoupled
-EMBED_DECAY = pick(cpu=0.0, mps=0.0, cuda=0.003)  # token and value embeddings, decoupled
-ADAM_BETAS = (0.8, 0.95)  # first and second moment
-MUON_MOMENTUM = 0.95  # Nesterov
+MATRIX_LR = 0.04  # Muon, matrices of the blocks
+EMBED_LR = pick(cpu=0.05, mps=0.04, cuda=0.035)  # AdamW, token, value and proposal embeddings
+HEAD_LR = pick(cpu=0.012, mps=0.008, cuda=0.005)  # AdamW, output matrix
+BONUS_LR = 0.03  # AdamW, what decides about bonuses
+SCALAR_LR = 0.03  # AdamW, residual and input scalars
+GRAM_LR = 0.1  # row-wise Adagrad, grams
+WEIGHT_DECAY = 0.0  # decoupled, matrices of the blocks
+EMBED_DECAY = pick(cpu=0.0, mps=0.0, cuda=0.003)  # decoupled, embeddings
+ADAM_BETAS = (0.8, 0.95)  # of the first and the second moment
+MOMENTUM = 0.95  # Muon's, Nesterov
 EMBED_INIT = 1.0  # standard deviation of the token embeddings
+MATRIX_INIT = 0.6  # standard deviation of the matrices, times sqrt(inputs)
 
 # Schedule, in fractions of the budget
 WARMUP = 0.0  # rates rise linearly over this part
@@ -77,9 +88,79 @@ COOLDOWN = 0.6  # rates fall linearly over this last part ...
 FINAL_LR = 0.05  # ... to this part of their value
 
 # Batch
-ROWS = pick(cpu=8, mps=16, cuda=64)  # rows per forward and backward
-ACCUMULATE = pick(cpu=1, mps=1, cuda=1)  # forwards and backwards per optimizer step
-CHUNK = pick(cpu=512, mps=0, cuda=0)  # positions whose logits exist at a time; 0 is all
+ROWS = pick(cpu=2, mps=16, cuda=64)  # rows per forward and backward; even, for they come from two halves
+ACCUMULATE = 1  # forwards and backwards per optimizer step
+CHUNK = pick(cpu=512, mps=0, cuda=0)  # positions whose logits exist at a time; 0 is all at once
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Looking up. A proposal is a token, or -1, and a level of confidence, 0 where there is none.
+
+SOURCES = len(COPY_ORDERS) + len(MEMORY_ORDERS)
+LEVELS = 21
+
+
+def before(tokens: Tensor, steps: int) -> Tensor:
+    """The tokens `steps` places earlier, (..., T); 0 before the start."""
+    return F.pad(tokens, (steps, 0))[..., : tokens.size(-1)]
+
+
+def context_hash(tokens: Tensor, order: int) -> Tensor:
+    """46 bits for the last `order` tokens at each place, the token there included."""
+    key = torch.zeros_like(tokens)
+    for back in range(order):
+        key = (key + before(tokens, back) + 1) * 6364136223846793005  # Knuth's multiplier; int64 wraps
+        key = key ^ (key >> 29)
+    return key & (2**46 - 1)
+
+
+def copies(tokens: Tensor, order: int) -> tuple[Tensor, Tensor]:
+    """Proposals (B, T) from the row itself: what followed the latest earlier place with the same context. The level
+    says how far back that was. Equal contexts are neighbours under a stable sort, so this costs T log T."""
+    B, T = tokens.shape
+    at = torch.arange(T, device=tokens.device).expand(B, T)
+    key = torch.where(at < order - 1, -1 - at, context_hash(tokens, order))  # half a context equals nothing
+    key, place = key.sort(dim=-1, stable=True)
+    same = F.pad(key[:, 1:] == key[:, :-1], (1, 0))
+    last = torch.empty_like(place).scatter_(1, place, torch.where(same, before(place, 1), -1))
+    follower = tokens.gather(1, last + 1)  # last + 1 <= t: already read
+    level = 1 + (at - last).clamp(min=1).log2().long().clamp(max=LEVELS - 2)
+    return torch.where(last < 0, -1, follower), torch.where(last < 0, 0, level)
+
+
+def memorise(stream: Tensor, order: int) -> Tensor:
+    """(MEMORY_SLOTS,) int64: for the contexts of a text, the commonest follower, packed as
+    count (15 bits) | level (5) | tag (10) | token (16). Of two contexts in one slot the more frequent stays."""
+    key = context_hash(stream, order)[order - 1 : -1]
+    pair, count = torch.unique(key * VOCAB + stream[order:], return_counts=True)
+    key, token = pair // VOCAB, pair % VOCAB
+    group = torch.unique_consecutive(key, return_inverse=True)[1]
+    total = torch.zeros_like(key).index_add_(0, group, count)[group]
+    often = torch.bucketize(count, torch.tensor([1, 2, 4, 8], device=key.device))  # 1, 2, 3-4, 5-8, more
+    share = torch.bucketize(count / total, torch.tensor([0.3, 0.6, 0.9], device=key.device))
+    packed = count.clamp(max=2**15 - 1) << 31 | (1 + 4 * often + share) << 26 | key >> 36 << 16 | token
+    return torch.zeros(MEMORY_SLOTS, dtype=torch.int64, device=key.device).scatter_reduce_(
+        0, key % MEMORY_SLOTS, packed, "amax"
+    )
+
+
+def recall(tokens: Tensor, order: int, tables: Tensor) -> tuple[Tensor, Tensor]:
+    """Proposals (B, T) from memory, (n, MEMORY_SLOTS): row i looks into table i % n. The tag tells a context from
+    most others that share its slot."""
+    key = context_hash(tokens, order)
+    table = torch.arange(len(tokens), device=tokens.device)[:, None] % len(tables)
+    found = tables[table, key % MEMORY_SLOTS]
+    known = (found > 0) & ((found >> 16 & 0x3FF) == key >> 36)
+    known &= torch.arange(tokens.size(1), device=tokens.device) >= order - 1
+    return torch.where(known, found & 0xFFFF, -1), torch.where(known, found >> 26 & 0x1F, 0)
+
+
+class Clues(NamedTuple):
+    """All that was looked up for the tokens of a batch."""
+
+    proposals: Tensor  # (B, T, SOURCES) tokens or -1
+    levels: Tensor  # (B, T, SOURCES)
+    slots: Tensor  # (B, T, 2) rows of the grams
+
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Model
@@ -91,7 +172,7 @@ def norm(x: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor) -> Tensor:
-    """Rotary positions for (B, T, H, C): channel pairs (i, i + C/2) turn with the position."""
+    """Rotary positions for (B, T, H, C): the channel pairs (i, i + C/2) turn with the position."""
     half = x.size(-1) // 2
     speed = ROPE_BASE ** (-torch.arange(half, device=x.device) / half)
     angle = torch.arange(x.size(1), device=x.device)[:, None, None] * speed
@@ -103,8 +184,8 @@ def rotate(x: Tensor) -> Tensor:
 def attend(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
     """Causal attention over (B, H, T, C). With a window, position t sees t - window < s <= t.
 
-    A windowed row is folded into pieces of `window` positions that attend to themselves and the piece before: the cost
-    grows with T * window instead of T².
+    A windowed row is folded into pieces of `window` positions, which attend to themselves and the piece before: the
+    cost grows with T * window instead of T².
     """
     B, H, T, C = q.shape
     if window >= T:
@@ -118,10 +199,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
     def with_previous(x: Tensor) -> Tensor:
         return torch.cat([F.pad(x, (0, 0, 0, 0, 1, 0))[:, :, :-1], x], dim=3)
 
-    at = torch.arange(window, device=q.device)
-    ahead = torch.arange(2 * window, device=q.device)[None, :] - at[:, None]  # key s relative to query t - window
-    seen = (ahead > 0) & (ahead <= window)
-    seen = seen.expand(pieces, window, 2 * window).clone()
+    ahead = torch.arange(2 * window, device=q.device) - torch.arange(window, device=q.device)[:, None]
+    seen = ((ahead > 0) & (ahead <= window)).repeat(pieces, 1, 1)
     seen[0, :, :window] = False  # the first piece has none before it
     y = soft_lookup(fold(q), with_previous(fold(k)), with_previous(fold(v)), seen)
     return y.reshape(B, H, pieces * window, C)[:, :, :T]
@@ -133,35 +212,19 @@ def soft_lookup(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=seen is None)
     # on a CPU three plain products are quicker than the fused kernel at these sizes
     if seen is None:
-        seen = torch.ones(q.size(-2), k.size(-2), dtype=torch.bool, device=q.device).tril()
-    hidden = torch.zeros(seen.shape, dtype=q.dtype, device=q.device).masked_fill_(~seen, -math.inf)
+        seen = torch.ones(q.size(-2), k.size(-2), dtype=torch.bool).tril()
+    hidden = torch.zeros(seen.shape, dtype=q.dtype).masked_fill_(~seen, -math.inf)
     return ((q * q.size(-1) ** -0.5) @ k.mT + hidden).softmax(-1) @ v
 
 
-def followers(tokens: Tensor, order: int) -> Tensor:
-    """(B, T): the token that followed the latest earlier place in the row where the same `order` tokens stood; -1 if
-    there is none. Equal contexts become neighbours under a stable sort, so the cost is T log T."""
-    B, T = tokens.shape
-    key = torch.zeros_like(tokens)
-    for back in range(order):
-        key = key * VOCAB + F.pad(tokens, (back, 0))[:, :T]
-    at = torch.arange(T, device=tokens.device).expand(B, T)
-    key = torch.where(at < order - 1, -1 - at, key)  # no full context yet: equal to nothing
-    key, place = key.sort(dim=-1, stable=True)
-    same = F.pad(key[:, 1:] == key[:, :-1], (1, 0))
-    before = torch.where(same, F.pad(place, (1, 0))[:, :T], -1)
-    before = torch.empty_like(before).scatter(1, place, before)
-    return torch.where(before < 0, -1, tokens.gather(1, before + 1))  # before + 1 <= t: already read
-
-
 class Linear(nn.Linear):
-    """Stored in float32, multiplied in the arithmetic of its input; no bias."""
+    """Stored in float32, multiplied in the arithmetic of its input; no bias. prepare.initialise fills it."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, bias=False)
 
     def reset_parameters(self) -> None:
-        pass  # prepare.initialise fills it, from a stream of its own
+        nn.init.zeros_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight.to(x.dtype))
@@ -169,7 +232,7 @@ class Linear(nn.Linear):
 
 class Embedding(nn.Embedding):
     def reset_parameters(self) -> None:
-        pass
+        nn.init.zeros_(self.weight)
 
 
 class Block(nn.Module):
@@ -199,87 +262,127 @@ class GPT(nn.Module):
     def __init__(self, arithmetic: torch.dtype) -> None:
         super().__init__()
         self.arithmetic = arithmetic
-        kinds = (WINDOW_PATTERN * DEPTH)[: DEPTH - 1] + "L"
-        values = (VALUE_EMBEDS * DEPTH)[-DEPTH:]
-        plan = zip(kinds, values, strict=True)
+        windows = [WINDOW if kind == "S" else 2**30 for kind in (WINDOW_PATTERN * DEPTH)[-DEPTH:]]
+        values = [kind == "V" for kind in (VALUE_PATTERN * DEPTH)[-DEPTH:]]
         self.embed = Embedding(VOCAB, WIDTH)
-        self.grams = nn.Parameter(torch.zeros(BIGRAM_ROWS + TRIGRAM_ROWS, GRAM_WIDTH))
+        self.proposal_in = Embedding(SOURCES * (VOCAB + 1), WIDTH)  # per source: nothing proposed, then the tokens
+        self.level_in = Embedding(SOURCES * LEVELS, WIDTH)
         self.gram_in = Linear(2 * GRAM_WIDTH, WIDTH)
-        self.copy_in = nn.ModuleList(Embedding(VOCAB + 1, WIDTH) for _ in COPY_ORDERS)  # the last row: nothing found
-        self.blocks = nn.ModuleList(Block(WINDOW if s == "S" else 2**30, v == "V") for s, v in plan)
+        self.blocks = nn.ModuleList(Block(*plan) for plan in zip(windows, values, strict=True))
         self.residual = nn.Parameter(torch.ones(DEPTH))
         self.input = nn.Parameter(torch.full((DEPTH,), 0.1))
-        self.copy_out = Linear(WIDTH, len(COPY_ORDERS))
-        self.copy_bias = nn.Parameter(torch.zeros(len(COPY_ORDERS)))
         self.head = Linear(WIDTH, VOCAB)
+        self.bonus = Linear(WIDTH, SOURCES)
+        self.bonus_level = Embedding(SOURCES * LEVELS, 1)
+        self.register_buffer("grams", torch.zeros(2 * max(1, GRAM_SLOTS), GRAM_WIDTH))
+        self.register_buffer("memory", torch.zeros(len(MEMORY_ORDERS), MEMORY_SLOTS, dtype=torch.int32))
+        self.memory: Tensor
+        self.grams: Tensor
 
-    def slots(self, tokens: Tensor) -> Tensor:
-        """(B, T, 2): the rows of `grams` for the last two and the last three tokens."""
-        one, two = F.pad(tokens, (1, 0))[:, :-1], F.pad(tokens, (2, 0))[:, :-2]
-        bigram = (tokens * 36313 ^ one * 27191) % BIGRAM_ROWS
-        trigram = (tokens * 50021 ^ one * 39119 ^ two * 61051) % TRIGRAM_ROWS
-        return torch.stack([bigram, BIGRAM_ROWS + trigram], dim=-1)
+    def clues(self, tokens: Tensor, memory: Tensor) -> Clues:
+        """All there is to look up for (B, T) tokens, in a memory (n, orders, MEMORY_SLOTS). No gradient passes here."""
+        found = [copies(tokens, order) for order in COPY_ORDERS]
+        found += [recall(tokens, order, memory[:, i]) for i, order in enumerate(MEMORY_ORDERS)]
+        proposals, levels = (torch.stack(parts, dim=-1) for parts in zip(*found, strict=True))
+        slots = [context_hash(tokens, order) % max(1, GRAM_SLOTS) for order in (2, 3)]
+        return Clues(proposals, levels, torch.stack([slots[0], slots[1] + max(1, GRAM_SLOTS)], dim=-1))
 
-    def hidden(self, tokens: Tensor, grams: Tensor) -> tuple[Tensor, Tensor]:
-        """The last residual stream (B, T, D), normalised, and the proposals for copying (B, T, orders)."""
-        proposals = torch.stack([followers(tokens, order) for order in COPY_ORDERS], dim=-1)
+    def hidden(self, tokens: Tensor, clues: Clues, grams: Tensor) -> tuple[Tensor, Tensor]:
+        """The last residual stream (B, T, D), normalised, and the bonuses (B, T, SOURCES) of the proposals."""
+        source = torch.arange(SOURCES, device=tokens.device)
+        level = clues.levels + source * LEVELS
         x = self.embed(tokens) + self.gram_in(grams.flatten(2))
-        for embed, proposal in zip(self.copy_in, proposals.unbind(-1), strict=True):
-            x = x + embed(proposal.remainder(VOCAB + 1))  # -1 wraps to the last row
+        x = x + bag(clues.proposals + 1 + source * (VOCAB + 1), self.proposal_in) + bag(level, self.level_in)
         x = first = norm(x.to(self.arithmetic))
         residual, input = self.residual.to(x.dtype), self.input.to(x.dtype)
         for i, block in enumerate(self.blocks):
             x = block(residual[i] * x + input[i] * first, tokens)
-        return norm(x), proposals
+        x = norm(x)
+        return x, (self.bonus(x).float() + self.bonus_level(level)[..., 0]) * (clues.proposals >= 0)
 
-    def logits(self, x: Tensor, proposals: Tensor) -> Tensor:
-        """(..., vocab) float32 from the residual stream, with the bonuses of the proposed tokens."""
+    def logits(self, x: Tensor, bonus: Tensor, clues: Clues) -> Tensor:
+        """(B, T, vocab) float32: the head's, squashed, and on the proposed tokens their bonuses."""
         logits = self.head(x).float()
         if SOFTCAP:
             logits = SOFTCAP * torch.tanh(logits / SOFTCAP)
-        bonus = self.copy_out(x).float() + self.copy_bias
-        return logits.scatter_add(-1, proposals.clamp(min=0), bonus * (proposals >= 0))
+        return logits.scatter_add(-1, clues.proposals.clamp(min=0), bonus)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.logits(*self.hidden(tokens, self.grams[self.slots(tokens)]))
+        clues = self.clues(tokens, self.memory[None])
+        return self.logits(*self.hidden(tokens, clues, self.grams[clues.slots]), clues)
 
-    def loss(self, tokens: Tensor, targets: Tensor, grams: Tensor) -> Tensor:
-        """Mean nats per token, from the rows of `grams` looked up beforehand."""
-        x, proposals = self.hidden(tokens, grams)
+    def loss(self, tokens: Tensor, targets: Tensor, clues: Clues, grams: Tensor) -> Tensor:
+        """Mean nats per token, given what was looked up: apart, because looking up needs no gradient or compiling."""
+        x, bonus = self.hidden(tokens, clues, grams)
         if not CHUNK:
-            return F.cross_entropy(self.logits(x, proposals).flatten(0, 1), targets.flatten())
-        found = (proposals >= 0).flatten(0, 1)
-        bonus = (self.copy_out(x).float() + self.copy_bias).flatten(0, 1) * found
+            return F.cross_entropy(self.logits(x, bonus, clues).flatten(0, 1), targets.flatten())
+        proposals = clues.proposals.clamp(min=0)
         return HeadLoss.apply(
-            x.flatten(0, 1), self.head.weight, bonus, proposals.clamp(min=0).flatten(0, 1), targets.flatten()
+            x.flatten(0, 1), self.head.weight, bonus.flatten(0, 1), proposals.flatten(0, 1), targets.flatten()
         )
+
+
+def bag(rows: Tensor, table: Embedding) -> Tensor:
+    """Sum of the embeddings of (B, T, n) rows."""
+    return F.embedding_bag(rows.flatten(0, 1), table.weight, mode="sum").view(*rows.shape[:2], -1)
+
+
+class HeadLoss(torch.autograd.Function):
+    """Mean cross-entropy of `GPT.logits`, its gradient made on the way: the logits of CHUNK positions exist at a time
+    and stay in the processor's cache, and no pass over them is made twice."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bonus: Tensor, proposals: Tensor, targets: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        w, losses, dw = weight.to(x.dtype), [], torch.zeros_like(weight)
+        dx, dbonus = torch.empty_like(x), torch.empty_like(bonus)
+        for at in range(0, len(x), CHUNK):
+            part = slice(at, at + CHUNK)
+            z = x[part] @ w.T
+            if SOFTCAP:
+                capped = torch.tanh(z / SOFTCAP)
+                z = SOFTCAP * capped
+            row = torch.arange(len(z), device=z.device) * z.size(1)
+            target, proposed = row + targets[part], row[:, None] + proposals[part]
+            z.view(-1).index_add_(0, proposed.view(-1), bonus[part].to(z.dtype).view(-1))
+            g = z.softmax(1)
+            losses.append(g.view(-1)[target].float().clamp(min=1e-30).log())
+            g.view(-1)[target] -= 1
+            dbonus[part] = g.view(-1)[proposed]
+            if SOFTCAP:
+                g = g * (1 - capped.square())
+            dx[part] = g @ w
+            dw += g.T @ x[part]
+        ctx.save_for_backward(dx, dw, dbonus)
+        return -torch.cat(losses).mean()
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
+        dx, dw, dbonus = ctx.saved_tensors
+        scale = upstream / len(dx)
+        return dx * scale.to(dx.dtype), dw * scale, dbonus * scale, None, None
 
 
 def deviation(name: str, tensor: Tensor) -> float | None:
     """Standard deviation of a parameter's first values; None keeps what the constructor set."""
     if name == "embed.weight":
         return EMBED_INIT
-    if name.endswith(("qkv.weight", "up.weight")):
-        return 0.6 * tensor.size(-1) ** -0.5
-    if name == "gram_in.weight":
-        return tensor.size(-1) ** -0.5
-    return 0.0 if name.endswith(".weight") else None
+    if name.endswith(("qkv.weight", "up.weight", "gram_in.weight")):
+        return MATRIX_INIT * tensor.size(-1) ** -0.5
+    return None
 
 
 def build_model() -> GPT:
-    """The model of this file, its weights yet to be drawn or loaded. Float32 arithmetic but on CUDA, where bf16 is
-    always fast: what a model answers must not depend on which machine was quick today."""
+    """The model of this file; its weights are to be drawn or loaded. Float32 arithmetic but on CUDA, where bf16 is
+    always quick: what a model answers must not depend on what a machine was quick with today."""
     return GPT(torch.bfloat16 if DEVICE == "cuda" else torch.float32)
 
-
-VOCAB = prepare.meta().vocab_size
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Optimizers
 
 
 def orthogonalise(g: Tensor) -> Tensor:
-    """The nearest (semi-)orthogonal matrices to (n, a, b), roughly: five Newton-Schulz steps (Jordan et al., Muon)."""
+    """Roughly the nearest semi-orthogonal matrices to (n, a, b): five Newton-Schulz steps (Jordan, Muon, 2024)."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = g / (g.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     tall = x.size(-2) > x.size(-1)
@@ -291,30 +394,29 @@ def orthogonalise(g: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised. Matrices of one shape go through together."""
+    """Momentum, orthogonalised (in the arithmetic given). Matrices of one shape go through together."""
 
     def __init__(self, matrices: list[Tensor], lr: float, arithmetic: torch.dtype) -> None:
         self.arithmetic = arithmetic
-        shapes = {tuple(m.shape) for m in matrices}
-        groups = [{"params": [m for m in matrices if tuple(m.shape) == shape]} for shape in sorted(shapes)]
+        shapes = sorted({tuple(m.shape) for m in matrices})
+        groups = [{"params": [m for m in matrices if tuple(m.shape) == shape]} for shape in shapes]
         super().__init__(groups, {"lr": lr})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         for group in self.param_groups:
-            matrices = group["params"]
-            state = self.state[matrices[0]]
+            matrices, state = group["params"], self.state[group["params"][0]]
             g = torch.stack([m.grad for m in matrices])
             momentum = state.setdefault("momentum", torch.zeros_like(g))
-            momentum.lerp_(g, 1 - MUON_MOMENTUM)
-            update = orthogonalise(g.lerp(momentum, MUON_MOMENTUM).to(self.arithmetic))
+            momentum.lerp_(g, 1 - MOMENTUM)
+            updates = orthogonalise(g.lerp(momentum, MOMENTUM).to(self.arithmetic))
             rate = group["lr"] * max(1.0, g.size(-2) / g.size(-1)) ** 0.5
-            for m, u in zip(matrices, update, strict=True):
-                m.mul_(1 - group["lr"] * WEIGHT_DECAY).sub_(u, alpha=rate)
+            for matrix, update in zip(matrices, updates, strict=True):
+                matrix.mul_(1 - group["lr"] * WEIGHT_DECAY).sub_(update, alpha=rate)
 
 
 class RowAdagrad:
-    """Adagrad with one rate per row, for tables of which a step touches few rows. Costs nothing for the others."""
+    """Adagrad with one rate per row, for tables of which a step touches few rows: the others cost nothing."""
 
     def __init__(self, table: Tensor, lr: float) -> None:
         self.table, self.lr = table, lr
@@ -325,6 +427,22 @@ class RowAdagrad:
         at, g = slots.flatten(), gradient.flatten(0, -2)
         self.squares.index_add_(0, at, g.square().mean(-1))
         self.table.index_add_(0, at, g * (-self.lr * scale / (self.squares[at].sqrt() + 1e-10))[:, None])
+
+
+def optimizers(model: GPT) -> list[torch.optim.Optimizer]:
+    """Who updates what; every parameter is in exactly one group."""
+    matrices = [
+        p for block in model.blocks for p in (block.qkv.weight, block.out.weight, block.up.weight, block.down.weight)
+    ]
+    tables = [model.embed, model.proposal_in, model.level_in, *(b.values for b in model.blocks if b.values is not None)]
+    groups = [
+        {"params": [table.weight for table in tables], "lr": EMBED_LR, "weight_decay": EMBED_DECAY},
+        {"params": [model.head.weight, model.gram_in.weight], "lr": HEAD_LR},
+        {"params": [model.bonus.weight, model.bonus_level.weight], "lr": BONUS_LR},
+        {"params": [model.residual, model.input], "lr": SCALAR_LR},
+    ]
+    adamw = torch.optim.AdamW(groups, betas=ADAM_BETAS, eps=1e-10, weight_decay=0.0, fused=DEVICE != "mps")
+    return [Muon(matrices, MATRIX_LR, model.arithmetic), adamw]
 
 
 def schedule(used: float) -> float:
@@ -339,117 +457,72 @@ def schedule(used: float) -> float:
 
 
 def fast_arithmetic() -> torch.dtype:
-    """bfloat16 where this processor is quicker with it: some are twice as quick, others fifteen times slower."""
+    """bfloat16 where this device is quicker with it: some processors are twice as quick, others 15 times slower."""
+    if DEVICE != "cpu":
+        return torch.bfloat16
 
     def seconds(dtype: torch.dtype) -> float:
-        a, b = torch.ones(1024, 256, dtype=dtype), torch.ones(256, 256, dtype=dtype)
-        times = []
-        for _ in range(4):  # the first pays for setting up, any may be disturbed
-            began = time.perf_counter()
+        a, b, times = torch.ones(1024, 256, dtype=dtype), torch.ones(256, 256, dtype=dtype), []
+        for _ in range(6):  # the first pays for setting up, and any may be disturbed
+            began = time.thread_time()
             a @ b
-            times.append(time.perf_counter() - began)
+            times.append(time.thread_time() - began)
         return min(times)
 
     return torch.bfloat16 if seconds(torch.bfloat16) < 0.8 * seconds(torch.float32) else torch.float32
 
 
-class HeadLoss(torch.autograd.Function):
-    """Mean cross-entropy of `GPT.logits`, its gradient made on the way: the logits of CHUNK positions exist at a time
-    and stay in the processor's cache, and no pass over them is made twice."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bonus: Tensor, proposals: Tensor, targets: Tensor) -> Tensor:
-        w, losses, dw = weight.to(x.dtype), [], torch.zeros_like(weight)
-        dx, dbonus = torch.empty_like(x), torch.empty_like(bonus)
-        for at in range(0, len(x), CHUNK):
-            part = slice(at, at + CHUNK)
-            proposed, target = proposals[part], targets[part, None]
-            z = x[part] @ w.T
-            if SOFTCAP:
-                capped = torch.tanh(z / SOFTCAP)
-                z = SOFTCAP * capped
-            row = torch.arange(len(z), device=z.device)[:, None] * z.size(1)
-            z.view(-1).index_add_(0, (row + proposed).view(-1), bonus[part].to(z.dtype).view(-1))
-            g = z.softmax(1)
-            losses.append(g.gather(1, target).float().clamp(min=1e-30).log())
-            g.view(-1).index_add_(0, (row + target).view(-1), -torch.ones(len(z), dtype=g.dtype, device=z.device))
-            dbonus[part] = g.gather(1, proposed)
-            if SOFTCAP:
-                g = g * (1 - capped.square())
-            dx[part] = g @ w
-            dw += g.T @ x[part]
-        ctx.save_for_backward(dx, dw, dbonus)
-        return -torch.cat(losses).mean()
-
-    @staticmethod
-    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        dx, dw, dbonus = ctx.saved_tensors
-        scale = upstream / len(dx)
-        return dx * scale.to(dx.dtype), dw * scale, dbonus * scale, None, None
-
-
-def optimizers(model: GPT) -> tuple[list[torch.optim.Optimizer], RowAdagrad]:
-    """Who updates what. Each parameter is named exactly once."""
-    matrices = [
-        p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith("blocks.") and "values" not in name
-    ]
-    embeds = [
-        model.embed.weight,
-        *(e.weight for e in model.copy_in),
-        *(b.values.weight for b in model.blocks if b.values),
-    ]
-    scalars = [model.residual, model.input, model.copy_bias, model.copy_out.weight]
-    fused = DEVICE in ("cpu", "cuda")
-    groups = [
-        {"params": embeds, "lr": EMBED_LR * WIDTH**-0.5, "weight_decay": EMBED_DECAY},
-        {"params": [model.head.weight, model.gram_in.weight], "lr": HEAD_LR, "weight_decay": 0.0},
-        {"params": scalars, "lr": SCALAR_LR, "weight_decay": 0.0},
-    ]
-    adamw = torch.optim.AdamW(groups, betas=ADAM_BETAS, eps=1e-10, fused=fused)
-    return [Muon(matrices, MATRIX_LR, model.arithmetic), adamw], RowAdagrad(model.grams.data, GRAM_LR)
+def read_halves(model: GPT) -> Tensor:
+    """Fill the model's memory from the training text; return what to practise on, (2, orders, MEMORY_SLOTS): first
+    what the second half taught, for rows of the first, then the other way round."""
+    where = "cuda" if DEVICE == "cuda" else "cpu"
+    halves = []
+    for half in (1, 0):
+        text = np.concatenate(prepare.stretch(half, 2))[:MEMORY_TOKENS]
+        stream = torch.from_numpy(text.astype(np.int64)).to(where)
+        halves.append(torch.stack([memorise(stream, order) for order in MEMORY_ORDERS]))
+    model.memory.copy_(torch.maximum(*halves) & 0x7FFFFFFF)  # the count has settled who stays; it is not needed again
+    return torch.stack([(half & 0x7FFFFFFF).int() for half in halves]).to(DEVICE)
 
 
 def main() -> None:
     torch.set_num_threads(prepare.threads())
-    prepare.keep_memory()
     torch.set_float32_matmul_precision("high")
+    prepare.keep_memory()
     model = build_model().to(DEVICE)
     prepare.initialise(model, deviation)
-    model.grams.requires_grad_(False)  # updated row by row, outside of autograd
-    answer = model.arithmetic
-    if DEVICE == "cpu":
-        model.arithmetic = fast_arithmetic()
-    dense, sparse = optimizers(model)
-    batches = prepare.batches(ROWS, on=DEVICE)
-    loss_of: Callable[..., Tensor] = torch.compile(model.loss, dynamic=False) if DEVICE == "cuda" else model.loss
+    answering, model.arithmetic = model.arithmetic, fast_arithmetic()
+    dense, sparse = optimizers(model), RowAdagrad(model.grams, GRAM_LR)
+    loss_of = torch.compile(model.loss, dynamic=False) if DEVICE == "cuda" else model.loss
+    batches = prepare.batches(ROWS, on=DEVICE, folds=2)
 
     budget = prepare.Budget(DEVICE)
     budget.start(model)
+    practice = read_halves(model)
     while budget.fraction() < 1:
         scale = schedule(budget.fraction())
         for optimizer in dense:
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * scale
-        loss = torch.zeros((), device=DEVICE)
-        touched = []
+        total = torch.zeros((), device=DEVICE)
         for _ in range(ACCUMULATE):
             tokens, targets = next(batches)
-            slots = model.slots(tokens)
-            grams = model.grams[slots].requires_grad_()
-            part = loss_of(tokens, targets, grams) / ACCUMULATE
-            part.backward()
-            loss += part.detach()
-            touched.append((slots, grams))
+            clues = model.clues(tokens, practice)
+            grams = model.grams[clues.slots].requires_grad_()
+            loss = loss_of(tokens, targets, clues, grams) / ACCUMULATE
+            loss.backward()
+            if GRAM_SLOTS:
+                sparse.step(clues.slots, grams.grad, scale)
+            total += loss.detach()
         for optimizer in dense:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        for slots, grams in touched:
-            sparse.step(slots, grams.grad, scale)
-        budget.step(ACCUMULATE * tokens.numel(), loss)
+        budget.step(ACCUMULATE * tokens.numel(), total)
 
-    model.arithmetic = answer
-    matrices = sum(p.numel() for p in model.parameters()) - model.grams.numel() - VOCAB * WIDTH * (1 + len(COPY_ORDERS))
-    prepare.finish(model, budget, DEPTH, 6.0 * matrices)
+    model.arithmetic = answering
+    looked_up = sum(m.weight.numel() for m in model.modules() if isinstance(m, Embedding))
+    multiplied = sum(p.numel() for p in model.parameters()) - looked_up
+    prepare.finish(model, budget, DEPTH, 6.0 * multiplied)
 
 
 if __name__ == "__main__":
