@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from mcp_server import worktree
+from mcp_server import lfs, worktree
 from mcp_server.git import FILE_MODES, Entry, Repository
 
 _SHOWN_LINES = 12
 _SHOWN_WIDTH = 200
 _COMPARED_BYTES = 200_000  # beyond, a line-by-line difference is slow and nobody reads it
-_POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-.*\n)*oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
-)
 
 
 @dataclass(frozen=True)
@@ -57,10 +53,10 @@ def compare(repository: Repository, entries: Mapping[str, Entry]) -> list[Frozen
     return changes
 
 
-def _is_large_file(pointer: bytes, repository: Repository, path: str) -> bool:
-    """Whether `pointer` stands for exactly the bytes on disk."""
-    found = _POINTER.fullmatch(pointer)
-    return found is not None and worktree.look(repository.tree, path, _plain_sha256).oid == found[1].decode()
+def _is_large_file(committed: bytes, repository: Repository, path: str) -> bool:
+    """Whether what is committed is a pointer to exactly the bytes on disk."""
+    pointer = lfs.parse(committed)
+    return pointer is not None and worktree.look(repository.tree, path, _plain_sha256).oid == pointer.sha256
 
 
 def _plain_sha256(size: int) -> worktree.Hash:

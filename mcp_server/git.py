@@ -130,10 +130,11 @@ class Repository(GitCommand):
         digest.update(content)
         return digest.hexdigest()
 
-    def entries(self, commit: str) -> dict[str, Entry]:
-        """Every file of a commit or tree, by path."""
+    def entries(self, commit: str, below: Sequence[str] = ()) -> dict[str, Entry]:
+        """Every file of a commit or tree, by path; only those at or below some paths, if any are given."""
         found = {}
-        for line in self.do("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit).split(b"\0")[:-1]:
+        out = self.do("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit, *below)
+        for line in out.split(b"\0")[:-1]:
             about, _, path = line.partition(b"\t")
             mode, _, oid = about.decode().split(" ")
             found[text(path)] = Entry(mode, oid)
@@ -141,7 +142,7 @@ class Repository(GitCommand):
 
     def entry(self, commit: str, path: str) -> Entry | None:
         """One path of a commit; None when it is not there, or a folder."""
-        out = self.do("ls-tree", "-z", "--full-tree", "--end-of-options", commit, "--", path)
+        out = self.do("ls-tree", "-z", "--full-tree", "--end-of-options", commit, path)
         for line in out.split(b"\0")[:-1]:
             about, _, name = line.partition(b"\t")
             mode, kind, oid = about.decode().split(" ")

@@ -34,6 +34,8 @@ _WALLS = (
 )
 _ENVIRONMENT = {
     **{"GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat", "GIT_EDITOR": "false", "GIT_ASKPASS": "", "LC_ALL": "C"},
+    # the reflog's author; without one some settings make git refuse to move a ref
+    **{"GIT_COMMITTER_NAME": "autoresearch", "GIT_COMMITTER_EMAIL": "autoresearch@localhost"},
     **{"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"},  # a missing object is an error, not a network call
 }
 # How a user tells git who they are and what they trust, and GitPython's own; any other could lead us elsewhere.

@@ -2,6 +2,8 @@
 
 No checkout: no filter, line-ending conversion, export-subst or hook runs. Symbolic links are made last, and only when
 they cannot lead out of the folder; submodules become empty folders; names that git itself would not write are skipped.
+A pointer to a large file kept outside (LFS) becomes that file when this machine has it, recognised by its hash, so no
+filter is needed for it; else the pointer stays and is named.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from mcp_server import lfs
 from mcp_server.git import FILE_MODES, Entry, Repository
 from mcp_server.patterns import is_safe_path
 
@@ -23,6 +27,7 @@ _LONGEST_LINK = 4096
 class Materialised:
     files: int
     skipped: tuple[str, ...]  # links that lead outside, and names that no tree should hold
+    pointers: tuple[str, ...] = ()  # large files that this machine does not have
 
 
 def overlay(base: Mapping[str, Entry], over: Mapping[str, Entry | None]) -> dict[str, Entry]:
@@ -68,17 +73,23 @@ def materialise(repository: Repository, entries: Mapping[str, Entry], folder: Pa
         if entry.mode == _SUBMODULE:
             (folder / path).mkdir(exist_ok=True)
     files = [(path, entry) for path, entry in usable.items() if entry.mode in FILE_MODES]
+    pointers = []
     for (path, entry), (size, out) in zip(files, repository.stream_blobs(e.oid for _, e in files), strict=True):
         # exclusive and link-refusing: a malformed tree may name a path twice
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(folder / path, flags, 0o755 if entry.mode == "100755" else 0o644)
         with os.fdopen(fd, "wb") as file:
-            while size > 0:
-                chunk = out.read(min(size, _CHUNK))
-                if not chunk:
-                    raise OSError(f"git stopped in the middle of {path}")
-                file.write(chunk)
-                size -= len(chunk)
+            if size > lfs.LONGEST_POINTER:
+                _copy(out, size, file, path)
+                continue
+            content = out.read(size)
+            if len(content) != size:
+                raise OSError(f"git stopped in the middle of {path}")
+            pointer = lfs.parse(content)
+            if pointer is None or not lfs.copy(repository.common, pointer, file):
+                file.write(content)
+                if pointer is not None:
+                    pointers.append(path)
     links = {path: entry.oid for path, entry in usable.items() if entry.mode == _LINK}
     targets = repository.blobs(links.values())
     for path, oid in links.items():
@@ -87,4 +98,13 @@ def materialise(repository: Repository, entries: Mapping[str, Entry], folder: Pa
             skipped.append(path)
             continue
         os.symlink(target, folder / path)
-    return Materialised(len(files), tuple(sorted(skipped)))
+    return Materialised(len(files), tuple(sorted(skipped)), tuple(pointers))
+
+
+def _copy(source: IO[bytes], size: int, target: IO[bytes], path: str) -> None:
+    while size > 0:
+        chunk = source.read(min(size, _CHUNK))
+        if not chunk:
+            raise OSError(f"git stopped in the middle of {path}")
+        target.write(chunk)
+        size -= len(chunk)

@@ -103,3 +103,9 @@ class Patterns:
             fixed = item[: wild.start()] if wild else item
             bases.append(fixed.rpartition("/")[0])
         return tuple(dict.fromkeys(bases))
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Files and folders below which every match lies; nothing means the whole tree."""
+        roots = tuple(dict.fromkeys((*self.plain, *self.wide)))
+        return () if "" in roots else roots

@@ -89,9 +89,11 @@ class Workspace:
         """Raises WorkspaceError while git is in the middle of something of the user's, or cannot read its index."""
         for name, what in _UNDER_WAY.items():
             if (self.git.git_dir / name).exists():
+                if (self.git.git_dir / name / "applying").exists():
+                    what = "am"
                 way_out = "git bisect reset" if what == "bisect" else f"git {what} --abort"
                 raise WorkspaceError(
-                    f"A {what} is in progress in {self.git.tree}. Finish it or abort it (`{way_out}`), then try again."
+                    f"A git {what} is in progress in {self.git.tree}. Finish or abort it (`{way_out}`), then try again."
                 )
         unmerged = self.git.unmerged()
         if unmerged:
@@ -116,23 +118,26 @@ class Workspace:
 
     def editable_files(self, patterns: Iterable[str], commit: str) -> list[str]:
         """Every path that the patterns mean in `commit` or on disk (what git ignores is left out)."""
-        return sorted(editable.meant(self.git, Patterns.of(patterns), self.git.entries(commit)))
+        chosen = Patterns.of(patterns)
+        return sorted(editable.meant(self.git, chosen, self.git.entries(commit, chosen.roots)))
 
     def read_editable(
         self, patterns: Iterable[str], commit: str, limit_bytes: int = editable.LIMIT_BYTES
     ) -> dict[str, bytes]:
         """The editable files as they are on disk. Raises WorkspaceError that names the file we cannot take, and why."""
-        return editable.read(self.git, Patterns.of(patterns), self.git.entries(commit), limit_bytes)
+        chosen = Patterns.of(patterns)
+        return editable.read(self.git, chosen, self.git.entries(commit, chosen.roots), limit_bytes)
 
     def committed(self, patterns: Iterable[str], commit: str) -> dict[str, bytes]:
         """The editable files as `commit` has them."""
-        files = editable.chosen(Patterns.of(patterns), self.git.entries(commit))
+        files = self._chosen(Patterns.of(patterns), commit)
         contents = self.git.blobs(entry.oid for entry in files.values())
         return {path: contents[entry.oid] for path, entry in files.items()}
 
     def nothing_changed(self, patterns: Iterable[str], commit: str) -> bool:
         """Whether the editable files on disk are those of `commit`."""
-        chosen, base = Patterns.of(patterns), self.git.entries(commit)
+        chosen = Patterns.of(patterns)
+        base = self.git.entries(commit, chosen.roots)
         files = editable.read(self.git, chosen, base)
         return not _changes(editable.entries_of(self.git, files, chosen, base), base)
 
@@ -146,7 +151,7 @@ class Workspace:
         return compare(self.git, self._chosen(Patterns.of(patterns), pinned))
 
     def _chosen(self, patterns: Patterns, commit: str) -> dict[str, Entry]:
-        return editable.chosen(patterns, self.git.entries(commit))
+        return editable.chosen(patterns, self.git.entries(commit, patterns.roots))
 
     # -- a campaign's beginning --------------------------------------------------------------------------------------
 
@@ -230,7 +235,8 @@ class Workspace:
 
         Nothing of the user's is touched. The same files, arguments and identity give the same commit.
         """
-        base, chosen = self.git.entries(parent), Patterns.of(patterns)
+        chosen = Patterns.of(patterns)
+        base = self.git.entries(parent, chosen.roots)
         if files is None:
             files = editable.read(self.git, chosen, base)
         changes = _changes(editable.entries_of(self.git, files, chosen, base), base)
@@ -282,8 +288,7 @@ class Workspace:
             tip = self.git.ref(branch)
             if tip is None:
                 return KeepOutcome("overtaken", None, f"The branch autoresearch/{tag} is gone.")
-            base = self.git.entries(tip)
-            there = editable.chosen(chosen, base)
+            there = self._chosen(chosen, tip)
             if tip != expected:
                 made = self._made_before(tip, expected, message, when)
                 if made is not None:
@@ -292,7 +297,7 @@ class Workspace:
                 if there != self._chosen(chosen, expected):
                     detail = f"autoresearch/{tag} moved to {tip[:12]}, which has other editable files."
                     return KeepOutcome("overtaken", None, detail)
-            changes = _changes({path: wanted.get(path) for path in there.keys() | wanted.keys()}, base)
+            changes = _changes({path: wanted.get(path) for path in there.keys() | wanted.keys()}, there)
             commit = self._commit(tip, changes, message, when)
             if self.git.move_ref(branch, commit, tip, f"autoresearch: {message.partition(chr(10))[0]}"):
                 return KeepOutcome("kept", commit, index=self._refresh(branch, there, wanted))
@@ -377,7 +382,7 @@ class Workspace:
                 f"The editable files are not those of {expected[:12]}. Put them back with "
                 f"`git restore --source {expected[:12]} -- FILE`, then try again."
             )
-        old = self.git.entries(expected)
+        old = self.git.entries(expected, wanted.roots)
         for path, content in files.items():
             entry = old[path]
             if self.git.blob_oid(content) != entry.oid:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from mcp_server.errors import GitError, WorkspaceError
 from mcp_server.git import Entry, Repository
 from mcp_server.materialise import materialise, overlay, stays_inside
 from mcp_server.patterns import Patterns, is_safe_path
-from tests.repositories import Campaign, UserRepository
+from tests.repositories import EDITABLE, Campaign, UserRepository
 
 
 @pytest.fixture
@@ -107,12 +109,44 @@ def test_importing_without_git_works_and_is_quick_to_say_so(tmp_path: Path) -> N
     code = "import mcp_server.workspace, sys; sys.exit('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PATH": str(tmp_path), "PYTHONPATH": str(Path.cwd())},
+        env={"PATH": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])},
         capture_output=True,
         text=True,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_verbs_ask_git_no_more_often_than_they_must(
+    user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question is a process of a few milliseconds; a `git` in front of git counts them."""
+    real, counter, shim = shutil.which("git"), tmp_path / "count", tmp_path / "bin" / "git"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\necho >> "{counter}"\nexec "{real}" "$@"\n')
+    shim.chmod(0o755)
+
+    def asked() -> int:
+        count = counter.read_text().count("\n") if counter.exists() else 0
+        counter.write_text("")
+        return count
+
+    campaign = Campaign(user)
+    monkeypatch.setenv("PATH", f"{shim.parent}{os.pathsep}{os.environ['PATH']}")
+    user.write("train.py", "LR = 2\n")
+    candidate, first = campaign.snapshot(), asked()
+    campaign.workspace.materialise_run(campaign.first, candidate.commit, EDITABLE, tmp_path / "run")
+    copy = asked()
+    campaign.keep(candidate)
+    keep = asked()
+    user.write("train.py", "LR = 3\n")
+    worse = campaign.snapshot()
+    asked()
+    campaign.revert(worse)
+    revert = asked()
+    counts = {"snapshot": first, "copy": copy, "keep": keep, "revert": revert}
+    limits = {"snapshot": 9, "copy": 3, "keep": 15, "revert": 4}
+    assert {verb: count for verb, count in counts.items() if count > limits[verb]} == {}
 
 
 def test_replace_refs_do_not_change_what_a_commit_holds(user: UserRepository) -> None:
@@ -279,7 +313,7 @@ _TARGETS = st.lists(_PARTS, min_size=1, max_size=4).map("/".join)
 _PLACES = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=3).map("/".join)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(links=st.dictionaries(_PLACES, _TARGETS, max_size=6))
 def test_no_chain_of_allowed_links_leads_out_of_its_folder(tmp_path: Path, links: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory(dir=tmp_path) as name:
@@ -307,6 +341,24 @@ def test_laying_files_over_others_resolves_file_against_folder() -> None:
     assert overlay({"a": file, "b": file}, {"b": None, "c": file}) == {"a": file, "c": file}
     assert overlay({"a": file}, {"a/b": file}) == {"a/b": file}
     assert overlay({"a/b": file, "c": file}, {"a": file}) == {"a": file, "c": file}
+
+
+def test_a_large_file_kept_outside_git_is_copied_when_its_hash_is_right(user: UserRepository, tmp_path: Path) -> None:
+    big = os.urandom(3_000_000)
+    digest = hashlib.sha256(big).hexdigest()
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(big)}\n"
+    commit = user.write("data.bin", pointer).commit("a pointer")
+    repository, entries = Repository.at(user.folder), Repository.at(user.folder).entries(commit)
+    assert materialise(repository, entries, tmp_path / "without").pointers == ("data.bin",)
+    assert (tmp_path / "without" / "data.bin").read_text() == pointer
+    store = user.folder / ".git" / "lfs" / "objects" / digest[:2] / digest[2:4]
+    store.mkdir(parents=True)
+    (store / digest).write_bytes(big[:-1] + b"!")
+    forged = materialise(repository, entries, tmp_path / "forged")
+    assert (forged.pointers, (tmp_path / "forged" / "data.bin").read_text()) == (("data.bin",), pointer)
+    (store / digest).write_bytes(big)
+    assert materialise(repository, entries, tmp_path / "with").pointers == ()
+    assert (tmp_path / "with" / "data.bin").read_bytes() == big
 
 
 # -- patterns ----------------------------------------------------------------------------------------------------------

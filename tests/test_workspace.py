@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -134,7 +136,7 @@ def test_git_in_the_middle_of_something_is_left_alone(user: UserRepository, what
     }
     user.git(*commands[what], check=False)
     before, workspace = user.everything(), Workspace(user.folder)
-    with pytest.raises(WorkspaceError, match=f"A {what} is in progress"):
+    with pytest.raises(WorkspaceError, match=f"A git {what} is in progress"):
         workspace.begin("t", user.head(), EDITABLE)
     assert user.everything() == before
     assert workspace.branch("t") is None
@@ -646,6 +648,22 @@ def test_a_lock_on_the_branch_is_named_and_nothing_is_half_done(user: UserReposi
     assert campaign.keep(candidate).status == "kept"
 
 
+def test_a_lock_on_head_is_named_and_a_live_one_is_waited_for(user: UserRepository) -> None:
+    campaign = Campaign(user)
+    user.write("train.py", "LR = 2\n")
+    candidate = campaign.snapshot()
+    lock = user.folder / ".git" / "HEAD.lock"
+    lock.touch()
+    with pytest.raises(GitError, match=r"HEAD\.lock exists"):
+        campaign.keep(candidate)
+    assert campaign.branch() == ["first"]
+    campaign.workspace = Workspace(user.folder, patience=30)
+    soon = threading.Timer(0.1, lock.unlink)
+    soon.start()
+    assert campaign.keep(candidate).status == "kept"
+    soon.join()
+
+
 def test_an_old_lock_in_the_vault_is_ours_and_goes_a_young_one_is_named(user: UserRepository) -> None:
     campaign = Campaign(user)
     user.write("train.py", "LR = 2\n")
@@ -685,6 +703,22 @@ def test_other_formats_of_repositories_go_through_a_whole_cycle(tmp_path: Path, 
     if not (tmp_path / "probe" / ".git").exists():
         pytest.skip(f"this git has no {options[0]}")
     _whole_cycle(UserRepository.make(tmp_path / "lab", *options))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("core.splitIndex=true", "core.untrackedCache=true", "index.version=4", "core.ignoreCase=true"),
+        ("feature.manyFiles=true", "index.sparse=true", "core.sparseCheckout=true", "core.sparseCheckoutCone=true"),
+        ("i18n.commitEncoding=ISO-8859-1", "core.commentChar=E", "commit.cleanup=scissors", "core.quotePath=true"),
+        ("user.useConfigOnly=true", "core.logAllRefUpdates=always", "core.abbrev=4", "core.sharedRepository=group"),
+        ("submodule.recurse=true", "core.symlinks=false", "core.preferSymlinkRefs=true", "diff.noprefix=true"),
+    ],
+)
+def test_unusual_settings_go_through_a_whole_cycle(user: UserRepository, settings: tuple[str, ...]) -> None:
+    for setting in settings:
+        user.git("config", *setting.split("=", 1))
+    _whole_cycle(user)
 
 
 def test_packed_refs_and_packed_objects_go_through_a_whole_cycle(user: UserRepository) -> None:
@@ -727,6 +761,61 @@ def test_a_lab_inside_a_submodule_works(user: UserRepository, tmp_path: Path) ->
     inner = UserRepository.make(tmp_path / "inner")
     user.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner.folder), "vendor")
     _whole_cycle(UserRepository(user.folder / "vendor"))
+
+
+def test_eight_work_trees_at_once_lose_no_attempt(user: UserRepository, tmp_path: Path) -> None:
+    """Without the lab's lock even: numbers are given out beforehand, everything else is git's compare-and-swap."""
+    campaign = Campaign(user)
+    children = []
+    for agent in range(8):
+        tree = tmp_path / f"agent{agent}"
+        user.git("worktree", "add", "-q", "--detach", str(tree))
+        child = os.fork()
+        if child == 0:
+            code = 1
+            with contextlib.suppress(Exception):
+                workspace = Workspace(tree, patience=30)
+                for number in range(agent, 24, 8):
+                    (tree / "train.py").write_text(f"LR = {number}\n")
+                    workspace.snapshot(EDITABLE, campaign.first, f"try {number}", DATE, tag="t", number=number)
+                code = 0
+            os._exit(code)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
+    vault = campaign.workspace.vault("t")
+    assert sorted(vault) == list(range(24))
+    for number, commit in vault.items():
+        assert campaign.workspace.blob(commit, "train.py") == f"LR = {number}\n".encode()
+    user.git("fsck", "--strict")
+
+
+def test_a_change_is_taken_back_where_nothing_later_builds_on_it(user: UserRepository) -> None:
+    lines = [f"x{i} = {i}\n" for i in range(20)]
+    user.write("train.py", "".join(lines)).commit("longer")
+    campaign = Campaign(user)
+    for line, value in ((1, "first"), (10, "second"), (18, "third")):
+        lines[line] = f"x{line} = '{value}'\n"
+        user.write("train.py", "".join(lines))
+        campaign.keep(campaign.snapshot())
+        if value == "second":
+            second = campaign.tip
+    files = campaign.workspace.without(second, campaign.tip, EDITABLE)
+    lines[10] = "x10 = 10\n"
+    assert files == {"train.py": "".join(lines).encode()}
+    campaign.workspace.lay(files, EDITABLE, campaign.tip)
+    assert user.read("train.py") == "".join(lines)
+    with pytest.raises(WorkspaceError, match="are not those of"):
+        campaign.workspace.lay(files, EDITABLE, campaign.tip)
+
+
+def test_a_change_that_later_ones_build_on_is_not_taken_back(user: UserRepository) -> None:
+    campaign = Campaign(user)
+    user.write("train.py", "LR = 2\n")
+    campaign.keep(campaign.snapshot())
+    second = campaign.tip
+    user.write("train.py", "LR = 3\n")
+    campaign.keep(campaign.snapshot())
+    assert campaign.workspace.without(second, campaign.tip, EDITABLE) is None
 
 
 # -- revert ------------------------------------------------------------------------------------------------------------
