@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import anyio
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.shared.exceptions import MCPError
 
 import mcp_server
 from mcp_server.errors import AutoresearchError, NotNow
 from mcp_server.files import write_atomically
 from mcp_server.history import HistoryRow
-from mcp_server.records import Status
+from mcp_server.records import RunState, Status
 from mcp_server.replies import (
     CampaignReply,
     DecisionReply,
@@ -117,11 +119,13 @@ async def campaign(folder: Path, tag: str, pace: Pace, audience: Audience, log: 
         try:
             async with Client(stdio_client(command, errlog=messages)) as client:
                 return await _research(Session(client, audience), folder, tag, pace)
+        except* MCPError as group:
+            raise AutoresearchError(f"The server ended: {_first(group)}. Its last words are in {log}.") from None
         except* AutoresearchError as group:
             raise _first(group) from None
 
 
-def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -143,12 +147,13 @@ async def _research(session: Session, folder: Path, tag: str, pace: Pace) -> Out
     if baseline.score is None:
         raise NotNow(f"The baseline has no score: {baseline.status}, {baseline.reason}. {baseline.detail}")
     show(_row(baseline, "baseline"))
+    slot = pace.spent
+    show(_row(await _repeated(session, pace, slot), "baseline"))
     status = await session.ask(StatusReply, "lab_status")
     if status.noise is not None and status.noise.sd is not None:
         audience.say(f"Noise of one run: {status.noise.sd:.4f} {baseline.unit}, from {status.noise.runs} runs.")
 
     trials: list[Trial] = []
-    slot = pace.spent / (1 + pace.calibrate)
     while _goes_on(pace, outcome, len(trials), slot):
         at = time.monotonic()
         trial = await _iterate(session, folder, status, trials, pace.seed, show)
@@ -160,6 +165,21 @@ async def _research(session: Session, folder: Path, tag: str, pace: Pace) -> Out
     outcome.status = await session.ask(StatusReply, "lab_status")
     outcome.seconds = pace.spent
     return outcome
+
+
+async def _repeated(session: Session, pace: Pace, slot: float) -> ScoreReply:
+    """Wait for the baseline's other runs: it is kept after the first, and nothing tells how the others fare."""
+    began = pace.spent
+    while True:
+        found = await session.ask(ScoreReply, "read_score", experiment=1, wait_seconds=0)
+        over = [run for run in found.runs if RunState(run.state).terminal]
+        if len(over) == len(found.runs):
+            return found
+        left = slot * (len(found.runs) - 1) - (pace.spent - began)
+        session.audience.progress(
+            "experiment 1", max(0.0, left), f"run {len(over) + 1} of {len(found.runs)}, for the noise"
+        )
+        await anyio.sleep(1.0)
 
 
 def _goes_on(pace: Pace, outcome: Outcome, done: int, slot: float) -> bool:

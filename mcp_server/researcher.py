@@ -9,6 +9,7 @@ changes that helped alone but not surely are tried together.
 from __future__ import annotations
 
 import ast
+import functools
 import math
 import operator
 import random
@@ -25,33 +26,37 @@ KEPT, BETTER, WORSE, FAILED = "kept", "better", "worse", "failed"
 
 @dataclass(frozen=True)
 class Kind:
-    """A family of constants: how they are named, which factors they are tried with, and how often."""
+    """A family of constants: how they are named, and by which factors they are moved, each with how often."""
 
     name: str
     pattern: str
-    factors: tuple[float, ...]
-    weight: float
+    factors: tuple[tuple[float, float], ...]
     why: str
 
     def fits(self, constant: str) -> bool:
         return re.search(self.pattern, constant) is not None
 
 
-# The first that fits. Weights and factors are habits of the trade, not measurements on the file that ships: rates and
-# batches first and by factors of two, sizes later and with care, for they may not fit together.
+# The first that fits. Habits of the trade for short runs, not measurements on the file that ships: batches and rates by
+# factors of two, tables faster and memories shorter, sizes seldom, for they may not fit together.
 KINDS = (
-    Kind("left alone", r"SEED|VOCAB|SECONDS|BUDGET|THREAD|DEVICE|PORT|EVAL|SEQ|LENGTH|(^|_)EPS$", (), 0.0, ""),
-    Kind("batch", r"^(ROWS|BATCH|BATCH_(SIZE|ROWS|TOKENS)|.*_BATCH(_SIZE)?|ACCUM\w*)$", (2.0, 0.5), 2.0,
+    Kind("left alone", r"SEED|VOCAB|SECONDS|BUDGET|THREAD|DEVICE|PORT|EVAL|SEQ|LENGTH|CHUNK|(^|_)EPS$", (), ""),
+    Kind("batch", r"^(ROWS|BATCH|BATCH_(SIZE|ROWS|TOKENS)|.*_BATCH(_SIZE)?)$", ((2.0, 1.5), (0.5, 0.7)),
          "A budget buys many noisy steps or few good ones."),
-    Kind("schedule", r"WARM|COOL|DECAY_(START|FROM)|^FINAL", (1.5, 0.67), 0.5,
+    Kind("accumulation", r"ACCUM", ((2.0, 0.3), (0.5, 0.3)), "A budget buys many noisy steps or few good ones."),
+    Kind("schedule", r"WARM|COOL|DECAY_(START|FROM)|^FINAL", ((1.5, 0.3), (0.67, 0.3)),
          "The time for large steps and for small ones is taken from each other."),
-    Kind("rate", r"(^|_)(LR|RATE)S?$", (2.0, 0.5), 1.0, "The best rate depends on how many steps the budget allows."),
-    Kind("start", r"INIT|SCALE|GAIN", (2.0, 0.5), 0.7, "Where training begins matters most when it is short."),
-    Kind("momentum", r"MOMENTUM|BETA", (0.5, 2.0), 0.4, "A short run cannot afford a long memory of its gradients."),
-    Kind("decay", r"DECAY|DROPOUT", (2.0, 0.5), 0.2, "Regularisation is for those who see their data often."),
-    Kind("size", r"DEPTH|WIDTH|HEAD|LAYER|DIM|RATIO|ROWS|SIZE|WINDOW", (0.5, 2.0), 0.4,
+    Kind("table rate", r"(EMB|GRAM|TABLE)\w*_(LR|RATE)$", ((2.0, 2.0), (0.5, 0.15)),
+         "The rows of a table see few updates in a short run, so each may count for more."),
+    Kind("rate", r"(^|_)(LR|RATE)S?$", ((2.0, 0.5), (0.5, 0.5)), "The best rate depends on how many steps there are."),
+    Kind("start", r"INIT|GAIN|STD", ((0.5, 1.0), (2.0, 0.3)), "Where training begins matters most when it is short."),
+    Kind("momentum", r"MOMENTUM|BETA", ((0.5, 1.5), (2.0, 0.1)),
+         "A short run cannot afford a long memory of its gradients."),
+    Kind("decay", r"DECAY|DROPOUT", ((2.0, 0.05), (0.5, 0.1)),
+         "Regularisation is for those who see their data often."),
+    Kind("size", r"DEPTH|WIDTH|HEAD|LAYER|DIM|RATIO|ROWS|SIZE|WINDOW", ((0.5, 0.1), (2.0, 0.05)),
          "A smaller model takes more steps, a larger one learns more from each."),
-    Kind("other", r"", (2.0, 0.5), 0.3, "Nobody knows; the run will tell."),
+    Kind("other", r"", ((2.0, 0.1), (0.5, 0.1)), "Nobody knows; the run will tell."),
 )  # fmt: skip
 
 
@@ -147,6 +152,7 @@ def _for_device(node: ast.expr, device: str) -> ast.expr | None:
     return node
 
 
+@functools.cache
 def _evaluated(text: str) -> float | int:
     """The value of a number or of plain arithmetic on numbers, such as 2**17. Raises ValueError for anything else."""
     return _value(ast.parse(text.strip(), mode="eval").body)
@@ -210,8 +216,8 @@ def propose(source: str, trials: Sequence[Trial], seed: int, device: str = "cpu"
 
 def _options(here: dict[str, Constant], trials: Sequence[Trial]) -> Iterator[tuple[tuple[Move, ...], float]]:
     for constant in here.values():
-        for move in _steps(constant):
-            yield (move,), constant.kind.weight * _evidence(move, constant.kind, trials)
+        for move, weight in _steps(constant):
+            yield (move,), weight * _evidence(move, constant.kind, trials)
     together = tuple(
         move
         for trial in trials
@@ -223,9 +229,9 @@ def _options(here: dict[str, Constant], trials: Sequence[Trial]) -> Iterator[tup
         yield together, 4.0
 
 
-def _steps(constant: Constant) -> Iterator[Move]:
+def _steps(constant: Constant) -> Iterator[tuple[Move, float]]:
     kind, value = constant.kind, constant.value
-    for factor in kind.factors:
+    for factor, weight in kind.factors:
         if kind.name == "momentum" and 0 < value < 1:
             moved: float | int = 1 - (1 - value) / factor  # what counts is how far it is from one
         elif value == 0:
@@ -238,26 +244,33 @@ def _steps(constant: Constant) -> Iterator[Move]:
             moved = min(moved, 1.0 if kind.name == "schedule" else 0.999)
         after = written(moved, constant.text)
         if _evaluated(after) != value:
-            yield Move(constant.name, constant.text, after)
+            yield Move(constant.name, constant.text, after), weight
 
 
 def _evidence(move: Move, kind: Kind, trials: Sequence[Trial]) -> float:
     """How much more (or less) likely a move is to be tried after what was seen."""
-    weight = 1.0
+    # what was moved often has told most of what it knows
+    weight = 1.0 / (1 + sum(any(earlier.name == move.name for earlier in trial.moves) for trial in trials))
+    gains = [trial.gain for trial in trials if trial.outcome == KEPT and trial.gain is not None]
+    typical = sum(gains) / len(gains) if gains else 1.0
     for trial in trials:
+        alone = len(trial.moves) == 1
         for earlier in trial.moves:
-            alone = len(trial.moves) == 1
+            same = earlier.up == move.up
             if earlier.name == move.name:
-                same = earlier.up == move.up
-                if trial.outcome == KEPT:
-                    weight *= 6.0 if same else 0.02  # further the same way, and not back
+                if trial.outcome == KEPT and not same:
+                    weight *= 0.02  # not back
                 elif trial.outcome == BETTER:
                     weight *= 2.0 if same else 0.2
-                elif alone:
-                    weight *= 0.05 if same else 2.5
-            elif alone and _kind_of(earlier.name) is kind and earlier.up == move.up:
+                elif trial.outcome != KEPT and alone:
+                    weight *= 0.05 if same else 4.0
+            elif alone and same and _kind_of(earlier.name) is kind:
                 # its relatives may like the same direction
                 weight *= {KEPT: 1.5, BETTER: 1.2, WORSE: 0.8, FAILED: 0.6}[trial.outcome]
+    last = next((trial for trial in reversed(trials) if any(m.name == move.name for m in trial.moves)), None)
+    if last is not None and last.outcome == KEPT and any(m.name == move.name and m.up == move.up for m in last.moves):
+        # further the same way, while it still brings something
+        weight *= 1.0 + 4.0 * min(1.0, (last.gain or 0.0) / typical) if typical > 0 else 1.0
     return weight
 
 

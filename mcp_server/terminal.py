@@ -46,13 +46,16 @@ def screen(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False, soft_wrap=False)
 
 
-def show(console: Console, *parts: RenderableType) -> None:
-    """Print without the blanks that tables leave at the ends of lines in files."""
+def show(console: Console, *parts: RenderableType | None) -> None:
+    """Print what there is, without the blanks that tables leave at the ends of lines in files."""
+    said = [part for part in parts if part is not None]
+    if not said:
+        return
     if console.is_terminal:
-        console.print(*parts, sep="\n")
+        console.print(*said, sep="\n")
         return
     with console.capture() as captured:
-        console.print(*parts, sep="\n")
+        console.print(*said, sep="\n")
     console.file.write("\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n")
 
 
@@ -80,6 +83,11 @@ def seconds(value: float | None) -> str:
     return f"{value / 3600:.1f} h"
 
 
+def clock(value: float) -> str:
+    """A running time: 1:07."""
+    return f"{int(value) // 60}:{int(value) % 60:02d}"
+
+
 def status(word: str, label: str = "") -> Text:
     """A status in its colour; a label only where it says more than the status."""
     more = f", {label}" if label and label != word and word == "kept" else ""
@@ -89,6 +97,13 @@ def status(word: str, label: str = "") -> Text:
 def gained(change: float | None) -> Text:
     """A gain: positive is better, whatever the metric's direction."""
     return Text(number(change, sign=True), style="" if change is None else "green" if change > 0 else "dim")
+
+
+def in_widths(change: float | None, noise_widths: float | None) -> str:
+    """How many noise widths a gain is, with the gain's sign."""
+    if change is None or noise_widths is None:
+        return ""
+    return f"{math.copysign(noise_widths, change):+.1f} noise widths"
 
 
 def sparkline(values: Sequence[float], width: int = 60) -> str:
@@ -115,13 +130,13 @@ def facts(rows: Sequence[tuple[str, RenderableType | str | None]]) -> Table:
     return table
 
 
-def problems(words: Sequence[str]) -> RenderableType:
-    """Warnings, one a line; nothing when there are none."""
-    return Group(*(Text(f"! {word}", style="yellow") for word in words))
+def problems(words: Sequence[str]) -> RenderableType | None:
+    """Warnings, one a line; None when there are none."""
+    return Group(*(Text(f"! {word}", style="yellow") for word in words)) if words else None
 
 
-def hint(words: str) -> Text:
-    return Text(f"→ {words}", style="dim") if words else Text()
+def hint(words: str) -> Text | None:
+    return Text(f"→ {words}", style="dim") if words else None
 
 
 def joined(*parts: str) -> str:

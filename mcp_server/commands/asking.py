@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
+from rich.console import RenderableType
 
 from mcp_server import terminal
 from mcp_server.cli import Place
@@ -30,12 +31,12 @@ def lab_at(place: Place) -> Lab:
     return lab
 
 
-def answer(reply: Reply, as_json: bool, *parts: Any) -> None:
+def answer(reply: Reply, as_json: bool, *parts: RenderableType | None) -> None:
     """Print a reply: its JSON, or the parts a person reads."""
     if as_json:
         click.echo(reply.model_dump_json(indent=1))
     else:
-        terminal.show(terminal.screen(), *(part for part in parts if part is not None))
+        terminal.show(terminal.screen(), *parts)
 
 
 @contextmanager

@@ -157,8 +157,8 @@ def _finding(finding: health.Finding) -> Table:
 def demo(place: Place, folder: Path, plain: bool, as_json: bool, **numbers: Any) -> None:
     """Watch a campaign of real training with a small built-in researcher.
 
-    Makes a throw-away lab, starts the real MCP server on it and does what an agent does: baseline, then experiment after
-    experiment, keeping what improves and reverting the rest. The researcher has no language model: it moves the
+    Makes a throw-away lab, starts the real MCP server on it and does what an agent does: baseline, then experiment
+    after experiment, keeping what improves and reverting the rest. The researcher has no language model: it moves the
     constants of train.py by a seeded search. On a slow machine the runs are made shorter, so that it ends in time.
 
     \b
@@ -166,7 +166,9 @@ def demo(place: Place, folder: Path, plain: bool, as_json: bool, **numbers: Any)
       autoresearch demo
       autoresearch demo --seed 3 --experiments 12 --limit 900
     """
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ends as tidily as Ctrl-C
+    # both end tidily; a shell makes its background jobs ignore the first, and nobody would hear the second then
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     show = importlib.import_module("mcp_server.demo")  # it brings the client of the SDK, which takes a second
     stage = importlib.import_module("mcp_server.commands.stage")
     console = terminal.screen(stderr=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -9,12 +10,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
+from mcp_server.cli import TOOL_NAMES
 from mcp_server.history import HistoryReply, PageReply
 from mcp_server.replies import CrashReply, DecisionReply, ExperimentReply, RunReply, ScoreReply, StatusReply
 from mcp_server.terminal import (
     facts,
     gained,
     hint,
+    in_widths,
     joined,
     number,
     part_done,
@@ -25,7 +28,7 @@ from mcp_server.terminal import (
     status,
 )
 
-Parts = list[RenderableType]
+Parts = list[RenderableType | None]
 DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red", "diff": "bold", "index": "dim"}
 
 
@@ -55,9 +58,9 @@ def score(reply: ScoreReply) -> Parts:
     """All that a score says."""
     unit = f" {reply.unit}" if reply.unit else ""
     interval = f"  [{number(reply.interval[0])} … {number(reply.interval[1])}]" if len(reply.interval) == 2 else ""
-    against = f" against experiment {reply.incumbent} ({number(reply.incumbent_score)})" if reply.incumbent else ""
-    widths = f", {reply.noise_widths:+.1f} noise widths" if reply.noise_widths is not None else ""
-    change = None if reply.change is None else Text.assemble(gained(reply.change), f"{widths}{against}")
+    against = f"against experiment {reply.incumbent} ({number(reply.incumbent_score)})" if reply.incumbent else ""
+    widths = in_widths(reply.change, reply.noise_widths)
+    change = None if reply.change is None else Text.assemble(gained(reply.change), f"  {joined(widths, against)}")
     rows: list[tuple[str, RenderableType | str | None]] = [
         ("experiment", f"{reply.experiment}  {reply.description}"),
         ("status", _standing(reply)),
@@ -100,12 +103,12 @@ def crash(found: CrashReply | None) -> Parts:
 def decision(reply: DecisionReply) -> Parts:
     """What was decided and what git did."""
     style = {"kept": "bold green", "confirming": "cyan", "overtaken": "yellow"}.get(reply.decision, "bold")
-    widths = f", {reply.noise_widths:+.1f} noise widths" if reply.noise_widths is not None else ""
+    widths = in_widths(reply.change, reply.noise_widths)
     rows: list[tuple[str, RenderableType | str | None]] = [
         ("experiment", str(reply.experiment)),
         ("decision", Text(joined(reply.decision, reply.label), style=style)),
         ("score", number(reply.score) if reply.score is not None else None),
-        ("gain", Text.assemble(gained(reply.change), widths) if reply.change is not None else None),
+        ("gain", Text.assemble(gained(reply.change), f"  {widths}") if reply.change is not None else None),
         ("reason", reply.reason),
         ("commit", reply.commit),
         ("put back", ", ".join(reply.restored)),
@@ -167,7 +170,8 @@ def _counts(reply: StatusReply) -> str:
     words = {"keep": "kept", "revert": "reverted", "open": "open", "overtaken": "overtaken"}
     counts = reply.experiments
     parts = [f"{counts[key]} {word}" for key, word in words.items() if counts.get(key)]
-    return joined(f"{counts.get('all', 0)} experiments", *parts) if counts else ""
+    total = counts.get("all", 0)
+    return joined(f"{total} experiment{'s' * (total != 1)}", *parts) if counts else ""
 
 
 def _noise(reply: StatusReply) -> str | None:
@@ -207,13 +211,13 @@ def table(reply: HistoryReply) -> Parts:
         pad_edge=False,
     )
     for row in reply.experiments:
-        widths = f"{row.noise_widths:+.1f}σ" if row.noise_widths is not None else ""
+        widths = in_widths(row.change, row.noise_widths).removesuffix(" noise widths")
         rows.add_row(
             str(row.experiment),
             status(row.status, row.label),
             number(row.score),
             gained(row.change) if row.change is not None else "",
-            widths,
+            widths and f"{widths}σ",
             Text(row.description),
         )
     more = Text(f"{reply.left_out} not shown", style="dim") if reply.left_out else None
@@ -224,7 +228,6 @@ def experiment(reply: PageReply) -> Parts:
     """One experiment: what was tried, what came of it, and why."""
     row = reply.row
     expected = "" if reply.expected_delta is None else f"expected {number(reply.expected_delta, sign=True)}"
-    title = Text.assemble((f"Experiment {row.experiment}  ", "bold"), status(row.status, row.label))
     rows: list[tuple[str, RenderableType | str | None]] = [
         ("why", reply.hypothesis),
         ("foreseen", expected),
@@ -239,7 +242,7 @@ def experiment(reply: PageReply) -> Parts:
     ]
     # the page has the whole curve, the score's reply a few points of it
     told = score(reply.score.model_copy(update={"curve": [], "next": "", "status": row.status}))
-    return [title, *told, facts(rows), Text(), *diff(reply.diff), hint(_commands(reply.score.next))]
+    return [*told, facts(rows), Text(), *diff(reply.diff), hint(_commands(reply.score.next))]
 
 
 def _runs(runs: Sequence[RunReply]) -> Table:
@@ -261,14 +264,8 @@ def diff(text: str) -> Parts:
 
 
 def _commands(words: str) -> str:
-    """`next` names tools; a person at a terminal has commands of the same names, most of them shorter."""
-    for tool, command in (
-        ("commit_or_revert", "decide"),
-        ("append_learnings", "learn"),
-        ("run_experiment", "run"),
-        ("read_score", "score"),
-        ("start_campaign", "start"),
-        ("cancel_experiment", "cancel"),
-    ):
-        words = words.replace(tool, command)
+    """`next` names tools and their arguments; a person at a terminal types commands: `read_score(3)` is `score 3`."""
+    for tool, command in TOOL_NAMES.items():
+        called = rf"\b{tool.replace('-', '_')}\b(?:\(([^()]*)\))?"
+        words = re.sub(called, lambda found, name=command: f"`{name} {found[1] or ''}".rstrip() + "`", words)
     return words

@@ -16,7 +16,7 @@ from rich.text import Text
 from mcp_server.commands import pages
 from mcp_server.history import HistoryReply, HistoryRow
 from mcp_server.loop import Audience, Outcome
-from mcp_server.terminal import facts, gained, joined, number, part_done, seconds, show
+from mcp_server.terminal import clock, facts, gained, in_widths, joined, number, part_done, seconds, show
 
 NOTES = 4  # of the last words are kept on the screen
 FRAMES_A_SECOND = 4
@@ -34,7 +34,7 @@ class Lines:
 
     def show(self, row: HistoryRow) -> None:
         gain = "" if row.change is None else f"gain {number(row.change, sign=True)}"
-        widths = "" if row.noise_widths is None else f"{row.noise_widths:+.1f} noise widths"
+        widths = in_widths(row.change, row.noise_widths)
         status = row.status + (f" ({row.label})" if row.label and row.status == "kept" else "")
         score = "" if row.score is None else number(row.score)
         show(self._console, Text(joined(f"#{row.experiment} {status}", score, gain, widths, row.description)))
@@ -71,7 +71,7 @@ class Screen:
     def draw(self) -> RenderableType:
         rows = HistoryReply(campaign="demo", metric="score", experiments=list(self._rows.values()))
         parts: list[RenderableType] = [
-            Text.assemble(("autoresearch demo", "bold"), f"  {seconds(time.monotonic() - self._began)}"),
+            Text.assemble(("autoresearch demo", "bold"), f"  {clock(time.monotonic() - self._began)}"),
             Text(),
             *(pages.table(rows) if self._rows else []),
         ]
@@ -107,7 +107,7 @@ def ending(outcome: Outcome, metric: str) -> pages.Parts:
     rows = HistoryReply(campaign="demo", metric=metric, experiments=list(outcome.rows.values()))
     status = outcome.status
     totals = status.totals if status else None
-    told: list[tuple[str, RenderableType | str | None]] = [("time", seconds(outcome.seconds))]
+    told: list[tuple[str, RenderableType | str | None]] = [("time", clock(outcome.seconds))]
     if totals is not None and totals.claimed_gain is not None:
         told.append(("claimed", Text.assemble(gained(totals.claimed_gain), f" from {number(totals.baseline)}")))
     if totals is not None and totals.honest_gain is not None:
@@ -117,10 +117,7 @@ def ending(outcome: Outcome, metric: str) -> pages.Parts:
     told += [
         ("chart", status.chart if status else None),
         ("lab", str(outcome.folder)),
-        (
-            "look",
-            f"git -C {outcome.folder.name} log autoresearch/demo   ·   autoresearch -C {outcome.folder.name} show 2",
-        ),
+        ("look", f"git -C {name} log autoresearch/demo   ·   autoresearch -C {name} show 2"),
     ]
     return [*pages.table(rows), Text(), facts(told), Text(), *WITH_AN_AGENT]
 

@@ -1,0 +1,190 @@
+"""The built-in researcher: what it reads of a file, what it writes into it, and how it learns from what came of it."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mcp_server.researcher import (
+    BETTER,
+    FAILED,
+    KEPT,
+    WORSE,
+    Move,
+    Trial,
+    constants,
+    edited,
+    judged,
+    lesson,
+    propose,
+    written,
+)
+
+SOURCE = '''\
+"""Größe and naïve text before the constants: offsets are of bytes."""
+SEED = 7
+DEPTH = pick(cpu=2, mps=4, cuda=9)  # blocks
+MATRIX_LR = 0.04  # ¼ would be too much
+HEAD_LR: float = 0.012
+TABLE_ROWS = pick(cpu=2**17, mps=2**18, cuda=2**20)
+COOLDOWN = 0.6
+MUON_MOMENTUM = 0.95
+SOFTCAP = 0.0
+NAME = "not a number"
+PAIR = (0.8, 0.95)
+rate = 3
+
+
+def main():
+    INSIDE = 5
+'''
+
+
+def values(source: str, device: str = "cpu") -> dict[str, float | int]:
+    return {constant.name: constant.value for constant in constants(source, device)}
+
+
+def test_the_numbers_in_capitals_at_the_top_are_found_and_nothing_else() -> None:
+    found = values(SOURCE)
+    assert found["DEPTH"] == 2
+    assert found["TABLE_ROWS"] == 2**17
+    assert found["HEAD_LR"] == 0.012
+    assert not {"NAME", "PAIR", "rate", "INSIDE"} & set(found)
+
+
+def test_a_constant_with_a_value_for_each_device_is_read_and_written_for_the_one_in_use() -> None:
+    assert values(SOURCE, "cuda:1")["DEPTH"] == 9
+    after = edited(SOURCE, [Move("DEPTH", "9", "12")], "cuda:1")
+    assert "DEPTH = pick(cpu=2, mps=4, cuda=12)  # blocks" in after
+
+
+def test_an_edit_changes_the_constants_it_names_and_not_one_byte_more() -> None:
+    after = edited(SOURCE, [Move("MATRIX_LR", "0.04", "0.08"), Move("COOLDOWN", "0.6", "0.9")])
+    assert after == SOURCE.replace("0.04", "0.08").replace("COOLDOWN = 0.6", "COOLDOWN = 0.9")
+    ast.parse(after)
+
+
+def test_an_edit_of_a_value_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="MATRIX_LR is not"):
+        edited(SOURCE, [Move("MATRIX_LR", "0.5", "1.0")])
+
+
+@pytest.mark.parametrize(
+    ("value", "like", "text"),
+    [(16, "8", "16"), (2**16, "2**17", "2**16"), (3, "2**2", "3"), (0.0804, "0.04", "0.0804"), (0.4, "1", "1")],
+)
+def test_a_new_value_is_written_like_the_old_one(value: float, like: str, text: str) -> None:
+    assert written(value, like) == text
+
+
+@pytest.mark.parametrize("text", ["__import__('os')", "9**9**9**9", "'a' * 10**9", "True", "[1]", "2**1000"])
+def test_what_is_no_plain_number_is_no_constant(text: str) -> None:
+    assert values(f"KNOB = {text}\n") == {}
+
+
+def test_the_same_seed_and_history_give_the_same_proposal() -> None:
+    one, two = propose(SOURCE, [], seed=3), propose(SOURCE, [], seed=3)
+    assert one is not None
+    assert one == two
+    assert one.source == edited(SOURCE, one.moves)
+
+
+def test_different_seeds_look_elsewhere() -> None:
+    first = {propose(SOURCE, [], seed).description for seed in range(30)}  # type: ignore[union-attr]
+    assert len(first) > 5
+
+
+def test_the_seed_and_what_is_switched_off_are_left_alone() -> None:
+    moved = Counter(move.name for seed in range(120) for move in propose(SOURCE, [], seed).moves)  # type: ignore[union-attr]
+    assert not moved["SEED"]
+    assert not moved["SOFTCAP"]
+    assert moved["MATRIX_LR"]
+
+
+def share(trials: list[Trial], source: str, move: Move) -> float:
+    """How often a move is proposed after these trials, over many seeds."""
+    proposals = [propose(source, trials, seed) for seed in range(150)]
+    return sum(found is not None and found.moves == (move,) for found in proposals) / len(proposals)
+
+
+def test_a_direction_that_was_kept_is_followed_and_not_undone() -> None:
+    kept = Trial(2, (Move("MATRIX_LR", "0.04", "0.08"),), KEPT, 0.01)
+    source = edited(SOURCE, kept.moves)
+    further, back = Move("MATRIX_LR", "0.08", "0.16"), Move("MATRIX_LR", "0.08", "0.04")
+    assert share([kept], source, further) > 2 * share([], source, further)
+    assert share([kept], source, back) < 0.02
+
+
+def test_a_direction_that_hurt_is_turned_round() -> None:
+    worse = Trial(2, (Move("MATRIX_LR", "0.04", "0.08"),), WORSE, -0.01)
+    other = Move("MATRIX_LR", "0.04", "0.02")
+    assert share([worse], SOURCE, other) > 1.5 * share([], SOURCE, other)
+
+
+def test_nothing_is_proposed_twice_on_the_same_values() -> None:
+    trials: list[Trial] = []
+    for number in range(2, 60):
+        found = propose(SOURCE, trials, seed=1)
+        if found is None:
+            break
+        assert found.moves not in [trial.moves for trial in trials]
+        trials.append(Trial(number, found.moves, WORSE, -0.01))
+    assert propose(SOURCE, trials, seed=1) is None
+
+
+def test_gains_too_small_to_be_sure_of_are_tried_together() -> None:
+    near = [
+        Trial(2, (Move("MATRIX_LR", "0.04", "0.08"),), BETTER, 0.001),
+        Trial(3, (Move("COOLDOWN", "0.6", "0.9"),), BETTER, 0.002),
+    ]
+    both = (near[0].moves[0], near[1].moves[0])
+    found = [proposal for seed in range(120) if (proposal := propose(SOURCE, near, seed)) and proposal.moves == both]
+    assert found
+    assert found[0].source == SOURCE.replace("0.04", "0.08").replace("COOLDOWN = 0.6", "COOLDOWN = 0.9")
+
+
+def test_the_hypothesis_names_what_was_seen_before() -> None:
+    trials = [Trial(7, (Move("KNOB", "1.0", "2.0"),), WORSE, -0.25)]
+    found = propose("KNOB = 1.0\n", trials, seed=0)
+    assert found is not None
+    assert "Experiment 7 moved it the other way and brought -0.2500." in found.hypothesis
+
+
+def test_it_finds_the_valley_of_a_simple_arena_from_any_seed() -> None:
+    for seed in range(20):
+        source, best, trials = "KNOB = 1.0\nOTHER_RATE = 0.5\n", 4.25, list[Trial]()
+        for number in range(2, 12):
+            found = propose(source, trials, seed)
+            if found is None:
+                break
+            now = values(found.source)
+            loss = (now["KNOB"] - 3) ** 2 + now["OTHER_RATE"] ** 2
+            gain, kept = best - loss, loss < best
+            trials.append(Trial(number, found.moves, judged(kept, gain, None), gain))
+            source, best = (found.source, loss) if kept else (source, best)
+        assert best < 2.0, (seed, source)
+
+
+def test_an_outcome_is_kept_better_worse_or_failed() -> None:
+    assert judged(True, 0.1, 3.0) == KEPT
+    assert judged(False, 0.1, 0.9) == BETTER
+    assert judged(False, 0.001, 0.1) == WORSE
+    assert judged(False, -0.1, -2.0) == WORSE
+    assert judged(False, None, None) == FAILED
+
+
+def test_a_lesson_says_what_was_measured_and_for_which_budget() -> None:
+    trial = Trial(4, (Move("ROWS", "8", "16"),), WORSE, -0.0312)
+    said = lesson(trial, "val_bpb", "bits/byte", "20 s of processor time", -4.2, "")
+    assert said.startswith("ROWS 8 -> 16 worsened val_bpb by 0.0312 bits/byte, 4.2 noise widths, at 20 s of processor")
+    crashed = lesson(Trial(5, trial.moves, FAILED), "val_bpb", "", "20 s", None, "out_of_memory")
+    assert crashed == "ROWS 8 -> 16 gave no score (out_of_memory), at 20 s a run."
+
+
+def test_the_shipped_train_py_offers_steps_of_many_kinds() -> None:
+    source = (Path(__file__).parent.parent / "train.py").read_text("utf-8")
+    kinds = {constant.kind.name for constant in constants(source)}
+    assert {"batch", "rate", "schedule", "size", "start", "momentum"} <= kinds
