@@ -140,19 +140,9 @@ class Ledger:
     def intend_campaign(self, campaign: Campaign, tree: str) -> None:
         with self._fact():
             self._db.execute(
-                "INSERT INTO campaigns (tag, pinned, began_at, seed, calibrate, corpus, fingerprint, "
-                "secret, program) VALUES (?,?,?,?,?,?,?,?,?)",
-                (
-                    campaign.tag,
-                    campaign.pinned,
-                    campaign.began_at,
-                    campaign.seed,
-                    campaign.calibrate,
-                    campaign.corpus,
-                    campaign.fingerprint,
-                    campaign.secret,
-                    campaign.program,
-                ),
+                "INSERT INTO campaigns (tag, pinned, began_at, seed, calibrate, corpus, fingerprint, secret, program)"
+                " VALUES (:tag, :pinned, :began_at, :seed, :calibrate, :corpus, :fingerprint, :secret, :program)",
+                campaign.__dict__,
             )
             self._join(tree, campaign.tag, campaign.began_at)
 
@@ -418,22 +408,22 @@ class Ledger:
 
     def close_run(self, run: Run, result: RunResult, at: str, ask_again_at: float | None = None) -> bool:
         """Move a result into the ledger, once; False when the run was closed already."""
-        terminal = result.state.terminal
+        values = {
+            "state": result.state,
+            "at": at if result.state.terminal else None,
+            "score": result.score,
+            "tainted": result.tainted,
+            "machine": machine_of(result),
+            "again": ask_again_at,
+            "result": result.model_dump_json(exclude_defaults=True),
+            "ticket": run.ticket,
+        }
         with self._fact():
             changed = self._db.execute(
-                "UPDATE runs SET state = ?, closed_at = ?, score = ?, tainted = ?, machine = ?, "
-                "ask_again_at = ?, result = ?"
-                " WHERE ticket = ? AND state IN ('queued', 'running', 'pending')",
-                (
-                    result.state,
-                    at if terminal else None,
-                    result.score,
-                    result.tainted,
-                    machine_of(result),
-                    ask_again_at,
-                    result.model_dump_json(exclude_defaults=True),
-                    run.ticket,
-                ),
+                "UPDATE runs SET state = :state, closed_at = :at, score = :score, tainted = :tainted, machine = :machine,"
+                " ask_again_at = :again, result = :result"
+                " WHERE ticket = :ticket AND state IN ('queued', 'running', 'pending')",
+                values,
             ).rowcount
         return bool(changed)
 

@@ -1,11 +1,14 @@
 """Draws the views of one work tree from the ledger, when something they show has changed or one of them is missing.
 
+AUTORESEARCH_CHART=off leaves progress.png out: drawing it takes a second of a processor.
+
 A view that cannot be written (a full disk, a read-only folder) is a problem to tell, never a reason for a verb to fail.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -162,7 +165,8 @@ class Publisher:
                 recent = [tried_of(ledger, one) for one in ledger.experiments(campaign.tag, last=LESSONS_OF_FAILURES)]
                 write_learnings(paths.learnings, learning_entries(ledger), recent, campaign.tag)
                 on_disk = paths.learnings.stat().st_mtime_ns
-            if (stamp != charted or not paths.chart.exists()) and (at_once or _may_draw(paths.chart)):
+            wanted = os.environ.get("AUTORESEARCH_CHART") != "off" and (stamp != charted or not paths.chart.exists())
+            if wanted and (at_once or _may_draw(paths.chart)):
                 request = ChartRequest((chart_campaign(ledger, campaign, arena),), png=paths.chart)
                 _drawings.append(start_drawing(request))
                 charted = stamp

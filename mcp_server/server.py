@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import anyio
+from anyio.from_thread import BlockingPortal
 from anyio.to_thread import run_sync
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.subscriptions import InMemorySubscriptionBus
+from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import ToolAnnotations
 from pydantic import AfterValidator, Field
 
@@ -39,6 +42,7 @@ from mcp_server.replies import (
     StatusReply,
 )
 from mcp_server.text import complaint, tag_complaint
+from mcp_server.watch import watch
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -50,6 +54,13 @@ LONGEST_WAIT_SECONDS = 24 * 3600.0
 POLL_SECONDS = 0.25
 PROGRESS_SECONDS = 2.0
 UNFINISHED = {Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING}
+
+# which resources an edited file shows through
+RESOURCES_OF = {
+    "program.md": ("autoresearch://program",),
+    "learnings.md": ("autoresearch://learnings",),
+    "styles": ("autoresearch://program",),
+}
 
 INSTRUCTIONS = (
     "A lab runs experiments on the editable files named in program.md, each a fixed-budget run scored by "
@@ -126,15 +137,20 @@ class Labs:
     def __init__(self, tree: Path | None) -> None:
         self._tree = tree
         self._open: dict[Path, Lab] = {}
+        self._watches: list[Callable[[], None]] = []
+        self.tell: Callable[[str], None] = lambda name: None  # hears the name of a file that was edited
 
     def at(self, ctx: Context[Labs, Any] | None = None) -> Lab:
         tree = (_project_of(ctx) if ctx else None) or self._tree or _project_folder()
         if tree not in self._open:
             with spoken():
-                self._open[tree] = Lab(tree)
+                self._open[tree] = lab = Lab(tree)
+            self._watches.append(watch(lab.paths.tree, lambda name: self.tell(name)))
         return self._open[tree]
 
     def close(self) -> None:
+        for stop in self._watches:
+            stop()
         for lab in self._open.values():
             lab.close()
 
@@ -200,14 +216,22 @@ async def until_finished(ctx: Context[Labs, Any], lab: Lab, number: int | None, 
 
 def build_server(tree: Path | None = None) -> MCPServer[Labs]:
     """The server with its eight tools, for any transport. `tree` fixes the project folder."""
-    labs = Labs(tree)
+    labs, subscribers = Labs(tree), InMemorySubscriptionBus()
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[Labs]) -> AsyncIterator[Labs]:
-        try:
-            yield labs
-        finally:
-            labs.close()
+        async with BlockingPortal() as portal:  # edits are noticed in a thread, subscribers live in the event loop
+
+            def tell(name: str) -> None:
+                for uri in RESOURCES_OF.get(name.partition("/")[0], ()):
+                    with contextlib.suppress(RuntimeError):  # the server is closing
+                        portal.start_task_soon(subscribers.publish, ResourceUpdated(uri=uri))
+
+            labs.tell = tell
+            try:
+                yield labs
+            finally:
+                await run_sync(labs.close)
 
     mcp: MCPServer[Labs] = MCPServer(
         "autoresearch",
@@ -215,6 +239,7 @@ def build_server(tree: Path | None = None) -> MCPServer[Labs]:
         instructions=INSTRUCTIONS,
         version=__version__,
         lifespan=lifespan,
+        subscriptions=subscribers,
         log_level="WARNING",
     )
 

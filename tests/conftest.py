@@ -12,6 +12,7 @@ def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     folder = tmp_path_factory.mktemp("alone")
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(folder / "cache"))
     monkeypatch.setenv("AUTORESEARCH_LOCKS", str(folder / "locks"))
+    monkeypatch.setenv("AUTORESEARCH_CHART", "off")  # a test about the chart turns it on
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
     for name in ("AUTORESEARCH_PROJECT", "CLAUDE_PROJECT_DIR", "AUTORESEARCH_WAIT_SECONDS", "AUTORESEARCH_CAMPAIGN"):

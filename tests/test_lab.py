@@ -318,7 +318,8 @@ def test_lines_a_person_adds_to_learnings_md_become_learnings(lab: Lab) -> None:
     assert "noise drawn from the seed" in page.read_text()
 
 
-def test_views_that_are_deleted_are_drawn_again(lab: Lab) -> None:
+def test_views_that_are_deleted_are_drawn_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTORESEARCH_CHART", "on")
     begin(lab)
     attempt(lab, "nearer", KNOB=2.5)
     views = (lab.paths.results, lab.paths.learnings, lab.paths.chart)
