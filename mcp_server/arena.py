@@ -6,6 +6,7 @@ looks at the rest of the repository: whether the named files exist is the worksp
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import shlex
@@ -174,6 +175,7 @@ def load_program(path: Path) -> Program:
     return parse_program(text, path.name)
 
 
+@functools.lru_cache(maxsize=64)  # every verb reads it, and a text never changes its meaning
 def parse_program(text: str, name: str = "program.md") -> Program:
     """Arena and memo of a program's text. Raises ArenaError."""
     lines = text.replace("\r\n", "\n").split("\n")
