@@ -285,6 +285,13 @@ class Repository(GitCommand):
         return self.head_ref(), self.ref("HEAD")
 
     def head_ref(self) -> str | None:
+        """The full ref HEAD stands on, None when it is detached. Every verb asks, so the file is read where there is one."""
+        try:
+            said = (self.git_dir / "HEAD").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            said = ""
+        if said.startswith("ref: refs/heads/") and said != "ref: refs/heads/.invalid\n":  # what a reftable leaves there
+            return said.removeprefix("ref:").strip()
         return self.ask("symbolic-ref", "--quiet", "HEAD").out.decode().strip() or None
 
     def point_head(self, name: str, reason: str) -> None:

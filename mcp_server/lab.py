@@ -353,7 +353,7 @@ class Lab:
 
     def _campaign(self, house: House) -> tuple[Campaign, Arena]:
         """The campaign a verb called here acts on, and the arena in force. Raises UnknownExperiment."""
-        head, _ = self.workspace.head()
+        head = self.workspace.branch_at_head()
         by_branch = head.removeprefix("autoresearch/") if head and head.startswith("autoresearch/") else None
         for tag in (self._named, by_branch, house.ledger.campaign_of(str(self.paths.tree))):
             campaign = house.ledger.campaign(tag) if tag else None
@@ -411,7 +411,7 @@ class Lab:
     def _join(self, house: House, campaign: Campaign) -> CampaignReply:
         house.ledger.join(str(self.paths.tree), campaign.tag, house.stamp())
         self.workspace.ignore_views()
-        head, _ = self.workspace.head()
+        head = self.workspace.branch_at_head()
         warnings = []
         if head != campaign.branch:
             warnings.append(

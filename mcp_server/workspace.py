@@ -108,6 +108,11 @@ class Workspace:
             raise WorkspaceError("This repository has no commit yet. Make a first one with `git add` and `git commit`.")
         return (ref.removeprefix("refs/heads/") if ref else None), commit
 
+    def branch_at_head(self) -> str | None:
+        """The branch HEAD stands on, None when it is detached."""
+        ref = self.git.head_ref()
+        return ref.removeprefix("refs/heads/") if ref else None
+
     def resolve(self, ref: str) -> str:
         """The commit that `ref` names. Raises WorkspaceError when it names none."""
         return self.git.resolve(ref)
