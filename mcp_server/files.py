@@ -6,13 +6,19 @@ import contextlib
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 
+LITTER = ".autoresearch~"  # ends the name of a temporary file that had to lie beside its target
+_STALE_SECONDS = 3600.0
+
+
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Replace `path` by `content`: temporary file beside it, fsync, rename, fsync of the folder. Raises OSError."""
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    _sweep(path)
+    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LITTER)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(content)
@@ -29,6 +35,16 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it, once it is surely nobody's."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path.parent):
+            if name.startswith(f".{path.name}.") and name.endswith(LITTER):
+                left = path.parent / name
+                if time.time() - left.lstat().st_mtime > _STALE_SECONDS:
+                    left.unlink()
 
 
 def open_lock(path: Path) -> int:
