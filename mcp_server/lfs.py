@@ -11,7 +11,6 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 LONGEST_POINTER = 1024  # bytes, by the format's definition
 _POINTER = re.compile(
@@ -32,8 +31,8 @@ def parse(content: bytes) -> Pointer | None:
     return Pointer(found[1].decode(), int(found[2])) if found else None
 
 
-def copy(common: Path, pointer: Pointer, target: IO[bytes]) -> bool:
-    """Write the large file into `target` (empty, seekable), from git-lfs' own store; False, and empty, if not there."""
+def copy(common: Path, pointer: Pointer, target: int) -> bool:
+    """Write the large file to the empty file `target`, from git-lfs' own store; False, and empty, if absent."""
     place = common / "lfs" / "objects" / pointer.sha256[:2] / pointer.sha256[2:4] / pointer.sha256
     digest = hashlib.sha256()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
@@ -43,9 +42,16 @@ def copy(common: Path, pointer: Pointer, target: IO[bytes]) -> bool:
                 return False
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
-                target.write(chunk)
+                write_all(target, chunk)
         if digest.hexdigest() == pointer.sha256:
             return True
-        target.seek(0)
-        target.truncate()
+        os.lseek(target, 0, os.SEEK_SET)
+        os.ftruncate(target, 0)
     return False
+
+
+def write_all(fd: int, content: bytes) -> None:
+    """Write every byte; a single write may stop early on a nearly full disk. Raises OSError."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(fd, rest) :]

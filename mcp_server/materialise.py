@@ -9,13 +9,14 @@ filter is needed for it; else the pointer stays and is named.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from mcp_server import lfs
 from mcp_server.git import FILE_MODES, Entry, Repository
+from mcp_server.lfs import write_all
 from mcp_server.patterns import is_safe_path
 
 _LINK, _SUBMODULE = "120000", "160000"
@@ -77,19 +78,20 @@ def materialise(repository: Repository, entries: Mapping[str, Entry], folder: Pa
     for (path, entry), (size, out) in zip(files, repository.stream_blobs(e.oid for _, e in files), strict=True):
         # exclusive and link-refusing: a malformed tree may name a path twice
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(folder / path, flags, 0o755 if entry.mode == "100755" else 0o644)
-        with os.fdopen(fd, "wb") as file:
+        fd = os.open(f"{folder}/{path}", flags, 0o755 if entry.mode == "100755" else 0o644)
+        try:  # plain descriptors: for many small files a file object each costs ten times as much
             if size > lfs.LONGEST_POINTER:
-                _copy(out, size, file, path)
+                for chunk in _chunks(out, size, path):
+                    write_all(fd, chunk)
                 continue
-            content = out.read(size)
-            if len(content) != size:
-                raise OSError(f"git stopped in the middle of {path}")
+            content = b"".join(_chunks(out, size, path))
             pointer = lfs.parse(content)
-            if pointer is None or not lfs.copy(repository.common, pointer, file):
-                file.write(content)
+            if pointer is None or not lfs.copy(repository.common, pointer, fd):
+                write_all(fd, content)
                 if pointer is not None:
                     pointers.append(path)
+        finally:
+            os.close(fd)
     links = {path: entry.oid for path, entry in usable.items() if entry.mode == _LINK}
     targets = repository.blobs(links.values())
     for path, oid in links.items():
@@ -101,10 +103,10 @@ def materialise(repository: Repository, entries: Mapping[str, Entry], folder: Pa
     return Materialised(len(files), tuple(sorted(skipped)), tuple(pointers))
 
 
-def _copy(source: IO[bytes], size: int, target: IO[bytes], path: str) -> None:
+def _chunks(source: IO[bytes], size: int, path: str) -> Iterator[bytes]:
     while size > 0:
         chunk = source.read(min(size, _CHUNK))
         if not chunk:
             raise OSError(f"git stopped in the middle of {path}")
-        target.write(chunk)
+        yield chunk
         size -= len(chunk)

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,58 @@ def test_a_revert_that_the_disk_refuses_leaves_the_file_whole(user: UserReposito
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert user.files() == files
     assert campaign.revert(candidate).restored == ("train.py",)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a file system can be mounted by root only")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_on_a_full_disk_everything_stays_whole_and_goes_on_when_there_is_space(small_disk: Path) -> None:
+    user = UserRepository.make(small_disk / "lab")
+    campaign = Campaign(user)
+    user.write("train.py", f"LR = 2 # {os.urandom(20_000).hex()}\n")
+    candidate = campaign.snapshot()
+    branch, files, filler = campaign.branch(), user.files(), small_disk / "filler"
+    for verb in (campaign.snapshot, lambda: campaign.keep(candidate), lambda: campaign.revert(candidate)):
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        number = campaign.number
+        with pytest.raises((GitError, WorkspaceError, OSError)):
+            verb()
+        campaign.number = number
+        assert (user.files(), campaign.branch()) == (files, branch)
+        filler.unlink()
+    assert campaign.revert(candidate).restored == ("train.py",)
+    assert user.status() == ""
+    user.git("fsck", "--strict")
+
+
+def test_a_read_only_disk_is_said_and_changes_nothing(small_disk: Path) -> None:
+    user = UserRepository.make(small_disk / "lab")
+    campaign = Campaign(user)
+    user.write("train.py", "LR = 2\n")
+    candidate = campaign.snapshot()
+    before = user.everything()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    try:
+        for verb in (campaign.snapshot, lambda: campaign.keep(candidate), lambda: campaign.revert(candidate)):
+            with pytest.raises((WorkspaceError, OSError), match="[Rr]ead-only"):
+                verb()
+        with pytest.raises(WorkspaceError, match="Make it writable"):
+            campaign.workspace.ignore_views()
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert user.everything() == before
 
 
 # -- copies ------------------------------------------------------------------------------------------------------------
