@@ -16,15 +16,17 @@ from mcp_server.paths import RunPaths
 
 ALIVE_FD = "AUTORESEARCH_ALIVE_FD"
 
-# Kept so that an ended supervisor is reaped by the next launch instead of staying a zombie of a long-lived server.
-_launched: list[subprocess.Popen[bytes]] = []
+# An ended supervisor is reaped by the next launch, so that a long-lived server does not collect zombies.
+_launched: set[int] = set()
 
 
 def launch(paths: RunPaths, alive_fd: int) -> int:
     """Start the run's supervisor and hand it the locked descriptor; its pid. Close yours after. Raises OSError."""
-    _launched[:] = [process for process in _launched if process.poll() is None]
+    _reap()
+    # this very package first, and nothing of the working folder's instead of it
     package = Path(mcp_server.__file__).resolve().parent.parent
-    env = {**os.environ, ALIVE_FD: str(alive_fd), "PYTHONPATH": str(package), "PYTHONSAFEPATH": "1"}
+    path = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))
+    env = {**os.environ, ALIVE_FD: str(alive_fd), "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
     env["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # looking for them takes a tenth of the supervisor's start
     with open(paths.supervisor_log, "ab") as log:
         process = subprocess.Popen(
@@ -37,8 +39,19 @@ def launch(paths: RunPaths, alive_fd: int) -> int:
             pass_fds=(alive_fd,),
             start_new_session=True,  # a client that kills its whole process group does not reach it
         )
-    _launched.append(process)
+    _launched.add(process.pid)
+    process.returncode = 0  # from here on it is nobody's child to wait for; its end is told by its lock
     return process.pid
+
+
+def _reap() -> None:
+    for pid in list(_launched):
+        try:
+            ended, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            ended = pid
+        if ended:
+            _launched.discard(pid)
 
 
 def is_alive(paths: RunPaths) -> bool:

@@ -75,8 +75,10 @@ class Child:
         self.tree.signal(signal.SIGTERM, frozenset(spare))
 
     def end(self) -> bool:
-        """Kill whatever is left and forget the child; False if something could not be killed."""
+        """Kill whatever is left and forget the child; False if something could not be killed. Harmless to repeat."""
         clean = self.tree.kill()
+        if self._process.returncode is not None:
+            return clean
         self._process.returncode = self.tree.exit_status if self.tree.exit_status is not None else -signal.SIGKILL
         os.close(self.exit_fd)
         return clean

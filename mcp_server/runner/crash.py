@@ -41,14 +41,19 @@ class Diagnosis:
     crash: Crash
 
 
-def diagnose(log: str, exit_status: int, snapshot: Path, editable: tuple[str, ...]) -> Diagnosis:
-    """What ended a command, if its exit status is other than 0; else only the end of the log is of use."""
+def diagnose(log: str, exit_status: int, snapshot: Path, editable: tuple[str, ...], starved: bool = False) -> Diagnosis:
+    """What ended a command, if its exit status is other than 0; else only the end of the log is of use.
+
+    `starved`: the kernel killed something for want of memory meanwhile, and it takes a run first.
+    """
     kind, message, frames = _last_exception(log, snapshot, editable)
     killer = ended_by(exit_status)
     if not kind:
         kind = killer.name if killer else f"exit {exit_status}"
     crash = Crash(kind=kind, message=message[:MESSAGE_CHARACTERS], frames=frames, excerpt=excerpt(log))
     if kind.rpartition(".")[2] in OUT_OF_MEMORY or any(words in message for words in OUT_OF_MEMORY_WORDS):
+        return Diagnosis("out_of_memory", crash)
+    if killer is signal.SIGKILL and starved:
         return Diagnosis("out_of_memory", crash)
     if killer is signal.SIGXFSZ or "[Errno 27]" in message:
         return Diagnosis("output_too_large", crash)

@@ -170,7 +170,8 @@ def is_language_model_scorer(command: tuple[str, ...]) -> bool:
 def with_own_package(env: Mapping[str, str]) -> dict[str, str]:
     """Lets `-m mcp_server...` find this very package and nothing of the working folder's instead of it."""
     folder = Path(mcp_server.__file__).resolve().parent.parent
-    return {**env, "PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    return {**env, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
 
 def _cards(around: Surroundings) -> tuple[int, ...]:

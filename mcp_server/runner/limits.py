@@ -118,6 +118,15 @@ def exact_memory(processes: Sequence[Stat], in_files: float) -> float:
     return anonymous + max(shared, in_files)
 
 
+def kernel_kills() -> int:
+    """How often the kernel has killed a process of this machine for want of memory; 0 where it does not tell."""
+    with contextlib.suppress(OSError), open("/proc/vmstat") as file:
+        for line in file:
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
 def output(folders: Sequence[Path], limits: Limits) -> Crossed | None:
     """Whether the run has written more than it may. Looks at sizes only, follows nothing."""
     total, files = 0, 0

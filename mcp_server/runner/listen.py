@@ -23,6 +23,16 @@ def listen(child: Child, ears: Mapping[int, Ear], deadline: float, limits: Limit
 
     Nothing of it is left alive on return. `deadline` is CLOCK_MONOTONIC; `ears` drain our ends of its pipes.
     """
+    try:
+        ending = _listen(child, ears, deadline, limits, stop)
+    finally:
+        child.end()
+    for fd, ear in ears.items():
+        ear(fd, READ_BYTES)
+    return ending
+
+
+def _listen(child: Child, ears: Mapping[int, Ear], deadline: float, limits: Limits, stop: Stop) -> Ending:
     next_tick = 0.0
     ending: Ending | None = None
     with selectors.DefaultSelector() as selector:
@@ -43,7 +53,4 @@ def listen(child: Child, ears: Mapping[int, Ear], deadline: float, limits: Limit
             elif now >= next_tick:
                 next_tick = now + TICK_SECONDS
                 ending = crossed(limits, child.tree.sample(now), child.tree, None)
-    child.end()
-    for fd, ear in ears.items():
-        ear(fd, READ_BYTES)
     return ending

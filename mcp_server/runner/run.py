@@ -94,7 +94,7 @@ class Run:
         _remove(paths.artifact)
         paths.out.mkdir()
         around.renew_scratch()
-        meter = LoadMeter(time.monotonic())
+        meter, kills = LoadMeter(time.monotonic()), limits.kernel_kills()
         training = self._attend(around, allowed)
         foreign = meter.read(time.monotonic())
         if lease.card is not None:
@@ -110,7 +110,7 @@ class Run:
         )
         if _restore(paths.work, originals):
             result = result.model_copy(update={"flags": (*result.flags, "snapshot_restored")})
-        return self._seal(result, training)
+        return self._seal(result, training, starved=limits.kernel_kills() > kills)
 
     def _attend(self, around: Surroundings, allowed: Limits) -> Training:
         log_pipe, marks_pipe = children.listening_pipe(), children.listening_pipe()
@@ -140,10 +140,10 @@ class Run:
         marks_pipe.close_ours()
         return training
 
-    def _seal(self, result: RunResult, training: Training) -> Trained:
+    def _seal(self, result: RunResult, training: Training, starved: bool) -> Trained:
         """Decide how training ended; seal what it left if it ended well."""
         self.view.phase("sealing")
-        diagnosis = diagnose(training.log, training.exit_status, self.paths.work, self.spec.editable)
+        diagnosis = diagnose(training.log, training.exit_status, self.paths.work, self.spec.editable, starved)
         bad = outcome.of_training(result, training, diagnosis)
         if bad is not None:
             return Trained(bad, False)

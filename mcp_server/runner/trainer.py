@@ -63,7 +63,23 @@ def attend(
     stop: Stop,
     watch: Callable[[Look], Crossed | None],
 ) -> Training:
-    """Stay with a started trainer to its end and past it; on return nothing of it is left alive."""
+    """Stay with a started trainer to its end and past it; whatever happens, nothing of it is left alive after."""
+    try:
+        return _attend(child, launched, budget, log_pipe, marks_pipe, stop, watch)
+    except BaseException:
+        child.end()
+        raise
+
+
+def _attend(
+    child: Child,
+    launched: Moment,
+    budget: Budget,
+    log_pipe: Pipe,
+    marks_pipe: Pipe,
+    stop: Stop,
+    watch: Callable[[Look], Crossed | None],
+) -> Training:
     stopwatch = Stopwatch(budget, launched)
     log, marks = BoundedLog(), Marks()
     usage = child.tree.sample(launched.monotonic)

@@ -70,3 +70,8 @@ def test_a_huge_log_gives_a_small_crash() -> None:
     log = "Traceback (most recent call last):\n" + '  File "/w/train.py", line 1, in f\n    f()\n' * 20_000
     found = diagnose(log + f"ValueError: {'x' * 100_000}\n", 1, Path("/w"), ("train.py",))
     assert len(found.crash.model_dump_json()) < 10_000
+
+
+def test_a_kill_by_a_starving_kernel_is_told_from_any_other() -> None:
+    assert diagnose("", 137, Path("/nowhere"), (), starved=True).reason == "out_of_memory"
+    assert diagnose("", 1, Path("/nowhere"), (), starved=True).reason == "nonzero_exit"

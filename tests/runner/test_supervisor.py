@@ -242,6 +242,19 @@ def test_a_killed_supervisor_takes_everything_along(tmp_path: Path) -> None:
     assert run.paths.begun.exists()  # so the lab calls it lost
 
 
+def test_a_killed_supervisor_takes_its_trainer_along_at_t1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trainer itself; a daemon of its making may outlive it there, as docs/trust.md says."""
+    monkeypatch.setenv("AUTORESEARCH_TIER", "T1")
+    run = RunFolder(tmp_path, train=WAITS)
+    pid = run.start()
+    run.wait_for("training", pid)
+    victims = alive_with(str(run.paths.out))
+    assert len(victims) == 1
+    os.kill(pid, signal.SIGKILL)
+    gone(victims, seconds=1.0)
+    assert not local.is_alive(run.paths)
+
+
 def test_a_lost_run_can_be_started_again(tmp_path: Path) -> None:
     run = RunFolder(tmp_path, train=STARTS + "open(out + '/stale', 'w').close()\ntime.sleep(600)\n")
     pid = run.start()

@@ -14,6 +14,7 @@ import mcp_server
 
 PRIVATE_HOME = "/home/researcher"  # inside a T2 sandbox: an empty home nobody else has seen
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
+GPU_SYSTEM = ("/sys", "/opt/cuda", "/opt/nvidia", "/run/opengl-driver")  # where some systems keep drivers and libraries
 # A short list, for /etc also holds secrets that the same user may read (the root user: all of them).
 ETC = (
     "/etc/ld.so.cache",
@@ -63,7 +64,7 @@ def interpreter_paths() -> tuple[Path, ...]:
 
 def system_paths(gpus: bool) -> tuple[Path, ...]:
     """What a Python program may read of the system."""
-    paths = [*SYSTEM, *ETC, *(("/sys",) if gpus else SYSFS)]
+    paths = [*SYSTEM, *ETC, *(GPU_SYSTEM if gpus else SYSFS)]
     return tuple(Path(path) for path in paths if os.path.exists(path))
 
 
