@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,15 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
+def run(command: list[str]) -> int:
+    """Exit code of one step; what it says joins stderr."""
+    python = {**os.environ, "PYTHON": sys.executable}
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=python, check=False)
+    if done.returncode:
+        say(f"{' '.join(command)} failed with exit code {done.returncode}; see above.")
+    return done.returncode
+
+
 def make(data: Path, wanted: str) -> int:
     """Make or renew the environment; one process at a time, the others wait and find it done."""
     with (data / "install.lock").open("w") as lock:
@@ -57,17 +67,14 @@ def make(data: Path, wanted: str) -> int:
         (data / "installed").unlink(missing_ok=True)
         extras = os.environ.get("AUTORESEARCH_EXTRAS", "")
         target = f"{ROOT}[{extras}]" if extras else str(ROOT)
-        steps = (
-            [str(ROOT / "scripts" / "make_venv.sh"), str(environment)],
-            [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--upgrade", target],
-        )
-        for step in steps:
-            # stdout of the children joins stderr: stdout belongs to the protocol
-            python = {**os.environ, "PYTHON": sys.executable}
-            done = subprocess.run(step, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=python, check=False)
-            if done.returncode:
-                say(f"{' '.join(step)} failed with exit code {done.returncode}; see above.")
-                return done.returncode
+        python = str(environment / "bin" / "python")
+        if run([str(ROOT / "scripts" / "make_venv.sh"), str(environment)]):
+            return 1
+        # uv takes seconds where pip takes a minute; it has settings of its own, so pip has the last word
+        uv = shutil.which("uv")
+        quick = uv is not None and not run([uv, "pip", "install", "--quiet", "--upgrade", "--python", python, target])
+        if not quick and run([python, "-m", "pip", "install", "--quiet", "--upgrade", target]):
+            return 1
         (data / "installed.new").write_text(wanted)
         (data / "installed.new").replace(data / "installed")
         return 0

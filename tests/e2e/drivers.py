@@ -15,7 +15,7 @@ from typing import Any
 from tests.e2e.clients import installed, scrubbed, trust
 from tests.e2e.endpoint import Endpoint
 
-PATIENCE_SECONDS = 300.0  # a limit against hanging for ever, not an expectation
+PATIENCE_SECONDS = 180.0  # a limit against hanging for ever, not an expectation
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ class Client:
         """SIGKILL to the whole process group, as a closed terminal or an impatient person does."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.communicate()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def wait(self, patience: float = PATIENCE_SECONDS) -> Session:
         """What it said, once it has ended."""

@@ -72,7 +72,7 @@ def assert_an_honest_night(lab: Path, diary: Diary) -> None:
     assert "prepare.py" in diary.frozen
     assert (lab / "prepare.py").read_text() == PREPARE
     assert "KNOB = 2.0" in (lab / "train.py").read_text()
-    assert len(kept(lab, TAG)) == 1
+    assert kept(lab, TAG) == ["Experiment 1: baseline: unchanged code", "Experiment 2: KNOB = 1.0 -> KNOB = 2.0"]
     assert attempts(lab, TAG) == ["1", "2", "3"]
     assert "quadratic" in (lab / "learnings.md").read_text()
     assert git(lab, "show", f"autoresearch/{TAG}:prepare.py") == PREPARE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,9 @@ def results_of(request: Mapping[str, Any]) -> list[Result]:
             output = item["output"]
             if isinstance(output, list):
                 output = "\n".join(str(part.get("text", "")) for part in output)
-            failed = output.startswith(("err:", "tool call error", "Error executing tool", "execution error"))
+            failed = (
+                re.search(r"(^|Output:\n)(Error executing tool|tool call error|err:|timed out)", output) is not None
+            )
             found[int(item["call_id"][5:])] = Result(output, failed)
     return [found[number] for number in sorted(found)]
 

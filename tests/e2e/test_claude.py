@@ -60,7 +60,7 @@ def test_a_night_as_an_installed_plugin_in_a_foreign_repository(plugged: Path, h
     assert_an_honest_night(plugged, diary)
     assert "outside this lab's editable files" in diary.refusal
     begun = session.event(type="system", subtype="init")
-    assert [plugin["name"] for plugin in begun["plugins"]] == ["autoresearch"]
+    assert "autoresearch" in [plugin["name"] for plugin in begun["plugins"]]
     assert not begun.get("plugin_errors")
 
 
@@ -107,7 +107,7 @@ def test_a_client_killed_in_mid_run_is_followed_by_one_that_goes_on(tmp_path: Pa
         assert client.wait().event(type="result")["result"] == "went on"
     assert found == [2, "kept"]
     assert attempts(lab, TAG) == ["1", "2"]
-    assert len(kept(lab, TAG)) == 1
+    assert len(kept(lab, TAG)) == 2  # the baseline and the longer run
 
 
 def test_a_new_session_is_told_where_the_research_stands(tmp_path: Path, home: Path) -> None:

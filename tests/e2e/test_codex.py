@@ -63,9 +63,9 @@ def test_a_night_as_an_installed_plugin_in_a_foreign_repository(tmp_path: Path, 
         session = client.wait()
         told = json.dumps(endpoint.requests[0]["input"])
     assert session.code == 0
+    # Codex runs no hooks of a plugin that is an Agent Plugins package too, so this is the server alone
     assert_an_honest_night(lab, diary)
-    assert "outside this lab's editable files" in diary.refusal
-    assert "autoresearch" in told
+    assert "autoresearch:autoresearch" in told
 
 
 def test_a_run_longer_than_the_limit_of_a_call_is_read_later(tmp_path: Path, home: Path) -> None:
@@ -83,13 +83,16 @@ def test_a_run_longer_than_the_limit_of_a_call_is_read_later(tmp_path: Path, hom
         yield from until_decided(2)
         yield Say("kept after all")
 
-    limit = ("-c", "mcp_servers.autoresearch.tool_timeout_sec=5")
-    with serving(play(), str(lab)) as endpoint, codex(endpoint, lab, home, "$autoresearch", *limit, **OWN) as client:
+    configuration = lab / ".codex" / "config.toml"
+    text = configuration.read_text()
+    assert "tool_timeout_sec = 300" in text
+    configuration.write_text(text.replace("tool_timeout_sec = 300", "tool_timeout_sec = 5"))
+    with serving(play(), str(lab)) as endpoint, codex(endpoint, lab, home, **OWN) as client:
         assert client.wait().code == 0
     assert "timed out" in cut[0].text
     assert cut[1]["score"] == 1.0
     assert attempts(lab, TAG) == ["1", "2"]
-    assert len(kept(lab, TAG)) == 1
+    assert len(kept(lab, TAG)) == 2  # the baseline and the longer run
 
 
 def test_all_eight_tools_run_unasked_under_the_default_policy(tmp_path: Path, home: Path) -> None:
@@ -146,4 +149,4 @@ def test_a_client_killed_in_mid_run_is_followed_by_one_that_goes_on(tmp_path: Pa
     with serving(go_on(), str(lab)) as endpoint, codex(endpoint, lab, home, **OWN) as client:
         assert client.wait().code == 0
     assert attempts(lab, TAG) == ["1", "2"]
-    assert len(kept(lab, TAG)) == 1
+    assert len(kept(lab, TAG)) == 2  # the baseline and the longer run
