@@ -11,6 +11,7 @@ from mcp_server.advice import calibration as calibrated
 from mcp_server.arena import Program
 from mcp_server.dispatch import resolve_budget, resolve_devices
 from mcp_server.entries import Campaign, Experiment
+from mcp_server.house import House
 from mcp_server.judgement import measured_noise
 from mcp_server.knobs import KnobChange
 from mcp_server.ledger import Ledger
@@ -18,7 +19,7 @@ from mcp_server.memory import Tried, line
 from mcp_server.recall import Lesson
 from mcp_server.reckoning import totals_of
 from mcp_server.records import RunState, Status
-from mcp_server.recovery import CaughtUp, House
+from mcp_server.recovery import CaughtUp
 from mcp_server.replies import DeviceReply, NoiseReply, RecallReply, StatusReply
 from mcp_server.runner.sandbox import probe
 from mcp_server.styles import style_text

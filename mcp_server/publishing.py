@@ -18,12 +18,12 @@ from mcp_server.arena import Arena
 from mcp_server.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.files import write_atomically
+from mcp_server.house import House
 from mcp_server.judgement import measured_noise
 from mcp_server.ledger import Ledger
 from mcp_server.memory import admit
 from mcp_server.overview import tried_of
 from mcp_server.reckoning import totals_of
-from mcp_server.recovery import House
 from mcp_server.views import Entry, ResultRow, learnings_md, results_tsv, taken_in, write_learnings, write_results
 
 LEARNINGS_LIMIT_BYTES = 4_000_000

@@ -10,60 +10,27 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from mcp_server import dispatch, messages
-from mcp_server.arena import Arena, Program, parse_program
+from mcp_server.arena import Arena
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.errors import AutoresearchError, NotNow
 from mcp_server.files import is_locked
 from mcp_server.fingerprint import change, fingerprint, nodes
+from mcp_server.house import House, incumbent_commit
 from mcp_server.judgement import measured_noise
 from mcp_server.ledger import Ledger
-from mcp_server.paths import LabPaths
 from mcp_server.reckoning import exam_result
 from mcp_server.records import RunResult, RunState
-from mcp_server.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 TAINTED_RETRIES = 3
 SUSPICIOUS_NOISE_WIDTHS = 6.0
-
-
-@dataclass(frozen=True)
-class House:
-    """One lab seen from one work tree. `now` is UTC; passing it in keeps time an argument."""
-
-    workspace: Workspace
-    paths: LabPaths
-    ledger: Ledger
-    now: Callable[[], datetime]
-
-    def stamp(self) -> str:
-        return self.now().isoformat(timespec="milliseconds")
-
-    def program(self, digest: str) -> Program:
-        """A version of program.md that was in force, from the ledger."""
-        text = self.ledger.program_text(digest)
-        assert text is not None  # the foreign key sees to it
-        return parse_program(text)
-
-    def arena(self, of: Campaign | Experiment) -> Arena:
-        return self.program(of.program).arena
-
-    def tree_of(self, experiment: Experiment) -> Workspace | None:
-        """The work tree an experiment came from, if it still exists."""
-        if experiment.tree == str(self.paths.tree):
-            return self.workspace
-        with contextlib.suppress(AutoresearchError):
-            return Workspace(Path(experiment.tree))
-        return None
 
 
 @dataclass
@@ -333,9 +300,3 @@ def _suspect_below(ledger: Ledger, arena: Arena, tag: str) -> float | None:
         if scores:
             bounds.append(min(scores) - SUSPICIOUS_NOISE_WIDTHS * noise.sd)
     return max(bounds) if bounds else None
-
-
-def incumbent_commit(ledger: Ledger, campaign: Campaign) -> str:
-    """The commit that the branch is expected to point at."""
-    incumbent = ledger.incumbent(campaign.tag)
-    return incumbent.commit_sha if incumbent is not None and incumbent.commit_sha else campaign.pinned

@@ -1,0 +1,136 @@
+"""Which campaign, program and experiment a verb means, and how a work tree joins a campaign."""
+
+from __future__ import annotations
+
+from mcp_server import standing, tally
+from mcp_server.arena import Arena, Program, load_program
+from mcp_server.entries import Campaign, Experiment
+from mcp_server.errors import ArenaError, NotNow, UnknownExperiment, WorkspaceError
+from mcp_server.house import House
+from mcp_server.records import Status
+from mcp_server.replies import CampaignReply
+
+EDITABLE_LIMIT_BYTES = 2_000_000
+
+
+def campaign_at(house: House) -> tuple[Campaign, Arena]:
+    """The campaign a verb called here acts on, and the arena in force. Raises UnknownExperiment."""
+    head = house.workspace.branch_at_head()
+    by_branch = head.removeprefix("autoresearch/") if head and head.startswith("autoresearch/") else None
+    for tag in (house.named, by_branch, house.ledger.campaign_of(str(house.paths.tree))):
+        campaign = house.ledger.campaign(tag) if tag else None
+        if campaign is not None and campaign.ready:
+            program, _ = program_in_force(house, campaign)
+            return house.ledger.campaign(campaign.tag) or campaign, program.arena
+    tags = house.ledger.active_campaigns()
+    if house.named or not tags:
+        raise UnknownExperiment(
+            (f"There is no campaign {house.named}. " if house.named else "No campaign has begun in this lab. ")
+            + "Begin one with start_campaign(tag), for example start_campaign('first')."
+        )
+    raise UnknownExperiment(
+        f"This work tree is on no campaign. Join one with start_campaign(tag): {', '.join(tags[-10:])}."
+    )
+
+
+def program_in_force(house: House, campaign: Campaign) -> tuple[Program, str]:
+    """The program in force and what is wrong with the file: only a valid edit applies."""
+    in_force = house.program(campaign.program)
+    try:
+        written = load_program(house.paths.program)
+        if written.digest == in_force.digest:
+            return in_force, ""
+        _refuse_another_measure(in_force.arena, written.arena)
+    except ArenaError as error:
+        return in_force, f"{error} Until then the last valid version ({in_force.digest}) stays in force."
+    house.ledger.note_program(written.digest, written.text, house.stamp())
+    house.ledger.set_program(campaign.tag, written.digest)
+    return written, ""
+
+
+def experiment_at(house: House, campaign: Campaign, number: int | None) -> Experiment:
+    if number is not None:
+        return house.ledger.experiment(campaign.tag, number)
+    last = house.ledger.experiments(campaign.tag, last=1)
+    if not last:
+        raise UnknownExperiment(f"Campaign {campaign.tag} has no experiment yet. run_experiment makes one.")
+    return last[0]
+
+
+def check_files(house: House, arena: Arena, commit: str) -> None:
+    """What the arena names must be in the commit the campaign begins from."""
+    for path in arena.frozen:
+        if not house.workspace.committed((path,), commit):
+            raise WorkspaceError(
+                f"The frozen file {path} is not in commit {commit[:10]}. Commit it, or take it out of "
+                "`frozen` in program.md."
+            )
+    for pattern in arena.editable:
+        if not house.workspace.committed((pattern,), commit):
+            raise WorkspaceError(
+                f"The editable file {pattern} is not in commit {commit[:10]}. Commit it, or correct "
+                "`editable` in program.md."
+            )
+    house.workspace.read_editable(arena.editable, commit, EDITABLE_LIMIT_BYTES)
+
+
+def join(house: House, campaign: Campaign) -> CampaignReply:
+    house.ledger.join(str(house.paths.tree), campaign.tag, house.stamp())
+    house.workspace.ignore_views()
+    head = house.workspace.branch_at_head()
+    warnings = []
+    if head != campaign.branch:
+        warnings.append(
+            f"This work tree has {head or 'a detached HEAD'} checked out; verbs called here now act on "
+            f"{campaign.branch}. "
+            f"`git restore --source {campaign.branch} -- FILE` brings the incumbent's files here."
+        )
+    incumbent = house.ledger.incumbent(campaign.tag)
+    return CampaignReply(
+        campaign=campaign.tag,
+        branch=campaign.branch,
+        baseline=1,
+        status=status_at(house, campaign.tag, 1),
+        warnings=warnings,
+        next=f"Joined; the incumbent is experiment {incumbent.number}."
+        if incumbent
+        else "Joined; the baseline has no score yet.",
+    )
+
+
+def status_at(house: House, tag: str, number: int) -> Status:
+    return tally.status_of(house.ledger.experiment(tag, number), house.ledger.runs(tag, number))
+
+
+def over_by_rule(house: House, campaign: Campaign, arena: Arena) -> str:
+    incumbent = house.ledger.incumbent(campaign.tag)
+    best = tally.mean_score(house.ledger.runs(campaign.tag, incumbent.number), arena) if incumbent else None
+    counts, stale = house.ledger.count(campaign.tag), house.ledger.since_keep(campaign.tag)
+    return standing.stop_reason(arena, campaign, counts, stale, best, house.now())
+
+
+def refuse_when_over(house: House, campaign: Campaign, arena: Arena) -> None:
+    over = over_by_rule(house, campaign, arena)
+    if over:
+        raise NotNow(
+            f"The campaign is over: {over}. Decide what is open, write down what was learned, and "
+            "stop; the human may change `stop` in program.md."
+        )
+
+
+def _refuse_another_measure(before: Arena, after: Arena) -> None:
+    """Within a campaign scores must stay comparable. Raises ArenaError that names what may not change."""
+    fixed = {
+        "metric": (before.metric, after.metric),
+        "run": (before.run, after.run),
+        "score": (before.score, after.score),
+        "frozen": (before.frozen, after.frozen),
+        "budget.seconds": (before.budget.seconds, after.budget.seconds),
+        "budget.clock": (before.budget.clock, after.budget.clock),
+    }
+    changed = [name for name, (old, new) in fixed.items() if old != new]
+    if changed:
+        raise ArenaError(
+            f"program.md changes {', '.join(changed)}, which would make scores of this campaign incomparable. "
+            "Put it back, or begin a new campaign with start_campaign."
+        )

@@ -1,0 +1,118 @@
+"""What becomes of a scored experiment: the verdict, the intent in the ledger, and how the outcome is said."""
+
+from __future__ import annotations
+
+from mcp_server import standing, tally
+from mcp_server.arena import Arena
+from mcp_server.entries import Campaign, Experiment
+from mcp_server.errors import NotNow
+from mcp_server.house import House
+from mcp_server.judgement import Judgement, judge_experiment
+from mcp_server.records import Status
+from mcp_server.recovery import CaughtUp
+from mcp_server.referee import Decision
+from mcp_server.replies import DecisionReply
+from mcp_server.text import clean_block
+
+
+def judgement_of(house: House, campaign: Campaign, arena: Arena, found: Experiment) -> Judgement | None:
+    """The referee's view, or None while there is nothing to compare."""
+    if found.kind == "baseline" or found.decision is not None:
+        return None
+    return judge_experiment(house.ledger, arena, campaign, found)
+
+
+def follow(house: House, campaign: Campaign, found: Experiment, judgement: Judgement, decision: str) -> None:
+    verdict = judgement.verdict
+    if any(not run.state.terminal for run in judgement.runs):
+        raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
+    if verdict.decision is Decision.CONFIRM and decision == "auto":
+        for number, seed, purpose in judgement.wanted:
+            house.ledger.open_run(campaign.tag, number, seed, purpose, house.stamp())
+        return
+    if decision == "keep" and verdict.decision is not Decision.KEEP:
+        raise NotNow(
+            f"The referee does not keep experiment {found.number}: {verdict.reason} "
+            "`keep` cannot overrule it; use auto, or revert."
+        )
+    kept = verdict.decision is Decision.KEEP
+    intend(house, found, "keep" if kept else "revert", judgement.label if kept else None, judgement, verdict.reason)
+
+
+def decide_without_score(house: House, campaign: Campaign, found: Experiment) -> None:
+    """A baseline or a failed attempt: there is nothing to judge."""
+    runs = house.ledger.runs(campaign.tag, found.number)
+    if any(not run.state.terminal for run in runs):
+        raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
+    failed = tally.failure_of(runs)
+    reason = (failed.result.reason if failed and failed.result else "") or "it has no score"
+    intend(house, found, "revert", None, None, reason)
+
+
+def intend(
+    house: House,
+    found: Experiment,
+    decision: str,
+    label: str | None,
+    judgement: Judgement | None,
+    reason: str,
+) -> None:
+    evidence = judgement.evidence() if judgement else {}
+    failed = tally.failure_of(house.ledger.runs(found.campaign, found.number))
+    outcome = "kept" if decision == "keep" else str(failed.state) if failed else "discarded"
+    evidence |= {"reason": reason, "outcome": outcome}
+    house.ledger.intend(found.campaign, found.number, decision, label, evidence, house.stamp())
+
+
+def confirming(house: House, found: Experiment, judgement: Judgement | None) -> DecisionReply:
+    runs = [run for run in house.ledger.runs(found.campaign, found.number) if not run.state.terminal]
+    assert judgement is not None
+    return DecisionReply(
+        experiment=found.number,
+        decision="confirming",
+        change=standing.rounded(judgement.change),
+        noise_widths=standing.rounded(judgement.widths, 2),
+        probability=standing.rounded(judgement.verdict.probability, 3),
+        reason=judgement.verdict.reason,
+        runs=[standing.run_reply(run) for run in runs],
+        next=f"read_score({found.number}) waits for the repeats; then commit_or_revert({found.number}) again.",
+    )
+
+
+def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
+    verdict = found.verdict or {}
+    key = (found.campaign, found.number)
+    names = {"keep": "kept", "revert": "reverted", "overtaken": "overtaken"}
+    incumbent = house.ledger.incumbent(found.campaign)
+    after = {
+        "keep": "Write down what was learned (append_learnings), then build on it.",
+        "revert": "Write down why it failed (append_learnings), then try something else.",
+        "overtaken": "Somebody changed the branch's editable files meanwhile; the candidate stays in the vault. "
+        "Apply its change to the branch's present files and run it again.",
+    }[found.decision or "revert"]
+    return DecisionReply(
+        experiment=found.number,
+        decision=names[found.decision or "revert"],
+        label=found.label or "",
+        score=standing.rounded(verdict.get("score")),
+        change=standing.rounded(verdict.get("change")),
+        noise_widths=standing.rounded(verdict.get("noise_widths"), 2),
+        probability=standing.rounded(verdict.get("probability"), 3),
+        reason=clean_block(str(verdict.get("reason", "")), 400),
+        commit=(found.commit_sha or "")[:12],
+        restored=caught.restored.get(key, []),
+        left=caught.left.get(key, []),
+        incumbent=incumbent.number if incumbent else None,
+        next=after,
+    )
+
+
+def next_for(found: Experiment, status: Status, judgement: Judgement | None) -> str:
+    number = found.number
+    if status in (Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING):
+        return f"Not finished; read_score({number}) again. Giving up the wait never affects the run."
+    if found.decision is not None:
+        return "Decided; propose the next experiment."
+    if judgement is not None and judgement.verdict.decision is Decision.CONFIRM:
+        return f"commit_or_revert({number}) starts the repeats the referee asks for."
+    return f"commit_or_revert({number}) decides, then append_learnings."

@@ -1,0 +1,53 @@
+"""One lab seen from one work tree: what every verb is handed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mcp_server.arena import Arena, Program, parse_program
+from mcp_server.entries import Campaign, Experiment
+from mcp_server.errors import AutoresearchError
+from mcp_server.ledger import Ledger
+from mcp_server.paths import LabPaths
+from mcp_server.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class House:
+    """One lab seen from one work tree. `now` is UTC; passing it in keeps time an argument."""
+
+    workspace: Workspace
+    paths: LabPaths
+    ledger: Ledger
+    now: Callable[[], datetime]
+    named: str | None = None  # a campaign the caller named
+
+    def stamp(self) -> str:
+        return self.now().isoformat(timespec="milliseconds")
+
+    def program(self, digest: str) -> Program:
+        """A version of program.md that was in force, from the ledger."""
+        text = self.ledger.program_text(digest)
+        assert text is not None  # the foreign key sees to it
+        return parse_program(text)
+
+    def arena(self, of: Campaign | Experiment) -> Arena:
+        return self.program(of.program).arena
+
+    def tree_of(self, experiment: Experiment) -> Workspace | None:
+        """The work tree an experiment came from, if it still exists."""
+        if experiment.tree == str(self.paths.tree):
+            return self.workspace
+        with contextlib.suppress(AutoresearchError):
+            return Workspace(Path(experiment.tree))
+        return None
+
+
+def incumbent_commit(ledger: Ledger, campaign: Campaign) -> str:
+    """The commit that the branch is expected to point at."""
+    incumbent = ledger.incumbent(campaign.tag)
+    return incumbent.commit_sha if incumbent is not None and incumbent.commit_sha else campaign.pinned

@@ -1,0 +1,142 @@
+"""Takes an attempt in: reads what the work tree proposes, recognises what was tried, and records the rest.
+
+An attempt is checked before anything is written; what it costs begins with the ledger's record of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from mcp_server import recovery, standing, tally
+from mcp_server.arena import Arena
+from mcp_server.campaigns import EDITABLE_LIMIT_BYTES
+from mcp_server.entries import Campaign, Experiment
+from mcp_server.errors import NotNow, WorkspaceError
+from mcp_server.fingerprint import change, fingerprint, nodes
+from mcp_server.house import House, incumbent_commit
+from mcp_server.knobs import knob_changes
+from mcp_server.messages import opened
+from mcp_server.records import RunState
+from mcp_server.replies import ExperimentReply
+from mcp_server.themes import theme
+from mcp_server.touches import touches_protocol
+
+
+def open_experiment(
+    house: House,
+    campaign: Campaign,
+    arena: Arena,
+    description: str,
+    hypothesis: str = "",
+    expected_delta: float | None = None,
+    kind: str = "attempt",
+) -> ExperimentReply:
+    """Snapshot what the work tree has, record the attempt and start its run."""
+    incumbent = house.ledger.incumbent(campaign.tag)
+    sources, before = read_sources(house, campaign, arena, incumbent)
+    marks = fingerprint(sources)
+    if incumbent is not None and marks == incumbent.fingerprint:
+        raise NotNow(
+            f"Nothing changed: {', '.join(arena.editable)} means the same as the incumbent, experiment "
+            f"{incumbent.number}. Edit it, then call run_experiment again."
+        )
+    earlier = None if kind == "prune" else answered(house, campaign, arena, marks)
+    if earlier is not None:
+        return earlier
+    number, edit = house.ledger.next_number(campaign.tag), change(before, sources)
+    tried = [e for e in house.ledger.same_edit(edit, campaign.tag) if e.number != number]
+    kind = "baseline" if incumbent is None else "retest" if tried and kind == "attempt" else kind
+    changes = tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, sources))
+    experiment = Experiment(
+        campaign=campaign.tag,
+        number=number,
+        kind=kind,
+        description=description,
+        hypothesis=hypothesis,
+        expected_delta=expected_delta,
+        snapshot="",
+        base=incumbent.number if incumbent else None,
+        fingerprint=marks,
+        edit=edit,
+        nodes=nodes(sources),
+        knobs=changes,
+        protocol=touches_protocol(before, sources),
+        theme=theme(f"{description} {hypothesis}", [name for name, _, _ in changes]),
+        program=campaign.program,
+        style=arena.style,
+        opened_at=house.stamp(),
+        tree=str(house.paths.tree),
+    )
+    tip = incumbent_commit(house.ledger, campaign)
+    snapshot = house.workspace.snapshot(arena.editable, tip, opened(campaign, experiment), experiment.opened_at)
+    if snapshot.files != sources:
+        raise NotNow("The editable files changed while the snapshot was taken. Call run_experiment again.")
+    experiment = dataclasses.replace(experiment, snapshot=snapshot.commit)
+    house.ledger.open_experiment(experiment, [(campaign.seed, "first")])
+    started = recovery.catch_up(house)
+    reply = standing.experiment_reply(house.ledger, house.paths, experiment, arena, house.now())
+    reply.warnings += warnings_of(experiment, tried) + started.problems
+    reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
+    return reply
+
+
+def read_sources(
+    house: House, campaign: Campaign, arena: Arena, incumbent: Experiment | None
+) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
+    """The editable files now and as the incumbent has them. Raises WorkspaceError."""
+    changed = house.workspace.frozen_changes(campaign.pinned, arena.frozen)
+    if changed:
+        raise WorkspaceError(
+            f"Frozen: {', '.join(one.path for one in changed)} differs from the campaign's first "
+            "version, which is what is "
+            f"measured. Put it back with `git restore --source {campaign.pinned[:12]} -- {changed[0].path}`.\n"
+            + "\n".join(one.diff for one in changed[:3])
+        )
+    tip = incumbent_commit(house.ledger, campaign)
+    sources = house.workspace.read_editable(arena.editable, tip, EDITABLE_LIMIT_BYTES)
+    for path, content in sources.items():
+        if path.endswith(".py"):
+            try:
+                compile(content, path, "exec", dont_inherit=True)
+            except (SyntaxError, ValueError) as error:
+                line = getattr(error, "lineno", None)
+                raise NotNow(
+                    f"{path}{f', line {line}' if line else ''} is not valid Python: {error}. Mend it; "
+                    "nothing was run or counted."
+                ) from None
+    return sources, house.workspace.committed(arena.editable, tip)
+
+
+def answered(house: House, campaign: Campaign, arena: Arena, marks: str) -> ExperimentReply | None:
+    """The earlier result of the same code, or the lost attempt on its way again; None if it is new."""
+    for twin in reversed(house.ledger.twins(marks, campaign.tag)):
+        runs = house.ledger.runs(campaign.tag, twin.number)
+        status = tally.status_of(twin, runs)
+        excused = all(run.state in (RunState.LOST, RunState.CANCELLED) or run.tainted for run in runs)
+        if excused and twin.decision is not None:
+            continue
+        if excused:
+            house.ledger.open_run(campaign.tag, twin.number, runs[-1].seed, "retry", house.stamp())
+            recovery.catch_up(house)
+        reply = standing.experiment_reply(house.ledger, house.paths, twin, arena, house.now())
+        if excused:
+            reply.warnings.append(f"Experiment {twin.number} is run again; it does not count as another attempt.")
+        else:
+            reply.warnings.append(
+                f"The same code was tried as experiment {twin.number} ({status}); it was not run again."
+            )
+        reply.next = f"read_score({twin.number}) has the details."
+        return reply
+    return None
+
+
+def warnings_of(experiment: Experiment, tried: Sequence[Experiment]) -> list[str]:
+    warnings = []
+    if tried:
+        warnings.append(
+            f"The same change was tried on another base as experiment {tried[-1].number}; this one is a retest."
+        )
+    if experiment.protocol:
+        warnings.append(f"It touches {'; '.join(experiment.protocol[:3])}: such a change is not kept for its score.")
+    return warnings
