@@ -242,16 +242,13 @@ def blocks(length: int | None = None, fold: int = 0, folds: int = 1) -> Iterator
     rows of the evaluation do.
     """
     length, streams, epoch = length or meta().sequence_length, stretch(fold, folds), 0
+    if max(map(len, streams), default=0) < 2 * length:
+        fail(f"no training text is long enough for rows of {length} tokens", "Prepare more text, or shorter rows.")
     while True:
         rng = np.random.default_rng([_key("data order"), epoch, fold])
         phase = int(rng.integers(length))
         counts = np.array([max(0, (len(stream) - 1 - phase) // length) for stream in streams])
         ends = np.cumsum(counts)
-        if not counts.sum():
-            phase, counts = 0, np.array([(len(stream) - 1) // length for stream in streams])
-            ends = np.cumsum(counts)
-        if not counts.sum():
-            fail(f"no training text holds a row of {length} tokens", "Prepare more text, or with shorter rows.")
         for row in rng.permutation(ends[-1]):
             which = int(np.searchsorted(ends, row, side="right"))
             start = phase + int(row - (ends[which] - counts[which])) * length
@@ -584,6 +581,7 @@ def ask(url: str) -> Expected:
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=30) as reply:
             headers = reply.headers
     except urllib.error.HTTPError as answer:
+        answer.close()
         if answer.code not in (301, 302, 303, 307, 308):
             raise
         headers = answer.headers
@@ -665,6 +663,7 @@ def download(url: str, path: Path, progress: Progress, pause: Callable[[float], 
             os.replace(part, path)
             return
         except urllib.error.HTTPError as error:
+            error.close()
             trouble = error
             if error.code in (401, 403, 404, 410):
                 break  # asking again will not change the answer

@@ -1,0 +1,541 @@
+"""The fixed file: what it builds, what it refuses, what it downloads and what it promises to train.py."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import http.server
+import itertools
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import prepare
+
+ROOT = Path(prepare.__file__).parent
+LANGUAGES = (
+    "the quick brown fox {} jumps. ",
+    "素早い茶色の狐{}は跳ぶ。",
+    "狡猾的狐狸{}跳过懒狗。",
+    "🦊 {} 🐕‍🦺 naïve Ω \x00 ",
+)
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty small documents in four scripts, one of them twice, and one file that is no UTF-8."""
+    folder = tmp_path_factory.mktemp("texts")
+    for i in range(60):
+        lines = [LANGUAGES[(i + j) % 4].format(i * j) for j in range(40)]
+        (folder / f"{i:02d}.txt").write_text("\n".join(lines), encoding="utf-8", newline="")
+    (folder / "again.txt").write_bytes((folder / "00.txt").read_bytes())
+    (folder / "latin1.txt").write_bytes("caf\xe9".encode("latin-1"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus built by the command line, as a person would."""
+    cache = tmp_path_factory.mktemp("cache")
+    run_prepare(texts, cache)
+    return (cache / "current").resolve()
+
+
+def run_prepare(texts: Path, cache: Path, *more: str) -> str:
+    arguments = ["--corpus", f"{texts}/*.txt", "--vocab-size", "320", "--sequence-length", "64", "--jobs", "1"]
+    command = [sys.executable, str(ROOT / "prepare.py"), *arguments, "--cache", str(cache), *more]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def in_use(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AUTORESEARCH_DATA", str(corpus))
+    return corpus
+
+
+def stream_of(corpus: Path, split: str) -> np.ndarray:
+    if split != "train":
+        return np.fromfile(corpus / "sealed" / f"{split}.bin", dtype="<u2")
+    stored = prepare.read_meta(corpus)
+    return np.concatenate([np.fromfile(corpus / "public" / name, dtype="<u2") for name in stored.shards])
+
+
+def documents_of(corpus: Path, split: str) -> list[bytes]:
+    """The text of a split's documents, put together from the bytes of their tokens."""
+    tokenizer, bos = prepare.read_tokenizer(corpus), prepare.read_meta(corpus).bos_id
+    stream = stream_of(corpus, split)
+    starts = [*np.flatnonzero(stream == bos), len(stream)]
+    return [tokenizer.decode_bytes(stream[a + 1 : b].tolist()) for a, b in itertools.pairwise(starts)]
+
+
+# --- what is built ----------------------------------------------------------------------------------------------------
+
+
+def test_every_document_is_in_exactly_one_split_byte_for_byte(corpus: Path, texts: Path) -> None:
+    found = [text for split in prepare.SPLITS for text in documents_of(corpus, split)]
+    wanted = [path.read_bytes() for path in texts.glob("*.txt") if path.name not in ("again.txt", "latin1.txt")]
+    assert sorted(found) == sorted(wanted)
+
+
+def test_the_meta_file_counts_what_is_there(corpus: Path) -> None:
+    stored = json.loads((corpus / "public" / "meta.json").read_text())
+    assert set(stored) == {field.name for field in dataclasses.fields(prepare.Meta)}
+    for split in prepare.SPLITS:
+        documents = documents_of(corpus, split)
+        assert stored["splits"][split] == {
+            "tokens": len(stream_of(corpus, split)),
+            "bytes": sum(map(len, documents)),
+            "documents": len(documents),
+        }
+    assert stored["documents"] == 60
+    assert stored["bytes"] == sum(part["bytes"] for part in stored["splits"].values())
+    assert stored["vocab_size"] == 320
+    assert stored["bos_id"] == 319
+    assert stored["sequence_length"] == 64
+    assert corpus.name == f"path-{stored['fingerprint'][:12]}"
+
+
+def test_document_offsets_point_at_the_begin_tokens(corpus: Path) -> None:
+    for split in ("val", "test_pool"):
+        stream = stream_of(corpus, split)
+        offsets = np.load(corpus / "sealed" / f"{split}.docs.npy", allow_pickle=False)
+        assert offsets.dtype == np.int64
+        assert offsets[-1] == len(stream)
+        assert (offsets[:-1] == np.flatnonzero(stream == prepare.read_meta(corpus).bos_id)).all()
+
+
+def test_token_bytes_add_up_to_the_true_bytes_of_every_split(corpus: Path) -> None:
+    lengths = prepare.read_token_bytes(corpus)
+    assert lengths.dtype == np.int32
+    assert lengths[-1] == 0
+    assert len(lengths) == 320
+    for split in prepare.SPLITS:
+        assert lengths[stream_of(corpus, split)].sum() == prepare.read_meta(corpus).splits[split]["bytes"]
+
+
+def test_a_token_that_is_no_utf8_alone_counts_its_own_bytes_and_not_those_of_a_replacement_character(
+    corpus: Path,
+) -> None:
+    tokenizer, lengths = prepare.read_tokenizer(corpus), prepare.read_token_bytes(corpus)
+    alone = tokenizer.encode_single_token(b"\xe7")
+    assert len(tokenizer.decode([alone]).encode()) == 3
+    assert lengths[alone] == 1
+
+
+def test_the_tokenizer_is_plain_data_and_knows_no_special_token_in_text(corpus: Path) -> None:
+    stored = json.loads((corpus / "public" / "tokenizer.json").read_text())
+    assert stored["special"] == {prepare.BOS: 319}
+    assert len(stored["tokens"]) == 319
+    assert sorted(base64.b64decode(token) for token in stored["tokens"][:256]) == [bytes([i]) for i in range(256)]
+    assert 319 not in prepare.read_tokenizer(corpus).encode_ordinary(prepare.BOS)
+
+
+def test_the_public_half_holds_no_validation_text(corpus: Path) -> None:
+    shown = b"".join(path.read_bytes() for path in (corpus / "public").iterdir())
+    for split in ("val", "test_pool"):
+        stream = stream_of(corpus, split)
+        assert len(stream) > 64
+        assert stream[:64].tobytes() not in shown
+
+
+def test_a_large_document_trains_so_that_the_score_does_not_hang_on_it() -> None:
+    hashes = np.arange(100, dtype=np.uint64)  # the largest comes first in the order of hashes
+    sizes = np.array([50_000] + [1000] * 99)
+    piles = prepare.deal(hashes, sizes, val_bytes=10_000)
+    assert piles[0] == 0
+    assert (piles == 1).sum() == 10
+    assert (piles == 2).sum() == 10
+
+
+def test_the_split_depends_on_the_text_and_not_on_its_place() -> None:
+    rng = np.random.default_rng(0)
+    hashes, sizes = rng.integers(2**62, size=500).astype(np.uint64), rng.integers(100, 900, size=500)
+    order = rng.permutation(500)
+    assert (prepare.deal(hashes, sizes, 9000)[order] == prepare.deal(hashes[order], sizes[order], 9000)).all()
+
+
+def test_too_little_text_is_refused_with_a_word_on_what_to_give(tmp_path: Path) -> None:
+    (tmp_path / "only.txt").write_text("one document")
+    with pytest.raises(SystemExit, match=r"too little text.*three different documents"):
+        prepare.main(["--corpus", str(tmp_path / "only.txt"), "--cache", str(tmp_path / "cache"), "--jobs", "1"])
+
+
+def test_a_pattern_without_files_is_refused_and_names_the_corpora(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"no file matches.*stdlib, climbmix, tinystories"):
+        prepare.main(["--corpus", str(tmp_path / "*.nothing"), "--cache", str(tmp_path)])
+
+
+def test_a_long_file_is_cut_at_blank_lines_and_loses_nothing() -> None:
+    text = "\n\n".join("x" * n for n in range(1, 900))
+    pieces = list(prepare.pieces(text))
+    assert "".join(pieces) == text
+    assert len(pieces) > 3
+    assert all(len(piece) >= prepare.PIECE and piece.endswith("\n\n") for piece in pieces[:-1])
+
+
+def test_parquet_files_are_read_by_their_text_column(tmp_path: Path, corpus: Path, texts: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = pytest.importorskip("pyarrow")
+    documents = [path.read_bytes().decode() for path in sorted(texts.glob("[0-9]*.txt"))]
+    parquet.write_table(arrow.table({"text": documents}), tmp_path / "all.parquet", row_group_size=7)
+    assert list(prepare.Source((tmp_path / "all.parquet",)).documents()) == documents
+
+
+def test_the_standard_library_is_read_in_a_fixed_order_without_folders_that_some_systems_lack() -> None:
+    files = prepare.stdlib_files()
+    assert files == prepare.stdlib_files()
+    assert len(files) > 300
+    assert not {"test", "site-packages", "encodings"} & {part for file in files for part in file.parts[-2:-1]}
+
+
+# --- once, whole, and again -------------------------------------------------------------------------------------------
+
+
+def test_asking_again_builds_nothing_and_only_moves_current(texts: Path, corpus: Path) -> None:
+    cache, before = corpus.parent.parent, (corpus / "public" / "meta.json").stat()
+    other = run_prepare(texts, cache, "--vocab-size", "300")
+    assert (cache / "current").resolve() != corpus
+    assert str((cache / "current").resolve()) in other
+    run_prepare(texts, cache)
+    assert (cache / "current").resolve() == corpus
+    assert (corpus / "public" / "meta.json").stat().st_mtime_ns == before.st_mtime_ns
+    assert not os.path.isabs(os.readlink(cache / "current")), "a cache can be moved"
+
+
+def test_a_forced_build_in_several_processes_gives_the_same_bytes(texts: Path, corpus: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        run_prepare(texts, tmp_path, "--jobs", "2", "--force")
+    again = (tmp_path / "current").resolve()
+    assert again.name == corpus.name
+    for path in sorted(corpus.rglob("*")):
+        if path.is_file():
+            assert (again / path.relative_to(corpus)).read_bytes() == path.read_bytes(), path.name
+    assert [path.name for path in (tmp_path / "corpora").iterdir() if path.is_dir()] == [corpus.name]
+
+
+def test_a_killed_build_leaves_the_corpus_in_use_alone_and_is_cleared_by_the_next(texts: Path, tmp_path: Path) -> None:
+    run_prepare(texts, tmp_path)
+    before = (tmp_path / "current").resolve()
+    killing = (
+        "import os, signal, sys; sys.path.insert(0, sys.argv.pop(1)); import prepare\n"
+        "def stop(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "prepare.append = stop\n"  # in the middle of the folder, with its parts already written
+        "prepare.main()"
+    )
+    options = ["--corpus", f"{texts}/*.txt", "--vocab-size", "310", "--jobs", "1", "--cache", str(tmp_path)]
+    died = subprocess.run([sys.executable, "-c", killing, str(ROOT), *options], capture_output=True)
+    assert died.returncode == -signal.SIGKILL
+    assert (tmp_path / "current").resolve() == before
+    assert list((tmp_path / "corpora").glob(".building-*"))
+    run_prepare(texts, tmp_path, "--vocab-size", "310")
+    assert (tmp_path / "current").resolve() != before
+    assert not list((tmp_path / "corpora").glob(".building-*"))
+
+
+def test_other_text_or_settings_have_another_fingerprint(texts: Path, corpus: Path, tmp_path: Path) -> None:
+    prints = {prepare.read_meta(corpus).fingerprint}
+    for more in (["--sequence-length", "32"], ["--vocab-size", "310"], ["--val-bytes", "3000"]):
+        run_prepare(texts, tmp_path, *more)
+        prints.add(prepare.read_meta((tmp_path / "current").resolve()).fingerprint)
+    assert len(prints) == 4
+
+
+# --- what train.py gets -----------------------------------------------------------------------------------------------
+
+
+def test_without_a_corpus_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AUTORESEARCH_DATA", raising=False)
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path))
+    with pytest.raises(SystemExit, match="python prepare.py"):
+        prepare.meta()
+
+
+def test_the_order_of_rows_depends_on_the_seed_and_not_on_the_batch(
+    in_use: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(size: int, seed: int, folds: int = 1) -> np.ndarray:
+        monkeypatch.setenv("AUTORESEARCH_SEED", str(seed))
+        source = prepare.batches(size, folds=folds)
+        return np.concatenate([next(source)[0].numpy() for _ in range(24 // size)])
+
+    assert (rows(2, seed=5) == rows(8, seed=5)).all()
+    assert (rows(2, seed=5) != rows(2, seed=6)).any()
+    assert (rows(2, seed=5, folds=2) == rows(8, seed=5, folds=2)).all()
+
+
+def test_targets_are_the_next_tokens_and_rows_are_pieces_of_the_text(in_use: Path) -> None:
+    text = stream_of(in_use, "train").tobytes()
+    for inputs, targets in [next(prepare.batches(4))]:
+        assert (inputs[:, 1:] == targets[:, :-1]).all()
+        for row, last in zip(inputs.numpy(), targets[:, -1:].numpy(), strict=True):
+            assert np.concatenate([row, last]).astype("<u2").tobytes() in text
+
+
+def test_an_epoch_visits_every_row_once(in_use: Path) -> None:
+    length = 32
+    stream, source = stream_of(in_use, "train"), prepare.blocks(length)
+    first = next(source)
+    rows = [first, *(next(source) for _ in range((len(stream) - 1) // length - 2))]
+    starts = [row.ctypes.data for row in rows]  # memory-mapped, so a row's address is its place
+    assert len(set(starts)) == len(starts)
+    assert all((a - starts[0]) % (2 * length) == 0 for a in starts)
+
+
+def test_two_halves_of_the_text_share_nothing_and_together_are_all_of_it(in_use: Path) -> None:
+    halves = [np.concatenate(prepare.stretch(half, 2)) for half in (0, 1)]
+    assert (np.concatenate(halves) == stream_of(in_use, "train")).all()
+    assert abs(len(halves[0]) - len(halves[1])) <= 1
+
+
+def test_a_parameters_draws_do_not_move_when_another_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def drawn(names: list[str], seed: int = 3) -> dict[str, torch.Tensor]:
+        monkeypatch.setenv("AUTORESEARCH_SEED", str(seed))
+        model = torch.nn.ParameterDict({name: torch.nn.Parameter(torch.zeros(3, 4)) for name in names})
+        prepare.initialise(model, lambda name, tensor: 0.5)
+        return {name: tensor.detach() for name, tensor in model.items()}
+
+    few, more = drawn(["a", "c"]), drawn(["a", "b", "c"])
+    assert torch.equal(few["a"], more["a"])
+    assert torch.equal(few["c"], more["c"])
+    assert not torch.equal(few["a"], few["c"])
+    assert not torch.equal(few["a"], drawn(["a"], seed=4)["a"])
+
+
+class Uniform:
+    """Stands for a model that knows nothing: every token is equally likely."""
+
+    def __new__(cls, vocab: int) -> object:
+        import torch
+
+        class Model(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.zero = torch.nn.Parameter(torch.zeros(()))
+
+            def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+                return self.zero.expand(*tokens.shape, vocab)
+
+        return Model()
+
+
+@pytest.mark.parametrize("length", [7, 64, 100_000])
+def test_every_byte_is_scored_once_whatever_the_row_length(in_use: Path, length: int) -> None:
+    stored = prepare.read_meta(in_use)
+    targets = stored.splits["val"]["tokens"] - stored.splits["val"]["documents"]  # all but the BOS of each document
+    exact = targets * math.log2(stored.vocab_size) / stored.splits["val"]["bytes"]
+    assert prepare.evaluate(Uniform(stored.vocab_size), length=length) == pytest.approx(exact, rel=1e-6)
+
+
+# --- the budget, the marks and the seal -------------------------------------------------------------------------------
+
+TRAINER = """
+import sys; sys.path.insert(0, sys.argv[1])
+import torch, prepare
+model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+model[1].weight = model[0].weight
+budget = prepare.Budget("cpu")
+budget.start(model)
+print("begun", flush=True)
+while budget.fraction() < 1:
+    sum(range(10000))
+    budget.step(10, 0.5)
+prepare.finish(model, budget, depth=2, flops_per_token=1.0)
+"""
+
+
+def trainer(tmp_path: Path, seconds: float, **more: str) -> tuple[subprocess.Popen[str], int]:
+    reading, writing = os.pipe()
+    environment = os.environ | {
+        "AUTORESEARCH_OUT": str(tmp_path),
+        "AUTORESEARCH_BUDGET_SECONDS": str(seconds),
+        "AUTORESEARCH_CLOCK": "cpu",
+        "AUTORESEARCH_MARKS": str(writing),
+    }
+    started = subprocess.Popen(
+        [sys.executable, "-c", TRAINER, str(ROOT)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        pass_fds=[writing],
+    )
+    os.close(writing)
+    return started, reading
+
+
+def test_a_run_ends_by_itself_in_its_budget_tells_its_marks_and_seals(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    started, reading = trainer(tmp_path, seconds=1)
+    with os.fdopen(reading) as pipe:
+        marks = [json.loads(line) for line in pipe]
+    started.communicate()
+    assert started.returncode == 0
+    assert marks[0] == {"event": "start"}
+    assert all(mark["event"] == "step" for mark in marks[1:])
+    assert marks[-1]["tokens"] == 10 * marks[-1]["step"]
+    assert marks[-1]["loss"] == 0.5
+    sealed = load_file(tmp_path / "model.safetensors")
+    assert set(sealed) == {"0.weight", "0.bias", "1.weight", "1.bias"}, "tied tensors are there under both names"
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert 0.5 < summary["training_seconds"] < 1
+    assert summary["num_steps"] >= marks[-1]["step"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.safetensors", "summary.json"]
+
+
+def test_sigterm_means_stop_and_seal(tmp_path: Path) -> None:
+    started, reading = trainer(tmp_path, seconds=600)
+    assert started.stdout is not None
+    assert started.stdout.readline() == "begun\n"
+    started.send_signal(signal.SIGTERM)
+    started.communicate()
+    assert started.returncode == 0
+    assert (tmp_path / "model.safetensors").exists()
+    os.close(reading)
+
+
+# --- downloads --------------------------------------------------------------------------------------------------------
+
+CONTENT = bytes(range(256)) * 9000
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """A small hub: /file redirects to /storage/file and says size and checksum on the way."""
+
+    protocol_version = "HTTP/1.1"
+    trouble: list[str]  # what goes wrong with the next GETs, in order
+    ranges: list[str | None]
+
+    def do_HEAD(self) -> None:
+        self.answer(302)
+
+    def answer(self, code: int, length: int = 0, **headers: str) -> None:
+        self.send_response(code)
+        if code == 302:
+            self.send_header("Location", "/storage" + self.path)
+            self.send_header("X-Linked-Size", str(len(CONTENT)))
+            self.send_header("X-Linked-Etag", f'"{hashlib.sha256(CONTENT).hexdigest()}"')
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        if not self.path.startswith("/storage"):
+            return self.answer(302)
+        type(self).ranges.append(self.headers["Range"])
+        trouble = type(self).trouble.pop(0) if type(self).trouble else ""
+        if trouble.isdigit():
+            return self.answer(int(trouble))
+        start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-")) if self.headers["Range"] else 0
+        if trouble == "ignores ranges":
+            start = 0
+        body = CONTENT[start:] if trouble != "wrong bytes" else bytes(len(CONTENT) - start)
+        code = 206 if start else 200
+        self.answer(code, len(body), Content_Range=f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
+        self.wfile.write(body[: len(body) // 3] if trouble == "breaks off" else body)
+        if trouble == "breaks off":
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    Hub.trouble, Hub.ranges = [], []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}/file"
+        server.shutdown()
+        serving.join()
+
+
+def fetched(url: str, path: Path) -> list[float]:
+    """Download and return the pauses that were asked for."""
+    pauses: list[float] = []
+    prepare.download(url, path, prepare.Progress("test", "MB", 1e6), pauses.append)
+    return pauses
+
+
+def test_a_download_is_whole_checked_and_done_once(hub: str, tmp_path: Path) -> None:
+    assert fetched(hub, tmp_path / "sub" / "file") == []
+    assert (tmp_path / "sub" / "file").read_bytes() == CONTENT
+    assert len(Hub.ranges) == 1
+    assert fetched(hub, tmp_path / "sub" / "file") == []
+    assert len(Hub.ranges) == 1
+
+
+def test_a_broken_download_goes_on_where_it_stopped_after_growing_pauses(hub: str, tmp_path: Path) -> None:
+    Hub.trouble = ["breaks off", "503", "breaks off"]
+    pauses = fetched(hub, tmp_path / "file")
+    third, after = len(CONTENT) // 3, len(CONTENT) // 3 + (len(CONTENT) - len(CONTENT) // 3) // 3
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert Hub.ranges == [None, f"bytes={third}-", f"bytes={third}-", f"bytes={after}-"]
+    assert len(pauses) == 3
+    assert 1 <= pauses[0] <= 2 <= pauses[1] <= 4 <= pauses[2] <= 8
+
+
+def test_an_interrupted_command_resumes_from_its_part_file(hub: str, tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(CONTENT[:1000])
+    fetched(hub, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert Hub.ranges == ["bytes=1000-"]
+
+
+def test_a_server_that_ignores_ranges_is_read_from_the_start(hub: str, tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(b"x" * 1000)
+    Hub.trouble = ["ignores ranges"]
+    fetched(hub, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_bytes_with_a_wrong_checksum_are_thrown_away_and_fetched_anew(hub: str, tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(b"x" * len(CONTENT))  # right size, wrong bytes
+    Hub.trouble = ["wrong bytes"]
+    assert len(fetched(hub, tmp_path / "file")) == 2
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert Hub.ranges == [None, None]
+
+
+def test_a_download_that_never_comes_right_leaves_nothing_that_could_be_mistaken_for_it(
+    hub: str, tmp_path: Path
+) -> None:
+    Hub.trouble = ["wrong bytes"] * prepare.ATTEMPTS
+    with pytest.raises(SystemExit, match="checksum"):
+        fetched(hub, tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_file_is_not_asked_for_again(hub: str, tmp_path: Path) -> None:
+    Hub.trouble = ["404"]
+    with pytest.raises(SystemExit, match="404"):
+        fetched(hub, tmp_path / "file")
+    assert len(Hub.ranges) == 1
+
+
+def test_a_closed_network_is_said_plainly_and_names_the_corpus_that_needs_none(tmp_path: Path) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), Hub) as closed:
+        url = f"http://127.0.0.1:{closed.server_port}/file"
+    with pytest.raises(SystemExit, match=r"cannot download.*--corpus stdlib"):
+        fetched(url, tmp_path / "file")
+
+
+def test_the_datasets_are_addressed_by_their_published_names() -> None:
+    (first, last), only = prepare.remote_files("climbmix", 2), prepare.remote_files("tinystories", 2)
+    assert first.endswith("climbmix-400b-shuffle/resolve/main/shard_00000.parquet")
+    assert last.endswith("_00001.parquet")
+    assert len(only) == 1
+    assert only[0].endswith(".parquet")
