@@ -166,7 +166,7 @@ class Workspace:
         When HEAD is elsewhere, files that differ are replaced, only where they are exactly as committed. Raises
         WorkspaceError when the branch exists, when editable files have uncommitted changes, or during a rebase.
         """
-        target = _branch(check_tag(tag))
+        target = _branch(tag)
         self.guard()
         (here, at), tip = self.head(), self.git.ref(target)
         if tip is not None and here == f"autoresearch/{tag}" and self.git.is_ancestor(commit, tip):
@@ -287,7 +287,7 @@ class Workspace:
         branch is gone, it is `overtaken` and nothing is done. Calling again finds the commit made before.
         """
         self.guard()
-        branch, chosen, when = _branch(check_tag(tag)), Patterns.of(patterns), _date(date)
+        branch, chosen, when = _branch(tag), Patterns.of(patterns), _date(date)
         wanted = self._chosen(chosen, candidate)
         for _ in range(_MOST_SWAPS):
             tip = self.git.ref(branch)
@@ -417,7 +417,7 @@ class Workspace:
 
     def log(self, tag: str, limit: int = 200) -> list[Commit]:
         """The campaign's branch, newest first."""
-        tip = self.branch(check_tag(tag))
+        tip = self.branch(tag)
         return self.git.commits(tip, limit=limit) if tip else []
 
     def ignore_views(self) -> None:
@@ -438,7 +438,7 @@ class Workspace:
 
 
 def _branch(tag: str) -> str:
-    return f"refs/heads/autoresearch/{tag}"
+    return f"refs/heads/autoresearch/{check_tag(tag)}"
 
 
 def _changes(wanted: Mapping[str, Entry | None], base: Mapping[str, Entry]) -> dict[str, Entry | None]:

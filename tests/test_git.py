@@ -267,7 +267,7 @@ def test_a_read_only_disk_is_said_and_changes_nothing(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     try:
         for verb in (campaign.snapshot, lambda: campaign.keep(candidate), lambda: campaign.revert(candidate)):
-            with pytest.raises((WorkspaceError, OSError), match="[Rr]ead-only"):
+            with pytest.raises((WorkspaceError, OSError), match=r"[Rr]ead-only"):
                 verb()
         with pytest.raises(WorkspaceError, match="Make it writable"):
             campaign.workspace.ignore_views()
