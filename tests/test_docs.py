@@ -1,0 +1,43 @@
+"""The docs keep up with the code: every reason code, every link and every command they name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mcp_server.cli import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# names in quotes beside a RunState or a Decision that are no reason codes
+CODE = re.compile(r"Decision\.[A-Z]+,\s*\"([a-z_]+)\"|reason=\"([a-z_]+)\"|code=\"([a-z_]+)\"|Crossed\(\s*\"([a-z_]+)\"")
+
+
+def test_every_reason_code_is_explained() -> None:
+    explained = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs" / "reasons.md").read_text()))
+    used = set()
+    for source in (ROOT / "mcp_server").rglob("*.py"):
+        used |= {code for found in CODE.findall(source.read_text()) for code in found if code}
+    assert used
+    assert used <= explained
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_readme_names_only_commands_that_exist() -> None:
+    named = set(re.findall(r"`autoresearch ([a-z][a-z-]*)", (ROOT / "README.md").read_text()))
+    assert named <= {*COMMANDS, "status"}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_teaches_itself(name: str) -> None:
+    entry = COMMANDS[name]
+    source = (ROOT / "mcp_server" / "commands" / f"{entry.module}.py").read_text()
+    assert re.search(rf"def {name}\(", source)
+    assert "Examples:" in source
