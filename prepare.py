@@ -329,8 +329,8 @@ class Budget:
     def _now(self) -> float:
         if self.clock == "wall":
             return time.monotonic()
-        spent = os.times()
-        return spent.user + spent.system + spent.children_user + spent.children_system
+        children = os.times()
+        return time.process_time() + children.children_user + children.children_system
 
     def start(self, model: torch.nn.Module) -> None:
         """Training proper begins: the budget counts from here. SIGTERM from now on means stop and seal."""
@@ -398,7 +398,7 @@ def finish(model: torch.nn.Module, budget: Budget, depth: int, flops_per_token: 
     import torch
 
     on = next(model.parameters()).device.type
-    trained = budget.spent()
+    trained = max(budget.spent(), 1e-6)
     summary: dict[str, float | int] = {
         "training_seconds": trained,
         "total_seconds": time.monotonic() - BORN,

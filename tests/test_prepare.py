@@ -256,7 +256,7 @@ def test_other_text_or_settings_have_another_fingerprint(texts: Path, corpus: Pa
 def test_without_a_corpus_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AUTORESEARCH_DATA", raising=False)
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path))
-    with pytest.raises(SystemExit, match="python prepare.py"):
+    with pytest.raises(SystemExit, match=r"python prepare.py"):
         prepare.meta()
 
 
