@@ -65,12 +65,12 @@ class HealthReply(Reply):
         return all(finding.state is not State.MISSING for finding in self.findings)
 
 
-def examine(folder: Path) -> Iterator[Finding]:
-    """All findings, each as soon as it is known."""
+def examine(folder: Path, python: str = sys.executable) -> Iterator[Finding]:
+    """All findings, each as soon as it is known. `python` is the interpreter that runs start with."""
     arena, program = _program(folder)
     yield from (_python(), _git(folder), program)
     yield from _lab(folder)
-    yield _torch(arena)
+    yield _torch(arena, python)
     yield from (_devices(), _sandbox(arena), _disk(folder), _corpus(arena))
     yield _client("claude", "Claude Code", "npm install -g @anthropic-ai/claude-code")
     yield _client("codex", "Codex", "npm install -g @openai/codex")
@@ -150,16 +150,16 @@ def _lab(folder: Path) -> Iterator[Finding]:
     yield Finding(name="ledger", state=State.FINE, found=f"whole; campaigns: {', '.join(tags[-8:]) or 'none'}")
 
 
-def _torch(arena: Arena | None) -> Finding:
+def _torch(arena: Arena | None, python: str) -> Finding:
     needed = arena is not None and arena.scores_language_models
-    said = _said(sys.executable, "-c", TORCH, seconds=ANSWER_SECONDS)
+    said = _said(python, "-c", TORCH, seconds=ANSWER_SECONDS)
     if said is None:
         fix = (
             'pip install "autoresearch[train]" into this Python; on Linux without an NVIDIA card add '
             "--extra-index-url https://download.pytorch.org/whl/cpu for the small build."
         )
         state = State.MISSING if needed else State.OPTIONAL
-        return Finding(name="torch", state=state, found=f"{sys.executable} cannot import it", fix=fix)
+        return Finding(name="torch", state=state, found=f"{python} cannot import it", fix=fix)
     about = json.loads(said.splitlines()[-1])
     cards = f", {', '.join(about['cards'])}" if about["cards"] else ", mps" if about["mps"] else ", no GPU"
     found = f"{about['version']}{cards}, {about['threads']} threads, imported in {about['seconds']:.1f} s"

@@ -34,10 +34,11 @@ from mcp_server.replies import (
     ScoreReply,
     StatusReply,
 )
-from mcp_server.researcher import Proposal, Trial, judged, lesson, propose
+from mcp_server.researcher import FAILED, Proposal, Trial, judged, lesson, propose
 from mcp_server.waiting import UNFINISHED
 
 FEWEST, MOST = 5, 12  # experiments after the baseline: promised, and enough
+NOT_RUN = 0  # in place of a number
 WAIT_SECONDS = 60.0  # of one call; a longer wait is several calls
 R = TypeVar("R", bound=Reply)
 
@@ -154,9 +155,9 @@ async def _research(session: Session, folder: Path, tag: str, pace: Pace) -> Out
         audience.say(f"Noise of one run: {status.noise.sd:.4f} {baseline.unit}, from {status.noise.runs} runs.")
 
     trials: list[Trial] = []
-    while _goes_on(pace, outcome, len(trials), slot):
+    while _goes_on(pace, outcome, slot):
         at = time.monotonic()
-        trial = await _iterate(session, folder, status, trials, pace.seed, show)
+        trial = await _iterate(session, folder, status, outcome, trials, pace.seed, show)
         if trial is None:
             audience.say("Every step this researcher knows was tried.")
             break
@@ -182,8 +183,9 @@ async def _repeated(session: Session, pace: Pace, slot: float) -> ScoreReply:
         await anyio.sleep(1.0)
 
 
-def _goes_on(pace: Pace, outcome: Outcome, done: int, slot: float) -> bool:
+def _goes_on(pace: Pace, outcome: Outcome, slot: float) -> bool:
     """Whether to try another: what is promised always, what was asked for if it fits, more only for a first success."""
+    done = len(outcome.rows) - 1
     if done < min(FEWEST, pace.experiments):
         return True
     fits = pace.spent + slot <= pace.limit_seconds
@@ -194,6 +196,7 @@ async def _iterate(
     session: Session,
     folder: Path,
     status: StatusReply,
+    outcome: Outcome,
     trials: list[Trial],
     seed: int,
     show: Callable[[HistoryRow], None],
@@ -216,17 +219,18 @@ async def _iterate(
             expected_delta=idea.expected,
             wait_seconds=0,
         )
+        again = f"it is experiment {run.experiment} again" if run.experiment in outcome.rows else ""
     except AutoresearchError as error:
+        again = str(error)
+    if again:
         write_atomically(path, source.encode())
-        session.audience.say(f"{idea.description} was refused: {error}")
-        return Trial(0, idea.moves, judged(False, None, None))
+        session.audience.say(f"{idea.description} was not run: {again}.")
+        return Trial(NOT_RUN, idea.moves, FAILED)
     show(HistoryRow(experiment=run.experiment, status="running", description=idea.description))
     if known.found:
         session.audience.say(f"Recalled {known.found} earlier findings on {', '.join(m.name for m in idea.moves)}.")
     found = await session.score(run.experiment)
     decision = await _decided(session, run.experiment, idea, show)
-    if path.read_text("utf-8") == idea.source and decision.decision != "kept":
-        write_atomically(path, source.encode())  # answered from memory: nothing was run, so nothing was put back
     gain = decision.change if decision.score is not None or found.score is not None else None
     trial = Trial(run.experiment, idea.moves, judged(decision.decision == "kept", gain, decision.noise_widths), gain)
     show(_row(found, "attempt", decision))

@@ -155,13 +155,13 @@ def test_the_hypothesis_names_what_was_seen_before() -> None:
 
 def test_it_finds_the_valley_of_a_simple_arena_from_any_seed() -> None:
     for seed in range(20):
-        source, best, trials = "KNOB = 1.0\nOTHER_RATE = 0.5\n", 4.25, list[Trial]()
+        source, best, trials = "KNOB_RATE = 1.0\nOTHER_RATE = 0.5\n", 4.25, list[Trial]()
         for number in range(2, 12):
             found = propose(source, trials, seed)
             if found is None:
                 break
             now = values(found.source)
-            loss = (now["KNOB"] - 3) ** 2 + now["OTHER_RATE"] ** 2
+            loss = (now["KNOB_RATE"] - 3) ** 2 + now["OTHER_RATE"] ** 2
             gain, kept = best - loss, loss < best
             trials.append(Trial(number, found.moves, judged(kept, gain, None), gain))
             source, best = (found.source, loss) if kept else (source, best)
