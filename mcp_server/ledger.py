@@ -26,6 +26,11 @@ OPENED = (
     *("edit", "nodes", "knobs", "protocol", "theme", "program", "style", "opened_at", "tree"),
 )
 BUSY_SECONDS = 10.0
+# given up after its supervisor died, each time it was run
+_LOST = (
+    "e.decision = 'revert' AND e.number IN (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'lost')"
+    " AND NOT EXISTS (SELECT 1 FROM runs WHERE campaign = ?1 AND experiment = e.number AND state != 'lost')"
+)
 
 
 class Ledger:
@@ -269,8 +274,7 @@ class Ledger:
     def kept(self, campaign: str) -> list[Experiment]:
         """Kept and settled, in the order in which they were kept; the last one is the incumbent."""
         rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY "
-            "decided_at, number",
+            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY turn",
             campaign,
         )
         return [_experiment(row) for row in rows]
@@ -278,26 +282,32 @@ class Ledger:
     def incumbent(self, campaign: str) -> Experiment | None:
         rows = self._rows(
             "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY "
-            "decided_at DESC, number DESC LIMIT 1",
+            "turn DESC LIMIT 1",
             campaign,
         )
         return _experiment(rows[0]) if rows else None
 
     def count(self, campaign: str) -> dict[str, int]:
-        """Experiments by decision ("open" while there is none) and in "all"."""
+        """Attempts by decision ("open" while there is none) and in "all"; those that only got lost count as "lost"."""
         found = {
             row[0] or "open": row[1]
             for row in self._rows(
                 "SELECT decision, count(*) FROM experiments WHERE campaign = ? GROUP BY decision", campaign
             )
         }
-        return {"all": sum(found.values()), **found}
+        lost = self._rows(f"SELECT count(*) FROM experiments AS e WHERE campaign = ?1 AND {_LOST}", campaign)[0][0]
+        if lost:
+            found["revert"] -= lost
+            found["lost"] = lost
+        counted = {name: number for name, number in found.items() if number}
+        return {"all": sum(number for name, number in counted.items() if name != "lost"), **counted}
 
     def since_keep(self, campaign: str) -> int:
-        """Decided experiments after the last keep."""
+        """Attempts decided after the last keep; what got lost says nothing and does not count."""
         rows = self._rows(
-            "SELECT count(*) FROM experiments WHERE campaign = ?1 AND decision IS NOT NULL AND number >"
-            " coalesce((SELECT max(number) FROM experiments WHERE campaign = ?1 AND decision = 'keep'), 0)",
+            "SELECT count(*) FROM experiments AS e WHERE campaign = ?1 AND turn >"
+            " coalesce((SELECT max(turn) FROM experiments WHERE campaign = ?1 AND decision = 'keep'), 0)"
+            f" AND NOT ({_LOST})",
             campaign,
         )
         return int(rows[0][0])
@@ -310,9 +320,11 @@ class Ledger:
         """Write what is to happen before git moves."""
         with self._fact():
             self._db.execute(
-                "UPDATE experiments SET decision = ?, label = ?, verdict = ?, decided_at = ?, settled = 0"
-                " WHERE campaign = ? AND number = ? AND decision IS NULL",
-                (decision, label, json.dumps(verdict), at, campaign, number),
+                "UPDATE experiments SET decision = ?3, label = ?4, verdict = ?5, decided_at = ?6, settled = 0,"
+                # a clock may be set back; the order of decisions may not
+                " turn = (SELECT coalesce(max(turn), 0) + 1 FROM experiments WHERE campaign = ?1)"
+                " WHERE campaign = ?1 AND number = ?2 AND decision IS NULL",
+                (campaign, number, decision, label, json.dumps(verdict), at),
             )
 
     def unsettled(self) -> list[Experiment]:
@@ -320,7 +332,7 @@ class Ledger:
         return [
             _experiment(row)
             for row in self._rows(
-                "SELECT * FROM experiments WHERE decision IS NOT NULL AND settled = 0 ORDER BY decided_at, number"
+                "SELECT * FROM experiments WHERE decision IS NOT NULL AND settled = 0 ORDER BY campaign, turn"
             )
         ]
 
@@ -420,8 +432,8 @@ class Ledger:
         }
         with self._fact():
             changed = self._db.execute(
-                "UPDATE runs SET state = :state, closed_at = :at, score = :score, tainted = :tainted, machine = :machine,"
-                " ask_again_at = :again, result = :result"
+                "UPDATE runs SET state = :state, closed_at = :at, score = :score, tainted = :tainted,"
+                " machine = :machine, ask_again_at = :again, result = :result"
                 " WHERE ticket = :ticket AND state IN ('queued', 'running', 'pending')",
                 values,
             ).rowcount
@@ -538,7 +550,7 @@ def _campaign(row: sqlite3.Row) -> Campaign:
 
 
 def _experiment(row: sqlite3.Row) -> Experiment:
-    values = dict(row)
+    values: dict[str, Any] = {name: row[name] for name in Experiment.__dataclass_fields__}
     values["knobs"] = tuple(tuple(change) for change in json.loads(row["knobs"]))
     values["protocol"] = tuple(json.loads(row["protocol"]))
     values["verdict"] = json.loads(row["verdict"]) if row["verdict"] else None

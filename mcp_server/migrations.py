@@ -100,4 +100,23 @@ def first(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (first,)
+SECOND = """
+-- 1, 2, ... in the order in which a campaign decided
+ALTER TABLE experiments ADD COLUMN turn INTEGER;
+UPDATE experiments SET turn = (
+    SELECT count(*) FROM experiments AS other
+    WHERE other.campaign = experiments.campaign AND other.decision IS NOT NULL
+    AND (other.decided_at, other.number) <= (experiments.decided_at, experiments.number)
+) WHERE decision IS NOT NULL;
+CREATE INDEX experiments_by_turn ON experiments (campaign, turn);
+"""
+
+
+def second(connection: sqlite3.Connection) -> None:
+    """The order of decisions, whatever the clock says."""
+    for statement in SECOND.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (first, second)
