@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from mcp_server.files import try_lock
@@ -24,7 +23,9 @@ class Ticket:
         self.queue, self.number, self.devices = queue, number, devices
         queue.mkdir(parents=True, exist_ok=True)
         # Locked before it gets its name, so that nobody ever sees a living ticket with a free lock.
-        self._fd, temporary = tempfile.mkstemp(dir=queue, prefix=".new-")
+        # One supervisor per number, so one name will do, and what a killed one left is used again.
+        temporary = queue / f".new-{number}"
+        self._fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             os.write(self._fd, json.dumps(list(devices)).encode())

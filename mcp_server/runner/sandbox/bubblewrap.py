@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Sequence
 from functools import cache
@@ -24,7 +25,7 @@ from mcp_server.runner.sandbox.confinement import (
 
 MEMORY_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", PRIVATE_HOME)
 EMPTY_FOLDERS = ("/home", "/root", "/run")  # places to hang mounts on, read-only themselves
-ALWAYS = ("--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv")
+ALWAYS = ("--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--die-with-parent", "--new-session")
 
 
 @cache
@@ -35,20 +36,22 @@ def program() -> str | None:
 
 @cache
 def options() -> frozenset[str]:
-    """The options this version knows: 0.8 brought --disable-userns, 0.5 --clearenv."""
+    """The options that this installation takes: 0.8 brought --disable-userns, 0.5 --clearenv."""
     path = program()
     if path is None:
         return frozenset()
     # a fixed, short command of a system program
     text = subprocess.run([path, "--help"], capture_output=True, text=True, env={}, check=False)
-    return frozenset(word for word in (text.stdout + text.stderr).split() if word.startswith("--"))
+    known = frozenset(word for word in (text.stdout + text.stderr).split() if word.startswith("--"))
+    # installed setuid root it refuses this one
+    return known - {"--disable-userns"} if os.stat(path).st_mode & stat.S_ISUID else known
 
 
 def wrap(argv: Sequence[str], confinement: Confinement) -> list[str]:
     """bubblewrap's command line for `argv`; see `sandbox.wrap`."""
     command = [program() or "bwrap", *ALWAYS]
-    if "--disable-userns" in options():
-        command.append("--disable-userns")
+    # without --clearenv the caller's empty environment does the same
+    command += [option for option in ("--disable-userns", "--clearenv") if option in options()]
     command += _mounts(confinement)
     env = {"HOME": PRIVATE_HOME, "TMPDIR": "/tmp", **confinement.env}
     for name, value in env.items():
