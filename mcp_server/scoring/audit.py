@@ -21,7 +21,7 @@ from mcp_server.scoring.corpus import Split, Tokens
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-WIDTH_STEP = 32  # prefixes are cut at multiples of this: few shapes, little waste
+WIDTH_STEP = 16  # prefixes are cut at multiples of this: few shapes, little waste
 SIGNIFICANT = 4.0  # standard errors; an honest model passes 16,000 runs between two false alarms
 CONFIDENT = 1.96  # the reported interval covers 95 %
 
@@ -58,10 +58,7 @@ class Estimate:
     largest: float
     positions: int
     significant: bool  # the correction is more than chance and more than an honest model's rounding
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return self.score - CONFIDENT * self.sd, self.score + CONFIDENT * self.sd
+    interval: tuple[float, float]  # 95 % of the corrected score, as far as the audit can tell
 
 
 def draw(counted: NDArray[np.bool_], count: int, random: np.random.Generator) -> Positions:
@@ -135,12 +132,16 @@ def estimate(split: Split, claims: NDArray[np.float32], positions: Positions, fo
     per_byte = 1 / (math.log(2) * split.byte_count)
     claimed = -float(claims[split.counted].sum(dtype=np.float64)) * per_byte
     if not len(positions):
-        return Estimate(claimed, 0.0, 0.0, 0.0, 0, False)
+        return Estimate(claimed, 0.0, 0.0, 0.0, 0, False, (claimed, claimed))
     differences = claims[positions.rows, positions.columns].astype(np.float64) - found  # nats that the claims left out
     scale = int(split.counted.sum()) * per_byte
     average = float(differences.mean())
-    spread = float(differences.std(ddof=1)) if len(positions) > 1 else abs(average)
-    error = spread / math.sqrt(len(positions))
+    error = _standard_error(differences)
+    # A leak is rare and large, so its mean is skewed: with ten leaks among 1,024 positions the usual interval holds the
+    # truth in 87 of 100 draws. Centred as if the worst had been met once more, and as wide as if twice, in 95.
+    worst = float(differences[np.abs(differences).argmax()])
+    middle = claimed + (average + worst / len(positions)) * scale
+    reach = CONFIDENT * _standard_error(np.append(differences, [worst, worst])) * scale
     return Estimate(
         score=claimed + average * scale,
         correction=average * scale,
@@ -148,7 +149,13 @@ def estimate(split: Split, claims: NDArray[np.float32], positions: Positions, fo
         largest=float(np.abs(differences).max()),
         positions=len(positions),
         significant=abs(average) > mean and abs(average) > SIGNIFICANT * error,
+        interval=(middle - reach, middle + reach),
     )
+
+
+def _standard_error(values: Floats) -> float:
+    spread = float(values.std(ddof=1)) if len(values) > 1 else abs(float(values[0]))
+    return spread / math.sqrt(len(values))
 
 
 def beyond(claims: NDArray[np.float32], positions: Positions, found: Floats, tolerance: Tolerance) -> NDArray[np.bool_]:

@@ -29,8 +29,3 @@ def send(pids: Iterable[int], signal: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal)
-
-
-def seconds(pids: Iterable[int]) -> float:
-    """Processor seconds that `pids` have used so far, with those of children they waited for."""
-    return sum(stat.own_seconds + stat.waited_seconds for stat in map(read_stat, pids) if stat is not None)

@@ -181,10 +181,6 @@ class Host:
         """Let a frozen host go on."""
         processes.send(processes.tree(self._process.pid), signal.SIGCONT)
 
-    def processor_seconds(self) -> float:
-        """What the host's living processes have used so far."""
-        return processes.seconds(processes.tree(self._process.pid))
-
     def close(self) -> None:
         """Kill the process group (with bubblewrap: the namespace) and wait for it."""
         self.mute()

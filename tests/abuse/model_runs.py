@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import ast
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.records import RunResult
+from mcp_server.runner.sandbox import probe
+from mcp_server.scoring import tolerances
+from mcp_server.scoring.audit import Tolerance
+from mcp_server.scoring.corpus import read_split
+from mcp_server.scoring.evaluation import batch_rows
+from mcp_server.scoring.remote import Setting
 from tests.runs import RunFolder
 
 MODELS = Path(__file__).parent / "models"
@@ -25,6 +34,7 @@ class Deed:
     case: int
     state: str
     reason: str
+    slow: bool  # left to `make abuse`
 
 
 def deeds() -> list[Deed]:
@@ -36,11 +46,13 @@ def read(path: Path) -> Deed:
     """The words and expectations that `path` gives of itself; nothing of it is run."""
     source = path.read_text()
     tree = ast.parse(source)
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).startswith("(CASE, EXPECT)"):
-            case, (state, reason) = ast.literal_eval(node.value)
-            return Deed(path.stem, source, ast.get_docstring(tree) or "", case, state, reason)
-    raise ValueError(f"{path} does not say what is expected of it")
+    said = {
+        ast.unparse(node.targets[0]): ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("CASE, EXPECT", "(CASE, EXPECT)", "SLOW")
+    }
+    case, (state, reason) = said.get("CASE, EXPECT") or said["(CASE, EXPECT)"]
+    return Deed(path.stem, source, ast.get_docstring(tree) or "", case, state, reason, said.get("SLOW", False))
 
 
 def lay_out(deed: Deed, folder: Path, corpus: Path, positions: int = POSITIONS) -> RunFolder:
@@ -61,6 +73,38 @@ def lay_out(deed: Deed, folder: Path, corpus: Path, positions: int = POSITIONS) 
     for helper in HELPERS:
         shutil.copy(MODELS / helper, paths.work / helper)
     return run
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """A sealed model, ready to be started as a host without a supervisor."""
+
+    setting: Setting
+    tolerance: Tolerance
+
+
+def host_setting(deed: Deed, folder: Path, corpus: Path) -> Hosted:
+    """Train `deed` without a budget and say how its hosts are started, for tests that look into an evaluation."""
+    run = lay_out(deed, folder, corpus)
+    artifact = run.paths.artifact
+    artifact.mkdir()
+    env = {**os.environ, "AUTORESEARCH_OUT": str(artifact), "AUTORESEARCH_DATA": str(corpus)}
+    subprocess.run([sys.executable, "train.py"], cwd=run.paths.work, env=env, check=True)
+    split = read_split(corpus, "val")
+    setting = Setting(
+        snapshot=run.paths.work,
+        weights=artifact / "model.safetensors",
+        data=corpus,
+        device="cpu",
+        threads=1,
+        rows=batch_rows(split, "cpu"),
+        width=split.width,
+        vocab=split.vocab_size,
+        start_seconds=300,
+        reply_seconds=300,
+        tier=probe().tier,
+    )
+    return Hosted(setting, tolerances.read(None).find("cpu", "float32"))
 
 
 def carry_out(deed: Deed, folder: Path, corpus: Path, positions: int = POSITIONS) -> RunResult:

@@ -1,0 +1,37 @@
+"""Every file of `models/`, through the real supervisor and the real evaluator: adding a file adds a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mcp_server.records import RunState
+from tests.abuse.model_runs import Deed, carry_out, deeds
+from tests.scoring.tiny import write_corpus
+
+pytestmark = pytest.mark.abuse
+
+
+def marks(deed: Deed) -> tuple[pytest.MarkDecorator, ...]:
+    """Files that cost minutes, or that come close to a neighbour, run with `make abuse` only."""
+    return (pytest.mark.slow,) if deed.slow else ()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "tiny")
+
+
+@pytest.mark.parametrize("deed", [pytest.param(deed, id=deed.name, marks=marks(deed)) for deed in deeds()])
+def test_a_model_ends_as_its_file_says(deed: Deed, corpus: Path, tmp_path: Path) -> None:
+    result = carry_out(deed, tmp_path, corpus)
+    assert (result.state, result.reason) == (deed.state, deed.reason), result.detail
+    if result.state is RunState.SCORED:
+        assert result.audit is not None
+        assert result.score is not None
+        assert abs(result.audit.correction) < 1e-6
+        assert result.audit.largest_difference < result.audit.tolerance
+    else:
+        assert result.score is None
+        assert len(result.detail) > 80  # what happened and what usually causes it

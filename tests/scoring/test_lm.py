@@ -1,0 +1,152 @@
+"""The scorer as a supervisor starts it: one answer on stdout, whatever the model does."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mcp_server.runner.sandbox import probe
+from mcp_server.scoring.corpus import read_split
+from tests.scoring.tiny import HONEST, Run, scored, sealed_run, write_corpus
+
+TIER = probe().tier.value
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Run:
+    return sealed_run(tmp_path_factory.mktemp("honest"), corpus, HONEST)
+
+
+@pytest.fixture(scope="module")
+def answer(honest: Run) -> dict[str, Any]:
+    return scored(honest, AUTORESEARCH_TIER=TIER)
+
+
+def edited(run: Run, folder: Path, source: str) -> Run:
+    """`run` with another train.py and the same weights."""
+    other = Run(folder / "work", run.artifact, run.data)
+    other.snapshot.mkdir()
+    (other.snapshot / "train.py").write_text(source)
+    return other
+
+
+def test_an_honest_model_is_scored_with_a_correction_of_zero(answer: dict[str, Any]) -> None:
+    audit, (low, high) = answer["audit"], answer["interval"]
+    assert abs(audit["correction"]) < 1e-6
+    assert audit["largest_difference"] < audit["tolerance"] / 100
+    assert (audit["positions"], audit["full"]) == (256, False)
+    assert low <= answer["score"] <= high < low + 1e-6
+    # an untrained model is about as good as guessing: log2 of the vocabulary, over the mean bytes of a token
+    assert answer["score"] == pytest.approx(math.log2(64) / 2.5, rel=0.1)
+
+
+@pytest.mark.parametrize("tier", ["T1", "T0"])
+def test_the_score_is_the_same_at_every_tier(honest: Run, answer: dict[str, Any], tier: str) -> None:
+    if tier == "T1" and TIER == "T0":
+        pytest.skip("this machine offers no T1")
+    assert scored(honest, AUTORESEARCH_TIER=tier)["score"] == pytest.approx(answer["score"], abs=1e-6)
+
+
+def test_a_suspiciously_good_score_is_audited_in_full(honest: Run) -> None:
+    answer = scored(honest, AUTORESEARCH_TIER=TIER, AUTORESEARCH_SUSPECT_BELOW="100")
+    assert answer["audit"]["full"] is True
+    assert answer["audit"]["positions"] == 4 * 256
+
+
+def test_the_test_split_is_another_one(honest: Run, answer: dict[str, Any]) -> None:
+    exam = scored(honest, AUTORESEARCH_TIER=TIER, AUTORESEARCH_SPLIT="test", AUTORESEARCH_SECRET="of the campaign")
+    assert exam["score"] != pytest.approx(answer["score"], abs=1e-5)
+
+
+def test_a_missing_artifact_is_a_rejection_that_says_what_to_write(honest: Run, tmp_path: Path) -> None:
+    answer = scored(Run(honest.snapshot, tmp_path, honest.data), AUTORESEARCH_TIER=TIER)
+    assert answer["rejected"] == "no_artifact"
+    assert "model.safetensors" in answer["detail"]
+
+
+def test_a_mistake_in_train_py_is_answered_with_its_traceback(honest: Run, tmp_path: Path) -> None:
+    answer = scored(edited(honest, tmp_path, "import nonsuch_module\n"), AUTORESEARCH_TIER=TIER)
+    assert answer["rejected"] == "host_died"
+    assert "No module named 'nonsuch_module'" in answer["detail"]
+    assert "train.py" in answer["detail"]
+    assert len(answer["detail"]) < 4000
+
+
+def test_weights_of_another_model_are_answered_with_their_names(honest: Run, tmp_path: Path) -> None:
+    answer = scored(edited(honest, tmp_path, HONEST.replace("self.head", "self.tail")), AUTORESEARCH_TIER=TIER)
+    assert answer["rejected"] == "host_died"
+    assert "tail.weight" in answer["detail"]
+    assert "head.weight" in answer["detail"]
+
+
+def test_a_host_that_vanishes_before_it_is_ready_leaves_its_words(honest: Run, tmp_path: Path) -> None:
+    source = "import os\nprint('\\x1b[31mlast words')\nos.sys.stdout.flush()\nos._exit(3)\n"
+    log = tmp_path / "score.log"
+    answer = scored(edited(honest, tmp_path, source), AUTORESEARCH_TIER=TIER, AUTORESEARCH_SCORE_LOG=str(log))
+    assert answer["rejected"] == "host_died"
+    assert "exit code 3" in answer["detail"]
+    assert "last words" in answer["detail"]
+    assert "\x1b" not in answer["detail"]
+    assert "last words" in log.read_text()
+
+
+def test_a_host_that_never_gets_ready_is_given_up(honest: Run, tmp_path: Path) -> None:
+    source = "import signal\nsignal.pause()\n"
+    answer = scored(edited(honest, tmp_path, source), AUTORESEARCH_TIER=TIER, AUTORESEARCH_HOST_START_SECONDS="0.5")
+    assert answer["rejected"] == "host_stalled"
+
+
+def test_the_sealed_half_of_the_corpus_is_not_there_for_the_model(honest: Run, tmp_path: Path) -> None:
+    if TIER == "T0":
+        pytest.skip("at T0 nothing is hidden")
+    source = f"import os\nopen(os.environ['AUTORESEARCH_DATA'] + '/sealed/val.bin', 'rb').read()\n{HONEST}"
+    answer = scored(edited(honest, tmp_path, source), AUTORESEARCH_TIER=TIER)
+    assert answer["rejected"] == "host_died"
+    assert "FileNotFoundError" in answer["detail"] or "PermissionError" in answer["detail"]
+
+
+def test_how_far_it_is_goes_to_the_supervisors_pipe(honest: Run, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    with marks.open("wb") as file:
+        scored(honest, pass_fds=(file.fileno(),), AUTORESEARCH_TIER=TIER, AUTORESEARCH_MARKS=str(file.fileno()))
+    fractions = [json.loads(line)["fraction"] for line in marks.read_text().splitlines()]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+
+
+def test_a_lab_lays_its_own_tolerances_over_the_packages(honest: Run, tmp_path: Path) -> None:
+    table = tmp_path / "tolerances.json"
+    table.write_text(json.dumps({"entries": {"cpu/float32": {"largest": 0.25, "mean": 0.125}}}))
+    answer = scored(honest, AUTORESEARCH_TIER=TIER, AUTORESEARCH_TOLERANCES=str(table))
+    assert answer["audit"]["tolerance"] == 0.25
+
+
+def test_a_missing_corpus_is_our_failure_and_no_rejection(honest: Run, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="prepare"):
+        scored(Run(honest.snapshot, honest.artifact, tmp_path), AUTORESEARCH_TIER=TIER)
+
+
+def test_a_snapshot_with_a_folder_named_like_this_package_is_scored_by_this_package(
+    honest: Run, tmp_path: Path
+) -> None:
+    run = edited(honest, tmp_path, HONEST)
+    (run.snapshot / "mcp_server" / "scoring").mkdir(parents=True)
+    for place in ("mcp_server", "mcp_server/scoring"):
+        (run.snapshot / place / "__init__.py").write_text("raise RuntimeError('not this one')\n")
+    assert "score" in scored(run, AUTORESEARCH_TIER=TIER)
+
+
+def test_the_filler_of_the_audit_is_training_text(corpus: Path) -> None:
+    split = read_split(corpus, "val")
+    train = np.fromfile(corpus / "public" / "train_00000.bin", "<u2")
+    assert (split.filler == train).all()
