@@ -99,9 +99,9 @@ class Session:
             raise AutoresearchError(words or f"{tool} gave no answer.")
         return reply.model_validate(answer.structured_content)
 
-    async def _heard(self, done: float, total: float | None, message: str | None) -> None:
+    async def _heard(self, progress: float, total: float | None, message: str | None) -> None:
         what, _, said = (message or "").partition(": ")
-        self.audience.progress(what, (total or done) - done, said)
+        self.audience.progress(what, (total or progress) - progress, said)
 
     async def score(self, number: int) -> ScoreReply:
         """Wait for an experiment, however many calls it takes."""

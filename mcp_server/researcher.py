@@ -166,7 +166,8 @@ def _value(node: ast.expr) -> float | int:
     if isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC:
         left, right = _value(node.left), _value(node.right)
         if not isinstance(node.op, ast.Pow) or (abs(left) <= 10 and 0 <= right <= 64):
-            return ARITHMETIC[type(node.op)](left, right)
+            value: float | int = ARITHMETIC[type(node.op)](left, right)
+            return value
     raise ValueError(f"{ast.unparse(node)} is no number")
 
 

@@ -11,7 +11,7 @@ import itertools
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
@@ -44,6 +44,11 @@ def screen(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDE
     return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False, soft_wrap=False)
+
+
+def stack(parts: Iterable[RenderableType | None]) -> Group:
+    """One above the other, without those that have nothing to say."""
+    return Group(*(part for part in parts if part is not None))
 
 
 def show(console: Console, *parts: RenderableType | None) -> None:
@@ -133,6 +138,11 @@ def facts(rows: Sequence[tuple[str, RenderableType | str | None]]) -> Table:
 def problems(words: Sequence[str]) -> RenderableType | None:
     """Warnings, one a line; None when there are none."""
     return Group(*(Text(f"! {word}", style="yellow") for word in words)) if words else None
+
+
+def one_line(words: str) -> Text:
+    """Text that is cut rather than wrapped where there is too little room."""
+    return Text(words, no_wrap=True, overflow="ellipsis")
 
 
 def hint(words: str) -> Text | None:

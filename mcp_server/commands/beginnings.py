@@ -154,7 +154,7 @@ def _finding(finding: health.Finding) -> Table:
 @click.option("--plain", is_flag=True, help="Lines instead of a live screen.")
 @asking.json_option
 @click.pass_obj
-def demo(place: Place, folder: Path, plain: bool, as_json: bool, **numbers: Any) -> None:
+def demo(place: Place, /, folder: Path, plain: bool, as_json: bool, **numbers: Any) -> None:
     """Watch a campaign of real training with a small built-in researcher.
 
     Makes a throw-away lab, starts the real MCP server on it and does what an agent does: baseline, then experiment

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
@@ -20,11 +21,13 @@ from mcp_server.terminal import (
     in_widths,
     joined,
     number,
+    one_line,
     part_done,
     phase_of,
     problems,
     seconds,
     sparkline,
+    stack,
     status,
 )
 
@@ -139,8 +142,8 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ),
         ("undecided", ", ".join(map(str, reply.waiting_for_decision))),
         *(("running", running(one, width)) for one in reply.running),
-        ("last", Group(*lines(reply.last)) if reply.last else None),
-        ("learned", Group(*lines(reply.learnings)) if reply.learnings else None),
+        ("last", stack(lines(reply.last)) if reply.last else None),
+        ("learned", stack(lines(reply.learnings)) if reply.learnings else None),
         ("advice", reply.advice),
         ("chart", reply.chart),
     ]
@@ -204,7 +207,7 @@ def table(reply: HistoryReply) -> Parts:
         Column(reply.metric or "score", justify="right", no_wrap=True),
         Column("gain", justify="right", no_wrap=True),
         Column("noise", justify="right", style="dim", no_wrap=True),
-        Column("what was changed", no_wrap=True, overflow="ellipsis", ratio=1),
+        Column(one_line("what was changed")),  # the only one that may shrink: its cells end in an ellipsis then
         box=None,
         header_style="dim",
         padding=(0, 1, 0, 0),
@@ -218,7 +221,7 @@ def table(reply: HistoryReply) -> Parts:
             number(row.score),
             gained(row.change) if row.change is not None else "",
             widths and f"{widths}σ",
-            Text(row.description),
+            one_line(row.description),
         )
     more = Text(f"{reply.left_out} not shown", style="dim") if reply.left_out else None
     return [rows, *([more] if more else [])]
@@ -235,7 +238,7 @@ def experiment(reply: PageReply) -> Parts:
         ("runs", _runs(reply.runs) if len(reply.runs) > 1 else None),
         ("curve", _curve([point[1] for point in reply.curve])),
         ("measured on", joined(reply.device, reply.tier)),
-        ("learned", Group(*lines(reply.learnings)) if reply.learnings else None),
+        ("learned", stack(lines(reply.learnings)) if reply.learnings else None),
         ("commit", reply.commit[:12]),
         ("vault", f"git show {reply.vault}"),
         ("log", reply.log),
@@ -263,9 +266,13 @@ def diff(text: str) -> Parts:
     return found
 
 
+def _typed(command: str, found: re.Match[str]) -> str:
+    return f"`{command} {found[1] or ''}".rstrip() + "`"
+
+
 def _commands(words: str) -> str:
     """`next` names tools and their arguments; a person at a terminal types commands: `read_score(3)` is `score 3`."""
     for tool, command in TOOL_NAMES.items():
         called = rf"\b{tool.replace('-', '_')}\b(?:\(([^()]*)\))?"
-        words = re.sub(called, lambda found, name=command: f"`{name} {found[1] or ''}".rstrip() + "`", words)
+        words = re.sub(called, partial(_typed, command), words)
     return words

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
@@ -16,7 +16,7 @@ from rich.text import Text
 from mcp_server.commands import pages
 from mcp_server.history import HistoryReply, HistoryRow
 from mcp_server.loop import Audience, Outcome
-from mcp_server.terminal import clock, facts, gained, in_widths, joined, number, part_done, seconds, show
+from mcp_server.terminal import clock, facts, gained, in_widths, joined, number, part_done, seconds, show, stack
 
 NOTES = 4  # of the last words are kept on the screen
 FRAMES_A_SECOND = 4
@@ -70,7 +70,7 @@ class Screen:
 
     def draw(self) -> RenderableType:
         rows = HistoryReply(campaign="demo", metric="score", experiments=list(self._rows.values()))
-        parts: list[RenderableType] = [
+        parts: pages.Parts = [
             Text.assemble(("autoresearch demo", "bold"), f"  {clock(time.monotonic() - self._began)}"),
             Text(),
             *(pages.table(rows) if self._rows else []),
@@ -78,7 +78,7 @@ class Screen:
         if self._what:
             parts += [Text(), self._bar()]
         parts += [Text(), *(Text(note, style="dim") for note in self._notes)]
-        return Group(*parts)
+        return stack(parts)
 
     def _bar(self) -> RenderableType:
         now = time.monotonic()

@@ -17,7 +17,7 @@ from mcp_server.history import HistoryReply, page
 from mcp_server.history import history as history_of
 from mcp_server.lab import Lab
 from mcp_server.records import Status
-from mcp_server.replies import StatusReply
+from mcp_server.replies import Reply, StatusReply
 
 FRAME_SECONDS = 0.5  # supervisors write their progress twice a second
 STATUSES = [status.value for status in Status]
@@ -74,11 +74,10 @@ def _frame(reply: StatusReply, rows: HistoryReply | None, console: Console) -> G
     """One screen: the status above, and as many of the newest experiments as there is room for."""
     upper = pages.lab(reply.model_copy(update={"last": [], "memo": ""}), console.width)
     if rows is None:
-        return Group(*upper)
-    used = sum(len(console.render_lines(part)) for part in upper)
-    room = max(3, console.height - used - 3)
+        return terminal.stack(upper)
+    room = max(3, console.height - len(console.render_lines(terminal.stack(upper))) - 3)
     newest = rows.model_copy(update={"experiments": rows.experiments[-room:], "left_out": 0})
-    return Group(*upper[:-1], Text(), *pages.table(newest), upper[-1])
+    return terminal.stack([*upper[:-1], Text(), *pages.table(newest), upper[-1]])
 
 
 def _rows(lab: Lab, reply: StatusReply, limit: int) -> HistoryReply | None:
@@ -140,13 +139,13 @@ def show(place: Place, number: int | None, as_json: bool) -> None:
     _paged(reply, as_json, pages.experiment(reply))
 
 
-def _paged(reply: HistoryReply | object, as_json: bool, parts: pages.Parts) -> None:
+def _paged(reply: Reply, as_json: bool, parts: pages.Parts) -> None:
     console = terminal.screen()
     if as_json or not console.is_terminal:
         asking.answer(reply, as_json, *parts)
         return
     with console.capture() as captured:
-        console.print(*parts, sep="\n")
+        console.print(terminal.stack(parts))
     text = captured.get()
     if text.count("\n") < console.height:
         click.echo(text, nl=False, color=True)
