@@ -1,0 +1,311 @@
+"""The file under research, as shipped: causal, stateless, paired, and sealed so that a scorer can load it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import random
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import prepare
+
+ROOT = Path(prepare.__file__).parent
+LENGTH = 64
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny corpus of made-up sentences, with words that come back."""
+    folder, rng = tmp_path_factory.mktemp("texts"), random.Random(0)
+    words = ["".join(rng.choices("abcdefghij", k=rng.randint(2, 7))) for _ in range(120)] + ["日本", "🦊"]
+    for i in range(40):
+        own = rng.sample(words, 25)
+        (folder / f"{i}.txt").write_text("\n".join(" ".join(rng.choices(own, k=8)) for _ in range(60)))
+    options = ["--vocab-size", "400", "--sequence-length", str(LENGTH), "--jobs", "1", "--cache", str(folder / "cache")]
+    command = [sys.executable, str(ROOT / "prepare.py"), "--corpus", f"{folder}/*.txt", *options]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "cache"
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
+    monkeypatch.setenv("AUTORESEARCH_DEVICE", "cpu")
+    monkeypatch.setenv("AUTORESEARCH_SEED", "7")
+    monkeypatch.delenv("AUTORESEARCH_DATA", raising=False)
+    monkeypatch.delenv("AUTORESEARCH_OUT", raising=False)
+
+
+@pytest.fixture
+def train(_surroundings: None) -> Iterator[ModuleType]:
+    """A fresh import of train.py, with tables small enough for a test."""
+    spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["train"] = module
+    spec.loader.exec_module(module)
+    module.MEMORY_SLOTS, module.WINDOW = 2**12, 16
+    module.GRAM_SLOTS = min(module.GRAM_SLOTS, 2**10)
+    yield module
+    del sys.modules["train"]
+
+
+def trained(train: ModuleType) -> torch.nn.Module:
+    """A model of which every part matters: nothing is left at zero, and the memory is filled from the text."""
+    model = train.build_model()
+    prepare.initialise(model, lambda name, tensor: 0.3 if tensor.ndim > 1 else None)
+    with torch.no_grad():
+        model.grams.normal_(generator=prepare.generator("grams"))
+        train.read_halves(model)
+    return model
+
+
+def validation_rows(rows: int, length: int = LENGTH) -> torch.Tensor:
+    stream = np.fromfile(prepare.data_folder() / "sealed" / "val.bin", dtype="<u2")
+    return torch.from_numpy(stream[: rows * length].astype(np.int64)).view(rows, length)
+
+
+# --- what a scorer relies on ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pattern", ["S", "L", "SL"])
+@pytest.mark.parametrize("length", [LENGTH, 45])
+def test_no_logit_depends_on_a_later_token(train: ModuleType, pattern: str, length: int) -> None:
+    train.WINDOW_PATTERN = pattern
+    model, tokens = trained(train), validation_rows(4, length)
+    with torch.no_grad():
+        before = model(tokens)
+        for t in (0, 1, 15, 16, 17, length - 2):
+            changed = tokens.clone()
+            changed[:, t + 1 :] = torch.randint(train.VOCAB, changed[:, t + 1 :].shape)
+            after = model(changed)
+            assert torch.equal(before[:, : t + 1], after[:, : t + 1])
+            assert not torch.equal(before[:, t + 1 :], after[:, t + 1 :])
+
+
+def test_no_logit_depends_on_another_row_or_an_earlier_call(train: ModuleType) -> None:
+    model, tokens = trained(train), validation_rows(4)
+    with torch.no_grad():
+        first = model(tokens)
+        others = torch.randint(train.VOCAB, tokens.shape)
+        others[2] = tokens[2]
+        assert torch.equal(model(others)[2], first[2])
+        assert torch.equal(model(tokens), first)
+
+
+def test_a_row_cut_short_is_answered_alike(train: ModuleType) -> None:
+    model, tokens = trained(train), validation_rows(4)
+    with torch.no_grad():
+        whole, short = model(tokens), model(tokens[:, :20])
+    torch.testing.assert_close(short, whole[:, :20], atol=1e-4, rtol=0)
+
+
+def test_a_model_is_rebuilt_from_its_text_and_its_state_alone(train: ModuleType) -> None:
+    model, tokens = trained(train), validation_rows(2)
+    again = train.build_model()
+    assert all((tensor == 0).all() or name in ("residual", "input") for name, tensor in again.state_dict().items())
+    again.load_state_dict(model.state_dict(), strict=True)
+    with torch.no_grad():
+        assert torch.equal(again(tokens), model(tokens))
+
+
+def test_logits_are_float32_for_every_token_of_the_vocabulary(train: ModuleType) -> None:
+    logits = trained(train)(validation_rows(2))
+    assert logits.shape == (2, LENGTH, prepare.meta().vocab_size)
+    assert logits.dtype == torch.float32
+
+
+# --- what is looked up ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_copies_propose_what_followed_the_latest_same_context_of_the_row(train: ModuleType, order: int) -> None:
+    tokens = torch.randint(5, (6, 50), generator=torch.Generator().manual_seed(1))
+    proposals, levels = train.copies(tokens, order)
+    for row, proposed in zip(tokens.tolist(), proposals.tolist(), strict=True):
+        followers: dict[tuple[int, ...], int] = {}
+        for t, token in enumerate(row):
+            if t >= order:
+                followers[tuple(row[t - order : t])] = token
+            context = tuple(row[t - order + 1 : t + 1]) if t >= order - 1 else ()
+            assert proposed[t] == followers.get(context, -1)
+    assert ((levels > 0) == (proposals >= 0)).all()
+    assert levels.max() < train.LEVELS
+
+
+def test_a_memory_proposes_the_commonest_follower_of_the_text(train: ModuleType) -> None:
+    train.MEMORY_SLOTS = 2**20  # so large that no two contexts share a slot
+    stream = torch.randint(6, (3000,), generator=torch.Generator().manual_seed(2))
+    counts: dict[tuple[int, ...], Counter[int]] = {}
+    for i in range(2, len(stream)):
+        counts.setdefault(tuple(stream[i - 2 : i].tolist()), Counter())[int(stream[i])] += 1
+    table = train.memorise(stream, 2) & 0x7FFFFFFF
+    tokens = torch.randint(6, (3, 40), generator=torch.Generator().manual_seed(3))
+    tokens[:, 20] = 7  # a token the text does not have
+    proposals, levels = train.recall(tokens, 2, table[None])
+    for row, proposed in zip(tokens.tolist(), proposals.tolist(), strict=True):
+        assert proposed[0] == -1
+        for t in range(1, 40):
+            known = counts.get((row[t - 1], row[t]))
+            assert known is None or known[proposed[t]] == max(known.values())
+            assert known is not None or proposed[t] == -1
+    assert ((levels > 0) == (proposals >= 0)).all()
+    assert levels.max() < train.LEVELS
+
+
+def test_rows_of_one_half_practise_on_the_memory_of_the_other(train: ModuleType) -> None:
+    train.MEMORY_SLOTS = 2**16
+    practice = train.read_halves(train.build_model())
+    halves = [torch.from_numpy(np.concatenate(prepare.stretch(half, 2)).astype(np.int64)) for half in (0, 1)]
+    for half in (0, 1):
+        wanted = torch.stack([train.memorise(halves[1 - half], order) for order in train.MEMORY_ORDERS])
+        assert torch.equal(practice[half].long(), wanted & 0x7FFFFFFF)
+    tokens, _ = next(prepare.batches(4, folds=2))
+    model = train.build_model()
+    apart = [model.clues(tokens[half::2], practice[half][None]) for half in (0, 1)]
+    together = model.clues(tokens, practice)
+    for half in (0, 1):
+        assert torch.equal(together.proposals[half::2], apart[half].proposals)
+
+
+# --- attention, loss, optimizers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [48, 50, 16, 5])
+def test_folded_windows_give_what_a_masked_attention_gives(train: ModuleType, length: int) -> None:
+    q, k, v = torch.randn(3, 2, 3, length, 8)
+    at = torch.arange(length)
+    seen = (at[:, None] >= at) & (at[:, None] - at < 16)
+    wanted = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+    torch.testing.assert_close(train.attend(q, k, v, 16), wanted)
+
+
+def test_the_fused_attention_of_other_devices_agrees_with_the_products_of_a_cpu(train: ModuleType) -> None:
+    q, k, v = torch.randn(3, 2, 3, 20, 8)
+    causal = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    torch.testing.assert_close(train.soft_lookup(q, k, v, None), causal)
+
+
+@pytest.mark.parametrize("softcap", [0.0, 3.0])
+def test_the_chunked_loss_has_the_value_and_the_gradients_of_the_plain_one(train: ModuleType, softcap: float) -> None:
+    train.SOFTCAP = softcap
+    model, (tokens, targets) = trained(train), next(prepare.batches(3))
+    clues = model.clues(tokens, model.memory[None])
+    gradients = []
+    for chunk in (0, 50):  # 192 positions: the last chunk is not full
+        train.CHUNK = chunk
+        grams = model.grams[clues.slots].requires_grad_()
+        loss = model.loss(tokens, targets, clues, grams)
+        (2 * loss).backward()
+        gradients.append([loss.detach(), grams.grad] + [p.grad.clone() for p in model.parameters()])
+        model.zero_grad()
+    for chunked, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(chunked, plain, atol=1e-5, rtol=1e-4)
+
+
+def test_every_parameter_is_updated_by_exactly_one_group(train: ModuleType) -> None:
+    model = train.build_model()
+    updated = [p for optimizer in train.optimizers(model) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(map(id, updated)) == sorted(map(id, model.parameters()))
+
+
+def test_orthogonalised_matrices_have_singular_values_near_one(train: ModuleType) -> None:
+    for shape in ((3, 16, 64), (2, 64, 16)):
+        values = torch.linalg.svdvals(train.orthogonalise(torch.randn(shape)))
+        assert values.min() > 0.4
+        assert values.max() < 1.4
+
+
+def test_row_adagrad_moves_the_rows_it_was_given_and_no_others(train: ModuleType) -> None:
+    table = torch.zeros(10, 4)
+    optimizer = train.RowAdagrad(table, lr=0.5)
+    optimizer.step(torch.tensor([[3, 7]]), torch.ones(1, 2, 4), scale=1.0)
+    assert (table[[3, 7]] == -0.5).all()
+    assert table[[0, 1, 2, 4, 5, 6, 8, 9]].count_nonzero() == 0
+
+
+def test_rates_fall_to_their_end_with_the_budget(train: ModuleType) -> None:
+    scales = [train.schedule(used / 100) for used in range(101)]
+    assert max(scales) == 1
+    assert scales[-1] == pytest.approx(train.FINAL_LR)
+    assert scales[50:] == sorted(scales[50:], reverse=True)
+
+
+def test_an_added_block_draws_for_itself_alone(train: ModuleType) -> None:
+    def drawn() -> dict[str, torch.Tensor]:
+        model = train.build_model()
+        prepare.initialise(model, train.deviation)
+        return model.state_dict()
+
+    fewer = drawn()
+    train.DEPTH += 1
+    more = drawn()
+    same = {name for name in fewer if name in more and fewer[name].shape == more[name].shape}
+    assert len(more) > len(fewer)
+    assert {"embed.weight", "blocks.0.qkv.weight", "blocks.1.up.weight"} <= same
+    assert all(torch.equal(fewer[name], more[name]) for name in same)
+
+
+# --- whole runs -------------------------------------------------------------------------------------------------------
+
+
+def run_train(**environment: str) -> subprocess.CompletedProcess[str]:
+    small = {"AUTORESEARCH_BUDGET_SECONDS": "2", "AUTORESEARCH_CLOCK": "cpu", "AUTORESEARCH_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "train.py")], capture_output=True, text=True, env=os.environ | small | environment
+    )
+
+
+def test_by_hand_a_run_prints_the_summary_block_and_beats_a_model_that_knows_nothing() -> None:
+    done = run_train()
+    assert done.returncode == 0, done.stderr
+    block = dict(re.findall(r"^(\w+): +(\S+)$", done.stdout.partition("---\n")[2], re.MULTILINE))
+    assert list(block) == [
+        *("val_bpb", "training_seconds", "total_seconds", "peak_vram_mb", "mfu_percent"),
+        *("total_tokens_M", "num_steps", "num_params_M", "depth"),
+    ]
+    stored = prepare.meta().splits["val"]
+    nothing_known = math.log2(prepare.meta().vocab_size) * stored["tokens"] / stored["bytes"]
+    assert float(block["val_bpb"]) < 0.8 * nothing_known
+    assert float(block["training_seconds"]) < 2
+
+
+def test_in_a_lab_a_run_seals_weights_that_a_fresh_model_loads(train: ModuleType, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    done = run_train(AUTORESEARCH_OUT=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "val_bpb" not in done.stdout
+    for name in ("MEMORY_SLOTS", "GRAM_SLOTS"):  # the run had the shipped sizes
+        setattr(train, name, shipped(name))
+    model = train.build_model()
+    model.load_state_dict(load_file(tmp_path / "model.safetensors"), strict=True)
+    assert model(validation_rows(2)).isfinite().all()
+    assert json.loads((tmp_path / "summary.json").read_text())["num_steps"] > 1
+
+
+def shipped(knob: str) -> int:
+    text = re.search(rf"^{knob} = (?:pick\(cpu=)?([\d*]+)", (ROOT / "train.py").read_text(), re.MULTILINE)
+    assert text is not None
+    return int(eval(text[1], {}))
+
+
+def test_without_a_corpus_a_run_says_how_to_make_one(tmp_path: Path) -> None:
+    done = run_train(AUTORESEARCH_CACHE=str(tmp_path))
+    assert done.returncode != 0
+    assert "python prepare.py" in done.stderr
+    assert "Traceback" not in done.stderr
