@@ -1,0 +1,374 @@
+"""Keep, discard or confirm, from numbers alone: no files, no clock, no git.
+
+Scores are by seed and smaller is better (`lower_is_better` turns an arena's direction into that). What decides is the
+noise of a comparison as a share of a typical true improvement: where it is small one run settles it and a margin keeps luck
+out; where it rivals the effects a promising candidate is run again beside the incumbent on a new seed; where it hides
+them nothing is kept that has not repeated itself. The figures in `BARS` were chosen by simulation
+(`benchmarks/referee.py` shows the result). What is not promised: that a provisional keep is true; its probability is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import lru_cache
+from typing import Literal
+
+from mcp_server.belief import Effects, Posterior, posterior, usual_luck
+from mcp_server.noise import Noise
+
+__all__ = ["Bound", "Decision", "KeepPolicy", "Noise", "Verdict", "broken_bounds", "guarded", "judge", "lower_is_better", "simplification"]
+
+Scores = Mapping[int, float]
+
+
+class Decision(StrEnum):
+    KEEP = "keep"
+    DISCARD = "discard"
+    CONFIRM = "confirm"
+
+
+Label = Literal["provisional", "confirmed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What one comparison must clear when its noise is `ratio` typical improvements. All but counts in noise widths."""
+
+    ratio: float
+    drop: float  # below this it is the end
+    take: float  # above this one look is enough
+    looks: float  # seeds asked of anything in between
+    bar: float  # to clear after that many
+    most: float  # seeds after which a doubt is a no
+    anchor: float  # runs the incumbent should have before the campaign ends
+
+
+# From the second row on, asking for more than this costs over 4 % of the true gain that plain greedy makes (a margin m
+# forgoes 1 - (1 + m) exp(-m) of gains that are exponential in size); above 1.3 repeats are cheaper than errors.
+BARS = (
+    Bar(0.000, 4.0, 4.0, 2, 3.6, 2, 1.0),
+    Bar(0.090, 3.3, 3.4, 2, 3.6, 2, 1.0),
+    Bar(0.106, 3.1, 3.6, 2, 3.6, 2, 1.0),
+    Bar(0.140, 2.1, 2.1, 2, 2.1, 2, 1.0),
+    Bar(0.190, 1.3, 1.3, 1, 1.3, 1, 1.0),
+    Bar(0.280, 0.75, 0.75, 1, 0.75, 1, 1.0),
+    Bar(0.380, 0.45, 0.45, 1, 0.45, 1, 1.0),
+    Bar(0.660, 0.15, 0.15, 1, 0.15, 1, 1.0),
+    Bar(0.940, 0.0, 0.0, 1, 0.0, 1, 2.4),
+    Bar(1.300, -0.1, 9.0, 2, 0.0, 2, 3.8),
+    Bar(1.600, -0.15, 9.0, 2, 0.0, 2, 5.2),
+    Bar(1.900, -0.2, 9.0, 3, 0.0, 3, 7.1),
+    Bar(2.170, -0.2, 9.0, 3, 0.0, 3, 11.0),
+    Bar(2.400, -0.1, 9.0, 3, 0.0, 3, 14.0),
+    Bar(2.600, 0.0, 9.0, 3, 0.0, 4, 17.0),
+    Bar(2.800, 0.4, 9.0, 4, 0.8, 6, 14.0),
+    Bar(5.000, 0.4, 9.0, 5, 1.0, 8, 10.0),
+    Bar(9.500, 1.5, 9.0, 6, 3.0, 10, 1.0),
+)
+RIVAL = 0.8  # from here on noise rivals effects ...
+HIDDEN = 2.4  # ... and from here on it hides them
+LATE = 70  # with so few runs left the incumbent is about to be measured again anyway, so one look less is asked
+# Without a shared seed a comparison is noisier than its verdict need be: only what looks hopeless is not paired.
+UNPAIRED_PATIENCE = -1.5
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPolicy:
+    """What a keep takes. `effects` says how large true changes are; set `Effects(typical=...)` to the arena's scale.
+
+    min_delta: a gain up to this is no gain. confirm: `always` asks for a second seed before any keep, `never` decides on
+    what there is. confirmed_at: probability that earns the label. least_probability: below it no gain is believed.
+    """
+
+    min_delta: float = 0.0
+    confirm: Literal["auto", "always", "never"] = "auto"
+    effects: Effects = field(default_factory=Effects)
+    confirmed_at: float = 0.98
+    least_probability: float = 0.10
+    remeasure: bool = True  # spend the last runs on the incumbent where its score is mostly luck
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision with the numbers behind it.
+
+    delta: candidate minus incumbent, negative is better; None without scores. noise_widths: delta in standard deviations
+    of this comparison, same sign. probability: that the candidate is truly better. expected: the delta one should
+    believe, shrunk for luck. seeds: what to run next, on candidate and incumbent wherever either lacks it.
+    reason: a sentence for people; code: the same for machines (docs/reasons.md).
+    """
+
+    decision: Decision
+    label: Label | None
+    delta: float | None
+    noise_widths: float | None
+    probability: float | None
+    seeds: tuple[int, ...]
+    reason: str
+    code: str
+    width: float | None = None
+    expected: float | None = None
+
+
+def lower_is_better(scores: Scores, direction: str) -> dict[int, float]:
+    """Scores as `judge` wants them. direction: minimize or maximize."""
+    return {seed: -score if direction == "maximize" else score for seed, score in scores.items()}
+
+
+def compare(candidate: Scores, incumbent: Scores, sd: float, correlation: float) -> tuple[float, float]:
+    """Best estimate of candidate minus incumbent, and its sd, from shared and unshared seeds together.
+
+    Generalised least squares (Aitken 1936) for two means when runs on one seed correlate: with correlation 0 the
+    difference of the plain means, with a high one almost the mean of the paired differences.
+    """
+    shared = candidate.keys() & incumbent.keys()
+    pairs, alone, theirs = len(shared), len(candidate) - len(shared), len(incumbent) - len(shared)
+    if correlation <= 0.0 or not pairs or not (alone or theirs):
+        count, other = len(candidate), len(incumbent)
+        delta = sum(candidate.values()) / count - sum(incumbent.values()) / other
+        variance = 1.0 / count + 1.0 / other - 2.0 * correlation * pairs / (count * other)
+        return delta, sd * math.sqrt(variance)
+    paired, paired_theirs = sum(candidate[s] for s in shared), sum(incumbent[s] for s in shared)
+    inverse = 1.0 / (1.0 - correlation * correlation)
+    own, others, cross = pairs * inverse + alone, pairs * inverse + theirs, -pairs * correlation * inverse
+    sum_own = inverse * (paired - correlation * paired_theirs) + sum(candidate.values()) - paired
+    sum_others = inverse * (paired_theirs - correlation * paired) + sum(incumbent.values()) - paired_theirs
+    determinant = own * others - cross * cross
+    mean_own = (others * sum_own - cross * sum_others) / determinant
+    mean_others = (own * sum_others - cross * sum_own) / determinant
+    return mean_own - mean_others, sd * math.sqrt((own + others + 2.0 * cross) / determinant)
+
+
+@lru_cache(maxsize=64)
+def bar_at(ratio: float) -> Bar:
+    """The row of `BARS` for this noise, interpolated; counts are rounded."""
+    if ratio >= BARS[-1].ratio:
+        return BARS[-1]
+    for low, high in zip(BARS, BARS[1:], strict=False):
+        if ratio < high.ratio:
+            share = (ratio - low.ratio) / (high.ratio - low.ratio)
+            return Bar(
+                ratio,
+                low.drop + share * (high.drop - low.drop),
+                low.take + share * (high.take - low.take),
+                round(low.looks + share * (high.looks - low.looks)),
+                low.bar + share * (high.bar - low.bar),
+                round(low.most + share * (high.most - low.most)),
+                low.anchor + share * (high.anchor - low.anchor),
+            )
+    return BARS[-1]
+
+
+def next_seed(candidate: Scores, incumbent: Scores) -> int:
+    """The incumbent's first seed that the candidate lacks, for that costs one run; else one new to both."""
+    missing = incumbent.keys() - candidate.keys()
+    return min(missing) if missing else new_seed(candidate, incumbent)
+
+
+def new_seed(candidate: Scores, incumbent: Scores) -> int:
+    return max((*candidate, *incumbent), default=-1) + 1
+
+
+def judge(
+    candidate: Scores,
+    incumbent: Scores,
+    noise: Noise,
+    policy: KeepPolicy,
+    runs_left: int | None = None,
+    *,
+    touched: Collection[str] = (),
+) -> Verdict:
+    """Keep, discard or confirm one candidate; scores by seed, smaller is better.
+
+    runs_left: what the campaign can still afford; None is plenty. touched: what the diff changes of luck itself
+    (seeding, data order, budget); a candidate that does is never kept for its score.
+    """
+    refusal = _unusable(candidate, incumbent, runs_left)
+    if refusal is not None:
+        return refusal
+    effects = policy.effects
+    sd, correlation = noise.one_run(effects.typical), noise.correlation(effects.typical)
+    delta, width = compare(candidate, incumbent, sd, correlation)
+    pair_sd = sd * math.sqrt(2.0 * (1.0 - correlation))
+    # The incumbent's own luck is not seen in its score, but it is known on average: without it a belief is too dark.
+    luck = usual_luck(pair_sd / math.sqrt(2.0), effects) * pair_sd / math.sqrt(2.0 * len(incumbent))
+    belief = posterior(luck - delta, width, effects)
+    case = _Case(candidate, incumbent, delta, width, _widths(delta, width), belief, pair_sd, noise, policy)
+    if touched:
+        what = " and ".join(sorted(touched))
+        return case.rules(Decision.DISCARD, "touches_luck", f"it changes {what}, so its score alone can never keep it")
+    return _decide(case, math.inf if runs_left is None else runs_left)
+
+
+def _decide(case: _Case, runs_left: float) -> Verdict:
+    bar, policy = bar_at(case.ratio), case.policy
+    looks = len(case.candidate)
+    # On a first look a well-measured incumbent earns no thinner margin: the luck of the best of many candidates is their own.
+    z = -case.widths if looks > 1 or case.width >= case.pair_sd else -case.delta / case.pair_sd
+    wanted = bar.looks - (bar.looks > 2 and runs_left < LATE)
+    wanted = 1.0 if policy.confirm == "never" else max(wanted, 2.0) if policy.confirm == "always" else wanted
+    enough = looks >= wanted
+    good = -case.delta > max(policy.min_delta, 0.0) and case.belief.probability >= policy.least_probability
+    if good and ((z >= bar.take and policy.confirm != "always") or (enough and z >= max(bar.bar, 0.0))):
+        return case.rules(Decision.KEEP, "gain", "a gain")
+    seed = next_seed(case.candidate, case.incumbent)
+    affordable = runs_left >= (1 if seed in case.incumbent else 2) and policy.confirm != "never"
+    unpaired = case.noise.correlation(policy.effects.typical) >= 0.5 and not case.candidate.keys() & case.incumbent.keys()
+    doubtful = z >= bar.drop and (not enough or looks < bar.most)
+    remeasured = _remeasure(case, runs_left)
+    if remeasured:
+        return case.rules(
+            Decision.CONFIRM,
+            "remeasure_incumbent",
+            "the campaign is about to end and the incumbent's score is still mostly luck, so both are run again",
+            remeasured,
+        )
+    if affordable and unpaired and z > UNPAIRED_PATIENCE:
+        return case.rules(Decision.CONFIRM, "needs_pairing", "it shares no seed with the incumbent yet", (seed,))
+    if affordable and doubtful:
+        if case.ratio >= HIDDEN:
+            said = "noise hides effects of the usual size, so only what repeats itself counts"
+            return case.rules(Decision.CONFIRM, "hidden_by_noise", said, (seed,))
+        return case.rules(Decision.CONFIRM, "needs_repeat", "promising, but noise could explain it", (seed,))
+    if good and doubtful and case.belief.probability >= 0.5:
+        return case.rules(Decision.KEEP, "unrepeated_gain", "a likely gain, with no run left to repeat it")
+    if case.delta >= 0.0:
+        return case.rules(Decision.DISCARD, "worse" if case.delta > 0.0 else "no_gain", "not better than the incumbent")
+    if -case.delta <= policy.min_delta:
+        return case.rules(Decision.DISCARD, "below_min_delta", f"gains up to {policy.min_delta:.3g} are no gains here")
+    if case.ratio >= HIDDEN:
+        said = f"noise hides effects of the usual size; about {case.runs_needed} paired runs would show one"
+        return case.rules(Decision.DISCARD, "hidden_by_noise", said)
+    if looks > 1:
+        return case.rules(Decision.DISCARD, "not_repeated", "the gain did not repeat itself clearly enough")
+    return case.rules(Decision.DISCARD, "within_noise", "noise explains a gain of this size")
+
+
+def _remeasure(case: _Case, runs_left: float) -> tuple[int, ...]:
+    """Seeds for the incumbent's last runs, new to both; empty while they are not due."""
+    if not case.policy.remeasure or case.policy.confirm == "never" or case.ratio < RIVAL:
+        return ()
+    missing = bar_at(case.ratio).anchor - len(case.incumbent)
+    if missing <= 0.0 or not 2 <= runs_left <= 2.0 * missing:
+        return ()
+    first = new_seed(case.candidate, case.incumbent)
+    return tuple(range(first, first + min(math.ceil(missing), int(runs_left) // 2)))
+
+
+def _unusable(candidate: Scores, incumbent: Scores, runs_left: int | None) -> Verdict | None:
+    """A verdict without numbers where there are none to judge."""
+
+    def verdict(decision: Decision, code: str, reason: str, seeds: tuple[int, ...] = ()) -> Verdict:
+        return Verdict(decision, None, None, None, None, seeds, reason, code)
+
+    if not candidate:
+        return verdict(Decision.DISCARD, "no_score", "The candidate has no score; what has none is never kept.")
+    for who, scores in (("candidate", candidate), ("incumbent", incumbent)):
+        for score in scores.values():
+            if score is None or not math.isfinite(score):
+                return verdict(Decision.DISCARD, "not_a_number", f"A score of the {who} is not a finite number.")
+    if not incumbent:
+        seeds = tuple(sorted(candidate))
+        if runs_left is None or runs_left >= len(seeds):
+            said = "The incumbent has no score to compare with: run it on the candidate's seeds."
+            return verdict(Decision.CONFIRM, "no_incumbent", said, seeds)
+        return verdict(Decision.DISCARD, "no_incumbent", "The incumbent has no score, and no run is left to get one.")
+    return None
+
+
+def _widths(delta: float, width: float) -> float:
+    if width > 0.0:
+        return delta / width
+    return math.copysign(math.inf, delta) if delta else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """Everything that is known about one comparison before a rule is applied."""
+
+    candidate: Scores
+    incumbent: Scores
+    delta: float
+    width: float
+    widths: float
+    belief: Posterior
+    pair_sd: float
+    noise: Noise
+    policy: KeepPolicy
+
+    @property
+    def ratio(self) -> float:
+        return self.pair_sd / self.policy.effects.typical
+
+    @property
+    def runs_needed(self) -> int:
+        """Paired runs that would show a typical improvement at 2.5 widths."""
+        return max(2, math.ceil((2.5 * self.ratio) ** 2))
+
+    def rules(self, decision: Decision, code: str, why: str, seeds: tuple[int, ...] = ()) -> Verdict:
+        label: Label | None = None
+        if decision is Decision.KEEP:
+            repeated = min(len(self.candidate), len(self.incumbent)) >= 2 and self.noise.known
+            label = "confirmed" if repeated and self.belief.probability >= self.policy.confirmed_at else "provisional"
+        reason = (
+            f"{decision.value.capitalize()}: {why} (change {self.delta:+.3g}, {self.widths:+.1f} noise widths, "
+            f"{self.belief.probability:.0%} likely better, {len(self.candidate)} against {len(self.incumbent)} runs)."
+        )
+        if not self.noise.known:
+            reason += " The noise was never measured; half a typical improvement is assumed."
+        return Verdict(
+            decision, label, self.delta, self.widths, self.belief.probability, seeds, reason, code,
+            self.width, -self.belief.gain,
+        )  # fmt: skip
+
+
+# ---- what else may speak for or against a candidate ----
+
+
+def simplification(verdict: Verdict, nodes_before: int, nodes_after: int, policy: KeepPolicy) -> Verdict:
+    """The verdict after looking at length: no worse within noise and less code (syntax-tree nodes) may be kept.
+
+    "No worse" is at most half a noise width, and never more than a tenth of a typical improvement, so that ten such keeps cannot
+    quietly give one improvement away. Equal or longer code changes nothing, and neither does a broken rule.
+    """
+    if verdict.decision is Decision.KEEP or verdict.delta is None or verdict.width is None:
+        return verdict
+    if nodes_after >= nodes_before or verdict.code in ("touches_luck", "bound_broken"):
+        return verdict
+    if verdict.delta > min(0.5 * verdict.width, 0.1 * policy.effects.typical):
+        return verdict
+    said = f"Keep: no worse within noise (change {verdict.delta:+.3g}) and {nodes_before - nodes_after} syntax nodes less."
+    return replace(verdict, decision=Decision.KEEP, label="provisional", seeds=(), reason=said, code="simpler")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Limits of one secondary metric, both inclusive; None is open."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+def broken_bounds(secondary: Mapping[str, float], bounds: Mapping[str, Bound]) -> tuple[str, ...]:
+    """A sentence for each bound that does not hold. A bounded metric that is missing or not finite breaks its bound."""
+    said = []
+    for name, bound in sorted(bounds.items()):
+        value = secondary.get(name)
+        if value is None or not math.isfinite(value):
+            said.append(f"{name} was not measured.")
+        elif bound.max is not None and value > bound.max:
+            said.append(f"{name} is {value:.6g}, above {bound.max:.6g}.")
+        elif bound.min is not None and value < bound.min:
+            said.append(f"{name} is {value:.6g}, below {bound.min:.6g}.")
+    return tuple(said)
+
+
+def guarded(verdict: Verdict, broken: tuple[str, ...]) -> Verdict:
+    """The verdict under the arena's bounds: whatever breaks one is discarded, and nothing is spent on confirming it."""
+    if not broken:
+        return verdict
+    said = "Discard: " + " ".join(broken)
+    return replace(verdict, decision=Decision.DISCARD, label=None, seeds=(), reason=said, code="bound_broken")
