@@ -15,11 +15,12 @@ from mcp_server.arena import Arena
 from mcp_server.engines import local
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.files import try_lock
-from mcp_server.paths import LabPaths
+from mcp_server.paths import LabPaths, RunPaths
 from mcp_server.records import Budget, RunSpec
 from mcp_server.runner.devices import available
 from mcp_server.workspace import Workspace
 
+STARTS = 3  # a supervisor that fails to begin is tried this often
 TOLERANCES = "tolerances.json"  # this lab's calibration of the audit, in the state folder
 
 
@@ -110,6 +111,18 @@ def launch(
         local.launch(folder, alive)
     finally:
         os.close(alive)
+
+
+def complaint(folder: RunPaths) -> str:
+    """Why no supervisor can begin this run, once several have tried and said so; "" while it is worth another try."""
+    try:
+        said = folder.supervisor_log.read_text(errors="replace")[-100_000:]
+    except OSError:
+        return ""
+    if said.count("Traceback (most recent call last)") < STARTS:
+        return ""
+    last = said.strip().splitlines()[-1][:300]
+    return f"Its supervisor cannot begin: {last}. Mend that and run the same code again; it is no other attempt."
 
 
 def tidy(paths: LabPaths, run: Run) -> None:

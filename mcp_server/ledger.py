@@ -339,12 +339,15 @@ class Ledger:
     def unvaulted(self) -> list[Experiment]:
         return [_experiment(row) for row in self._rows("SELECT * FROM experiments WHERE vaulted = 0")]
 
-    def settle(self, campaign: str, number: int, decision: str, commit: str | None) -> None:
-        """Git has followed; `decision` may have become "overtaken"."""
+    def settle(self, campaign: str, number: int, decision: str, commit: str | None, said: str = "") -> None:
+        """Git has followed; `decision` may have become "overtaken", and `said` is then the reason."""
         with self._fact():
             self._db.execute(
-                "UPDATE experiments SET decision = ?, commit_sha = ?, settled = 1 WHERE campaign = ? AND number = ?",
-                (decision, commit, campaign, number),
+                "UPDATE experiments SET decision = ?3, commit_sha = ?4, settled = 1,"
+                " label = CASE WHEN ?3 = 'keep' THEN label END,"
+                " verdict = CASE WHEN ?5 = '' THEN verdict ELSE json_set(verdict, '$.reason', ?5, '$.outcome', ?3) END"
+                " WHERE campaign = ?1 AND number = ?2",
+                (campaign, number, decision, commit, said),
             )
 
     def relabel(self, campaign: str, number: int, label: str) -> None:

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 TAINTED_RETRIES = 3
 SUSPICIOUS_NOISE_WIDTHS = 6.0
+ASK_AGAIN_SECONDS = 60.0
 
 
 @dataclass
@@ -142,13 +143,16 @@ def _look_at(house: House, run: Run) -> bool:
     if result is not None and not alive:
         return _close(house, run, result)
     if alive:
-        if run.state is RunState.QUEUED and folder.begun.exists():
+        if run.state is not RunState.RUNNING and folder.begun.exists():
             house.ledger.run_state(run, RunState.RUNNING)
             return True
         return False
     if folder.cancel.exists():
-        return _close(house, run, _ended(house, RunState.CANCELLED, "cancelled", "It was cancelled before it began."))
-    if run.state is RunState.PENDING or not folder.begun.exists():
+        return _close(house, run, _ended(house, RunState.CANCELLED, "cancelled", "It was cancelled."))
+    if not folder.begun.exists():
+        said = dispatch.complaint(folder)
+        if said:
+            return _close(house, run, _ended(house, RunState.LOST, "supervisor_lost", said))
         return False  # due later, or never launched: `_start_runs` does both
     detail = "Its supervisor died. Run the same code again; it will not count as another attempt."
     return _close(house, run, _ended(house, RunState.LOST, "supervisor_lost", detail))
@@ -161,9 +165,10 @@ def _ended(house: House, state: RunState, reason: str, detail: str) -> RunResult
 def _close(house: House, run: Run, result: RunResult) -> bool:
     folder = house.paths.run(run.campaign, run.experiment, run.run)
     if result.state is RunState.PENDING:
-        wait = result.retry_after_seconds or 60.0
+        wait = result.retry_after_seconds or ASK_AGAIN_SECONDS
         house.ledger.close_run(run, result, house.stamp(), ask_again_at=house.now().timestamp() + wait)
-        for place in (folder.result, folder.begun):
+        # the result goes last: while it is there, a call after this one was cut short comes here again
+        for place in (folder.begun, folder.result):
             place.unlink(missing_ok=True)
         return True
     closed = house.ledger.close_run(run, result, house.stamp())
@@ -223,12 +228,15 @@ def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
     at, number = experiment.decided_at, experiment.number
     tree = house.tree_of(experiment)
     commit: str | None = None
-    decision = experiment.decision or "revert"
+    decision, said = experiment.decision or "revert", ""
     if decision == "keep":
         outcome = (tree or house.workspace).keep(campaign.tag, experiment.snapshot, tip, message, at, arena.editable)
         commit = outcome.commit
         if outcome.status == "overtaken":
-            decision, commit = "overtaken", None
+            decision, commit, said = "overtaken", None, outcome.detail
+            evidence = {**(experiment.verdict or {}), "reason": said}
+            overtaken = dataclasses.replace(experiment, decision=decision, label=None, verdict=evidence)
+            message = messages.decided(campaign, overtaken, arena.metric.name, arena.metric.unit)
         if outcome.index == "locked":
             raise NotNow(
                 "Another git holds the index, so the kept files could not be marked as committed there. "
@@ -246,14 +254,17 @@ def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
     now_at = house.workspace.vault(campaign.tag).get(number)
     if now_at != settled:
         house.workspace.move_vault(campaign.tag, number, now_at, settled)
-    house.ledger.settle(campaign.tag, number, decision, commit)
+    for run in house.ledger.runs(campaign.tag, number):
+        if run.state.terminal:
+            dispatch.tidy(house.paths, run)  # whoever closed the run may have died before
+    house.ledger.settle(campaign.tag, number, decision, commit, said)
 
 
 def _start_runs(house: House, done: CaughtUp) -> None:
     for run in house.ledger.open_runs():
         folder = house.paths.run(run.campaign, run.experiment, run.run)
         again = run.state is RunState.PENDING
-        if again and (run.ask_again_at or 0) > house.now().timestamp():
+        if again and not _due(run, house.now().timestamp()):
             continue
         if folder.begun.exists() or is_locked(folder.alive):
             continue
@@ -262,6 +273,13 @@ def _start_runs(house: House, done: CaughtUp) -> None:
             if again:
                 house.ledger.run_state(run, RunState.RUNNING)
             done.changed = True
+
+
+def _due(run: Run, now: float) -> bool:
+    """Whether to ask the scorer again; at once when the clock was set back since, which would make it wait for days."""
+    left = (run.ask_again_at or 0.0) - now
+    asked_for = run.result.retry_after_seconds if run.result else None
+    return left <= 0 or left > (asked_for or ASK_AGAIN_SECONDS)
 
 
 def start(house: House, run: Run, *, rescore: bool = False) -> None:
