@@ -48,6 +48,7 @@ class Scored:
 
     estimate: Estimate
     audit: Audit
+    precision: str  # the model's dtype, by its host's word
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def examine(
         full=full,
     )
     if not flagged.any() and not estimate.significant:
-        return Scored(estimate, entry)
+        return Scored(estimate, entry, host.precision)
     worst = np.argsort(-np.abs(claims[positions.rows, positions.columns] - found))[:PROBED]
     threshold = tolerance.largest if flagged.any() else tolerance.mean
     try:

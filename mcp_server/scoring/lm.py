@@ -27,6 +27,7 @@ from mcp_server.scoring.corpus import read_split
 from mcp_server.scoring.evaluation import Rejected, Rule, Scored, batch_rows, evaluate
 from mcp_server.scoring.explain import CAUSES
 from mcp_server.scoring.remote import Setting
+from mcp_server.scoring.tolerances import Table
 
 START_SECONDS = 300.0  # importing torch, building a model and compiling it, on a busy machine
 REPLY_SECONDS = 120.0  # one batch
@@ -77,7 +78,7 @@ class Order:
         )
 
 
-def score(order: Order, progress: Callable[[float], None]) -> Scored | Rejected:
+def score(order: Order, table: Table, progress: Callable[[float], None]) -> Scored | Rejected:
     """Read the split, run the two hosts, judge."""
     weights = order.artifact / "model.safetensors"
     if not weights.is_file() or weights.is_symlink():
@@ -98,13 +99,12 @@ def score(order: Order, progress: Callable[[float], None]) -> Scored | Rejected:
         gpus=order.gpus,
         log=order.log,
     )
-    table = tolerances.read(os.environ.get("AUTORESEARCH_TOLERANCES"))
     rule = Rule(order.positions, order.suspect_below, lambda precision: table.find(order.device, precision))
     # the operating system's randomness: nothing that the agent has seen predicts the positions
     return evaluate(split, setting, rule, np.random.default_rng(int.from_bytes(os.urandom(16))), progress)
 
 
-def reply(outcome: Scored | Rejected, seconds: float) -> dict[str, object]:
+def reply(outcome: Scored | Rejected, seconds: float, calibrated: bool) -> dict[str, object]:
     """The JSON object that the supervisor reads."""
     found = outcome.audit.model_dump() if outcome.audit is not None else None
     if isinstance(outcome, Rejected):
@@ -113,7 +113,7 @@ def reply(outcome: Scored | Rejected, seconds: float) -> dict[str, object]:
     return {
         "score": estimate.score,
         "interval": list(estimate.interval),
-        "secondary": {"evaluation_seconds": round(seconds, 3)},
+        "secondary": {"evaluation_seconds": round(seconds, 3), **({} if calibrated else {"uncalibrated": 1.0})},
         "audit": found,
     }
 
@@ -133,11 +133,13 @@ def marker(env: Mapping[str, str]) -> Callable[[float], None]:
 def main() -> int:
     began = time.monotonic()
     try:
-        outcome = score(Order.of(os.environ), marker(os.environ))
+        order, table = Order.of(os.environ), tolerances.read(os.environ.get("AUTORESEARCH_TOLERANCES"))
+        outcome = score(order, table, marker(os.environ))
     except AutoresearchError as error:
         print(f"scoring: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(reply(outcome, time.monotonic() - began)), flush=True)
+    calibrated = isinstance(outcome, Rejected) or table.known(order.device, outcome.precision)
+    print(json.dumps(reply(outcome, time.monotonic() - began, calibrated)), flush=True)
     return 0
 
 

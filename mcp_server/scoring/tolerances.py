@@ -1,7 +1,8 @@
 """How far apart an honest model's answers may be, per backend and dtype: measured, not guessed.
 
-The package's table holds what was measured on CPUs; a lab's own calibration (`calibrate`) is laid over it. A backend
-that nobody calibrated gets the widest known tolerance of its dtype, and `known` says so.
+The package's table holds what was measured on CPUs (`seen`: the largest difference in nats); a lab's own calibration is
+laid over it. A backend that nobody calibrated gets a wide tolerance ("any"), and `known` says so. A wide tolerance lets
+no false score through: what the audit finds is corrected in the score. It only rejects later.
 """
 
 from __future__ import annotations
