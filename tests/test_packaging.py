@@ -1,0 +1,196 @@
+"""One repository as a Python package, a plugin of three formats and a plain project: they agree, and it starts."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from mcp_server import __version__
+from tests.e2e.repositories import lay_release
+from tests.labs import until
+
+ROOT = Path(__file__).resolve().parent.parent
+SKILLS = ("autoresearch", "autoresearch-report", "arena")
+
+
+def load(script: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(script, ROOT / "scripts" / f"{script}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / name).read_text())
+    return found
+
+
+def test_there_is_one_version_everywhere() -> None:
+    assert load("bump_version").differing() == []
+
+
+def test_the_bump_script_changes_every_place(tmp_path: Path) -> None:
+    script = load("bump_version")
+    for place in script.PLACES:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text((ROOT / place).read_text())
+    script.bump("7.8.9", tmp_path)
+    assert {version for place in script.PLACES for version in script.versions(place, tmp_path)} == {"7.8.9"}
+    assert script.differing(tmp_path) == []
+
+
+def test_every_manifest_names_the_same_plugin_and_server() -> None:
+    manifests = [read(name) for name in (".claude-plugin/plugin.json", ".codex-plugin/plugin.json", "plugin.json")]
+    assert {manifest["name"] for manifest in manifests} == {"autoresearch"}
+    assert {manifest["description"] for manifest in manifests} == {manifests[0]["description"]}
+    servers = [read(name)["mcpServers"] for name in (".mcp.json", "mcp.json", ".codex-plugin/mcp.json")]
+    servers.append(manifests[0]["mcpServers"])
+    for server in servers:
+        assert list(server) == ["autoresearch"]
+        assert server["autoresearch"]["command"].endswith("bin/autoresearch-mcp")
+    codex = tomllib.loads((ROOT / ".codex" / "config.toml").read_text())
+    assert list(codex["mcp_servers"]) == ["autoresearch"]
+
+
+def test_the_portable_manifest_holds_only_what_its_closed_schema_allows() -> None:
+    allowed = {"$schema", "name", "version", "description", "author", "homepage", "repository", "license", "keywords"}
+    assert set(read("plugin.json")) <= allowed | {"extensions"}
+    server = read("mcp.json")["mcpServers"]["autoresearch"]
+    assert set(server) <= {"type", "command", "args", "env", "cwd"}
+    assert not {"PLUGIN_ROOT", "PLUGIN_DATA"} & set(server.get("env", {}))
+
+
+@pytest.mark.parametrize("name", SKILLS)
+def test_a_skill_has_portable_front_matter_and_is_a_project_skill_too(name: str) -> None:
+    text = (ROOT / "skills" / name / "SKILL.md").read_text()
+    front = yaml.safe_load(text.split("---")[1])
+    portable = {"name", "description", "license", "compatibility", "metadata", "allowed-tools", "disallowed-tools"}
+    assert set(front) <= portable
+    assert front["name"] == name
+    assert len(front["description"]) <= 1024
+    for project in (".claude", ".agents"):
+        assert (ROOT / project / "skills" / name).resolve() == ROOT / "skills" / name
+
+
+def test_the_plain_word_autoresearch_means_the_loop() -> None:
+    front = yaml.safe_load((ROOT / "skills/autoresearch/SKILL.md").read_text().split("---")[1])
+    assert '"/loop autoresearch"' in front["description"]
+    assert front["disallowed-tools"] == "AskUserQuestion"
+    assert "disable-model-invocation" not in front
+
+
+def test_both_clients_run_the_same_hook_and_a_missing_one_is_silence(tmp_path: Path) -> None:
+    files = ("hooks/hooks.json", ".codex/hooks.json", ".claude/settings.json")
+    for file in files:
+        for event, groups in read(file)["hooks"].items():
+            for group in groups:
+                (entry,) = group["hooks"]
+                assert "hooks/guard.py" in entry["command"], (file, event)
+                empty = {
+                    "PATH": os.environ["PATH"],
+                    "CLAUDE_PLUGIN_ROOT": str(tmp_path),
+                    "CLAUDE_PROJECT_DIR": str(tmp_path),
+                }
+                done = subprocess.run(
+                    ["sh", "-c", entry["command"]], cwd=tmp_path, env=empty, input="{}", capture_output=True, text=True
+                )
+                # exit code 2 would mean: block
+                assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_icon_is_a_square_of_a_size_the_plugin_directory_takes() -> None:
+    head = (ROOT / ".claude-plugin" / "icon.png").read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", head[16:24])
+    assert width == height
+    assert 512 <= width <= 2048
+
+
+def test_every_style_is_plain_text_that_fits_a_status() -> None:
+    styles = sorted((ROOT / "skills/autoresearch/styles").glob("*.md"))
+    assert {style.stem for style in styles} >= {"bold", "careful", "ablation", "simplify", "from-literature"}
+    for style in styles:
+        if style.stem != "README":
+            assert style.read_text().startswith(f"Style: {style.stem}\n")
+            assert len(style.read_text()) <= 2000
+
+
+def test_no_index_of_packages_is_named_in_the_project() -> None:
+    assert "://" not in (ROOT / "pyproject.toml").read_text()
+    assert "://" not in (ROOT / ".ci" / "run").read_text()
+
+
+def test_a_wheel_carries_what_a_lab_starts_from(tmp_path: Path) -> None:
+    release = lay_release(tmp_path / "release")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    subprocess.run(build, cwd=release, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    assert wheel.name.startswith(f"autoresearch-{__version__}-")
+    with zipfile.ZipFile(wheel) as opened:
+        names = set(opened.namelist())
+    inside = {f"mcp_server/templates/lm/{name}" for name in ("program.md", "prepare.py", "train.py")}
+    assert inside | {"mcp_server/styles/bold.md", "mcp_server/server.py"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "train.py", "prepare.py"))]
+
+
+# --- the launcher ---------------------------------------------------------------------------------------------------
+
+
+def launch(plugin: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTORESEARCH")}
+    command = [str(plugin / "bin" / "autoresearch"), *arguments]
+    return subprocess.run(command, env=kept | environment, capture_output=True, text=True, cwd=plugin.parent)
+
+
+def test_the_launcher_uses_the_interpreter_it_is_given(tmp_path: Path) -> None:
+    release = lay_release(tmp_path / "plugin")
+    done = launch(release, "--version", AUTORESEARCH_PYTHON=sys.executable)
+    assert __version__ in done.stdout
+    assert done.returncode == 0
+
+
+def test_the_launcher_can_be_told_never_to_install(tmp_path: Path) -> None:
+    release = lay_release(tmp_path / "plugin")
+    done = launch(release, "--version", AUTORESEARCH_INSTALL="never", PLUGIN_DATA=str(tmp_path / "data"))
+    assert (done.returncode, done.stdout, done.stderr) == (75, "", "")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.slow
+def test_an_installation_outlives_the_client_that_lost_patience(tmp_path: Path) -> None:
+    release, data = lay_release(tmp_path / "plugin"), tmp_path / "data"
+    before = sorted(release.rglob("*"))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTORESEARCH")}
+    command = [str(release / "bin" / "autoresearch-mcp")]
+    with (tmp_path / "stderr").open("wb") as errors:
+        first = subprocess.Popen(
+            command,
+            env=kept | {"PLUGIN_DATA": str(data)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+    until(lambda: (data / "venv" / "bin" / "python").exists())
+    os.killpg(first.pid, signal.SIGKILL)
+    said, _ = first.communicate()
+    assert said == b""  # stdout belongs to the protocol
+    second = launch(release, "--version", PLUGIN_DATA=str(data))
+    assert __version__ in second.stdout, second.stderr
+    assert launch(release, "--version", PLUGIN_DATA=str(data), AUTORESEARCH_INSTALL="never").returncode == 0
+    assert sorted(release.rglob("*")) == before  # nothing is written into the plugin's own folder
