@@ -36,6 +36,12 @@ def follow(house: House, campaign: Campaign, found: Experiment, judgement: Judge
             "`keep` cannot overrule it; use auto, or revert."
         )
     kept = verdict.decision is Decision.KEEP
+    waiting = [one.number for one in house.ledger.unsettled() if one.campaign == campaign.tag]
+    if waiting:
+        raise NotNow(
+            f"Experiment {waiting[0]} is decided, but git could not follow yet; lab_status says why. Mend that first: "
+            f"experiment {found.number} has to be judged against what comes of it."
+        )
     intend(house, found, "keep" if kept else "revert", judgement.label if kept else None, judgement, verdict.reason)
 
 
@@ -82,13 +88,14 @@ def confirming(house: House, found: Experiment, judgement: Judgement | None) -> 
 def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
     verdict = found.verdict or {}
     key = (found.campaign, found.number)
-    names = {"keep": "kept", "revert": "reverted", "overtaken": "overtaken"}
     incumbent = house.ledger.incumbent(found.campaign)
+    names = {"keep": "kept", "revert": "reverted", "overtaken": "overtaken"}
     after = {
         "keep": "Write down what was learned (append_learnings), then build on it.",
         "revert": "Write down why it failed (append_learnings), then try something else.",
-        "overtaken": "Somebody changed the branch's editable files meanwhile; the candidate stays in the vault. "
-        "Apply its change to the branch's present files and run it again.",
+        "overtaken": "The branch has editable files that the lab never measured; the candidate stays in the vault. "
+        "Take that commit back (`git revert`) and run the candidate again, or begin a campaign from it with "
+        "start_campaign.",
     }[found.decision or "revert"]
     return DecisionReply(
         experiment=found.number,
@@ -98,13 +105,21 @@ def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
         change=standing.rounded(verdict.get("change")),
         noise_widths=standing.rounded(verdict.get("noise_widths"), 2),
         probability=standing.rounded(verdict.get("probability"), 3),
-        reason=clean_block(str(verdict.get("reason", "")), 400),
+        reason=clean_block(str(verdict.get("reason", "")) + _race(found), 400),
         commit=(found.commit_sha or "")[:12],
         restored=caught.restored.get(key, []),
         left=caught.left.get(key, []),
         incumbent=incumbent.number if incumbent else None,
         next=after,
     )
+
+
+def _race(found: Experiment) -> str:
+    """What to know about a candidate that began from one incumbent and was judged against another."""
+    against = (found.verdict or {}).get("against")
+    if against is None or found.base is None or against == found.base:
+        return ""
+    return f" Experiment {against} was kept meanwhile, so this was compared with it and not with {found.base}."
 
 
 def next_for(found: Experiment, status: Status, judgement: Judgement | None) -> str:

@@ -43,7 +43,9 @@ class House:
         if experiment.tree == str(self.paths.tree):
             return self.workspace
         with contextlib.suppress(AutoresearchError):
-            return Workspace(Path(experiment.tree))
+            found = Workspace(Path(experiment.tree))
+            # another repository may lie there by now, and is none of ours
+            return found if found.paths.common == self.paths.common else None
         return None
 
 

@@ -340,12 +340,18 @@ class Lab:
 
     def _publish(self, house: House, *, at_once: bool = False) -> None:
         """Draw the views of the campaign this work tree is on, if it is on one."""
-        with contextlib.suppress(UnknownExperiment):
-            campaign, arena = campaign_at(house)
-            for problem in self._publisher.publish(house, campaign, arena, at_once=at_once):
-                log.warning(problem)
+        try:
+            with contextlib.suppress(UnknownExperiment):
+                campaign, arena = campaign_at(house)
+                for problem in self._publisher.publish(house, campaign, arena, at_once=at_once):
+                    log.warning(problem)
+        except AutoresearchError as error:
+            log.warning("%s", error)  # what the verb did is recorded; it must not look as if it had failed
 
     def _house(self) -> House:
+        if self._ledger is not None and not self._ledger.in_place():
+            self._ledger.close()  # somebody put another file there, a backup perhaps: what we hold is nobody's
+            self._ledger = None
         if self._ledger is None:
             ledger = Ledger(self.paths.ledger)
             ledger.check()

@@ -54,6 +54,18 @@ class Ledger:
             raise LedgerError(
                 f"The ledger {path} cannot be opened: {error}. Check the disk and its permissions."
             ) from None
+        self._file = self._identity()
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def in_place(self) -> bool:
+        """Whether the file that was opened is still the one at its path."""
+        return self._file is not None and self._file == self._identity()
 
     def close(self) -> None:
         self._db.close()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from mcp_server import recovery, standing, tally
 from mcp_server.arena import Arena
 from mcp_server.campaigns import EDITABLE_LIMIT_BYTES
-from mcp_server.entries import Campaign, Experiment
+from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.errors import NotNow, WorkspaceError
 from mcp_server.fingerprint import change, fingerprint, nodes
 from mcp_server.house import House, incumbent_commit
@@ -113,8 +113,8 @@ def answered(house: House, campaign: Campaign, arena: Arena, marks: str) -> Expe
     for twin in reversed(house.ledger.twins(marks, campaign.tag)):
         runs = house.ledger.runs(campaign.tag, twin.number)
         status = tally.status_of(twin, runs)
-        excused = all(run.state in (RunState.LOST, RunState.CANCELLED) or run.tainted for run in runs)
-        if excused and twin.decision is not None:
+        excused = all(_excused(run) for run in runs)
+        if (excused and twin.decision is not None) or twin.decision == "overtaken":
             continue
         if excused:
             house.ledger.open_run(campaign.tag, twin.number, runs[-1].seed, "retry", house.stamp())
@@ -129,6 +129,12 @@ def answered(house: House, campaign: Campaign, arena: Arena, marks: str) -> Expe
         reply.next = f"read_score({twin.number}) has the details."
         return reply
     return None
+
+
+def _excused(run: Run) -> bool:
+    """Whether a run says nothing about its code."""
+    by_machine = run.result is not None and run.result.reason in ("disk_full", "no_sandbox")
+    return run.state in (RunState.LOST, RunState.CANCELLED) or bool(run.tainted) or by_machine
 
 
 def warnings_of(experiment: Experiment, tried: Sequence[Experiment]) -> list[str]:
