@@ -50,9 +50,10 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What claims and audit say together. `score`, `correction` and `sd` are in bits per byte, `largest` in nats."""
+    """What claims and audit say together. `largest` is in nats, the rest in bits per byte."""
 
     score: float
+    claimed: float  # what the claims alone come to
     correction: float  # what the audit added to the claimed score; 0 for an honest model
     sd: float  # standard error of the correction
     largest: float
@@ -132,7 +133,7 @@ def estimate(split: Split, claims: NDArray[np.float32], positions: Positions, fo
     per_byte = 1 / (math.log(2) * split.byte_count)
     claimed = -float(claims[split.counted].sum(dtype=np.float64)) * per_byte
     if not len(positions):
-        return Estimate(claimed, 0.0, 0.0, 0.0, 0, False, (claimed, claimed))
+        return Estimate(claimed, claimed, 0.0, 0.0, 0.0, 0, False, (claimed, claimed))
     differences = claims[positions.rows, positions.columns].astype(np.float64) - found  # nats that the claims left out
     scale = int(split.counted.sum()) * per_byte
     average = float(differences.mean())
@@ -144,6 +145,7 @@ def estimate(split: Split, claims: NDArray[np.float32], positions: Positions, fo
     reach = CONFIDENT * _standard_error(np.append(differences, [worst, worst])) * scale
     return Estimate(
         score=claimed + average * scale,
+        claimed=claimed,
         correction=average * scale,
         sd=error * scale,
         largest=float(np.abs(differences).max()),

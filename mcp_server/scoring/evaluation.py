@@ -31,6 +31,7 @@ FLOOR = 0.3  # bits per byte; a model that a lab can train does not get there on
 # Logits in one batch. On a CPU a batch that stays in its caches is up to 1.6 times faster (dev/LOG.md).
 LOGITS = {"cpu": 1 << 22, "cuda": 1 << 28, "mps": 1 << 26}
 ROWS = 64
+NOWHERE = Positions(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,7 @@ def plain(split: Split, setting: Setting, random: np.random.Generator, progress:
     with closing(Host("A", setting)) as host:
         host.wait_until_ready()
         claims = claim_all(host, split, random, progress)
-    nowhere = Positions(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    return audit.estimate(split, claims, nowhere, np.zeros(0), 0.0).score
+    return audit.estimate(split, claims, NOWHERE, np.zeros(0), 0.0).claimed
 
 
 def claim_all(host: Host, split: Split, random: np.random.Generator, progress: Progress) -> Claims:
@@ -136,7 +136,9 @@ def doubt(split: Split, claims: Claims, tolerance: Tolerance) -> Rejected | None
         words = f"{impossible} of {counted.size} log-probabilities are NaN or infinite."
         return Rejected("bad_output", f"{words} {CAUSES['bad_output']}")
     if counted.max() > tolerance.largest:
-        return Rejected("unnormalised", f"A log-probability is above 0: {counted.max():.3g}. {CAUSES['unnormalised']}")
+        claimed = audit.estimate(split, claims, NOWHERE, np.zeros(0), 0.0).claimed
+        words = f"The predictions claim {claimed:.4g} bits per byte, with log-probabilities up to {counted.max():.3g}."
+        return Rejected("unnormalised", f"{words} {CAUSES['unnormalised']}")
     return None
 
 
@@ -174,7 +176,7 @@ def examine(
         why = None  # it answered a moment ago, and the verdict stands without
     # unexplained: no fresh process repeats the claims, so they came from what host A had seen before
     why = why or ("too_good" if full else "stateful")
-    words = differing(int(flagged.sum()), len(positions), estimate.largest, tolerance.largest, estimate.correction, why)
+    words = differing(int(flagged.sum()), estimate, tolerance, why)
     return Rejected(why, words, entry, estimate)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mcp_server.scoring.audit import Estimate, Tolerance
+
 CAUSES = {
     "non_causal": (
         "The prediction of a token depends on tokens behind it. Usual causes: attention without a causal mask; a norm, "
@@ -28,10 +30,11 @@ CAUSES = {
 }
 
 
-def differing(flagged: int, positions: int, largest: float, tolerance: float, correction: float, why: str) -> str:
-    """The words of an audit that failed. `largest` and `tolerance` in nats, `correction` in bits per byte."""
+def differing(flagged: int, estimate: Estimate, tolerance: Tolerance, why: str) -> str:
+    """The words of an audit that failed."""
+    low, high = estimate.interval
     return (
-        f"{flagged} of {positions} audited positions differ by more than {tolerance:.2g} nats (largest {largest:.3g}) "
-        f"from a second host that never saw what follows them; on average the claims were {correction:.3g} bits per "
-        f"byte too good. {CAUSES[why]}"
+        f"The predictions claim {estimate.claimed:.4g} bits per byte; a second host that never saw what follows finds "
+        f"{estimate.score:.4g} ({low:.4g} to {high:.4g}). {flagged} of {estimate.positions} audited positions differ "
+        f"by more than {tolerance.largest:.2g} nats, the most by {estimate.largest:.3g}. {CAUSES[why]}"
     )

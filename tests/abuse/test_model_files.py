@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mcp_server.records import RunState
+from mcp_server.records import RunResult, RunState
 from tests.abuse.model_runs import Deed, carry_out, deeds
 from tests.scoring.tiny import write_corpus
 
@@ -18,14 +20,24 @@ def marks(deed: Deed) -> tuple[pytest.MarkDecorator, ...]:
     return (pytest.mark.slow,) if deed.slow else ()
 
 
+def naive(result: RunResult) -> str:
+    """What one would have reported who takes the model at its word: the mean of its own log-probabilities."""
+    if result.score is not None:
+        return f"{result.score:.4g}"
+    claimed = re.search(r"claim (-?[0-9.e+-]+) bits per byte", result.detail)
+    return claimed[1] if claimed else "none"
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_corpus(tmp_path_factory.mktemp("corpus") / "tiny")
 
 
 @pytest.mark.parametrize("deed", [pytest.param(deed, id=deed.name, marks=marks(deed)) for deed in deeds()])
-def test_a_model_ends_as_its_file_says(deed: Deed, corpus: Path, tmp_path: Path) -> None:
+def test_a_model_ends_as_its_file_says(deed: Deed, corpus: Path, tmp_path: Path, record_property: Any) -> None:
     result = carry_out(deed, tmp_path, corpus)
+    happened = f"{result.state} {result.reason}".strip()
+    record_property("abuse", [deed.case, deed.tries, happened, str(result.tier), naive(result)])
     assert (result.state, result.reason) == (deed.state, deed.reason), result.detail
     if result.state is RunState.SCORED:
         assert result.audit is not None
