@@ -115,6 +115,7 @@ def for_trainer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         gpus=_cards(around),
         hide=(*around.hidden, *sealed),
         scratch=around.scratch,
+        shared_memory=True,
         tasks=tasks,
     )
 
@@ -130,6 +131,7 @@ def for_check(around: Surroundings, tasks: int) -> Confinement:
         gpus=_cards(around),
         hide=around.hidden,
         scratch=around.scratch,
+        shared_memory=True,
         tasks=tasks,
     )
 
@@ -158,6 +160,7 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         gpus=_cards(around),
         hide=around.hidden,
         scratch=around.scratch,
+        shared_memory=True,
         tasks=tasks,
     )
 

@@ -21,7 +21,7 @@ from mcp_server.runner.environment import Surroundings, for_trainer, is_language
 from mcp_server.runner.limits import Crossed, Limits
 from mcp_server.runner.load import LoadMeter, queue_per_core, taint
 from mcp_server.runner.queue import Ticket
-from mcp_server.runner.sandbox import probe
+from mcp_server.runner.sandbox import probe, sharedmemory
 from mcp_server.runner.seal import Refused, measure, seal
 from mcp_server.runner.stop import Stop
 from mcp_server.runner.trainer import Look, Training, attend
@@ -94,8 +94,10 @@ class Run:
         _remove(paths.artifact)
         paths.out.mkdir()
         around.renew_scratch()
-        meter, kills = LoadMeter(time.monotonic()), limits.kernel_kills()
+        meter, kills, shared = LoadMeter(time.monotonic()), limits.kernel_kills(), sharedmemory.present()
         training = self._attend(around, allowed)
+        if around.tier is not Tier.T2:
+            sharedmemory.sweep(shared)
         foreign = meter.read(time.monotonic())
         if lease.card is not None:
             strangers = strangers or nvidia.compute_processes(lease.card)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.records import Tier
-from mcp_server.runner.sandbox import Confinement, confinement, probe, wrap
+from mcp_server.runner.sandbox import Confinement, confinement, probe, sharedmemory, wrap
 from mcp_server.runner.sandbox.probe import BURGLAR
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,14 @@ def room(tmp_path: Path) -> Path:
 
 
 def run(
-    room: Path, tier: Tier, program: str, *, hide: tuple[Path, ...] = (), read: tuple[Path, ...] = (), **env: str
+    room: Path,
+    tier: Tier,
+    program: str,
+    *,
+    hide: tuple[Path, ...] = (),
+    read: tuple[Path, ...] = (),
+    shared_memory: bool = False,
+    **env: str,
 ) -> subprocess.CompletedProcess[str]:
     where = Confinement(
         read=(room / "given", *read),
@@ -55,6 +62,7 @@ def run(
         env=env,
         hide=hide,
         scratch=room / "scratch",
+        shared_memory=shared_memory,
     )
     argv = wrap([sys.executable, "-c", f"import os, sys\nroom = {str(room)!r}\n{program}"], where, tier)
     return subprocess.run(argv, capture_output=True, text=True, check=False, env={"LEAK": "1"}, start_new_session=True)
@@ -140,6 +148,38 @@ def test_the_network_is_shut(room: Path, tier: Tier) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "done" not in json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("tier", WALLED)
+def test_extended_attributes_cannot_carry_anything(room: Path, tier: Tier) -> None:
+    done = run(
+        room, tier, attempt("os.setxattr(sys.executable, 'user.loot', b'x')", "os.removexattr('/usr', 'user.x')")
+    )
+    assert "done" not in json.loads(done.stdout)
+    with pytest.raises(OSError, match=r"No data|not supported"):
+        os.getxattr(sys.executable, "user.loot")
+
+
+@pytest.mark.parametrize("tier", WALLED)
+def test_shared_memory_is_only_for_those_who_were_given_it(room: Path, tier: Tier) -> None:
+    program = "import multiprocessing\ntry:\n    print(multiprocessing.Lock())\nexcept OSError: print('refused')"
+    assert run(room, tier, program).stdout.startswith("refused" if tier is Tier.T1 else "<Lock")
+    assert run(room, tier, program, shared_memory=True).stdout.startswith("<Lock")
+
+
+def test_only_what_a_confined_command_left_in_shared_memory_is_swept(room: Path) -> None:
+    before = sharedmemory.present()
+    mine = sharedmemory.FOLDER / f"{room.parent.name}-{room.name}-a-persons-own"
+    theirs = [str(sharedmemory.FOLDER / f"{room.parent.name}-{room.name}-{name}") for name in ("file", "folder")]
+    try:
+        mine.write_text("a person's")
+        run(room, Tier.T0, f"open({theirs[0]!r}, 'w').close(); os.mkdir({theirs[1]!r})", shared_memory=True)
+        assert all(os.path.exists(path) for path in theirs)
+        sharedmemory.sweep(before)
+        assert not any(os.path.exists(path) for path in theirs)
+        assert mine.exists()
+    finally:
+        mine.unlink()
 
 
 @pytest.mark.parametrize("tier", [*WALLED, Tier.T0])

@@ -26,9 +26,13 @@ SCOPES = 0b11  # abstract unix sockets, signals
 
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 38, 22, 24
 CAPABILITIES = 64  # there are 41; the kernel refuses the rest
-# audit architecture and number of socket(2)
-SECCOMP_MACHINES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
-IO_URING_SETUP = 425  # it can open sockets too
+# Audit architecture, and the numbers of socket and of setting and removing extended attributes (Landlock leaves these
+# alone, and kilobytes fit into the attributes of one file).
+SECCOMP_MACHINES = {
+    "x86_64": (0xC000003E, (41, 188, 189, 190, 197, 198, 199)),
+    "aarch64": (0xC00000B7, (198, 5, 6, 7, 14, 15, 16)),
+}
+EVERYWHERE = (425, 463, 466)  # io_uring_setup, which can open sockets too; setxattrat; removexattrat
 X32 = 0x40000000
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -66,27 +70,27 @@ def restrict_files(read: list[str], listed: list[str], write: list[str]) -> None
     os.close(ruleset)
 
 
-def forbid_sockets() -> bool:
-    """Refuse socket(2) to this process and its children (socketpair stays); False on an unknown architecture."""
+def forbid_calls() -> bool:
+    """Refuse sockets (socketpair stays) and extended attributes; False on an unknown architecture. Raises OSError."""
     machine = SECCOMP_MACHINES.get(platform.machine())
     if machine is None:
         return False
-    architecture, socket = machine
+    architecture, calls = machine
     load, equal, at_least, back = 0x20, 0x15, 0x35, 0x06
     refuse, allow = 0x00050000 | 13, 0x7FFF0000  # errno EACCES; go on
+    refused = [*calls, *EVERYWHERE]
     program = [
         (load, 0, 0, 4),  # architecture
-        (equal, 0, 5, architecture),
+        (equal, 0, len(refused) + 3, architecture),  # jumps count the lines to leave out
         (load, 0, 0, 0),  # number of the call
-        (at_least, 3, 0, X32),
-        (equal, 2, 0, socket),
-        (equal, 1, 0, IO_URING_SETUP),
+        (at_least, len(refused) + 1, 0, X32),
+        *((equal, len(refused) - line, 0, number) for line, number in enumerate(refused)),
         (back, 0, 0, allow),
         (back, 0, 0, refuse),
     ]
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
     header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
-    _checked("forbid sockets", libc.prctl(PR_SET_SECCOMP, 2, header, 0, 0))
+    _checked("forbid system calls", libc.prctl(PR_SET_SECCOMP, 2, header, 0, 0))
     return True
 
 
@@ -126,13 +130,15 @@ def main() -> None:
         sys.exit(126)  # the supervisor died before the signal was set
     try:
         os.chdir(order["cwd"])
+        if order["umask"] is not None:
+            os.umask(order["umask"])
         if order["tasks"] is not None and os.getuid() != 0:
             limit_tasks(order["tasks"])
         if order["restrict"]:
             _checked("give up new privileges", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
             drop_capabilities()
             restrict_files(order["read"], order["list"], order["write"])
-            forbid_sockets()
+            forbid_calls()
         os.execvpe(argv[0], argv, order["env"])
     except OSError as error:
         print(f"sandbox: {error}", file=sys.stderr)

@@ -43,6 +43,7 @@ class Confinement:
     gpus: tuple[int, ...] = ()
     hide: tuple[Path, ...] = ()  # folders and files to leave out although they lie in something readable
     scratch: Path | None = None  # HOME and TMPDIR below T2, made and removed by the caller; T2 makes its own in memory
+    shared_memory: bool = False  # /dev/shm below T2, where it is everybody's; T2 has one for each command
     tasks: int | None = None  # processes and threads of one user, where the kernel can count them
 
 

@@ -2,8 +2,8 @@
 
 Promises at T1: files outside the lists can neither be read nor written, no sockets can be opened, no process outside
 can be signalled (Linux 6.12 and newer) or traced. Does not promise: an own view of processes, private /tmp, or the end
-of daemons when the supervisor itself is killed with SIGKILL. Nothing here can change owner, mode or times of files of
-the same user; that needs T2.
+of daemons when the supervisor itself is killed with SIGKILL. It cannot keep mode, owner
+or times of files of the same user from being changed; that needs T2.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mcp_server.runner.sandbox import confine
+from mcp_server.runner.sandbox import confine, sharedmemory
 from mcp_server.runner.sandbox.confinement import Confinement, gpu_devices, interpreter_paths, system_paths
 
 HARMLESS_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -28,6 +28,8 @@ def wrap(argv: Sequence[str], confinement: Confinement, restrict: bool) -> list[
     if confinement.scratch is not None:
         write.append(confinement.scratch)
         env = {"HOME": str(confinement.scratch), "TMPDIR": str(confinement.scratch), **env}
+    if confinement.shared_memory:
+        write.append(sharedmemory.FOLDER)
     read = [*system_paths(gpus=bool(confinement.gpus)), *interpreter_paths(), Path("/proc"), *confinement.read]
     whole, listed = _carved(read, confinement.hide)
     order = {
@@ -39,6 +41,7 @@ def wrap(argv: Sequence[str], confinement: Confinement, restrict: bool) -> list[
         "env": env,
         "restrict": restrict,
         "tasks": confinement.tasks,
+        "umask": sharedmemory.UMASK if confinement.shared_memory else None,
     }
     # -I -S: the launcher is ready in 10 ms and reads nothing of the user's site-packages
     return [sys.executable, "-I", "-S", confine.__file__, json.dumps(order), *argv]
