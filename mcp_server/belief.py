@@ -28,6 +28,11 @@ class Effects:
     harmful: float = 0.60
     harm: float = 8.0 / 3.0  # mean harm of a change that harms, in units of `typical`
 
+    @classmethod
+    def near(cls, score: float) -> Effects:
+        """The defaults at the scale of a score: 0.15 % of it, as at the reference's 0.998."""
+        return cls(typical=0.0015 * abs(score)) if score and math.isfinite(score) else cls()
+
 
 @dataclass(frozen=True, slots=True)
 class Posterior:

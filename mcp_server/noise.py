@@ -1,8 +1,9 @@
 """How much a score moves by chance: repeat, seed and machine noise, kept apart and pooled from very few runs.
 
-Promises: pure functions on numbers; nothing is read, written or timed. `Noise` is what the referee is given, `estimate`
-makes it from measured runs, `needs_anchor` says when an old score of the incumbent no longer speaks for today's machine.
-Does not promise: a good figure from two runs. Few runs are pulled towards a prior scale, and `runs` says how few.
+Promises: pure functions on numbers; nothing is read, written or timed. `Noise` is what the referee is given,
+`estimate` makes it from measured runs, `compare` turns two sets of scores into a difference and its error (`anchor`
+has the machine). Does not promise: a good figure from two runs. Few runs are pulled towards a prior scale, and `runs`
+says how few.
 """
 
 from __future__ import annotations
@@ -11,34 +12,31 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 # Before anything is measured one run is taken to move by half of a typical improvement. On public data of the reference
 # (300 s, H200) the seed sd is 7e-4 and the typical improvement 1.5e-3.
 ASSUMED_SD_PER_EFFECT = 0.5
-# The prior counts as this many degrees of freedom: enough that two equal scores do not prove a noise of zero.
-PRIOR_DEGREES = 2.0
-# One per cent more steps is worth 0.0006 bits per byte on GPUs, that is 0.4 of a typical improvement of 0.0015.
-EFFECTS_PER_SPEED = 40.0
+# Without data the sd is known to about this factor (e**1.1 = 3) either way; with paired runs half the unpaired noise is
+# expected, and anything between a twentieth and all of it was seen.
+PRIOR_SPREAD = 1.1
+PAIRED_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
     """What chance does to a score, in the score's unit. `sd` belongs to one run, `paired_sd` to a difference.
 
-    sd: runs of equal code on different seeds (and, unless told apart, different moments). None: never measured.
-    runs: how many runs stand behind `sd`; 0 with an `sd` given means that somebody vouches for it.
-    paired_sd: candidate minus incumbent on one shared seed. None: not known to help, so seeds count as independent.
-    repeat_sd: same code, same seed, same machine. machine_sd: same code and seed on another machine or in another session.
+    None is "never measured": an unknown `paired_sd` lets seeds count as independent. The counts say how much stands
+    behind each figure; an `sd` with 0 runs is one that somebody vouches for.
     """
 
-    sd: float | None = None
+    sd: float | None = None  # equal code, other seeds
     runs: int = 0
-    paired_sd: float | None = None
+    paired_sd: float | None = None  # candidate minus incumbent on one shared seed
     pairs: int = 0
-    repeat_sd: float | None = None
+    repeat_sd: float | None = None  # same code, same seed, same machine
     repeats: int = 0
-    machine_sd: float | None = None
+    machine_sd: float | None = None  # same code and seed, another machine or session
     machines: int = 0
 
     @property
@@ -60,7 +58,7 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One clean run, as noise estimation sees it. `code` names what ran (any hashable), `machine` where and in which session."""
+    """One clean run. `code` names what ran (any hashable), `machine` where and in which session."""
 
     code: Hashable
     seed: int
@@ -75,9 +73,8 @@ def estimate(
 ) -> Noise:
     """Pool every repeat, reseed, move and confirmation of a campaign into one `Noise`.
 
-    Each kind is a pooled within-group variance (Welch 1947; textbook one-way analysis of variance) drawn towards a prior
-    scale that counts as `PRIOR_DEGREES`, the moderated variance of Smyth (2004), "Linear models and empirical Bayes
-    methods", eq. 3. With 1 to 5 degrees of freedom the plain estimate is off by a factor of two more often than not.
+    Each kind is a pooled within-group sum of squares (one-way analysis of variance), read through a prior:
+    `typical_sd`.
 
     pairings: (candidate, incumbent) codes that were compared. Their paired sd is learnt from the spread of the
     differences over two or more shared seeds, so the true effect of the change drops out.
@@ -99,21 +96,41 @@ def estimate(
     pair_squares, pair_degrees = _within(_differences(means, pairings))
 
     prior = ASSUMED_SD_PER_EFFECT * effect
-    # Repeats bound the seed noise from below: a run on another seed is also another run.
-    sd = _moderated(seed_squares + repeat_squares, seed_degrees + repeat_degrees, prior)
-    if seed_degrees:
-        sd = max(_moderated(seed_squares, seed_degrees, sd or prior) or 0.0, 0.0)
+    repeat_sd = typical_sd(repeat_squares, repeat_degrees, prior)
+    # Without a second seed the repeats must stand in: they bound it from below.
+    sd = typical_sd(seed_squares, seed_degrees, prior) if seed_degrees else repeat_sd
+    paired_sd = None
+    if sd is not None and pair_degrees:
+        independent = math.sqrt(2.0) * sd
+        paired_sd = min(typical_sd(pair_squares, pair_degrees, PAIRED_SHARE * independent) or 0.0, independent)
     return Noise(
         sd=sd,
-        runs=seed_degrees + repeat_degrees + 1 if seed_degrees + repeat_degrees else 0,
-        # Pairing can only help: without a shared source of noise the difference has sqrt(2) times the sd of a run.
-        paired_sd=None if sd is None or not pair_degrees else _paired(pair_squares, pair_degrees, sd),
+        runs=seed_degrees + repeat_degrees + 1 if sd is not None else 0,
+        paired_sd=paired_sd,
         pairs=pair_degrees + 1 if pair_degrees else 0,
-        repeat_sd=_moderated(repeat_squares, repeat_degrees, prior),
+        repeat_sd=repeat_sd,
         repeats=repeat_degrees,
-        machine_sd=_moderated(machine_squares, machine_degrees, prior),
+        machine_sd=typical_sd(machine_squares, machine_degrees, prior),
         machines=machine_degrees,
     )
+
+
+def typical_sd(squares: float, degrees: int, prior_sd: float) -> float | None:
+    """Sd behind a pooled sum of squares; None when nothing was measured.
+
+    The geometric posterior mean under a log-normal prior around `prior_sd`: with one or two degrees of freedom the
+    plain estimate is off by a factor of two more often than not, and two equal scores would prove a noise of zero.
+    Shrinking on the log scale (Gelman 2006, "Prior distributions for variance parameters", argues for weak priors on
+    the sd itself) lets a quiet arena show itself after few runs, where shrinking variances (Smyth 2004) would not.
+    """
+    if not degrees:
+        return None
+    steps = [PRIOR_SPREAD * (0.08 * i - 8.0) for i in range(151)]  # -8 to +4 prior spreads, on the log scale
+    ratio = squares / prior_sd**2
+    logs = [-degrees * u - 0.5 * ratio * math.exp(-2.0 * u) - 0.5 * (u / PRIOR_SPREAD) ** 2 for u in steps]
+    top = max(logs)
+    weights = [math.exp(value - top) for value in logs]
+    return prior_sd * math.exp(sum(w * u for w, u in zip(weights, steps, strict=True)) / sum(weights))
 
 
 def _within(groups: Iterable[Sequence[float]]) -> tuple[float, int]:
@@ -127,18 +144,6 @@ def _within(groups: Iterable[Sequence[float]]) -> tuple[float, int]:
     return squares, degrees
 
 
-def _moderated(squares: float, degrees: int, prior_sd: float) -> float | None:
-    """Sd from a pooled sum of squares, shrunk to `prior_sd` (Smyth 2004); None when nothing was measured."""
-    if not degrees:
-        return None
-    return math.sqrt((PRIOR_DEGREES * prior_sd**2 + squares) / (PRIOR_DEGREES + degrees))
-
-
-def _paired(squares: float, degrees: int, sd: float) -> float:
-    independent = math.sqrt(2.0) * sd
-    return min(_moderated(squares, degrees, independent) or independent, independent)
-
-
 def _differences(
     means: Mapping[tuple[Hashable, int, Hashable], float], pairings: Sequence[tuple[Hashable, Hashable]]
 ) -> Iterable[list[float]]:
@@ -150,71 +155,27 @@ def _differences(
         yield [ours[place] - theirs[place] for place in ours.keys() & theirs.keys()]
 
 
-# ---- machine noise: when must the incumbent be measured again? ----
+def compare(
+    candidate: Mapping[int, float], incumbent: Mapping[int, float], sd: float, correlation: float
+) -> tuple[float, float]:
+    """Best estimate of candidate minus incumbent, and its sd, from shared and unshared seeds together.
 
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """Under what a run was taken. None means not recorded, and decides nothing."""
-
-    device: str = ""  # identity: model and uuid
-    driver: str | None = None
-    speed: float | None = None  # the fixed speed probe; compares a machine with itself
-    steps: int | None = None
-
-
-AnchorCode = Literal["", "device_changed", "driver_changed", "speed_changed", "steps_changed", "repeat_disagrees"]
-
-
-def explained_by_speed(candidate: Conditions, incumbent: Conditions, effect: float) -> tuple[float, AnchorCode]:
-    """Score change that a faster (negative) or slower (positive) machine alone would cause, and what shows it.
-
-    The speed probe knows a fast machine from a fast idea, so it is asked first; steps done confound the two and are
-    used only where no probe was taken. Sensitivity: `EFFECTS_PER_SPEED` typical improvements per unit of speed.
+    Generalised least squares (Aitken 1936) for two means when runs on one seed correlate: with correlation 0 the
+    difference of the plain means, with a high one almost the mean of the paired differences.
     """
-    if candidate.speed and incumbent.speed:
-        return -EFFECTS_PER_SPEED * effect * (candidate.speed / incumbent.speed - 1.0), "speed_changed"
-    if candidate.steps and incumbent.steps:
-        return -EFFECTS_PER_SPEED * effect * (candidate.steps / incumbent.steps - 1.0), "steps_changed"
-    return 0.0, ""
-
-
-def needs_anchor(
-    candidate: Conditions,
-    incumbent: Conditions,
-    delta: float,
-    width: float,
-    effect: float,
-    would_keep: bool,
-) -> AnchorCode:
-    """Why the incumbent must be run again before this candidate is judged for good; "" when it need not.
-
-    delta, width: the verdict's, that is candidate minus incumbent and its sd. would_keep: the verdict is keep or confirm.
-    Another device or driver always asks. A change of speed asks when it could be behind a win (half a width of the
-    gain, or a fifth of it), and whatever the verdict when it is far beyond the noise: then the old score misleads both ways.
-    The answer costs one run of the incumbent; older runs under other conditions then no longer count (`comparable`).
-    """
-    if candidate.device != incumbent.device:
-        return "device_changed"
-    if candidate.driver is not None and incumbent.driver is not None and candidate.driver != incumbent.driver:
-        return "driver_changed"
-    explained, code = explained_by_speed(candidate, incumbent, effect)
-    if would_keep and explained < 0 and (-explained >= 0.5 * width or -explained >= 0.2 * abs(delta)):
-        return code
-    if code == "speed_changed" and abs(explained) >= max(4.0 * width, effect / 2.0):
-        return code
-    return ""
-
-
-def comparable(run: Conditions, now: Conditions, width: float, effect: float) -> bool:
-    """Whether an earlier run may still stand beside one taken under `now`: same machine, and no speed change that shows."""
-    if run.device != now.device or (run.driver and now.driver and run.driver != now.driver):
-        return False
-    explained, _ = explained_by_speed(now, run, effect)
-    return abs(explained) < max(0.5 * width, 1e-12)
-
-
-def repeat_disagrees(earlier: float, again: float, noise: Noise, effect: float = 0.0015) -> bool:
-    """Whether two runs of the same code on the same seed differ by more than three widths: the machine has moved."""
-    sd = noise.repeat_sd if noise.repeat_sd is not None else noise.one_run(effect)
-    return not (abs(again - earlier) <= 3.0 * math.sqrt(2.0) * sd)
+    shared = candidate.keys() & incumbent.keys()
+    pairs, alone, theirs = len(shared), len(candidate) - len(shared), len(incumbent) - len(shared)
+    if correlation <= 0.0 or not pairs or not (alone or theirs):
+        count, other = len(candidate), len(incumbent)
+        delta = sum(candidate.values()) / count - sum(incumbent.values()) / other
+        variance = 1.0 / count + 1.0 / other - 2.0 * correlation * pairs / (count * other)
+        return delta, sd * math.sqrt(variance)
+    paired, paired_theirs = sum(candidate[s] for s in shared), sum(incumbent[s] for s in shared)
+    inverse = 1.0 / (1.0 - correlation * correlation)
+    own, others, cross = pairs * inverse + alone, pairs * inverse + theirs, -pairs * correlation * inverse
+    sum_own = inverse * (paired - correlation * paired_theirs) + sum(candidate.values()) - paired
+    sum_others = inverse * (paired_theirs - correlation * paired) + sum(incumbent.values()) - paired_theirs
+    determinant = own * others - cross * cross
+    mean_own = (others * sum_own - cross * sum_others) / determinant
+    mean_others = (own * sum_others - cross * sum_own) / determinant
+    return mean_own - mean_others, sd * math.sqrt((own + others + 2.0 * cross) / determinant)

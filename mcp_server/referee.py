@@ -1,10 +1,11 @@
 """Keep, discard or confirm, from numbers alone: no files, no clock, no git.
 
 Scores are by seed and smaller is better (`lower_is_better` turns an arena's direction into that). What decides is the
-noise of a comparison as a share of a typical true improvement: where it is small one run settles it and a margin keeps luck
-out; where it rivals the effects a promising candidate is run again beside the incumbent on a new seed; where it hides
-them nothing is kept that has not repeated itself. The figures in `BARS` were chosen by simulation
-(`benchmarks/referee.py` shows the result). What is not promised: that a provisional keep is true; its probability is said.
+noise of a comparison as a share of a typical true improvement: where it is small one run settles it and a margin
+keeps luck out; where it rivals the effects a promising candidate is run again beside the incumbent on a new seed;
+where it hides them nothing is kept that has not repeated itself. The figures in `BARS` were chosen by simulation
+(`benchmarks/referee.py` shows the result). What is not promised: that a provisional keep is true; its probability is
+said.
 """
 
 from __future__ import annotations
@@ -13,15 +14,28 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import lru_cache
 from typing import Literal
 
+from mcp_server.bars import HIDDEN, LATE, UNKNOWN_TAKE, UNPAIRED_EXCESS, UNPAIRED_PATIENCE, Bar, bar_at
 from mcp_server.belief import Effects, Posterior, posterior, usual_luck
-from mcp_server.noise import Noise
+from mcp_server.noise import Noise, compare
 
-__all__ = ["Bound", "Decision", "KeepPolicy", "Noise", "Verdict", "broken_bounds", "guarded", "judge", "lower_is_better", "simplification"]
+__all__ = [
+    "Bound",
+    "Decision",
+    "Effects",
+    "KeepPolicy",
+    "Noise",
+    "Verdict",
+    "broken_bounds",
+    "guarded",
+    "judge",
+    "lower_is_better",
+    "simplification",
+]
 
 Scores = Mapping[int, float]
+MOST_WIDTHS = 999.0  # JSON knows no infinity
 
 
 class Decision(StrEnum):
@@ -34,53 +48,11 @@ Label = Literal["provisional", "confirmed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """What one comparison must clear when its noise is `ratio` typical improvements. All but counts in noise widths."""
-
-    ratio: float
-    drop: float  # below this it is the end
-    take: float  # above this one look is enough
-    looks: float  # seeds asked of anything in between
-    bar: float  # to clear after that many
-    most: float  # seeds after which a doubt is a no
-    anchor: float  # runs the incumbent should have before the campaign ends
-
-
-# From the second row on, asking for more than this costs over 4 % of the true gain that plain greedy makes (a margin m
-# forgoes 1 - (1 + m) exp(-m) of gains that are exponential in size); above 1.3 repeats are cheaper than errors.
-BARS = (
-    Bar(0.000, 4.0, 4.0, 2, 3.6, 2, 1.0),
-    Bar(0.090, 3.3, 3.4, 2, 3.6, 2, 1.0),
-    Bar(0.106, 3.1, 3.6, 2, 3.6, 2, 1.0),
-    Bar(0.140, 2.1, 2.1, 2, 2.1, 2, 1.0),
-    Bar(0.190, 1.3, 1.3, 1, 1.3, 1, 1.0),
-    Bar(0.280, 0.75, 0.75, 1, 0.75, 1, 1.0),
-    Bar(0.380, 0.45, 0.45, 1, 0.45, 1, 1.0),
-    Bar(0.660, 0.15, 0.15, 1, 0.15, 1, 1.0),
-    Bar(0.940, 0.0, 0.0, 1, 0.0, 1, 2.4),
-    Bar(1.300, -0.1, 9.0, 2, 0.0, 2, 3.8),
-    Bar(1.600, -0.15, 9.0, 2, 0.0, 2, 5.2),
-    Bar(1.900, -0.2, 9.0, 3, 0.0, 3, 7.1),
-    Bar(2.170, -0.2, 9.0, 3, 0.0, 3, 11.0),
-    Bar(2.400, -0.1, 9.0, 3, 0.0, 3, 14.0),
-    Bar(2.600, 0.0, 9.0, 3, 0.0, 4, 17.0),
-    Bar(2.800, 0.4, 9.0, 4, 0.8, 6, 14.0),
-    Bar(5.000, 0.4, 9.0, 5, 1.0, 8, 10.0),
-    Bar(9.500, 1.5, 9.0, 6, 3.0, 10, 1.0),
-)
-RIVAL = 0.8  # from here on noise rivals effects ...
-HIDDEN = 2.4  # ... and from here on it hides them
-LATE = 70  # with so few runs left the incumbent is about to be measured again anyway, so one look less is asked
-# Without a shared seed a comparison is noisier than its verdict need be: only what looks hopeless is not paired.
-UNPAIRED_PATIENCE = -1.5
-
-
-@dataclass(frozen=True, slots=True)
 class KeepPolicy:
     """What a keep takes. `effects` says how large true changes are; set `Effects(typical=...)` to the arena's scale.
 
-    min_delta: a gain up to this is no gain. confirm: `always` asks for a second seed before any keep, `never` decides on
-    what there is. confirmed_at: probability that earns the label. least_probability: below it no gain is believed.
+    min_delta: a gain up to this is no gain. confirm: `always` asks for a second seed before any keep, `never` decides
+    on what there is. confirmed_at: probability that earns the label. least_probability: below it no gain is believed.
     """
 
     min_delta: float = 0.0
@@ -95,9 +67,9 @@ class KeepPolicy:
 class Verdict:
     """A decision with the numbers behind it.
 
-    delta: candidate minus incumbent, negative is better; None without scores. noise_widths: delta in standard deviations
-    of this comparison, same sign. probability: that the candidate is truly better. expected: the delta one should
-    believe, shrunk for luck. seeds: what to run next, on candidate and incumbent wherever either lacks it.
+    delta: candidate minus incumbent, negative is better; None without scores. noise_widths: delta in standard
+    deviations of this comparison, same sign. probability: that the candidate is truly better. expected: the delta one
+    should believe, shrunk for luck. seeds: what to run next, on candidate and incumbent wherever either lacks it.
     reason: a sentence for people; code: the same for machines (docs/reasons.md).
     """
 
@@ -116,50 +88,6 @@ class Verdict:
 def lower_is_better(scores: Scores, direction: str) -> dict[int, float]:
     """Scores as `judge` wants them. direction: minimize or maximize."""
     return {seed: -score if direction == "maximize" else score for seed, score in scores.items()}
-
-
-def compare(candidate: Scores, incumbent: Scores, sd: float, correlation: float) -> tuple[float, float]:
-    """Best estimate of candidate minus incumbent, and its sd, from shared and unshared seeds together.
-
-    Generalised least squares (Aitken 1936) for two means when runs on one seed correlate: with correlation 0 the
-    difference of the plain means, with a high one almost the mean of the paired differences.
-    """
-    shared = candidate.keys() & incumbent.keys()
-    pairs, alone, theirs = len(shared), len(candidate) - len(shared), len(incumbent) - len(shared)
-    if correlation <= 0.0 or not pairs or not (alone or theirs):
-        count, other = len(candidate), len(incumbent)
-        delta = sum(candidate.values()) / count - sum(incumbent.values()) / other
-        variance = 1.0 / count + 1.0 / other - 2.0 * correlation * pairs / (count * other)
-        return delta, sd * math.sqrt(variance)
-    paired, paired_theirs = sum(candidate[s] for s in shared), sum(incumbent[s] for s in shared)
-    inverse = 1.0 / (1.0 - correlation * correlation)
-    own, others, cross = pairs * inverse + alone, pairs * inverse + theirs, -pairs * correlation * inverse
-    sum_own = inverse * (paired - correlation * paired_theirs) + sum(candidate.values()) - paired
-    sum_others = inverse * (paired_theirs - correlation * paired) + sum(incumbent.values()) - paired_theirs
-    determinant = own * others - cross * cross
-    mean_own = (others * sum_own - cross * sum_others) / determinant
-    mean_others = (own * sum_others - cross * sum_own) / determinant
-    return mean_own - mean_others, sd * math.sqrt((own + others + 2.0 * cross) / determinant)
-
-
-@lru_cache(maxsize=64)
-def bar_at(ratio: float) -> Bar:
-    """The row of `BARS` for this noise, interpolated; counts are rounded."""
-    if ratio >= BARS[-1].ratio:
-        return BARS[-1]
-    for low, high in zip(BARS, BARS[1:], strict=False):
-        if ratio < high.ratio:
-            share = (ratio - low.ratio) / (high.ratio - low.ratio)
-            return Bar(
-                ratio,
-                low.drop + share * (high.drop - low.drop),
-                low.take + share * (high.take - low.take),
-                round(low.looks + share * (high.looks - low.looks)),
-                low.bar + share * (high.bar - low.bar),
-                round(low.most + share * (high.most - low.most)),
-                low.anchor + share * (high.anchor - low.anchor),
-            )
-    return BARS[-1]
 
 
 def next_seed(candidate: Scores, incumbent: Scores) -> int:
@@ -194,7 +122,8 @@ def judge(
     delta, width = compare(candidate, incumbent, sd, correlation)
     pair_sd = sd * math.sqrt(2.0 * (1.0 - correlation))
     # The incumbent's own luck is not seen in its score, but it is known on average: without it a belief is too dark.
-    luck = usual_luck(pair_sd / math.sqrt(2.0), effects) * pair_sd / math.sqrt(2.0 * len(incumbent))
+    one_run = pair_sd / math.sqrt(2.0)
+    luck = usual_luck(one_run, effects) * one_run / math.sqrt(len(incumbent))
     belief = posterior(luck - delta, width, effects)
     case = _Case(candidate, incumbent, delta, width, _widths(delta, width), belief, pair_sd, noise, policy)
     if touched:
@@ -206,17 +135,16 @@ def judge(
 def _decide(case: _Case, runs_left: float) -> Verdict:
     bar, policy = bar_at(case.ratio), case.policy
     looks = len(case.candidate)
-    # On a first look a well-measured incumbent earns no thinner margin: the luck of the best of many candidates is their own.
+    wanted, take = _asked(bar, policy, case.noise, runs_left)
+    # A well-measured incumbent earns a first look no thinner margin: the luck of the best of many is the candidates'.
     z = -case.widths if looks > 1 or case.width >= case.pair_sd else -case.delta / case.pair_sd
-    wanted = bar.looks - (bar.looks > 2 and runs_left < LATE)
-    wanted = 1.0 if policy.confirm == "never" else max(wanted, 2.0) if policy.confirm == "always" else wanted
     enough = looks >= wanted
     good = -case.delta > max(policy.min_delta, 0.0) and case.belief.probability >= policy.least_probability
-    if good and ((z >= bar.take and policy.confirm != "always") or (enough and z >= max(bar.bar, 0.0))):
+    if good and (z >= take or (enough and z >= max(bar.bar, 0.0))):
         return case.rules(Decision.KEEP, "gain", "a gain")
     seed = next_seed(case.candidate, case.incumbent)
     affordable = runs_left >= (1 if seed in case.incumbent else 2) and policy.confirm != "never"
-    unpaired = case.noise.correlation(policy.effects.typical) >= 0.5 and not case.candidate.keys() & case.incumbent.keys()
+    unpaired = case.width > case.pair_sd * UNPAIRED_EXCESS and not case.candidate.keys() & case.incumbent.keys()
     doubtful = z >= bar.drop and (not enough or looks < bar.most)
     remeasured = _remeasure(case, runs_left)
     if remeasured:
@@ -226,7 +154,7 @@ def _decide(case: _Case, runs_left: float) -> Verdict:
             "the campaign is about to end and the incumbent's score is still mostly luck, so both are run again",
             remeasured,
         )
-    if affordable and unpaired and z > UNPAIRED_PATIENCE:
+    if affordable and unpaired and z >= UNPAIRED_PATIENCE:
         return case.rules(Decision.CONFIRM, "needs_pairing", "it shares no seed with the incumbent yet", (seed,))
     if affordable and doubtful:
         if case.ratio >= HIDDEN:
@@ -247,9 +175,19 @@ def _decide(case: _Case, runs_left: float) -> Verdict:
     return case.rules(Decision.DISCARD, "within_noise", "noise explains a gain of this size")
 
 
+def _asked(bar: Bar, policy: KeepPolicy, noise: Noise, runs_left: float) -> tuple[float, float]:
+    """Looks wanted before a keep, and the gain in widths for which one look is enough."""
+    wanted = bar.looks - 1.0 if bar.looks > 2 and runs_left < LATE else bar.looks
+    if policy.confirm == "never":
+        return 1.0, max(bar.take, bar.drop)
+    if policy.confirm == "always":
+        return max(wanted, 2.0), math.inf
+    return (wanted, bar.take) if noise.known else (max(wanted, 2.0), max(bar.take, UNKNOWN_TAKE))
+
+
 def _remeasure(case: _Case, runs_left: float) -> tuple[int, ...]:
     """Seeds for the incumbent's last runs, new to both; empty while they are not due."""
-    if not case.policy.remeasure or case.policy.confirm == "never" or case.ratio < RIVAL:
+    if not case.policy.remeasure or case.policy.confirm == "never":
         return ()
     missing = bar_at(case.ratio).anchor - len(case.incumbent)
     if missing <= 0.0 or not 2 <= runs_left <= 2.0 * missing:
@@ -280,9 +218,10 @@ def _unusable(candidate: Scores, incumbent: Scores, runs_left: int | None) -> Ve
 
 
 def _widths(delta: float, width: float) -> float:
+    """Delta in widths, held finite where nothing is noisy."""
     if width > 0.0:
-        return delta / width
-    return math.copysign(math.inf, delta) if delta else 0.0
+        return min(max(delta / width, -MOST_WIDTHS), MOST_WIDTHS)
+    return math.copysign(MOST_WIDTHS, delta) if delta else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,8 +270,9 @@ class _Case:
 def simplification(verdict: Verdict, nodes_before: int, nodes_after: int, policy: KeepPolicy) -> Verdict:
     """The verdict after looking at length: no worse within noise and less code (syntax-tree nodes) may be kept.
 
-    "No worse" is at most half a noise width, and never more than a tenth of a typical improvement, so that ten such keeps cannot
-    quietly give one improvement away. Equal or longer code changes nothing, and neither does a broken rule.
+    "No worse" is at most half a noise width, and never more than a tenth of a typical improvement, so that ten such
+    keeps cannot quietly give one improvement away. Equal or longer code changes nothing, and neither does a broken
+    rule.
     """
     if verdict.decision is Decision.KEEP or verdict.delta is None or verdict.width is None:
         return verdict
@@ -340,7 +280,9 @@ def simplification(verdict: Verdict, nodes_before: int, nodes_after: int, policy
         return verdict
     if verdict.delta > min(0.5 * verdict.width, 0.1 * policy.effects.typical):
         return verdict
-    said = f"Keep: no worse within noise (change {verdict.delta:+.3g}) and {nodes_before - nodes_after} syntax nodes less."
+    said = (
+        f"Keep: no worse within noise (change {verdict.delta:+.3g}) and {nodes_before - nodes_after} syntax nodes less."
+    )
     return replace(verdict, decision=Decision.KEEP, label="provisional", seeds=(), reason=said, code="simpler")
 
 

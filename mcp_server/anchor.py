@@ -1,0 +1,85 @@
+"""When the machine has moved under the scores: whether the incumbent must be run again before a verdict counts.
+
+Pure. One unchanged job of the reference "improved" by 0.0016 overnight, its score following the steps done with a
+correlation of -0.98: so what explains a win by speed is asked first, and an old score that no longer speaks for
+today's machine is retired.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from mcp_server.noise import Noise
+
+# One per cent more steps is worth 0.0006 bits per byte on GPUs, that is 0.4 of a typical improvement of 0.0015.
+EFFECTS_PER_SPEED = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under what a run was taken. None means not recorded, and decides nothing."""
+
+    device: str = ""  # identity: model and uuid
+    driver: str | None = None
+    speed: float | None = None  # the fixed speed probe; compares a machine with itself
+    steps: int | None = None
+
+
+AnchorCode = Literal["", "device_changed", "driver_changed", "speed_changed", "steps_changed", "repeat_disagrees"]
+
+
+def explained_by_speed(candidate: Conditions, incumbent: Conditions, effect: float) -> tuple[float, AnchorCode]:
+    """Score change that a faster (negative) or slower (positive) machine alone would cause, and what shows it.
+
+    The speed probe knows a fast machine from a fast idea, so it is asked first; steps done confound the two and are
+    used only where no probe was taken. Sensitivity: `EFFECTS_PER_SPEED` typical improvements per unit of speed.
+    """
+    if candidate.speed and incumbent.speed:
+        return -EFFECTS_PER_SPEED * effect * (candidate.speed / incumbent.speed - 1.0), "speed_changed"
+    if candidate.steps and incumbent.steps:
+        return -EFFECTS_PER_SPEED * effect * (candidate.steps / incumbent.steps - 1.0), "steps_changed"
+    return 0.0, ""
+
+
+def needs_anchor(
+    candidate: Conditions,
+    incumbent: Conditions,
+    delta: float,
+    width: float,
+    effect: float,
+    would_keep: bool,
+) -> AnchorCode:
+    """Why the incumbent must be run again before this candidate is judged for good; "" when it need not.
+
+    delta, width: the verdict's, that is candidate minus incumbent and its sd. would_keep: the verdict is keep or
+    confirm. Another device or driver always asks. A change of speed asks when it could be behind a win (half a width
+    of the gain, or a fifth of it), and whatever the verdict when it is far beyond the noise: then the old score
+    misleads both ways. The answer costs one run of the incumbent; older runs under other conditions then no longer
+    count (`comparable`).
+    """
+    if candidate.device != incumbent.device:
+        return "device_changed"
+    if candidate.driver is not None and incumbent.driver is not None and candidate.driver != incumbent.driver:
+        return "driver_changed"
+    explained, code = explained_by_speed(candidate, incumbent, effect)
+    if would_keep and explained < 0 and (-explained >= 0.5 * width or -explained >= 0.2 * abs(delta)):
+        return code
+    if code == "speed_changed" and abs(explained) >= max(4.0 * width, effect / 2.0):
+        return code
+    return ""
+
+
+def comparable(run: Conditions, now: Conditions, width: float, effect: float) -> bool:
+    """Whether an earlier run may stand beside one taken under `now`: same machine, no change of speed that shows."""
+    if run.device != now.device or (run.driver and now.driver and run.driver != now.driver):
+        return False
+    explained, _ = explained_by_speed(now, run, effect)
+    return abs(explained) < max(0.5 * width, 1e-12)
+
+
+def repeat_disagrees(earlier: float, again: float, noise: Noise, effect: float = 0.0015) -> bool:
+    """Whether two runs of the same code on the same seed differ by more than three widths: the machine has moved."""
+    sd = noise.repeat_sd if noise.repeat_sd is not None else noise.one_run(effect)
+    return not (abs(again - earlier) <= 3.0 * math.sqrt(2.0) * sd)
