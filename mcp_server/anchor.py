@@ -11,8 +11,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from mcp_server.noise import Noise
-
 # One per cent more steps is worth 0.0006 bits per byte on GPUs, that is 0.4 of a typical improvement of 0.0015.
 EFFECTS_PER_SPEED = 40.0
 
@@ -79,7 +77,6 @@ def comparable(run: Conditions, now: Conditions, width: float, effect: float) ->
     return abs(explained) < max(0.5 * width, 1e-12)
 
 
-def repeat_disagrees(earlier: float, again: float, noise: Noise, effect: float = 0.0015) -> bool:
+def repeat_disagrees(earlier: float, again: float, repeat_sd: float) -> bool:
     """Whether two runs of the same code on the same seed differ by more than three widths: the machine has moved."""
-    sd = noise.repeat_sd if noise.repeat_sd is not None else noise.one_run(effect)
-    return not (abs(again - earlier) <= 3.0 * math.sqrt(2.0) * sd)
+    return not (abs(again - earlier) <= 3.0 * math.sqrt(2.0) * repeat_sd)
