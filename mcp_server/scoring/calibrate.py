@@ -1,6 +1,6 @@
 """Measures how far apart an honest model's answers are on this machine: `autoresearch doctor --calibrate` runs it.
 
-    python -m mcp_server.scoring.calibrate tolerances.json --device cuda
+    python -m mcp_server.scoring.calibrate --device cuda     # in a lab's folder
 
 A transformer of which we know that it is honest goes through two hosts just as a candidate does: claims for true rows,
 answers with replaced suffixes, other company and, where the model takes them, cut rows. The largest difference and the
@@ -27,8 +27,10 @@ from safetensors.numpy import save_file
 
 from mcp_server.errors import AutoresearchError
 from mcp_server.files import write_atomically
-from mcp_server.paths import cache_folder
+from mcp_server.git import Repository
+from mcp_server.paths import LabPaths, cache_folder
 from mcp_server.records import Tier
+from mcp_server.runner import devices
 from mcp_server.runner.sandbox import probe
 from mcp_server.scoring import audit
 from mcp_server.scoring.corpus import Split, read_split
@@ -42,6 +44,7 @@ SIZES = {"cpu": (2, 128), "cuda": (6, 512), "mps": (4, 256)}  # depth, width: wh
 MARGIN = 8.0  # times what was seen: another model, another day
 # Nobody gains by less: it is under what a lab can tell apart, and it is corrected in the score anyway.
 FLOORS = {"float32": Entry(largest=1e-3, mean=1e-4), "bfloat16": Entry(largest=4e-3, mean=4e-4)}
+TABLE = "tolerances.json"  # in the lab's state; every scoring of the lab is told where it is
 POSITIONS = 512
 ROWS = 128  # of the split; enough company for 512 positions
 
@@ -145,22 +148,28 @@ def _write_model(folder: Path, vocab: int, depth: int, width: int, dtype: str) -
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path, help="the lab's table of tolerances; entries of other devices stay")
+    parser.add_argument(
+        "--table", type=Path, help="where the tolerances go (default: the state of the lab in this folder)"
+    )
     parser.add_argument("--corpus", type=Path, default=cache_folder() / "current", help="a prepared corpus")
-    parser.add_argument("--device", choices=sorted(SIZES), default="cpu")
-    parser.add_argument("--card", type=int, default=0, help="number of the CUDA card (default 0)")
+    parser.add_argument("--device", choices=sorted(SIZES), help="cpu, cuda or mps (default: all that this machine has)")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(argv)
-    gpus = (options.card,) if options.device == "cuda" else ()
+    here = {name.partition(":")[0]: name for name in reversed(devices.available())}
     try:
-        readings = calibrate(options.corpus.resolve(), options.device, options.threads, probe().tier, gpus)
+        path = options.table or LabPaths(Repository.at(Path.cwd()).common, Path.cwd()).state / TABLE
+        for device in [options.device] if options.device else here:
+            card = devices.card_of(here.get(device, device))
+            gpus = (card,) if card is not None else ()
+            readings = calibrate(options.corpus.resolve(), device, options.threads, probe().tier, gpus)
+            write_table(path, table(readings))
+            for name, reading in readings.items():
+                rows = "whole and cut rows" if reading.narrow else "whole rows"
+                seen = f"largest difference {reading.largest:.3g} nats, mean {reading.mean:.3g}"
+                print(f"{name}: {seen}, over {rows}", flush=True)
     except AutoresearchError as error:
         print(f"calibrate: {error}", file=sys.stderr)
         return 1
-    write_table(options.table, table(readings))
-    for name, reading in readings.items():
-        rows = "whole and cut rows" if reading.narrow else "whole rows"
-        print(f"{name}: largest difference {reading.largest:.3g} nats, mean {reading.mean:.3g}, over {rows}")
     return 0
 
 
