@@ -58,7 +58,8 @@ class View:
     def scored(self, fraction: float) -> None:
         """How far the scorer says it is."""
         self._latest = self._latest.model_copy(update={"scored_fraction": fraction})
-        self._draw()
+        if self.due:
+            self._draw()
 
     def log(self, text: str) -> None:
         """Replace log.txt."""

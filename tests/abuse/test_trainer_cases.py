@@ -174,7 +174,8 @@ def test_no_abuse_by_a_trainer_ends_in_a_false_score(
     before = target.fingerprint()
     for run in runs:
         result = run.carry_out()
-    record_property("abuse", [deed.case, deed.tries, f"{result.state} {result.reason}".strip(), str(deed.tier)])
+    happened = f"{result.state} {result.reason}".strip()
+    record_property("abuse", [deed.case, deed.tries, happened, str(deed.tier), naive(deed, result)])
     log = run.paths.log.read_text()
     assert (result.state, result.reason) == deed.expect, f"{result.detail}\n{log[-2000:]}"
     assert result.tier is deed.tier
@@ -192,6 +193,13 @@ def test_no_abuse_by_a_trainer_ends_in_a_false_score(
     assert len(log) < LOG_LIMIT
     assert "\x1b" not in log
     judge_time(deed, result)
+
+
+def naive(deed: Deed, result: RunResult) -> str:
+    """What one would have scored who takes whatever the trainer has left, whenever and wherever."""
+    if "finish(0.1)" in deed.path.read_text():
+        return "0.1"
+    return "none" if result.score is None else f"{result.score:g}"
 
 
 def judge_time(deed: Deed, result: RunResult) -> None:
