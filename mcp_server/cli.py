@@ -46,6 +46,7 @@ COMMANDS = {
     "status": Entry("Look", "views", "Where the lab stands, on one screen."),
     "watch": Entry("Look", "views", "The same, live."),
     "history": Entry("Look", "views", "All experiments in a table."),
+    "dashboard": Entry("Look", "reports", "Serve the live page: chart, table, running experiment."),
     "exam": Entry("End", "closings", "Measure the honest gain on fresh seeds and the untouched split."),
     "prune": Entry("End", "closings", "Re-test provisional keeps and drop those that do not matter."),
     "show": Entry("Look", "views", "One experiment: diff, curve, verdict, crash, learnings."),

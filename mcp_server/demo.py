@@ -31,17 +31,18 @@ TAG = "demo"
 MARK = "autoresearch-demo"  # a file in .git: this folder is ours to replace
 STOPPING_SECONDS = 30.0  # a run ends within its grace of 20 s
 
-# What a slot costs besides training, on the machine where SPEED took `speed` seconds: start-up and scoring.
-REFERENCE_SPEED_SECONDS, REFERENCE_SLOT_SECONDS = 1.0, 14.0
+# What a slot costs besides training, start-up and scoring together, for each second that SPEED takes.
+SLOT_PER_SPEED = 22.0
+SLACK_SECONDS = 10.0  # server, views, goodbye
 SMALLEST_BUDGET_SECONDS = 6.0
 SPEED = """
-import json, os, time
+import json, time
 import torch
-torch.set_num_threads(min(8, os.cpu_count() or 1))
+torch.set_num_threads(1)  # as runs do on the processor's clock
 a, b = torch.randn(1024, 512), torch.randn(512, 2048)
 for _ in range(3): a @ b
 wall, cpu = time.perf_counter(), time.process_time()
-for _ in range(60): (a @ b).softmax(-1)
+for _ in range(30): (a @ b).softmax(-1)
 wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
 print(json.dumps({"speed": wall, "busy": cpu / wall}))
 """
@@ -144,10 +145,10 @@ def _fitted(plan: Plan, audience: Audience, spent: float) -> Plan:
 def fitting_budget(plan: Plan, speed: float, busy: float, spent: float = 0.0) -> float:
     """The largest budget, up to the plan's, with which the promised runs and one confirmation end within the limit."""
     slots = 1 + plan.calibrate + FEWEST + 2
-    room = (plan.limit_seconds - spent - 10.0) / slots - REFERENCE_SLOT_SECONDS * speed / REFERENCE_SPEED_SECONDS
-    wanted = plan.budget_seconds or 20.0
-    # a budget counts processor seconds, of which `busy` pass in one second on the wall
-    return float(round(min(wanted, max(SMALLEST_BUDGET_SECONDS, room * max(1.0, busy)))))
+    slot = (plan.limit_seconds - spent - SLACK_SECONDS) / slots
+    # `speed` is taken on the wall, as those costs are; of a budget `busy` processor seconds pass in one on the wall
+    room = (slot - SLOT_PER_SPEED * speed) * min(1.0, busy)
+    return float(round(min(plan.budget_seconds or 20.0, max(SMALLEST_BUDGET_SECONDS, room))))
 
 
 def _program(plan: Plan) -> bytes:

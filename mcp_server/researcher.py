@@ -40,7 +40,7 @@ class Kind:
 # The first that fits. Habits of the trade for short runs, not measurements on the file that ships: batches and rates by
 # factors of two, tables faster and memories shorter, sizes seldom, for they may not fit together.
 KINDS = (
-    Kind("left alone", r"SEED|VOCAB|SECONDS|BUDGET|THREAD|DEVICE|PORT|EVAL|SEQ|LENGTH|CHUNK|(^|_)EPS$", (), ""),
+    Kind("left alone", r"SEED|VOCAB|SECONDS|BUDGET|THREAD|DEVICE|PORT|EVAL|SEQ|LENGTH|CHUNK|LEVELS|(^|_)EPS$", (), ""),
     Kind("batch", r"^(ROWS|BATCH|BATCH_(SIZE|ROWS|TOKENS)|.*_BATCH(_SIZE)?)$", ((2.0, 1.5), (0.5, 0.7)),
          "A budget buys many noisy steps or few good ones."),
     Kind("accumulation", r"ACCUM", ((2.0, 0.3), (0.5, 0.3)), "A budget buys many noisy steps or few good ones."),
@@ -54,7 +54,7 @@ KINDS = (
          "A short run cannot afford a long memory of its gradients."),
     Kind("decay", r"DECAY|DROPOUT", ((2.0, 0.05), (0.5, 0.1)),
          "Regularisation is for those who see their data often."),
-    Kind("size", r"DEPTH|WIDTH|HEAD|LAYER|DIM|RATIO|ROWS|SIZE|WINDOW", ((0.5, 0.1), (2.0, 0.05)),
+    Kind("size", r"DEPTH|WIDTH|HEAD|LAYER|DIM|RATIO|ROWS|SLOTS|TOKENS|SIZE|WINDOW", ((0.5, 0.1), (2.0, 0.05)),
          "A smaller model takes more steps, a larger one learns more from each."),
     Kind("other", r"", ((2.0, 0.1), (0.5, 0.1)), "Nobody knows; the run will tell."),
 )  # fmt: skip

@@ -8,9 +8,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 from click.testing import CliRunner, Result
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
 from rich.console import Console
 
 from mcp_server import history, terminal
@@ -342,3 +346,22 @@ def test_prepare_hands_its_arguments_to_the_labs_own_script(tmp_path: Path) -> N
     command = [sys.executable, "-m", "mcp_server.cli", "-C", str(tmp_path), "prepare", "--corpus", "stdlib", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout) == (3, "['--corpus', 'stdlib', '--help']\n")
+
+
+def test_serve_speaks_mcp_on_stdio_for_the_lab_it_is_pointed_at(researched: Path) -> None:
+    command = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "mcp_server.cli", "-C", str(researched), "serve"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd="/",
+    )
+
+    async def ask() -> tuple[set[str], dict[str, Any]]:
+        async with Client(stdio_client(command)) as client:
+            tools = await client.list_tools()
+            answer = await client.call_tool("lab_status", {})
+            return {tool.name for tool in tools.tools}, answer.structured_content or {}
+
+    names, status = anyio.run(ask)
+    assert {"run_experiment", "read_score", "commit_or_revert", "lab_status"} <= names
+    assert status["campaign"] == "first"

@@ -211,10 +211,10 @@ def test_stopping_where_nothing_was_begun_is_no_error(tmp_path: Path) -> None:
 
 def test_a_budget_is_made_smaller_on_a_slow_machine_and_never_larger_than_asked(tmp_path: Path) -> None:
     chosen = Plan(folder=tmp_path, template=template("lm"))
-    assert fitting_budget(chosen, speed=0.5, busy=2.0) == 20.0
-    slow = fitting_budget(chosen, speed=1.3, busy=1.2)
-    assert 6.0 <= slow < 20.0
-    assert fitting_budget(chosen, speed=30.0, busy=0.5) == 6.0
+    assert fitting_budget(chosen, speed=0.5, busy=1.0) == 20.0
+    assert 6.0 < fitting_budget(chosen, speed=0.8, busy=1.0) < 20.0
+    assert 6.0 < fitting_budget(chosen, speed=0.6, busy=0.6) < 20.0
+    assert fitting_budget(chosen, speed=30.0, busy=0.3) == 6.0
 
 
 def test_it_goes_on_for_a_first_success_while_there_is_time(tmp_path: Path) -> None:

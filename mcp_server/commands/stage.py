@@ -123,7 +123,7 @@ def ending(outcome: Outcome, metric: str) -> pages.Parts:
 
 
 WITH_AN_AGENT = (
-    Text("The same with an agent, in this repository or in a lab of your own (autoresearch new lm my-lab):"),
+    Text("The same with an agent, in a clone of autoresearch or, with its plugin, in a lab of your own:"),
     Text("  Claude Code   claude, then: /loop autoresearch", style="cyan"),
-    Text("  Codex         codex, then: $autoresearch overnight", style="cyan"),
+    Text('  Codex         codex exec "Use the autoresearch skill: do the next iteration"', style="cyan"),
 )
