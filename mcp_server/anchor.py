@@ -13,6 +13,7 @@ from typing import Literal
 
 # One per cent more steps is worth 0.0006 bits per byte on GPUs, that is 0.4 of a typical improvement of 0.0015.
 EFFECTS_PER_SPEED = 40.0
+SPEED_RESOLUTION = 0.001  # a probe of a second repeats itself to about this share on a quiet machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,15 @@ def needs_anchor(
     width: float,
     effect: float,
     would_keep: bool,
+    spare: float | None = None,
 ) -> AnchorCode:
     """Why the incumbent must be run again before this candidate is judged for good; "" when it need not.
 
-    delta, width: the verdict's, that is candidate minus incumbent and its sd. would_keep: the verdict is keep or
-    confirm. Another device or driver always asks. A change of speed asks when it could be behind a win (half a width
-    of the gain, or a fifth of it), and whatever the verdict when it is far beyond the noise: then the old score
-    misleads both ways. The answer costs one run of the incumbent; older runs under other conditions then no longer
+    delta, width, spare: the verdict's, that is candidate minus incumbent, its sd, and by how much a keep clears its
+    bar. would_keep: the verdict is keep or confirm. Another device or driver always asks. A faster machine asks when
+    the win would not stand without it, or owes it a good part. Steps also ask when there are fewer of them, since a
+    slower idea can hide a faster machine. A change of speed far beyond the noise asks whatever the verdict: the old
+    score misleads both ways. The answer costs one run of the incumbent; its runs under other conditions no longer
     count (`comparable`).
     """
     if candidate.device != incumbent.device:
@@ -62,7 +65,10 @@ def needs_anchor(
     if candidate.driver is not None and incumbent.driver is not None and candidate.driver != incumbent.driver:
         return "driver_changed"
     explained, code = explained_by_speed(candidate, incumbent, effect)
-    if would_keep and explained < 0 and (-explained >= 0.5 * width or -explained >= 0.2 * abs(delta)):
+    helped = abs(explained) if code == "steps_changed" else -explained
+    unseen = SPEED_RESOLUTION * EFFECTS_PER_SPEED * effect
+    enough = 0.5 * width if spare is None else min(spare - unseen, width)
+    if would_keep and helped > 0 and (helped >= enough or helped >= max(width, 0.2 * abs(delta))):
         return code
     if code == "speed_changed" and abs(explained) >= max(4.0 * width, effect / 2.0):
         return code

@@ -83,6 +83,7 @@ class Verdict:
     code: str
     width: float | None = None
     expected: float | None = None
+    spare: float | None = None
 
 
 def lower_is_better(scores: Scores, direction: str) -> dict[int, float]:
@@ -140,8 +141,10 @@ def _decide(case: _Case, runs_left: float) -> Verdict:
     z = -case.widths if looks > 1 or case.width >= case.pair_sd else -case.delta / case.pair_sd
     enough = looks >= wanted
     good = -case.delta > max(policy.min_delta, 0.0) and case.belief.probability >= policy.least_probability
-    if good and (z >= take or (enough and z >= max(bar.bar, 0.0))):
-        return case.rules(Decision.KEEP, "gain", "a gain")
+    least = min(take, max(bar.bar, 0.0)) if enough else take
+    if good and z >= least:
+        spare = (z - least) * (-case.delta / z) if z > 0.0 else 0.0
+        return replace(case.rules(Decision.KEEP, "gain", "a gain"), spare=spare)
     seed = next_seed(case.candidate, case.incumbent)
     affordable = runs_left >= (1 if seed in case.incumbent else 2) and policy.confirm != "never"
     unpaired = case.width > case.pair_sd * UNPAIRED_EXCESS and not case.candidate.keys() & case.incumbent.keys()
