@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from mcp_server.scoring.tolerances import Table
 
 START_SECONDS = 300.0  # importing torch, building a model and compiling it, on a busy machine
 REPLY_SECONDS = 120.0  # one batch
+DIGITS = 7  # the audit leaves 1e-8 bits per byte open, and lower digits could carry validation text to the agent
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,16 @@ def score(order: Order, table: Table, progress: Callable[[float], None]) -> Scor
     return evaluate(split, setting, rule, np.random.default_rng(int.from_bytes(os.urandom(16))), progress)
 
 
-def reply(outcome: Scored | Rejected, seconds: float, calibrated: bool) -> dict[str, object]:
+def reply(outcome: Scored | Rejected, calibrated: bool) -> dict[str, object]:
     """The JSON object that the supervisor reads."""
     found = outcome.audit.model_dump() if outcome.audit is not None else None
     if isinstance(outcome, Rejected):
         return {"rejected": outcome.reason, "detail": outcome.detail, "audit": found}
     estimate = outcome.estimate
     return {
-        "score": estimate.score,
-        "interval": list(estimate.interval),
-        "secondary": {"evaluation_seconds": round(seconds, 3), **({} if calibrated else {"uncalibrated": 1.0})},
+        "score": round(estimate.score, DIGITS),
+        "interval": [round(bound, DIGITS) for bound in estimate.interval],
+        "secondary": {} if calibrated else {"uncalibrated": 1.0},
         "audit": found,
     }
 
@@ -131,7 +131,6 @@ def marker(env: Mapping[str, str]) -> Callable[[float], None]:
 
 
 def main() -> int:
-    began = time.monotonic()
     try:
         order, table = Order.of(os.environ), tolerances.read(os.environ.get("AUTORESEARCH_TOLERANCES"))
         outcome = score(order, table, marker(os.environ))
@@ -139,7 +138,7 @@ def main() -> int:
         print(f"scoring: {error}", file=sys.stderr)
         return 1
     calibrated = isinstance(outcome, Rejected) or table.known(order.device, outcome.precision)
-    print(json.dumps(reply(outcome, time.monotonic() - began, calibrated)), flush=True)
+    print(json.dumps(reply(outcome, calibrated)), flush=True)
     return 0
 
 

@@ -7,10 +7,10 @@ token is sent, and thrown away from then on.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -43,7 +43,7 @@ spec.loader.exec_module(package)
 runpy.run_module("mcp_server.scoring.host", run_name="__main__", alter_sys=True)
 """
 PRINTED_BYTES = 65_536
-NAMED_ERRORS = re.compile(r"[A-Z][A-Za-z]{2,40}(Error|Exception)")
+KNOWN_ERRORS = frozenset(name for name in vars(builtins) if name.endswith("Error")) | {"OutOfMemoryError"}
 
 
 class HostFailed(Exception):
@@ -211,7 +211,8 @@ class Host:
         except Stalled:
             raise self._stalled() from None
         except Malformed as error:
-            raise HostFailed("bad_output", f"Host {self.name} sent {error}.") from None
+            words = str(error) if self._listening else "something else than the array that was asked for"
+            raise HostFailed("bad_output", f"Host {self.name} sent {words}.") from None
         if message.kind is Kind.FAILED:
             raise self._failure(_json(message.text))
         if forms and message.kind is Kind.READY:
@@ -223,8 +224,8 @@ class Host:
         text = str(said.get("said", ""))
         if self._listening:
             return HostFailed(reason, f"{_clean(text)[-2000:].strip()}{self._excerpt()}")
-        # the host knows validation tokens: of its text only the name of an exception may pass
-        named = text if NAMED_ERRORS.fullmatch(text) else "an exception"
+        # the host knows validation tokens: of its text only the name of an exception that is not its own may pass
+        named = text if text in KNOWN_ERRORS else "an exception"
         return HostFailed(reason, f"Host {self.name} stopped with {named} while predicting validation text.")
 
     def _stalled(self) -> HostFailed:

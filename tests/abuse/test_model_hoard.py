@@ -37,6 +37,7 @@ def test_nothing_of_the_validation_text_is_left_anywhere(name: str, tmp_path: Pa
     secrets = [" ".join(map(str, first_row[:12])), ", ".join(map(str, first_row[:12]))]
     kept = [*readable(run.root / "lab"), *readable(corpus / "public"), result.model_dump_json().encode()]
     assert not [text for text in kept for secret in secrets if secret.encode() in text]
+    assert "Saw" not in result.detail  # nor in the name of an exception of the model's own making
     places = (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm", Path.home(), Path(sys.executable).parent)
     assert not [place for place in places if (Path(place) / CANARY).exists()]
     # a daemon that knows them carries them on its command line
