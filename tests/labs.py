@@ -82,7 +82,7 @@ def edit(lab: Lab, **constants: float) -> None:
     path.write_text(text)
 
 
-def until(question, seconds: float = 60.0):  # type: ignore[no-untyped-def]
+def until(question, seconds: float = 300.0):  # type: ignore[no-untyped-def]
     """Ask until the answer is true; a safety net, not a measurement."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
