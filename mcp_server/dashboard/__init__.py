@@ -1,0 +1,5 @@
+"""Face: the live page of a lab, read-only, for a browser on the same machine.
+
+`feed` gathers what the page shows and what changed since a client last heard, `experiment` one attempt as a page,
+`app` serves both with a strict content policy, `static/` is the page itself: plain files, no build step.
+"""

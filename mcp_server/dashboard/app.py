@@ -1,0 +1,231 @@
+"""The page and what it asks for, over HTTP on loopback: read-only, behind a token link, with a strict content policy.
+
+Only GET, only by a loopback name, only with the cookie that the link sets. Nothing comes from elsewhere: scripts,
+styles and the chart library are files of this package and of plotly's, and the policy forbids the browser all else.
+"""
+
+from __future__ import annotations
+
+import hmac
+import importlib.util
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mcp_server.chart.style import PALETTES
+from mcp_server.dashboard.experiment import experiment_view, program_view
+from mcp_server.dashboard.feed import Cursor, Feed
+from mcp_server.errors import AutoresearchError, UnknownExperiment
+from mcp_server.lab import Lab
+
+HERE = Path(__file__).parent
+LOOPBACK = ["127.0.0.1", "localhost"]
+LOOK_SECONDS = 0.5
+QUIET_SECONDS = 15.0  # a comment now and then, so that both ends notice a dead connection
+RETRY_MILLISECONDS = 1000
+COOKIE_SECONDS = 30 * 24 * 3600
+
+POLICY = "; ".join(
+    (
+        *("default-src 'self'", "object-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"),
+        "require-trusted-types-for 'script'",
+        # the one inline style there is: by it the chart library asks, once, whether the browser can pixelate an image
+        "style-src-attr 'unsafe-hashes' 'sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o='",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Feeds:
+    """The feeds of one work tree, by campaign; "" is the campaign this work tree is on."""
+
+    def __init__(self, tree: Path, campaign: str | None = None) -> None:
+        self._tree, self._campaign = tree, campaign
+        self._open: dict[str, Feed] = {}
+        self._known: set[str] = set()
+
+    def at(self, tag: str) -> Feed:
+        """Raises AutoresearchError when there is no campaign of that name."""
+        if tag not in self._open:
+            if tag and tag not in self._campaigns():
+                raise UnknownExperiment(f"There is no campaign {tag[:60]!r}. The page's menu lists those there are.")
+            self._open[tag] = Feed(Lab(self._tree, campaign=tag or self._campaign))
+        return self._open[tag]
+
+    def _campaigns(self) -> list[str]:
+        with self.at("").lab.reading() as (house, _, _):
+            return house.ledger.active_campaigns()
+
+    def close(self) -> None:
+        for feed in self._open.values():
+            feed.close()
+
+
+class Guarded:
+    """Refuses who did not come by the link, and adds the headers every answer has."""
+
+    def __init__(self, app: ASGIApp, token: str, cookie: str) -> None:
+        self._app, self._token, self._cookie = app, token, cookie
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        app = self._app if scope["path"] == "/open" or self._knows(HTTPConnection(scope)) else STRANGER
+        await app(scope, receive, with_headers)
+
+    def _knows(self, connection: HTTPConnection) -> bool:
+        return hmac.compare_digest(connection.cookies.get(self._cookie, "").encode(), self._token.encode())
+
+
+STRANGER = PlainTextResponse(
+    "This page needs the link that `autoresearch dashboard` prints: it carries a token only you can read.\n", 401
+)
+
+
+def cookie_name(port: int) -> str:
+    """Cookies do not tell ports apart, so two labs' pages would overwrite each other's."""
+    return f"autoresearch-{port}"
+
+
+def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], bool] = lambda: False) -> Starlette:
+    """The read-only app. `closing` tells open streams that the server wants to end."""
+    templates = Jinja2Templates(directory=HERE / "templates")
+    library = plotly_script()
+
+    async def enter(request: Request) -> Response:
+        if not hmac.compare_digest(request.query_params.get("token", "").encode(), token.encode()):
+            return STRANGER
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(cookie_name(port), token, max_age=COOKIE_SECONDS, httponly=True, samesite="strict", path="/")
+        return answer
+
+    async def index(request: Request) -> Response:
+        return templates.TemplateResponse(request, "index.html", {"library": library is not None})
+
+    async def palette(request: Request) -> Response:
+        return Response(palette_css(), media_type="text/css")
+
+    async def plotly(request: Request) -> Response:
+        if library is None:
+            return PlainTextResponse("plotly is not installed\n", 404)
+        return FileResponse(library, media_type="text/javascript", headers={"Cache-Control": "private, max-age=86400"})
+
+    async def events(request: Request) -> Response:
+        feed = await run_sync(feeds.at, request.query_params.get("campaign", ""))
+        cursor = Cursor.read(request.headers.get("last-event-id", ""))
+        stream = _events(request, feed, cursor, closing)
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    async def experiment(request: Request) -> Response:
+        def view() -> dict[str, Any]:
+            feed = feeds.at(request.query_params.get("campaign", ""))
+            return experiment_view(feed.lab, request.path_params["number"]).model_dump()
+
+        return JSONResponse(await run_sync(view))
+
+    async def program(request: Request) -> Response:
+        def view() -> dict[str, Any]:
+            feed = feeds.at(request.query_params.get("campaign", ""))
+            return program_view(feed.lab, request.path_params["digest"]).model_dump()
+
+        return JSONResponse(await run_sync(view))
+
+    async def spoken(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, 404 if isinstance(error, UnknownExperiment) else 503)
+
+    return Starlette(
+        routes=[
+            Route("/", index, methods=["GET"]),
+            Route("/open", enter, methods=["GET"]),
+            Route("/palette.css", palette, methods=["GET"]),
+            Route("/plotly.min.js", plotly, methods=["GET"]),
+            Route("/events", events, methods=["GET"]),
+            Route("/experiments/{number:int}", experiment, methods=["GET"]),
+            Route("/programs/{digest}", program, methods=["GET"]),
+            Mount("/static", StaticFiles(directory=HERE / "static")),
+        ],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False),
+            Middleware(Guarded, token=token, cookie=cookie_name(port)),
+        ],
+        exception_handlers={AutoresearchError: spoken},
+    )
+
+
+async def _events(
+    request: Request, feed: Feed, cursor: Cursor | None, closing: Callable[[], bool]
+) -> AsyncIterator[str]:
+    """Server-sent events: one for each part that changed; the id lets a reconnect go on from there."""
+    yield f"retry: {RETRY_MILLISECONDS}\n\n"
+    quiet = 0.0
+    while not closing() and not await request.is_disconnected():
+        cursor, news = await run_sync(feed.news, cursor)
+        for name, text in news.items():
+            yield f"event: {name}\ndata: {text}\n\n"
+        if news:
+            # last, so that a stream cut in between is told those parts again
+            yield f"id: {cursor}\nevent: heard\ndata: 1\n\n"
+            quiet = 0.0
+        elif quiet >= QUIET_SECONDS:
+            yield ": still here\n\n"
+            quiet = 0.0
+        await anyio.sleep(LOOK_SECONDS)
+        quiet += LOOK_SECONDS
+
+
+def plotly_script() -> Path | None:
+    """The chart library as its Python package ships it; found without importing it."""
+    found = importlib.util.find_spec("plotly")
+    for folder in (found.submodule_search_locations or []) if found else []:
+        script = Path(folder) / "package_data" / "plotly.min.js"
+        if script.is_file():
+            return script
+    return None
+
+
+def palette_css() -> str:
+    """The colours of progress.png, so that both pictures say the same by the same colour."""
+
+    def block(name: str) -> str:
+        palette = PALETTES["dark" if name == "dark" else "light"]
+        plain = {"background": palette.background, "text": palette.text, "faint": palette.faint}
+        lines = {**plain, "grid": palette.grid, "line": palette.line, **palette.kinds}
+        return "".join(f"--{word}:{colour};" for word, colour in lines.items())
+
+    return f":root{{{block('light')}}}@media (prefers-color-scheme:dark){{:root{{{block('dark')}}}}}\n"

@@ -1,0 +1,325 @@
+"""What the live page shows of a campaign, and what of it changed since a client last heard.
+
+A client names the version it knows and gets the newer parts, so a first visit, an update and a reconnect are the same
+question. Nothing is changed here. The lab's lock is held for the few milliseconds of catching up; the rows are read
+beside it, through a ledger of the feed's own, for SQLite lets readers work while others write.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from mcp_server import standing
+from mcp_server.arena import Arena
+from mcp_server.chart import ChartCampaign, ChartPoint
+from mcp_server.chart.scale import scale_of
+from mcp_server.entries import Campaign, Experiment
+from mcp_server.errors import AutoresearchError
+from mcp_server.history import HistoryRow, row_of
+from mcp_server.house import House
+from mcp_server.judgement import measured_noise
+from mcp_server.lab import Lab
+from mcp_server.ledger import Ledger
+from mcp_server.records import RunState
+from mcp_server.replies import Reply
+from mcp_server.text import clean_block, clean_line
+
+LOOK_SECONDS = 0.4  # supervisors write their progress twice a second
+STATUS_SECONDS = 30.0  # what depends on the clock alone, such as a stop rule in hours
+LESSONS = 300
+CURVE_POINTS = 240
+
+
+class Row(HistoryRow):
+    """One experiment, as the chart and the table want it."""
+
+    mark: str = Field(default="", description="how the chart draws it; empty while there is no outcome")
+    machine: str = ""
+    program: str = ""
+    style: str = ""
+    reason: str = ""
+    knobs: str = ""
+
+
+class LiveRun(Reply):
+    """One run that is not over, with its curve so far."""
+
+    campaign: str
+    experiment: int
+    run: int
+    seed: int
+    purpose: str
+    state: str
+    description: str = ""
+    phase: str = ""
+    device: str = ""
+    elapsed_seconds: float | None = None
+    budget_seconds: float | None = None
+    eta_seconds: float | None = None
+    ahead: int | None = None
+    steps: int | None = None
+    loss: float | None = None
+    scored_fraction: float | None = None
+    curve: list[list[float]] = Field(default_factory=list, description="[step, training loss]")
+
+
+class Lesson(Reply):
+    """One learning of the shared memory."""
+
+    learning: int
+    text: str
+    experiment: int | None = None
+    campaign: str = ""
+    tags: list[str] = Field(default_factory=list)
+    source: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """What a client knows: the feed it heard, and how far."""
+
+    epoch: str
+    version: int
+
+    @classmethod
+    def read(cls, text: str) -> Cursor | None:
+        """Written by `str`; anything else is a client that knows nothing."""
+        epoch, _, version = text.partition(".")
+        return cls(epoch, int(version)) if epoch and version.isdecimal() and len(version) < 16 else None
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.version}"
+
+
+class Feed:
+    """One campaign, looked at again and again. `lab` is the feed's own."""
+
+    def __init__(self, lab: Lab, now: Callable[[], float] = time.monotonic) -> None:
+        self.lab = lab
+        self._now = now
+        self._mutex = threading.Lock()
+        self._looked = -LOOK_SECONDS
+        self._ledger: Ledger | None = None
+        self._begin("")
+
+    def close(self) -> None:
+        with self._mutex:
+            if self._ledger is not None:
+                self._ledger.close()
+                self._ledger = None
+            self.lab.close()
+
+    def news(self, cursor: Cursor | None) -> tuple[Cursor, dict[str, str]]:
+        """Look, and tell what is newer than `cursor`: JSON texts by name. None means everything."""
+        with self._mutex:
+            if self._now() - self._looked >= LOOK_SECONDS:
+                self._look()
+                self._looked = self._now()
+            fresh = cursor is None or cursor.epoch != self._epoch
+            known = 0 if cursor is None or fresh else cursor.version
+            told = {name: text for name, (version, text) in self._parts.items() if version > known}
+            rows = [row for version, row in self._rows.values() if version > known]
+            if rows or fresh:
+                told = {"rows": json.dumps({"fresh": fresh, "rows": rows}), **told}
+            return Cursor(self._epoch, self._version), told
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, tag: str) -> None:
+        """Forget everything: another campaign is in force, or none was known."""
+        self._tag = tag
+        self._epoch = secrets.token_hex(4)
+        self._version = 0
+        self._parts: dict[str, tuple[int, str]] = {}
+        self._rows: dict[int, tuple[int, dict[str, Any]]] = {}
+        self._open: set[int] = set()  # experiments whose row may still change
+        self._seen: tuple[object, ...] = ()
+        self._told_at = 0.0
+
+    def _look(self) -> None:
+        try:
+            with self.lab.reading() as (house, campaign, arena):
+                ledger = house.ledger
+                if campaign.tag != self._tag:
+                    self._begin(campaign.tag)
+                runs = _live_runs(house, campaign, arena)
+                seen = (
+                    ledger.views_stamp(campaign.tag),
+                    ledger.next_number(campaign.tag),
+                    campaign.program,
+                    tuple((run.campaign, run.experiment, run.run, run.state, run.phase) for run in runs),
+                    tuple(ledger.active_campaigns()),
+                    _edited(house),
+                )
+        except AutoresearchError as error:
+            self._without_campaign(str(error))
+            return
+        self._say("runs", [run.model_dump() for run in runs])
+        if seen != self._seen or self._now() - self._told_at >= STATUS_SECONDS:
+            self._tell_all(campaign, arena)
+            self._seen, self._told_at = seen, self._now()
+
+    def _tell_all(self, campaign: Campaign, arena: Arena) -> None:
+        ledger = self._beside()
+        self._read_rows(ledger, campaign.tag, arena)
+        noise = measured_noise(ledger, arena, campaign.tag)
+        noise_sd = noise.paired_sd if noise.paired_sd is not None else noise.sd
+        status = self.lab.lab_status().model_dump()
+        status.update(
+            name=arena.metric.name,
+            unit=arena.metric.unit,
+            direction=arena.metric.direction,
+            campaigns=ledger.active_campaigns(),
+            noise_sd=noise_sd,
+            began_at=campaign.began_at,
+            scale=self._scale(arena, noise_sd),
+        )
+        self._say("status", status)
+        self._say("lessons", [_lesson(one).model_dump() for one in reversed(ledger.learnings(last=LESSONS))])
+        known = {digest: at for digest, _, at in ledger.programs()}
+        self._say("conditions", _conditions([row for _, row in self._rows.values()], campaign, arena, known))
+
+    def _read_rows(self, ledger: Ledger, tag: str, arena: Arena) -> None:
+        """Rows that are new or may have changed; a decided one changes only when its label or its commit does."""
+        behind = ledger.next_number(tag) - 1 - max(self._rows, default=0)
+        changed = {one.number: one for one in ledger.experiments(tag, last=behind)} if behind > 0 else {}
+        for one in ledger.kept(tag):
+            changed.setdefault(one.number, one)
+        for number in self._open - changed.keys():
+            changed[number] = ledger.experiment(tag, number)
+        for number, one in sorted(changed.items()):
+            row = _row(ledger, one, arena).model_dump()
+            if number not in self._rows or self._rows[number][1] != row:
+                self._rows[number] = (self._step(), row)
+            (self._open.discard if one.decision is not None and one.settled else self._open.add)(number)
+
+    def _scale(self, arena: Arena, noise_sd: float | None) -> list[float]:
+        """The stretch of scores that progress.png would show; empty while nothing has a score."""
+        points = tuple(
+            ChartPoint(row["experiment"], row.get("score"), row["mark"])
+            for _, row in self._rows.values()
+            if row.get("mark")
+        )
+        found = scale_of([ChartCampaign(self._tag, points, direction=arena.metric.direction, noise_sd=noise_sd)])
+        return [found.low, found.high] if found else []
+
+    def _without_campaign(self, words: str) -> None:
+        """No campaign to show: what a person can do about it, in the lab's own words."""
+        if self._tag:
+            self._begin("")
+        self._seen = ()
+        try:
+            status = self.lab.lab_status().model_dump()
+        except AutoresearchError as error:
+            status = {"problems": [str(error)]}
+        self._say("status", {"next": words, **status})
+        self._say("runs", [])
+
+    def _say(self, name: str, value: object) -> None:
+        text = json.dumps(value)
+        if self._parts.get(name, (0, ""))[1] != text:
+            self._parts[name] = (self._step(), text)
+
+    def _step(self) -> int:
+        self._version += 1
+        return self._version
+
+    def _beside(self) -> Ledger:
+        if self._ledger is not None and not self._ledger.in_place():
+            self._ledger.close()
+            self._ledger = None
+        if self._ledger is None:
+            self._ledger = Ledger(self.lab.paths.ledger)
+        return self._ledger
+
+
+def _edited(house: House) -> tuple[int, ...]:
+    """When program.md and its style were written last, so that an edit shows at once."""
+    found = []
+    for path in (house.paths.program, house.paths.tree / "styles"):
+        try:
+            found.append(path.stat().st_mtime_ns)
+        except OSError:
+            found.append(0)
+    return tuple(found)
+
+
+def _row(ledger: Ledger, experiment: Experiment, arena: Arena) -> Row:
+    row = row_of(ledger, experiment, arena)
+    verdict = experiment.verdict or {}
+    drawn = row.label if row.status == "kept" and row.label else row.status
+    return Row(
+        **{name: getattr(row, name) for name in HistoryRow.model_fields},
+        mark=ChartPoint(row.experiment, row.score, drawn).kind or "",
+        machine=clean_line(str(verdict.get("machine") or ""), 120),
+        program=experiment.program,
+        style=experiment.style or "",
+        reason=clean_line(str(verdict.get("reason") or ""), 300),
+        knobs=", ".join(clean_line(f"{name} {old} → {new}", 80) for name, old, new in experiment.knobs[:6]),
+    )
+
+
+def _live_runs(house: House, campaign: Campaign, arena: Arena) -> list[LiveRun]:
+    """Of all campaigns, for they share the devices; curves of this one's."""
+    found = []
+    for run in house.ledger.open_runs():
+        experiment = house.ledger.experiment(run.campaign, run.experiment)
+        progress = standing.progress_of(house.paths, run) if run.state is RunState.RUNNING else None
+        live = LiveRun(
+            campaign=run.campaign,
+            experiment=run.experiment,
+            run=run.run,
+            seed=run.seed,
+            purpose=run.purpose,
+            state=run.state,
+            description=clean_line(experiment.description),
+        )
+        if run.campaign == campaign.tag:
+            short = standing.experiment_reply(house.ledger, house.paths, experiment, arena, house.now())
+            live.eta_seconds, live.ahead = short.eta_seconds, short.queue_position
+        if progress is not None:
+            live.phase, live.device = progress.phase, progress.device or ""
+            live.elapsed_seconds = round(progress.elapsed_seconds, 1)
+            live.budget_seconds, live.steps = progress.budget_seconds or None, progress.steps
+            live.loss, live.scored_fraction = standing.rounded(progress.loss, 4), progress.scored_fraction
+            live.curve = [
+                [point.step, round(point.loss, 4)] for point in standing.thinned(progress.curve, CURVE_POINTS)
+            ]
+        found.append(live)
+    return found
+
+
+def _lesson(one: Any) -> Lesson:
+    return Lesson(
+        learning=one.id,
+        text=clean_block(one.text),
+        experiment=one.experiment,
+        campaign=one.campaign or "",
+        tags=[clean_line(tag, 32) for tag in one.tags],
+        source=one.source,
+        at=one.at,
+    )
+
+
+def _conditions(
+    rows: list[dict[str, Any]], campaign: Campaign, arena: Arena, known: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Program and style by the experiment from which they were in force, newest first; the first is in force now."""
+    stretches: list[dict[str, Any]] = []
+    for row in rows:
+        here = (row.get("program", ""), row.get("style", ""))
+        if not stretches or (stretches[-1]["program"], stretches[-1]["style"]) != here:
+            stretches.append({"program": here[0], "style": here[1], "since": row["experiment"]})
+    now = (campaign.program, arena.style or "")
+    if not stretches or (stretches[-1]["program"], stretches[-1]["style"]) != now:
+        stretches.append({"program": now[0], "style": now[1], "since": None})
+    return [{**one, "first_seen": known.get(one["program"], "")} for one in reversed(stretches)]

@@ -1,0 +1,77 @@
+// The page: keeps what the stream told, and redraws what that changed.
+
+import { byId, el } from "./dom.js";
+import { drawChart, openChartKeys } from "./chart.js";
+import { opened, watchExperiment } from "./experiment.js";
+import { listen } from "./live.js";
+import { drawConditions, drawLab, drawLessons, drawRunning, drawTotals } from "./panels.js";
+import { drawTable, openTable } from "./table.js";
+
+const state = { campaign: new URLSearchParams(location.search).get("campaign") || "", rows: new Map(), status: {},
+  runs: [], lessons: [], conditions: [] };
+let heard = new Set();
+
+function hear(name, value) {
+  if (name === "heard") {
+    redraw(heard);
+    heard = new Set();
+    return;
+  }
+  heard.add(name);
+  if (name !== "rows") {
+    state[name] = value;
+    return;
+  }
+  if (value.fresh) state.rows = new Map();
+  for (const row of value.rows) state.rows.set(row.experiment, row);
+}
+
+function redraw(changed) {
+  if (changed.has("status")) {
+    drawTitle();
+    drawTotals(state);
+    drawLab(state);
+  }
+  if (changed.has("runs") || changed.has("status")) drawRunning(state, show);
+  if (changed.has("rows") || changed.has("status")) {
+    drawChart(state, show);
+    drawTable(state, show);
+  }
+  if (changed.has("lessons")) drawLessons(state, show);
+  if (changed.has("conditions") || changed.has("status")) drawConditions(state);
+  if (changed.has("rows") || changed.has("lessons")) opened(state, changed);
+  document.body.dataset.heard = String(Number(document.body.dataset.heard || 0) + 1);
+}
+
+function drawTitle() {
+  const { status } = state;
+  byId("name").textContent = status.campaign || "autoresearch";
+  document.title = status.campaign ? `${status.campaign} · autoresearch` : "autoresearch";
+  byId("goal").textContent = status.goal || "";
+  const notes = [
+    ...(status.problems || []).map((words) => el("p", { class: "problem" }, words)),
+    status.stop ? el("p", {}, `The campaign is over: ${status.stop}.`) : null,
+    status.campaign ? null : el("p", {}, status.next || "No campaign has begun yet."),
+    status.advice ? el("p", { class: "faint" }, `To the agent: ${status.advice}`) : null,
+  ].filter(Boolean);
+  byId("notes").replaceChildren(...notes);
+  const menu = byId("campaign"), tags = status.campaigns || [];
+  byId("choose").hidden = tags.length < 2;
+  menu.replaceChildren(...tags.map((tag) => el("option", { value: tag, selected: tag === status.campaign }, tag)));
+}
+
+function show(number) {
+  location.hash = `experiment-${number}`;
+}
+
+byId("campaign").addEventListener("change", (event) => {
+  location.search = `?campaign=${encodeURIComponent(event.target.value)}`;
+});
+openTable(state, show);
+openChartKeys(state, show);
+watchExperiment(state);
+listen(state.campaign, hear, (how, words) => {
+  const link = byId("link");
+  link.dataset.state = how;
+  link.textContent = words;
+});
