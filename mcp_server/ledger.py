@@ -419,8 +419,8 @@ class Ledger:
         """(candidate, incumbent of its time) of every decided experiment that was compared."""
         rows = self._rows(
             "SELECT number, json_extract(verdict, '$.against') AS against FROM experiments"
-            " WHERE campaign = ? AND decision IS NOT NULL AND against IS NOT NULL AND number IN"
-            " (SELECT experiment FROM runs WHERE campaign = experiments.campaign AND state = 'scored' AND tainted = ''"
+            " WHERE campaign = ?1 AND decision IS NOT NULL AND against IS NOT NULL AND number IN"
+            " (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = ''"
             " GROUP BY experiment HAVING count(*) > 1)",
             campaign,
         )
