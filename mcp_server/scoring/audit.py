@@ -21,7 +21,7 @@ from mcp_server.scoring.corpus import Split, Tokens
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-WIDTH_STEP = 16  # prefixes are cut at multiples of this: few shapes, little waste
+WIDTH_STEP = 8  # rows are cut at multiples of this: even shapes, little waste
 SIGNIFICANT = 4.0  # standard errors; an honest model passes 16,000 runs between two false alarms
 CONFIDENT = 1.96  # the reported interval covers 95 %
 
@@ -93,17 +93,19 @@ def batches(
 ) -> list[tuple[Indices, int]]:
     """Questions that are asked together, as (indices, width of the rows).
 
-    Company is random, so that rows from all over the split meet. `narrow` cuts rows behind the audited column: a batch
-    then holds about as many tokens as one of `rows` full rows.
+    Rows of a batch come from all over the split. `narrow` cuts rows behind the audited column, so neighbours in a batch
+    are positions with columns alike; a batch then holds about as many tokens as one of `rows` full rows.
     """
-    needed = np.full(len(positions), width)
-    if narrow:
-        needed = np.minimum(width, -(-(positions.columns + 1) // WIDTH_STEP) * WIDTH_STEP)
+    order = random.permutation(len(positions))
+    if not narrow:
+        return [(order[i : i + rows], width) for i in range(0, len(order), rows)]
+    order = order[np.argsort(-positions.columns[order], kind="stable")]
     result = []
-    for span in np.unique(needed):
-        members = random.permutation(np.flatnonzero(needed == span))
-        size = rows * width // int(span)
-        result += [(members[i : i + size], int(span)) for i in range(0, len(members), size)]
+    while len(order):
+        longest = int(positions.columns[order[0]]) + 1
+        span = min(width, -(-longest // WIDTH_STEP) * WIDTH_STEP)
+        members, order = np.split(order, [min(len(order), rows * width // span)])
+        result.append((members, span))
     return result
 
 
