@@ -107,7 +107,13 @@ def ending(outcome: Outcome, metric: str) -> pages.Parts:
     rows = HistoryReply(campaign="demo", metric=metric, experiments=list(outcome.rows.values()))
     status = outcome.status
     totals = status.totals if status else None
-    told: list[tuple[str, RenderableType | str | None]] = [("time", clock(outcome.seconds))]
+    tried = len(outcome.rows) - 1
+    told: list[tuple[str, RenderableType | str | None]] = [
+        ("time", clock(outcome.seconds)),
+        ("kept", f"{len(outcome.kept)} of {tried}" + ("" if outcome.kept else NOTHING_KEPT)),
+    ]
+    if status is not None and status.noise is not None and status.noise.sd is not None:
+        told.append(("noise", f"{number(status.noise.sd)} for one run, measured on {status.noise.runs}"))
     if totals is not None and totals.claimed_gain is not None:
         told.append(("claimed", Text.assemble(gained(totals.claimed_gain), f" from {number(totals.baseline)}")))
     if totals is not None and totals.honest_gain is not None:
@@ -122,6 +128,10 @@ def ending(outcome: Outcome, metric: str) -> pages.Parts:
     return [*pages.table(rows), Text(), facts(told), Text(), *WITH_AN_AGENT]
 
 
+NOTHING_KEPT = (
+    ". What was tried brings nothing, or less than the noise of this machine hides: a quieter machine, a larger --budget "
+    "with a larger --limit, or another --seed may show more"
+)
 WITH_AN_AGENT = (
     Text("The same with an agent, in a clone of autoresearch or, with its plugin, in a lab of your own:"),
     Text("  Claude Code   claude, then: /loop autoresearch", style="cyan"),
