@@ -129,8 +129,8 @@ def ending(outcome: Outcome, metric: str) -> pages.Parts:
 
 
 NOTHING_KEPT = (
-    ". What was tried brings nothing, or less than the noise of this machine hides: a quieter machine, a larger --budget "
-    "with a larger --limit, or another --seed may show more"
+    ". What was tried brings nothing, or less than the noise of this machine hides: a quieter machine, a larger "
+    "--budget with a larger --limit, or another --seed may show more"
 )
 WITH_AN_AGENT = (
     Text("The same with an agent, in a clone of autoresearch or, with its plugin, in a lab of your own:"),
