@@ -141,6 +141,11 @@ class Host:
         self._start_deadline = time.monotonic() + setting.start_seconds
 
     @property
+    def pid(self) -> int:
+        """Of the sandbox's outermost process."""
+        return self._process.pid
+
+    @property
     def printed(self) -> str:
         """What the process printed before it was shown a validation token."""
         return self._printed.decode("utf-8", "replace")

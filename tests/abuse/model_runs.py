@@ -35,6 +35,7 @@ class Deed:
     state: str
     reason: str
     slow: bool  # left to `make abuse`
+    naive: str  # what the naive way would have scored, where the run itself does not tell
 
 
 def deeds() -> list[Deed]:
@@ -49,10 +50,12 @@ def read(path: Path) -> Deed:
     said = {
         ast.unparse(node.targets[0]): ast.literal_eval(node.value)
         for node in tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("CASE, EXPECT", "(CASE, EXPECT)", "SLOW")
+        if isinstance(node, ast.Assign)
+        and ast.unparse(node.targets[0]) in ("CASE, EXPECT", "(CASE, EXPECT)", "SLOW", "NAIVE")
     }
     case, (state, reason) = said.get("CASE, EXPECT") or said["(CASE, EXPECT)"]
-    return Deed(path.stem, source, ast.get_docstring(tree) or "", case, state, reason, said.get("SLOW", False))
+    tries = ast.get_docstring(tree) or ""
+    return Deed(path.stem, source, tries, case, state, reason, said.get("SLOW", False), said.get("NAIVE", ""))
 
 
 def lay_out(deed: Deed, folder: Path, corpus: Path, positions: int = POSITIONS) -> RunFolder:
