@@ -18,9 +18,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from waiting_room import stay
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGED = ("pyproject.toml", "hatch_build.py", "program.md", "prepare.py", "train.py")
 PACKAGED_FOLDERS = ("mcp_server", "skills/autoresearch/styles", "arenas")
+SERVER = "mcp_server"
 NOT_READY = 75  # EX_TEMPFAIL: with AUTORESEARCH_INSTALL=never and no environment
 
 
@@ -88,35 +91,47 @@ def installed(data: Path) -> str:
         return ""
 
 
-def environment() -> Path:
-    """The interpreter to run with. Makes the environment if need be; ends the process when that fails."""
+def environment() -> tuple[Path, str]:
+    """(the interpreter to run with, the fingerprint it has yet to be brought to); the latter empty when it is ready."""
     own = os.environ.get("AUTORESEARCH_PYTHON")
     if own:
-        return Path(own)
+        return Path(own), ""
     checkout = ROOT / ".venv"
     if (checkout / ".installed").exists():
-        return checkout / "bin" / "python"
+        return checkout / "bin" / "python", ""
     data, wanted = data_folder(), fingerprint()
-    if installed(data) != wanted:
-        if os.environ.get("AUTORESEARCH_INSTALL") == "never":
-            sys.exit(NOT_READY)
-        data.mkdir(parents=True, exist_ok=True)
-        say(f"installing into {data / 'venv'}; this happens once and takes a minute or so.")
-        # a session of its own: clients kill the whole process group of a server that starts too slowly
-        maker = subprocess.Popen([sys.executable, "-I", "-B", __file__, "--make"], start_new_session=True)
-        if maker.wait():
-            sys.exit(maker.returncode)
-        say("installed.")
-    return data / "venv" / "bin" / "python"
+    return data / "venv" / "bin" / "python", "" if installed(data) == wanted else wanted
+
+
+def begin_making() -> subprocess.Popen[bytes]:
+    """Start to make the environment, in a session of its own: clients kill the whole group of a slow server."""
+    data_folder().mkdir(parents=True, exist_ok=True)
+    say(f"installing into {data_folder() / 'venv'}; this happens once and takes a minute or so.")
+    command = [sys.executable, "-E", "-s", "-B", __file__, "--make"]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
+
+
+def version() -> str:
+    text = (ROOT / "mcp_server" / "__init__.py").read_text()
+    return text.split('__version__ = "')[1].split('"')[0]
 
 
 def main() -> None:
     """`launch.py MODULE [ARGUMENTS]` becomes that module; `launch.py --make` makes the environment."""
     if sys.argv[1] == "--make":
         sys.exit(make(data_folder(), fingerprint()))
-    python = environment()
+    python, missing = environment()
     # -P: the folder we stand in is the user's, and what lies there is not ours to import
-    os.execv(python, [str(python), "-P", "-m", *sys.argv[1:]])
+    command = [str(python), "-P", "-m", *sys.argv[1:]]
+    if missing:
+        if os.environ.get("AUTORESEARCH_INSTALL") == "never":
+            sys.exit(NOT_READY)
+        maker = begin_making()
+        if sys.argv[1] == SERVER:
+            sys.exit(stay(maker, command, version()))
+        if maker.wait():
+            sys.exit(maker.returncode)
+    os.execv(python, command)
 
 
 if __name__ == "__main__":

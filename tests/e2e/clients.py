@@ -22,6 +22,7 @@ PACKAGES = {  # the versions these tests were written against; what they show ma
     "@openai/codex": "0.169.0",
     "@modelcontextprotocol/inspector": "2.12.0",
     "@modelcontextprotocol/conformance": "0.1.16",
+    "js-tiktoken": "1.0.21",  # only for its vocabulary file, with which benchmarks/tokens.py counts
 }
 # what pip and npm need to reach the registries they are set up for, and nothing else
 PASSED_ON = ("LANG", "TERM", "TZ", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")

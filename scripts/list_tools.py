@@ -1,0 +1,30 @@
+"""Writes scripts/tools.json: what the waiting room answers to tools/list before the server itself can start.
+
+    python scripts/list_tools.py
+
+A test compares the file with the server; run this after changing a tool.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import anyio
+from mcp import Client
+
+from mcp_server.server import build_server
+
+FILE = Path(__file__).resolve().parent / "tools.json"
+
+
+async def listed() -> str:
+    """The server's own answer to tools/list, as text."""
+    async with Client(build_server(), mode="legacy") as client:
+        tools = (await client.list_tools()).tools
+    data = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
+    return json.dumps({"tools": data}, indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(anyio.run(listed), encoding="utf-8")
