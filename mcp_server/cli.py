@@ -48,6 +48,8 @@ COMMANDS = {
     "history": Entry("Look", "views", "All experiments in a table."),
     "dashboard": Entry("Look", "reports", "Serve the live page: chart, table, running experiment."),
     "exam": Entry("End", "closings", "Measure the honest gain on fresh seeds and the untouched split."),
+    "report": Entry("End", "reports", "Write the campaign's report: Markdown, HTML, PDF."),
+    "finalize": Entry("End", "reports", "Turn the campaign into commits to review."),
     "prune": Entry("End", "closings", "Re-test provisional keeps and drop those that do not matter."),
     "show": Entry("Look", "views", "One experiment: diff, curve, verdict, crash, learnings."),
 }

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import shutil
+import subprocess
+import tempfile
 import webbrowser
+from pathlib import Path
 
 import click
+from pydantic import Field
 
+from mcp_server import terminal
+from mcp_server.chart import ChartRequest, start_drawing
 from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.files import write_atomically
+from mcp_server.lab import Lab
+from mcp_server.publishing import chart_campaign
+from mcp_server.replies import Reply
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PRINT_SECONDS = 60.0
 
 
 @click.command()
@@ -35,3 +50,107 @@ def dashboard(place: Place, port: int | None, opened: bool, as_json: bool) -> No
     # by name: the web server takes a second to import, which the other commands of this module need not pay
     serving = importlib.import_module("mcp_server.dashboard.serving")
     serving.serve_dashboard(place.folder, place.campaign, port, announce)
+
+
+class WrittenReply(Reply):
+    """Files that were written."""
+
+    files: list[str]
+    notes: list[str] = Field(default_factory=list)
+
+
+@click.command()
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Into this folder.  [default: report]")
+@click.option("--html/--no-html", default=True, show_default=True, help="Also as one self-contained HTML file.")
+@click.option("--pdf", is_flag=True, help="Also as PDF, printed by a chromium of this machine.")
+@asking.json_option
+@click.pass_obj
+def report(place: Place, out: Path | None, html: bool, pdf: bool, as_json: bool) -> None:
+    """Write the campaign's report: question, result with its interval, kept changes, failures, lessons, what is next.
+
+    report.md can be a pull request's text as it is; progress.png lies beside it, and inside report.html.
+
+    \b
+    Examples:
+      autoresearch report
+      autoresearch report --out /tmp/night --pdf
+    """
+    # by name: rendering and the chart's data take a moment to import, which `dashboard --help` need not pay
+    words = importlib.import_module("mcp_server.report")
+    found = importlib.import_module("mcp_server.findings").gather(lab := asking.lab_at(place))
+    folder = (place.folder / (out or "report")).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / "report.md"]
+    notes: list[str] = []
+    chart = _chart(lab, folder / words.CHART)
+    if chart is not None:
+        written.append(folder / words.CHART)
+    write_atomically(written[0], words.markdown(found, chart is not None).encode())
+    if html or pdf:
+        page = folder / "report.html"
+        write_atomically(page, words.html(found, chart).encode())
+        written.append(page)
+        if pdf:
+            problem = printed(page, folder / "report.pdf")
+            if problem:
+                notes.append(problem)
+            else:
+                written.append(folder / "report.pdf")
+    reply = WrittenReply(files=[str(path) for path in written], notes=notes)
+    asking.answer(reply, as_json, terminal.facts([("written", path) for path in reply.files]), terminal.problems(notes))
+
+
+def _chart(lab: Lab, path: Path) -> bytes | None:
+    """Draw the campaign's chart into `path`; None where charts are off or nothing could be drawn."""
+    if os.environ.get("AUTORESEARCH_CHART") == "off":
+        return None
+    with lab.reading() as (house, campaign, arena):
+        request = ChartRequest((chart_campaign(house.ledger, campaign, arena),), png=path)
+    return path.read_bytes() if start_drawing(request).wait() == 0 else None
+
+
+def printed(page: Path, pdf: Path) -> str:
+    """Print an HTML file; what was missing, in words, or nothing."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        return f"No PDF: none of {', '.join(BROWSERS)} is installed. Any browser prints report.html."
+    with tempfile.TemporaryDirectory() as profile:
+        # the page is our own and its policy forbids scripts, so a container's root may go without the browser's sandbox
+        root = ["--no-sandbox"] if os.getuid() == 0 else []
+        quiet = ["--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+        quiet += [
+            "--disable-component-update",
+            "--disable-sync",
+            f"--user-data-dir={profile}",
+            "--no-pdf-header-footer",
+        ]
+        command = [browser, *root, *quiet, f"--print-to-pdf={pdf}", page.as_uri()]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=PRINT_SECONDS)
+        except (subprocess.SubprocessError, OSError) as error:
+            return f"No PDF: {browser} failed ({error}). Any browser prints report.html."
+    return ""
+
+
+@click.command()
+@click.option("--squash", "way", flag_value="squash", default="squash", help="One commit in all.  [default]")
+@click.option("--branches", "way", flag_value="branches", help="A branch for each kept change.")
+@asking.json_option
+@click.pass_obj
+def finalize(place: Place, way: str, as_json: bool) -> None:
+    """Turn the campaign into commits to review, on top of where it began, each with its evidence in the message.
+
+    Makes new branches below autoresearch-final/ and touches nothing else. With --branches each change stands alone on
+    the starting point where it can; one that needs earlier changes has them below it, and says so.
+
+    \b
+    Examples:
+      autoresearch finalize               branch autoresearch-final/<tag>, one commit
+      autoresearch finalize --branches    autoresearch-final/<tag>/<experiment>, one for each kept change
+    """
+    reply = importlib.import_module("mcp_server.finalize").finalize(asking.lab_at(place), way == "branches")
+    rows = [
+        (one.branch, f"{one.commit[:12]}  {one.title}" + (f"  (needs {one.builds_on})" if one.builds_on else ""))
+        for one in reply.branches
+    ]
+    asking.answer(reply, as_json, terminal.facts(rows), terminal.hint(reply.next))

@@ -7,6 +7,7 @@ beside it, through a ledger of the feed's own, for SQLite lets readers work whil
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
 import threading
@@ -260,12 +261,17 @@ def _row(ledger: Ledger, experiment: Experiment, arena: Arena) -> Row:
     return Row(
         **{name: getattr(row, name) for name in HistoryRow.model_fields},
         mark=ChartPoint(row.experiment, row.score, drawn).kind or "",
-        machine=clean_line(str(verdict.get("machine") or ""), 120),
+        machine=_machine(str(verdict.get("machine") or "")),
         program=experiment.program,
         style=experiment.style or "",
         reason=clean_line(str(verdict.get("reason") or ""), 300),
-        knobs=", ".join(clean_line(f"{name} {old} → {new}", 80) for name, old, new in experiment.knobs[:6]),
+        knobs=clean_line(", ".join(f"{name} {old} → {new}" for name, old, new in experiment.knobs[:6]), 240),
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _machine(name: str) -> str:
+    return clean_line(name, 120)
 
 
 def _live_runs(house: House, campaign: Campaign, arena: Arena) -> list[LiveRun]:

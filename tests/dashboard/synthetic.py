@@ -32,7 +32,7 @@ WORDS = {"kept": "clearly better", "discarded": "within the noise of the incumbe
 
 
 def fill(lab: Lab, count: int, *, seed: int = 1, descriptions: dict[int, str] | None = None) -> None:
-    """Experiments 2 to `count` of the campaign this lab is on, decided; numbers as a language model's night has them."""
+    """Experiments 2 to `count` of this lab's campaign, decided; numbers as a language model's night has them."""
     draw = random.Random(seed)
     with lab.reading() as (house, campaign, arena):
         pinned, ledger, program = campaign.pinned, house.ledger, campaign.program
@@ -104,9 +104,10 @@ def _snapshot(lab: Lab, editable: tuple[str, ...], parent: str, place: int) -> s
 def _told(result: RunResult, score: float, draw: random.Random) -> RunResult:
     """A result as a real run of five minutes tells it."""
     curve = tuple(
-        CurvePoint(step=step, tokens=step * 8192, seconds=step / 4, loss=2.6 + 7.0 * math.exp(-step / 90) + draw.gauss(0, 0.02))
+        CurvePoint(step=step, tokens=step * 8192, seconds=step / 4, loss=2.6 + 7 * math.exp(-step / 90) + 0.02 * noise)
         for step in range(0, 1200, 12)
-    )  # fmt: skip
+        for noise in [draw.gauss(0, 1)]
+    )
     device = DeviceReading(name="cuda:0", identity="NVIDIA H100", driver="580.82")
     more = {"curve": curve, "device": device, "tier": Tier.T2, "steps": 1200, "train_seconds": 300.1}
     if result.score is not None:

@@ -45,6 +45,11 @@ export function when(stamp) {
   return at && !Number.isNaN(at.getTime()) ? at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : "";
 }
 
+export function day(stamp) {
+  const at = stamp ? new Date(stamp) : null;
+  return at && !Number.isNaN(at.getTime()) ? at.toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" }) : "";
+}
+
 export function outcome(row) {
   const words = row.status === "kept" && row.label && row.label !== "kept" ? `kept, ${row.label}` : row.status;
   return el("span", { class: `mark ${row.status}` }, words);

@@ -1,8 +1,8 @@
-// The table: search, filter, sort, fifty rows at a time, so that ten thousand stay quick and readable by a reader.
+// The table: search, filter, sort, a page at a time, so that ten thousand stay quick and readable by a reader.
 
-import { byId, el, number, outcome, when } from "./dom.js";
+import { byId, day, el, number, outcome } from "./dom.js";
 
-const PAGE = 50;
+const PAGE = 25;
 const COLUMNS = [
   { key: "experiment", words: "#", number: true },
   { key: "status", words: "outcome" },
@@ -10,7 +10,6 @@ const COLUMNS = [
   { key: "change", words: "gain", number: true },
   { key: "noise_widths", words: "noise widths", number: true, rare: true },
   { key: "description", words: "what it changed" },
-  { key: "theme", words: "theme", rare: true },
   { key: "opened_at", words: "begun", rare: true },
 ];
 const view = { key: "experiment", down: true, page: 0, words: "", outcome: "" };
@@ -80,6 +79,7 @@ export function drawTable(state, show) {
 }
 
 function rowOf(row) {
+  const about = [row.theme, row.knobs].filter(Boolean).join(" · ");
   const gain = row.change === undefined ? "" : row.change > 0 ? "gain" : row.change < 0 ? "loss" : "";
   return el("tr", { "data-experiment": row.experiment },
     el("td", { class: "number" }, el("a", { href: `#experiment-${row.experiment}` }, String(row.experiment))),
@@ -87,9 +87,8 @@ function rowOf(row) {
     el("td", { class: "number" }, row.score === undefined ? "" : number(row.score)),
     el("td", { class: `number change ${gain}` }, row.change === undefined ? "" : number(row.change, true)),
     el("td", { class: "number rare" }, row.noise_widths === undefined ? "" : number(Number(row.noise_widths.toFixed(1)), true)),
-    el("td", { class: "words" }, row.description || "", row.knobs ? el("div", { class: "faint" }, row.knobs) : null),
-    el("td", { class: "rare" }, row.theme || ""),
-    el("td", { class: "rare faint" }, when(row.opened_at)));
+    el("td", { class: "words" }, row.description || "", about ? el("div", { class: "faint" }, about) : null),
+    el("td", { class: "rare faint date" }, day(row.opened_at)));
 }
 
 function fillOutcomes(state) {

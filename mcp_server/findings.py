@@ -1,0 +1,120 @@
+"""What a report is made of: a campaign's findings, gathered from the ledger; words and form are the report's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mcp_server import tally
+from mcp_server.advice import calibration, predictions
+from mcp_server.arena import Arena
+from mcp_server.entries import Campaign, Experiment, Learning, Run
+from mcp_server.house import House
+from mcp_server.judgement import measured_noise
+from mcp_server.lab import Lab
+from mcp_server.ledger import Ledger
+from mcp_server.overview import tried_of
+from mcp_server.reckoning import totals_of
+from mcp_server.records import DeviceReading
+from mcp_server.replies import NoiseReply, TotalsReply
+from mcp_server.themes import least_tried
+
+DIFF_BYTES = 6_000
+MOST_KEPT, MOST_LESSONS = 40, 40
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One kept change with what it cost."""
+
+    experiment: Experiment
+    score: float | None
+    runs: int
+    seconds: float
+    diff: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All a report says."""
+
+    campaign: Campaign
+    arena: Arena
+    totals: TotalsReply
+    noise: NoiseReply
+    kept: tuple[Kept, ...]
+    baseline: Kept | None
+    failed: tuple[Experiment, ...]  # decided and not kept, in order
+    outcomes: dict[str, int]
+    predicted: str
+    untried: tuple[str, ...]
+    lessons: tuple[Learning, ...]
+    devices: tuple[DeviceReading, ...]
+    tiers: tuple[str, ...]
+    hours: float
+    run_seconds: float
+    left: int = 0  # undecided
+
+
+def gather(lab: Lab) -> Findings:
+    """Read the campaign this lab is on, beside the lab's lock: a long campaign takes a while and nobody shall wait."""
+    with lab.reading() as (house, campaign, arena):
+        pass
+    beside = Ledger(house.paths.ledger)
+    try:
+        found = _read(replace(house, ledger=beside), campaign, arena)
+    finally:
+        beside.close()
+    kept = [
+        Kept(one.experiment, one.score, one.runs, one.seconds, _diff(lab, one.experiment, arena))
+        for one in found.kept[:MOST_KEPT]
+    ]
+    return Findings(**{**found.__dict__, "kept": (*kept, *found.kept[MOST_KEPT:])})
+
+
+def _diff(lab: Lab, experiment: Experiment, arena: Arena) -> str:
+    commit = experiment.snapshot
+    return lab.workspace.diff(f"{commit}^", commit, arena.editable, limit=DIFF_BYTES)
+
+
+def _read(house: House, campaign: Campaign, arena: Arena) -> Findings:
+    ledger, tag = house.ledger, campaign.tag
+    experiments = ledger.experiments(tag)
+    runs = {one.number: ledger.runs(tag, one.number) for one in experiments}
+    kept = [_kept(one, runs[one.number], arena) for one in ledger.kept(tag)]
+    decided = [one for one in experiments if one.decision is not None]
+    tried = [tried_of(ledger, one) for one in experiments]
+    results = [run.result for all_runs in runs.values() for run in all_runs if run.result is not None]
+    noise = measured_noise(ledger, arena, tag)
+    stamps = [one.decided_at for one in decided if one.decided_at]
+    pairs = predictions(tried)
+    return Findings(
+        campaign=campaign,
+        arena=arena,
+        totals=totals_of(ledger, arena, campaign),
+        noise=NoiseReply(sd=noise.sd, paired_sd=noise.paired_sd, repeat_sd=noise.repeat_sd, runs=noise.runs),
+        kept=tuple(kept[1:]),
+        baseline=kept[0] if kept else None,
+        failed=tuple(one for one in decided if one.decision != "keep"),
+        outcomes=dict(Counter(str(tally.status_of(one, runs[one.number])) for one in decided)),
+        predicted=calibration(pairs).words() if pairs else "",
+        untried=tuple(str(theme) for theme, _ in least_tried([item.theme for item in tried])),
+        lessons=tuple(one for one in ledger.learnings() if one.campaign in (tag, None))[-MOST_LESSONS:],
+        devices=tuple({one.device.identity: one.device for one in results if one.device is not None}.values()),
+        tiers=tuple(sorted({str(one.tier) for one in results if one.tier is not None})),
+        hours=_hours(campaign.began_at, max(stamps, default=campaign.began_at)),
+        run_seconds=sum(one.wall_seconds or one.train_seconds or 0.0 for one in results),
+        left=len(experiments) - len(decided),
+    )
+
+
+def _kept(experiment: Experiment, runs: Sequence[Run], arena: Arena) -> Kept:
+    seconds = sum((run.result.wall_seconds or run.result.train_seconds or 0.0) for run in runs if run.result)
+    return Kept(experiment, tally.mean_score(runs, arena), len(runs), seconds, "")
+
+
+def _hours(began: str, ended: str) -> float:
+    from_, to = (datetime.fromisoformat(stamp) for stamp in (began, ended))
+    return max(0.0, (to - from_).total_seconds() / 3600)

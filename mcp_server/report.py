@@ -1,0 +1,260 @@
+"""The report of a campaign: what was asked, what was found, what one may believe, and how to do it again.
+
+Written from the ledger alone, as Markdown that can be a pull request's text; the HTML is that same text rendered, with
+the chart inside the file. Everything agents wrote is escaped: it may tell, but not format, link or fetch anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from mcp_server.chart.words import shown
+from mcp_server.entries import Experiment
+from mcp_server.findings import DIFF_BYTES, MOST_KEPT, Findings
+from mcp_server.replies import TotalsReply
+from mcp_server.text import clean_block, clean_line
+
+CHART = "progress.png"
+MOST_FAILURES_PER_THEME = 3
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~$&@])")
+
+
+# --- as Markdown ------------------------------------------------------------------------------------------------------
+
+
+def markdown(found: Findings, chart: bool) -> str:
+    """The report. `chart`: progress.png lies beside it."""
+    title = f"# {plain(found.campaign.tag)}: {plain(found.arena.goal)}"
+    sections = [
+        title,
+        _in_short(found),
+        f"![Every experiment of the campaign, kept and not, with the best so far]({CHART})" if chart else "",
+        _question(found),
+        _result(found),
+        _changes(found),
+        _failures(found),
+        _predictions(found),
+        _lessons(found),
+        _next(found),
+        _again(found),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def plain(text: str, limit: int = 300) -> str:
+    """Text of an agent or a run on one line, with every mark of Markdown, HTML and mentions taken literally."""
+    line = _MARKUP.sub(r"\\\1", clean_line(text, limit))
+    line = re.sub(r"^(\d+)([.)])", r"\1\\\2", line)
+    line = re.sub(r"(?i)\b(https?|ftp)://", r"\1:\\/\\/", line)  # no link, and nothing a renderer would fetch
+    return re.sub(r"^([-=])", r"\\\1", line).replace("\\@", "@\u2060")  # a mention needs its name right behind the @
+
+
+def fenced(text: str, language: str = "") -> str:
+    """A block that nothing inside it can close."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
+
+
+def _in_short(found: Findings) -> str:
+    totals, name = found.totals, plain(found.arena.metric.name)
+    decided = sum(found.outcomes.values())
+    count = f"{decided:,} experiments in {found.hours:.1f} hours, {len(found.kept)} kept"
+    if totals.best is None or totals.baseline is None:
+        return f"**{count}.** No baseline has a score yet."
+    return f"**{name} {shown(totals.baseline)} → {shown(totals.best)}{_unit(found)}: {count}.** {_believable(totals)}"
+
+
+def _believable(totals: TotalsReply) -> str:
+    if totals.exam_gain is not None:
+        edges = " to ".join(shown(edge) for edge in totals.exam_interval)
+        said = f"On the untouched split and fresh seeds the gain is {shown(totals.exam_gain)}"
+        if not edges:
+            return f"{said}."
+        sure = totals.exam_interval[0] > 0
+        verdict = "it is real" if sure else "which includes no gain at all"
+        return f"{said}, 95 % interval {edges}: {verdict}."
+    if totals.honest_gain is not None:
+        return (
+            f"Allowing for luck in the choice, a gain of {shown(totals.honest_gain)} is believable; no closing exam was "
+            "made (`autoresearch exam`)."
+        )
+    return "Nothing but the baseline was kept."
+
+
+def _unit(found: Findings) -> str:
+    return f" {plain(found.arena.metric.unit)}" if found.arena.metric.unit else ""
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> str:
+    lines = [f"| {name} | {value} |" for name, value in rows if value]
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _question(found: Findings) -> str:
+    arena, campaign = found.arena, found.campaign
+    budget = arena.budget
+    devices = [f"{plain(one.identity)}{f', driver {plain(one.driver)}' if one.driver else ''}" for one in found.devices]
+    better = "higher is better" if arena.metric.direction == "maximize" else "lower is better"
+    return "## Question and setup\n\n" + _table(
+        [
+            ("question", plain(arena.goal)),
+            ("measured", f"{plain(arena.metric.name)}{_unit(found)}, {better}"),
+            ("edited", ", ".join(plain(path) for path in arena.editable)),
+            ("budget of a run", f"{budget.seconds:g} s of {'processor' if budget.clock == 'cpu' else 'wall'} time"),
+            ("machine", "; ".join(devices)),
+            ("shut in by", ", ".join(found.tiers)),
+            ("began", f"{plain(campaign.began_at[:16])} from commit {campaign.pinned[:12]}"),
+            ("computed", f"{found.run_seconds / 3600:.1f} hours of runs"),
+            ("data", f"corpus {plain(campaign.fingerprint)[:12]}" if campaign.fingerprint else ""),
+        ]
+    )
+
+
+def _result(found: Findings) -> str:
+    totals, noise, unit = found.totals, found.noise, _unit(found)
+    edges = " to ".join(shown(edge) for edge in totals.exam_interval)
+    exam = "" if totals.exam_gain is None else f"{shown(totals.exam_gain)}{unit}" + (f" ({edges})" if edges else "")
+    spread = "" if noise.sd is None else f"{shown(noise.sd)}{unit} from {noise.runs} runs"
+    rows = [
+        ("baseline", "" if totals.baseline is None else f"{shown(totals.baseline)}{unit}"),
+        ("best", "" if totals.best is None else f"{shown(totals.best)}{unit}"),
+        ("claimed gain", "" if totals.claimed_gain is None else f"{shown(totals.claimed_gain)}{unit}"),
+        (
+            "honest gain",
+            "" if totals.honest_gain is None else f"{shown(totals.honest_gain)}{unit}, shrunk for selection",
+        ),
+        ("gain by closing exam", exam or "not made"),
+        ("expected false keeps", "" if totals.expected_false_keeps is None else shown(totals.expected_false_keeps)),
+        ("noise of one run", spread),
+        ("outcomes", ", ".join(f"{count:,} {name}" for name, count in sorted(found.outcomes.items()))),
+        ("not decided yet", str(found.left) if found.left else ""),
+    ]
+    return "## Result\n\n" + _table(rows)
+
+
+def _changes(found: Findings) -> str:
+    if not found.kept:
+        return "## Kept changes\n\nNone."
+    parts = ["## Kept changes"]
+    for one in found.kept[:MOST_KEPT]:
+        experiment, verdict = one.experiment, one.experiment.verdict or {}
+        gain, widths, sure = (verdict.get(name) for name in ("change", "noise_widths", "probability"))
+        said = [
+            f"gain {shown(gain)}{_unit(found)}" if gain is not None else "",
+            f"{shown(abs(widths))} noise widths" if widths is not None else "",
+            f"{100 * sure:.0f} % sure" if sure is not None else "",
+            plain(experiment.label or ""),
+            f"cost {one.runs} run{'s' if one.runs != 1 else ''}, {one.seconds / 60:.1f} minutes",
+        ]
+        parts.append(f"### {experiment.number}: {plain(experiment.description)}")
+        parts.append("; ".join(part for part in said if part) + ".")
+        if experiment.hypothesis:
+            parts.append(f"Why it was tried: {plain(experiment.hypothesis, 600)}")
+        if one.diff:
+            parts.append(fenced(clean_block(one.diff, DIFF_BYTES), "diff"))
+    if len(found.kept) > MOST_KEPT:
+        parts.append(f"{len(found.kept) - MOST_KEPT} more are in `git log {found.campaign.branch}`.")
+    return "\n\n".join(parts)
+
+
+def _failures(found: Findings) -> str:
+    """By theme, most tried first; the most telling are those far from the noise, then those that did not run at all."""
+    if not found.failed:
+        return ""
+    themes: defaultdict[str, list[Experiment]] = defaultdict(list)
+    for one in found.failed:
+        themes[one.theme].append(one)
+    parts = ["## What did not work"]
+    for theme, tried in sorted(themes.items(), key=lambda item: -len(item[1])):
+        losses = [change for one in tried if (change := (one.verdict or {}).get("change")) is not None]
+        middle = f", typically {shown(statistics.median(losses))}" if losses else ""
+        parts.append(f"**{plain(theme)}**: {len(tried)} tried and not kept{middle}.")
+        telling = sorted(tried, key=_telling, reverse=True)[:MOST_FAILURES_PER_THEME]
+        parts.append("\n".join(f"- {_failure(one)}" for one in telling))
+    return "\n\n".join(parts)
+
+
+def _telling(one: Experiment) -> tuple[float, int]:
+    widths = (one.verdict or {}).get("noise_widths")
+    return (abs(widths) if widths is not None else 2.0, one.number)
+
+
+def _failure(one: Experiment) -> str:
+    verdict = one.verdict or {}
+    change, widths = verdict.get("change"), verdict.get("noise_widths")
+    outcome = plain(str(verdict.get("outcome") or "discarded"))
+    number = f"{shown(change)}" + (f", {shown(abs(widths))} noise widths" if widths is not None else "")
+    said = number if change is not None else plain(str(verdict.get("reason") or ""), 160)
+    return f"{one.number}, {outcome}: {plain(one.description)} ({said})"
+
+
+def _predictions(found: Findings) -> str:
+    return f"## How well predictions held\n\n{plain(found.predicted, 600)}" if found.predicted else ""
+
+
+def _lessons(found: Findings) -> str:
+    if not found.lessons:
+        return ""
+    lines = [
+        f"- {plain(one.text, 600)}" + (f" (experiment {one.experiment})" if one.experiment else "")
+        for one in found.lessons
+    ]
+    return "## Learned\n\n" + "\n".join(lines)
+
+
+def _next(found: Findings) -> str:
+    ideas = []
+    provisional = [one.experiment.number for one in found.kept if one.experiment.label == "provisional"]
+    if provisional:
+        listed = ", ".join(map(str, provisional[-8:]))
+        ideas.append(
+            f"Re-test the provisional keeps ({listed}) with `autoresearch prune`; the latest are most often luck."
+        )
+    if found.totals.exam_gain is None and found.kept:
+        ideas.append("Make the closing exam (`autoresearch exam`): it measures the gain on data no decision has seen.")
+    if found.untried:
+        ideas.append(f"Least tried themes: {', '.join(found.untried)}.")
+    near = [one for one in found.failed if ((one.verdict or {}).get("change") or 0) > 0]
+    near.sort(key=lambda one: -(one.verdict or {}).get("change", 0.0))
+    ideas += [f"Nearly kept: {_failure(one)}; it may add up with another change." for one in near[:3]]
+    return "## What to try next\n\n" + "\n".join(f"- {idea}" for idea in ideas) if ideas else ""
+
+
+def _again(found: Findings) -> str:
+    tag, pinned = found.campaign.tag, found.campaign.pinned
+    commands = [
+        f"git checkout {pinned}",
+        f"autoresearch start {tag}-again",
+        f"git restore --source {found.campaign.branch} -- {' '.join(found.arena.editable)}",
+        f'autoresearch run "the incumbent of {tag}"',
+        "autoresearch exam",
+    ]
+    attempts = f"git show refs/autoresearch/{tag}/N        # any attempt, kept or not"
+    return "## How to reproduce\n\n" + fenced("\n".join([*commands, attempts]), "sh")
+
+
+# --- as HTML ----------------------------------------------------------------------------------------------------------
+
+
+def html(found: Findings, chart: bytes | None) -> str:
+    """One file that needs no other: the Markdown rendered, the chart inside it. Raw HTML in the text stays text."""
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = reader.parse(markdown(found, chart is not None))
+    inside = "" if chart is None else "data:image/png;base64," + base64.b64encode(chart).decode()
+    for token in tokens:
+        for child in token.children or []:
+            if child.type == "image":  # there is one; what an agent wrote cannot make another
+                child.attrs["src"] = inside if child.attrs.get("src") == CHART else ""
+    pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "dashboard" / "templates"), autoescape=True)
+    body = Markup(reader.renderer.render(tokens, reader.options, {}))
+    return pages.get_template("report.html").render(title=found.campaign.tag, body=body)

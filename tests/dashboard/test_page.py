@@ -1,0 +1,243 @@
+"""The live page in a real browser: what a person sees, on a real lab."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mcp_server.dashboard.app import plotly_script
+from tests.dashboard.pages import CHROMIUM, QUIET, Heard, Served, serving, start, stop
+from tests.dashboard.synthetic import campaign_of
+from tests.labs import attempt, begin, edit, finish, make_lab
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+axe = pytest.importorskip("axe_core_python", reason="axe is not installed: pip install axe-core-python")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
+    pytest.mark.skipif(plotly_script() is None, reason="plotly is not installed: pip install plotly"),
+]
+HOSTILE = (
+    '<img src=x onerror="document.body.dataset.pwned=1"><script>document.body.dataset.pwned=1</script>'
+    "<b>bold</b>{{7*7}} <a href='javascript:document.body.dataset.pwned=1'>click</a>"
+)
+DESKTOP = {"width": 1280, "height": 900}
+PATIENCE = 60_000  # milliseconds; a safety net on a busy machine
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The page of a campaign of 126 experiments; experiment 120 has a hostile name."""
+    folder = tmp_path_factory.mktemp("night")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("cache", "locks"):
+            patch.setenv(f"AUTORESEARCH_{name.upper()}", str(folder / name))
+        patch.setenv("AUTORESEARCH_CHART", "off")
+        lab = campaign_of(folder / "lab", 126, {120: HOSTILE})
+        lab.append_learnings(HOSTILE, 120, ["<i>tag</i>"])
+        with lab.reading() as (house, campaign, _):
+            log = house.paths.run(campaign.tag, 120, 1).log
+        log.parent.mkdir(parents=True)
+        log.write_text(f"step 1\n{HOSTILE}\x1b[31m\n")
+        lab.close()
+        with serving(folder / "lab") as served:
+            yield served
+
+
+@pytest.fixture(scope="module")
+def profile(browser) -> Iterator[object]:  # type: ignore[no-untyped-def]
+    """A fresh profile that the tests share, so that the chart library is compiled once."""
+    inside = browser.new_context(viewport=DESKTOP)
+    yield inside
+    inside.close()
+
+
+@pytest.fixture
+def page(profile, night: Served) -> Iterator[object]:  # type: ignore[no-untyped-def]
+    yield from opened_page(profile, night)
+
+
+def opened_page(profile, served: Served) -> Iterator[object]:  # type: ignore[no-untyped-def]
+    """A page that has drawn itself; afterwards, nobody may have complained and no request left the origin."""
+    heard = Heard()
+    found = profile.new_page()
+    found.set_default_timeout(PATIENCE)
+    found.on("console", lambda said: heard.complaints.append(said.text) if said.type == "error" else None)
+    found.on("pageerror", lambda error: heard.complaints.append(str(error)))
+    found.on("request", lambda request: heard.requests.append(request.url))
+    found.goto(served.link)
+    found.wait_for_selector("#table tbody tr")
+    yield found
+    found.close()
+    allowed = "net::ERR_CONNECTION_REFUSED", "net::ERR_INCOMPLETE_CHUNKED_ENCODING", "net::ERR_CONNECTION_RESET"
+    complaints = [said for said in heard.complaints if not any(word in said for word in allowed)]
+    assert complaints == []
+    assert heard.strangers(served.origin) == []
+
+
+def test_the_page_loads_with_totals_chart_and_table(page) -> None:  # type: ignore[no-untyped-def]
+    page.wait_for_selector("#chart .main-svg")
+    assert page.inner_text("#name") == "first"
+    assert "token" not in page.url
+    assert "126 experiments" in page.inner_text("#chart-words")
+    assert "kept, confirmed" in page.inner_text("#legend")
+    assert page.inner_text("#found") == "126 experiments"
+    assert page.get_attribute("#link", "data-state") == "live"
+    drawn = page.evaluate("document.querySelectorAll('#chart .points path').length")
+    assert drawn == 126
+
+
+def test_a_filter_and_a_search_leave_the_rows_they_name(page) -> None:  # type: ignore[no-untyped-def]
+    page.select_option("#outcome", "crashed")
+    words = {cell.inner_text() for cell in page.query_selector_all("#table .mark")}
+    assert words == {"crashed"}
+    page.select_option("#outcome", "")
+    page.fill("#search", "warmdown_ratio schedule")
+    rows = page.query_selector_all("#table tbody tr")
+    assert rows
+    assert all("WARMDOWN_RATIO" in row.inner_text() for row in rows)
+
+
+def test_sorting_by_score_puts_the_best_first_and_what_has_none_last(page) -> None:  # type: ignore[no-untyped-def]
+    page.click("#table th[data-key=score] button")
+    page.click("#table th[data-key=score] button")
+    assert page.get_attribute("#table th[data-key=score]", "aria-sort") == "ascending"
+    scores = [float(cell.inner_text()) for cell in page.query_selector_all("#table tbody td:nth-child(3)")]
+    assert scores == sorted(scores)
+
+
+def test_an_experiment_opens_with_verdict_diff_curve_log_and_the_way_back(page) -> None:  # type: ignore[no-untyped-def]
+    page.click("#table tr[data-experiment='126'] td.words")
+    page.wait_for_selector("#experiment-body .facts")
+    told = page.inner_text("#experiment-body")
+    assert "reason" in told
+    assert "Training loss" in told
+    page.wait_for_selector("#experiment-body .curve .main-svg")
+    assert page.query_selector("#experiment-body .diff .added") is not None
+    assert "git restore --source refs/autoresearch/first/126 -- train.py" in told
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#experiment", state="hidden")
+    assert "#" not in page.url
+
+
+def test_hostile_words_stay_words(page) -> None:  # type: ignore[no-untyped-def]
+    assert HOSTILE in page.inner_text("#lessons")
+    page.evaluate("location.hash = 'experiment-120'")
+    page.wait_for_selector("#experiment-body .facts")
+    assert HOSTILE in page.inner_text("#experiment-title")
+    assert page.inner_text("#experiment-body").count(HOSTILE) == 2  # in what was learned and in the log
+    page.keyboard.press("Escape")
+    page.focus("#chart-frame")
+    for _ in range(7):  # from the last experiment back to the hostile one
+        page.keyboard.press("ArrowLeft")
+    assert HOSTILE in page.inner_text("#tip")
+    for place in ("#table", "#tip", "#experiment", "#lessons"):
+        assert page.query_selector_all(f"{place} img, {place} script, {place} i") == []
+    assert page.evaluate("document.body.dataset.pwned") is None
+
+
+def test_the_page_can_be_used_by_keyboard_alone(page) -> None:  # type: ignore[no-untyped-def]
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    reached = set()
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+    assert {"chart-frame", "search", "outcome", "BUTTON", "A"} <= reached
+    page.focus("#chart-frame")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#chart-said").startswith("experiment 125, ")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#experiment-body .facts")
+    for _ in range(12):  # the rest of the page is out of reach while the experiment is open
+        page.keyboard.press("Tab")
+        here = page.evaluate("document.activeElement.closest('dialog')?.id ?? document.activeElement.tagName")
+        assert here in ("experiment", "BODY")
+
+
+def test_a_phone_sees_everything_without_scrolling_sideways(browser, night: Served) -> None:  # type: ignore[no-untyped-def]
+    phone = browser.new_context(viewport={"width": 375, "height": 740}, has_touch=True, is_mobile=True)
+    pages = opened_page(phone, night)
+    page = next(pages)
+    page.wait_for_selector("#chart .main-svg")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    page.tap("#table tr[data-experiment='126'] td.words")
+    page.wait_for_selector("#experiment-body .facts")
+    assert page.evaluate("document.querySelector('dialog').scrollWidth") <= 375
+    assert next(pages, None) is None
+    phone.close()
+
+
+def test_axe_finds_no_serious_violation(page) -> None:  # type: ignore[no-untyped-def]
+    page.wait_for_selector("#chart .main-svg")
+    script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    for number in (None, 126):
+        if number:
+            page.evaluate(f"location.hash = 'experiment-{number}'")
+            page.wait_for_selector("#experiment-body .facts")
+        page.evaluate(script)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [
+            (one["id"], one["nodes"][0]["html"])
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+
+
+def test_a_real_run_is_followed_while_it_runs_and_after_the_server_was_killed(profile, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    lab = make_lab(tmp_path / "lab")
+    begin(lab)
+    lab.commit_or_revert(1)
+    served = start(tmp_path / "lab")
+    pages = opened_page(profile, served)
+    try:
+        page = next(pages)
+        edit(lab, KNOB=2.0, SECONDS=600.0)
+        number = lab.run_experiment("a long one").experiment
+        page.wait_for_selector(f"#running a[href='#experiment-{number}'], #queue tbody tr")
+        page.wait_for_selector("#running article.run progress")
+        assert "#2 a long one" in page.inner_text("#running")
+        stop(served, signal.SIGKILL)
+        page.wait_for_selector("#link:not([data-state=live])")
+        lab.cancel_experiment(number)
+        finish(lab, number)
+        lab.commit_or_revert(number)
+        assert attempt(lab, "halfway", KNOB=2.5, SECONDS=0.0).decision == "kept"
+        served = start(tmp_path / "lab", served.port)
+        page.wait_for_selector("#table tr[data-experiment='3'] .mark.kept")
+        page.wait_for_selector("#link[data-state=live]")
+        assert page.inner_text("#found") == "3 experiments"
+        assert "Nothing" not in page.inner_text("#lessons") or page.query_selector_all("#lessons li")
+        lab.append_learnings("halfway is better")
+        page.wait_for_selector("#lessons >> text=halfway is better")
+        assert next(pages, None) is None
+    finally:
+        if served.process.poll() is None:
+            stop(served)
+        lab.close()
+
+
+def test_ten_thousand_experiments_stay_smooth(profile, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """A few thousand marks and a page of rows are all a browser ever draws, however long the campaign."""
+    campaign_of(tmp_path / "lab", 10_000).close()
+    with serving(tmp_path / "lab") as served:
+        pages = opened_page(profile, served)
+        page = next(pages)
+        page.wait_for_selector("#chart .main-svg")
+        assert page.inner_text("#found") == "10,000 experiments"
+        assert page.evaluate("document.querySelectorAll('#chart .points path').length") <= 3000
+        assert page.evaluate("document.querySelectorAll('#table tbody tr').length") <= 25
+        assert page.evaluate("document.getElementsByTagName('*').length") < 6000
+        assert next(pages, None) is None

@@ -1,0 +1,98 @@
+"""The campaign as commits to review: on real campaigns, in real git."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mcp_server.errors import NotNow, WorkspaceError
+from mcp_server.finalize import finalize
+from mcp_server.lab import Lab
+from tests.labs import TRAIN, attempt, begin, git, make_lab
+
+APART = TRAIN.replace("SECONDS = 0.0", "\n\n\nSECONDS = 0.0").replace("SPREAD = 0.0", "\n\n\nOTHER = 0\nSPREAD = 0.0")
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """A campaign with two kept changes of the same line and one discarded."""
+    made = make_lab(tmp_path / "lab")
+    begin(made)
+    made.commit_or_revert(1)
+    assert attempt(made, "halfway to three", KNOB=2.0).decision == "kept"
+    made.append_learnings("two is nearer to three than one", 2)
+    assert attempt(made, "the wrong way", KNOB=0.0).decision == "reverted"
+    assert attempt(made, "nearly there", KNOB=2.5).decision == "kept"
+    return made
+
+
+def state(lab: Lab) -> tuple[str, ...]:
+    """All that must not move: HEAD, the index, the files, and every ref but ours."""
+    tree = lab.paths.tree
+    refs = git(tree, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+    kept = [ref for ref in refs if not ref.startswith("refs/heads/autoresearch-final")]
+    return (git(tree, "symbolic-ref", "HEAD"), git(tree, "status", "--porcelain"), git(tree, "diff"), *kept)
+
+
+def test_squash_makes_one_commit_on_the_starting_point_with_its_evidence(lab: Lab) -> None:
+    before = state(lab)
+    (made,) = finalize(lab, each=False).branches
+    tree = lab.paths.tree
+    assert made.branch == "autoresearch-final/first"
+    assert git(tree, "rev-list", "--count", f"main..{made.branch}").strip() == "1"
+    assert git(tree, "show", f"{made.branch}:train.py") == (tree / "train.py").read_text()
+    assert git(tree, "diff", "--name-only", "main", made.branch).split() == ["train.py"]
+    message = git(tree, "log", "-1", "--format=%B", made.branch)
+    for words in ("loss 4 to 0.25: 2 kept changes", "Claimed gain: 3.75", "- 2: halfway to three", "- 4: nearly there"):
+        assert words in message.replace("4.0000", "4").replace("0.2500", "0.25").replace("3.7500", "3.75")
+    assert state(lab) == before
+
+
+def test_a_second_call_changes_nothing_and_makes_the_same(lab: Lab) -> None:
+    assert finalize(lab, each=False) == finalize(lab, each=False)
+
+
+def test_a_branch_of_somebody_else_is_never_overwritten(lab: Lab) -> None:
+    git(lab.paths.tree, "branch", "autoresearch-final/first", "main")
+    for each in (False, True):
+        with pytest.raises(WorkspaceError, match="in the way"):
+            finalize(lab, each=each)
+    assert git(lab.paths.tree, "rev-parse", "autoresearch-final/first") == git(lab.paths.tree, "rev-parse", "main")
+
+
+def test_a_change_of_the_same_line_is_built_on_what_came_before_it(lab: Lab) -> None:
+    first, second = finalize(lab, each=True).branches
+    tree = lab.paths.tree
+    assert (first.branch, first.builds_on) == ("autoresearch-final/first/2", [])
+    assert (second.branch, second.builds_on) == ("autoresearch-final/first/4", [2])
+    assert "KNOB = 2.5" in git(tree, "show", f"{second.branch}:train.py")
+    assert git(tree, "rev-list", "--count", f"main..{second.branch}").strip() == "2"
+    message = git(tree, "log", "-1", "--format=%B", first.branch)
+    assert "Learned: two is nearer to three than one" in message
+    assert "cannot stand without" in git(tree, "log", "-1", "--format=%B", second.branch)
+
+
+def test_changes_that_do_not_touch_each_other_stand_alone(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab", train=APART)
+    begin(lab)
+    lab.commit_or_revert(1)
+    assert attempt(lab, "one", KNOB=2.0).decision == "kept"
+    path = lab.paths.tree / "train.py"
+    path.write_text(path.read_text().replace("OTHER = 0", "OTHER = 1\nKNOB = 2.6"))
+    assert attempt(lab, "two").decision == "kept"
+    one, two = finalize(lab, each=True).branches
+    tree = lab.paths.tree
+    assert (one.builds_on, two.builds_on) == ([], [])
+    alone = git(tree, "show", f"{two.branch}:train.py")
+    assert "OTHER = 1" in alone
+    assert "KNOB = 1.0" in alone
+    assert git(tree, "rev-parse", f"{two.branch}^").strip() == git(tree, "rev-parse", "main").strip()
+
+
+def test_a_campaign_that_kept_nothing_says_so(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab")
+    begin(lab)
+    lab.commit_or_revert(1)
+    with pytest.raises(NotNow, match="Nothing but the baseline"):
+        finalize(lab, each=False)

@@ -1,0 +1,106 @@
+"""The report: what it says, that it can be trusted with hostile words, and that its files stand alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from markdown_it import MarkdownIt
+
+from mcp_server.cli import cli
+from mcp_server.commands.reports import BROWSERS, printed
+from mcp_server.findings import gather
+from mcp_server.lab import Lab
+from mcp_server.report import fenced, html, markdown, plain
+from tests.dashboard.synthetic import campaign_of
+from tests.labs import make_lab
+
+HOSTILE = (
+    "<script>alert(1)</script> ![x](http://evil.example/x.png) [y](javascript:alert(1)) **bold** `code` "
+    "# title | cell | https://evil.example @everyone <!-- hidden -->"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTORESEARCH_LOCKS", str(place / "locks"))
+        patch.setenv("AUTORESEARCH_CHART", "off")
+        lab = campaign_of(place / "lab", 126, dict.fromkeys(range(60, 127), HOSTILE))
+        lab.append_learnings(HOSTILE, 70, [])
+        lab.close()
+    return place / "lab"
+
+
+def test_the_report_answers_every_question_a_reader_has(folder: Path) -> None:
+    lab_text = markdown(gather(Lab(folder)), chart=False)
+    for title in (
+        "Question and setup", "Result", "Kept changes", "What did not work", "How well predictions held", "Learned",
+        "What to try next", "How to reproduce",
+    ):  # fmt: skip
+        assert f"\n## {title}\n" in lab_text
+    assert "val\\_bpb 1.0021 →" in lab_text
+    assert "```diff\ndiff --git a/train.py b/train.py" in lab_text
+    assert "autoresearch exam" in lab_text
+    assert "NVIDIA H100" in lab_text
+
+
+def test_what_agents_wrote_makes_no_markup_no_link_and_no_image(folder: Path) -> None:
+    found = gather(Lab(folder))
+    tokens = MarkdownIt("commonmark").enable("table").parse(markdown(found, chart=False))
+    kinds = {child.type for token in tokens for child in token.children or []} | {token.type for token in tokens}
+    assert not kinds & {"image", "link_open", "html_inline", "html_block"}
+    page = html(found, b"\x89PNG")
+    assert "<script" not in page
+    assert len(re.findall("<img", page)) == 1
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
+    assert "default-src 'none'" in page
+
+
+def test_plain_text_reads_the_same_after_rendering() -> None:
+    for said in (HOSTILE, "1. not a list", "- nor this", "a * b * c and snake_case_name", "\\ \\* end\\", "x" * 500):
+        inside = MarkdownIt("commonmark", {"html": False}).enable("table").render(plain(said, 600))
+        assert re.sub(r"<[^>]*>", "", inside).count("&lt;script&gt;") == said.count("<script>")
+        assert set(re.findall(r"</?([a-z0-9]+)", inside)) <= {"p"}
+
+
+def test_no_text_closes_its_own_block() -> None:
+    block = fenced("```\nout?\n`````")
+    assert [token.type for token in MarkdownIt().parse(block)] == ["fence"]
+
+
+def test_the_command_writes_markdown_and_html_side_by_side(folder: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["-C", str(folder), "report", "--out", str(tmp_path / "out"), "--json"])
+    assert done.exit_code == 0, done.output
+    names = [Path(name).name for name in json.loads(done.output)["files"]]
+    assert names == ["report.md", "report.html"]
+    assert (tmp_path / "out" / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_chart_is_drawn_beside_the_markdown_and_inside_the_html(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTORESEARCH_CHART", "on")
+    done = CliRunner().invoke(cli, ["-C", str(folder), "report", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")
+    assert "](progress.png)" in (tmp_path / "report.md").read_text()
+    assert 'src="data:image/png;base64,' in (tmp_path / "report.html").read_text()
+
+
+def test_a_missing_browser_is_told_and_costs_only_the_pdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = printed(tmp_path / "report.html", tmp_path / "report.pdf")
+    assert all(name in said for name in BROWSERS)
+    assert not (tmp_path / "report.pdf").exists()
+
+
+def test_a_lab_without_a_campaign_says_how_to_begin(tmp_path: Path) -> None:
+    make_lab(tmp_path / "lab")
+    done = CliRunner().invoke(cli, ["-C", str(tmp_path / "lab"), "report"])
+    assert done.exit_code == 1
+    assert "start_campaign" in done.output
