@@ -7,13 +7,16 @@ everything that it promises was refused.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -45,6 +48,7 @@ WORDS = {
     "see": "see a process outside",
 }
 
+PREFIX, STALE_SECONDS = "autoresearch-probe-", 3600.0
 SECONDS = 10.0  # a busy machine may take a while to take a namespace down
 
 # Runs inside. Prints the names of what it could do, as a JSON list, then leaves a process behind that holds stdout.
@@ -115,10 +119,20 @@ def _missing(tier: Tier) -> str:
     return ""
 
 
+def _sweep() -> None:
+    """Remove what probes that were killed left an hour ago or earlier."""
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            state = left.lstat()
+            if state.st_uid == os.getuid() and time.time() - state.st_mtime > STALE_SECONDS:
+                shutil.rmtree(left)
+
+
 def _try(tier: Tier) -> tuple[bool, str]:
     """(whether the tier keeps its promises, one or two sentences)."""
+    _sweep()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="autoresearch-probe-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX)))
         secret, inside = folder / "outside" / "secret", folder / "inside"
         secret.parent.mkdir()
         inside.mkdir()
