@@ -13,6 +13,7 @@ import pytest
 
 from mcp_server.entries import Campaign
 from mcp_server.ledger import Ledger
+from tests.labs import begin, make_lab
 
 HOOK = Path(__file__).parent.parent / "hooks" / "guard.py"
 PROGRAM = """---
@@ -200,6 +201,20 @@ def test_what_cannot_be_understood_is_let_through(lab: Path) -> None:
     assert refusal(lab, "Edit", {"file_path": "prepare.py"}) == ""
     for event in ({}, {"hook_event_name": "PreToolUse"}, {"hook_event_name": "PreToolUse", "tool_input": [1]}):
         assert hook(event) is None
+
+
+def test_after_a_compaction_an_agent_is_told_where_the_research_stands(tmp_path: Path) -> None:
+    real = make_lab(tmp_path / "real")
+    begin(real, "compacted")
+    real.close()
+    event = {"hook_event_name": "SessionStart", "source": "compact", "cwd": str(tmp_path / "real")}
+    answer = hook(event, AUTORESEARCH_PYTHON=sys.executable, AUTORESEARCH_LOCKS=str(tmp_path / "locks"))
+    assert answer is not None
+    said = answer["hookSpecificOutput"]
+    assert isinstance(said, dict)
+    assert said["hookEventName"] == "SessionStart"
+    assert "compacted" in said["additionalContext"]
+    assert len(said["additionalContext"]) < 5000
 
 
 def test_the_stop_hook_is_off_unless_asked_for_and_then_bounded(lab: Path, tmp_path: Path) -> None:

@@ -64,6 +64,16 @@ def night(diary: Diary) -> Script:
     yield Say("One kept, one reverted.")
 
 
+def three_turns() -> Script:
+    """A baseline, and two turns more if anybody asks for them."""
+    yield Call("start_campaign", {"tag": TAG, "calibrate": 0})
+    yield from until_scored(1)
+    yield Say("first turn")
+    yield Say("second turn")
+    yield Say("third turn")
+    yield Say("one turn too many")
+
+
 def assert_an_honest_night(lab: Path, diary: Diary) -> None:
     """What must be true afterwards, whichever client it was."""
     assert diary.done

@@ -100,7 +100,7 @@ class ScriptedModel:
         self.steps: list[Step] = []
         self.results: list[Result] = []
         self.problem: BaseException | None = None
-        self.finished = threading.Event()
+        self.turns: list[str] = []
 
     def next(self, results: Sequence[Result]) -> tuple[int, Step]:
         """(number, step) for a conversation that holds these results of our steps so far."""
@@ -116,8 +116,8 @@ class ScriptedModel:
                 self.problem = error
                 step = Say(f"The script failed: {error}")
             if isinstance(step, Say):
-                self.finished.set()
-                # a turn that has ended is not asked again, except by a client that wants one more turn
+                # asked again only by a client that wants one more turn
+                self.turns.append(step.text)
                 return len(self.steps), step
             self.steps.append(step)
             return len(self.steps) - 1, step

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.clients import installed, scrubbed, trust
 from tests.e2e.drivers import claude
 from tests.e2e.endpoint import serving
-from tests.e2e.night import TAG, Diary, assert_an_honest_night, night
+from tests.e2e.night import TAG, Diary, assert_an_honest_night, night, three_turns
 from tests.e2e.repositories import attempts, kept, lay_lab, lay_project, lay_release
 from tests.e2e.script import Call, Say, Script, edit, until_decided, until_scored
 from tests.labs import until
@@ -128,6 +128,16 @@ def test_a_new_session_is_told_where_the_research_stands(tmp_path: Path, home: P
         told = json.dumps(endpoint.requests[0]["messages"])
     assert "Where the research in this lab stands" in told
     assert TAG in told
+
+
+def test_the_stop_hook_asks_for_a_bounded_number_of_turns(tmp_path: Path, home: Path) -> None:
+    lab = lay_project(tmp_path / "lab")
+    with serving(three_turns(), str(lab)) as endpoint:
+        loop = {"AUTORESEARCH_LOOP": "2", "TMPDIR": str(tmp_path)}
+        with claude(endpoint, lab, home, "/autoresearch", **OWN, **loop) as client:
+            session = client.wait()
+    assert session.event(type="result")["result"] == "third turn"
+    assert endpoint.model.turns == ["first turn", "second turn", "third turn"]
 
 
 def test_the_plugin_passes_the_checks_of_the_plugin_directory(tmp_path: Path, home: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.clients import installed, scrubbed
 from tests.e2e.drivers import codex
 from tests.e2e.endpoint import serving
-from tests.e2e.night import TAG, Diary, assert_an_honest_night, night
+from tests.e2e.night import TAG, Diary, assert_an_honest_night, night, three_turns
 from tests.e2e.repositories import attempts, kept, lay_lab, lay_project, lay_release
 from tests.e2e.script import Call, Result, Say, Script, edit, until_decided, until_scored
 from tests.labs import until
@@ -125,6 +125,14 @@ def test_all_eight_tools_run_unasked_under_the_default_policy(tmp_path: Path, ho
     }
     assert not refused
     assert "Nothing changed" in answers["run_experiment"].text
+
+
+def test_the_stop_hook_asks_for_a_bounded_number_of_turns(tmp_path: Path, home: Path) -> None:
+    lab = lay_project(tmp_path / "lab")
+    more = OWN | {"AUTORESEARCH_LOOP": "2", "TMPDIR": str(tmp_path)}
+    with serving(three_turns(), str(lab)) as endpoint, codex(endpoint, lab, home, "go", HOOKS, **more) as client:
+        assert client.wait().code == 0
+    assert endpoint.model.turns == ["first turn", "second turn", "third turn"]
 
 
 def test_a_client_killed_in_mid_run_is_followed_by_one_that_goes_on(tmp_path: Path, home: Path) -> None:
