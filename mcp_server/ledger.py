@@ -31,6 +31,8 @@ _LOST = (
     "e.decision = 'revert' AND e.number IN (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'lost')"
     " AND NOT EXISTS (SELECT 1 FROM runs WHERE campaign = ?1 AND experiment = e.number AND state != 'lost')"
 )
+# of an experiment that was run more than once: they are few
+_AGAIN = "experiment IN (SELECT experiment FROM runs WHERE campaign = ?1 AND run > 1)"
 
 
 class Ledger:
@@ -403,7 +405,7 @@ class Ledger:
         """Runs whose score may decide something; with `only_repeated`, of experiments that have at least two."""
         more = (
             " AND experiment IN (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'scored' AND "
-            "tainted = '' AND purpose != 'exam'"
+            f"tainted = '' AND purpose != 'exam' AND {_AGAIN}"
             " GROUP BY experiment HAVING count(*) > 1)"
             if only_repeated
             else ""
@@ -418,10 +420,12 @@ class Ledger:
     def compared(self, campaign: str) -> list[tuple[int, int]]:
         """(candidate, incumbent of its time) of every decided experiment that was compared."""
         rows = self._rows(
-            "SELECT number, json_extract(verdict, '$.against') AS against FROM experiments"
-            " WHERE campaign = ?1 AND decision IS NOT NULL AND against IS NOT NULL AND number IN"
+            "SELECT e.number, json_extract(e.verdict, '$.against') AS against FROM"
             " (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = ''"
-            " GROUP BY experiment HAVING count(*) > 1)",
+            f" AND {_AGAIN} GROUP BY experiment HAVING count(*) > 1) AS repeated"
+            # CROSS: begin with the few, whatever the planner thinks
+            " CROSS JOIN experiments AS e ON e.campaign = ?1 AND e.number = repeated.experiment"
+            " WHERE e.decision IS NOT NULL AND against IS NOT NULL ORDER BY e.number",
             campaign,
         )
         return [(row["number"], row["against"]) for row in rows]
@@ -513,10 +517,11 @@ class Ledger:
     def views_stamp(self, campaign: str) -> str:
         """Changes whenever a view of this campaign would show something else."""
         row = self._rows(
-            "SELECT count(*), sum(settled), max(decided_at), (SELECT max(id) FROM learnings), (SELECT "
-            "count(*) FROM experiments"
-            " WHERE campaign = ?1 AND label = 'confirmed'), (SELECT count(*) FROM exams WHERE result IS NOT NULL)"
-            " FROM experiments WHERE campaign = ?1 AND decision IS NOT NULL",
+            "SELECT (SELECT max(turn) FROM experiments WHERE campaign = ?1), (SELECT count(*) FROM experiments"
+            " WHERE campaign = ?1 AND decision IS NOT NULL AND settled = 0), (SELECT max(id) FROM learnings),"
+            # the plus keeps the planner on the label's index
+            " (SELECT count(*) FROM experiments WHERE label = 'confirmed' AND +campaign = ?1),"
+            " (SELECT count(*) FROM exams WHERE result IS NOT NULL)",
             campaign,
         )[0]
         return f"{campaign} {' '.join(str(value) for value in row)}"

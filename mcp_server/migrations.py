@@ -119,4 +119,26 @@ def second(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (first, second)
+THIRD = """
+CREATE INDEX learnings_by_experiment ON learnings (campaign, experiment);
+CREATE INDEX experiments_unvaulted ON experiments (campaign) WHERE vaulted = 0;
+CREATE INDEX experiments_unsettled ON experiments (campaign, turn) WHERE decision IS NOT NULL AND settled = 0;
+CREATE INDEX experiments_undecided ON experiments (campaign, number) WHERE decision IS NULL;
+CREATE INDEX experiments_kept ON experiments (campaign, turn) WHERE decision = 'keep';
+CREATE INDEX experiments_confirmed ON experiments (campaign) WHERE label = 'confirmed';
+CREATE INDEX experiments_by_age ON experiments (opened_at);
+DROP INDEX experiments_by_fingerprint;
+CREATE INDEX experiments_by_fingerprint ON experiments (campaign, fingerprint, number);
+DROP INDEX experiments_by_edit;
+CREATE INDEX experiments_by_edit ON experiments (campaign, edit, number);
+"""
+
+
+def third(connection: sqlite3.Connection) -> None:
+    """Indexes for a lab with a long past: what every verb asks must not read all of it."""
+    for statement in THIRD.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (first, second, third)
