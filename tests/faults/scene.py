@@ -155,7 +155,8 @@ def _views_are_drawn(lab: Lab, ledger: Ledger) -> None:
     campaign = ledger.campaign(TAG)
     assert campaign is not None
     assert lab.paths.results.read_text() == results_text(ledger, campaign, house.arena(campaign))
-    assert lab.paths.learnings.read_text() == learnings_text(ledger, TAG)
+    if not ledger.undecided(TAG):  # learnings.md counts what is under way, and is drawn again when it is decided
+        assert lab.paths.learnings.read_text() == learnings_text(ledger, TAG)
 
 
 def held_locks(lab: Lab) -> Iterator[Path]:
