@@ -195,7 +195,7 @@ def _evidence(house: House, arena: Arena, one: Experiment, runs: Sequence[Run]) 
     said = [
         f"{metric.name} {shown(score)}{unit}" if score is not None else "",
         f"gain {shown(change)}" if change is not None else "",
-        f"{shown(abs(widths))} noise widths" if widths is not None else "",
+        f"{abs(widths):.1f} noise widths" if widths is not None else "",
         f"{100 * sure:.0f} % sure" if sure is not None else "",
         one.label or "",
     ]
@@ -212,19 +212,15 @@ def _message_of_all(house: House, campaign: Campaign, arena: Arena, kept: Sequen
     totals, metric = totals_of(house.ledger, arena, campaign), arena.metric
     unit = f" {metric.unit}" if metric.unit else ""
     changes = len(kept) - 1
-    title = (
-        f"{metric.name} {shown(totals.baseline)} to {shown(totals.best)}: {changes} kept change{'s'[: changes != 1]}"
-    )
-    honest = (
-        f"By the closing exam, on fresh seeds and an untouched split: {shown(totals.exam_gain)}{unit}"
-        + (
-            f", 95 % interval {' to '.join(shown(edge) for edge in totals.exam_interval)}"
-            if totals.exam_interval
-            else ""
-        )
-        if totals.exam_gain is not None
-        else f"Believable after allowing for luck in the choice: {shown(totals.honest_gain)}{unit}; no closing exam was made"
-    )
+    count = f"{changes} kept change{'s' if changes != 1 else ''}"
+    title = f"{metric.name} {shown(totals.baseline)} to {shown(totals.best)}: {count}"
+    if totals.exam_gain is not None:
+        edges = " to ".join(shown(edge) for edge in totals.exam_interval)
+        honest = f"By the closing exam, on fresh seeds and an untouched split: {shown(totals.exam_gain)}{unit}"
+        honest += f", 95 % interval {edges}" if edges else ""
+    else:
+        honest = f"Believable after allowing for luck in the choice: {shown(totals.honest_gain)}{unit}"
+        honest += "; no closing exam was made"
     lines = []
     for one in kept[1:]:
         change = standing.rounded((one.verdict or {}).get("change"))

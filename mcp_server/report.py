@@ -53,7 +53,7 @@ def markdown(found: Findings, chart: bool) -> str:
 def plain(text: str, limit: int = 300) -> str:
     """Text of an agent or a run on one line, with every mark of Markdown, HTML and mentions taken literally."""
     line = _MARKUP.sub(r"\\\1", clean_line(text, limit))
-    line = re.sub(r"^(\d+)([.)])", r"\1\\\2", line)
+    line = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", line)
     line = re.sub(r"(?i)\b(https?|ftp)://", r"\1:\\/\\/", line)  # no link, and nothing a renderer would fetch
     return re.sub(r"^([-=])", r"\\\1", line).replace("\\@", "@\u2060")  # a mention needs its name right behind the @
 
@@ -85,8 +85,8 @@ def _believable(totals: TotalsReply) -> str:
         return f"{said}, 95 % interval {edges}: {verdict}."
     if totals.honest_gain is not None:
         return (
-            f"Allowing for luck in the choice, a gain of {shown(totals.honest_gain)} is believable; no closing exam was "
-            "made (`autoresearch exam`)."
+            f"Allowing for luck in the choice, a gain of {shown(totals.honest_gain)} is believable; "
+            "no closing exam was made (`autoresearch exam`)."
         )
     return "Nothing but the baseline was kept."
 
@@ -131,7 +131,7 @@ def _result(found: Findings) -> str:
         ("claimed gain", "" if totals.claimed_gain is None else f"{shown(totals.claimed_gain)}{unit}"),
         (
             "honest gain",
-            "" if totals.honest_gain is None else f"{shown(totals.honest_gain)}{unit}, shrunk for selection",
+            "" if totals.honest_gain is None else f"{shown(totals.honest_gain)}{unit}, allowing for luck",
         ),
         ("gain by closing exam", exam or "not made"),
         ("expected false keeps", "" if totals.expected_false_keeps is None else shown(totals.expected_false_keeps)),
@@ -151,7 +151,7 @@ def _changes(found: Findings) -> str:
         gain, widths, sure = (verdict.get(name) for name in ("change", "noise_widths", "probability"))
         said = [
             f"gain {shown(gain)}{_unit(found)}" if gain is not None else "",
-            f"{shown(abs(widths))} noise widths" if widths is not None else "",
+            f"{abs(widths):.1f} noise widths" if widths is not None else "",
             f"{100 * sure:.0f} % sure" if sure is not None else "",
             plain(experiment.label or ""),
             f"cost {one.runs} run{'s' if one.runs != 1 else ''}, {one.seconds / 60:.1f} minutes",
@@ -193,7 +193,7 @@ def _failure(one: Experiment) -> str:
     verdict = one.verdict or {}
     change, widths = verdict.get("change"), verdict.get("noise_widths")
     outcome = plain(str(verdict.get("outcome") or "discarded"))
-    number = f"{shown(change)}" + (f", {shown(abs(widths))} noise widths" if widths is not None else "")
+    number = f"{shown(change)}" + (f", {abs(widths):.1f} noise widths" if widths is not None else "")
     said = number if change is not None else plain(str(verdict.get("reason") or ""), 160)
     return f"{one.number}, {outcome}: {plain(one.description)} ({said})"
 

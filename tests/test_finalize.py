@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,20 @@ from tests.labs import TRAIN, attempt, begin, git, make_lab
 APART = TRAIN.replace("SECONDS = 0.0", "\n\n\nSECONDS = 0.0").replace("SPREAD = 0.0", "\n\n\nOTHER = 0\nSPREAD = 0.0")
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    """A campaign with two kept changes of the same line and one discarded."""
-    made = make_lab(tmp_path / "lab")
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Two kept changes of the same line and a discarded one."""
+    folder = tmp_path_factory.mktemp("finalize")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTORESEARCH_LOCKS", str(folder / "locks"))
+        patch.setenv("AUTORESEARCH_CHART", "off")
+        made = _campaign(folder)
+        yield made
+        made.close()
+
+
+def _campaign(folder: Path) -> Lab:
+    made = make_lab(folder / "lab")
     begin(made)
     made.commit_or_revert(1)
     assert attempt(made, "halfway to three", KNOB=2.0).decision == "kept"
@@ -25,6 +36,15 @@ def lab(tmp_path: Path) -> Lab:
     assert attempt(made, "the wrong way", KNOB=0.0).decision == "reverted"
     assert attempt(made, "nearly there", KNOB=2.5).decision == "kept"
     return made
+
+
+@pytest.fixture
+def lab(campaign: Lab) -> Iterator[Lab]:
+    """The campaign without the branches of the test before."""
+    yield campaign
+    tree = campaign.paths.tree
+    for name in git(tree, "for-each-ref", "--format=%(refname)", "refs/heads/autoresearch-final").split():
+        git(tree, "update-ref", "-d", name)
 
 
 def state(lab: Lab) -> tuple[str, ...]:
