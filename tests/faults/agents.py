@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import random
+import secrets
 import signal
 import time
 import traceback
@@ -143,11 +144,9 @@ def incumbent_text(lab: Lab) -> str:
 
 def idea(lab: Lab, good: bool, seconds: float) -> None:
     """Edit train.py into something nobody tried: better than the incumbent, or worse."""
-    with lab.reading() as (house, campaign, _):
-        unique = house.ledger.next_number(campaign.tag)
     text = incumbent_text(lab)
-    step = -3 - unique / 1000 if good else 3 + unique / 1000
-    write_train(lab, text, knob_of(text) + step, seconds)
+    step = 3 + secrets.randbelow(10**9) / 10**9  # two ideas that meet would be one experiment
+    write_train(lab, text, knob_of(text) + (-step if good else step), seconds)
 
 
 def decide(lab: Lab, number: int, announce: Callable[[str], None] = lambda _: None) -> str:
