@@ -51,11 +51,11 @@ async function redraw({ status }, rows, show) {
   shown = rows;
   const traces = [...best(rows, status), ...Object.keys(KINDS).reverse().flatMap((kind) => dots(kind, visible, place, scale, range))];
   const layout = {
-    autosize: true, margin: { l: small() ? 52 : 70, r: 14, t: 8, b: 40 }, hovermode: "closest", hoverdistance: 24,
+    autosize: true, margin: { l: small() ? 52 : 76, r: 14, t: 14, b: 40 }, hovermode: "closest", hoverdistance: 24,
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", showlegend: false, uirevision: "kept",
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: small() ? 11 : 13, color: colour("text") },
     xaxis: axis({ range: view.x, title: { text: "experiment" }, showgrid: false, anchor: "y2", tickformat: ",d", nticks: small() ? 5 : 9 }),
-    yaxis: axis({ range: view.y, domain: [0.09, 1], title: small() ? undefined : { text: plain(`${status.name}${status.unit ? `, ${status.unit}` : ""} (${status.direction === "maximize" ? "higher" : "lower"} is better)`) }, tickformat: ".4~f", nticks: 7 }),
+    yaxis: axis({ range: view.y, domain: [0.09, 1], title: small() ? undefined : { font: { size: 13 }, standoff: 10, text: plain(`${status.name}${status.unit ? `, ${status.unit}` : ""} (${status.direction === "maximize" ? "higher" : "lower"} is better)`) }, tickformat: `.${digits(view.y)}f`, nticks: 7 }),
     yaxis2: axis({ range: [-1, 1], domain: [0, 0.06], fixedrange: true, showgrid: false, showticklabels: false }),
     shapes: changes(rows),
   };
@@ -63,6 +63,11 @@ async function redraw({ status }, rows, show) {
   await window.Plotly.react(graph, traces, layout, { displayModeBar: false, responsive: true, doubleClick: false, showTips: false });
   if (!graph.dataset.listens) listen(graph, show);
   tellWords(rows, status, bad, visible.length);
+}
+
+// As many decimals as tell the ticks of this stretch apart.
+function digits([low, high]) {
+  return Math.max(0, Math.min(8, 1 - Math.floor(Math.log10(Math.abs(high - low) || 1))));
 }
 
 // The library reads a few tags in titles; a metric's name comes from a file that an agent may have written.

@@ -52,7 +52,6 @@ function drawTitle() {
     ...(status.problems || []).map((words) => el("p", { class: "problem" }, words)),
     status.stop ? el("p", {}, `The campaign is over: ${status.stop}.`) : null,
     status.campaign ? null : el("p", {}, status.next || "No campaign has begun yet."),
-    status.advice ? el("p", { class: "faint" }, `To the agent: ${status.advice}`) : null,
   ].filter(Boolean);
   byId("notes").replaceChildren(...notes);
   const menu = byId("campaign"), tags = status.campaigns || [];

@@ -120,7 +120,7 @@ export function drawLab({ status }) {
     ["metric", status.metric], ["editable", (status.editable || []).join(", ")], ["budget", status.budget], ["devices", devices],
     ["branch", status.branch], ["sandbox", status.tier],
     ["incumbent", status.incumbent ? `experiment ${status.incumbent.experiment}, ${number(status.incumbent.score)}` : ""],
-    ["to decide", (status.waiting_for_decision || []).join(", ")], ["begun", when(status.began_at)], ["next", status.next],
+    ["to decide", (status.waiting_for_decision || []).join(", ")], ["begun", when(status.began_at)], ["next", status.next], ["advice", status.advice],
   ]);
   byId("vault").textContent = `git for-each-ref refs/autoresearch/${status.campaign || ""}`;
 }
