@@ -34,7 +34,7 @@ STOPPING_SECONDS = 30.0  # a run ends within its grace of 20 s
 # What a slot costs besides training, start-up and scoring together, for each second that SPEED takes.
 SLOT_PER_SPEED = 22.0
 SLACK_SECONDS = 10.0  # server, views, goodbye
-SMALLEST_BUDGET_SECONDS = 6.0
+BUDGET_SECONDS, SMALLEST_BUDGET_SECONDS = 15.0, 6.0  # of one thread: some 300 and 100 steps
 SPEED = """
 import json, time
 import torch
@@ -54,7 +54,7 @@ class Plan:
 
     folder: Path
     template: Template
-    budget_seconds: float | None = 20.0
+    budget_seconds: float | None = BUDGET_SECONDS
     experiments: int = 6
     calibrate: int = 2
     seed: int = 0
@@ -136,19 +136,29 @@ def _fitted(plan: Plan, audience: Audience, spent: float) -> Plan:
             '`pip install "autoresearch[train]"`; `autoresearch doctor` says more.'
         )
     found = json.loads(done.stdout.splitlines()[-1])
-    budget = fitting_budget(plan, found["speed"], found["busy"], spent)
-    if plan.budget_seconds is not None and budget < plan.budget_seconds:
-        audience.say(f"This machine is slow or busy: runs get {budget:g} s instead of {plan.budget_seconds:g}.")
-    return replace(plan, budget_seconds=budget)
+    fitted = fit(plan, found["speed"], found["busy"], spent)
+    if fitted != plan:
+        audience.say(f"This machine is slow or busy: runs get {fitted.budget_seconds:g} s.")
+    return fitted
 
 
-def fitting_budget(plan: Plan, speed: float, busy: float, spent: float = 0.0) -> float:
-    """The largest budget, up to the plan's, with which the promised runs and one confirmation end within the limit."""
-    slots = 1 + plan.calibrate + FEWEST + 2
-    slot = (plan.limit_seconds - spent - SLACK_SECONDS) / slots
-    # `speed` is taken on the wall, as those costs are; of a budget `busy` processor seconds pass in one on the wall
-    room = (slot - SLOT_PER_SPEED * speed) * min(1.0, busy)
-    return float(round(min(plan.budget_seconds or 20.0, max(SMALLEST_BUDGET_SECONDS, room))))
+def fit(plan: Plan, speed: float, busy: float, spent: float = 0.0) -> Plan:
+    """The plan with the largest budget, up to its own, with which the promised runs and one confirmation end in time.
+
+    `speed` are the wall seconds that SPEED took, `busy` the processor seconds it got in each of them.
+    """
+
+    def room(calibrate: int) -> float:
+        slots = 1 + calibrate + FEWEST + 2
+        slot = (plan.limit_seconds - spent - SLACK_SECONDS) / slots
+        return (slot - SLOT_PER_SPEED * speed) * min(1.0, busy)
+
+    calibrate = plan.calibrate
+    if room(calibrate) < SMALLEST_BUDGET_SECONDS:
+        calibrate = min(1, calibrate)  # a rough idea of the noise has to do
+    wanted = plan.budget_seconds or BUDGET_SECONDS
+    budget = min(wanted, max(SMALLEST_BUDGET_SECONDS, round(room(calibrate))))
+    return replace(plan, budget_seconds=float(budget), calibrate=calibrate)
 
 
 def _program(plan: Plan) -> bytes:

@@ -113,10 +113,7 @@ def test_a_repository_without_a_program_is_an_error_and_nothing_is_created(tmp_p
         (("learn", ""), "empty"),
         (("score", "99"), "no experiment 99"),
         (("start", "../up"), "cannot be a tag"),
-        pytest.param(
-            *(("--campaign", "other", "score"), "There is no campaign other"),
-            marks=pytest.mark.xfail(reason="Lab falls back to the checked-out branch's campaign"),
-        ),
+        (("--campaign", "other", "score"), "There is no campaign other"),
         (("history", "--status", "lost"), "No experiment to show"),
     ],
 )

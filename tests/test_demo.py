@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from mcp_server.commands.stage import Screen, ending
-from mcp_server.demo import MARK, Plan, demonstrate, fitting_budget, make_room, stop_runs
+from mcp_server.demo import MARK, Plan, demonstrate, fit, make_room, stop_runs
 from mcp_server.errors import AutoresearchError, WorkspaceError
 from mcp_server.history import HistoryRow
 from mcp_server.lab import Lab
@@ -210,11 +210,15 @@ def test_stopping_where_nothing_was_begun_is_no_error(tmp_path: Path) -> None:
 
 
 def test_a_budget_is_made_smaller_on_a_slow_machine_and_never_larger_than_asked(tmp_path: Path) -> None:
-    chosen = Plan(folder=tmp_path, template=template("lm"))
-    assert fitting_budget(chosen, speed=0.5, busy=1.0) == 20.0
-    assert 6.0 < fitting_budget(chosen, speed=0.8, busy=1.0) < 20.0
-    assert 6.0 < fitting_budget(chosen, speed=0.6, busy=0.6) < 20.0
-    assert fitting_budget(chosen, speed=30.0, busy=0.3) == 6.0
+    chosen = Plan(folder=tmp_path, template=template("lm"), budget_seconds=20.0)
+    assert fit(chosen, speed=0.4, busy=1.0) == chosen
+    for speed, busy in ((0.8, 1.0), (0.6, 0.6)):
+        slower = fit(chosen, speed, busy)
+        assert slower.budget_seconds is not None
+        assert 6.0 < slower.budget_seconds < 20.0
+        assert slower.calibrate == 2
+    slowest = fit(chosen, speed=30.0, busy=0.3)
+    assert (slowest.budget_seconds, slowest.calibrate) == (6.0, 1)
 
 
 def test_it_goes_on_for_a_first_success_while_there_is_time(tmp_path: Path) -> None:
