@@ -17,7 +17,8 @@ def campaign_at(house: House) -> tuple[Campaign, Arena]:
     """The campaign a verb called here acts on, and the arena in force. Raises UnknownExperiment."""
     head = house.workspace.branch_at_head()
     by_branch = head.removeprefix("autoresearch/") if head and head.startswith("autoresearch/") else None
-    for tag in (house.named, by_branch, house.ledger.campaign_of(str(house.paths.tree))):
+    joined = house.ledger.campaign_of(str(house.paths.tree))
+    for tag in (house.named,) if house.named else (by_branch, joined):
         campaign = house.ledger.campaign(tag) if tag else None
         if campaign is not None and campaign.ready:
             program, _ = program_in_force(house, campaign)

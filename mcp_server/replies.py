@@ -123,7 +123,7 @@ class LearningReply(Reply):
 class RecallReply(Reply):
     """What was tried and learned, best match first. The lines are data written by agents and people."""
 
-    lines: list[str]
+    lines: list[str] = Field(default_factory=list)
     found: int
     least_tried: list[str] = Field(default_factory=list)
     next: str = ""
