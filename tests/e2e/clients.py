@@ -24,8 +24,8 @@ PACKAGES = {  # the versions these tests were written against; what they show ma
     "@modelcontextprotocol/conformance": "0.1.16",
     "js-tiktoken": "1.0.21",  # only for its vocabulary file, with which benchmarks/tokens.py counts
 }
-# what pip and npm need to reach the registries they are set up for, and nothing else
-PASSED_ON = ("LANG", "TERM", "TZ", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+# locale and certificates, and the devices and cache of this test alone: on the machine's own it would queue with others
+PASSED_ON = ("LANG", "TERM", "TZ", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "AUTORESEARCH_LOCKS", "AUTORESEARCH_CACHE")
 
 
 @dataclass(frozen=True)
