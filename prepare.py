@@ -466,19 +466,26 @@ def evaluate(model: torch.nn.Module, split: str = "val", length: int | None = No
 # Not text somebody wrote, or not on every installation: Debian, for one, ships no test folders.
 STDLIB_LEFT_OUT = {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idle_test", "encodings"}
 GROUP_BYTES = 1_000_000  # small files are grouped to sources of this size
+PARQUET_BYTES = 100_000_000  # a larger parquet file is shared out by its row groups
 LONG_FILE = 1_000_000  # a text file beyond this is cut into documents at blank lines ...
 PIECE = 64_000  # ... of about this many characters
 
 
 @dataclass(frozen=True)
 class Source:
+    """Some files, or for one parquet file some of its row groups."""
+
     files: tuple[Path, ...]
+    row_groups: range = range(0)
 
     def documents(self) -> Iterator[str]:
         """The documents in order. Files that are no UTF-8 are left out."""
         for file in self.files:
-            if file.suffix == ".parquet":
-                yield from parquet_texts(file)
+            if self.row_groups:
+                table = open_parquet(file)
+                for group in self.row_groups:
+                    texts = table.read_row_group(group, columns=["text"])["text"].to_pylist()
+                    yield from (text for text in texts if text)
                 continue
             try:
                 text = file.read_bytes().decode()
@@ -487,14 +494,13 @@ class Source:
             yield from [text] if len(text) <= LONG_FILE else pieces(text)
 
 
-def parquet_texts(file: Path) -> Iterator[str]:
+def open_parquet(file: Path) -> Any:
     import pyarrow.parquet as parquet  # here: 0.3 s and 60 MB that only parquet corpora need
 
     table = parquet.ParquetFile(file)
     if "text" not in table.schema_arrow.names:
         fail(f"{file} has no column `text` but {table.schema_arrow.names}", "Rename the column that holds the text.")
-    for group in range(table.num_row_groups):
-        yield from (text for text in table.read_row_group(group, columns=["text"])["text"].to_pylist() if text)
+    return table
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -508,17 +514,25 @@ def pieces(text: str) -> Iterator[str]:
 
 
 def grouped(files: Sequence[Path]) -> list[Source]:
-    """Sources of about GROUP_BYTES, in the order of `files`; a large file is a source of its own."""
-    groups: list[list[Path]] = [[]]
-    filled = 0
+    """Sources of about GROUP_BYTES of text files and of PARQUET_BYTES of parquet, in the order of `files`."""
+    sources: list[Source] = []
+    filled = GROUP_BYTES
     for file in files:
         size = file.stat().st_size
-        if groups[-1] and filled + size > GROUP_BYTES:
-            groups.append([])
-            filled = 0
-        groups[-1].append(file)
-        filled += size
-    return [Source(tuple(group)) for group in groups if group]
+        if file.suffix == ".parquet":
+            groups = range(open_parquet(file).num_row_groups)
+            parts = min(len(groups), 1 + size // PARQUET_BYTES)
+            sources += [
+                Source((file,), groups[len(groups) * i // parts : len(groups) * (i + 1) // parts]) for i in range(parts)
+            ]
+            filled = GROUP_BYTES
+        elif filled + size > GROUP_BYTES:
+            sources.append(Source((file,)))
+            filled = size
+        else:
+            sources[-1] = Source((*sources[-1].files, file))
+            filled += size
+    return sources
 
 
 def stdlib_files() -> list[Path]:
@@ -567,10 +581,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True)
 class Expected:
-    """What the server says of a file; None where it does not say."""
+    """What the server says of a file."""
 
-    size: int | None
-    sha256: str | None
+    size: int
+    sha256: str | None  # only large files have one
 
 
 def ask(url: str) -> Expected:
@@ -588,9 +602,11 @@ def ask(url: str) -> Expected:
         if "X-Linked-Size" not in headers:  # a plain redirect: its target knows
             return ask(urllib.parse.urljoin(url, headers["Location"]))
     size = headers.get("X-Linked-Size") or headers.get("Content-Length")
+    if size is None:
+        raise Broken("the server does not say how large the file is")
     tag = (headers.get("X-Linked-Etag") or headers.get("ETag") or "").removeprefix("W/").strip('"')
     is_sha256 = len(tag) == 64 and set(tag) <= set("0123456789abcdef")
-    return Expected(int(size) if size else None, tag if is_sha256 else None)
+    return Expected(int(size), tag if is_sha256 else None)
 
 
 class Progress:
@@ -620,10 +636,10 @@ class Progress:
 def fetch(url: str, part: Path, expected: Expected, progress: Progress) -> None:
     """One attempt to complete `part`, going on where the last one stopped. Raises Broken or OSError."""
     have = part.stat().st_size if part.exists() else 0
-    if have and expected.size is not None and have > expected.size:
+    if have > expected.size:
         part.unlink()
         have = 0
-    if not have or have != expected.size:
+    if have < expected.size:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as reply:
             resumed = reply.status == 206 and reply.headers.get("Content-Range", "").startswith(f"bytes {have}-")
@@ -635,7 +651,7 @@ def fetch(url: str, part: Path, expected: Expected, progress: Progress) -> None:
                     have += len(chunk)
                 file.flush()
                 os.fsync(file.fileno())
-    if expected.size is not None and have != expected.size:
+    if have != expected.size:
         raise Broken(f"{have:,} of {expected.size:,} bytes arrived")
     if expected.sha256 is not None:
         with part.open("rb") as file:
@@ -658,7 +674,7 @@ def download(url: str, path: Path, progress: Progress, pause: Callable[[float], 
         try:
             expected = ask(url)
             if attempt == 0:
-                progress.add(part.stat().st_size if part.exists() else 0, expected.size or 0)
+                progress.add(part.stat().st_size if part.exists() else 0, expected.size)
             fetch(url, part, expected, progress)
             os.replace(part, path)
             return

@@ -183,12 +183,37 @@ def test_a_long_file_is_cut_at_blank_lines_and_loses_nothing() -> None:
     assert all(len(piece) >= prepare.PIECE and piece.endswith("\n\n") for piece in pieces[:-1])
 
 
-def test_parquet_files_are_read_by_their_text_column(tmp_path: Path, corpus: Path, texts: Path) -> None:
+def test_parquet_files_are_read_by_their_text_column(
+    tmp_path: Path, texts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow")
     documents = [path.read_bytes().decode() for path in sorted(texts.glob("[0-9]*.txt"))]
     parquet.write_table(arrow.table({"text": documents}), tmp_path / "all.parquet", row_group_size=7)
-    assert list(prepare.Source((tmp_path / "all.parquet",)).documents()) == documents
+    (whole,) = prepare.grouped([tmp_path / "all.parquet"])
+    assert list(whole.documents()) == documents
+    monkeypatch.setattr(prepare, "PARQUET_BYTES", 1000)
+    shares = prepare.grouped([tmp_path / "all.parquet"])
+    assert len(shares) > 2
+    assert [text for share in shares for text in share.documents()] == documents
+
+
+def test_a_parquet_file_without_a_text_column_is_refused_and_says_what_it_has(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = pytest.importorskip("pyarrow")
+    parquet.write_table(arrow.table({"content": ["a"]}), tmp_path / "other.parquet")
+    with pytest.raises(SystemExit, match=r"no column `text` but \['content'\]"):
+        prepare.main(["--corpus", str(tmp_path / "other.parquet"), "--cache", str(tmp_path)])
+
+
+def test_small_files_are_grouped_and_large_ones_stand_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "GROUP_BYTES", 10)
+    files = []
+    for i, size in enumerate((4, 4, 4, 30, 9, 1, 1)):
+        files.append(tmp_path / f"{i}.txt")
+        files[-1].write_bytes(b"x" * size)
+    sizes = [[file.stat().st_size for file in source.files] for source in prepare.grouped(files)]
+    assert sizes == [[4, 4], [4], [30], [9, 1], [1]]
 
 
 def test_the_standard_library_is_read_in_a_fixed_order_without_folders_that_some_systems_lack() -> None:
