@@ -59,6 +59,7 @@ class Plan:
     calibrate: int = 2
     seed: int = 0
     limit_seconds: float = 330.0
+    repeats: bool = True  # whether a doubt of the referee may be settled by more runs
 
 
 def demonstrate(plan: Plan, audience: Audience) -> Outcome:
@@ -138,7 +139,8 @@ def _fitted(plan: Plan, audience: Audience, spent: float) -> Plan:
     found = json.loads(done.stdout.splitlines()[-1])
     fitted = fit(plan, found["speed"], found["busy"], spent)
     if fitted != plan:
-        audience.say(f"This machine is slow or busy: runs get {fitted.budget_seconds:g} s.")
+        doubts = "" if fitted.repeats else ", and doubts are settled without repeats"
+        audience.say(f"This machine is slow or busy: runs get {fitted.budget_seconds:g} s{doubts}.")
     return fitted
 
 
@@ -153,17 +155,20 @@ def fit(plan: Plan, speed: float, busy: float, spent: float = 0.0) -> Plan:
         slot = (plan.limit_seconds - spent - SLACK_SECONDS) / slots
         return (slot - SLOT_PER_SPEED * speed) * min(1.0, busy)
 
-    calibrate = plan.calibrate
+    calibrate, repeats = plan.calibrate, plan.repeats
     if room(calibrate) < SMALLEST_BUDGET_SECONDS:
-        calibrate = min(1, calibrate)  # a rough idea of the noise has to do
+        # a rough idea of the noise has to do; and on a busy machine the noise would ask for many repeats
+        calibrate, repeats = min(1, calibrate), False
     wanted = plan.budget_seconds or BUDGET_SECONDS
     budget = min(wanted, max(SMALLEST_BUDGET_SECONDS, round(room(calibrate))))
-    return replace(plan, budget_seconds=float(budget), calibrate=calibrate)
+    return replace(plan, budget_seconds=float(budget), calibrate=calibrate, repeats=repeats)
 
 
 def _program(plan: Plan) -> bytes:
     text = plan.template.files["program.md"].read_text("utf-8")
     changed = re.sub(r"(?m)^(budget:.*?\bseconds:\s*)[\d.]+", rf"\g<1>{plan.budget_seconds:g}", text, count=1)
+    if not plan.repeats:
+        changed = re.sub(r"(?m)^(keep:.*?\bconfirm:\s*)\w+", r"\g<1>never", changed, count=1)
     arena = parse_program(changed).arena
-    assert arena.budget.seconds == plan.budget_seconds
+    assert (arena.budget.seconds, arena.keep.confirm) == (plan.budget_seconds, "auto" if plan.repeats else "never")
     return changed.encode()

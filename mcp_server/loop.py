@@ -34,7 +34,7 @@ from mcp_server.replies import (
     ScoreReply,
     StatusReply,
 )
-from mcp_server.researcher import FAILED, Proposal, Trial, judged, lesson, propose
+from mcp_server.researcher import FAILED, Trial, judged, lesson, propose
 from mcp_server.waiting import UNFINISHED
 
 FEWEST, MOST = 5, 12  # experiments after the baseline: promised, and enough
@@ -230,7 +230,7 @@ async def _iterate(
     if known.found:
         session.audience.say(f"Recalled {known.found} earlier findings on {', '.join(m.name for m in idea.moves)}.")
     found = await session.score(run.experiment)
-    decision = await _decided(session, run.experiment, idea, show)
+    decision = await _decided(session, found, show)
     gain = decision.change if decision.score is not None or found.score is not None else None
     trial = Trial(run.experiment, idea.moves, judged(decision.decision == "kept", gain, decision.noise_widths), gain)
     show(_row(found, "attempt", decision))
@@ -238,14 +238,16 @@ async def _iterate(
     return trial
 
 
-async def _decided(session: Session, number: int, idea: Proposal, show: Callable[[HistoryRow], None]) -> DecisionReply:
+async def _decided(session: Session, found: ScoreReply, show: Callable[[HistoryRow], None]) -> DecisionReply:
+    """What the referee decides, after the repeats it asks for."""
+    number = found.experiment
     while True:
         decision = await session.ask(DecisionReply, "commit_or_revert", experiment=number)
         if decision.decision != "confirming":
             return decision
         session.audience.say(f"Experiment {number}: {decision.reason}")
-        row = HistoryRow(experiment=number, status=Status.CONFIRMING, description=idea.description)
-        show(row.model_copy(update={"change": decision.change}))
+        doubted = {"status": Status.CONFIRMING, "change": decision.change, "noise_widths": decision.noise_widths}
+        show(_row(found, "attempt").model_copy(update=doubted))
         await session.score(number)
 
 
@@ -271,7 +273,7 @@ def _row(found: ScoreReply, kind: str, decision: DecisionReply | None = None) ->
     return HistoryRow(
         experiment=found.experiment,
         status=str(status),
-        label=decision.label if decision else "baseline",
+        label=decision.label if decision else "baseline" if kind == "baseline" else "",
         kind=kind,
         description=found.description,
         score=found.score if decision is None or decision.score is None else decision.score,

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from mcp_server.arena import parse_program
 from mcp_server.commands.stage import Screen, ending
-from mcp_server.demo import MARK, Plan, demonstrate, fit, make_room, stop_runs
+from mcp_server.demo import MARK, Plan, _program, demonstrate, fit, make_room, stop_runs
 from mcp_server.errors import AutoresearchError, WorkspaceError
 from mcp_server.history import HistoryRow
 from mcp_server.lab import Lab
@@ -218,7 +219,9 @@ def test_a_budget_is_made_smaller_on_a_slow_machine_and_never_larger_than_asked(
         assert 6.0 < slower.budget_seconds < 20.0
         assert slower.calibrate == 2
     slowest = fit(chosen, speed=30.0, busy=0.3)
-    assert (slowest.budget_seconds, slowest.calibrate) == (6.0, 1)
+    assert (slowest.budget_seconds, slowest.calibrate, slowest.repeats) == (6.0, 1, False)
+    arena = parse_program(_program(slowest).decode()).arena
+    assert (arena.budget.seconds, arena.keep.confirm, arena.budget.startup_seconds) == (6.0, "never", 120)
 
 
 def test_it_goes_on_for_a_first_success_while_there_is_time(tmp_path: Path) -> None:
