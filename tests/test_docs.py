@@ -12,7 +12,9 @@ from mcp_server.cli import COMMANDS
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # names in quotes beside a RunState or a Decision that are no reason codes
-CODE = re.compile(r"Decision\.[A-Z]+,\s*\"([a-z_]+)\"|reason=\"([a-z_]+)\"|code=\"([a-z_]+)\"|Crossed\(\s*\"([a-z_]+)\"")
+CODE = re.compile(
+    r"Decision\.[A-Z]+,\s*\"([a-z_]+)\"|reason=\"([a-z_]+)\"|code=\"([a-z_]+)\"|Crossed\(\s*\"([a-z_]+)\""
+)
 
 
 def test_every_reason_code_is_explained() -> None:
