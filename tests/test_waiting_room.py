@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,13 @@ async def test_a_failed_installation_ends_the_session(tmp_path: Path) -> None:
             await client.call_tool("add", {"number": 1})
 
 
-async def test_the_list_kept_for_the_wait_is_the_servers_own() -> None:
+def arguments_of(listed: str) -> dict[str, tuple[list[str], list[str]]]:
+    """What a caller must get right: names of the tools, their arguments, and which of those are needed."""
+    schemas = {tool["name"]: tool["inputSchema"] for tool in json.loads(listed)["tools"]}
+    return {name: (sorted(one["properties"]), sorted(one.get("required", []))) for name, one in schemas.items()}
+
+
+async def test_the_list_kept_for_the_wait_can_be_called_like_the_servers_own() -> None:
     script = load("list_tools")
-    assert script.FILE.read_text() == await script.listed(), "a tool changed: run python scripts/list_tools.py"
+    kept, own = script.FILE.read_text(), await script.listed()
+    assert arguments_of(kept) == arguments_of(own), "a tool changed: run python scripts/list_tools.py"
