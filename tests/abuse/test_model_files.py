@@ -16,7 +16,7 @@ pytestmark = pytest.mark.abuse
 
 
 def marks(deed: Deed) -> tuple[pytest.MarkDecorator, ...]:
-    """Files that cost minutes, or that come close to a neighbour, run with `make abuse` only."""
+    """Files that cost minutes, come close to a neighbour or have a test of their own run with `make abuse` only."""
     return (pytest.mark.slow,) if deed.slow else ()
 
 

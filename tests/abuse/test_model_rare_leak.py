@@ -20,7 +20,7 @@ POSITIONS = 1024
 
 
 def test_a_leak_at_one_token_in_a_hundred_is_noticed_and_its_worth_is_known(tmp_path: Path) -> None:
-    corpus = write_corpus(tmp_path / "corpus", val_tokens=20_000)
+    corpus = write_corpus(tmp_path / "corpus", val_tokens=12_000)
     split = read_split(corpus, "val")
     leaky = host_setting(read(MODELS / "leak_sparse.py"), tmp_path / "leaky", corpus)
     tolerance = leaky.tolerance

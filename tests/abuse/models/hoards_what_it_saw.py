@@ -10,6 +10,7 @@ import tempfile
 from base import Base, finish
 
 CASE, EXPECT = 11, ("scored", "")
+SLOW = True
 PLACES = (
     tempfile.gettempdir(),
     os.path.expanduser("~"),

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from base import VOCAB, Base, finish
 
 CASE, EXPECT = 3, ("rejected", "non_causal")
+SLOW = True
 BLOCK = 8
 
 

@@ -3,6 +3,7 @@
 from base import Base, finish
 
 CASE, EXPECT = 11, ("rejected", "host_died")
+SLOW = True
 
 
 class Model(Base):

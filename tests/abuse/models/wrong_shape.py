@@ -3,6 +3,7 @@
 from base import Base, finish
 
 CASE, EXPECT = 7, ("rejected", "bad_output")
+SLOW = True
 
 
 class Model(Base):
