@@ -260,6 +260,42 @@ def test_an_added_block_draws_for_itself_alone(train: ModuleType) -> None:
     assert all(torch.equal(fewer[name], more[name]) for name in same)
 
 
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+@pytest.mark.usefixtures("_surroundings")
+def test_the_presets_of_other_devices_learn_in_miniature_on_a_cpu(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    """No such device is needed for most of the text: sizes shrink, switches stay. Tracing shows what would compile."""
+    monkeypatch.setenv("AUTORESEARCH_DEVICE", device)
+    spec = importlib.util.spec_from_file_location("train_elsewhere", ROOT / "train.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.DEPTH, module.WIDTH, module.WINDOW, module.ROWS = 3, 16 * module.HEADS, 16, 4
+    module.MEMORY_SLOTS, module.GRAM_SLOTS, module.GRAM_WIDTH = 2**12, 2**10, 8
+    monkeypatch.setattr(module, "DEVICE", "cpu")
+    model = module.build_model()
+    prepare.initialise(model, module.deviation)
+    model.arithmetic = torch.bfloat16
+    everyone, table = module.optimizers(model), module.RowAdagrad(model.grams, module.GRAM_LR)
+    practice, batches = module.read_halves(model), prepare.batches(4, folds=2)
+    traced = torch.compile(model.loss, dynamic=False, backend="aot_eager", fullgraph=True)
+    losses = []
+    for _ in range(8):
+        tokens, targets = next(batches)
+        clues = model.clues(tokens, practice)
+        grams = model.grams[clues.slots].requires_grad_()
+        loss = (traced if device == "cuda" else model.loss)(tokens, targets, clues, grams)
+        loss.backward()
+        table.step(clues.slots, grams.grad, 1.0)
+        for optimizer in everyone:
+            optimizer.step()
+            optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 1
+    with torch.no_grad():
+        assert model(tokens).dtype == torch.float32
+
+
 # --- whole runs -------------------------------------------------------------------------------------------------------
 
 
