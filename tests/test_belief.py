@@ -1,0 +1,75 @@
+"""Beliefs against integration and simulation."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mcp_server.belief import Effects, learn, posterior, usual_luck
+
+untimed = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def draw_effect(draw: random.Random, effects: Effects) -> float:
+    kind = draw.random()
+    if kind < effects.improving:
+        return draw.expovariate(1.0 / effects.typical)
+    if kind < 1.0 - effects.harmful:
+        return 0.0
+    return -draw.expovariate(1.0 / (effects.typical * effects.harm))
+
+
+@pytest.mark.parametrize("width", [2e-4, 1e-3, 4e-3])
+def test_a_probability_comes_true_as_often_as_it_says_and_a_gain_is_what_it_says(width: float) -> None:
+    draw, effects = random.Random(8), Effects()
+    looks = []
+    for _ in range(40_000):
+        true = draw_effect(draw, effects)
+        looks.append((posterior(true + draw.gauss(0, width), width, effects), true))
+    looks.sort(key=lambda look: look[0].probability)
+    for part in range(0, 40_000, 8_000):
+        some = looks[part : part + 8_000]
+        said = sum(belief.probability for belief, _ in some) / len(some)
+        came = sum(true > 0 for _, true in some) / len(some)
+        assert came == pytest.approx(said, abs=0.02)
+        gain = sum(belief.gain for belief, _ in some) / len(some)
+        assert sum(true for _, true in some) / len(some) == pytest.approx(gain, abs=1.2e-4)
+
+
+@untimed
+@given(st.floats(-0.05, 0.05), st.floats(0, 0.05), st.sampled_from([0.0, 1e-5, 1e-4, 1e-3, 1e-2]))
+def test_a_larger_gain_is_never_believed_less(gain: float, more: float, width: float) -> None:
+    less_sure, surer = posterior(gain, width, Effects()), posterior(gain + more, width, Effects())
+    assert surer.probability >= less_sure.probability - 1e-9
+    assert surer.gain >= less_sure.gain - 1e-9
+
+
+def test_luck_grows_with_noise_up_to_a_bound() -> None:
+    lucks = [usual_luck(sd, Effects()) for sd in (1e-5, 1e-4, 4e-4, 7e-4, 2e-3, 1e-1)]
+    assert lucks == sorted(lucks)
+    assert lucks[0] < 0.01
+    assert lucks[-1] < 1.71
+
+
+@pytest.mark.parametrize("typical", [2e-4, 1.5e-3, 0.02])
+def test_a_night_of_measurements_teaches_the_arenas_own_scale(typical: float) -> None:
+    draw, true = random.Random(5), Effects(typical=typical)
+    width = 0.1 * typical
+    gains = [draw_effect(draw, true) + draw.gauss(0, width) for _ in range(200)]
+    found = learn(Effects(), gains, [width] * 200)
+    assert abs(math.log(found.typical / typical)) < 0.5 * abs(math.log(0.0015 / typical)) + 0.4
+    assert found.improving == pytest.approx(0.12, abs=0.06)
+
+
+def test_nothing_seen_teaches_nothing() -> None:
+    assert learn(Effects(), [], []) == Effects()
+    assert learn(Effects(), [math.nan, 1.0], [1.0, 0.0]) == Effects()
+
+
+def test_effects_follow_the_scale_of_the_score() -> None:
+    assert Effects.near(-2000.0).typical == pytest.approx(3.0)
+    assert Effects.near(0.0) == Effects.near(math.nan) == Effects()

@@ -1,0 +1,94 @@
+"""Noise estimation against noise that is known, and the comparison against brute-force least squares."""
+
+from __future__ import annotations
+
+import math
+import random
+from statistics import median
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mcp_server.noise import Measured, Noise, compare, estimate, typical_sd
+
+untimed = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+some_scores = st.dictionaries(st.integers(0, 5), st.floats(0.9, 1.1), min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize("true", [1e-4, 7e-4, 3e-3])
+@pytest.mark.parametrize(("degrees", "factor"), [(2, 2.2), (4, 1.7), (20, 1.25)])
+def test_few_runs_find_the_noise_within_a_factor(true: float, degrees: int, factor: float) -> None:
+    draw = random.Random(3)
+    found = [typical_sd(sum(draw.gauss(0, true) ** 2 for _ in range(degrees)), degrees, 7.5e-4) for _ in range(101)]
+    assert true / factor < median(found) < true * factor
+
+
+def test_nothing_measured_is_said_as_nothing() -> None:
+    assert estimate([]) == Noise()
+    assert estimate([Measured("a", 0, 1.0), Measured("b", 1, 0.9)]) == Noise()
+    assert not Noise().known
+    assert Noise(sd=0.0, runs=3).known
+
+
+def test_repeat_seed_and_machine_noise_are_kept_apart() -> None:
+    draw = random.Random(1)
+    runs = []
+    for code in range(12):
+        for seed in range(3):
+            luck = draw.gauss(0, 1e-3)
+            for machine in ("left", "right"):
+                moved = draw.gauss(0, 4e-3)
+                runs += [Measured(code, seed, code + luck + moved + draw.gauss(0, 1e-4), machine) for _ in range(3)]
+    found = estimate(runs)
+    assert found.repeat_sd == pytest.approx(1e-4, rel=0.2)
+    assert found.machine_sd == pytest.approx(4e-3, rel=0.3)
+    # on one machine the code's seeds differ by luck and by what this machine did to each
+    assert found.sd == pytest.approx(math.hypot(1e-3, 4e-3), rel=0.3)
+    assert (found.repeats, found.machines) == (12 * 3 * 2 * 2, 12 * 3)
+
+
+def test_a_repeat_on_the_same_seed_stands_in_until_a_second_seed_was_run() -> None:
+    only_repeat = estimate([Measured("a", 0, 1.0), Measured("a", 0, 1.001)])
+    with_seed = estimate([Measured("a", 0, 1.0), Measured("a", 0, 1.001), Measured("a", 1, 1.02)])
+    assert only_repeat.sd == only_repeat.repeat_sd
+    assert with_seed.sd > 3 * with_seed.repeat_sd
+
+
+def test_pairing_is_never_believed_to_harm() -> None:
+    draw = random.Random(4)
+    runs = [Measured(code, seed, draw.gauss(1, 1e-3)) for code in "ab" for seed in range(8)]
+    found = estimate(runs, [("a", "b")])
+    assert found.paired_sd <= math.sqrt(2) * found.sd
+    assert 0.0 <= found.correlation(0.0015) < 1.0
+
+
+def test_scores_that_are_no_numbers_say_nothing_of_noise() -> None:
+    clean = [Measured("a", 0, 1.0), Measured("a", 1, 1.001)]
+    assert estimate([*clean, Measured("a", 2, math.nan)]) == estimate(clean)
+
+
+@untimed
+@given(some_scores, some_scores, st.sampled_from([0.0, 0.3, 0.9, 0.9999]))
+def test_a_comparison_is_the_generalised_least_squares_one(ours, theirs, correlation) -> None:
+    observed = [(0, seed, value) for seed, value in ours.items()] + [(1, seed, value) for seed, value in theirs.items()]
+    covariance = np.array(
+        [[1.0 if a == b else correlation if a[1] == b[1] else 0.0 for b in observed] for a in observed]
+    )
+    design = np.array([[one[0] == 0, one[0] == 1] for one in observed], float)
+    inverse = np.linalg.inv(covariance)
+    spread = np.linalg.inv(design.T @ inverse @ design)
+    means = spread @ design.T @ inverse @ np.array([one[2] for one in observed])
+    # with correlation 0 < rho and partly shared seeds this is the best estimate; with equal sets it is the paired mean
+    delta, width = compare(ours, theirs, 2.0, correlation)
+    assert delta == pytest.approx(means[0] - means[1], abs=1e-7)
+    assert width == pytest.approx(2.0 * math.sqrt(max(spread[0, 0] + spread[1, 1] - 2 * spread[0, 1], 0.0)), abs=1e-6)
+
+
+@untimed
+@given(some_scores, some_scores, st.sampled_from([0.0, 0.5, 0.9999]))
+def test_exchanging_the_two_turns_the_difference_round(ours, theirs, correlation) -> None:
+    forth, back = compare(ours, theirs, 1.0, correlation), compare(theirs, ours, 1.0, correlation)
+    assert forth[0] == pytest.approx(-back[0], abs=1e-9)
+    assert forth[1] == pytest.approx(back[1])
