@@ -143,7 +143,7 @@ async def _research(session: Session, folder: Path, tag: str, pace: Pace) -> Out
 
     await session.ask(CampaignReply, "start_campaign", tag=tag, calibrate=pace.calibrate)
     show(HistoryRow(experiment=1, status="running", kind="baseline", description="baseline: unchanged code"))
-    audience.say(f"Campaign {tag}: the baseline, and {pace.calibrate} more runs of it to measure the noise.")
+    audience.say(f"Campaign {tag}: the baseline, and {pace.calibrate} more of it to measure the noise.")
     baseline = await session.score(1)
     if baseline.score is None:
         raise NotNow(f"The baseline has no score: {baseline.status}, {baseline.reason}. {baseline.detail}")
