@@ -521,7 +521,10 @@ class Ledger:
             " WHERE campaign = ?1 AND decision IS NOT NULL AND settled = 0), (SELECT max(id) FROM learnings),"
             # the plus keeps the planner on the label's index
             " (SELECT count(*) FROM experiments WHERE label = 'confirmed' AND +campaign = ?1),"
-            " (SELECT count(*) FROM exams WHERE result IS NOT NULL)",
+            " (SELECT count(*) FROM exams WHERE result IS NOT NULL),"
+            # an incumbent is measured again after its decision, for somebody else's
+            " (SELECT ticket FROM runs WHERE run > 1 ORDER BY ticket DESC LIMIT 1),"
+            " (SELECT count(*) FROM runs WHERE run > 1 AND state IN ('queued', 'running', 'pending'))",
             campaign,
         )[0]
         return f"{campaign} {' '.join(str(value) for value in row)}"
