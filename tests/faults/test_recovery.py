@@ -15,6 +15,7 @@ import pytest
 from mcp_server.errors import AutoresearchError, NotNow
 from mcp_server.files import try_lock
 from mcp_server.lab import Lab
+from mcp_server.publishing import results_text
 from mcp_server.records import RunProgress, Status
 from tests.labs import SCORE, TRAIN, attempt, begin, edit, finish, git, make_lab, open_states, until
 
@@ -357,3 +358,14 @@ def test_a_full_disk_of_a_run_excuses_it(lab: Lab) -> None:
     assert len(open_states(lab)) == 1
     lab.cancel_experiment(number)
     finish(lab, number)
+
+
+def test_the_views_tell_of_a_repeat_that_ended_after_the_decision(lab: Lab) -> None:
+    begin(lab)
+    attempt(lab, "nearer", KNOB=2.0)
+    with lab.reading() as (house, campaign, _):
+        house.ledger.open_run(campaign.tag, 2, campaign.seed + 1, "anchor", house.stamp())
+    finish(lab, 2)
+    with lab.reading() as (house, campaign, arena):
+        pass
+    assert lab.paths.results.read_text() == results_text(house.ledger, campaign, arena)
