@@ -113,6 +113,8 @@ class Tree:
         self._gone_seconds = 0.0  # own time of members that are gone, as last seen
         self._reaped_seconds = 0.0  # of members this process waited for, their waited-for children included
         self._running_seconds = 0.0  # the sampled estimate: members seen running x time between looks
+        self._running_of: dict[int, float] = {}  # the same, of each member
+        self._vanished_seconds = 0.0  # the same, of those that are gone and that this process did not wait for
         self._cpu_seconds = 0.0
         self._processors = len(os.sched_getaffinity(0))
 
@@ -125,11 +127,14 @@ class Tree:
         """Look at the tree. `now` is CLOCK_MONOTONIC."""
         self._look(now)
         live = [stat for stat in self._members.values() if stat.state != "Z"]
-        running = min(self._processors, sum(stat.state == "R" for stat in live))
+        running = [stat.pid for stat in live if stat.state == "R"]
         if running and self._sampled >= 0:
             # a runnable process has a processor only as often as the others leave it one
-            share = min(1.0, self._processors / max(1, runnable()))
-            self._running_seconds += running * share * min(now - self._sampled, FULL_SCAN_SECONDS)
+            share = min(1.0, self._processors / max(len(running), runnable()))
+            each = share * min(now - self._sampled, FULL_SCAN_SECONDS)
+            self._running_seconds += len(running) * each
+            for pid in running:
+                self._running_of[pid] = self._running_of.get(pid, 0.0) + each
         self._sampled = now
         return Usage(len(live), self._processor_seconds(), sum(stat.resident_bytes for stat in live))
 
@@ -137,7 +142,8 @@ class Tree:
         own = self._gone_seconds + sum(stat.own_seconds for stat in self._members.values())
         waited = self._reaped_seconds + sum(stat.own_seconds + stat.waited_seconds for stat in self._members.values())
         seconds = max(own, waited)
-        if own > waited * 1.02 + 0.1:
+        of_children = self._reaped_seconds + sum(stat.waited_seconds for stat in self._members.values())
+        if own > waited * 1.02 + 0.1 or self._vanished_seconds > of_children * 2 + 0.1:
             # Members vanished without being waited for (SIGCHLD ignored): the kernel forgets their time, and those that
             # live shorter than the time between two looks would be free. How often we saw somebody running is fair.
             seconds = max(seconds, self._running_seconds)
@@ -160,6 +166,7 @@ class Tree:
             new = fresh.get(pid)
             if new is None or new.started != old.started:
                 self._gone_seconds += old.own_seconds
+                self._vanished_seconds += self._running_of.pop(pid, 0.0)
             else:
                 self._members[pid] = new
         self._adopt({pid: stat for pid, stat in fresh.items() if pid not in self._members})
@@ -184,6 +191,7 @@ class Tree:
                     continue  # its first thread is gone, others are still leaving
                 self._reaped_seconds += usage.ru_utime + usage.ru_stime
                 self._gone_seconds += stat.own_seconds
+                self._running_of.pop(pid, None)
                 if pid == self.root:
                     self.exit_status = os.waitstatus_to_exitcode(status)
                 del self._members[pid]

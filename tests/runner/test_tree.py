@@ -131,7 +131,7 @@ def test_a_swarm_of_short_lived_children_that_nobody_waits_for_is_not_free() -> 
         os.read(r, 1)
         os.close(r)
     """
-    assert keep(textwrap.dedent(program))["cpu"] > 0.3  # of 0.6
+    assert keep(textwrap.dedent(program))["cpu"] > 0.25  # of 0.6, by how often one was seen
 
 
 @pytest.mark.parametrize(
