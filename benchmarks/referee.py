@@ -326,10 +326,8 @@ def drifting(
                 from_drift[rep] += true >= held and judge(*clean, noise, policy, None).decision != Decision.KEEP
                 held, own, incumbent = true, code, candidate
         gain[rep] = -held
-    return Drift(
-        *(float(np.mean(values)) for values in (keeps, false, from_drift, anchors, extra, gain)),
-        quiet=float(np.mean(keeps == 0)),
-    )
+    means = [float(np.mean(values)) for values in (keeps, false, from_drift, anchors, extra, gain, keeps == 0)]
+    return Drift(*means)
 
 
 # ---- the table ----

@@ -10,8 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+# For how many wins the prior size counts: a lucky one must not set the scale, a night on another scale must.
+SIZE_STRENGTH = 3.0
+EM_ROUNDS = 30
+LEARNT_FROM = 300  # the newest looks: what helped hundreds of keeps ago says little of what is left to gain
+NOISELESS = 1e-6  # widths below this share of a gain leave nothing to believe or doubt
+BOUNDLESS = 1e12  # a noise of so many typical changes says nothing about any
+LARGEST = 1e300  # products with it stay finite
 _ROOT_TWO = math.sqrt(2.0)
 _ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
 
@@ -42,37 +49,57 @@ class Posterior:
     gain: float
 
 
-def _tail_ratio(t: float) -> float:
-    """Normal distribution over normal density at t (the inverse of Mills' ratio at -t), safe for any t."""
+def _beyond_zero(t: float) -> tuple[float, float]:
+    """Of a normal at t with sd 1, cut off below zero: its weight in units of the density at zero, and its mean.
+
+    Far below zero the tail is an exponential one, whose leading terms hold where the plain formula has lost all digits.
+    """
     if t < -30.0:
-        return -1.0 / t
-    if t > 35.0:
-        t = 35.0
-    return 0.5 * math.erfc(-t / _ROOT_TWO) * _ROOT_TWO_PI * math.exp(0.5 * t * t)
+        tail = -1.0 / t
+        return tail - tail**3, tail - 2.0 * tail**3
+    held = min(t, 35.0)  # the weight stays a number
+    weight = 0.5 * math.erfc(-held / _ROOT_TWO) * _ROOT_TWO_PI * math.exp(0.5 * held * held)
+    return weight, t + 1.0 / weight
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """How probable each kind of change is after one measurement, and its expected size in widths."""
+
+    helps: float
+    harms: float
+    gain: float
+    loss: float
+
+    @classmethod
+    def of(cls, z: float, width: float, effects: Effects) -> _Parts:
+        """Of a gain of z widths.
+
+        An exponential size seen through normal noise is a normal at z - width / size, cut off at zero; all three kinds
+        share the density of z under "nothing changed", which cancels.
+        """
+        up, down = _per(width, effects.typical), _per(width, effects.typical * effects.harm)
+        better, gain = _beyond_zero(z - up)
+        worse, loss = _beyond_zero(-z - down)
+        helps, harms = effects.improving * up * better, effects.harmful * down * worse
+        total = helps + harms + max(1.0 - effects.improving - effects.harmful, 1e-12)
+        return cls(helps / total, harms / total, gain, loss)
+
+
+def _per(width: float, size: float) -> float:
+    """A width in units of a size; beyond a million million the size is nothing, and a size of nothing as well."""
+    return min(min(width, LARGEST) / size, BOUNDLESS) if size > 0.0 else BOUNDLESS
 
 
 def posterior(gain: float, width: float, effects: Effects) -> Posterior:
-    """Belief about the true gain after measuring `gain` with standard deviation `width`.
-
-    An exponential size seen through normal noise is a normal at gain - width**2 / size, cut off at zero; all three
-    parts share the density of `gain` under "nothing changed", which cancels.
-    """
-    if width <= 0.0:
+    """Belief about the true gain after measuring `gain` with standard deviation `width`; finite whatever they are."""
+    if math.isnan(gain) or math.isnan(width):
+        return Posterior(0.0, 0.0)
+    gain, width = min(max(gain, -LARGEST), LARGEST), min(width, LARGEST)
+    if width <= abs(gain) * NOISELESS:
         return Posterior(1.0 if gain > 0.0 else 0.0, gain)
-    z = gain / width
-    up, down = width / effects.typical, width / (effects.typical * effects.harm)
-    better, worse = z - up, -z - down
-    ratio_better, ratio_worse = _tail_ratio(better), _tail_ratio(worse)
-    helps = effects.improving * up * ratio_better
-    harms = effects.harmful * down * ratio_worse
-    total = helps + harms + max(1.0 - effects.improving - effects.harmful, 0.0)
-    if total <= 0.0:
-        return Posterior(0.0, min(gain, 0.0))
-    probability = helps / total
-    expected = helps / total * (better + 1.0 / ratio_better) if helps > 0.0 else 0.0
-    if harms > 0.0:
-        expected -= harms / total * (worse + 1.0 / ratio_worse)
-    return Posterior(probability, expected * width)
+    parts = _Parts.of(gain / width, width, effects)
+    return Posterior(parts.helps, (parts.helps * parts.gain - parts.harms * parts.loss) * width)
 
 
 def usual_luck(width_of_one: float, effects: Effects) -> float:
@@ -81,39 +108,29 @@ def usual_luck(width_of_one: float, effects: Effects) -> float:
     It became the incumbent by a low score, and the luckier it was the longer it stays. Measured in simulated campaigns
     (0.15, 0.5, 1.0, 1.25, 1.5, 1.6 at noise of 0.07, 0.13, 0.27, 0.47, 0.67, 1.3 typical gains), baselines included.
     """
-    square = (width_of_one / effects.typical) ** 2
+    square = min(_per(width_of_one, effects.typical), 1e6) ** 2
     return 1.7 * square / (square + 0.06)
 
 
-def learn(effects: Effects, gains: Sequence[float], widths: Sequence[float], strength: float = 20.0) -> Effects:
-    """Effects after a campaign's own measured gains: expectation-maximisation (Dempster, Laird & Rubin 1977) with the
-    given effects as a prior worth `strength` experiments. Empirical Bayes: a campaign in which nothing helps teaches
-    that the next lucky score is luck too. Gains that are not finite are left out.
+def learn(effects: Effects, gains: Sequence[float], widths: Sequence[float]) -> Effects:
+    """Effects at the scale a campaign's own first looks show: measured gains (positive is better) and their widths.
+
+    Expectation-maximisation (Dempster, Laird & Rubin 1977) with the given sizes as a prior. The shares stay: what an
+    incumbent's luck hides and what helps look too much alike. Gains that are not finite are left out.
     """
     seen = [(g, w) for g, w in zip(gains, widths, strict=True) if math.isfinite(g) and math.isfinite(w) and w > 0.0]
-    if not seen:
-        return effects
+    seen = seen[-LEARNT_FROM:]
     now = effects
-    for _ in range(30):
+    for _ in range(EM_ROUNDS if seen else 0):
         helps = harms = helped = harmed = 0.0
         for gain, width in seen:
-            up, down = width / now.typical, width / (now.typical * now.harm)
-            better, worse = gain / width - up, -gain / width - down
-            ratio_better, ratio_worse = _tail_ratio(better), _tail_ratio(worse)
-            weight_better = now.improving * up * ratio_better
-            weight_worse = now.harmful * down * ratio_worse
-            total = weight_better + weight_worse + max(1.0 - now.improving - now.harmful, 1e-9)
-            helps += weight_better / total
-            harms += weight_worse / total
-            helped += weight_better / total * (better + 1.0 / ratio_better) * width
-            harmed += weight_worse / total * (worse + 1.0 / ratio_worse) * width
-        prior_helps, prior_harms = strength * effects.improving, strength * effects.harmful
-        # Sizes get a tenth of an experiment's say per prior case more: two lucky wins must not set the scale.
-        typical = (10.0 * effects.typical + helped) / (10.0 + helps)
-        now = Effects(
-            typical=typical,
-            improving=(prior_helps + helps) / (strength + len(seen)),
-            harmful=(prior_harms + harms) / (strength + len(seen)),
-            harm=(10.0 * effects.typical * effects.harm + harmed) / (10.0 + harms) / typical,
-        )
+            one = width / _ROOT_TWO
+            parts = _Parts.of((gain + usual_luck(one, now) * one) / width, width, now)
+            helps += parts.helps
+            harms += parts.harms
+            helped += parts.helps * parts.gain * width
+            harmed += parts.harms * parts.loss * width
+        typical = (SIZE_STRENGTH * effects.typical + helped) / (SIZE_STRENGTH + helps)
+        harm = (SIZE_STRENGTH * effects.typical * effects.harm + harmed) / (SIZE_STRENGTH + harms)
+        now = replace(effects, typical=typical, harm=harm / typical)
     return now

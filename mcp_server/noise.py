@@ -74,6 +74,8 @@ def estimate(
     runs: Iterable[Measured],
     pairings: Sequence[tuple[Hashable, Hashable]] = (),
     effect: float = 0.0015,
+    *,
+    paired: bool = False,
 ) -> Noise:
     """Pool every repeat, reseed, move and confirmation of a campaign into one `Noise`.
 
@@ -81,7 +83,8 @@ def estimate(
     `typical_sd`.
 
     pairings: (candidate, incumbent) codes that were compared. Their paired sd is learnt from the spread of the
-    differences over two or more shared seeds, so the true effect of the change drops out.
+    differences over two or more shared seeds, so the true effect of the change drops out. paired: every code draws its
+    luck from the run's seed alone, so pairing is expected to help before a pair was measured.
     """
     cells: dict[tuple[Hashable, int, Hashable], list[float]] = defaultdict(list)
     for run in runs:
@@ -104,9 +107,11 @@ def estimate(
     # Without a second seed the repeats must stand in: they bound it from below.
     sd = typical_sd(seed_squares, seed_degrees, prior) if seed_degrees else repeat_sd
     paired_sd = None
-    if sd is not None and pair_degrees:
+    if sd is not None and (pair_degrees or paired):
         independent = math.sqrt(2.0) * sd
-        paired_sd = min(typical_sd(pair_squares, pair_degrees, PAIRED_SHARE * independent) or 0.0, independent)
+        expected = PAIRED_SHARE * independent
+        measured = typical_sd(pair_squares, pair_degrees, expected) if expected > 0.0 else None
+        paired_sd = min(measured if measured is not None else expected, independent)
     return Noise(
         sd=sd,
         runs=seed_degrees + repeat_degrees + 1 if sd is not None else 0,

@@ -148,7 +148,7 @@ def _decide(case: _Case, runs_left: float) -> Verdict:
     seed = next_seed(case.candidate, case.incumbent)
     affordable = runs_left >= (1 if seed in case.incumbent else 2) and policy.confirm != "never"
     unpaired = case.width > case.pair_sd * UNPAIRED_EXCESS and not case.candidate.keys() & case.incumbent.keys()
-    doubtful = z >= bar.drop and (not enough or looks < bar.most)
+    doubtful = z >= bar.drop and (not enough or looks < bar.most) and case.width - case.delta > policy.min_delta
     remeasured = _remeasure(case, runs_left)
     if remeasured:
         return case.rules(

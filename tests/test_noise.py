@@ -25,6 +25,12 @@ def test_few_runs_find_the_noise_within_a_factor(true: float, degrees: int, fact
     assert true / factor < median(found) < true * factor
 
 
+def test_two_equal_scores_do_not_prove_a_noise_of_zero_but_many_almost_do() -> None:
+    few, many = (typical_sd(0.0, degrees, 7.5e-4) for degrees in (1, 10))
+    assert 1e-4 < few < 7.5e-4
+    assert 0.0 < many < 1e-6
+
+
 def test_nothing_measured_is_said_as_nothing() -> None:
     assert estimate([]) == Noise()
     assert estimate([Measured("a", 0, 1.0), Measured("b", 1, 0.9)]) == Noise()
@@ -54,6 +60,24 @@ def test_a_repeat_on_the_same_seed_stands_in_until_a_second_seed_was_run() -> No
     with_seed = estimate([Measured("a", 0, 1.0), Measured("a", 0, 1.001), Measured("a", 1, 1.02)])
     assert only_repeat.sd == only_repeat.repeat_sd
     assert with_seed.sd > 3 * with_seed.repeat_sd
+
+
+def test_paired_noise_is_learnt_from_confirmations_whatever_the_change_did() -> None:
+    draw = random.Random(2)
+    runs, pairings = [], []
+    for number in range(10):
+        effect = draw.gauss(0, 0.05)
+        for seed in (0, 1, 2):
+            luck = draw.gauss(0, 3e-3)
+            runs.append(Measured(("old", number), seed, 1.0 + luck + draw.gauss(0, 2e-4)))
+            runs.append(Measured(("new", number), seed, 1.0 + effect + luck + draw.gauss(0, 2e-4)))
+        pairings.append((("new", number), ("old", number)))
+    found = estimate(runs, pairings)
+    assert found.sd == pytest.approx(3e-3, rel=0.3)
+    assert found.paired_sd == pytest.approx(2e-4 * math.sqrt(2), rel=0.3)
+    assert found.correlation(0.0015) > 0.98
+    assert estimate(runs).paired_sd is None
+    assert estimate(runs, paired=True).paired_sd == pytest.approx(found.sd * math.sqrt(2) / 2)
 
 
 def test_pairing_is_never_believed_to_harm() -> None:

@@ -239,6 +239,12 @@ def test_where_pairing_helps_a_candidate_without_a_shared_seed_is_paired_first()
     assert (verdict.decision, verdict.code, verdict.seeds) == (Decision.CONFIRM, "needs_pairing", (0,))
 
 
+def test_an_arena_may_set_a_least_gain_or_demand_a_repeat_or_none() -> None:
+    assert judge({0: 0.99}, {0: 1.0}, QUIET, KeepPolicy(min_delta=0.02)).code == "below_min_delta"
+    assert judge({0: 0.99}, {0: 1.0}, QUIET, KeepPolicy(confirm="always")).decision is Decision.CONFIRM
+    assert judge({0: 0.998}, {0: 1.0}, LOUD, KeepPolicy(confirm="never"), runs_left=90).decision is Decision.KEEP
+
+
 # ---- what else may speak for or against ----
 
 

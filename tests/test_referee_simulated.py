@@ -17,6 +17,7 @@ from benchmarks.referee import (
     steady,
     step_at,
 )
+from mcp_server.noise import Noise
 
 
 @pytest.mark.parametrize("sd", [1e-4, 7e-4])
@@ -77,3 +78,10 @@ def test_a_machine_that_moves_brings_no_false_keep(witness: str) -> None:
     moves = [step_at(20), step_at(60), slow_walk(126)]
     assert drifting(luck, moves, anchored=False).false > 0.2
     assert drifting(luck, moves, witness=witness).from_drift == 0
+
+
+def test_a_noise_that_is_only_guessed_by_a_factor_of_two_still_serves() -> None:
+    luck = deal(World(), 7e-4, 60, 6)
+    told = refereed(luck).gain.mean()
+    for wrong in (0.5, 2.0):
+        assert refereed(luck, noise=Noise(sd=7e-4 * wrong, runs=3)).gain.mean() > 0.8 * told
