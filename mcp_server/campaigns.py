@@ -126,6 +126,7 @@ def _refuse_another_measure(before: Arena, after: Arena) -> None:
         "run": (before.run, after.run),
         "score": (before.score, after.score),
         "frozen": (before.frozen, after.frozen),
+        "handover": (before.handover, after.handover),
         "budget.seconds": (before.budget.seconds, after.budget.seconds),
         "budget.clock": (before.budget.clock, after.budget.clock),
     }

@@ -51,6 +51,11 @@ def decide_without_score(house: House, campaign: Campaign, found: Experiment) ->
     if any(not run.state.terminal for run in runs):
         raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
     failed = tally.failure_of(runs)
+    if failed is None and found.kind != "baseline" and house.ledger.incumbent(found.campaign) is None:
+        raise NotNow(
+            f"Experiment {found.number} has a score, but the baseline has none yet to compare it with. "
+            "Wait for it with read_score(1)."
+        )
     reason = (failed.result.reason if failed and failed.result else "") or "it has no score"
     intend(house, found, "revert", None, None, reason)
 

@@ -84,6 +84,9 @@ def launch(
         environment = {"AUTORESEARCH_TOLERANCES": str(paths.state / TOLERANCES)}
         if suspect_below is not None:
             environment["AUTORESEARCH_SUSPECT_BELOW"] = repr(suspect_below)
+        handover = paths.handover(arena.handover) if arena.handover else None
+        if handover is not None:
+            handover.mkdir(mode=0o700, parents=True, exist_ok=True)
         exam = run.purpose == "exam"
         RunSpec(
             campaign=run.campaign,
@@ -99,6 +102,7 @@ def launch(
             devices=devices,
             editable=arena.editable,
             readable=tuple(Path(place).expanduser().resolve() for place in arena.readable),
+            handover=handover,
             data=Path(campaign.corpus) if campaign.corpus else None,
             split="test" if exam else "val",
             secret=campaign.secret if exam else None,

@@ -74,6 +74,16 @@ class RunPaths:
         return self.folder / "artifact"
 
     @property
+    def sealed(self) -> Path:
+        """What was measured up to the seal; a later question to the scorer begins from it."""
+        return self.folder / "sealed.json"
+
+    @property
+    def interrupted(self) -> Path:
+        """How often a supervisor died after the seal; the scorer is asked again a bounded number of times."""
+        return self.folder / "interrupted"
+
+    @property
     def log(self) -> Path:
         return self.folder / "log.txt"
 
@@ -109,6 +119,10 @@ class LabPaths:
     @property
     def queue(self) -> Path:
         return self.state / "queue"
+
+    def handover(self, name: str) -> Path:
+        """Where a score command meets the world: orders out, outcomes in. No run sees it."""
+        return self.state / "handover" / name
 
     @property
     def indexes(self) -> Path:

@@ -46,7 +46,12 @@ def open_experiment(
         return earlier
     number, edit = house.ledger.next_number(campaign.tag), change(before, sources)
     tried = [e for e in house.ledger.same_edit(edit, campaign.tag) if e.number != number]
-    kind = "baseline" if incumbent is None else "retest" if tried and kind == "attempt" else kind
+    # a baseline may be in the field for days; what is tried meanwhile is judged against it when it has come home
+    first = 1 if incumbent is None and baseline_is_out(house, campaign) else None
+    if incumbent is None and first is None:
+        kind = "baseline"
+    elif tried and kind == "attempt":
+        kind = "retest"
     changes = tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, sources))
     experiment = Experiment(
         campaign=campaign.tag,
@@ -56,7 +61,7 @@ def open_experiment(
         hypothesis=hypothesis,
         expected_delta=expected_delta,
         snapshot="",
-        base=incumbent.number if incumbent else None,
+        base=incumbent.number if incumbent else first,
         fingerprint=marks,
         edit=edit,
         nodes=nodes(sources),
@@ -79,6 +84,12 @@ def open_experiment(
     reply.warnings += warnings_of(experiment, tried) + started.problems
     reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
     return reply
+
+
+def baseline_is_out(house: House, campaign: Campaign) -> bool:
+    """Whether the campaign has no score yet, but its first experiment is still on the way to one."""
+    runs = house.ledger.runs(campaign.tag, 1)
+    return any(not run.state.terminal for run in runs) and not any(run.counts for run in runs)
 
 
 def read_sources(

@@ -102,6 +102,7 @@ class RunSpec(Record):
     devices: tuple[str, ...]  # any one of them: "cpu", "cuda:0", ...
     editable: tuple[str, ...]
     readable: tuple[Path, ...] = ()  # more folders the run may read
+    handover: Path | None = None  # a folder that the scorer alone may write, shared by all runs of the lab
     data: Path | None = None  # prepared corpus; the trainer sees its public half only
     split: Literal["val", "test"] = "val"
     secret: str | None = None  # draws the test split; given to the exam's scorer alone

@@ -137,7 +137,10 @@ def for_check(around: Surroundings, tasks: int) -> Confinement:
 
 
 def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
-    """A score command sees the artifact, the snapshot, the trusted tree and all data, and answers on its stdout."""
+    """A score command sees the artifact, the snapshot, the trusted tree and all data, and answers on its stdout.
+
+    It writes nothing, but for the arena's hand-over folder, which no other command of a run ever sees.
+    """
     spec, paths = around.spec, around.paths
     env = variables(around) | spec.scorer_environment
     env |= {
@@ -151,9 +154,13 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
     }
     if spec.secret is not None:
         env["AUTORESEARCH_SECRET"] = spec.secret
+    if spec.handover is not None:
+        # the name by which the world knows this run, however often its scorer is asked
+        env["AUTORESEARCH_RUN"] = f"{spec.campaign}-{spec.experiment}-{spec.run}"
+        env["AUTORESEARCH_HANDOVER"] = str(spec.handover)
     return Confinement(
         read=(paths.artifact, paths.work, paths.trusted, *(() if spec.data is None else (spec.data,)), *spec.readable),
-        write=(),
+        write=() if spec.handover is None else (spec.handover,),
         cwd=paths.trusted,
         env=env,
         fds=(marks_fd,),

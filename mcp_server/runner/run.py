@@ -104,10 +104,12 @@ class Run:
         if training.survivors:
             devices.drain(device_locks_folder(), lease.device, "Processes of a run could not be killed.")
         self.view.log(training.log)
+        tainted = taint(spec.budget.clock, lease.card is not None, foreign, queue_per_core(), strangers)
         result = outcome.measured(result, training, spec.usual_startup_seconds).model_copy(
             update={
                 "device": health.read_again(reading, lease, foreign),
-                "tainted": taint(spec.budget.clock, lease.card is not None, foreign, queue_per_core(), strangers),
+                # what the world will answer does not depend on how busy this machine was
+                "tainted": "" if spec.handover is not None else tainted,
             }
         )
         if _restore(paths.work, originals):
@@ -156,19 +158,14 @@ class Run:
         if isinstance(sealed, Refused):
             return Trained(outcome.refused(result, sealed, diagnosis.crash.excerpt), False)
         result = result.model_copy(update={"artifact_sha256": sealed.sha256, "artifact_bytes": sealed.size_bytes})
-        result.write(self._sealed)
+        result.write(self.paths.sealed)
         return Trained(result, True)
 
     # -- scoring -------------------------------------------------------------------------------------------------------
 
-    @property
-    def _sealed(self) -> Path:
-        """What was measured up to the seal; a later rescore begins from it."""
-        return self.paths.folder / "sealed.json"
-
     def _recall(self, result: RunResult) -> Trained:
         """The run as it was when its artifact was sealed, if the artifact is still the same."""
-        before: RunResult = RunResult.read(self._sealed)
+        before: RunResult = RunResult.read(self.paths.sealed)
         before = before.model_copy(update={"tier": result.tier})
         if measure(self.paths.artifact).sha256 != before.artifact_sha256:
             words = "The sealed artifact changed since it was sealed. Run the experiment again."

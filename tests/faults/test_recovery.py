@@ -183,12 +183,51 @@ def test_a_pending_run_is_asked_again_when_it_is_due_or_the_clock_was_set(tmp_pa
     assert (reply.status, reply.score) == (Status.SCORED, 1.0)
 
 
-def test_a_rescore_that_dies_before_it_was_noted_does_not_wait_for_ever(tmp_path: Path) -> None:
+def test_a_supervisor_that_dies_after_the_seal_costs_a_question_and_not_the_run(tmp_path: Path) -> None:
     clock = Clock()
-    lab, number, _ = pending_lab(tmp_path, clock)
+    lab, number, ready = pending_lab(tmp_path, clock)
     # as if server and supervisor had died together, between the launch and its record
     lab.paths.run("first", number, 1).begun.touch()
+    assert lab.read_score(number).status in (Status.PENDING, Status.RUNNING)
+    ready.touch()
+    clock.jump(hours=2)
+    assert finish(lab, number).score == 1.0
+
+
+def test_a_scorer_that_takes_its_supervisor_along_every_time_is_not_asked_for_ever(tmp_path: Path) -> None:
+    clock = Clock()
+    lab, number, _ = pending_lab(tmp_path, clock)
+    folder = lab.paths.run("first", number, 1)
+    folder.interrupted.write_text("3")
+    folder.begun.touch()
     assert lab.read_score(number).status == Status.LOST
+
+
+def test_what_is_tried_while_the_baseline_is_out_is_judged_when_it_has_come_home(tmp_path: Path) -> None:
+    clock = Clock()
+    lab = make_lab(tmp_path / "lab", more=f"readable: [{tmp_path / 'world'}]\n")
+    (tmp_path / "world").mkdir()
+    ready = tmp_path / "world" / "ready"
+    (lab.paths.tree / "score.py").write_text(LATER.replace("READY", repr(str(ready))))
+    git(lab.paths.tree, "commit", "-q", "-a", "-m", "a world that takes its time")
+    lab = Lab(lab.paths.tree, clock)
+    lab.start_campaign("first", calibrate=0)
+    until(lambda: lab.read_score(1).status == Status.PENDING)
+    edit(lab, KNOB=2.0)
+    number = lab.run_experiment("while the baseline is out").experiment
+    until(lambda: lab.read_score(number).status == Status.PENDING)
+    # its answer comes first
+    ready.touch()
+    with lab.reading() as (house, _, _):
+        baseline = house.ledger.runs("first", 1)[0]
+    house.ledger.close_run(baseline, baseline.result, house.stamp(), clock.at.timestamp() + 3600 * 3)
+    clock.jump(hours=2)
+    assert finish(lab, number).score == 1.0
+    with pytest.raises(NotNow, match="the baseline has none yet"):
+        lab.commit_or_revert(number)
+    clock.jump(hours=2)
+    finish(lab, 1)
+    assert lab.commit_or_revert(number).decision == "kept"
 
 
 def test_pending_is_noted_again_when_its_record_was_cut_short(tmp_path: Path) -> None:
