@@ -300,22 +300,32 @@ class GPT(nn.Module):
         x = norm(x)
         return x, (self.bonus(x).float() + self.bonus_level(level)[..., 0]) * (clues.proposals >= 0)
 
-    def logits(self, x: Tensor, bonus: Tensor, clues: Clues) -> Tensor:
+    def logits(self, x: Tensor, bonus: Tensor, proposals: Tensor) -> Tensor:
         """(B, T, vocab) float32: the head's, squashed, and on the proposed tokens their bonuses."""
         logits = self.head(x).float()
         if SOFTCAP:
             logits = SOFTCAP * torch.tanh(logits / SOFTCAP)
-        return logits.scatter_add(-1, clues.proposals.clamp(min=0), bonus)
+        return logits.scatter_add_(-1, proposals.clamp(min=0), bonus)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, columns: Tensor | None = None) -> Tensor:
+        """Logits (B, T, vocab); with `columns` (B,) those of one place per row alone, (B, vocab). The audit of a score
+        asks so, if it gets the same numbers: only what the windows carry to that place is computed."""
         clues = self.clues(tokens, self.memory[None])
-        return self.logits(*self.hidden(tokens, clues, self.grams[clues.slots]), clues)
+        if columns is None:
+            return self.logits(*self.hidden(tokens, clues, self.grams[clues.slots]), clues.proposals)
+        span = min(tokens.size(1), 1 + sum(block.window - 1 for block in self.blocks))
+        row, start = torch.arange(len(tokens), device=tokens.device)[:, None], columns[:, None] - (span - 1)
+        near = row, start.clamp_(min=0) + torch.arange(span, device=tokens.device)
+        tokens, clues = tokens[near], Clues(*(part[near] for part in clues))
+        x, bonus = self.hidden(tokens, clues, self.grams[clues.slots])
+        place = row, columns[:, None] - start
+        return self.logits(x[place], bonus[place], clues.proposals[place])[:, 0]
 
     def loss(self, tokens: Tensor, targets: Tensor, clues: Clues, grams: Tensor) -> Tensor:
         """Mean nats per token, given what was looked up: apart, because looking up needs no gradient or compiling."""
         x, bonus = self.hidden(tokens, clues, grams)
         if not CHUNK:
-            return F.cross_entropy(self.logits(x, bonus, clues).flatten(0, 1), targets.flatten())
+            return F.cross_entropy(self.logits(x, bonus, clues.proposals).flatten(0, 1), targets.flatten())
         proposals = clues.proposals.clamp(min=0)
         return HeadLoss.apply(
             x.flatten(0, 1), self.head.weight, bonus.flatten(0, 1), proposals.flatten(0, 1), targets.flatten()

@@ -114,6 +114,17 @@ def test_a_row_cut_short_is_answered_alike(train: ModuleType) -> None:
     torch.testing.assert_close(short, whole[:, :20], atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("pattern", ["S", "L", "SL"])
+@pytest.mark.parametrize("length", [LENGTH, 20])
+def test_one_place_of_a_row_alone_is_answered_alike(train: ModuleType, pattern: str, length: int) -> None:
+    train.WINDOW_PATTERN = pattern
+    model, tokens = trained(train), validation_rows(6, length)
+    columns = torch.tensor([0, 1, 9, length // 2, length - 2, length - 1])
+    with torch.no_grad():
+        whole, picked = model(tokens), model(tokens, columns=columns)
+    torch.testing.assert_close(picked, whole[torch.arange(6), columns], atol=1e-4, rtol=0)
+
+
 def test_a_model_is_rebuilt_from_its_text_and_its_state_alone(train: ModuleType) -> None:
     model, tokens = trained(train), validation_rows(2)
     again = train.build_model()

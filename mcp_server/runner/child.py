@@ -97,6 +97,7 @@ def start(
     stdout: int,
     stderr: int,
     largest_file_bytes: int,
+    stdin: int = subprocess.DEVNULL,
 ) -> Child:
     """Start a confined command, or with tier None a trusted one: same variables, no walls. Raises OSError."""
 
@@ -113,7 +114,7 @@ def start(
         list(argv) if tier is None else wrap(argv, confinement, tier),
         cwd=confinement.cwd if tier is None else "/",
         env=dict(confinement.env) if tier is None else {},
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         pass_fds=confinement.fds,

@@ -41,6 +41,11 @@ class Surroundings:
         self.scratch.mkdir(mode=0o700)
 
     @property
+    def scorer_home(self) -> Path:
+        """HOME and TMPDIR of our own scorer: it may live beside a trainer, which can write in `scratch` below T2."""
+        return self.paths.folder / "scorer"
+
+    @property
     def hidden(self) -> tuple[Path, ...]:
         """The lab's state (ledger, other runs, vault) and the sealed half of the corpus, wherever they lie."""
         state = self.spec.queue.parent
@@ -56,6 +61,11 @@ def threads(spec: RunSpec, lease: Lease) -> int:
     if lease.card is not None:
         return min(MOST_THREADS, processors)
     return 1 if spec.budget.clock == "cpu" else processors
+
+
+def scorer_threads() -> int:
+    """How many threads our own scorer uses: no clock counts them."""
+    return min(MOST_THREADS, len(os.sched_getaffinity(0)))
 
 
 def own_python(command: tuple[str, ...]) -> list[str]:

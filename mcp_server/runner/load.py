@@ -39,12 +39,15 @@ class LoadMeter:
     def __init__(self, now: float) -> None:
         self._begin = (now, busy_seconds(), own_seconds())
 
-    def read(self, now: float) -> float | None:
-        """Average number of foreign busy cores since the meter was made; None when that was too short ago to tell."""
+    def read(self, now: float, running: float = 0.0) -> float | None:
+        """Average number of foreign busy cores since the meter was made; None when that was too short ago to tell.
+
+        running: processor seconds of a child of ours that was started since and still runs.
+        """
         begin, busy, own = self._begin
         if now - begin < SHORTEST_SECONDS:
             return None
-        foreign = (busy_seconds() - busy) - (own_seconds() - own)
+        foreign = (busy_seconds() - busy) - (own_seconds() - own) - running
         return round(max(0.0, foreign / (now - begin)), 2)
 
 

@@ -17,7 +17,7 @@ from mcp_server.runner import devices, health, limits, nvidia, outcome, scorer
 from mcp_server.runner.checks import run_checks
 from mcp_server.runner.clock import moment
 from mcp_server.runner.crash import diagnose
-from mcp_server.runner.environment import Surroundings, for_trainer, is_language_model_scorer, own_python
+from mcp_server.runner.environment import Surroundings, for_trainer, is_language_model_scorer, own_python, threads
 from mcp_server.runner.limits import Crossed, Limits
 from mcp_server.runner.load import LoadMeter, queue_per_core, taint
 from mcp_server.runner.queue import Ticket
@@ -45,6 +45,7 @@ class Run:
         self.paths, self.spec, self.stop = paths, spec, stop
         self.view = View(paths, spec.budget.seconds)
         self._lease: devices.Lease | None = None
+        self._asked: scorer.Asked | None = None
 
     def carry_out(self) -> RunResult:
         """Everything, once. Raises OSError when the disk is full or the machine refuses a process."""
@@ -75,14 +76,18 @@ class Run:
             return outcome.ended(result, RunState.CRASHED, "no_sandbox", words)
         around = Surroundings(self.paths, self.spec, lease, report.tier)
         allowed = Limits.of(self.spec.budget, limits.available_memory())
-        if self.spec.rescore:
-            trained = self._recall(result)
-        else:
-            trained = self._train(result, around, allowed, health.read(lease, meter))
-        if not trained.scorable:
-            return trained.result
-        self.view.phase("scoring")
-        return self._score(trained.result, around, allowed)
+        try:
+            if self.spec.rescore:
+                trained = self._recall(result)
+            else:
+                trained = self._train(result, around, allowed, health.read(lease, meter))
+            if not trained.scorable:
+                return trained.result
+            self.view.phase("scoring")
+            return self._score(trained.result, around, allowed)
+        finally:
+            if self._asked is not None:
+                self._asked.end()
 
     # -- training ------------------------------------------------------------------------------------------------------
 
@@ -98,7 +103,7 @@ class Run:
         training = self._attend(around, allowed)
         if around.tier is not Tier.T2:
             sharedmemory.sweep(shared)
-        foreign = meter.read(time.monotonic())
+        foreign = meter.read(time.monotonic(), 0.0 if self._asked is None else self._asked.cpu_seconds())
         if lease.card is not None:
             strangers = strangers or nvidia.compute_processes(lease.card)
         if training.survivors:
@@ -131,8 +136,11 @@ class Run:
         marks_pipe.close_theirs()
         # below T2 the trainer's home is a folder on the disk
         written = (self.paths.out,) if around.tier is Tier.T2 else (self.paths.out, around.scratch)
+        warm = scorer.can_be_warm(around, threads(self.spec, around.lease))
 
         def watch(look: Look) -> Crossed | None:
+            if warm and look.counting and self._asked is None:
+                self._asked = scorer.Asked(around, allowed, warm=True)
             found = limits.crossed(allowed, look.usage, child.tree, child.inside)
             if found is None and self.view.due:
                 self.view.training(look)
@@ -177,7 +185,8 @@ class Run:
         if checked.cancelled:
             return outcome.ended(result, RunState.CANCELLED, "cancelled", "Cancelled while its checks ran.")
         begin = time.monotonic()
-        answer = scorer.ask(around, allowed, self.stop, self.view.scored)
+        self._asked = self._asked or scorer.Asked(around, allowed)
+        answer = self._asked.answer(self.stop, self.view.scored)
         result = result.model_copy(update={"score_seconds": round(time.monotonic() - begin, 3)})
         return outcome.of_answer(result, answer, checked.failed)
 
@@ -192,7 +201,9 @@ class Run:
     def _leave(self, lease: devices.Lease) -> None:
         """Remove what nobody will read; refuse a card whose memory the dead still hold."""
         _remove(self.paths.out)
-        _remove(Surroundings(self.paths, self.spec, lease, Tier.T0).scratch)
+        around = Surroundings(self.paths, self.spec, lease, Tier.T0)
+        _remove(around.scratch)
+        _remove(around.scorer_home)
         held = health.unreleased_memory(lease)
         if held is not None:
             words = f"{held:.0f} MB were still in use after a run had ended and no process was listed."

@@ -6,11 +6,12 @@ language-model scorer is ours and runs without walls, for it builds sandboxes it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, NoReturn
 
@@ -23,6 +24,7 @@ from mcp_server.runner.environment import (
     for_scorer,
     is_language_model_scorer,
     own_python,
+    scorer_threads,
     with_own_package,
 )
 from mcp_server.runner.limits import Crossed, Limits
@@ -31,6 +33,7 @@ from mcp_server.runner.logs import BoundedLog, clean, excerpt
 from mcp_server.runner.stop import Stop
 
 ANSWER_BYTES = 256 * 1024
+WARM_FROM_SECONDS = 10.0  # of training; in less, starting up would take a large part of it
 LONGEST_WAIT = 30 * 24 * 3600.0  # the world may take a month
 
 
@@ -146,46 +149,99 @@ class Fraction:
         return more
 
 
-def ask(around: Surroundings, limits: Limits, stop: Stop, progress: Callable[[float], None]) -> Answer | None:
-    """The score command's answer, None when the run was cancelled meanwhile; nothing stays alive. Raises OSError."""
-    trusted = is_language_model_scorer(around.spec.score_command)
-    around.renew_scratch()
-    out, err, marks = (children.listening_pipe() for _ in range(3))
-    confinement = for_scorer(around, marks.theirs, limits.tasks)
-    if trusted:
-        env = {"HOME": str(around.scratch), "TMPDIR": str(around.scratch), **confinement.env}
-        if "AUTORESEARCH_CACHE" in os.environ:
-            env["AUTORESEARCH_CACHE"] = os.environ["AUTORESEARCH_CACHE"]
-        confinement = replace(confinement, env=with_own_package(env))
-    child = children.start(
-        own_python(around.spec.score_command),
-        confinement,
-        None if trusted else around.tier,
-        stdout=out.theirs,
-        stderr=err.theirs,
-        largest_file_bytes=int(limits.output_bytes),
-    )
-    answer, words, fraction = BoundedLog(0, ANSWER_BYTES), BoundedLog(), Fraction(progress)
-    for pipe in (out, err, marks):
-        pipe.close_theirs()
-    deadline = time.monotonic() + around.spec.score_seconds
-    ears = {out.ours: answer.drain, err.ours: words.drain, marks.ours: fraction.drain}
-    ending = listen(child, ears, deadline, limits, stop)
-    for pipe in (out, err, marks):
-        pipe.close_ours()
-    text = words.text()
-    if text.strip():
-        with open(around.paths.score_log, "a", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-    if ending == "cancelled":
-        return None
-    if isinstance(ending, Crossed):
-        return Failure("scorer_failed", f"The score command was stopped. {ending.detail}", excerpt(text))
-    if ending == "late":
-        seconds = around.spec.score_seconds
-        return Failure("scorer_timeout", f"The score command did not answer within {seconds:g} seconds.", excerpt(text))
-    if child.exit_status != 0:
-        detail = f"The score command ended with status {child.exit_status}."
-        return Failure("scorer_failed", detail, excerpt(text))
-    found = parse(answer.raw_tail().decode(errors="replace"))
-    return Failure(found.reason, found.detail, excerpt(text)) if isinstance(found, Failure) else found
+class Asked:
+    """A score command that was started, perhaps before there is anything to score. Always `end` it."""
+
+    def __init__(self, around: Surroundings, limits: Limits, warm: bool = False) -> None:
+        """Start it. A warm one (our own scorer alone can be) waits until it is heard out. Raises OSError."""
+        self._around, self._limits = around, limits
+        trusted = is_language_model_scorer(around.spec.score_command)
+        self._out, self._err, self._marks = (children.listening_pipe() for _ in range(3))
+        told, tell = os.pipe()
+        self._tell: int | None = tell
+        if not trusted:
+            around.renew_scratch()
+        confinement = for_scorer(around, self._marks.theirs, limits.tasks)
+        if trusted:
+            confinement = replace(confinement, env=_own_environment(around, confinement.env, warm))
+        try:
+            self._child = children.start(
+                own_python(around.spec.score_command),
+                confinement,
+                None if trusted else around.tier,
+                stdout=self._out.theirs,
+                stderr=self._err.theirs,
+                largest_file_bytes=int(limits.output_bytes),
+                stdin=told,
+            )
+        finally:
+            os.close(told)
+            for pipe in (self._out, self._err, self._marks):
+                pipe.close_theirs()
+
+    def cpu_seconds(self) -> float:
+        """What it has used of the processors so far."""
+        return self._child.tree.sample(time.monotonic()).cpu_seconds
+
+    def answer(self, stop: Stop, progress: Callable[[float], None]) -> Answer | None:
+        """What it says, None when the run was cancelled meanwhile; nothing of it stays alive. Raises OSError."""
+        around = self._around
+        answer, words, fraction = BoundedLog(0, ANSWER_BYTES), BoundedLog(), Fraction(progress)
+        if self._tell is not None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._tell, b"score\n")
+        self._hang_up()
+        deadline = time.monotonic() + around.spec.score_seconds
+        ears = {self._out.ours: answer.drain, self._err.ours: words.drain, self._marks.ours: fraction.drain}
+        ending = listen(self._child, ears, deadline, self._limits, stop)
+        text = words.text()
+        if text.strip():
+            with open(around.paths.score_log, "a", encoding="utf-8", errors="replace") as file:
+                file.write(text)
+        if ending == "cancelled":
+            return None
+        if isinstance(ending, Crossed):
+            return Failure("scorer_failed", f"The score command was stopped. {ending.detail}", excerpt(text))
+        if ending == "late":
+            detail = f"The score command did not answer within {around.spec.score_seconds:g} seconds."
+            return Failure("scorer_timeout", detail, excerpt(text))
+        if self._child.exit_status != 0:
+            detail = f"The score command ended with status {self._child.exit_status}."
+            return Failure("scorer_failed", detail, excerpt(text))
+        found = parse(answer.raw_tail().decode(errors="replace"))
+        return Failure(found.reason, found.detail, excerpt(text)) if isinstance(found, Failure) else found
+
+    def end(self) -> None:
+        """Leave nothing of it."""
+        self._child.end()
+        self._hang_up()
+        for pipe in (self._out, self._err, self._marks):
+            pipe.close_ours()
+
+    def _hang_up(self) -> None:
+        if self._tell is not None:
+            os.close(self._tell)
+            self._tell = None
+
+
+def can_be_warm(around: Surroundings, beside_threads: int) -> bool:
+    """Whether to start the scorer while training runs: there must be a processor to spare for it.
+
+    The secret of an exam is given to nobody before the weights are sealed.
+    """
+    spec = around.spec
+    if not is_language_model_scorer(spec.score_command) or spec.secret is not None:
+        return False
+    spare = around.lease.card is not None or beside_threads < len(os.sched_getaffinity(0))
+    return spare and spec.budget.seconds >= WARM_FROM_SECONDS
+
+
+def _own_environment(around: Surroundings, given: Mapping[str, str], warm: bool) -> dict[str, str]:
+    home, count = around.scorer_home, str(scorer_threads())
+    home.mkdir(mode=0o700, exist_ok=True)
+    env = {**given, "HOME": str(home), "TMPDIR": str(home), "AUTORESEARCH_THREADS": count, "OMP_NUM_THREADS": count}
+    if "AUTORESEARCH_CACHE" in os.environ:
+        env["AUTORESEARCH_CACHE"] = os.environ["AUTORESEARCH_CACHE"]
+    if warm:
+        env["AUTORESEARCH_WARM"] = "1"
+    return with_own_package(env)

@@ -14,6 +14,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from typing import ClassVar
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -100,10 +101,16 @@ class Usage:
 
 
 class Tree:
-    """All descendants of the children of this process, zombies reaped. `root` is the command itself."""
+    """All descendants of the children of this process, zombies reaped. `root` is the command itself.
+
+    Of commands that run at the same time each has its own; an orphan goes to whichever looks first.
+    """
+
+    _roots: ClassVar[set[int]] = set()
 
     def __init__(self, root: int) -> None:
         self.root = root
+        self._roots.add(root)
         self.exit_status: int | None = None  # of the root, as os.waitstatus_to_exitcode gives it
         self._keeper = os.getpid()
         self._members: dict[int, Stat] = {}
@@ -178,7 +185,8 @@ class Tree:
         while grown:
             grown = False
             for pid, stat in list(others.items()):
-                if stat.parent == self._keeper or stat.parent in self._members:
+                ours = stat.parent == self._keeper and (pid == self.root or pid not in self._roots)
+                if ours or stat.parent in self._members:
                     self._members[pid] = others.pop(pid)
                     grown = True
         self._strangers |= others.keys()
@@ -194,6 +202,7 @@ class Tree:
                 self._running_of.pop(pid, None)
                 if pid == self.root:
                     self.exit_status = os.waitstatus_to_exitcode(status)
+                    self._roots.discard(pid)
                 del self._members[pid]
 
     def signal(self, number: signal.Signals, spare: frozenset[int] = frozenset()) -> None:

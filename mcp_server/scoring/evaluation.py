@@ -28,9 +28,10 @@ Progress = Callable[[float], None]
 PROBED = 8  # flagged positions that are looked into
 FULL = 4  # a full audit asks about this many times the positions of a usual one
 FLOOR = 0.3  # bits per byte; a model that a lab can train does not get there on any text it has not seen
-# Logits in one batch. On a CPU a batch that stays in its caches is up to 1.6 times faster (8 rows of 256 against 64).
-LOGITS = {"cpu": 1 << 22, "cuda": 1 << 28, "mps": 1 << 26}
+# Logits in one batch. On a CPU a batch that stays in its caches is up to 1.6 times faster.
+LOGITS = {"cpu": 1 << 21, "cuda": 1 << 28, "mps": 1 << 26}
 ROWS = 64
+SELECTED = 8  # times as many rows at once where a host computes one column of each
 NOWHERE = Positions(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
@@ -67,21 +68,46 @@ def batch_rows(split: Split, device: str) -> int:
     return max(1, min(ROWS, LOGITS[device] // (split.width * split.vocab_size)))
 
 
-def evaluate(
-    split: Split, setting: Setting, rule: Rule, random: np.random.Generator, progress: Progress
-) -> Scored | Rejected:
-    """Score the sealed model on `split`. `random` must be unpredictable to the model; `progress` hears fractions."""
+def hosts(setting: Setting) -> tuple[Host, Host]:
+    """A and B, starting up. Close them."""
+    first = Host("A", setting)
     try:
-        return _evaluate(split, setting, rule, random, progress)
+        return first, Host("B", setting)
+    except BaseException:
+        first.close()
+        raise
+
+
+def evaluate(
+    split: Split,
+    setting: Setting,
+    rule: Rule,
+    random: np.random.Generator,
+    progress: Progress,
+    warm: tuple[Host, Host] | None = None,
+) -> Scored | Rejected:
+    """Score the sealed model on `split`. `random` must be unpredictable to the model; `progress` hears fractions.
+
+    warm: `hosts` that were started before there was anything to score; they are closed here.
+    """
+    try:
+        return _evaluate(split, setting, rule, random, progress, warm or hosts(setting))
     except HostFailed as failure:
         return Rejected(failure.reason, f"{failure.detail} {CAUSES[failure.reason]}")
 
 
 def _evaluate(
-    split: Split, setting: Setting, rule: Rule, random: np.random.Generator, progress: Progress
+    split: Split,
+    setting: Setting,
+    rule: Rule,
+    random: np.random.Generator,
+    progress: Progress,
+    pair: tuple[Host, Host],
 ) -> Scored | Rejected:
     with ExitStack() as stack:
-        first, second = (stack.enter_context(closing(Host(name, setting))) for name in ("A", "B"))
+        first, second = (stack.enter_context(closing(host)) for host in pair)
+        first.load()
+        second.load()
         first.wait_until_ready()
         second.wait_until_ready()
         # Two processes of one machine can signal to each other by the load they make. From the moment when A is shown
@@ -193,19 +219,23 @@ def interrogate(
     turns = audit.rounds(positions, split.width)
     for turn in range(int(turns.max(initial=-1)) + 1):
         members = np.flatnonzero(turns == turn)
-        found[members] = ask(host, split, positions[members], host.narrow, random)
+        found[members] = ask(host, split, positions[members], True, random)
         again = members[audit.beyond(claims, positions[members], found[members], tolerance)]
-        if host.narrow and len(again):
-            # A cut row rounds differently, and a near tie (in a router, say) can tip over. Asked again in A's own shape
+        if (host.narrow or host.selective) and len(again):
+            # Another shape rounds differently, and a near tie (in a router, say) can tip over. Asked again in A's own
             # an honest model answers to the last bit. It must be now: a later round would show the answers.
             found[again] = ask(host, split, positions[again], False, random)
     return found
 
 
-def ask(host: Host, split: Split, positions: Positions, narrow: bool, random: np.random.Generator) -> Floats:
-    """One round: the log-probability (n,) of the true token at each position, everything behind it replaced."""
+def ask(host: Host, split: Split, positions: Positions, quick: bool, random: np.random.Generator) -> Floats:
+    """One round: the log-probability (n,) of the true token at each position, everything behind it replaced.
+
+    quick: in the shapes that the host answers soonest; else in those of the claims.
+    """
     found = np.full(len(positions), np.nan)
-    for members, span in audit.batches(positions, split.width, host.setting.rows, narrow, random):
+    rows = host.setting.rows * (SELECTED if quick and host.selective else 1)
+    for members, span in audit.batches(positions, split.width, rows, quick and host.narrow, random):
         batch = positions[members]
         tokens, columns = _filled(host, split, audit.questions(split, batch, span, random), batch.columns, random)
         logits = host.logits(tokens, columns)[: len(batch)]
@@ -218,7 +248,7 @@ def _filled(
 ) -> tuple[Tokens, NDArray[np.int64]]:
     """A batch of full width with as many rows as host A was asked about; a narrow one as it is."""
     missing = host.setting.rows - len(tokens)
-    if tokens.shape[1] < split.width or not missing:
+    if tokens.shape[1] < split.width or missing <= 0:
         return tokens, columns
     return (
         np.concatenate([tokens, audit.filler_rows(split, missing, random)]),

@@ -2,11 +2,12 @@
 
 It shares its process with the agent's code, so nothing it says is believed: it is convenience, not a guard. What guards
 is what the evaluator shows to whom, and in which order (`audit`). A host speaks one socket; whatever the agent's code
-prints goes elsewhere. Before it says READY it has built the model, loaded the sealed weights and answered questions
+prints goes elsewhere. It may start while training still runs: until it is handed the weights, it imports nothing but
+torch and this package. Before it says READY it has built the model, loaded the sealed weights and answered questions
 about random tokens, so that an honest mistake shows with its full traceback while there is nothing secret to leak.
 Afterwards only the kind of an exception is passed on.
 
-    python -m mcp_server.scoring.host --fd 5 --snapshot work --weights artifact/model.safetensors ...
+    python -m mcp_server.scoring.host --fd 5 --snapshot work ...
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import argparse
 import importlib.util
 import inspect
 import json
+import mmap
+import os
+import socket
 import sys
 import time
 import traceback
@@ -23,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from mcp_server.scoring.protocol import Gone, Kind, receive, send, send_text
 
@@ -35,7 +39,18 @@ class BadOutput(Exception):
     """The model's answer has the wrong type, shape or dtype."""
 
 
-def load_model(snapshot: Path, weights: Path, device: torch.device) -> torch.nn.Module:
+def take_weights(fd: int) -> dict[str, torch.Tensor]:
+    """Wait for the descriptor of the sealed weights, and read them: no path of ours is known in here."""
+    with socket.socket(fileno=os.dup(fd)) as evaluator:
+        _, weights, *_ = socket.recv_fds(evaluator, 1, 1)
+    if not weights:
+        raise Gone
+    with mmap.mmap(weights[0], 0, prot=mmap.PROT_READ) as content:
+        os.close(weights[0])
+        return load(content[:])
+
+
+def load_model(snapshot: Path, weights: dict[str, torch.Tensor], device: torch.device) -> torch.nn.Module:
     """`build_model()` of the snapshot's train.py with the sealed weights in it."""
     sys.path.insert(0, str(snapshot))  # train.py imports prepare
     sys.argv = ["train.py"]
@@ -46,7 +61,7 @@ def load_model(snapshot: Path, weights: Path, device: torch.device) -> torch.nn.
     sys.modules["train"] = module  # dataclasses and torch.compile look their module up
     spec.loader.exec_module(module)
     model: torch.nn.Module = module.build_model()
-    fill(model, load_file(weights))
+    fill(model, weights)
     return model.to(device).eval()
 
 
@@ -79,6 +94,7 @@ class Server:
         self.model = model
         self.device = device
         self.vocab = vocab
+        self.shape = (0, 0)  # (B, T) of the questions for claims
         self.selective = False  # forward takes `columns` and answers for one column per row only
 
     def ids(self, tokens: np.ndarray) -> torch.Tensor:
@@ -106,7 +122,7 @@ class Server:
     def answers(self, tokens: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Full logits at one column per row, (B, V)."""
         wanted = self.ids(columns)
-        if self.selective:
+        if self.selective and tokens.shape != self.shape:  # in the shape of the claims, computed as for the claims
             picked = self.checked(self.model(self.ids(tokens), columns=wanted), (len(tokens), self.vocab))
         else:
             picked = self.forward(tokens)[torch.arange(len(tokens), device=self.device), wanted]
@@ -114,13 +130,15 @@ class Server:
 
     def rehearse(self, rows: int, width: int) -> dict[str, object]:
         """Answer questions about random tokens once; what was learned about the model, for READY."""
-        tokens = np.random.default_rng(0).integers(0, self.vocab, size=(rows, width))
+        self.shape = (rows, width)
+        tokens = np.random.default_rng(0).integers(0, self.vocab, size=self.shape)
         self.claims(tokens, tokens)
         began = time.perf_counter()
         full = self.forward(tokens)
         seconds = time.perf_counter() - began
         self.selective = self.can_select(tokens, full)
-        return {"precision": self.precision(full), "narrow": self.can_cut(tokens, full, seconds)}
+        narrow = self.can_cut(tokens, full, seconds)
+        return {"precision": self.precision(full), "narrow": narrow, "selective": self.selective}
 
     def can_select(self, tokens: np.ndarray, full: torch.Tensor) -> bool:
         """Whether `forward(ids, columns)` gives (B, V), the logits at one column per row: an audit then costs less."""
@@ -178,7 +196,6 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--snapshot", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rows", type=int, required=True)
@@ -189,8 +206,12 @@ def main() -> int:
     device = torch.device(options.device)
     with torch.inference_mode():
         try:
+            weights = take_weights(options.fd)
+        except Gone:
+            return 0  # the run left nothing to score
+        try:
             with torch.inference_mode(False):
-                model = load_model(options.snapshot, options.weights, device)
+                model = load_model(options.snapshot, weights, device)
             server = Server(model, device, options.vocab)
             known = server.rehearse(options.rows, options.width)
         except BaseException as error:

@@ -5,6 +5,9 @@
 It imports nothing and opens nothing of the agent's: only two sandboxed hosts look at weights and code. The answer is a
 score with its interval and audit, or a rejection with its reason. What cannot be scored for a reason of ours (no
 corpus, no sandbox) ends with exit code 1 and a sentence on stderr.
+
+With AUTORESEARCH_WARM it may be started while training runs: corpus and hosts are made ready, and it goes on when it is
+told to by a line on its stdin. If its stdin ends instead there is nothing to score.
 """
 
 from __future__ import annotations
@@ -22,8 +25,8 @@ import numpy as np
 from mcp_server.errors import AutoresearchError, CorpusError
 from mcp_server.records import Tier
 from mcp_server.scoring import tolerances
-from mcp_server.scoring.corpus import read_split
-from mcp_server.scoring.evaluation import Rejected, Rule, Scored, batch_rows, evaluate
+from mcp_server.scoring.corpus import Split, read_split
+from mcp_server.scoring.evaluation import Rejected, Rule, Scored, batch_rows, evaluate, hosts
 from mcp_server.scoring.explain import CAUSES
 from mcp_server.scoring.remote import Setting
 from mcp_server.scoring.tolerances import Table
@@ -78,15 +81,36 @@ class Order:
         )
 
 
-def score(order: Order, table: Table, progress: Callable[[float], None]) -> Scored | Rejected:
-    """Read the split, run the two hosts, judge."""
-    weights = order.artifact / "model.safetensors"
-    if not weights.is_file() or weights.is_symlink():
-        return Rejected("no_artifact", f"There is no model.safetensors in the sealed artifact. {CAUSES['no_artifact']}")
+def score(
+    order: Order, table: Table, progress: Callable[[float], None], told: Callable[[], bool] | None = None
+) -> Scored | Rejected | None:
+    """Read the split, run the two hosts, judge.
+
+    told: makes ready what can be, then waits for this; None is the answer if it says that there is nothing to score.
+    """
     split = read_split(order.data, order.split, order.secret)
-    setting = Setting(
+    setting = _setting(order, split)
+    warm = None if told is None else hosts(setting)
+    try:
+        if told is not None and not told():
+            return None
+        weights = setting.weights
+        if not weights.is_file() or weights.is_symlink():
+            words = f"There is no model.safetensors in the sealed artifact. {CAUSES['no_artifact']}"
+            return Rejected("no_artifact", words)
+        rule = Rule(order.positions, order.suspect_below, lambda precision: table.find(order.device, precision))
+        # the operating system's randomness: nothing that the agent has seen predicts the positions
+        random = np.random.default_rng(int.from_bytes(os.urandom(16)))
+        return evaluate(split, setting, rule, random, progress, warm)
+    finally:
+        for host in warm or ():
+            host.close()
+
+
+def _setting(order: Order, split: Split) -> Setting:
+    return Setting(
         snapshot=order.snapshot,
-        weights=weights,
+        weights=order.artifact / "model.safetensors",
         data=order.data,
         device=order.device,
         threads=order.threads,
@@ -99,9 +123,6 @@ def score(order: Order, table: Table, progress: Callable[[float], None]) -> Scor
         gpus=order.gpus,
         log=order.log,
     )
-    rule = Rule(order.positions, order.suspect_below, lambda precision: table.find(order.device, precision))
-    # the operating system's randomness: nothing that the agent has seen predicts the positions
-    return evaluate(split, setting, rule, np.random.default_rng(int.from_bytes(os.urandom(16))), progress)
 
 
 def reply(outcome: Scored | Rejected, calibrated: bool) -> dict[str, object]:
@@ -131,12 +152,15 @@ def marker(env: Mapping[str, str]) -> Callable[[float], None]:
 
 
 def main() -> int:
+    told = (lambda: bool(sys.stdin.readline())) if os.environ.get("AUTORESEARCH_WARM") else None
     try:
         order, table = Order.of(os.environ), tolerances.read(os.environ.get("AUTORESEARCH_TOLERANCES"))
-        outcome = score(order, table, marker(os.environ))
+        outcome = score(order, table, marker(os.environ), told)
     except AutoresearchError as error:
         print(f"scoring: {error}", file=sys.stderr)
         return 1
+    if outcome is None:
+        return 0
     calibrated = isinstance(outcome, Rejected) or table.known(order.device, outcome.precision)
     print(json.dumps(reply(outcome, calibrated)), flush=True)
     return 0

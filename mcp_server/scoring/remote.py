@@ -75,14 +75,14 @@ class Setting:
 
     def argv(self, fd: int) -> list[str]:
         shape = ["--rows", str(self.rows), "--width", str(self.width), "--vocab", str(self.vocab)]
-        place = ["--snapshot", str(self.snapshot), "--weights", str(self.weights), "--device", self.device]
+        place = ["--snapshot", str(self.snapshot), "--device", self.device]
         return [
             *(sys.executable, "-P", "-c", START, "--fd", str(fd)),
             *(*place, "--threads", str(self.threads), *shape),
         ]
 
     def confinement(self, fd: int, scratch: Path) -> Confinement:
-        """Snapshot, weights and training data to read, nothing to write, no validation data."""
+        """Snapshot and training data to read, nothing to write, no validation data. Weights come as a descriptor."""
         inherited = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LANG", "LC_ALL")
         env = {name: os.environ[name] for name in inherited if name in os.environ}
         env |= {
@@ -96,7 +96,7 @@ class Setting:
         }
         return Confinement(
             write=(),
-            read=(self.snapshot, self.weights.parent, self.data / "public", PACKAGE),
+            read=(self.snapshot, self.data / "public", PACKAGE),
             hide=(self.data / "sealed",),
             cwd=self.snapshot,
             env=env,
@@ -107,13 +107,17 @@ class Setting:
 
 
 class Host:
-    """One running host. Close it: nothing of it outlives `close`."""
+    """One running host. Close it: nothing of it outlives `close`.
+
+    It may be started before there are weights: it takes them from the first call of `load` on.
+    """
 
     def __init__(self, name: str, setting: Setting) -> None:
         self.name = name
         self.setting = setting
         self.precision = "float32"
-        self.narrow = False
+        self.narrow = False  # rows may be cut behind the column that is asked about
+        self.selective = False  # one column per row costs less than all
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._socket = ours
@@ -138,7 +142,7 @@ class Host:
         self._printed = bytearray()
         self._listening = True
         threading.Thread(target=self._drain, daemon=True).start()
-        self._start_deadline = time.monotonic() + setting.start_seconds
+        self._start_deadline: float | None = None
 
     @property
     def pid(self) -> int:
@@ -150,11 +154,20 @@ class Host:
         """What the process printed before it was shown a validation token."""
         return self._printed.decode("utf-8", "replace")
 
+    def load(self) -> None:
+        """Hand over the sealed weights; returns at once. Raises OSError when there are none."""
+        self._start_deadline = time.monotonic() + self.setting.start_seconds
+        with self.setting.weights.open("rb") as weights, contextlib.suppress(ConnectionError):
+            socket.send_fds(self._socket, [b"w"], [weights.fileno()])
+
     def wait_until_ready(self) -> None:
         """Return once the model is loaded and rehearsed. Raises HostFailed with the traceback's end."""
+        if self._start_deadline is None:
+            self.load()
         message = self._receive((), self._start_deadline)
         known = _json(message.text)
         self.narrow = known.get("narrow") is True
+        self.selective = known.get("selective") is True
         self.precision = str(known["precision"]) if known.get("precision") in ("bfloat16", "float16") else "float32"
 
     def mute(self) -> None:
@@ -187,11 +200,12 @@ class Host:
         processes.send(processes.tree(self._process.pid), signal.SIGCONT)
 
     def close(self) -> None:
-        """Kill the process group (with bubblewrap: the namespace) and wait for it."""
+        """Kill the process group (with bubblewrap: the namespace) and wait for it. Harmless to repeat."""
         self.mute()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
         self._socket.close()
         self._scratch.cleanup()
 
@@ -207,7 +221,7 @@ class Host:
         answer: NDArray[np.float32] = self._receive((form,), deadline).arrays[0].astype(np.float32, copy=False)
         return answer
 
-    def _receive(self, forms: Sequence[Form], deadline: float) -> Message:
+    def _receive(self, forms: Sequence[Form], deadline: float | None) -> Message:
         ready = Form(Kind.READY, np.dtype("u1"), (0,))
         try:
             message = receive(self._socket.fileno(), forms or (ready,), deadline)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +17,17 @@ import pytest
 
 from mcp_server.runner.sandbox import probe
 from mcp_server.scoring.corpus import read_split
+from mcp_server.scoring.processes import tree
 from tests.scoring.tiny import HONEST, Run, scored, sealed_run, write_corpus
 
 TIER = probe().tier.value
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait; the suite's own time limit ends it."""
+    while not true():
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +68,40 @@ def test_the_score_is_the_same_at_every_tier(honest: Run, answer: dict[str, Any]
     if tier == "T1" and TIER == "T0":
         pytest.skip("this machine offers no T1")
     assert scored(honest, AUTORESEARCH_TIER=tier)["score"] == pytest.approx(answer["score"], abs=1e-6)
+
+
+def warm_scorer(run: Run) -> subprocess.Popen[str]:
+    """The scorer as it is started beside a training run."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "mcp_server.scoring.lm"],
+        env={**run.environment(AUTORESEARCH_TIER=TIER, AUTORESEARCH_WARM="1"), "PYTHONPATH": str(PROJECT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_scorer_started_before_there_is_anything_to_score_reads_code_and_weights_when_told(
+    honest: Run, answer: dict[str, Any], tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "work", tmp_path / "artifact", honest.data)
+    run.snapshot.mkdir()
+    (run.snapshot / "train.py").write_text("raise SystemExit('read before there was an artifact')")
+    with warm_scorer(run) as scorer:
+        until(lambda: len(tree(scorer.pid)) > 2)  # hosts are there
+        (run.snapshot / "train.py").write_text(HONEST)
+        shutil.copytree(honest.artifact, run.artifact)
+        said, _ = scorer.communicate("score\n")
+    assert json.loads(said)["score"] == pytest.approx(answer["score"], abs=1e-6)
+
+
+def test_a_scorer_whose_run_left_nothing_ends_without_an_answer(honest: Run) -> None:
+    with warm_scorer(honest) as scorer:
+        until(lambda: len(tree(scorer.pid)) > 2)
+        hosts = tree(scorer.pid) - {scorer.pid}
+        said, _ = scorer.communicate()  # closes its stdin
+    assert (said, scorer.returncode) == ("", 0)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in hosts))
 
 
 def test_a_suspiciously_good_score_is_audited_in_full(honest: Run) -> None:
