@@ -17,6 +17,7 @@ from mcp_server.gitcommand import GitCommand, last_words
 
 LANGUAGE_MODEL = "lm"
 LANGUAGE_MODEL_FILES = ("program.md", "prepare.py", "train.py")
+ABOUT = "README.md"  # tells of the arena; a repository has its own already
 FIRST_COMMIT = "Begin the lab\n\nThe files of autoresearch's template, unchanged."
 
 
@@ -74,17 +75,19 @@ def write_lab(
     """
     folder.mkdir(parents=True, exist_ok=True)
     there = [name for name in chosen.files if (folder / name).exists() or (folder / name).is_symlink()]
+    files = {name: source for name, source in chosen.files.items() if name != ABOUT or name not in there}
+    there = [name for name in there if name in files]
     if there:
         raise WorkspaceError(
             f"{', '.join(there)} exist{'s' if len(there) == 1 else ''} in {folder} already; nothing was written. "
             "Move them away, or choose an empty folder."
         )
-    for name, source in chosen.files.items():
+    for name, source in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, (changes or {}).get(name) or source.read_bytes())
-    commit = "" if not own_repository and in_repository(folder) else _begin_repository(folder, tuple(chosen.files))
-    return Written(folder, tuple(chosen.files), commit)
+    commit = "" if not own_repository and in_repository(folder) else _begin_repository(folder, tuple(files))
+    return Written(folder, tuple(files), commit)
 
 
 def in_repository(folder: Path) -> bool:
