@@ -118,6 +118,7 @@ class Arena(_Section):
     secondary: dict[str, Guard] = {}
     readable: tuple[str, ...] = ()
     require_sandbox: bool = False
+    score_incumbent: bool = False  # the scorer also measures the incumbent, in the candidate's own slot
     # a folder of the lab's state that the score command alone may write: what it hands over to the world and back
     handover: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
     style: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")

@@ -6,6 +6,8 @@ run is taken before the launch and handed over, so a run never looks dead while 
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import shlex
 import shutil
@@ -58,6 +60,7 @@ def launch(
     run: Run,
     usual_startup_seconds: float | None = None,
     suspect_below: float | None = None,
+    incumbent: Experiment | None = None,
     rescore: bool = False,
 ) -> None:
     """Lay the run's folder out and start its supervisor, detached; harmless to repeat.
@@ -70,15 +73,18 @@ def launch(
     if alive is None:
         return  # a supervisor lives
     try:
-        for place, commit in ((folder.work, experiment.snapshot), (folder.trusted, campaign.pinned)):
+        trees = [(folder.work, experiment.snapshot), (folder.trusted, campaign.pinned)]
+        if incumbent is not None:
+            trees.append((folder.incumbent(incumbent.number), incumbent.snapshot))
+        for place, commit in trees:
             half_made = place.with_name(place.name + ".new")
             if place.exists():
                 continue
             _remove(half_made)
-            if place == folder.work:
-                workspace.materialise_run(campaign.pinned, commit, arena.editable, half_made)
-            else:
+            if place == folder.trusted:
                 workspace.materialise(commit, half_made)
+            else:
+                workspace.materialise_run(campaign.pinned, commit, arena.editable, half_made)
             os.replace(half_made, place)
         devices = resolve_devices(arena)
         environment = {"AUTORESEARCH_TOLERANCES": str(paths.state / TOLERANCES)}
@@ -88,6 +94,12 @@ def launch(
         if handover is not None:
             handover.mkdir(mode=0o700, parents=True, exist_ok=True)
         exam = run.purpose == "exam"
+        environment["AUTORESEARCH_DRAW"] = draw(campaign, run)
+        readable = tuple(Path(place).expanduser().resolve() for place in arena.readable)
+        if incumbent is not None:
+            beside = folder.incumbent(incumbent.number)
+            environment["AUTORESEARCH_INCUMBENT"] = str(beside)
+            readable += (beside,)
         RunSpec(
             campaign=run.campaign,
             experiment=run.experiment,
@@ -101,7 +113,7 @@ def launch(
             budget=resolve_budget(arena, devices),
             devices=devices,
             editable=arena.editable,
-            readable=tuple(Path(place).expanduser().resolve() for place in arena.readable),
+            readable=readable,
             handover=handover,
             data=Path(campaign.corpus) if campaign.corpus else None,
             split="test" if exam else "val",
@@ -110,11 +122,22 @@ def launch(
             require_sandbox=arena.require_sandbox,
             usual_startup_seconds=usual_startup_seconds,
             rescore=rescore,
+            incumbent=None if incumbent is None else incumbent.number,
             scorer_environment=environment,
         ).write(folder.spec)
         local.launch(folder, alive)
     finally:
         os.close(alive)
+
+
+def draw(campaign: Campaign, run: Run) -> str:
+    """What a scorer draws its hidden choices from (folds, inputs): the same for every experiment on one seed.
+
+    Only scorers are told, and it follows from the campaign's secret, so a run cannot know it; yet runs on one seed
+    meet the same choices, so their scores can be paired.
+    """
+    what = f"{'exam' if run.purpose == 'exam' else 'draw'} {run.seed}"
+    return hmac.new(campaign.secret.encode(), what.encode(), hashlib.sha256).hexdigest()
 
 
 def complaint(folder: RunPaths) -> str:
@@ -132,7 +155,7 @@ def complaint(folder: RunPaths) -> str:
 def tidy(paths: LabPaths, run: Run) -> None:
     """A closed run keeps its spec, result, log and artifact; the copies of the code are in git."""
     folder = paths.run(run.campaign, run.experiment, run.run)
-    for place in (folder.work, folder.trusted, folder.out):
+    for place in (folder.work, folder.trusted, folder.out, *folder.folder.glob("incumbent-*")):
         _remove(place)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -96,7 +96,12 @@ def measured_noise(ledger: Ledger, arena: Arena, tag: str) -> Noise:
     measured = [
         Measured(run.experiment, run.seed, arena.loss(run.score), run.machine) for run in runs if run.score is not None
     ]
-    against = [(number, base) for number, base in ledger.compared(tag)]
+    against: list[tuple[Hashable, Hashable]] = list(ledger.compared(tag))
+    if arena.score_incumbent:
+        # candidate and incumbent of one slot are a pair of their own, and a closer one than any two slots
+        for number, seed, machine, incumbent, score in ledger.measured_beside(tag):
+            measured.append(Measured((number, incumbent), seed, arena.loss(score), machine))
+            against.append((number, (number, incumbent)))
     return estimate(measured, against, typical_effect(ledger, arena, tag))
 
 
@@ -124,6 +129,10 @@ def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experimen
     standing_runs = since_anchor(theirs)
     held = tally.losses(standing_runs, arena, machine=ours[-1].machine) or tally.losses(standing_runs, arena)
     candidate = tally.losses(runs, arena)
+    beside = tally.losses_beside(runs, arena, incumbent.number)
+    if beside:
+        # measured in one slot: whatever moved in the meantime has moved both
+        held = beside if beside.keys() >= candidate.keys() else {**held, **beside}
     left = None if arena.stop.experiments is None else max(0, arena.stop.experiments - ledger.count(tag)["all"])
     if experiment.kind == "prune":
         verdict = _worth_keeping(judge(held, candidate, noise, policy, left))
@@ -134,7 +143,7 @@ def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experimen
     verdict = guarded(verdict, _broken(arena, ours))
     wanted = _wanted(verdict, experiment.number, incumbent.number, candidate, held)
     anchor = _anchor(experiment, ours, theirs, standing_runs, verdict, policy)
-    if anchor:
+    if anchor and not beside:
         said = f"Confirm: {ANCHOR_REASONS[anchor]}, so the incumbent is measured again before this is judged."
         verdict = replace(
             verdict, decision=Decision.CONFIRM, label=None, seeds=(ours[0].seed,), reason=said, code=anchor

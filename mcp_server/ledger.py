@@ -417,6 +417,16 @@ class Ledger:
         )
         return [_run(row, light=True) for row in rows]
 
+    def measured_beside(self, campaign: str) -> list[tuple[int, int, str, int, float]]:
+        """(experiment, seed, machine, incumbent, its score) of every run that counts and measured its incumbent too."""
+        rows = self._rows(
+            "SELECT experiment, seed, machine, json_extract(result, '$.incumbent') AS incumbent,"
+            " json_extract(result, '$.incumbent_score') AS beside FROM runs WHERE campaign = ?1 AND state = 'scored'"
+            " AND tainted = '' AND purpose != 'exam' AND incumbent IS NOT NULL AND beside IS NOT NULL ORDER BY ticket",
+            campaign,
+        )
+        return [tuple(row) for row in rows]
+
     def compared(self, campaign: str) -> list[tuple[int, int]]:
         """(candidate, incumbent of its time) of every decided experiment that was compared."""
         rows = self._rows(

@@ -63,6 +63,10 @@ class RunPaths:
         """The campaign's first commit, from which the score command and the checks run."""
         return self.folder / "trusted"
 
+    def incumbent(self, experiment: int) -> Path:
+        """The incumbent's snapshot, laid out like `work`, where the arena asks for it to be scored beside the run."""
+        return self.folder / f"incumbent-{experiment}"
+
     @property
     def out(self) -> Path:
         """Where the trainer writes ($AUTORESEARCH_OUT); emptied into `artifact` by sealing."""

@@ -111,6 +111,7 @@ class RunSpec(Record):
     require_sandbox: bool = False
     usual_startup_seconds: float | None = None  # the baseline's, to flag a start-up far beyond it
     scorer_environment: dict[str, str] = {}  # more variables for the scorer alone
+    incumbent: int | None = None  # experiment whose code is laid beside the run, for the scorer to measure as well
     rescore: bool = False  # the artifact is sealed already: only ask the scorer again
 
 
@@ -166,6 +167,8 @@ class RunResult(Record):
     score: float | None = None
     interval: tuple[float, float] | None = None
     secondary: dict[str, float] = {}
+    incumbent_score: float | None = None  # of the experiment `incumbent`, measured in this run's own slot
+    incumbent: int | None = None
     retry_after_seconds: float | None = None  # with state pending
     started_at: str = ""
     ended_at: str = ""

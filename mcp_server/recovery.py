@@ -305,6 +305,7 @@ def start(house: House, run: Run, *, rescore: bool = False) -> None:
     assert campaign is not None
     experiment = house.ledger.experiment(run.campaign, run.experiment)
     arena = house.arena(experiment)
+    incumbent = house.ledger.incumbent(run.campaign) if arena.score_incumbent and run.purpose != "exam" else None
     dispatch.launch(
         workspace=house.workspace,
         paths=house.paths,
@@ -314,6 +315,7 @@ def start(house: House, run: Run, *, rescore: bool = False) -> None:
         run=run,
         usual_startup_seconds=_usual_startup(house.ledger, run.campaign),
         suspect_below=_suspect_below(house.ledger, arena, run.campaign),
+        incumbent=None if incumbent is None or incumbent.number == run.experiment else incumbent,
         rescore=rescore,
     )
 

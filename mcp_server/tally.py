@@ -53,6 +53,19 @@ def losses(runs: Sequence[Run], arena: Arena, machine: str | None = None) -> dic
     return {seed: fmean(values) for seed, values in by_seed.items()}
 
 
+def losses_beside(runs: Sequence[Run], arena: Arena, incumbent: int) -> dict[int, float]:
+    """What the incumbent got in the candidate's own slots, by seed; empty where its scorer measured nothing beside."""
+    by_seed: defaultdict[int, list[float]] = defaultdict(list)
+    for run in runs:
+        found = run.result
+        # another experiment may have become the incumbent since
+        if not run.counts or run.purpose == "exam" or found is None or found.incumbent != incumbent:
+            continue
+        if found.incumbent_score is not None:
+            by_seed[run.seed].append(arena.loss(found.incumbent_score))
+    return {seed: fmean(values) for seed, values in by_seed.items()}
+
+
 def mean_score(runs: Sequence[Run], arena: Arena) -> float | None:
     """An experiment's score: the mean over its seeds, in the arena's direction."""
     found = losses(runs, arena)

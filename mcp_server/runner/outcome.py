@@ -82,6 +82,7 @@ def of_answer(result: RunResult, answer: scorer.Answer | None, failed_checks: tu
             result = result.model_copy(
                 update={
                     "score": answer.score,
+                    "incumbent_score": answer.incumbent,
                     "interval": answer.interval,
                     "secondary": answer.secondary,
                     "audit": answer.audit,

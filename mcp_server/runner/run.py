@@ -187,7 +187,9 @@ class Run:
         begin = time.monotonic()
         self._asked = self._asked or scorer.Asked(around, allowed)
         answer = self._asked.answer(self.stop, self.view.scored)
-        result = result.model_copy(update={"score_seconds": round(time.monotonic() - begin, 3)})
+        result = result.model_copy(
+            update={"score_seconds": round(time.monotonic() - begin, 3), "incumbent": self.spec.incumbent}
+        )
         return outcome.of_answer(result, answer, checked.failed)
 
     # -- leaving -------------------------------------------------------------------------------------------------------

@@ -64,9 +64,10 @@ class _Answer(BaseModel):
 
 
 class Score(_Answer):
-    """The artifact was measured."""
+    """The artifact was measured; and the incumbent in the same slot, where it was laid beside the run."""
 
     score: Finite
+    incumbent: Finite | None = None
     interval: tuple[Finite, Finite] | None = None
     secondary: Annotated[dict[str, Finite], AfterValidator(_short_names)] = {}
     audit: FiniteAudit | None = None
