@@ -14,6 +14,7 @@ from typing import Literal
 # One per cent more steps is worth 0.0006 bits per byte on GPUs, that is 0.4 of a typical improvement of 0.0015.
 EFFECTS_PER_SPEED = 40.0
 SPEED_RESOLUTION = 0.001  # a probe of a second repeats itself to about this share on a quiet machine
+READINGS_APART = 4.0  # by so many resolutions two readings of one unmoved machine may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,6 @@ def explained_by_speed(candidate: Conditions, incumbent: Conditions, effect: flo
 def needs_anchor(
     candidate: Conditions,
     incumbent: Conditions,
-    delta: float,
     width: float,
     effect: float,
     would_keep: bool,
@@ -53,12 +53,12 @@ def needs_anchor(
 ) -> AnchorCode:
     """Why the incumbent must be run again before this candidate is judged for good; "" when it need not.
 
-    delta, width, spare: the verdict's, that is candidate minus incumbent, its sd, and by how much a keep clears its
-    bar. would_keep: the verdict is keep or confirm. Another device or driver always asks. A faster machine asks when
-    the win would not stand without it, or owes it a good part. Steps also ask when there are fewer of them, since a
-    slower idea can hide a faster machine. A change of speed far beyond the noise asks whatever the verdict: the old
-    score misleads both ways. The answer costs one run of the incumbent; its runs under other conditions no longer
-    count (`comparable`).
+    width, spare: the verdict's, that is the sd of its difference, and by how much a keep clears its bar. would_keep:
+    the verdict is keep or confirm. Another device or driver always asks. A faster machine asks when the win would not
+    stand without it and what the probes may have missed, or owes it a good part. Steps also ask when there are fewer
+    of them, since a slower idea can hide a faster machine. A change of speed far beyond the noise asks whatever the
+    verdict: the old score misleads both ways. The answer costs one run of the incumbent; its earlier runs no longer
+    count.
     """
     if candidate.device != incumbent.device:
         return "device_changed"
@@ -66,21 +66,22 @@ def needs_anchor(
         return "driver_changed"
     explained, code = explained_by_speed(candidate, incumbent, effect)
     helped = abs(explained) if code == "steps_changed" else -explained
-    unseen = SPEED_RESOLUTION * EFFECTS_PER_SPEED * effect
-    enough = 0.5 * width if spare is None else min(spare - unseen, width)
-    if would_keep and helped > 0 and (helped >= enough or helped >= max(width, 0.2 * abs(delta))):
+    if would_keep and code and _in_doubt(helped, code, width, effect, spare):
         return code
     if code == "speed_changed" and abs(explained) >= max(4.0 * width, effect / 2.0):
         return code
     return ""
 
 
-def comparable(run: Conditions, now: Conditions, width: float, effect: float) -> bool:
-    """Whether an earlier run may stand beside one taken under `now`: same machine, no change of speed that shows."""
-    if run.device != now.device or (run.driver and now.driver and run.driver != now.driver):
-        return False
-    explained, _ = explained_by_speed(now, run, effect)
-    return abs(explained) < max(0.5 * width, 1e-12)
+def _in_doubt(helped: float, code: AnchorCode, width: float, effect: float, spare: float | None) -> bool:
+    """Whether a win may be owed to the machine, which helped by so much as far as the readings show."""
+    if spare is None:
+        return helped > 0.0 and helped >= 0.5 * width
+    unseen = READINGS_APART * SPEED_RESOLUTION * EFFECTS_PER_SPEED * effect
+    if code == "speed_changed":
+        return helped + unseen > 0.0 and helped + unseen >= min(spare, width + unseen)
+    # a slower idea can hide a faster machine, so any difference in steps that shows is doubted
+    return helped > 0.0 and helped >= min(spare, width, unseen)
 
 
 def repeat_disagrees(earlier: float, again: float, repeat_sd: float) -> bool:

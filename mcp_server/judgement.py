@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp_server import tally
+from mcp_server.anchor import Conditions, needs_anchor, repeat_disagrees
 from mcp_server.arena import Arena
 from mcp_server.belief import Effects
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.ledger import Ledger
-from mcp_server.noise import Conditions, Measured, Noise, estimate, needs_anchor
+from mcp_server.noise import Measured, Noise, estimate
 from mcp_server.records import RunResult
 from mcp_server.referee import Bound, Decision, KeepPolicy, Verdict, broken_bounds, guarded, judge, simplification
 
@@ -142,7 +143,7 @@ def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experimen
             verdict = simplification(verdict, incumbent.nodes, experiment.nodes, policy)
     verdict = guarded(verdict, _broken(arena, ours))
     wanted = _wanted(verdict, experiment.number, incumbent.number, candidate, held)
-    anchor = _anchor(experiment, ours, theirs, standing_runs, verdict, policy)
+    anchor = _anchor(ours, theirs, standing_runs, verdict, policy, noise)
     if anchor and not beside:
         said = f"Confirm: {ANCHOR_REASONS[anchor]}, so the incumbent is measured again before this is judged."
         verdict = replace(
@@ -221,22 +222,37 @@ def _wanted(
 
 
 def _anchor(
-    experiment: Experiment,
     ours: Sequence[Run],
     theirs: Sequence[Run],
     comparable: Sequence[Run],
     verdict: Verdict,
     policy: KeepPolicy,
+    noise: Noise,
 ) -> str:
     """Why the incumbent must be measured again first, or ""; a candidate asks for it once."""
     anchored = any(run.purpose == "anchor" and run.ticket > ours[0].ticket for run in theirs)
-    if anchored or not comparable or verdict.delta is None or verdict.width is None:
+    if anchored or not comparable or verdict.width is None:
         return ""
+    if _disagreeing(comparable, noise):
+        return "repeat_disagrees"
     now, then = _conditions(ours[0].result), _conditions(comparable[-1].result)
     if now.speed and then.speed and abs(now.speed / then.speed - 1) < SPEED_RESOLUTION:
         now, then = replace(now, speed=None), replace(then, speed=None)
     would_keep = verdict.decision is not Decision.DISCARD
-    return needs_anchor(now, then, verdict.delta, verdict.width, policy.effects.typical, would_keep)
+    return needs_anchor(now, then, verdict.width, policy.effects.typical, would_keep, verdict.spare)
+
+
+def _disagreeing(runs: Sequence[Run], noise: Noise) -> bool:
+    """Whether two runs of the same code on one seed and machine lie further apart than repeats do."""
+    if not noise.repeat_sd or noise.repeats < 2:
+        return False  # one repeat cannot disagree with itself
+    first: dict[tuple[int, str], float] = {}
+    for run in runs:
+        assert run.score is not None  # only runs that count are compared
+        earlier = first.setdefault((run.seed, run.machine), run.score)
+        if repeat_disagrees(earlier, run.score, noise.repeat_sd):
+            return True
+    return False
 
 
 def _conditions(result: RunResult | None) -> Conditions:

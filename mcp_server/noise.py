@@ -13,10 +13,6 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mcp_server.anchor import Conditions, needs_anchor
-
-__all__ = ["Conditions", "Measured", "Noise", "compare", "estimate", "needs_anchor", "typical_sd"]
-
 # Before anything is measured one run is taken to move by half of a typical improvement. On public data of the reference
 # (300 s, H200) the seed sd is 7e-4 and the typical improvement 1.5e-3.
 ASSUMED_SD_PER_EFFECT = 0.5

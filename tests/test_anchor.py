@@ -4,56 +4,58 @@ from __future__ import annotations
 
 import math
 
-from mcp_server.anchor import Conditions, comparable, needs_anchor, repeat_disagrees
+from mcp_server.anchor import Conditions, needs_anchor, repeat_disagrees
 
 EFFECT, WIDTH = 0.0015, 1.5e-4
 THEN = Conditions("H200", "550", speed=1.0)
 
 
-def asks(now: Conditions, delta: float, keep: bool, spare: float | None = None, then: Conditions = THEN) -> str:
-    return needs_anchor(now, then, delta, WIDTH, EFFECT, keep, spare)
+def asks(now: Conditions, keep: bool, spare: float | None = None, then: Conditions = THEN) -> str:
+    return needs_anchor(now, then, WIDTH, EFFECT, keep, spare)
 
 
 def test_another_device_or_driver_always_asks() -> None:
-    assert asks(Conditions("H100", "550", speed=1.0), 0.01, keep=False) == "device_changed"
-    assert asks(Conditions("H200", "560", speed=1.0), 0.01, keep=False) == "driver_changed"
+    assert asks(Conditions("H100", "550", speed=1.0), keep=False) == "device_changed"
+    assert asks(Conditions("H200", "560", speed=1.0), keep=False) == "driver_changed"
 
 
 def test_an_unchanged_machine_never_asks() -> None:
-    for delta, keep in ((-0.01, True), (0.01, False), (-1e-5, True)):
-        assert asks(THEN, delta, keep, spare=0.001) == ""
+    for keep in (True, False):
+        assert asks(THEN, keep, spare=0.001) == ""
+    counted = Conditions("H200", steps=10_000)
+    assert asks(counted, keep=True, spare=0.0, then=counted) == ""
 
 
 def test_a_win_that_a_faster_machine_explains_asks() -> None:
-    assert asks(Conditions("H200", "550", speed=1.027), -0.0016, keep=True, spare=0.001) == "speed_changed"
+    assert asks(Conditions("H200", "550", speed=1.027), keep=True, spare=0.001) == "speed_changed"
+
+
+def test_a_narrow_win_asks_although_the_probes_see_no_faster_machine() -> None:
+    assert asks(Conditions("H200", "550", speed=0.9995), keep=True, spare=1e-4) == "speed_changed"
+    assert asks(Conditions("H200", "550", speed=0.99), keep=True, spare=1e-4) == ""
 
 
 def test_a_win_far_larger_than_the_machine_explains_stands() -> None:
-    assert asks(Conditions("H200", "550", speed=1.002), -0.02, keep=True, spare=0.019) == ""
+    assert asks(Conditions("H200", "550", speed=1.002), keep=True, spare=0.019) == ""
 
 
 def test_a_slower_machine_explains_no_win_but_a_much_slower_one_hides_wins() -> None:
-    assert asks(Conditions("H200", "550", speed=0.998), -0.0016, keep=True, spare=0.001) == ""
-    assert asks(Conditions("H200", "550", speed=0.95), 0.003, keep=False) == "speed_changed"
+    assert asks(Conditions("H200", "550", speed=0.998), keep=True, spare=0.001) == ""
+    assert asks(Conditions("H200", "550", speed=0.95), keep=False) == "speed_changed"
 
 
 def test_steps_are_a_witness_either_way_for_a_win_and_none_for_a_loss() -> None:
     before = Conditions("H200", steps=10_000)
     for steps in (9_800, 10_200):
         now = Conditions("H200", steps=steps)
-        assert asks(now, -0.0016, keep=True, spare=0.001, then=before) == "steps_changed"
-        assert asks(now, 0.003, keep=False, then=before) == ""
+        assert asks(now, keep=True, spare=0.001, then=before) == "steps_changed"
+        assert asks(now, keep=False, then=before) == ""
+    assert asks(Conditions("H200", steps=9_960), keep=True, spare=0.01, then=before) == "steps_changed"
+    assert asks(Conditions("H200", steps=9_990), keep=True, spare=0.01, then=before) == ""
 
 
 def test_what_was_not_recorded_decides_nothing() -> None:
-    assert asks(Conditions("H200"), -0.0016, keep=True, spare=0.001) == ""
-
-
-def test_runs_stand_beside_each_other_only_under_the_same_conditions() -> None:
-    assert comparable(THEN, Conditions("H200", "550", speed=1.0005), WIDTH, EFFECT)
-    assert not comparable(THEN, Conditions("H200", "550", speed=1.03), WIDTH, EFFECT)
-    assert not comparable(THEN, Conditions("H100", "550", speed=1.0), WIDTH, EFFECT)
-    assert not comparable(THEN, Conditions("H200", "560", speed=1.0), WIDTH, EFFECT)
+    assert asks(Conditions("H200"), keep=True, spare=0.001) == ""
 
 
 def test_a_repeat_that_moved_beyond_its_noise_disagrees() -> None:
