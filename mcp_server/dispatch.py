@@ -112,7 +112,7 @@ def launch(
             checks=tuple(tuple(shlex.split(check)) for check in arena.checks),
             budget=resolve_budget(arena, devices),
             devices=devices,
-            editable=arena.editable,
+            editable=_editable_files(workspace, arena, experiment.snapshot, folder.work),
             readable=readable,
             handover=handover,
             data=Path(campaign.corpus) if campaign.corpus else None,
@@ -138,6 +138,13 @@ def draw(campaign: Campaign, run: Run) -> str:
     """
     what = f"{'exam' if run.purpose == 'exam' else 'draw'} {run.seed}"
     return hmac.new(campaign.secret.encode(), what.encode(), hashlib.sha256).hexdigest()
+
+
+def _editable_files(workspace: Workspace, arena: Arena, snapshot: str, work: Path) -> tuple[str, ...]:
+    """The snapshot's editable files; the arena may name them by folders and globs."""
+    if all((work / pattern).is_file() for pattern in arena.editable):
+        return arena.editable
+    return tuple(sorted(workspace.committed(arena.editable, snapshot)))
 
 
 def complaint(folder: RunPaths) -> str:
