@@ -115,7 +115,13 @@ class RunSpec(Record):
     rescore: bool = False  # the artifact is sealed already: only ask the scorer again
 
 
-class CurvePoint(Record):
+class Answer(Record):
+    """What a supervisor says. A server that was not restarted since an upgrade passes over what it does not know."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class CurvePoint(Answer):
     """One point of the training curve, as the trainer's loader reported it. Never part of the score."""
 
     step: int
@@ -124,7 +130,7 @@ class CurvePoint(Record):
     loss: float
 
 
-class DeviceReading(Record):
+class DeviceReading(Answer):
     """The device a run had, and its state around the run."""
 
     name: str  # "cpu" or "cuda:0"
@@ -138,7 +144,7 @@ class DeviceReading(Record):
     speed: float | None = None  # the fixed speed probe, operations per second; compares a machine with itself
 
 
-class Crash(Record):
+class Crash(Answer):
     """Why a run ended badly, for people: class, the last frames inside editable files, the end of the log."""
 
     kind: str  # e.g. "OutOfMemoryError", "no_artifact", "exit 3"
@@ -147,7 +153,7 @@ class Crash(Record):
     excerpt: str = ""
 
 
-class Audit(Record):
+class Audit(Answer):
     """What the second, isolated host found. `correction` is mean(B - A) in the score's unit."""
 
     correction: float
@@ -158,7 +164,7 @@ class Audit(Record):
     full: bool = False
 
 
-class RunResult(Record):
+class RunResult(Answer):
     """What a supervisor answers, written once, atomically, as its last act."""
 
     state: RunState
@@ -192,7 +198,7 @@ class RunResult(Record):
     audit: Audit | None = None
 
 
-class RunProgress(Record):
+class RunProgress(Answer):
     """The live state of a run, replaced about twice a second; a view, never the truth."""
 
     phase: Literal["waiting", "starting", "training", "sealing", "scoring"]

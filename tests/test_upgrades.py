@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import sqlite3
@@ -16,6 +17,7 @@ from mcp_server import migrations
 from mcp_server.errors import LedgerError
 from mcp_server.ledger import Ledger
 from mcp_server.migrations import STEPS
+from mcp_server.records import Audit, RunResult, RunState
 from tests.faults.cuts import cut_before
 from tests.labs import attempt, begin, git, make_lab
 
@@ -162,3 +164,14 @@ def test_a_damaged_ledger_is_refused_by_every_verb_and_the_vault_stays(tmp_path:
             verb()
     assert git(lab.paths.tree, "for-each-ref") == refs
     assert lab.paths.ledger.read_bytes() == content
+
+
+AUDIT = Audit(correction=0.0, correction_sd=0.0, largest_difference=0.0, positions=3, tolerance=0.001)
+
+
+def test_a_server_reads_the_result_of_a_later_releases_supervisor(tmp_path: Path) -> None:
+    result = RunResult(state=RunState.SCORED, score=1.0, audit=AUDIT)
+    said = json.loads(result.model_dump_json())
+    said["of_a_later_release"] = said["audit"]["of_a_later_release"] = 1
+    (tmp_path / "result.json").write_text(json.dumps(said))
+    assert RunResult.read(tmp_path / "result.json") == result
