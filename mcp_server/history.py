@@ -1,7 +1,7 @@
 """A campaign's experiments as rows, and one of them as a page: what people browse, for every face that lists them.
 
-Reads the ledger and the vault, changes nothing. A decided experiment is told from its verdict alone, so that a table of
-thousands asks the database once.
+Reads the ledger and the vault, changes nothing. What was not kept is told from its verdict alone, so that a table of
+thousands asks the database for few; a keep may have been measured again since.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def row_of(ledger: Ledger, experiment: Experiment, arena: Arena) -> HistoryRow:
     """One experiment as a row."""
     verdict = experiment.verdict or {}
     status = OUTCOMES.get(experiment.decision or "") or verdict.get("outcome")
-    score = verdict.get("score")
+    score = None if experiment.decision == "keep" else verdict.get("score")
     if status is None or score is None:
         runs = ledger.runs(experiment.campaign, experiment.number)
         status = status or tally.status_of(experiment, runs)

@@ -163,7 +163,8 @@ def _worth_keeping(turned: Verdict) -> Verdict:
     said = {
         Decision.KEEP: "Keep: the earlier change did not prove its worth when it was taken back.",
         Decision.DISCARD: "Discard: without the earlier change the score is worse, so it stays.",
-    }.get(decision, turned.reason)
+        Decision.CONFIRM: "Confirm: noise could explain the difference that the earlier change makes.",
+    }[decision]
     return replace(
         turned,
         decision=decision,

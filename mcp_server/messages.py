@@ -29,7 +29,7 @@ def decided(campaign: Campaign, experiment: Experiment, metric: str, unit: str) 
     score, change, widths = verdict.get("score"), verdict.get("change"), verdict.get("noise_widths")
     trailers.append(("Score", "none" if score is None else f"{score:.6f} {unit}".strip() + f" ({metric})"))
     if change is not None:
-        trailers.append(("Change", f"{change:+.6f}" + ("" if widths is None else f" ({widths:.1f} noise widths)")))
+        trailers.append(("Gain", f"{change:+.6f}" + ("" if widths is None else f" ({widths:+.1f} noise widths)")))
     if verdict.get("seeds"):
         trailers.append(("Seeds", " ".join(str(seed) for seed in verdict["seeds"])))
     trailers.append(("Reason", verdict.get("reason") or "none given"))

@@ -117,7 +117,9 @@ def chart_campaign(ledger: Ledger, campaign: Campaign, arena: Arena) -> ChartCam
         verdict = one.verdict or {}
         if one.decision is not None:
             status = one.label if one.decision == "keep" and one.label else str(verdict.get("outcome") or "discarded")
-            score = verdict.get("score")
+            # a keep may have been measured again since; the headline must agree with the gain beside it
+            again = one.decision == "keep"
+            score = tally.mean_score(ledger.runs(campaign.tag, one.number), arena) if again else verdict.get("score")
         else:
             runs = ledger.runs(campaign.tag, one.number)
             tainted = any(run.tainted for run in runs) and not any(run.counts for run in runs)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from statistics import fmean
 
 from mcp_server import standing, tally
 from mcp_server.arena import Arena
-from mcp_server.entries import Campaign, Exam
+from mcp_server.entries import Campaign, Exam, Experiment
 from mcp_server.examination import examination
 from mcp_server.ledger import Ledger
 from mcp_server.replies import ExamReply, TotalsReply
+from mcp_server.totals import Kept, totals
 
 
 def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
@@ -17,20 +19,34 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
     kept = ledger.kept(campaign.tag)
     if not kept:
         return TotalsReply()
-    first, last = (tally.mean_score(ledger.runs(campaign.tag, one.number), arena) for one in (kept[0], kept[-1]))
+    ends = [tally.losses(ledger.runs(campaign.tag, one.number), arena) for one in (kept[0], kept[-1])]
+    baseline, incumbent = ends
+    first, last = (arena.loss(fmean(scores.values())) if scores else None for scores in ends)
     reply = TotalsReply(baseline=standing.rounded(first), best=standing.rounded(last))
-    if len(kept) > 1 and first is not None and last is not None:
-        reply.claimed_gain = standing.rounded(arena.loss(first) - arena.loss(last))
-        later = [one.verdict or {} for one in kept[1:]]
-        reply.honest_gain = standing.rounded(sum(verdict.get("believed") or 0.0 for verdict in later))
-        doubts = [1.0 - verdict["probability"] for verdict in later if verdict.get("probability") is not None]
-        reply.expected_false_keeps = standing.rounded(sum(doubts), 2)
+    if len(kept) > 1 and baseline and incumbent:
+        found = totals(baseline, incumbent, [kept_of(one) for one in kept[1:]])
+        reply.claimed_gain, reply.honest_gain = standing.rounded(found.claimed), standing.rounded(found.believed)
+        reply.expected_false_keeps = standing.rounded(found.false_keeps, 2)
     exam = ledger.exam(campaign.tag)
     if exam is not None and exam.result:
         found = json.loads(exam.result)
         reply.exam_gain = standing.rounded(found.get("gain"))
         reply.exam_interval = [round(edge, 6) for edge in found.get("interval") or []]
     return reply
+
+
+def kept_of(experiment: Experiment) -> Kept:
+    """A keep as its verdict saw it."""
+    verdict = experiment.verdict or {}
+    probability = verdict.get("probability")
+    return Kept(
+        number=experiment.number,
+        delta=-(verdict.get("change") or 0.0),
+        expected=-(verdict.get("believed") or 0.0),
+        probability=1.0 if probability is None else probability,
+        label=experiment.label or "provisional",
+        simpler=verdict.get("code") == "simpler",
+    )
 
 
 def exam_result(ledger: Ledger, arena: Arena, exam: Exam) -> str | None:

@@ -70,7 +70,8 @@ class Verdict:
     delta: candidate minus incumbent, negative is better; None without scores. noise_widths: delta in standard
     deviations of this comparison, same sign. probability: that the candidate is truly better. expected: the delta one
     should believe, shrunk for luck. seeds: what to run next, on candidate and incumbent wherever either lacks it.
-    reason: a sentence for people; code: the same for machines (docs/reasons.md).
+    reason: a sentence for people, which speaks of gains (positive is better); code: the same for machines
+    (docs/reasons.md).
     """
 
     decision: Decision
@@ -89,6 +90,11 @@ class Verdict:
 def lower_is_better(scores: Scores, direction: str) -> dict[int, float]:
     """Scores as `judge` wants them. direction: minimize or maximize."""
     return {seed: -score if direction == "maximize" else score for seed, score in scores.items()}
+
+
+def gain(delta: float, form: str = ".3g") -> str:
+    """A delta as every reply and sentence says it: positive is better, whatever the metric's direction."""
+    return format(0.0 - delta, "+" + form)
 
 
 def next_seed(candidate: Scores, incumbent: Scores) -> int:
@@ -256,7 +262,7 @@ class _Case:
             repeated = min(len(self.candidate), len(self.incumbent)) >= 2 and self.noise.known
             label = "confirmed" if repeated and self.belief.probability >= self.policy.confirmed_at else "provisional"
         reason = (
-            f"{decision.value.capitalize()}: {why} (change {self.delta:+.3g}, {self.widths:+.1f} noise widths, "
+            f"{decision.value.capitalize()}: {why} (gain {gain(self.delta)}, {gain(self.widths, '.1f')} noise widths, "
             f"{self.belief.probability:.0%} likely better, {len(self.candidate)} against {len(self.incumbent)} runs)."
         )
         if not self.noise.known:
@@ -284,7 +290,7 @@ def simplification(verdict: Verdict, nodes_before: int, nodes_after: int, policy
     if verdict.delta > min(0.5 * verdict.width, 0.1 * policy.effects.typical):
         return verdict
     said = (
-        f"Keep: no worse within noise (change {verdict.delta:+.3g}) and {nodes_before - nodes_after} syntax nodes less."
+        f"Keep: no worse within noise (gain {gain(verdict.delta)}) and {nodes_before - nodes_after} syntax nodes less."
     )
     return replace(verdict, decision=Decision.KEEP, label="provisional", seeds=(), reason=said, code="simpler")
 

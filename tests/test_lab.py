@@ -98,7 +98,7 @@ def test_an_improvement_is_kept_as_a_commit_with_its_evidence(lab: Lab) -> None:
     body = git(lab.paths.tree, "log", "-1", "--format=%(trailers)", "autoresearch/first")
     assert "State: kept" in body
     assert "Score: 0.250000 squares (loss)" in body
-    assert "Change: +3.750000" in body
+    assert "Gain: +3.750000" in body
 
 
 def test_a_worse_candidate_is_reverted_and_stays_in_the_vault(lab: Lab) -> None:

@@ -11,7 +11,9 @@ from mcp_server.cli import Place
 from mcp_server.commands import asking
 from mcp_server.errors import NotNow
 from mcp_server.lab import EXAM_SEEDS, Lab
+from mcp_server.reckoning import kept_of
 from mcp_server.replies import ExamReply
+from mcp_server.totals import prune_order
 
 POLL_SECONDS = 0.5
 
@@ -60,7 +62,12 @@ def _facts(reply: ExamReply) -> list[tuple[str, str]]:
 
 
 @click.command()
-@click.option("--most", type=click.IntRange(1, 1000), default=1000, help="Re-test at most this many keeps.")
+@click.option(
+    "--most",
+    type=click.IntRange(1, 1000),
+    default=1000,
+    help="Re-test at most this many keeps, the least probable ones.",
+)
 @click.pass_obj
 def prune(place: Place, most: int) -> None:
     """Re-test provisional keeps, the last one first, and drop those that do not matter.
@@ -69,7 +76,7 @@ def prune(place: Place, most: int) -> None:
     code without it is kept as a simplification. The editable files must be the incumbent's.
     """
     lab = asking.lab_at(place)
-    for number in _provisional(lab)[:most]:
+    for number in _provisional(lab, most):
         try:
             opened = lab.run_without(number)
         except NotNow as error:
@@ -82,8 +89,6 @@ def prune(place: Place, most: int) -> None:
         click.echo(f"experiment {number}: {outcome}. {decided.reason}")
 
 
-def _provisional(lab: Lab) -> list[int]:
-    """Provisional keeps, the last one first: the latest gains are the smallest and most often luck."""
+def _provisional(lab: Lab, most: int) -> tuple[int, ...]:
     with lab.reading() as (house, campaign, _):
-        kept = house.ledger.kept(campaign.tag)
-    return [one.number for one in reversed(kept) if one.label == "provisional" and one.kind != "prune"]
+        return prune_order([kept_of(one) for one in house.ledger.kept(campaign.tag)[1:]], most)

@@ -1,0 +1,95 @@
+"""One sign and one sum: a gain is positive when better, and every place that states a gain states the same."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mcp_server.chart.words import title
+from mcp_server.cli import cli
+from mcp_server.history import history
+from mcp_server.lab import Lab
+from mcp_server.publishing import chart_campaign
+from mcp_server.referee import Decision, KeepPolicy, Noise, judge, simplification
+from tests.labs import attempt, begin, edit, finish, git, make_lab
+
+
+@pytest.fixture(params=["minimize", "maximize"])
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
+    found = make_lab(tmp_path / "lab", noise=0.01)
+    if request.param == "maximize":
+        for name, before, after in (
+            ("program.md", "direction: minimize", "direction: maximize"),
+            ("score.py", '{"score": score', '{"score": -score'),
+        ):
+            path = found.paths.tree / name
+            path.write_text(path.read_text().replace(before, after))
+        git(found.paths.tree, "commit", "-qam", "the other way round")
+    return found
+
+
+def test_a_gain_is_positive_when_better_in_every_reply_sentence_and_file(lab: Lab) -> None:
+    begin(lab)
+    edit(lab, KNOB=2.5)
+    number = lab.run_experiment("nearer", expected_delta=3.75).experiment
+    score = finish(lab, number)
+    kept = lab.commit_or_revert(number)
+    lost = attempt(lab, "farther", KNOB=2.0)
+
+    gain, loss = kept.change, lost.change
+    assert gain == pytest.approx(3.75)
+    assert loss == pytest.approx(-0.75)
+    assert kept.noise_widths is not None
+    assert lost.noise_widths is not None
+    assert kept.noise_widths > 0 > lost.noise_widths
+    assert score.change == gain
+    assert score.verdict is not None
+    for said, sign in ((score.verdict.reason, "+"), (kept.reason, "+"), (lost.reason, "-")):
+        assert re.search(rf"\(gain \{sign}[\d.]+, \{sign}[\d.]+ noise widths", said), said
+
+    trailers = git(lab.paths.tree, "log", "-1", "--format=%(trailers)", "autoresearch/first")
+    assert re.search(r"^Gain: \+3\.75\d* \(\+[\d.]+ noise widths\)$", trailers, re.M), trailers
+    assert [row.change for row in history(lab).experiments[1:]] == [gain, loss]
+    with lab.paths.results.open(newline="") as file:
+        rows = list(csv.DictReader(file, dialect="excel-tab"))
+    assert [row["gain"][:5] for row in rows[1:]] == ["+3.75", "-0.75"]
+    assert "+3.75" in lab.recall("nearer").lines[0]
+    shown = CliRunner().invoke(cli, ["-C", str(lab.paths.tree), "history"]).output
+    assert "+3.75" in shown
+    assert "−0.75" in shown or "-0.75" in shown
+
+
+def test_every_place_states_the_same_gain_after_a_keep_was_measured_again(lab: Lab) -> None:
+    begin(lab)
+    kept = attempt(lab, "nearer", KNOB=2.5)
+    with lab.reading() as (house, campaign, _):
+        house.ledger.open_run(campaign.tag, kept.experiment, campaign.seed + 5, "confirm", house.stamp())
+    again = finish(lab, kept.experiment)
+    assert again.score is not None
+    assert again.score != kept.score  # another seed
+
+    status = lab.lab_status()
+    totals, incumbent = status.totals, status.incumbent
+    assert totals is not None
+    assert incumbent is not None
+    assert totals.best == incumbent.score == again.score
+    assert totals.baseline is not None
+    assert totals.claimed_gain == pytest.approx(abs(totals.baseline - again.score), abs=2e-6)
+    with lab.reading() as (house, campaign, arena):
+        drawn = chart_campaign(house.ledger, campaign, arena)
+    assert [point.value for point in drawn.incumbents] == pytest.approx([totals.baseline, totals.best], abs=1e-6)
+    assert drawn.claimed_gain == totals.claimed_gain
+    headline, _ = title([drawn])
+    assert headline.endswith(f"{totals.baseline:.4f} → {totals.best:.4f}".replace("-", "−"))
+    assert history(lab).experiments[-1].score == totals.best
+
+
+def test_a_shorter_candidate_is_kept_with_the_gain_it_has() -> None:
+    policy, noise = KeepPolicy(), Noise(sd=1e-3, runs=9)
+    shorter = simplification(judge({0: 1.0001}, {0: 1.0}, noise, policy), 100, 90, policy)
+    assert shorter.decision is Decision.KEEP
+    assert "(gain -0.0001)" in shorter.reason
