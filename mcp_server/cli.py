@@ -32,6 +32,7 @@ COMMANDS = {
     "new": Entry("Begin", "beginnings", "Write a lab from a template: program.md and the files it names."),
     "prepare": Entry("Begin", "beginnings", "Build the corpus of a language-model lab."),
     "doctor": Entry("Begin", "beginnings", "Check this machine and say how to fix what is missing."),
+    "check-arena": Entry("Begin", "proofs", "Prove an arena before any loop: runs, cheats, harms, a verdict."),
     "demo": Entry("Begin", "beginnings", "Watch a campaign of real training with a built-in researcher."),
     "serve": Entry("Begin", "beginnings", "Serve the lab to an agent over MCP (stdio)."),
     "start": Entry("Work", "verbs", "Begin a campaign, or join it: branch, baseline, calibration."),
@@ -100,7 +101,7 @@ class Commands(click.Group):
             return None
         # by name, so that one command does not pay for what another one needs
         module = importlib.import_module(f"mcp_server.commands.{COMMANDS[name].module}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def resolve_command(
