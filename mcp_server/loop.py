@@ -34,7 +34,8 @@ from mcp_server.replies import (
     ScoreReply,
     StatusReply,
 )
-from mcp_server.researcher import FAILED, Trial, judged, lesson, propose
+from mcp_server.researcher import FAILED, Proposal, Trial, judged, lesson, propose
+from mcp_server.suggestions import SUGGESTIONS, parse_suggestions, suggest
 from mcp_server.waiting import UNFINISHED
 
 FEWEST, MOST = 5, 12  # experiments after the baseline: promised, and enough
@@ -192,6 +193,14 @@ def _goes_on(pace: Pace, outcome: Outcome, slot: float) -> bool:
     return fits and done < (pace.experiments if outcome.kept else max(MOST, pace.experiments))
 
 
+def _next_idea(folder: Path, source: str, trials: list[Trial], seed: int, device: str) -> Proposal | None:
+    """From the arena's own suggestions where it has any, else a constant to move."""
+    file = folder / SUGGESTIONS
+    if file.is_file():
+        return suggest(parse_suggestions(file.read_text("utf-8")), source, trials, seed)
+    return propose(source, trials, seed, device)
+
+
 async def _iterate(
     session: Session,
     folder: Path,
@@ -205,10 +214,10 @@ async def _iterate(
     path = folder / status.editable[0]
     source = path.read_text("utf-8")
     device = status.devices[0].device if status.devices else "cpu"
-    idea = propose(source, trials, seed, device)
+    idea = _next_idea(folder, source, trials, seed, device)
     if idea is None:
         return None
-    known = await session.ask(RecallReply, "recall", knobs=[move.name for move in idea.moves])
+    known = await session.ask(RecallReply, "recall", knobs=idea.knobs, query="" if idea.knobs else idea.description)
     write_atomically(path, idea.source.encode())
     try:
         run = await session.ask(

@@ -77,7 +77,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Move:
-    """One constant from one value to another, each as Python writes it."""
+    """One constant from one value to another, each as Python writes it; a change of text has a name only."""
 
     name: str
     before: str
@@ -88,7 +88,7 @@ class Move:
         return _evaluated(self.after) > _evaluated(self.before)
 
     def __str__(self) -> str:
-        return f"{self.name} {self.before} -> {self.after}"
+        return f"{self.name} {self.before} -> {self.after}" if self.after else self.name
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,11 @@ class Proposal:
     description: str
     hypothesis: str
     expected: float | None
+
+    @property
+    def knobs(self) -> list[str]:
+        """The constants it moves; empty for a change of text."""
+        return [move.name for move in self.moves if move.after]
 
 
 # --- reading and writing constants ------------------------------------------------------------------------------------
@@ -314,6 +319,8 @@ def lesson(trial: Trial, metric: str, unit: str, budget: str, noise_widths: floa
     by = f"{abs(trial.gain):.4f} {unit}".strip()
     widths = "" if noise_widths is None else f", {abs(noise_widths):.1f} noise widths"
     way = "improved" if trial.gain > 0 else "worsened"
+    if not trial.moves[0].after:  # a change of text has no direction
+        return f"{what} {way} {metric} by {by}{widths}, at {budget} a run. {'Kept.' if trial.outcome == KEPT else ''}"
     after = {
         KEPT: "Kept; a further step the same way is worth a run.",
         BETTER: "Too small to tell from noise alone; try it together with another.",
