@@ -75,6 +75,7 @@ class BudgetRule(_Section):
     memory_gb: float | None = Field(default=None, gt=0)
     log_mb: float = Field(default=8, gt=0, le=1024)
     score_seconds: float = Field(default=900, gt=0, le=7 * 86400)
+    early_abort: Literal["auto", "never"] = "auto"
 
 
 class KeepRule(_Section):

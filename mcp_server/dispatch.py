@@ -18,7 +18,7 @@ from mcp_server.engines import local
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.files import try_lock
 from mcp_server.paths import LabPaths, RunPaths
-from mcp_server.records import Budget, RunSpec
+from mcp_server.records import AbortRule, Budget, RunSpec
 from mcp_server.runner.devices import available
 from mcp_server.workspace import Workspace
 
@@ -59,6 +59,7 @@ def launch(
     experiment: Experiment,
     run: Run,
     usual_startup_seconds: float | None = None,
+    abort: AbortRule | None = None,
     suspect_below: float | None = None,
     incumbent: Experiment | None = None,
     rescore: bool = False,
@@ -121,6 +122,7 @@ def launch(
             score_seconds=arena.budget.score_seconds,
             require_sandbox=arena.require_sandbox,
             usual_startup_seconds=usual_startup_seconds,
+            abort=abort,
             rescore=rescore,
             incumbent=None if incumbent is None else incumbent.number,
             scorer_environment=environment,

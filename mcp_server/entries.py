@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_server.records import RunResult, RunState
+from mcp_server.records import CurvePoint, RunResult, RunState
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,18 @@ class Run:
     def counts(self) -> bool:
         """Whether its score may decide anything."""
         return self.state is RunState.SCORED and not self.tainted and self.score is not None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A scored run as its training curve tells it."""
+
+    experiment: int
+    seed: int
+    machine: str
+    purpose: str
+    score: float
+    curve: tuple[CurvePoint, ...]
 
 
 @dataclass(frozen=True)

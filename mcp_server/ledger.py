@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mcp_server.entries import Campaign, Exam, Experiment, Learning, Run
+from mcp_server.entries import Campaign, Exam, Experiment, Learning, Run, Trained
 from mcp_server.errors import LedgerError, UnknownExperiment
 from mcp_server.migrations import STEPS
-from mcp_server.records import RunResult, RunState
+from mcp_server.records import CurvePoint, RunResult, RunState
 
 # the columns an experiment is born with; the rest is written by its decision
 OPENED = (
@@ -416,6 +416,36 @@ class Ledger:
             campaign,
         )
         return [_run(row, light=True) for row in rows]
+
+    def curves(self, campaign: str, last: int) -> list[Trained]:
+        """The newest runs that count and told their training loss, oldest first."""
+        rows = self._rows(
+            "SELECT experiment, seed, machine, purpose, score, json_extract(result, '$.curve') AS curve FROM runs"
+            " WHERE campaign = ? AND state = 'scored' AND tainted = '' AND purpose != 'exam' AND curve IS NOT NULL"
+            " ORDER BY ticket DESC LIMIT ?",
+            campaign,
+            last,
+        )
+        return [
+            Trained(
+                row["experiment"],
+                row["seed"],
+                row["machine"],
+                row["purpose"],
+                row["score"],
+                tuple(CurvePoint(**point) for point in json.loads(row["curve"])),
+            )
+            for row in reversed(rows)
+        ]
+
+    def saved(self, campaign: str) -> tuple[int, float]:
+        """(runs that were stopped as hopeless, seconds of their budgets that were left)."""
+        row = self._rows(
+            "SELECT count(*), total(json_extract(result, '$.saved_seconds')) FROM runs WHERE campaign = ?"
+            " AND state = 'cancelled' AND json_extract(result, '$.saved_seconds') IS NOT NULL",
+            campaign,
+        )[0]
+        return row[0], row[1]
 
     def measured_beside(self, campaign: str) -> list[tuple[int, int, str, int, float]]:
         """(experiment, seed, machine, incumbent, its score) of every run that counts and measured its incumbent too."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mcp_server import curves, standing, tally, themes
 from mcp_server import recall as ranking
-from mcp_server import standing, tally, themes
 from mcp_server.advice import advice, predictions
 from mcp_server.advice import calibration as calibrated
 from mcp_server.arena import Program
@@ -111,6 +111,7 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
             runs=noise.runs,
         ),
         totals=totals_of(ledger, arena, campaign),
+        early_abort=curves.words(ledger, arena, tag),
         tier=tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300]),
         program=program.digest,
         problems=[problem, *caught.problems] if problem else list(caught.problems),

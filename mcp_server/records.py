@@ -86,6 +86,15 @@ class Budget(Record):
     processes: int = Field(default=512, gt=0)
 
 
+class AbortRule(Record):
+    """When to stop a run that is not worth its budget: its mean training loss over (begin, end] tokens is too high."""
+
+    begin: int
+    end: int
+    loss: float  # the incumbent's there, in nats
+    margin: float  # nats above it
+
+
 class RunSpec(Record):
     """All a supervisor needs to know; it reads nothing else of the lab's."""
 
@@ -109,6 +118,7 @@ class RunSpec(Record):
     audit_positions: int = Field(default=1024, ge=0)
     score_seconds: float = Field(default=600, gt=0)  # wall limit of scoring
     require_sandbox: bool = False
+    abort: AbortRule | None = None
     usual_startup_seconds: float | None = None  # the baseline's, to flag a start-up far beyond it
     scorer_environment: dict[str, str] = {}  # more variables for the scorer alone
     incumbent: int | None = None  # experiment whose code is laid beside the run, for the scorer to measure as well
@@ -184,6 +194,7 @@ class RunResult(Answer):
     wall_seconds: float | None = None  # the same stretch on the wall
     cpu_seconds: float | None = None
     score_seconds: float | None = None
+    saved_seconds: float | None = None  # of the budget, when the run was stopped as hopeless
     peak_memory_mb: float | None = None
     steps: int | None = None
     tokens: int | None = None

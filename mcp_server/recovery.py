@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from mcp_server import dispatch, messages
+from mcp_server import curves, dispatch, messages
 from mcp_server.arena import Arena
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.errors import AutoresearchError, NotNow
@@ -314,6 +314,7 @@ def start(house: House, run: Run, *, rescore: bool = False) -> None:
         experiment=experiment,
         run=run,
         usual_startup_seconds=_usual_startup(house.ledger, run.campaign),
+        abort=None if rescore else curves.abort_rule(house.ledger, arena, experiment, run),
         suspect_below=_suspect_below(house.ledger, arena, run.campaign),
         incumbent=None if incumbent is None or incumbent.number == run.experiment else incumbent,
         rescore=rescore,

@@ -203,6 +203,7 @@ class StatusReply(Reply):
     devices: list[DeviceReply] = Field(default_factory=list)
     noise: NoiseReply | None = None
     totals: TotalsReply | None = None
+    early_abort: str = Field(default="", description="whether hopeless runs are stopped, and what that saved")
     tier: str = ""
     program: str = ""
     problems: list[str] = Field(default_factory=list)

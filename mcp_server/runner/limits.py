@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.records import Budget
+from mcp_server.abort import mean_loss
+from mcp_server.records import AbortRule, Budget
+from mcp_server.runner.marks import Marks
 from mcp_server.runner.seal import MOST_FILES
 from mcp_server.runner.tree import Stat, Tree, Usage
 
@@ -72,6 +74,20 @@ def crossed(limits: Limits, usage: Usage, tree: Tree, sandbox_pid: int | None) -
     return Crossed(
         "out_of_memory",
         f"It used {exact / GIGABYTE:.2f} GB of main memory; {limits.memory_bytes / GIGABYTE:.2f} GB are allowed.",
+    )
+
+
+def hopeless(rule: AbortRule | None, marks: Marks) -> Crossed | None:
+    """Whether training is so far behind, at the tokens that the rule names, that the rest of the budget is wasted."""
+    if rule is None or marks.latest is None or marks.latest.tokens < rule.end:
+        return None  # not yet; later looks see the same stretch
+    loss = mean_loss(marks.curve(), rule.begin, rule.end)
+    if loss is None or loss - rule.loss <= rule.margin:
+        return None
+    return Crossed(
+        "hopeless",
+        f"After {rule.end:,} tokens its training loss was {loss - rule.loss:.3g} nats above the incumbent's there; "
+        f"from {rule.margin:.3g} on, this campaign's past says, hardly a run comes back.",
     )
 
 

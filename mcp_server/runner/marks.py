@@ -63,9 +63,9 @@ class Marks:
     ignored: int = 0  # lines that made no sense
     flooded: bool = False
     _curve: list[CurvePoint] = field(default_factory=list)
-    _last: CurvePoint | None = None
+    _last: CurvePoint | None = None  # the steps since, on their way to a point
     _stride: int = 1
-    _steps: int = 0
+    _steps: int = 0  # in _last
     _read: int = 0
     _rest: bytes = b""
     _skipping: bool = False
@@ -106,17 +106,31 @@ class Marks:
             self.started = True
         elif isinstance(mark, Step) and (self.latest is None or mark.step > self.latest.step):
             self.latest = mark
-            point = CurvePoint(step=mark.step, tokens=mark.tokens, seconds=round(elapsed_seconds, 3), loss=mark.loss)
-            self._last = point
-            if self._steps % self._stride == 0:
-                self._curve.append(point)
-                if len(self._curve) >= CURVE_POINTS:
-                    self._curve, self._stride = self._curve[::2], self._stride * 2
             self._steps += 1
+            before = mark.loss if self._last is None else self._last.loss
+            self._last = CurvePoint(
+                step=mark.step,
+                tokens=mark.tokens,
+                seconds=round(elapsed_seconds, 3),
+                loss=before + (mark.loss - before) / self._steps,
+            )
+            if self._steps == self._stride:
+                self._curve.append(self._last)
+                self._last, self._steps = None, 0
+                if len(self._curve) >= CURVE_POINTS:
+                    self._curve, self._stride = _halved(self._curve), self._stride * 2
         else:
             self.ignored += 1
 
     def curve(self) -> tuple[CurvePoint, ...]:
-        """At most CURVE_POINTS points, evenly spread over the steps, the newest among them."""
-        newest = [] if self._last is None or self._last in self._curve[-1:] else [self._last]
-        return (*self._curve, *newest)
+        """At most CURVE_POINTS points, evenly spread, up to the newest step; each the mean loss of the steps up to it.
+
+        Means, because the loss of a single batch says little, and because they hardly depend on how many points there
+        are: curves of different lengths compare.
+        """
+        return (*self._curve, *([] if self._last is None else [self._last]))
+
+
+def _halved(curve: list[CurvePoint]) -> list[CurvePoint]:
+    pairs = zip(curve[::2], curve[1::2], strict=True)
+    return [late.model_copy(update={"loss": (early.loss + late.loss) / 2}) for early, late in pairs]

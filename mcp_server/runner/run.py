@@ -142,6 +142,7 @@ class Run:
             if warm and look.counting and self._asked is None:
                 self._asked = scorer.Asked(around, allowed, warm=True)
             found = limits.crossed(allowed, look.usage, child.tree, child.inside)
+            found = found or limits.hopeless(self.spec.abort, look.marks)
             if found is None and self.view.due:
                 self.view.training(look)
                 found = limits.output(written, allowed)
@@ -156,7 +157,7 @@ class Run:
         """Decide how training ended; seal what it left if it ended well."""
         self.view.phase("sealing")
         diagnosis = diagnose(training.log, training.exit_status, self.paths.work, self.spec.editable, starved)
-        bad = outcome.of_training(result, training, diagnosis)
+        bad = outcome.of_training(result, training, diagnosis, self.spec.budget.seconds)
         if bad is not None:
             return Trained(bad, False)
         sealed = seal(self.paths.out, self.paths.artifact, self.spec.budget.output_gb * limits.GIGABYTE)
