@@ -19,7 +19,9 @@ from mcp_server.runner.environment import PYTHON_NAMES, is_language_model_scorer
 
 REPEATS = 4
 BATCH = 3  # runs queued at once: the next one starts up while one runs
+IN_THE_FIELD = 12  # the same where the world answers later: waiting costs nothing
 MOST_PASTES = 3
+PATIENCE_SECONDS = 300.0  # for a score that stays pending
 WATCHER = "autoresearch_watcher.py"
 
 
@@ -41,7 +43,7 @@ class Wish:
     repeats: int = REPEATS
     better: str | None = None
     worse: str | None = None
-    patience_seconds: float = 60.0
+    patience_seconds: float = PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,10 @@ class _Prover:
             self._harm()
         return Proof(self.evidence, weigh(self.evidence))
 
+    @property
+    def _delayed(self) -> bool:
+        return self.ground.arena.handover is not None
+
     def _version(self, asked: str) -> dict[str, bytes]:
         found = harms.as_told(self.ground.sources, asked, self.wish.folder)
         return self.ground.applied(found) if isinstance(found, Path) else found
@@ -105,9 +111,12 @@ class _Prover:
 
     def _run_baseline(self) -> None:
         """Twice on one seed, then on others."""
-        for turn in range(self.wish.repeats):
+        seeds = [max(1, turn) for turn in range(self.wish.repeats)]
+        waiting = [self.ground.launch("unchanged", seed=seed) for seed in seeds] if self._delayed else []
+        for turn, seed in enumerate(seeds):
             self._say(f"unchanged code, run {turn + 1} of {self.wish.repeats}")
-            launched = self.ground.launch("unchanged", seed=max(1, turn))
+            # one after the other, so that none disturbs the time of another
+            launched = waiting[turn] if waiting else self.ground.launch("unchanged", seed=seed)
             trial = self.ground.wait(launched, self.wish.patience_seconds)
             self._done += 1
             self.evidence = replace(self.evidence, baseline=(*self.evidence.baseline, trial))
@@ -206,8 +215,9 @@ class _Prover:
         return score
 
     def _try(self, variants: Sequence[Variant]) -> None:
-        for at in range(0, len(variants), BATCH):
-            batch = variants[at : at + BATCH]
+        size = IN_THE_FIELD if self._delayed else BATCH
+        for at in range(0, len(variants), size):
+            batch = variants[at : at + size]
             launched = [self.ground.launch(str(variant.aim), variant.files) for variant in batch]
             for variant, run in zip(batch, launched, strict=True):
                 self._say(variant.what)
@@ -255,8 +265,12 @@ class _Prover:
         """Harms one after the other until one shows in the score."""
         scale = scale_of(self.evidence)
         assert scale is not None
-        for said, files in harms.harmed(self.ground.sources):
-            self._try([Variant(Aim.HARM, said, files, {})])
+        harming = [Variant(Aim.HARM, said, files, {}) for said, files in harms.harmed(self.ground.sources)]
+        if self._delayed:
+            self._try(harming)
+            return
+        for variant in harming:
+            self._try([variant])
             score = self.evidence.tried[-1].trial.score
             if score is not None and scale.gain(self.ground.arena.loss(score)) < 0:
                 return
