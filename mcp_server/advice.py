@@ -96,15 +96,32 @@ def _as_number(text: str) -> tuple[int, float, str]:
         return (1, 0.0, text)
 
 
+def plateau(tried: Sequence[Tried]) -> str:
+    """That nothing was kept for a while and what was tried least, in one sentence; "" while things go well."""
+    decided = _decided(tried)
+    dry = _dry(decided)
+    return f"The last {dry} experiments were not kept; least tried so far: {_rare(decided)}." if dry else ""
+
+
+def _decided(tried: Sequence[Tried]) -> list[Tried]:
+    return [item for item in tried if item.outcome not in ("queued", "running", "pending", "scored", "confirming")]
+
+
+def _dry(decided: Sequence[Tried]) -> int:
+    """How many were decided since the last keep, once they are a spell."""
+    dry = next((i for i, item in enumerate(reversed(decided)) if item.outcome == KEPT), len(decided))
+    return dry if dry >= DRY_SPELL else 0
+
+
+def _rare(decided: Sequence[Tried]) -> str:
+    return ", ".join(f"{theme} ({count})" for theme, count in least_tried([item.theme for item in decided]))
+
+
 def advice(tried: Sequence[Tried]) -> str:
     """What a run of failures suggests, in a few sentences; "" while things go well."""
-    decided = [item for item in tried if item.outcome not in ("queued", "running", "pending", "scored", "confirming")]
-    dry = 0
-    for item in reversed(decided):
-        if item.outcome == KEPT:
-            break
-        dry += 1
-    if dry < DRY_SPELL:
+    decided = _decided(tried)
+    dry = _dry(decided)
+    if not dry:
         return ""
     recent = decided[-dry:]
     said = [f"The last {dry} experiments were not kept."]
@@ -120,8 +137,7 @@ def advice(tried: Sequence[Tried]) -> str:
     if near:
         numbers = ", ".join(f"#{item.number}" for item in near[-3:])
         said.append(f"{numbers} came out better but within noise: combining such changes may show.")
-    rare = ", ".join(f"{theme} ({count})" for theme, count in least_tried([item.theme for item in decided]))
-    said.append(f"Least tried so far: {rare}.")
+    said.append(f"Least tried so far: {_rare(decided)}.")
     foresight = calibration(predictions(recent))
     if foresight.predictions >= DRY_SPELL and foresight.skill is not None and foresight.skill < 0:
         said.append(foresight.words())

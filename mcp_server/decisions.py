@@ -8,6 +8,7 @@ from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import NotNow
 from mcp_server.house import House
 from mcp_server.judgement import Judgement, judge_experiment
+from mcp_server.overview import dry_spell
 from mcp_server.records import Status
 from mcp_server.recovery import CaughtUp
 from mcp_server.referee import Decision
@@ -102,6 +103,9 @@ def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
         "Take that commit back (`git revert`) and run the candidate again, or begin a campaign from it with "
         "start_campaign.",
     }[found.decision or "revert"]
+    dry = dry_spell(house.ledger, found.campaign) if found.decision == "revert" else ""
+    if dry:
+        after = f"Write down why it failed (append_learnings). {dry} Try something of another kind."
     return DecisionReply(
         experiment=found.number,
         decision=names[found.decision or "revert"],

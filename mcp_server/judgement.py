@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from mcp_server import tally
@@ -19,13 +21,14 @@ from mcp_server.belief import Effects
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.ledger import Ledger
 from mcp_server.noise import Measured, Noise, estimate
-from mcp_server.records import RunResult
+from mcp_server.records import RunResult, RunState
 from mcp_server.referee import Bound, Decision, KeepPolicy, Verdict, broken_bounds, guarded, judge, simplification
 
-TAINTED_RETRIES = 3
+MOST_RETRIES = 3
 # A typical improvement, as a share of the baseline's score: 0.0015 of about 1 bit per byte is what agents find at the
 # reference's arena. An arena with its own scale says so by `keep.min_delta`.
 TYPICAL_SHARE = 0.0015
+LEAST_REPEATS = 3  # fewer do not say how far repeats usually lie apart
 # The speed probe of a busy machine scatters by a few per cent; below this a change of speed says nothing.
 SPEED_RESOLUTION = 0.05
 
@@ -94,9 +97,7 @@ def typical_effect(ledger: Ledger, arena: Arena, tag: str) -> float:
 def measured_noise(ledger: Ledger, arena: Arena, tag: str) -> Noise:
     """What chance does to a score of this campaign, from every code that was run more than once."""
     runs = ledger.scored_runs(tag, only_repeated=True)
-    measured = [
-        Measured(run.experiment, run.seed, arena.loss(run.score), run.machine) for run in runs if run.score is not None
-    ]
+    measured = _measured(runs, arena)
     against: list[tuple[Hashable, Hashable]] = list(ledger.compared(tag))
     if arena.score_incumbent:
         # candidate and incumbent of one slot are a pair of their own, and a closer one than any two slots
@@ -104,6 +105,12 @@ def measured_noise(ledger: Ledger, arena: Arena, tag: str) -> Noise:
             measured.append(Measured((number, incumbent), seed, arena.loss(score), machine))
             against.append((number, (number, incumbent)))
     return estimate(measured, against, typical_effect(ledger, arena, tag))
+
+
+def _measured(runs: Iterable[Run], arena: Arena) -> list[Measured]:
+    return [
+        Measured(run.experiment, run.seed, arena.loss(run.score), run.machine) for run in runs if run.score is not None
+    ]
 
 
 def since_anchor(runs: Sequence[Run]) -> list[Run]:
@@ -136,22 +143,60 @@ def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experimen
         held = beside if beside.keys() >= candidate.keys() else {**held, **beside}
     left = None if arena.stop.experiments is None else max(0, arena.stop.experiments - ledger.count(tag)["all"])
     if experiment.kind == "prune":
-        verdict = _worth_keeping(judge(held, candidate, noise, policy, left))
+        # the runs the change was kept for were lucky ones: it proves its worth on seeds that it was not chosen by
+        held = {seed: held[seed] for seed in held.keys() & candidate.keys()}
+        verdict = _worth_keeping(judge(held, candidate, noise, policy, left)) if held else _alone(candidate)
     else:
         verdict = judge(candidate, held, noise, policy, left, touched=experiment.protocol)
         if arena.keep.simplicity:
             verdict = simplification(verdict, incumbent.nodes, experiment.nodes, policy)
     verdict = guarded(verdict, _broken(arena, ours))
     wanted = _wanted(verdict, experiment.number, incumbent.number, candidate, held)
-    anchor = _anchor(ours, theirs, standing_runs, verdict, policy, noise)
+    anchor = _anchor(ours, theirs, standing_runs, verdict, policy)
+    if not anchor and not _anchored(ours, theirs) and _disagreeing(ledger, arena, tag, standing_runs):
+        anchor = "repeat_disagrees"
     if anchor and not beside:
         said = f"Confirm: {ANCHOR_REASONS[anchor]}, so the incumbent is measured again before this is judged."
         verdict = replace(
             verdict, decision=Decision.CONFIRM, label=None, seeds=(ours[0].seed,), reason=said, code=anchor
         )
         wanted = ((incumbent.number, ours[0].seed, "anchor"),)
+    if awaited(runs, theirs) and not beside:
+        said = "Confirm: the incumbent is being measured again, and this is judged beside it."
+        verdict = replace(
+            verdict, decision=Decision.CONFIRM, label=None, seeds=(), reason=said, code="awaits_incumbent"
+        )
+        wanted = ()
+    elif _spent(wanted, (*runs, *theirs)):
+        said = f"Discard: a repeat that the verdict needs ended {MOST_RETRIES} times without a score."
+        verdict = replace(verdict, decision=Decision.DISCARD, label=None, seeds=(), reason=said, code="not_repeated")
+        wanted = ()
     change = None if verdict.delta is None else -verdict.delta
     return Judgement(verdict, score, change, tuple(sorted(candidate)), tuple(runs), wanted, incumbent.number)
+
+
+def awaited(runs: Sequence[Run], theirs: Sequence[Run]) -> list[Run]:
+    """The incumbent's runs that are still open and on whose seeds this candidate ran: no verdict before they are in."""
+    seeds = {run.seed for run in runs}
+    return [
+        run for run in theirs if not run.state.terminal and run.purpose in ("confirm", "anchor") and run.seed in seeds
+    ]
+
+
+def _spent(wanted: Sequence[tuple[int, int, str]], runs: Iterable[Run]) -> bool:
+    """Whether a run that is asked for was tried often enough without a score."""
+    failed = Counter(
+        (run.experiment, run.seed)
+        for run in runs
+        if run.state.terminal and not run.counts and run.state not in (RunState.LOST, RunState.CANCELLED)
+    )
+    return any(failed[number, seed] >= MOST_RETRIES for number, seed, purpose in wanted if purpose == "confirm")
+
+
+def _alone(candidate: dict[int, float]) -> Verdict:
+    """Nothing to compare with yet on the candidate's seeds."""
+    said = "Confirm: the present code has not run on this seed yet."
+    return Verdict(Decision.CONFIRM, None, None, None, None, tuple(candidate), said, "no_incumbent")
 
 
 def _worth_keeping(turned: Verdict) -> Verdict:
@@ -191,7 +236,7 @@ def _of_tainted(experiment: Experiment, runs: Sequence[Run]) -> tuple[Verdict, t
     """A score taken beside a foreign load decides nothing; it is taken again, a bounded number of times."""
     tainted = [run for run in runs if run.tainted]
     why = tainted[-1].tainted if tainted else "no run of it counts"
-    if len(tainted) <= TAINTED_RETRIES:
+    if len(tainted) <= MOST_RETRIES:
         said = f"Confirm: its run decides nothing ({why}), so it is run again."
         wanted = ((experiment.number, runs[0].seed, "retry"),)
         return Verdict(Decision.CONFIRM, None, None, None, None, (runs[0].seed,), said, "tainted"), wanted
@@ -228,14 +273,10 @@ def _anchor(
     comparable: Sequence[Run],
     verdict: Verdict,
     policy: KeepPolicy,
-    noise: Noise,
 ) -> str:
     """Why the incumbent must be measured again first, or ""; a candidate asks for it once."""
-    anchored = any(run.purpose == "anchor" and run.ticket > ours[0].ticket for run in theirs)
-    if anchored or not comparable or verdict.width is None:
+    if _anchored(ours, theirs) or not comparable or verdict.width is None:
         return ""
-    if _disagreeing(comparable, noise):
-        return "repeat_disagrees"
     now, then = _conditions(ours[0].result), _conditions(comparable[-1].result)
     if now.speed and then.speed and abs(now.speed / then.speed - 1) < SPEED_RESOLUTION:
         now, then = replace(now, speed=None), replace(then, speed=None)
@@ -243,17 +284,27 @@ def _anchor(
     return needs_anchor(now, then, verdict.width, policy.effects.typical, would_keep, verdict.spare)
 
 
-def _disagreeing(runs: Sequence[Run], noise: Noise) -> bool:
-    """Whether two runs of the same code on one seed and machine lie further apart than repeats do."""
-    if not noise.repeat_sd or noise.repeats < 2:
-        return False  # one repeat cannot disagree with itself
-    first: dict[tuple[int, str], float] = {}
-    for run in runs:
-        assert run.score is not None  # only runs that count are compared
-        earlier = first.setdefault((run.seed, run.machine), run.score)
-        if repeat_disagrees(earlier, run.score, noise.repeat_sd):
-            return True
-    return False
+def _anchored(ours: Sequence[Run], theirs: Sequence[Run]) -> bool:
+    return any(run.purpose == "anchor" and run.ticket > ours[0].ticket for run in theirs)
+
+
+def _disagreeing(ledger: Ledger, arena: Arena, tag: str, standing_runs: Sequence[Run]) -> bool:
+    """Whether the incumbent's last run lies further from its earlier ones on that seed and machine than repeats do.
+
+    How far repeats lie apart is asked of all others: the run in question would excuse itself.
+    """
+    if not standing_runs:
+        return False
+    *before, last = standing_runs
+    same = [run.score for run in before if (run.seed, run.machine) == (last.seed, last.machine)]
+    earlier = [score for score in same if score is not None]
+    if not earlier or last.score is None:
+        return False
+    others = [run for run in ledger.scored_runs(tag, only_repeated=True) if run.ticket != last.ticket]
+    noise = estimate(_measured(others, arena), (), typical_effect(ledger, arena, tag))
+    if noise.repeat_sd is None or noise.repeats < LEAST_REPEATS:
+        return False
+    return repeat_disagrees(fmean(earlier), last.score, noise.repeat_sd)
 
 
 def _conditions(result: RunResult | None) -> Conditions:

@@ -312,11 +312,12 @@ class Lab:
             )
 
     def finished(self, experiment: int | None = None) -> bool:
-        """Whether no run of an experiment (the last one by default) is open any more; what a waiting face asks."""
+        """Whether no run that an experiment (the last one by default) waits for is open; what a waiting face asks."""
         with self._verb() as (house, _):
             campaign, _ = campaign_at(house)
             found = experiment_at(house, campaign, experiment)
-            return all(run.state.terminal for run in house.ledger.runs(campaign.tag, found.number))
+            runs = house.ledger.runs(campaign.tag, found.number)
+            return all(run.state.terminal for run in runs) and not standing.awaited_by(house.ledger, found, runs)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[tuple[House, Campaign, Arena]]:

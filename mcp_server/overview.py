@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mcp_server import curves, standing, tally, themes
 from mcp_server import recall as ranking
-from mcp_server.advice import advice, predictions
+from mcp_server.advice import DRY_SPELL, advice, plateau, predictions
 from mcp_server.advice import calibration as calibrated
 from mcp_server.arena import Program
 from mcp_server.dispatch import resolve_budget, resolve_devices
@@ -81,7 +81,7 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
     counts = ledger.count(tag)
     best = tally.mean_score(ledger.runs(tag, incumbent.number), arena) if incumbent else None
     undecided = ledger.undecided(tag)
-    states = {one.number: tally.status_of(one, ledger.runs(tag, one.number)) for one in undecided}
+    states = {one.number: standing.status_now(ledger, one, ledger.runs(tag, one.number)) for one in undecided}
     busy = (Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING)
     waiting = [number for number, state in states.items() if state not in busy]
     last = [tried_of(ledger, one) for one in ledger.experiments(tag, last=60)]
@@ -121,7 +121,7 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         style_text=style_text(arena.style, house.paths.tree),
         memo=clean_block(program.memo, MEMO_CHARACTERS),
         chart=str(house.paths.chart) if house.paths.chart.exists() else "",
-        next=_next(over, incumbent, waiting, [n for n, state in states.items() if state in busy]),
+        next=_next(over, incumbent, waiting, [n for n, state in states.items() if state in busy], plateau(last)),
     )
     if incumbent is not None:
         reply.incumbent = standing.experiment_reply(ledger, house.paths, incumbent, arena, house.now())
@@ -142,7 +142,14 @@ def _advice(last: Sequence[Tried]) -> str:
     return " ".join(part for part in said if part)
 
 
-def _next(over: str, incumbent: Experiment | None, waiting: Sequence[int], running: Sequence[int]) -> str:
+def dry_spell(ledger: Ledger, tag: str) -> str:
+    """What a run of discards asks for; "" while things go well."""
+    if ledger.since_keep(tag) < DRY_SPELL:
+        return ""
+    return plateau([tried_of(ledger, one) for one in ledger.experiments(tag, last=60)])
+
+
+def _next(over: str, incumbent: Experiment | None, waiting: Sequence[int], running: Sequence[int], dry: str) -> str:
     if waiting:
         return f"commit_or_revert({waiting[0]}) decides on what is scored; then append_learnings."
     if over:
@@ -155,6 +162,8 @@ def _next(over: str, incumbent: Experiment | None, waiting: Sequence[int], runni
         )
     if running:
         return f"read_score({running[0]}) waits for the score; the next idea can be prepared meanwhile."
+    if dry:
+        return f"{dry} Propose an experiment of another kind: recall, edit, run_experiment."
     return "Propose the next experiment: recall, edit, run_experiment."
 
 

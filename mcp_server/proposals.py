@@ -78,7 +78,13 @@ def open_experiment(
     if snapshot.files != sources:
         raise NotNow("The editable files changed while the snapshot was taken. Call run_experiment again.")
     experiment = dataclasses.replace(experiment, snapshot=snapshot.commit)
-    house.ledger.open_experiment(experiment, [(campaign.seed, "first")])
+    seed = campaign.seed
+    if kind == "prune" and incumbent is not None:
+        # on the seeds that the change was chosen by, its luck would only be seen again
+        seed = max(run.seed for run in house.ledger.runs(campaign.tag, incumbent.number)) + 1
+    house.ledger.open_experiment(experiment, [(seed, "first")])
+    if seed != campaign.seed and incumbent is not None and not arena.score_incumbent:
+        house.ledger.open_run(campaign.tag, incumbent.number, seed, "confirm", experiment.opened_at)
     started = recovery.catch_up(house)
     reply = standing.experiment_reply(house.ledger, house.paths, experiment, arena, house.now())
     reply.warnings += warnings_of(experiment, tried) + started.problems

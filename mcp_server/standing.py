@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from mcp_server.arena import Arena
 from mcp_server.entries import Campaign, Experiment, Run
-from mcp_server.judgement import Judgement
+from mcp_server.judgement import Judgement, awaited
 from mcp_server.ledger import Ledger
 from mcp_server.paths import LabPaths
-from mcp_server.records import CurvePoint, RunProgress, RunState
+from mcp_server.records import CurvePoint, RunProgress, RunState, Status
 from mcp_server.replies import CrashReply, ExperimentReply, RunReply, ScoreReply, VerdictReply
 from mcp_server.tally import failure_of, mean_score, status_of
 from mcp_server.text import clean_block, clean_line
@@ -46,19 +46,33 @@ def experiment_reply(
 ) -> ExperimentReply:
     """The short form: where it is, and how long it will take."""
     runs = ledger.runs(experiment.campaign, experiment.number)
+    beside = awaited_by(ledger, experiment, runs)
     reply = ExperimentReply(
         experiment=experiment.number,
         campaign=experiment.campaign,
-        status=status_of(experiment, runs),
+        status=status_now(ledger, experiment, runs),
         description=experiment.description,
         score=rounded(mean_score(runs, arena)),
     )
     verdict = experiment.verdict or {}
     reply.change, reply.noise_widths = rounded(verdict.get("change")), rounded(verdict.get("noise_widths"), 2)
-    waiting = [run for run in runs if not run.state.terminal]
+    waiting = [run for run in runs if not run.state.terminal] or beside
     if waiting and experiment.decision is None:
         _say_progress(reply, ledger, paths, waiting, arena, now)
     return reply
+
+
+def status_now(ledger: Ledger, experiment: Experiment, runs: Sequence[Run]) -> Status:
+    """An experiment's status; one that waits for the incumbent's repeat is still being confirmed."""
+    return Status.CONFIRMING if awaited_by(ledger, experiment, runs) else status_of(experiment, runs)
+
+
+def awaited_by(ledger: Ledger, experiment: Experiment, runs: Sequence[Run]) -> list[Run]:
+    """Runs of the incumbent that a scored experiment waits for; none while its own are still open."""
+    incumbent = ledger.incumbent(experiment.campaign) if experiment.decision is None else None
+    if incumbent is None or status_of(experiment, runs) is not Status.SCORED:
+        return []
+    return awaited(runs, ledger.runs(incumbent.campaign, incumbent.number))
 
 
 def _say_progress(

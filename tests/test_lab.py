@@ -227,6 +227,20 @@ def test_keep_cannot_overrule_the_referee(lab: Lab) -> None:
         lab.commit_or_revert(number, "keep")
 
 
+def test_a_repeat_is_run_by_both_and_judged_when_both_are_in(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab", noise=0.01, more="keep: {confirm: always}\n")
+    begin(lab)
+    reply = attempt(lab, "nearer", KNOB=2.5)
+    with lab.reading() as (house, campaign, _):
+        seeds = [{run.seed for run in house.ledger.runs(campaign.tag, number) if run.counts} for number in (1, 2)]
+        assert (house.ledger.experiment(campaign.tag, 2).verdict or {})["seeds"] == sorted(seeds[1])
+    assert reply.decision == "kept"
+    assert len(seeds[0]) >= 2
+    assert seeds[0] == seeds[1]
+    # luck is shared, so the difference does not see it
+    assert reply.change == pytest.approx(3.75)
+
+
 def test_a_good_candidate_may_always_be_reverted(lab: Lab) -> None:
     begin(lab)
     edit(lab, KNOB=2.5)

@@ -1,0 +1,224 @@
+"""Which runs a verdict stands on: a real ledger, made-up results, no processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcp_server.arena import Arena, parse_program
+from mcp_server.entries import Campaign
+from mcp_server.judgement import Judgement, judge_experiment, policy_of
+from mcp_server.ledger import Ledger
+from mcp_server.overview import dry_spell
+from mcp_server.records import DeviceReading, RunResult, RunState
+from mcp_server.referee import Decision
+from tests.test_ledger import AT, experiment
+
+PROGRAM = """\
+---
+goal: lower
+metric: {{name: loss, direction: {direction}, unit: ""}}
+editable: [train.py]
+run: python train.py
+score: python score.py
+budget: {{seconds: 20, clock: wall, startup_seconds: 5, grace_seconds: 1}}
+devices: {devices}
+{more}---
+"""
+CARD = DeviceReading(name="cuda:0", identity="H200 (GPU-00000000-0000)", driver="550")
+
+
+def arena_of(direction: str = "minimize", more: str = "", devices: str = "auto") -> Arena:
+    return parse_program(PROGRAM.format(direction=direction, more=more, devices=devices)).arena
+
+
+class Bench:
+    """A campaign whose runs are closed with whatever a test says."""
+
+    def __init__(self, path: Path, arena: Arena | None = None) -> None:
+        self.arena = arena or arena_of()
+        self.ledger = Ledger(path)
+        self.ledger.note_program("digest", "text", AT)
+        self.campaign = Campaign("first", "0" * 40, AT, 0, 0, None, None, "secret", "digest", False)
+        self.ledger.intend_campaign(self.campaign, "/tree")
+
+    def run(self, number: int, score: float | None, seed: int = 0, purpose: str = "confirm", **result: Any) -> None:
+        """A run that has ended."""
+        known = {one.number for one in self.ledger.experiments("first")}
+        if number not in known:
+            self.ledger.open_experiment(experiment(number, base=1 if number > 1 else None), [(seed, "first")])
+        else:
+            self.ledger.open_run("first", number, seed, purpose, AT)
+        said: dict[str, Any] = {"device": CARD, "steps": 10_000, **result}
+        state = RunState.CRASHED if score is None else RunState.SCORED
+        run = self.ledger.runs("first", number)[-1]
+        self.ledger.close_run(run, RunResult(state=state, score=score, **said), AT)
+
+    def keep(self, number: int) -> None:
+        self.ledger.intend("first", number, "keep", "provisional", {"score": 1.0, "outcome": "kept"}, AT)
+        self.ledger.settle("first", number, "keep", "1" * 40)
+
+    def baseline(self, *scores: float) -> None:
+        """Experiment 1, kept: its first run, a repeat of it, then other seeds."""
+        for seed, score in zip((0, 0, 1, 2, 3, 4), scores, strict=False):
+            self.run(1, score, seed=seed, purpose="repeat")
+        self.keep(1)
+
+    def judge(self, number: int = 2) -> Judgement:
+        found = judge_experiment(self.ledger, self.arena, self.campaign, self.ledger.experiment("first", number))
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "lab.db")
+
+
+def code_of(found: Judgement) -> tuple[Decision, str]:
+    return found.verdict.decision, found.verdict.code
+
+
+def test_a_run_beside_a_foreign_load_decides_nothing_and_is_repeated_three_times_at_most(bench: Bench) -> None:
+    bench.baseline(1.0, 1.0001, 1.001)
+    for turn in range(4):
+        bench.run(2, 0.5, purpose="retry", tainted="another process used 3 cores")
+        found = bench.judge()
+        assert found.change is None
+        again = (Decision.CONFIRM, ((2, 0, "retry"),))
+        assert (found.verdict.decision, found.wanted) == (again if turn < 3 else (Decision.DISCARD, ()))
+    assert "another process used 3 cores" in found.verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("moved", "code"),
+    [
+        ({"device": CARD.model_copy(update={"identity": "H100 (GPU-00000000-0000)"})}, "device_changed"),
+        ({"device": CARD.model_copy(update={"driver": "560"})}, "driver_changed"),
+        ({"steps": 10_267}, "steps_changed"),
+        ({"steps": 9_733}, "steps_changed"),
+    ],
+)
+def test_a_machine_that_moved_has_the_incumbent_measured_again_before_the_verdict(
+    bench: Bench, moved: dict[str, Any], code: str
+) -> None:
+    bench.baseline(1.0, 1.0001, 1.0002)
+    bench.run(2, 0.9984, **moved)  # what an unchanged job once gained overnight
+    assert code_of(bench.judge()) == (Decision.CONFIRM, code)
+    assert bench.judge().wanted == ((1, 0, "anchor"),)
+    bench.run(1, 0.9984, purpose="anchor", **moved)
+    found = bench.judge()
+    assert code_of(found) == (Decision.DISCARD, "no_gain")  # the older runs of the incumbent no longer count
+    assert found.change == pytest.approx(0.0)
+
+
+def test_another_card_of_the_same_model_is_the_same_machine(bench: Bench) -> None:
+    bench.baseline(1.0, 1.0001, 1.0002)
+    bench.run(2, 0.98, device=CARD.model_copy(update={"name": "cuda:1", "identity": "H200 (GPU-11111111-1111)"}))
+    assert code_of(bench.judge()) == (Decision.KEEP, "gain")
+
+
+def test_an_incumbent_whose_own_repeat_disagrees_is_measured_again(bench: Bench) -> None:
+    bench.baseline(1.0, 1.0001, 1.0002)
+    for seed in (5, 6, 7):
+        for score in (1.01, 1.0101):
+            bench.run(3, score, seed=seed, purpose="repeat")
+    bench.run(2, 0.999)
+    before = bench.judge().verdict
+    bench.run(1, 0.9984, seed=0, purpose="repeat")
+    found = bench.judge()
+    assert before.code != "repeat_disagrees"
+    assert (code_of(found), found.wanted) == ((Decision.CONFIRM, "repeat_disagrees"), ((1, 0, "anchor"),))
+
+
+@pytest.mark.parametrize("purpose", ["confirm", "anchor"])
+def test_no_verdict_falls_while_the_incumbent_is_still_being_measured_beside(bench: Bench, purpose: str) -> None:
+    bench.baseline(1.0, 1.0001, 1.003)
+    bench.run(2, 0.5)
+    bench.run(2, 0.5, seed=1)
+    seed = 0 if purpose == "anchor" else 1
+    bench.ledger.open_run("first", 1, seed, purpose, AT)
+    found = bench.judge()
+    assert (code_of(found), found.wanted) == ((Decision.CONFIRM, "awaits_incumbent"), ())
+    run = bench.ledger.runs("first", 1)[-1]
+    bench.ledger.close_run(run, RunResult(state=RunState.SCORED, score=1.0, device=CARD, steps=10_000), AT)
+    assert code_of(bench.judge()) == (Decision.KEEP, "gain")
+
+
+def test_a_repeat_that_ends_without_a_score_is_not_asked_for_for_ever(bench: Bench) -> None:
+    bench.baseline(1.0, 1.002, 1.004)
+    bench.run(2, 0.9985)
+    for _ in range(3):
+        found = bench.judge()
+        assert (found.verdict.decision, found.wanted[0]) == (Decision.CONFIRM, (2, 1, "confirm"))
+        bench.run(2, None, seed=1)
+    assert code_of(bench.judge()) == (Decision.DISCARD, "not_repeated")
+
+
+@pytest.mark.parametrize("touch", ["seeding", "data order", "budget"])
+def test_an_edit_of_luck_is_never_kept_however_low_its_score(bench: Bench, touch: str) -> None:
+    bench.baseline(1.0, 1.0001, 1.0002)
+    bench.ledger.open_experiment(experiment(2, base=1, protocol=(touch,)), [(0, "first")])
+    run = bench.ledger.runs("first", 2)[-1]
+    bench.ledger.close_run(run, RunResult(state=RunState.SCORED, score=0.5, device=CARD, steps=10_000), AT)
+    found = bench.judge()
+    assert code_of(found) == (Decision.DISCARD, "touches_luck")
+    assert touch in found.verdict.reason
+
+
+def test_an_arenas_own_rule_reaches_the_referee(tmp_path: Path) -> None:
+    for name, more, code in (
+        ("a", "keep: {min_delta: 0.6}\n", (Decision.DISCARD, "below_min_delta")),
+        ("b", "keep: {confirm: always}\n", (Decision.CONFIRM, "needs_repeat")),
+        ("c", "", (Decision.KEEP, "gain")),
+    ):
+        bench = Bench(tmp_path / name, arena_of(more=more))
+        bench.baseline(1.0, 1.0001, 1.0002)
+        bench.run(2, 0.5)
+        assert code_of(bench.judge()) == code
+
+
+# --- taking an earlier change back ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("without", "decision"), [(1.05, Decision.DISCARD), (1.0, Decision.KEEP)])
+def test_a_change_is_pruned_unless_it_proves_its_worth_on_a_seed_it_was_not_chosen_by(
+    bench: Bench, without: float, decision: Decision
+) -> None:
+    bench.baseline(1.0, 1.0001, 1.0002)
+    bench.run(2, 0.999)
+    bench.keep(2)
+    bench.ledger.open_experiment(experiment(3, base=2, kind="prune"), [(7, "first")])
+    run = bench.ledger.runs("first", 3)[-1]
+    bench.ledger.close_run(run, RunResult(state=RunState.SCORED, score=without, device=CARD, steps=10_000), AT)
+    found = bench.judge(3)
+    assert (found.verdict.decision, found.wanted) == (Decision.CONFIRM, ((2, 7, "confirm"),))
+    bench.run(2, 1.0, seed=7)  # on the seed it was kept for it had 0.999
+    found = bench.judge(3)
+    assert found.verdict.decision is decision
+    assert found.change == pytest.approx(1.0 - without)
+
+
+def test_a_typical_gain_is_a_share_of_the_baseline_unless_the_arena_says(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "lab.db")
+    bench.baseline(2.0, 2.0, 2.0)
+    assert policy_of(bench.ledger, bench.arena, "first").effects.typical == pytest.approx(0.003)
+    told = arena_of(more="keep: {min_delta: 0.25}\n")
+    assert policy_of(bench.ledger, told, "first").effects.typical == 0.5
+
+
+# --- what a run of discards brings ------------------------------------------------------------------------------------
+
+
+def test_after_a_run_of_discards_what_to_do_next_names_the_least_tried_themes(bench: Bench) -> None:
+    bench.baseline(1.0, 1.0001, 1.0002)
+    for number in range(2, 8):
+        assert (dry_spell(bench.ledger, "first") != "") == (number > 6)
+        bench.run(number, 1.1)
+        bench.ledger.intend("first", number, "revert", None, {"score": 1.1, "outcome": "discarded"}, AT)
+        bench.ledger.settle("first", number, "revert", None)
+    said = dry_spell(bench.ledger, "first")
+    assert said.startswith("The last 6 experiments were not kept; least tried so far: ")
+    assert "optimizer" not in said  # the theme of all six
