@@ -321,6 +321,8 @@ class Budget:
         self.tokens = 0
         self._marks = int(os.environ.get("AUTORESEARCH_MARKS") or -1)
         self._told = -math.inf
+        self._losses: float | torch.Tensor = 0.0  # of the steps since
+        self._untold = 0
         self._printed = -math.inf
         self._stopped = False
         self._began = math.nan
@@ -356,13 +358,19 @@ class Budget:
         return 1.0 if self._stopped else min(1.0, self.spent() / (self.seconds - self._reserve))
 
     def step(self, tokens: int, loss: float | torch.Tensor) -> None:
-        """Count one optimizer step of `tokens` tokens; a few times a second report it to the supervisor."""
+        """Count one optimizer step of `tokens` tokens; a few times a second report it to the supervisor.
+
+        Reported is the mean loss since the last report: that of one batch says little.
+        """
         self.steps += 1
         self.tokens += tokens
+        self._losses += loss if isinstance(loss, float | int) else loss.detach()
+        self._untold += 1
         now = time.monotonic()
         if now - self._told >= 0.25:  # float(loss) waits for the device, so not at every step
-            self._told = now
-            self._tell({"event": "step", "step": self.steps, "tokens": self.tokens, "loss": float(loss)})
+            mean = float(self._losses) / self._untold
+            self._told, self._losses, self._untold = now, 0.0, 0
+            self._tell({"event": "step", "step": self.steps, "tokens": self.tokens, "loss": mean})
         if now - self._printed >= 2:
             self._printed = now
             rate = self.tokens / max(self.spent(), 1e-3)

@@ -42,8 +42,11 @@ def look_at(incumbent: Sequence[CurvePoint]) -> tuple[int, int]:
 
 def mean_loss(curve: Sequence[CurvePoint], begin: int, end: int) -> float | None:
     """Mean training loss in nats between two numbers of tokens; None where the curve says too little."""
-    losses = [point.loss for point in curve if begin < point.tokens <= end]
-    return fmean(losses) if len(losses) >= FEWEST_POINTS else None
+    starts = [0, *(point.tokens for point in curve)]
+    spans = zip(curve, starts, strict=False)
+    inside = [(point.loss, max(1, point.tokens - start)) for point, start in spans if begin < point.tokens <= end]
+    losses, weights = [loss for loss, _ in inside], [weight for _, weight in inside]
+    return fmean(losses, weights) if len(losses) >= FEWEST_POINTS else None
 
 
 def gap(candidate: Sequence[CurvePoint], incumbent: Sequence[CurvePoint]) -> float | None:

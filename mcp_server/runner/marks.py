@@ -63,9 +63,10 @@ class Marks:
     ignored: int = 0  # lines that made no sense
     flooded: bool = False
     _curve: list[CurvePoint] = field(default_factory=list)
-    _last: CurvePoint | None = None  # the steps since, on their way to a point
+    _last: CurvePoint | None = None  # the marks since, on their way to a point
     _stride: int = 1
-    _steps: int = 0  # in _last
+    _marks: int = 0  # in _last
+    _weight: int = 0  # and their tokens
     _read: int = 0
     _rest: bytes = b""
     _skipping: bool = False
@@ -105,25 +106,27 @@ class Marks:
         if mark is True:
             self.started = True
         elif isinstance(mark, Step) and (self.latest is None or mark.step > self.latest.step):
+            weight = max(1, mark.tokens - (self.latest.tokens if self.latest else 0))
             self.latest = mark
-            self._steps += 1
+            self._marks += 1
+            self._weight += weight
             before = mark.loss if self._last is None else self._last.loss
             self._last = CurvePoint(
                 step=mark.step,
                 tokens=mark.tokens,
                 seconds=round(elapsed_seconds, 3),
-                loss=before + (mark.loss - before) / self._steps,
+                loss=before + (mark.loss - before) * weight / self._weight,
             )
-            if self._steps == self._stride:
+            if self._marks == self._stride:
                 self._curve.append(self._last)
-                self._last, self._steps = None, 0
+                self._last, self._marks, self._weight = None, 0, 0
                 if len(self._curve) >= CURVE_POINTS:
                     self._curve, self._stride = _halved(self._curve), self._stride * 2
         else:
             self.ignored += 1
 
     def curve(self) -> tuple[CurvePoint, ...]:
-        """At most CURVE_POINTS points, evenly spread, up to the newest step; each the mean loss of the steps up to it.
+        """At most CURVE_POINTS points, evenly spread, up to the newest step; each the mean loss of the tokens up to it.
 
         Means, because the loss of a single batch says little, and because they hardly depend on how many points there
         are: curves of different lengths compare.
