@@ -128,7 +128,7 @@ for step in range(31):
     train = TRAIN.replace("time.sleep(SECONDS)", marks + "time.sleep(SECONDS)")
     lab = make_lab(tmp_path / "lab", train=train, more="keep: {confirm: never}\n")
     begin(lab)
-    for knob in (0.9, 0.8, 1.1, 0.7, 0.6, 0.5):
+    for knob in (0.9, 0.8, 1.1, 0.7, 0.6):
         attempt(lab, KNOB=knob, description=f"knob {knob}")
     assert "0 stopped" in lab.lab_status().early_abort
     edit(lab, KNOB=-20.0, SECONDS=60.0)
