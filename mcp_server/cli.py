@@ -44,6 +44,7 @@ COMMANDS = {
     "revert": Entry("Work", "verbs", "Put the files back as the incumbent has them."),
     "cancel": Entry("Work", "verbs", "Stop the runs of an experiment."),
     "learn": Entry("Work", "verbs", "Write down what was learned."),
+    "ralph": Entry("Work", "looping", "Restart a fresh agent for every iteration, until the target is reached."),
     "recall": Entry("Look", "verbs", "What was tried and learned, best match first."),
     "status": Entry("Look", "views", "Where the lab stands, on one screen."),
     "watch": Entry("Look", "views", "The same, live."),

@@ -1,0 +1,1 @@
+"""A ledger of expenses for the command line."""

@@ -1,0 +1,157 @@
+"""What the lab makes of an agent's turn: its edits run, scored and decided, exactly as if it had called the verbs."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mcp_server.errors import AutoresearchError, UnknownExperiment
+from mcp_server.house import incumbent_commit
+from mcp_server.lab import CALIBRATE, Lab
+from mcp_server.ralph.pacing import Outcome
+from mcp_server.records import RunState, Status
+from mcp_server.replies import DecisionReply
+from mcp_server.tally import mean_score
+from mcp_server.waiting import UNFINISHED
+
+POLL_SECONDS = 0.25  # a result enters by the next verb, whoever calls it, so somebody has to ask
+MOST_REPEATS = 8  # rounds of confirmation before an experiment is left for the next turn
+STOPPING_SECONDS = 30.0
+
+
+@dataclass
+class Settled:
+    """What became of one turn."""
+
+    outcome: Outcome = Outcome.NOTHING
+    experiment: int | None = None
+    score: float | None = None
+    said: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the campaign is: the incumbent's score, whether the arena's target is reached, whether it is over."""
+
+    score: float | None
+    incumbent: int | None
+    secondary: dict[str, float]
+    complete: bool
+    over: str
+    target: float | None
+
+
+def begin(lab: Lab, tag: str, tell: Callable[[str], None]) -> None:
+    """A campaign with a scored baseline, begun if there is none. Raises AutoresearchError."""
+    begun = False
+    with contextlib.suppress(UnknownExperiment):
+        begun = bool(lab.lab_status().campaign)
+    if not begun:
+        tell(f"Campaign {tag}: the baseline runs.")
+        lab.start_campaign(tag, calibrate=CALIBRATE)
+    _wait(lab, 1)
+
+
+def standing(lab: Lab) -> Standing:
+    """Read from the ledger; nothing an agent wrote goes into it."""
+    status = lab.lab_status()
+    incumbent = status.incumbent.experiment if status.incumbent else None
+    secondary = lab.read_score(incumbent).secondary if incumbent is not None else {}
+    with lab.reading() as (house, campaign, arena):
+        score = mean_score(house.ledger.runs(campaign.tag, incumbent), arena) if incumbent is not None else None
+    score = None if score is None else score + 0.0  # the loss of zero, turned round, is minus zero
+    target = arena.stop.target
+    complete = target is not None and score is not None and arena.loss(score) <= arena.loss(target)
+    return Standing(score, incumbent, secondary, complete, status.stop, target)
+
+
+def settle(lab: Lab, description: str, before: Standing) -> Settled:
+    """Run what the agent left and decide on all that is open. Raises nothing that an agent can cause."""
+    settled = Settled()
+    try:
+        _decide_open(lab, settled)
+        _run_what_is_left(lab, description, settled)
+        _decide_open(lab, settled)
+    except AutoresearchError as error:
+        settled.said.append(str(error))
+    after = standing(lab)
+    if after.incumbent != before.incumbent:  # the agent may have kept something by itself
+        settled.outcome, settled.experiment, settled.score = Outcome.KEPT, after.incumbent, after.score
+    return settled
+
+
+def _run_what_is_left(lab: Lab, description: str, settled: Settled) -> None:
+    with lab.reading() as (house, campaign, arena):
+        tip = incumbent_commit(house.ledger, campaign)
+        untouched = house.workspace.nothing_changed(arena.editable, tip)
+        known = {one.number for one in house.ledger.experiments(campaign.tag)}
+        out = [one for one in house.ledger.undecided(campaign.tag) if one.tree == str(house.paths.tree)]
+        # edits that are in the field already are not new
+        waiting = any(house.workspace.nothing_changed(arena.editable, one.snapshot) for one in out)
+    if untouched or waiting:
+        return
+    reply = lab.run_experiment(description)
+    settled.experiment = reply.experiment
+    if reply.experiment in known:
+        settled.said.append(f"The same code was tried as experiment {reply.experiment} and not run again.")
+        with lab.reading() as (house, campaign, arena):
+            twin = house.ledger.experiment(campaign.tag, reply.experiment)
+            if twin.decision is not None:
+                tip = incumbent_commit(house.ledger, campaign)
+                house.workspace.revert(arena.editable, twin.snapshot, tip)
+
+
+def _decide_open(lab: Lab, settled: Settled) -> None:
+    """Every experiment that can be decided is; what the world has not answered yet stays out."""
+    with lab.reading() as (house, campaign, _):
+        numbers = [one.number for one in house.ledger.undecided(campaign.tag) if one.kind != "baseline"]
+    for number in numbers:
+        decision = _decided(lab, number)
+        settled.experiment = number
+        if decision is None:
+            settled.outcome = Outcome.OUT
+            continue
+        settled.outcome = Outcome.KEPT if decision.decision == "kept" else Outcome.REVERTED
+        settled.score = decision.score
+        settled.said.append(f"Experiment {number} {decision.decision}: {decision.reason}")
+
+
+def _decided(lab: Lab, number: int) -> DecisionReply | None:
+    for _ in range(MOST_REPEATS):
+        if _wait(lab, number) is Status.PENDING:
+            return None
+        decision = lab.commit_or_revert(number)
+        if decision.decision != "confirming":
+            return decision
+    return None
+
+
+def _wait(lab: Lab, number: int) -> Status:
+    """Wait for a run on this machine; the world is not waited for."""
+    while True:
+        with lab.reading() as (house, campaign, _):
+            runs = house.ledger.runs(campaign.tag, number)
+            waiting = [run for run in runs if not run.state.terminal]
+        if waiting and all(run.state is RunState.PENDING for run in waiting):
+            return Status.PENDING
+        reply = lab.read_score(number)
+        if reply.status not in UNFINISHED:
+            return Status(reply.status)
+        time.sleep(POLL_SECONDS)
+
+
+def cancel_what_runs(lab: Lab) -> None:
+    """Leave no run behind on this machine; what is in the field stays there, it is paid for."""
+    ends = time.monotonic() + STOPPING_SECONDS
+    while time.monotonic() < ends:
+        with lab.reading() as (house, campaign, arena):
+            mine = [run for run in house.ledger.open_runs() if run.campaign == campaign.tag]
+            folders = [house.paths.run(run.campaign, run.experiment, run.run) for run in mine]
+            local = [one for one in folders if not (arena.handover and one.sealed.exists())]
+            for folder in local:
+                folder.cancel.touch()
+        if not local:
+            return
+        time.sleep(POLL_SECONDS)

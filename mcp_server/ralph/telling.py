@@ -1,0 +1,89 @@
+"""What an agent's output tells: what it cost, whether a limit of its service stopped it, its last words. Pure.
+
+Claude Code prints one JSON object with `total_cost_usd` under `--output-format json` and `stream-json`; Codex prints
+tokens and no money under `--json`; any other command may print nothing. What is not told is unknown, never zero.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mcp_server.text import clean_line
+
+LIMITED = re.compile(
+    r"rate.?limit|too many requests|\b429\b|\b529\b|overloaded|usage limit|quota exceeded|limit reached", re.IGNORECASE
+)
+AFTER = re.compile(r"(?:retry|try again|wait)\D{0,20}?(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)", re.IGNORECASE)
+UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+DONE = r"\ball (?:the )?(?:\w+ )?stories (?:are |now )*(?:done|pass)"
+CLAIM = re.compile(rf"<promise>\s*COMPLETE\s*</promise>|{DONE}", re.IGNORECASE)
+TAIL_CHARACTERS = 4000  # where a service says that it refuses
+WORDS = 200
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was read from one agent's output."""
+
+    cost_usd: float | None
+    tokens: int | None
+    limited: bool
+    retry_seconds: float | None
+    claims_completion: bool
+    words: str
+
+
+def told(text: str, exit_status: int) -> Told:
+    """Read the output of an agent that ended with `exit_status`."""
+    objects = list(_objects(text))
+    said = next((str(one["result"]) for one in reversed(objects) if isinstance(one.get("result"), str)), "")
+    plain = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("{")]
+    failed = exit_status != 0 or any(one.get("is_error") is True for one in objects)
+    tail = text[-TAIL_CHARACTERS:]
+    limited = failed and LIMITED.search(tail) is not None
+    after = AFTER.search(tail) if limited else None
+    return Told(
+        cost_usd=_cost(objects),
+        tokens=_tokens(objects),
+        limited=limited,
+        retry_seconds=float(after[1]) * UNITS[after[2].lower()] if after else None,
+        claims_completion=CLAIM.search(text) is not None,
+        words=clean_line(said.strip().splitlines()[-1] if said.strip() else plain[-1] if plain else "", WORDS),
+    )
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """Every line that is one JSON object; and the whole, where it is one written over several lines."""
+    for line in [*text.splitlines(), text.strip()]:
+        if line.lstrip().startswith("{") and line.rstrip().endswith("}"):
+            try:
+                found = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(found, dict):
+                yield found
+
+
+def _cost(objects: list[dict[str, Any]]) -> float | None:
+    """Dollars, as the last object that names them has it: it is the session's sum."""
+    for one in reversed(objects):
+        cost = one.get("total_cost_usd")
+        if isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < 1e6:
+            return float(cost)
+    return None
+
+
+def _tokens(objects: list[dict[str, Any]]) -> int | None:
+    """Tokens in and out, of the last usage there is."""
+    for one in reversed(objects):
+        usage = one.get("usage")
+        if isinstance(usage, dict):
+            counts = [usage.get(name) for name in ("input_tokens", "output_tokens")]
+            found = [count for count in counts if isinstance(count, int)]
+            if found:
+                return sum(found)
+    return None

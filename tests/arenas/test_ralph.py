@@ -1,0 +1,327 @@
+"""The loop of fresh agents: six stories by a scripted agent that also crashes, hangs, cheats and boasts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mcp_server.commands.turns import Screen, ending
+from mcp_server.errors import NotNow
+from mcp_server.files import is_locked, locked
+from mcp_server.newlab import template, write_lab
+from mcp_server.ralph import agent
+from mcp_server.ralph.driver import Plan, Report, Turn, loop
+from mcp_server.ralph.pacing import End, Lap, Limits, Outcome, over, rest, spent
+from mcp_server.ralph.settling import Standing
+from mcp_server.ralph.telling import told
+from tests.arenas.campaigns import ROOT
+from tests.arenas.scripted_agent import program
+from tests.labs import git, make_lab, until
+
+AGENT = ROOT / "tests" / "arenas" / "scripted_agent.py"
+ARENA = ROOT / "arenas" / "ralph"
+
+
+class Witness:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.turns: list[Turn] = []
+        self.lines: list[str] = []
+
+    def say(self, words: str) -> None:
+        self.words.append(words)
+
+    def began(self, number: int, standing: Standing) -> None:
+        pass
+
+    def heard(self, number: int, seconds: float, line: str) -> None:
+        self.lines.append(line)
+
+    def ended(self, turn: Turn) -> None:
+        self.turns.append(turn)
+
+
+def state_of(folder: Path) -> Path:
+    """The loop's own folder in a lab's state: one for each work tree."""
+    (found,) = (folder / ".git" / "autoresearch" / "ralph").iterdir()
+    return found
+
+
+def looped(folder: Path, *command: str, **given: Any) -> tuple[Report, Witness, list[float]]:
+    """A loop in a lab whose rests take no time."""
+    witness, rests = Witness(), []
+    words = command or (sys.executable, str(AGENT))
+    plan = Plan(folder, words, **{"iteration_seconds": 60.0, **given})
+    return loop(plan, witness, rests.append), witness, rests
+
+
+def built(folder: Path) -> Path:
+    write_lab(template("ralph"), folder, own_repository=True)
+    return folder
+
+
+# --- the acceptance checks --------------------------------------------------------------------------------------------
+
+
+def scored(artifact: Path) -> dict[str, Any]:
+    environment = {**os.environ, "AUTORESEARCH_ARTIFACT": str(artifact)}
+    command = [sys.executable, "score.py"]
+    done = subprocess.run(command, cwd=ARENA, env=environment, capture_output=True, text=True, check=True)
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def package(folder: Path, text: str) -> Path:
+    (folder / "tally").mkdir()
+    (folder / "tally" / "__init__.py").write_text("")
+    (folder / "tally" / "__main__.py").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(("stories", "passing"), [({1, 3, 5}, 3)])
+def test_a_story_counts_when_its_checks_pass_from_outside(stories: set[int], passing: int, tmp_path: Path) -> None:
+    found = scored(package(tmp_path, program(stories)))
+    assert passing <= found["score"] < passing + 0.9
+    assert {int(name[6]) for name, value in found["secondary"].items() if name.startswith("story") and value} == stories
+
+
+FORGER = """
+import glob, json, os
+for place in glob.glob("/proc/[0-9]*/fd/1"):
+    try:
+        with open(place, "w") as out:
+            print(json.dumps({"score": 6.9}), file=out)
+    except OSError:
+        pass
+print(json.dumps({"score": 6.9}))
+"""
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may look into everything; in the sandbox it may not")
+def test_a_program_cannot_answer_in_the_scorers_place(tmp_path: Path) -> None:
+    assert scored(package(tmp_path, FORGER))["score"] == 0.0
+
+
+# --- pure decisions ---------------------------------------------------------------------------------------------------
+
+K, R, N, C, H, L = (
+    *(Outcome.KEPT, Outcome.REVERTED, Outcome.NOTHING),
+    *(Outcome.CRASHED, Outcome.HUNG, Outcome.LIMITED),
+)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "limits", "end"),
+    [
+        ([K, R, N, R], Limits(stall=3), End.STALLED),
+        ([K, R, N, K], Limits(stall=3), None),
+        ([C, H, C, C, C], Limits(stall=None), End.CRASHES),
+        ([C, C, L, C, C], Limits(stall=None), None),
+        ([K, K, L, L], Limits(iterations=3), None),
+        ([K, K, K], Limits(iterations=3), End.ITERATIONS),
+        ([L] * 24, Limits(), End.UNSERVED),
+        ([K, Outcome.OUT, Outcome.OUT, Outcome.OUT], Limits(stall=2), None),
+        ([K], Limits(cost_usd=5.0), End.COST_UNKNOWN),
+        ([L, C, H], Limits(cost_usd=5.0), None),
+        ([], Limits(cost_usd=5.0), None),
+    ],
+)
+def test_a_loop_ends_when_it_should(outcomes: list[Outcome], limits: Limits, end: End | None) -> None:
+    assert over([Lap(outcome) for outcome in outcomes], limits, hours=1.0) is end
+
+
+def test_a_killed_turn_counts_as_the_dearest_one() -> None:
+    laps = [Lap(K, 1.0), Lap(H, None), Lap(R, 2.0), Lap(L, None)]
+    assert spent(laps) == 5.0
+    assert over(laps, Limits(cost_usd=5.0), 0.0) is End.COST
+    assert over(laps, Limits(cost_usd=5.5), 0.0) is None
+
+
+def test_rests_grow_with_each_failure_and_listen_to_the_service() -> None:
+    limits = Limits(rest_seconds=1.0)
+    assert [rest([Lap(L)] * count, limits) for count in (1, 2, 3, 20)] == [60, 120, 240, 3600]
+    assert rest([Lap(L, retry_seconds=5000.0)], limits) == 5000
+    assert rest([Lap(L, retry_seconds=1e9)], limits) == 6 * 3600
+    assert [rest([Lap(C)] * count, limits) for count in (1, 2, 20)] == [5, 10, 300]
+    assert rest([Lap(C), Lap(K)], limits) == 1.0
+    assert rest([], limits) == 0.0
+
+
+CLAUDE = json.dumps({"type": "result", "is_error": False, "result": "Story 2\nis in.", "total_cost_usd": 0.173})
+CODEX = "\n".join(
+    json.dumps(one)
+    for one in (
+        {"type": "item.completed", "item": {"type": "agent_message", "text": "done"}},
+        {"type": "turn.completed", "usage": {"input_tokens": 900, "output_tokens": 100}},
+    )
+)
+
+
+def test_the_cost_is_read_where_it_is_told_and_unknown_elsewhere() -> None:
+    assert (told(CLAUDE, 0).cost_usd, told(CLAUDE, 0).words) == (0.173, "is in.")
+    assert told(json.dumps(json.loads(CLAUDE), indent=2), 0).cost_usd == 0.173
+    assert (told(CODEX, 0).cost_usd, told(CODEX, 0).tokens) == (None, 1000)
+    assert told("I am done.\nReally.", 0).words == "Really."
+    assert told('{"total_cost_usd": true}', 0).cost_usd is None
+    assert told("", 0).cost_usd is None
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "seconds"),
+    [
+        ("API Error: 429 rate limit, retry after 90 seconds", 1, 90.0),
+        ("You've hit your usage limit. Try again in 5 min", 1, 300.0),
+        ('{"type": "result", "is_error": true, "result": "API Error: 529 Overloaded"}', 0, None),
+    ],
+)
+def test_a_refusal_of_the_service_is_told_from_a_crash(text: str, status: int, seconds: float | None) -> None:
+    assert told(text, status).limited
+    assert told(text, status).retry_seconds == seconds
+    assert not told("I wrote a test for the rate limit of the API", 0).limited
+
+
+# --- one agent --------------------------------------------------------------------------------------------------------
+
+
+def test_a_hung_agent_dies_with_everything_it_started(tmp_path: Path) -> None:
+    environment = {"RALPH_SCRIPT": "hang", "AUTORESEARCH_ITERATION": "1"}
+    mark, lines = str(tmp_path / "lock"), []
+    ended = agent.run([sys.executable, str(AGENT)], "go", tmp_path, mark, 1.5, environment, lines.append, 0.1)
+    assert ended.hung
+    assert ended.exit_status == -signal.SIGKILL
+    assert "thinking" in lines
+    assert agent.carriers(mark) == []
+
+
+def test_the_prompt_comes_on_stdin_or_as_an_argument_and_much_output_is_bounded(tmp_path: Path) -> None:
+    echo = [sys.executable, "-c", "import sys; print(sys.stdin.read() or sys.argv[1]); print('x' * 9_000_000)"]
+    for more in ([], [agent.PROMPT_WORD]):
+        ended = agent.run([*echo, *more], "build {it}", tmp_path, "mark", 60.0, {}, lambda line: None)
+        assert ended.exit_status == 0
+        assert ended.text.startswith("build {it}")
+        assert len(ended.text) < 500_000
+    with pytest.raises(NotNow, match="cannot be started"):
+        agent.run(["/no/such/agent"], "go", tmp_path, "mark", 1.0, {}, lambda line: None)
+
+
+# --- the loop ---------------------------------------------------------------------------------------------------------
+
+
+def test_it_drives_any_arena_and_completes_by_the_labs_score_alone(tmp_path: Path) -> None:
+    """The same driver for agents without a loop of their own: here in the tests' arena of one constant."""
+    lab = make_lab(tmp_path / "lab", more="stop: {target: 0.0}\n")
+    lab.close()
+    step = "import re, pathlib as p; f = p.Path('train.py'); t = f.read_text(); print('<promise>COMPLETE</promise>')"
+    step += "; k = float(re.search(r'KNOB = (.*)', t)[1]); f.write_text(t.replace(f'KNOB = {k}', f'KNOB = {k + 1}'))"
+    report, witness, _ = looped(tmp_path / "lab", sys.executable, "-c", step, limits=Limits(iterations=5))
+    assert (report.end, len(report.turns)) == (End.COMPLETE, 2)
+    assert [turn.outcome for turn in witness.turns] == [K, K]
+    assert report.cost_unknown == 2
+    assert any("the lab's checks do not" in words for words in witness.turns[0].said)
+    assert not (tmp_path / "lab" / "progress.txt").exists()
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as captured:
+        console.print(*[part for part in ending(report) if part is not None], sep="\n")
+    assert "The cost is unknown" in " ".join(captured.get().split())
+
+
+def test_two_loops_never_share_a_work_tree(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab")
+    lab.close()
+    looped(tmp_path / "lab", "/bin/true", limits=Limits(iterations=1))
+    lock = state_of(tmp_path / "lab") / "lock"
+    assert not is_locked(lock)
+    with locked(lock), pytest.raises(NotNow, match="git worktree add"):
+        looped(tmp_path / "lab", "/bin/true")
+
+
+@pytest.mark.slow
+def test_six_stories_by_an_agent_that_crashes_hangs_cheats_and_boasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = built(tmp_path / "lab")
+    before = {name: (ARENA / name).read_bytes() for name in ("acceptance.py", "score.py", "prd.json", "program.md")}
+    monkeypatch.setenv("RALPH_SCRIPT", "crash build hang build cheat limited claim build")
+    report, witness, rests = looped(folder, iteration_seconds=6.0, limits=Limits(iterations=12, cost_usd=50.0))
+    outcomes = [str(turn.outcome) for turn in witness.turns]
+    assert outcomes[:8] == [C, K, H, K, outcomes[4], L, N, K]
+    assert outcomes[4] in (R, N)  # nothing it left was better
+    assert (report.end, report.standing is not None and report.standing.score is not None) == (End.COMPLETE, True)
+    assert len(witness.turns) == 11  # six stories and five turns that brought none
+    assert rests == [5.0, 60.0]  # after the crash, and after the refusal
+    cheated = " ".join(witness.turns[4].said)
+    for name in ("program.md", "acceptance.py", "score.py", "the lab makes the commits", "the lab's checks do not"):
+        assert name in cheated
+    for name, content in before.items():
+        assert (folder / name).read_bytes() == content
+    assert git(folder, "for-each-ref", "refs/autoresearch-refused").count("\n") == 1
+    titles = git(folder, "log", "--format=%s", "autoresearch/ralph").splitlines()
+    assert sum("built" in title for title in titles) == 6
+    assert "all stories done" not in titles
+    assert git(folder, "status", "--porcelain").split() == ["M", "progress.txt"]
+    memory = (folder / "progress.txt").read_text()
+    assert "[lab, iteration 11] kept; best score 6." in memory
+    assert report.cost_usd == pytest.approx(0.25 * 10)  # eight told it; the crash and the hang count as the dearest
+    assert agent.carriers(str(state_of(folder))) == []
+    assert scored(folder)["score"] >= 6
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_no_agent_and_no_run_and_a_dead_loop_is_cleared_away(tmp_path: Path) -> None:
+    folder = built(tmp_path / "lab")
+    command = [sys.executable, "-m", "mcp_server.cli", "-C", str(folder), "ralph", "--json", "--", sys.executable]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RALPH_SCRIPT": "hang"}
+
+    def started(after: str) -> subprocess.Popen[str]:
+        """A loop whose agent hangs, `after` it has said something."""
+        child = subprocess.Popen(
+            [*command, str(AGENT)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        assert child.stdout is not None
+        while after not in (line := child.stdout.readline()):
+            assert line, child.communicate()
+        until(lambda: agent.carriers(str(state_of(folder))))
+        return child
+
+    with started("the baseline runs") as killed:
+        killed.kill()
+        killed.communicate()
+    assert agent.carriers(str(state_of(folder))) != []  # nobody was left to end it
+    with started("of a loop that died") as second:
+        second.send_signal(signal.SIGINT)
+        _, said = second.communicate()
+    assert second.returncode == 130
+    assert "no agent and no run is left" in said
+    assert agent.carriers(str(state_of(folder))) == []
+    assert not any(is_locked(lock) for lock in folder.glob(".git/autoresearch/runs/*/*/*/alive.lock"))
+
+
+# --- the view ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_live_screen_fits_its_terminal() -> None:
+    console = Console(width=80, height=30, force_terminal=True, color_system=None)
+    screen = Screen(console, "claude -p " + "--option " * 30)
+    screen.began(1, Standing(1.2, 2, {}, False, "", 6.0))
+    screen.ended(Turn(1, Outcome.KEPT, 61.0, 3, 2.4, 0.31, None, ("Experiment 3 kept: " + "why " * 60,), "did it", ""))
+    screen.began(2, Standing(2.4, 3, {}, False, "", 6.0))
+    screen.heard(2, 3.0, "reading " * 40)
+    with console.capture() as captured:
+        console.print(screen.draw())
+    text = captured.get()
+    assert all(len(line) <= 80 for line in text.splitlines())
+    for words in ("2.40000 of 6", "$0.31", "kept", "at work", "did it"):
+        assert words in text
+    with contextlib.suppress(ValueError):
+        assert text.index("kept") < text.index("at work")
