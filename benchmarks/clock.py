@@ -2,7 +2,7 @@
 
 The shipped train.py at its CPU default, one seed, trained beside 0, 1, 2 and 3 other busy processes in turn, once with
 the budget counted on the wall and once in processor seconds. What differs is how much training fits into the budget, so
-steps are compared as well as bits per byte. Threads wait passively; the processor's clock gives a run one, the wall's all.
+steps are compared as well as bits per byte. Threads wait passively; the cpu clock gives a run one, the wall clock all.
 """
 
 from __future__ import annotations
