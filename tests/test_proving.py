@@ -61,7 +61,7 @@ def test_an_arena_that_refuses_nothing_and_sees_harm_is_ready() -> None:
 
 
 def test_noise_as_large_as_the_smallest_change_asks_for_repeats_and_larger_noise_is_refused() -> None:
-    some = weighed(REFUSED, HARMED, scores=(4.0, 4.1, 3.85, 4.12))
+    some = weighed(REFUSED, HARMED, scores=(4.0, 4.2, 3.7, 4.25))
     assert some.readiness is Readiness.REPEATS
     assert some.repeats > 1
     loud = weighed(REFUSED, HARMED, scores=(4.0, 5.0, 3.0, 4.4))
@@ -69,7 +69,7 @@ def test_noise_as_large_as_the_smallest_change_asks_for_repeats_and_larger_noise
 
 
 def test_more_noise_never_asks_for_fewer_repeats() -> None:
-    asked = [weighed(REFUSED, HARMED, scores=(4.0, 4.0 + s, 4.0 - s)).scale for s in (0.0, 0.02, 0.05, 0.1, 0.2)]
+    asked = [weighed(REFUSED, HARMED, scores=(4.0, 4.0 + s, 4.0 - s)).scale for s in (0.0, 0.05, 0.1, 0.2, 0.4)]
     repeats = [scale.repeats for scale in asked if scale is not None]
     assert repeats == sorted(repeats)
 

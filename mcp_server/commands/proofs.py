@@ -64,9 +64,7 @@ class ProofReply(Reply):
     """The verdict on an arena, with the numbers behind it. All scores are in the arena's unit."""
 
     verdict: str = Field(description="ready, ready with repeats or not ready")
-    repeats: int | None = Field(
-        default=None, description="runs of each side that show the smallest change worth having"
-    )
+    repeats: int | None = Field(default=None, description="runs of each side that show a usual change")
     reasons: list[str] = Field(default_factory=list)
     scores: list[float] = Field(
         default_factory=list, description="of the unchanged code: twice on one seed, then on others"
@@ -74,7 +72,8 @@ class ProofReply(Reply):
     repeatable: bool | None = Field(default=None, description="whether one seed gave one score")
     noise: float | None = Field(default=None, description="standard deviation of a comparison of two runs")
     smallest_change: float | None = None
-    smallest_assumed: bool | None = None
+    typical_change: float | None = Field(default=None, description="what the referee expects of a change that helps")
+    change_assumed: bool | None = Field(default=None, description="whether keep.min_delta leaves these to be guessed")
     iteration_seconds: float | None = None
     iterations_a_night: int | None = None
     cpu_seconds: float | None = Field(default=None, description="of training, per run")
@@ -97,7 +96,8 @@ def proof_reply(proof: Proof) -> ProofReply:
         repeatable=len(set(first)) == 1 if len(first) > 1 and None not in first else None,
         noise=scale.width if scale else None,
         smallest_change=scale.smallest if scale else None,
-        smallest_assumed=scale.assumed if scale else None,
+        typical_change=scale.typical if scale else None,
+        change_assumed=scale.assumed if scale else None,
         iteration_seconds=round(seconds, 2),
         iterations_a_night=int(NIGHT_SECONDS / seconds) if scale and seconds > 0 else None,
         cpu_seconds=round(sum(cpu) / len(cpu), 3) if cpu else None,
@@ -296,7 +296,7 @@ def _page(reply: ProofReply, proof: Proof) -> Iterator[Table | Text | None]:
     if reply.noise is not None and reply.smallest_change is not None:
         scores = ", ".join(terminal.number(score) for score in reply.scores)
         same = {True: "; the same seed gives the same score", False: "; the same seed gives another score", None: ""}
-        assumed = " (assumed; keep.min_delta says it)" if reply.smallest_assumed else ""
+        assumed = " (assumed; keep.min_delta says it)" if reply.change_assumed else ""
         rows += [
             ("scores", f"{scores} {unit}".rstrip() + same[reply.repeatable]),
             (
@@ -322,6 +322,8 @@ def _page(reply: ProofReply, proof: Proof) -> Iterator[Table | Text | None]:
             line.add_row("", Text(finding.mend, style="dim"))
         yield line
     more = (
-        f": {reply.repeats} runs of each side show the smallest change" if reply.repeats and reply.repeats > 1 else ""
+        f": {reply.repeats} runs of each side show a change of the usual size"
+        if reply.repeats and reply.repeats > 1
+        else ""
     )
     yield Text(f"{reply.verdict}{more}", style=COLOURS[proof.verdict.readiness])

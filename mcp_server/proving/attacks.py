@@ -191,6 +191,8 @@ def moved(sources: Sources, words: tuple[str, ...], factor: float) -> Iterator[t
         for constant in constants(source):
             if not any(word in constant.name for word in words) or constant.value == 0:
                 continue
+            if factor < 0 and isinstance(constant.value, int):
+                continue  # a number of things
             value = constant.value * factor
             after = str(max(1, round(value))) if isinstance(constant.value, int) else repr(float(value))
             if after != constant.text:

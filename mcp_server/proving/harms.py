@@ -14,7 +14,7 @@ from mcp_server.errors import NotNow
 from mcp_server.proving.attacks import WORK, Sources, in_python, moved
 from mcp_server.researcher import Move, constants, edited
 
-MOST = 4  # harms that are worth trying before one gives up
+MOST = 5  # harms that are worth trying before one gives up
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
 VALUES = re.compile(r"\s*[A-Z][A-Z0-9_]*\s*=[^=].*")
 
@@ -27,8 +27,10 @@ def harmed(sources: Sources) -> list[tuple[str, dict[str, bytes]]]:
 def _harms(sources: Sources) -> Iterator[tuple[str, dict[str, bytes]]]:
     found: list[tuple[str, dict[str, bytes]]] = []
     found += list(moved(sources, WORK, 0.1))[:2]
-    # away from zero first: a factor of ten down is often no harm at all
-    found += list(moved(sources, ("",), -10.0))[:1] + list(moved(sources, ("",), 100.0))[:3]
+    # far away, but not where a run would only take forever
+    for place, factor in enumerate((0.1, -10.0, 10.0, 0.4)):
+        options = list(moved(sources, ("",), factor))
+        found += options[place % len(options) :][:1] if options else []  # each on another constant, if there are some
     for name, content in sources.items():
         if name in in_python(sources):
             continue

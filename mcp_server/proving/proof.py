@@ -21,6 +21,8 @@ REPEATS = 4
 BATCH = 3  # runs queued at once: the next one starts up while one runs
 IN_THE_FIELD = 12  # the same where the world answers later: waiting costs nothing
 MOST_PASTES = 3
+TAINTED_RETRIES = 2  # of a run beside a foreign load
+REFUSALS = 3  # harms that were refused, after which no other is tried
 PATIENCE_SECONDS = 300.0  # for a score that stays pending
 WATCHER = "autoresearch_watcher.py"
 
@@ -118,6 +120,12 @@ class _Prover:
             # one after the other, so that none disturbs the time of another
             launched = waiting[turn] if waiting else self.ground.launch("unchanged", seed=seed)
             trial = self.ground.wait(launched, self.wish.patience_seconds)
+            for _ in range(TAINTED_RETRIES):
+                if not trial.result.tainted:
+                    break
+                self._say(f"run {turn + 1} again, the machine was busy")
+                launched = self.ground.launch("unchanged", seed=seed)
+                trial = self.ground.wait(launched, self.wish.patience_seconds)
             self._done += 1
             self.evidence = replace(self.evidence, baseline=(*self.evidence.baseline, trial))
             if trial.score is None:
@@ -262,17 +270,19 @@ class _Prover:
     # -- harm ----------------------------------------------------------------------------------------------------------
 
     def _harm(self) -> None:
-        """Harms one after the other until one shows in the score."""
+        """Harms one after the other until one shows in the score, or several were refused."""
         scale = scale_of(self.evidence)
         assert scale is not None
         harming = [Variant(Aim.HARM, said, files, {}) for said, files in harms.harmed(self.ground.sources)]
         if self._delayed:
             self._try(harming)
             return
+        refused = 0
         for variant in harming:
             self._try([variant])
             score = self.evidence.tried[-1].trial.score
-            if score is not None and scale.gain(self.ground.arena.loss(score)) < 0:
+            refused += score is None
+            if refused >= REFUSALS or (score is not None and scale.gain(self.ground.arena.loss(score)) < 0):
                 return
 
     def _say(self, what: str) -> None:

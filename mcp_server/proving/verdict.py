@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mcp_server.bars import HIDDEN
 from mcp_server.judgement import TYPICAL_SHARE
 from mcp_server.noise import Measured, Noise, estimate
 from mcp_server.proving import exploits, results
 from mcp_server.proving.evidence import Evidence, Finding, Severity
 
-ONE_RUN = 0.94  # noise of a comparison in smallest changes up to which the referee settles most with one run
-HIDDEN = 2.4  # from here on noise hides changes of that size (referee.HIDDEN)
-SURE = 1.65  # widths: a change of the smallest size is then seen 95 times in 100
+ONE_RUN = 0.94  # noise of a comparison, in changes of the usual size, up to which the referee settles most with one run
+SURE = 1.65  # widths: a change of the usual size is then seen 95 times in 100
 
 
 class Readiness(StrEnum):
@@ -36,20 +36,21 @@ class Scale:
     loss: float  # on the seed that the variants run on
     noise: Noise
     smallest: float  # change worth having
-    assumed: bool  # whether nobody said what that is
+    typical: float  # change to be expected: the referee's scale
+    assumed: bool  # whether nobody said how large changes are
 
     @property
     def width(self) -> float:
         """Standard deviation of a comparison of two runs."""
-        return math.sqrt(2.0) * self.noise.one_run(self.smallest)
+        return math.sqrt(2.0) * self.noise.one_run(self.typical)
 
     @property
     def ratio(self) -> float:
-        return self.width / self.smallest
+        return self.width / self.typical
 
     @property
     def repeats(self) -> int:
-        """Runs of each side that show the smallest change worth having."""
+        """Runs of each side that show a change of the usual size."""
         return 1 if self.ratio <= ONE_RUN else math.ceil((SURE * self.ratio) ** 2)
 
     def gain(self, loss: float) -> float:
@@ -77,15 +78,19 @@ def scale_of(evidence: Evidence) -> Scale | None:
     """None when no baseline run was scored."""
     arena = evidence.arena
     scored = [(trial, trial.score) for trial in evidence.baseline if trial.score is not None]
+    quiet = [(trial, score) for trial, score in scored if not trial.result.tainted]
+    scored = quiet if len(quiet) > 1 else scored  # a run beside a foreign load decides nothing
     if not scored:
         return None
     mean = sum(score for _, score in scored) / len(scored)
     rule = arena.keep.min_delta
     assumed = rule == "auto" or rule == 0
-    smallest = TYPICAL_SHARE * (abs(mean) or 1.0) if isinstance(rule, str) or rule == 0 else rule
-    noise = estimate([Measured("baseline", t.seed, arena.loss(score)) for t, score in scored], effect=smallest)
+    # the referee's scale (judgement.typical_effect): who sets a least gain expects gains somewhat larger
+    typical = TYPICAL_SHARE * (abs(mean) or 1.0) if isinstance(rule, str) or rule == 0 else 2.0 * rule
+    smallest = typical if isinstance(rule, str) or rule == 0 else rule
+    noise = estimate([Measured("baseline", t.seed, arena.loss(score)) for t, score in scored], effect=typical)
     first = [arena.loss(score) for trial, score in scored if trial.seed == scored[0][0].seed]
-    return Scale(mean, sum(first) / len(first), noise, smallest, assumed)
+    return Scale(mean, sum(first) / len(first), noise, smallest, typical, assumed)
 
 
 def weigh(evidence: Evidence) -> Verdict:
@@ -115,8 +120,9 @@ def _ordered(found: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 def _of_noise(scale: Scale) -> Iterator[Finding]:
     said = (
-        f"Two runs of the same code differ by {scale.width:.3g} (standard deviation of a comparison); the smallest "
-        f"change worth having is {scale.smallest:.3g}" + (" (assumed: 0.15 % of the score)." if scale.assumed else ".")
+        f"Two runs of the same code differ by {scale.width:.3g} (standard deviation of a comparison); changes of "
+        f"{scale.typical:.3g} are to be told apart"
+        + (" (assumed: 0.15 % of the score)." if scale.assumed else " (twice keep.min_delta).")
     )
     if scale.ratio > HIDDEN:
         yield Finding(
