@@ -1,10 +1,11 @@
 """Simulated campaigns: what the referee gains, claims and keeps wrongly, against simpler rules.
 
-`python -m benchmarks.referee [--reps 2000] [--json FILE]`. A campaign is 126 runs of proposals that help (12 %, mean
-0.0015), do nothing (28 %) or harm (60 %, mean 0.004); every run adds normal noise, on the same seed too, so pairing is
-no help here. All rules see the same proposals and the same luck. The simple rules are vectorised over campaigns; the
-referee is the real `judge`, called once per judgement with nothing but scores by seed, the noise and the runs left.
-Does not show: what pairing gains (the less noise, the higher up the table) or how real proposals are distributed.
+`python -m benchmarks.referee [--reps 2000] [--guess 2] [--json FILE]`. A campaign is 126 runs of proposals that help
+(12 %, mean 0.0015), do nothing (28 %) or harm (60 %, mean 0.004); every run adds normal noise, on the same seed too, so
+pairing is no help here. All rules see the same proposals and the same luck. The simple rules are vectorised over
+campaigns; the referee is the real `judge`, called once per judgement with nothing but scores by seed, the noise and the
+runs left. Does not show: what pairing gains (the less noise, the higher up the table) or how real proposals are
+distributed.
 """
 
 from __future__ import annotations
@@ -331,12 +332,18 @@ def drifting(
 
 
 def compare_rules(
-    sd: float, reps: int, seed: int = 1, world: World | None = None, progress: Callable[[], None] = lambda: None
+    sd: float,
+    reps: int,
+    seed: int = 1,
+    world: World | None = None,
+    progress: Callable[[], None] = lambda: None,
+    guess: float = 1.0,
 ) -> dict[str, Outcome]:
-    """All rules on the same campaigns; keys are the names of the rules."""
+    """All rules on the same campaigns; keys are the names of the rules. guess: the referee is told so many times the
+    noise there is."""
     luck = deal(world or World(), sd, reps, seed)
     found = {name: lockstep(luck, rule) for name, rule in simple_rules(sd).items()}
-    found[REFEREE] = refereed(luck, progress=progress)
+    found[REFEREE] = refereed(luck, Noise(sd=sd * guess, runs=luck.proposals.shape[1]), progress=progress)
     return found
 
 
@@ -426,6 +433,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--reps", type=int, default=2000, help="campaigns per noise level")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--levels", type=float, nargs="+", default=list(LEVELS), help="noise of one run")
+    parser.add_argument("--guess", type=float, default=1.0, help="the noise the referee is told, in true ones")
     parser.add_argument("--drift-reps", type=int, default=100, help="campaigns per kind of drift; 0 leaves them out")
     parser.add_argument("--json", type=Path, help="write every number here as well")
     asked = parser.parse_args(arguments)
@@ -445,7 +453,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
 
     for sd in asked.levels:
-        found = compare_rules(sd, asked.reps, asked.seed, progress=progress)
+        found = compare_rules(sd, asked.reps, asked.seed, progress=progress, guess=asked.guess)
         table[sd] = {name: outcome.row() for name, outcome in found.items()}
     print(file=sys.stderr)
     show(table)
@@ -460,6 +468,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         answer = {
             "reps": asked.reps,
             "seed": asked.seed,
+            "guess": asked.guess,
             "levels": {f"{sd:g}": rows for sd, rows in table.items()},
             "drift": {name: asdict(row) for name, row in drifts.items()},
             "goals": [{"goal": what, "holds": holds, "found": numbers} for what, holds, numbers in said],
