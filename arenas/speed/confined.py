@@ -3,8 +3,9 @@
 For score commands that must execute what they measure. The child's only ways out are two pipes. It cannot look into
 its parent, so it can write no score: what it answers is checked by whoever asked. It is stopped while it is not asked,
 and its processor time is read by the parent, so no clock that it can bend counts. `strangers` tells of processes it
-left behind. Not promised: walls against reading files; those are the sandbox's around the whole scorer, and `hidden`'s.
-Linux only. Use one thread.
+left behind. With `walls` it can also write no file and leave nothing in the kernel for the next child to find, and
+`hidden` folders cannot be read; `has_walls` says whether this machine has them. All else is the sandbox's, which is
+around the whole scorer. Linux only. Use one thread.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import platform
 import select
 import signal
 import struct
@@ -22,9 +24,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 4, 36, 38
+PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 4, 22, 36, 38
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # Landlock's system calls, on every architecture
-EXECUTE, READ_FILE, READ_DIR = 1 << 0, 1 << 2, 1 << 3
+EXECUTE, WRITE_FILE, READ_FILE = 1 << 0, 1 << 1, 1 << 2
+WALLED = EXECUTE | WRITE_FILE | READ_FILE | 0x1FF0  # and making or removing anything
+# Audit architecture, and the calls that reach other processes or outlive this one: ptrace, shmget, semget, msgget,
+# mq_open, add_key, request_key, keyctl.
+MACHINES = {
+    "x86_64": (0xC000003E, (101, 29, 64, 68, 240, 248, 249, 250)),
+    "aarch64": (0xC00000B7, (117, 194, 190, 186, 180, 217, 218, 219)),
+}
 LENGTH = struct.Struct("<Q")
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,21 +57,22 @@ def shield() -> None:
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def can_hide() -> bool:
-    """Whether `hidden` folders can be taken away from a child: it needs Landlock, Linux 5.13 or later."""
-    return int(libc.syscall(CREATE_RULESET, None, 0, 1)) > 0
+def has_walls() -> bool:
+    """Whether `walls` can be had: Landlock (Linux 5.13 or later) on a known architecture."""
+    return platform.machine() in MACHINES and int(libc.syscall(CREATE_RULESET, None, 0, 1)) > 0
 
 
 class Child:
     """`python -I script arguments...`, answering over its standard input and output; stopped while it is not asked."""
 
-    def __init__(self, script: Path, *arguments: str, seconds: float = 60.0, hidden: Iterable[Path] = ()) -> None:
+    def __init__(
+        self, script: Path, *arguments: str, seconds: float = 60.0, walls: bool = False, hidden: Iterable[Path] = ()
+    ) -> None:
         """Start it and wait until it says that it is ready. Raises Failed."""
-        shut = tuple(hidden) if can_hide() else ()
-        rules = _readable(shut) if shut else []
+        rules = _readable(tuple(hidden)) if walls else []
 
         def before_exec() -> None:
-            if rules:
+            if walls:
                 _restrict(rules)
 
         keep = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "PYTHONHASHSEED", "LD_LIBRARY_PATH")
@@ -77,6 +87,8 @@ class Child:
             bufsize=0,
             preexec_fn=before_exec,
         )
+        for fd, _ in rules:
+            os.close(fd)
         self.pid = self._process.pid
         self._clock = (~self.pid << 3) | 2  # its processor clock: include/linux/posix-timers.h
         assert self._process.stdin is not None
@@ -156,7 +168,7 @@ def strangers(known: Iterable[Child]) -> list[int]:
     return sorted(ours - {os.getpid()} - {child.pid for child in known})
 
 
-# ---- hiding folders from a child ----
+# ---- walls ----
 
 
 def _readable(hidden: tuple[Path, ...]) -> list[tuple[int, int]]:
@@ -170,20 +182,37 @@ def _readable(hidden: tuple[Path, ...]) -> list[tuple[int, int]]:
             if any(path in gone.parents for gone in hidden):
                 allow(path)
                 continue
-            rights = EXECUTE | READ_FILE | (READ_DIR if path.is_dir() else 0)
             with contextlib.suppress(OSError):
-                rules.append((os.open(path, os.O_PATH), rights))
+                rules.append((os.open(path, os.O_PATH | os.O_CLOEXEC), EXECUTE | READ_FILE))
 
     allow(Path("/"))
+    rules.append((os.open("/dev/null", os.O_PATH | os.O_CLOEXEC), READ_FILE | WRITE_FILE))
     return rules
 
 
 def _restrict(rules: list[tuple[int, int]]) -> None:
-    """Take every right to read away but these; only the child that is about to become Python does this."""
-    attributes = struct.pack("=Q", EXECUTE | READ_FILE)
+    """Put the walls up, or end: called in the child that is about to become Python."""
+    attributes = struct.pack("=Q", WALLED)
     ruleset = libc.syscall(CREATE_RULESET, attributes, len(attributes), 0)
     for fd, rights in rules:
-        libc.syscall(ADD_RULE, ruleset, 1, struct.pack("=Qi", rights & (EXECUTE | READ_FILE), fd), 0)
+        libc.syscall(ADD_RULE, ruleset, 1, struct.pack("=Qi", rights, fd), 0)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if ruleset < 0 or libc.syscall(RESTRICT_SELF, ruleset, 0) != 0:
+    if ruleset < 0 or libc.syscall(RESTRICT_SELF, ruleset, 0) != 0 or _forbid_calls() != 0:
         os._exit(126)
+
+
+def _forbid_calls() -> int:
+    architecture, calls = MACHINES[platform.machine()]
+    load, equal, at_least, back = 0x20, 0x15, 0x35, 0x06
+    program = [
+        (load, 0, 0, 4),  # the architecture; jumps count the lines to leave out
+        (equal, 0, len(calls) + 3, architecture),
+        (load, 0, 0, 0),  # the call
+        (at_least, len(calls) + 1, 0, 0x40000000),  # x32, which has numbers of its own
+        *((equal, len(calls) - line, 0, call) for line, call in enumerate(calls)),
+        (back, 0, 0, 0x7FFF0000),  # allow
+        (back, 0, 0, 0x00050000 | 1),  # refuse
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
+    header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
+    return int(libc.prctl(PR_SET_SECCOMP, 2, header, 0, 0))

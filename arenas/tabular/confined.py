@@ -1,0 +1,218 @@
+"""Code that is not trusted, in a child process that is given bytes and answers bytes, and can reach nothing else.
+
+For score commands that must execute what they measure. The child's only ways out are two pipes. It cannot look into
+its parent, so it can write no score: what it answers is checked by whoever asked. It is stopped while it is not asked,
+and its processor time is read by the parent, so no clock that it can bend counts. `strangers` tells of processes it
+left behind. With `walls` it can also write no file and leave nothing in the kernel for the next child to find, and
+`hidden` folders cannot be read; `has_walls` says whether this machine has them. All else is the sandbox's, which is
+around the whole scorer. Linux only. Use one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import platform
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 4, 22, 36, 38
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # Landlock's system calls, on every architecture
+EXECUTE, WRITE_FILE, READ_FILE = 1 << 0, 1 << 1, 1 << 2
+WALLED = EXECUTE | WRITE_FILE | READ_FILE | 0x1FF0  # and making or removing anything
+# Audit architecture, and the calls that reach other processes or outlive this one: ptrace, shmget, semget, msgget,
+# mq_open, add_key, request_key, keyctl.
+MACHINES = {
+    "x86_64": (0xC000003E, (101, 29, 64, 68, 240, 248, 249, 250)),
+    "aarch64": (0xC00000B7, (117, 194, 190, 186, 180, 217, 218, 219)),
+}
+LENGTH = struct.Struct("<Q")
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failed(Exception):
+    """The child gave no usable answer; the arguments are a reason code and a sentence."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a child answered, and what it took: its own processor seconds, and seconds on the wall."""
+
+    content: bytes
+    cpu: float
+    wall: float
+
+
+def shield() -> None:
+    """Let no other process of this user look into this one, and make what a child leaves behind ours to see."""
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def has_walls() -> bool:
+    """Whether `walls` can be had: Landlock (Linux 5.13 or later) on a known architecture."""
+    return platform.machine() in MACHINES and int(libc.syscall(CREATE_RULESET, None, 0, 1)) > 0
+
+
+class Child:
+    """`python -I script arguments...`, answering over its standard input and output; stopped while it is not asked."""
+
+    def __init__(
+        self, script: Path, *arguments: str, seconds: float = 60.0, walls: bool = False, hidden: Iterable[Path] = ()
+    ) -> None:
+        """Start it and wait until it says that it is ready. Raises Failed."""
+        rules = _readable(tuple(hidden)) if walls else []
+
+        def before_exec() -> None:
+            if walls:
+                _restrict(rules)
+
+        keep = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "PYTHONHASHSEED", "LD_LIBRARY_PATH")
+        env = {name: os.environ[name] for name in keep if name in os.environ}
+        env |= {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-B", str(script), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=env,
+            bufsize=0,
+            preexec_fn=before_exec,
+        )
+        for fd, _ in rules:
+            os.close(fd)
+        self.pid = self._process.pid
+        self._clock = (~self.pid << 3) | 2  # its processor clock: include/linux/posix-timers.h
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
+        for fd in (self._in, self._out):
+            os.set_blocking(fd, False)
+        self._receive(64, time.monotonic() + seconds)
+        self._stop()
+
+    def ask(self, question: bytes, *, most_bytes: int, seconds: float) -> Answer:
+        """One question, timed from its first byte to the answer's last. Raises Failed."""
+        cpu = time.clock_gettime(self._clock)
+        began = time.monotonic()
+        os.kill(self.pid, signal.SIGCONT)
+        self._send(LENGTH.pack(len(question)) + question, began + seconds)
+        content = self._receive(most_bytes, began + seconds)
+        wall = time.monotonic() - began
+        cpu = time.clock_gettime(self._clock) - cpu
+        self._stop()
+        return Answer(content, cpu, wall)
+
+    def end(self) -> None:
+        """Kill it. Harmless to repeat."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _stop(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGSTOP)
+
+    def _send(self, content: bytes, ends: float) -> None:
+        rest = memoryview(content)
+        while rest:
+            self._await(self._in, ends, write=True)
+            try:
+                rest = rest[os.write(self._in, rest) :]
+            except BrokenPipeError:
+                raise Failed("host_died", "The program ended while it was asked.") from None
+
+    def _receive(self, most_bytes: int, ends: float) -> bytes:
+        found = bytearray()
+        wanted = LENGTH.size
+        while len(found) < wanted:
+            self._await(self._out, ends)
+            more = os.read(self._out, min(1 << 20, wanted - len(found)))
+            if not more:
+                raise Failed("host_died", "The program ended before it had answered.")
+            found += more
+            if wanted == LENGTH.size == len(found):
+                (length,) = LENGTH.unpack(found)
+                if length > most_bytes:
+                    raise Failed("bad_output", f"An answer of {length} bytes, where {most_bytes} are the most.")
+                wanted += length
+        return bytes(found[LENGTH.size :])
+
+    def _await(self, fd: int, ends: float, write: bool = False) -> None:
+        left = ends - time.monotonic()
+        ready = select.select([] if write else [fd], [fd] if write else [], [], max(0.0, left))
+        if not (ready[0] or ready[1]):
+            raise Failed("host_stalled", "The program did not answer in time.")
+
+
+def strangers(known: Iterable[Child]) -> list[int]:
+    """Processes below this one that are none of `known`: nobody may work while others are timed."""
+    parents: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:
+                parents[int(name)] = int(file.read().rpartition(")")[2].split()[1])
+    ours = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return sorted(ours - {os.getpid()} - {child.pid for child in known})
+
+
+# ---- walls ----
+
+
+def _readable(hidden: tuple[Path, ...]) -> list[tuple[int, int]]:
+    """(descriptor, rights) of everything but the hidden folders: Landlock can only allow, so their siblings are."""
+    rules: list[tuple[int, int]] = []
+
+    def allow(folder: Path) -> None:
+        for path in sorted(folder.iterdir()):
+            if path in hidden or path.is_symlink():
+                continue
+            if any(path in gone.parents for gone in hidden):
+                allow(path)
+                continue
+            with contextlib.suppress(OSError):
+                rules.append((os.open(path, os.O_PATH | os.O_CLOEXEC), EXECUTE | READ_FILE))
+
+    allow(Path("/"))
+    rules.append((os.open("/dev/null", os.O_PATH | os.O_CLOEXEC), READ_FILE | WRITE_FILE))
+    return rules
+
+
+def _restrict(rules: list[tuple[int, int]]) -> None:
+    """Put the walls up, or end: called in the child that is about to become Python."""
+    attributes = struct.pack("=Q", WALLED)
+    ruleset = libc.syscall(CREATE_RULESET, attributes, len(attributes), 0)
+    for fd, rights in rules:
+        libc.syscall(ADD_RULE, ruleset, 1, struct.pack("=Qi", rights, fd), 0)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if ruleset < 0 or libc.syscall(RESTRICT_SELF, ruleset, 0) != 0 or _forbid_calls() != 0:
+        os._exit(126)
+
+
+def _forbid_calls() -> int:
+    architecture, calls = MACHINES[platform.machine()]
+    load, equal, at_least, back = 0x20, 0x15, 0x35, 0x06
+    program = [
+        (load, 0, 0, 4),  # the architecture; jumps count the lines to leave out
+        (equal, 0, len(calls) + 3, architecture),
+        (load, 0, 0, 0),  # the call
+        (at_least, len(calls) + 1, 0, 0x40000000),  # x32, which has numbers of its own
+        *((equal, len(calls) - line, 0, call) for line, call in enumerate(calls)),
+        (back, 0, 0, 0x7FFF0000),  # allow
+        (back, 0, 0, 0x00050000 | 1),  # refuse
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
+    header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
+    return int(libc.prctl(PR_SET_SECCOMP, 2, header, 0, 0))

@@ -1,0 +1,145 @@
+"""The tabular arena: cheats against its scorer, and a campaign within its bounds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.arenas.campaigns import ROOT, attempt, best, research
+
+ARENA = ROOT / "arenas" / "tabular"
+HONEST = (ARENA / "model.py").read_text()
+
+
+def has_walls() -> bool:
+    program = f"import sys; sys.path.insert(0, {str(ARENA)!r}); import confined; sys.exit(not confined.has_walls())"
+    return subprocess.run([sys.executable, "-B", "-c", program]).returncode == 0
+
+
+walled = pytest.mark.skipif(not has_walls(), reason="the kernel has no Landlock")
+
+
+def answer(folder: Path, model: str, program: str = "import score; score.main()", **more: str) -> dict[str, Any]:
+    """What the scorer says of a model.py."""
+    folder.mkdir(exist_ok=True)
+    (folder / "model.py").write_text(model)
+    environment = {
+        **os.environ,
+        **{"AUTORESEARCH_SNAPSHOT": str(folder), "AUTORESEARCH_SEED": "1", "AUTORESEARCH_DRAW": "c0ffee"},
+        **{"TMPDIR": str(folder), "HOME": str(folder), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ARENA)},
+        **more,
+    }
+    command = [sys.executable, "-B", "-c", program]
+    done = subprocess.run(command, cwd=ARENA, env=environment, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def instead(fit: str = "", predict: str = "") -> str:
+    """The honest model with lines put before what its functions do."""
+    lines = HONEST.splitlines(keepends=True)
+    for name, code in (("def fit(", fit), ("def predict(", predict)):
+        at = next(i for i, line in enumerate(lines) if line.startswith(name))
+        lines.insert(at + 2, "".join(f"    {line}\n" for line in code.splitlines()))
+    return "".join(lines)
+
+
+LOOKUP = """\
+from sklearn.datasets import load_digits
+known = load_digits()
+near = ((images[:, None] - known.data) ** 2).sum(axis=2).argmin(axis=1)
+return np.eye(10)[known.target[near]]
+"""
+REFUSED = {
+    "claims more than is possible": ("unnormalised", instead(predict="return np.ones((len(images), 10))")),
+    "answers NaN": ("bad_output", instead(predict="return np.full((len(images), 10), np.nan)")),
+    "lets one row stand for all": ("bad_output", instead(predict="return np.full((1, 10), 0.1)")),
+    "negative probabilities": (
+        "bad_output",
+        instead(predict="said = np.full((len(images), 10), -0.1)\nsaid[:, 0] = 1.9\nreturn said"),
+    ),
+    "leaves a process behind": (
+        "background_work",
+        instead(fit="import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\n    os._exit(0)"),
+    ),
+    "ends itself": ("host_died", instead(fit="import os\nos._exit(0)")),
+}
+WALLED = {
+    "looks the answers up in the data set": ("host_died", instead(predict=LOOKUP)),
+    "writes labels down for the next process": (
+        "host_died",
+        instead(fit="import tempfile\nopen(tempfile.gettempdir() + '/labels', 'wb').write(labels.tobytes())"),
+    ),
+    "leaves labels in shared memory": (
+        "host_died",
+        instead(fit="import ctypes\nif ctypes.CDLL(None).shmget(7, 4096, 0o1666) < 0:\n    raise OSError"),
+    ),
+}
+QUICK = ("looks the answers up in the data set",)
+
+
+def some(cheats: Any) -> list[Any]:
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in cheats]
+
+
+@pytest.mark.parametrize("cheat", some(REFUSED))
+def test_what_is_no_honest_answer_is_refused(cheat: str, tmp_path: Path) -> None:
+    reason, program = REFUSED[cheat]
+    assert answer(tmp_path / "work", program).get("rejected") == reason
+
+
+@walled
+@pytest.mark.parametrize("cheat", some(WALLED))
+def test_behind_the_walls_there_is_nothing_to_read_and_nowhere_to_write(cheat: str, tmp_path: Path) -> None:
+    reason, program = WALLED[cheat]
+    assert answer(tmp_path / "work", program).get("rejected") == reason
+
+
+@pytest.mark.slow
+def test_without_the_walls_looking_up_would_pay_so_they_are_bounded_from_below(tmp_path: Path) -> None:
+    lookup = WALLED["looks the answers up in the data set"][1]
+    said = answer(tmp_path / "work", lookup, program="import score; score.has_walls = bool; score.main()")
+    assert said["score"] < 0.01
+    assert said["secondary"]["walls"] == 0.0  # and program.md asks for 1
+
+
+@pytest.mark.slow
+def test_two_experiments_on_one_seed_meet_the_same_folds(tmp_path: Path) -> None:
+    one, same = answer(tmp_path / "work", HONEST), answer(tmp_path / "work", HONEST + "\n# the same\n")
+    other = answer(tmp_path / "work", HONEST, AUTORESEARCH_DRAW="beef")
+    exam = answer(tmp_path / "work", HONEST, AUTORESEARCH_SPLIT="test")
+    assert one["score"] == same["score"]
+    assert len({said["score"] for said in (one, other, exam)}) == 3
+    assert 0.1 < exam["score"] < 1.5
+    assert 1 < one["secondary"]["size_kb"] < 100
+    assert one["secondary"]["latency_ms"] > 0
+
+
+def test_both_arenas_that_run_code_shut_it_in_by_the_same_file() -> None:
+    assert (ARENA / "confined.py").read_bytes() == (ROOT / "arenas" / "speed" / "confined.py").read_bytes()
+
+
+@pytest.mark.slow
+@walled
+def test_eight_experiments_lower_the_loss_and_what_breaks_a_bound_or_cheats_is_not_kept(tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    outcome, words = research("tabular", lab)
+    assert len(outcome.rows) - 1 >= 8, words
+    first = outcome.rows[1].score
+    assert first is not None
+    assert best(outcome) < first - 0.05, words
+    source = (lab / "model.py").read_text()
+
+    found, decision = attempt(lab, {"model.py": WALLED["looks the answers up in the data set"][1]})
+    assert (found.status, found.reason, decision.decision) == ("rejected", "host_died", "reverted")
+    lines = ["FEATURES = 600" if line.startswith("FEATURES =") else line for line in source.splitlines()]
+    found, decision = attempt(lab, {"model.py": "\n".join(lines) + "\n"})
+    assert decision.decision == "reverted"
+    assert "size_kb" in decision.reason
+    assert (lab / "model.py").read_text() == source
