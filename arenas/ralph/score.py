@@ -1,20 +1,19 @@
 """The score: how many stories pass, and below one story's worth, how tidy the code is.
 
 The program runs in processes of its own; nothing of it is imported here, and it cannot look into this process to answer
-in its place.
+in its place: Landlock keeps it from looking into any other process. Where the kernel has none, `shut_in` among the
+secondary metrics is 0; `secondary: {shut_in: {min: 1}}` in program.md then blocks every keep.
 """
 
 import ast
-import ctypes
 import json
 import os
 import random
 import sys
 from pathlib import Path
 
-from acceptance import passed
+from acceptance import can_shut_in, passed
 
-PR_SET_DUMPABLE = 4
 TIDY = 0.9  # of a story at most: a story always outweighs all tidiness
 LONG_LINES = 25
 ENOUGH_NODES = 400.0
@@ -34,8 +33,6 @@ def quality(package: Path) -> float:
 
 def main() -> dict:
     artifact = Path(os.environ["AUTORESEARCH_ARTIFACT"])
-    # from here on our memory and descriptors are closed to the programs we start, which run as the same user
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     found = passed(artifact, random.SystemRandom())
     for name, why in found.items():
         print(f"{name}: {why or 'passes'}", file=sys.stderr)
@@ -45,7 +42,10 @@ def main() -> dict:
     except (SyntaxError, ValueError, RecursionError):
         tidy = 0.0
     secondary = {name: float(why == "") for name, why in found.items()}
-    return {"score": round(stories + TIDY * tidy, 4), "secondary": {"quality": round(tidy, 4), **secondary}}
+    return {
+        "score": round(stories + TIDY * tidy, 4),
+        "secondary": {"quality": round(tidy, 4), "shut_in": float(can_shut_in()), **secondary},
+    }
 
 
 if __name__ == "__main__":

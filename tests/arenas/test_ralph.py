@@ -17,15 +17,18 @@ from rich.console import Console
 from mcp_server.commands.turns import Screen, ending
 from mcp_server.errors import NotNow
 from mcp_server.files import is_locked, locked
+from mcp_server.lab import Lab
 from mcp_server.newlab import template, write_lab
 from mcp_server.ralph import agent
 from mcp_server.ralph.driver import Plan, Report, Turn, loop
 from mcp_server.ralph.pacing import End, Lap, Limits, Outcome, over, rest, spent
 from mcp_server.ralph.settling import Standing
 from mcp_server.ralph.telling import told
+from mcp_server.records import Tier
+from mcp_server.runner.sandbox import probe
 from tests.arenas.campaigns import ROOT
 from tests.arenas.scripted_agent import program
-from tests.labs import git, make_lab, until
+from tests.labs import finish, git, make_lab, until
 
 AGENT = ROOT / "tests" / "arenas" / "scripted_agent.py"
 ARENA = ROOT / "arenas" / "ralph"
@@ -97,20 +100,37 @@ def test_a_story_counts_when_its_checks_pass_from_outside(stories: set[int], pas
 
 
 FORGER = """
-import glob, json, os
+import glob, json, os, time
+pipes = []
 for place in glob.glob("/proc/[0-9]*/fd/1"):
     try:
-        with open(place, "w") as out:
-            print(json.dumps({"score": 6.9}), file=out)
+        if place.split("/")[2] != str(os.getpid()):
+            pipes.append(open(place, "w"))
     except OSError:
         pass
-print(json.dumps({"score": 6.9}))
+if os.fork() == 0:
+    os.setsid()
+    os.close(1)
+    os.close(2)
+    while True:  # to have the last word, whenever that is
+        for out in pipes:
+            print("", json.dumps({"score": 6.9}), sep=chr(10), file=out, flush=True)
+        time.sleep(0.001)
 """
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may look into everything; in the sandbox it may not")
+@pytest.mark.slow
+@pytest.mark.skipif(probe().tier is not Tier.T2, reason="root may look into everything where it is not shut in")
 def test_a_program_cannot_answer_in_the_scorers_place(tmp_path: Path) -> None:
-    assert scored(package(tmp_path, FORGER))["score"] == 0.0
+    folder = built(tmp_path / "lab")
+    with contextlib.closing(Lab(folder)) as lab:
+        lab.start_campaign("first", calibrate=0)
+        finish(lab, 1)
+        (folder / "tally" / "__main__.py").write_text(FORGER)
+        found = finish(lab, lab.run_experiment("answers itself").experiment)
+        assert (found.status, found.score, found.secondary["shut_in"]) == ("scored", 0.0, 1.0)
+        folder_of_run = lab.paths.run("first", found.experiment, 1)
+        assert "story_6_undo: AssertionError" in folder_of_run.score_log.read_text()
 
 
 # --- pure decisions ---------------------------------------------------------------------------------------------------
