@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import os
-import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,30 +17,13 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mcp_server.bearer import read_token
 from mcp_server.errors import AutoresearchError
 from mcp_server.server import build_server
 
 BODY_LIMIT_BYTES = 1 << 20
 REQUESTS_PER_SECOND, BURST = 20.0, 60.0
 CALLERS_REMEMBERED = 1024
-
-
-def read_token(path: Path) -> str:
-    """The token in `path`, made on first use with mode 0600. Raises AutoresearchError when others could read it."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            raise AutoresearchError(
-                f"{path} can be read by others. Run `chmod 600 {path}`, or delete it to get a new token."
-            ) from None
-    else:
-        with os.fdopen(fd, "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-    token = path.read_text().strip()
-    if len(token) < 16:
-        raise AutoresearchError(f"{path} holds no usable token. Delete it to get a new one.")
-    return token
 
 
 class Bucket:

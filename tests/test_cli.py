@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -343,6 +345,29 @@ def test_prepare_hands_its_arguments_to_the_labs_own_script(tmp_path: Path) -> N
     command = [sys.executable, "-m", "mcp_server.cli", "-C", str(tmp_path), "prepare", "--corpus", "stdlib", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout) == (3, "['--corpus', 'stdlib', '--help']\n")
+
+
+@pytest.mark.parametrize("end", ["hang up", "kill"])
+def test_serve_brings_the_live_page_and_takes_it_along(researched: Path, end: str) -> None:
+    command = [sys.executable, "-m", "mcp_server.cli", "-C", str(researched), "serve"]
+    env = {**os.environ, "AUTORESEARCH_DASHBOARD": "on"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=env, text=True, **pipes) as server:
+        assert server.stderr is not None
+        link = next(line for line in server.stderr if "/open?token=" in line)
+        port = urllib.parse.urlsplit(link).port
+        assert port is not None
+        assert answers(port)
+        if end == "kill":
+            server.kill()
+        else:
+            server.communicate()
+    until(lambda: not answers(port))
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_serve_speaks_mcp_on_stdio_for_the_lab_it_is_pointed_at(researched: Path) -> None:

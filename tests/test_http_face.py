@@ -19,8 +19,9 @@ from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
+from mcp_server.bearer import read_token
 from mcp_server.errors import AutoresearchError
-from mcp_server.http_face import BODY_LIMIT_BYTES, BURST, Bucket, Guarded, http_app, is_loopback, read_token, serve_http
+from mcp_server.http_face import BODY_LIMIT_BYTES, BURST, Bucket, Guarded, http_app, is_loopback, serve_http
 from tests.labs import begin, make_lab, until
 
 TOKEN = "a-token-that-only-the-owner-knows"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -208,9 +211,14 @@ class DemoReply(Reply):
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="With --http.")
 @click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="With --http: a token of your own.")
 @click.option("--name", "names", multiple=True, metavar="HOST", help="With --http: a host name it may be called by.")
+@click.option(
+    "--dashboard/--no-dashboard", default=True, show_default=True, help="With the live page, its link on stderr."
+)
 @click.pass_obj
-def serve(place: Place, http: bool, host: str, port: int, token_file: Path | None, names: tuple[str, ...]) -> None:
-    """Serve the lab to an agent over MCP: what Claude Code and Codex start by themselves.
+def serve(
+    place: Place, http: bool, host: str, port: int, token_file: Path | None, names: tuple[str, ...], dashboard: bool
+) -> None:
+    """Serve the lab to an agent over MCP, with the live page beside it.
 
     \b
     Examples:
@@ -223,10 +231,29 @@ def serve(place: Place, http: bool, host: str, port: int, token_file: Path | Non
     if not http:
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
         fixed = place.folder.resolve() if place.folder != Path(".") else None
-        module.build_server(fixed).run("stdio")
+        with live_page(place, dashboard):
+            module.build_server(fixed).run("stdio")
         return
     paths = Workspace(place.folder).paths
     token = token_file or paths.state / "token"
     token.parent.mkdir(parents=True, exist_ok=True)
     click.echo(f"http://{host}:{port}/mcp, bearer token in {token}", err=True)
-    module.serve_http(paths.tree, token, host, port, names, chosen_token=token_file is not None)
+    with live_page(place, dashboard):
+        module.serve_http(paths.tree, token, host, port, names, chosen_token=token_file is not None)
+
+
+@contextlib.contextmanager
+def live_page(place: Place, wanted: bool) -> Iterator[None]:
+    """The dashboard in a process of its own, which ends with this one however this one ends."""
+    if not wanted or os.environ.get("AUTORESEARCH_DASHBOARD") == "off":
+        yield
+        return
+    at = ["-C", str(place.folder), *(["--campaign", place.campaign] if place.campaign else [])]
+    command = [sys.executable, "-m", "mcp_server.cli", *at, "dashboard", "--until-eof"]
+    # stdout belongs to the protocol
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr.fileno()) as page:
+        try:
+            yield
+        finally:
+            assert page.stdin is not None
+            page.stdin.close()

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import webbrowser
 from pathlib import Path
@@ -30,9 +31,10 @@ PRINT_SECONDS = 60.0
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Instead of the first free one from 8766; 0 takes any.")
 @click.option("--open", "opened", is_flag=True, help="Open it in the browser.")
+@click.option("--until-eof", is_flag=True, hidden=True, help="End when stdin does: `serve` starts it so.")
 @asking.json_option
 @click.pass_obj
-def dashboard(place: Place, port: int | None, opened: bool, as_json: bool) -> None:
+def dashboard(place: Place, port: int | None, opened: bool, until_eof: bool, as_json: bool) -> None:
     """Serve the live page on this machine alone and print its link, until Ctrl-C. It shows and changes nothing.
 
     \b
@@ -43,13 +45,15 @@ def dashboard(place: Place, port: int | None, opened: bool, as_json: bool) -> No
     """
 
     def announce(link: str) -> None:
-        click.echo(json.dumps({"url": link}) if as_json else f"{link}\nCtrl-C ends it; runs go on.")
+        ending = "" if until_eof else "\nCtrl-C ends it; runs go on."
+        click.echo(json.dumps({"url": link}) if as_json else f"{link}{ending}")
         if opened:
             webbrowser.open(link)
 
     # by name: the web server takes a second to import, which the other commands of this module need not pay
     serving = importlib.import_module("mcp_server.dashboard.serving")
-    serving.serve_dashboard(place.folder, place.campaign, port, announce)
+    ends = sys.stdin.buffer.read if until_eof else None
+    serving.serve_dashboard(place.folder, place.campaign, port, announce, ends)
 
 
 class WrittenReply(Reply):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
 
+from mcp_server.bearer import read_token
 from mcp_server.dashboard.app import Feeds, dashboard_app
 from mcp_server.errors import AutoresearchError
-from mcp_server.http_face import read_token
 from mcp_server.workspace import Workspace
 
 HOST = "127.0.0.1"
@@ -34,8 +35,14 @@ def listen(port: int | None) -> socket.socket:
     raise AutoresearchError(f"{asked} taken on this machine. Choose another with --port, or --port 0 for any.")
 
 
-def serve_dashboard(tree: Path, campaign: str | None, port: int | None, announce: Callable[[str], None]) -> None:
-    """Serve until interrupted; `announce` gets the link once it can be opened."""
+def serve_dashboard(
+    tree: Path,
+    campaign: str | None,
+    port: int | None,
+    announce: Callable[[str], None],
+    ends: Callable[[], object] | None = None,
+) -> None:
+    """Serve until interrupted, or until `ends` returns; `announce` gets the link once it can be opened."""
     paths = Workspace(tree).paths
     paths.state.mkdir(parents=True, exist_ok=True)
     token = read_token(paths.state / "dashboard-token")
@@ -47,6 +54,8 @@ def serve_dashboard(tree: Path, campaign: str | None, port: int | None, announce
             app, log_level="warning", server_header=False, ws="none", timeout_graceful_shutdown=3, access_log=False
         )
         server = uvicorn.Server(config)
+        if ends is not None:
+            threading.Thread(target=lambda: (ends(), setattr(server, "should_exit", True)), daemon=True).start()
         announce(f"http://{HOST}:{number}/open?token={token}")
         try:
             server.run(sockets=[listening])
