@@ -79,6 +79,7 @@ class Aim(StrEnum):
     REPLAY = "replay"  # the answer of an earlier run, handed in without the work
     MEASURE = "measure"  # moves a constant of the measure
     MORE_WORK = "more_work"  # moves a constant of the amount of work
+    NUDGE = "nudge"  # a small step, on every seed, to see how far pairing quiets a comparison
     HARM = "harm"  # made worse by us
     WORSE = "worse"  # made worse by the user
     BETTER = "better"  # made better by the user

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -97,7 +98,7 @@ class Ground:
             calibrate=0,
             corpus=str(corpus.folder) if corpus else None,
             fingerprint=corpus.fingerprint if corpus else None,
-            secret="",
+            secret=secrets.token_hex(32),
             program=self.program.digest,
             ready=True,
         )

@@ -14,7 +14,7 @@ from mcp_server.proving import attacks, exploits, harms, watcher
 from mcp_server.proving.evidence import Aim, Evidence, Finding, Severity, Tried
 from mcp_server.proving.ground import Ground, Launched, proving_ground, read_source
 from mcp_server.proving.scan import Watched, known_to_scorer, program_files, scan, suspects, told, watched
-from mcp_server.proving.verdict import Verdict, scale_of, weigh
+from mcp_server.proving.verdict import ONE_RUN, Verdict, scale_of, weigh
 from mcp_server.runner.environment import PYTHON_NAMES, is_language_model_scorer
 
 REPEATS = 4
@@ -64,6 +64,7 @@ class Variant:
     what: str
     files: Mapping[str, bytes]
     planted: Mapping[str, float]
+    seed: int = 1
 
 
 def prove(arena_folder: Path, wish: Wish, tell: Callable[[Step], None]) -> Proof:
@@ -99,6 +100,7 @@ class _Prover:
         self._try(variants)
         if self.wish.worse is None:
             self._harm()
+        self._pair()
         return Proof(self.evidence, weigh(self.evidence))
 
     @property
@@ -226,7 +228,7 @@ class _Prover:
         size = IN_THE_FIELD if self._delayed else BATCH
         for at in range(0, len(variants), size):
             batch = variants[at : at + size]
-            launched = [self.ground.launch(str(variant.aim), variant.files) for variant in batch]
+            launched = [self.ground.launch(str(variant.aim), variant.files, variant.seed) for variant in batch]
             for variant, run in zip(batch, launched, strict=True):
                 self._say(variant.what)
                 trial = self.ground.wait(run, self.wish.patience_seconds)
@@ -284,6 +286,15 @@ class _Prover:
             refused += score is None
             if refused >= REFUSALS or (score is not None and scale.gain(self.ground.arena.loss(score)) < 0):
                 return
+
+    def _pair(self) -> None:
+        """Where scores scatter, run a small step on every seed: the referee pairs runs, and that may quiet them."""
+        scale = scale_of(self.evidence)
+        nudge = attacks.nudged(self.ground.sources)
+        if scale is None or scale.ratio <= ONE_RUN or nudge is None:
+            return
+        seeds = sorted({trial.seed for trial in self.evidence.baseline})
+        self._try([Variant(Aim.NUDGE, nudge[0], nudge[1], {}, seed) for seed in seeds])
 
     def _say(self, what: str) -> None:
         times = [trial.seconds for trial in self.evidence.baseline]

@@ -16,7 +16,7 @@ from mcp_server.bars import HIDDEN
 from mcp_server.judgement import TYPICAL_SHARE
 from mcp_server.noise import Measured, Noise, estimate
 from mcp_server.proving import exploits, results
-from mcp_server.proving.evidence import Evidence, Finding, Severity
+from mcp_server.proving.evidence import Aim, Evidence, Finding, Severity
 
 ONE_RUN = 0.94  # noise of a comparison, in changes of the usual size, up to which the referee settles most with one run
 SURE = 1.65  # widths: a change of the usual size is then seen 95 times in 100
@@ -41,8 +41,9 @@ class Scale:
 
     @property
     def width(self) -> float:
-        """Standard deviation of a comparison of two runs."""
-        return math.sqrt(2.0) * self.noise.one_run(self.typical)
+        """Standard deviation of a comparison of two runs on one seed."""
+        correlation = self.noise.correlation(self.typical)
+        return self.noise.one_run(self.typical) * math.sqrt(2.0 * (1.0 - correlation))
 
     @property
     def ratio(self) -> float:
@@ -88,7 +89,10 @@ def scale_of(evidence: Evidence) -> Scale | None:
     # the referee's scale (judgement.typical_effect): who sets a least gain expects gains somewhat larger
     typical = TYPICAL_SHARE * (abs(mean) or 1.0) if isinstance(rule, str) or rule == 0 else 2.0 * rule
     smallest = typical if isinstance(rule, str) or rule == 0 else rule
-    noise = estimate([Measured("baseline", t.seed, arena.loss(score)) for t, score in scored], effect=typical)
+    runs = [Measured("unchanged", trial.seed, arena.loss(score)) for trial, score in scored]
+    nudges = [one.trial for one in evidence.tried if one.aim is Aim.NUDGE and one.trial.score is not None]
+    runs += [Measured("nudged", trial.seed, arena.loss(trial.score)) for trial in nudges if trial.score is not None]
+    noise = estimate(runs, [("nudged", "unchanged")] if nudges else [], effect=typical)
     first = [arena.loss(score) for trial, score in scored if trial.seed == scored[0][0].seed]
     return Scale(mean, sum(first) / len(first), noise, smallest, typical, assumed)
 
@@ -120,7 +124,7 @@ def _ordered(found: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 def _of_noise(scale: Scale) -> Iterator[Finding]:
     said = (
-        f"Two runs of the same code differ by {scale.width:.3g} (standard deviation of a comparison); changes of "
+        f"Two runs that ought to be equal differ by {scale.width:.3g} (standard deviation); changes of "
         f"{scale.typical:.3g} are to be told apart"
         + (" (assumed: 0.15 % of the score)." if scale.assumed else " (twice keep.min_delta).")
     )
