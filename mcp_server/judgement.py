@@ -7,30 +7,24 @@ here; what they mean is the referee's.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import Any
 
-from mcp_server import tally
-from mcp_server.anchor import Conditions, needs_anchor, repeat_disagrees
+from mcp_server import anchoring, tally
 from mcp_server.arena import Arena
 from mcp_server.belief import Effects
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.ledger import Ledger
 from mcp_server.noise import Measured, Noise, estimate
-from mcp_server.records import RunResult, RunState
+from mcp_server.records import RunState
 from mcp_server.referee import Bound, Decision, KeepPolicy, Verdict, broken_bounds, guarded, judge, simplification
 
 MOST_RETRIES = 3
 # A typical improvement, as a share of the baseline's score: 0.0015 of about 1 bit per byte is what agents find at the
 # reference's arena. An arena with its own scale says so by `keep.min_delta`.
 TYPICAL_SHARE = 0.0015
-LEAST_REPEATS = 3  # fewer do not say how far repeats usually lie apart
-# The speed probe of a busy machine scatters by a few per cent; below this a change of speed says nothing.
-SPEED_RESOLUTION = 0.05
 
 
 @dataclass(frozen=True)
@@ -107,17 +101,16 @@ def measured_noise(ledger: Ledger, arena: Arena, tag: str) -> Noise:
     return estimate(measured, against, typical_effect(ledger, arena, tag))
 
 
+def repeats_without(ledger: Ledger, arena: Arena, tag: str, left_out: Run) -> Noise:
+    """The noise that all runs but one show."""
+    others = [run for run in ledger.scored_runs(tag, only_repeated=True) if run.ticket != left_out.ticket]
+    return estimate(_measured(others, arena), (), typical_effect(ledger, arena, tag))
+
+
 def _measured(runs: Iterable[Run], arena: Arena) -> list[Measured]:
     return [
         Measured(run.experiment, run.seed, arena.loss(run.score), run.machine) for run in runs if run.score is not None
     ]
-
-
-def since_anchor(runs: Sequence[Run]) -> list[Run]:
-    """The runs that speak for today's machine: all that count, or those since the incumbent was last re-anchored."""
-    counting = [run for run in runs if run.counts and run.purpose != "exam"]
-    anchors = [run.ticket for run in counting if run.purpose == "anchor"]
-    return [run for run in counting if not anchors or run.ticket >= anchors[-1]]
 
 
 def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experiment: Experiment) -> Judgement | None:
@@ -134,7 +127,7 @@ def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experimen
         verdict, wanted = _of_tainted(experiment, runs)
         return Judgement(verdict, score, None, (), tuple(runs), wanted, incumbent.number)
     policy, noise = policy_of(ledger, arena, tag), measured_noise(ledger, arena, tag)
-    standing_runs = since_anchor(theirs)
+    standing_runs = anchoring.since_anchor(theirs)
     held = tally.losses(standing_runs, arena, machine=ours[-1].machine) or tally.losses(standing_runs, arena)
     candidate = tally.losses(runs, arena)
     beside = tally.losses_beside(runs, arena, incumbent.number)
@@ -152,11 +145,12 @@ def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experimen
             verdict = simplification(verdict, incumbent.nodes, experiment.nodes, policy)
     verdict = guarded(verdict, _broken(arena, ours))
     wanted = _wanted(verdict, experiment.number, incumbent.number, candidate, held)
-    anchor = _anchor(ours, theirs, standing_runs, verdict, policy)
-    if not anchor and not _anchored(ours, theirs) and _disagreeing(ledger, arena, tag, standing_runs):
-        anchor = "repeat_disagrees"
+    anchor = anchoring.due(
+        ours, theirs, standing_runs, verdict, policy.effects.typical,
+        lambda last: repeats_without(ledger, arena, tag, last),
+    )  # fmt: skip
     if anchor and not beside:
-        said = f"Confirm: {ANCHOR_REASONS[anchor]}, so the incumbent is measured again before this is judged."
+        said = f"Confirm: {anchoring.REASONS[anchor]}, so the incumbent is measured again before this is judged."
         verdict = replace(
             verdict, decision=Decision.CONFIRM, label=None, seeds=(ours[0].seed,), reason=said, code=anchor
         )
@@ -223,15 +217,6 @@ def _worth_keeping(turned: Verdict) -> Verdict:
     )
 
 
-ANCHOR_REASONS = {
-    "device_changed": "the candidate ran on another machine than the incumbent",
-    "driver_changed": "the driver changed since the incumbent was measured",
-    "speed_changed": "the machine's speed changed since the incumbent was measured",
-    "steps_changed": "the number of steps alone could explain the gain",
-    "repeat_disagrees": "the incumbent's own repeat disagrees with its earlier score",
-}
-
-
 def _of_tainted(experiment: Experiment, runs: Sequence[Run]) -> tuple[Verdict, tuple[tuple[int, int, str], ...]]:
     """A score taken beside a foreign load decides nothing; it is taken again, a bounded number of times."""
     tainted = [run for run in runs if run.tainted]
@@ -265,54 +250,3 @@ def _wanted(
     asked = [(candidate, seed, "confirm") for seed in verdict.seeds if seed not in ours]
     asked += [(incumbent, seed, "confirm") for seed in verdict.seeds if seed not in theirs]
     return tuple(asked)
-
-
-def _anchor(
-    ours: Sequence[Run],
-    theirs: Sequence[Run],
-    comparable: Sequence[Run],
-    verdict: Verdict,
-    policy: KeepPolicy,
-) -> str:
-    """Why the incumbent must be measured again first, or ""; a candidate asks for it once."""
-    if _anchored(ours, theirs) or not comparable or verdict.width is None:
-        return ""
-    now, then = _conditions(ours[0].result), _conditions(comparable[-1].result)
-    if now.speed and then.speed and abs(now.speed / then.speed - 1) < SPEED_RESOLUTION:
-        now, then = replace(now, speed=None), replace(then, speed=None)
-    would_keep = verdict.decision is not Decision.DISCARD
-    return needs_anchor(now, then, verdict.width, policy.effects.typical, would_keep, verdict.spare)
-
-
-def _anchored(ours: Sequence[Run], theirs: Sequence[Run]) -> bool:
-    return any(run.purpose == "anchor" and run.ticket > ours[0].ticket for run in theirs)
-
-
-def _disagreeing(ledger: Ledger, arena: Arena, tag: str, standing_runs: Sequence[Run]) -> bool:
-    """Whether the incumbent's last run lies further from its earlier ones on that seed and machine than repeats do.
-
-    How far repeats lie apart is asked of all others: the run in question would excuse itself.
-    """
-    if not standing_runs:
-        return False
-    *before, last = standing_runs
-    same = [run.score for run in before if (run.seed, run.machine) == (last.seed, last.machine)]
-    earlier = [score for score in same if score is not None]
-    if not earlier or last.score is None:
-        return False
-    others = [run for run in ledger.scored_runs(tag, only_repeated=True) if run.ticket != last.ticket]
-    noise = estimate(_measured(others, arena), (), typical_effect(ledger, arena, tag))
-    if noise.repeat_sd is None or noise.repeats < LEAST_REPEATS:
-        return False
-    return repeat_disagrees(fmean(earlier), last.score, noise.repeat_sd)
-
-
-def _conditions(result: RunResult | None) -> Conditions:
-    """Under what a run was taken. Under the cpu clock neither speed nor steps tell a machine from an idea."""
-    if result is None or result.device is None:
-        return Conditions()
-    # cards of one model in one machine count as one; how much they differ is machine noise
-    device = re.sub(r"\s*\(?(GPU|MIG)-[0-9a-fA-F-]{8,}\)?", "", result.device.identity)
-    on_gpu = result.device.name.startswith("cuda")
-    speed = result.device.speed if not on_gpu and result.wall_seconds == result.train_seconds else None
-    return Conditions(device, result.device.driver, speed, result.steps if on_gpu else None)
