@@ -19,6 +19,7 @@ from mcp_server.knobs import knob_changes
 from mcp_server.messages import opened
 from mcp_server.records import RunState
 from mcp_server.replies import ExperimentReply
+from mcp_server.styles import style_version
 from mcp_server.themes import theme
 from mcp_server.touches import touches_protocol
 
@@ -69,7 +70,7 @@ def open_experiment(
         protocol=touches_protocol(before, sources),
         theme=theme(f"{description} {hypothesis}", [name for name, _, _ in changes]),
         program=campaign.program,
-        style=arena.style,
+        style=style_version(arena.style, house.paths.tree),
         opened_at=house.stamp(),
         tree=str(house.paths.tree),
     )

@@ -27,6 +27,7 @@ from mcp_server.ledger import Ledger
 from mcp_server.paths import RunPaths
 from mcp_server.reckoning import exam_result
 from mcp_server.records import RunResult, RunState
+from mcp_server.styles import style_version
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def _open_baseline(house: House, campaign: Campaign) -> None:
         protocol=(),
         theme="baseline",
         program=campaign.program,
-        style=program.arena.style,
+        style=style_version(program.arena.style, house.paths.tree),
         opened_at=at,
         tree=str(house.paths.tree),
     )

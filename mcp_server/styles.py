@@ -6,6 +6,7 @@ Read anew at each question, so an edited style works from the agent's next turn.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from mcp_server.text import clean_block
@@ -23,6 +24,11 @@ def style_names(tree: Path) -> list[str]:
     """The styles that can be chosen in this work tree."""
     folders = (tree / "styles", shipped_folder())
     return sorted({file.stem for folder in folders if folder.is_dir() for file in folder.glob("*.md")})
+
+
+def style_version(name: str | None, tree: Path) -> str | None:
+    """The style in force and the text it has today, as `name@digest`: an edited style is another one."""
+    return None if name is None else f"{name}@{hashlib.sha256(style_text(name, tree).encode()).hexdigest()[:8]}"
 
 
 def style_text(name: str | None, tree: Path) -> str:

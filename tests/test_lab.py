@@ -453,3 +453,18 @@ def test_a_change_that_later_ones_build_on_is_not_taken_back(lab: Lab) -> None:
     with pytest.raises(NotNow, match="build on experiment 2"):
         lab.run_without(2)
     assert git(lab.paths.tree, "status", "--porcelain") == ""
+
+
+def test_an_experiment_remembers_the_text_of_its_style(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab", more="style: mine\n")
+    style = lab.paths.tree / "styles" / "mine.md"
+    style.parent.mkdir()
+    style.write_text("Style: mine\n\nHalve the distance.\n")
+    begin(lab)
+    attempt(lab, KNOB=2.0)
+    style.write_text("Style: mine\n\nGo all the way.\n")
+    attempt(lab, KNOB=3.0)
+    with lab.reading() as (house, _, _):
+        first, second, third = (one.style for one in house.ledger.experiments("first"))
+    assert first == second != third
+    assert str(third).startswith("mine@")

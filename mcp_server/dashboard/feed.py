@@ -31,6 +31,7 @@ from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.records import RunState
 from mcp_server.replies import Reply
+from mcp_server.styles import style_version
 from mcp_server.text import clean_block, clean_line
 
 LOOK_SECONDS = 0.4  # supervisors write their progress twice a second
@@ -187,7 +188,8 @@ class Feed:
         self._say("status", status)
         self._say("lessons", [_lesson(one).model_dump() for one in reversed(ledger.learnings(last=LESSONS))])
         known = {digest: at for digest, _, at in ledger.programs()}
-        self._say("conditions", _conditions([row for _, row in self._rows.values()], campaign, arena, known))
+        now = (campaign.program, style_version(arena.style, self.lab.paths.tree) or "")
+        self._say("conditions", _conditions([row for _, row in self._rows.values()], now, known))
 
     def _read_rows(self, ledger: Ledger, tag: str, arena: Arena) -> None:
         """Rows that are new or may have changed; a decided one changes only when its label or its commit does."""
@@ -316,16 +318,13 @@ def _lesson(one: Any) -> Lesson:
     )
 
 
-def _conditions(
-    rows: list[dict[str, Any]], campaign: Campaign, arena: Arena, known: dict[str, str]
-) -> list[dict[str, Any]]:
-    """Program and style by the experiment from which they were in force, newest first; the first is in force now."""
+def _conditions(rows: list[dict[str, Any]], now: tuple[str, str], known: dict[str, str]) -> list[dict[str, Any]]:
+    """Program and style by the experiment from which they were in force, newest first; the first, `now`, holds now."""
     stretches: list[dict[str, Any]] = []
     for row in rows:
         here = (row.get("program", ""), row.get("style", ""))
         if not stretches or (stretches[-1]["program"], stretches[-1]["style"]) != here:
             stretches.append({"program": here[0], "style": here[1], "since": row["experiment"]})
-    now = (campaign.program, arena.style or "")
     if not stretches or (stretches[-1]["program"], stretches[-1]["style"]) != now:
         stretches.append({"program": now[0], "style": now[1], "since": None})
     return [{**one, "first_seen": known.get(one["program"], "")} for one in reversed(stretches)]

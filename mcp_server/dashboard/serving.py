@@ -55,7 +55,12 @@ def serve_dashboard(
         )
         server = uvicorn.Server(config)
         if ends is not None:
-            threading.Thread(target=lambda: (ends(), setattr(server, "should_exit", True)), daemon=True).start()
+
+            def wait() -> None:
+                ends()
+                server.should_exit = True
+
+            threading.Thread(target=wait, daemon=True).start()
         announce(f"http://{HOST}:{number}/open?token={token}")
         try:
             server.run(sockets=[listening])

@@ -72,7 +72,8 @@ def test_twelve_iterations_record_the_program_and_style_they_ran_under(tmp_path:
     # a broken edit changes nothing: the last valid version stays in force until it is mended
     assert programs == [first] * 3 + [second] * 6 + [third] * 3
     assert len({first, second, third}) == 3
-    assert all((style or "").startswith("mine") for _, style in ran_under)
+    assert all((style or "").startswith("mine@") for _, style in ran_under)
+    assert len({style for _, style in ran_under}) == 2  # the edited style is another one
     assert ["Half" in one["style_text"] for one in told] == [True] * 6 + [False] * 6
     assert ["Two thirds" in one["style_text"] for one in told] == [False] * 6 + [True] * 6
     assert ["gaol" in one["problems"] for one in told] == [False] * 8 + [True] + [False] * 3
