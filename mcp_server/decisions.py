@@ -131,8 +131,11 @@ def _race(found: Experiment) -> str:
     return f" Experiment {against} was kept meanwhile, so this was compared with it and not with {found.base}."
 
 
-def next_for(found: Experiment, status: Status, judgement: Judgement | None) -> str:
+def next_for(found: Experiment, status: Status, judgement: Judgement | None, due_seconds: float | None = None) -> str:
+    """What the arena allows now; `due_seconds` until the world is asked again, if it is awaited."""
     number = found.number
+    if due_seconds is not None:
+        return standing.in_the_field([number], due_seconds)
     if status in (Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING):
         return f"Not finished; read_score({number}) again. Giving up the wait never affects the run."
     if found.decision is not None:

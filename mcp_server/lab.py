@@ -171,7 +171,8 @@ class Lab:
             judgement = judgement_of(house, campaign, arena, found)
             reply = standing.score_reply(house.ledger, self.paths, found, arena, self.now(), judgement)
             reply.warnings += caught.problems
-            reply.next = next_for(found, Status(reply.status), judgement)
+            due = reply.eta_seconds if reply.phase == "pending" else None
+            reply.next = next_for(found, Status(reply.status), judgement, due)
             return reply
 
     def commit_or_revert(self, experiment: int | None = None, decision: str = "auto") -> DecisionReply:

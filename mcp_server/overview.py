@@ -131,6 +131,10 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         for one in undecided
         if states[one.number] in busy
     ]
+    out = [one for one in reply.running if one.phase == "pending"]
+    if out and len(out) == len(reply.running) and not waiting and not over:
+        due = min(one.eta_seconds or 0.0 for one in out)
+        reply.next = standing.in_the_field([one.experiment for one in out], due)
     return reply
 
 

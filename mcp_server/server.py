@@ -51,6 +51,7 @@ T = TypeVar("T")
 WAIT_SECONDS = {"claude-code": 24 * 3600.0, "codex-mcp-client": 240.0}
 UNKNOWN_CLIENT_WAIT_SECONDS = 45.0
 LONGEST_WAIT_SECONDS = 24 * 3600.0
+FIELD_WAIT_SECONDS = 300.0
 POLL_SECONDS = 0.25
 PROGRESS_SECONDS = 2.0
 UNFINISHED = {Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING}
@@ -206,6 +207,8 @@ async def until_finished(ctx: Context[Labs, Any], lab: Lab, number: int | None, 
         reply = await call(lambda: lab.read_score(number))
         if reply.status not in UNFINISHED or time.monotonic() >= ends:
             return reply
+        if reply.phase == "pending" and (reply.eta_seconds or 0.0) > FIELD_WAIT_SECONDS:
+            return reply  # the world answers in days: a call that waits for it keeps the agent from its next idea
         if time.monotonic() - told >= PROGRESS_SECONDS:
             told = time.monotonic()
             elapsed, left = reply.elapsed_seconds or 0.0, reply.eta_seconds or 0.0

@@ -171,6 +171,17 @@ def rounded(value: float | None, digits: int = 6) -> float | None:
     return None if value is None else round(value, digits)
 
 
+def in_the_field(numbers: Sequence[int], due_seconds: float) -> str:
+    """What to do while only the world is awaited."""
+    who = f"Experiment {numbers[0]} is" if len(numbers) == 1 else f"Experiments {', '.join(map(str, numbers))} are"
+    due = f"{due_seconds:.0f} s" if due_seconds < 90 else f"{due_seconds / 60:.0f} min"
+    due = due if due_seconds < 5400 else f"{due_seconds / 3600:.0f} h"
+    return (
+        f"{who} in the field; the next answer is due in about {due}. Nothing runs or waits here meanwhile: propose "
+        "another, or end the turn; the next call after that settles it."
+    )
+
+
 def stop_reason(
     arena: Arena, campaign: Campaign, counts: Mapping[str, int], since_keep: int, best: float | None, now: datetime
 ) -> str:

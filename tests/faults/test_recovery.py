@@ -216,6 +216,9 @@ def test_what_is_tried_while_the_baseline_is_out_is_judged_when_it_has_come_home
     edit(lab, KNOB=2.0)
     number = lab.run_experiment("while the baseline is out").experiment
     until(lambda: lab.read_score(number).status == Status.PENDING)
+    said = lab.lab_status().next
+    assert "Experiments 1, 2 are in the field; the next answer is due in about 60 min." in said
+    assert lab.read_score(number).next.startswith("Experiment 2 is in the field")
     # its answer comes first
     ready.touch()
     with lab.reading() as (house, _, _):
