@@ -225,3 +225,15 @@ def test_a_proof_reads_the_users_repository_and_changes_nothing(tmp_path: Path) 
     assert "1/10 unchanged code, run 1 of 2" in done.output  # progress, on stderr
     assert {path: path.read_bytes() for path in sorted(tree.rglob("*")) if path.is_file()} == before
     assert git(tree, "branch", "--list") == "* main\n"
+
+
+def test_every_finding_is_explained_to_the_designer() -> None:
+    root = Path(__file__).resolve().parent.parent
+    page = (root / "skills" / "arena" / "references" / "findings.md").read_text()
+    codes = {f"believes_{way}" for way in attacks.WAYS}
+    for source in (root / "mcp_server" / "proving").glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
+                codes |= {node.args[0].value} if isinstance(node.args[0], ast.Constant) else set()
+    assert len(codes) > 30
+    assert {code for code in codes if f"`{code}`" not in page} == set()
