@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 # For how many wins the prior size counts: a lucky one must not set the scale, a night on another scale must.
 SIZE_STRENGTH = 3.0
 EM_ROUNDS = 30
-LEARNT_FROM = 300  # the newest looks: what helped hundreds of keeps ago says little of what is left to gain
+LEARNT_FROM = 60  # the newest looks: what an early win brought says little of what is left to gain
+LEAST_LARGER = 1.5  # a scale that shows itself by less is luck as easily
 NOISELESS = 1e-6  # widths below this share of a gain leave nothing to believe or doubt
 BOUNDLESS = 1e12  # a noise of so many typical changes says nothing about any
 LARGEST = 1e300  # products with it stay finite
@@ -113,19 +115,24 @@ def usual_luck(width_of_one: float, effects: Effects) -> float:
 
 
 def learn(effects: Effects, gains: Sequence[float], widths: Sequence[float]) -> Effects:
-    """Effects at the scale a campaign's own first looks show: measured gains (positive is better) and their widths.
+    """Effects on the scale that a campaign's own looks show, where it is a larger one than was thought.
 
-    Expectation-maximisation (Dempster, Laird & Rubin 1977) with the given sizes as a prior. The shares stay: what an
-    incumbent's luck hides and what helps look too much alike. Gains that are not finite are left out.
+    gains: measured ones, positive is better; widths: their sd. Expectation-maximisation (Dempster, Laird & Rubin 1977)
+    with the given sizes as a prior. Never a smaller scale, and never other shares: a night in which nothing helps and
+    one in which small things do look alike, and on a smaller scale every luck would count. The incumbent's own luck is
+    not allowed for, so a gain is rather thought too small. What is not finite is left out.
     """
     seen = [(g, w) for g, w in zip(gains, widths, strict=True) if math.isfinite(g) and math.isfinite(w) and w > 0.0]
-    seen = seen[-LEARNT_FROM:]
+    return _learnt(effects, tuple(seen[-LEARNT_FROM:]))
+
+
+@lru_cache(maxsize=16)  # a score is looked at several times a second while somebody waits for it
+def _learnt(effects: Effects, seen: tuple[tuple[float, float], ...]) -> Effects:
     now = effects
     for _ in range(EM_ROUNDS if seen else 0):
         helps = harms = helped = harmed = 0.0
         for gain, width in seen:
-            one = width / _ROOT_TWO
-            parts = _Parts.of((gain + usual_luck(one, now) * one) / width, width, now)
+            parts = _Parts.of(gain / width, width, now)
             helps += parts.helps
             harms += parts.harms
             helped += parts.helps * parts.gain * width
@@ -133,4 +140,4 @@ def learn(effects: Effects, gains: Sequence[float], widths: Sequence[float]) -> 
         typical = (SIZE_STRENGTH * effects.typical + helped) / (SIZE_STRENGTH + helps)
         harm = (SIZE_STRENGTH * effects.typical * effects.harm + harmed) / (SIZE_STRENGTH + harms)
         now = replace(effects, typical=typical, harm=harm / typical)
-    return now
+    return now if now.typical > LEAST_LARGER * effects.typical else effects

@@ -14,7 +14,7 @@ from typing import Any
 
 from mcp_server import anchoring, tally
 from mcp_server.arena import Arena
-from mcp_server.belief import Effects
+from mcp_server.belief import LEARNT_FROM, Effects, learn
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.ledger import Ledger
 from mcp_server.noise import Measured, Noise, estimate
@@ -72,12 +72,17 @@ def finite(value: float | None) -> float | None:
 
 
 def policy_of(ledger: Ledger, arena: Arena, tag: str) -> KeepPolicy:
-    """The arena's keep rule, on the arena's scale."""
+    """The arena's keep rule, on the arena's scale; where nobody set it, on the larger one that the campaign shows."""
     rule = arena.keep
-    min_delta = 0.0 if rule.min_delta == "auto" else rule.min_delta
-    return KeepPolicy(
-        min_delta=min_delta, confirm=rule.confirm, effects=Effects(typical=typical_effect(ledger, arena, tag))
-    )
+    effects = Effects(typical=typical_effect(ledger, arena, tag))
+    if rule.min_delta != "auto":
+        return KeepPolicy(min_delta=rule.min_delta, confirm=rule.confirm, effects=effects)
+    looks = [
+        (verdict["change"], verdict["width"])
+        for one in ledger.experiments(tag, last=LEARNT_FROM)
+        if one.kind in ("attempt", "retest") and not one.protocol and (verdict := one.verdict or {}).get("width")
+    ]
+    return KeepPolicy(confirm=rule.confirm, effects=learn(effects, [g for g, _ in looks], [w for _, w in looks]))
 
 
 def typical_effect(ledger: Ledger, arena: Arena, tag: str) -> float:

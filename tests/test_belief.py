@@ -75,17 +75,29 @@ def test_luck_grows_with_noise_up_to_a_bound() -> None:
     assert lucks[-1] < 1.71
 
 
-@pytest.mark.parametrize("typical", [2e-4, 1.5e-3, 0.02])
-def test_a_night_of_measurements_teaches_the_arenas_own_scale(typical: float) -> None:
+@pytest.mark.parametrize("typical", [0.005, 0.02])
+def test_a_night_of_large_gains_teaches_the_arenas_own_scale(typical: float) -> None:
     draw, true = random.Random(5), Effects(typical=typical)
     width = 0.1 * typical
-    gains = [draw_effect(draw, true) + draw.gauss(0, width) for _ in range(200)]
-    found = learn(Effects(), gains, [width] * 200)
-    assert abs(math.log(found.typical / typical)) < 0.3 * abs(math.log(0.0015 / typical)) + 0.35
+    gains = [draw_effect(draw, true) + draw.gauss(0, width) for _ in range(60)]
+    found = learn(Effects(), gains, [width] * 60)
+    assert 0.4 * typical < found.typical < 2.0 * typical
+
+
+@pytest.mark.parametrize("width", [1.5e-4, 1e-3, 5e-3])
+def test_a_night_in_which_nothing_helps_makes_no_luck_count_for_more(width: float) -> None:
+    draw, nothing = random.Random(6), Effects(improving=0.0, harmful=0.3)
+    gains = [draw_effect(draw, nothing) + draw.gauss(0, width) for _ in range(60)]
+    assert learn(Effects(), gains, [width] * 60) == Effects()
 
 
 def test_one_lucky_win_does_not_set_the_scale() -> None:
     assert learn(Effects(), [0.05], [1e-4]).typical < 0.016
+
+
+def test_what_was_won_long_ago_says_nothing_of_what_is_left() -> None:
+    gains = [0.05] * 20 + [-0.001] * 60
+    assert learn(Effects(), gains, [2e-4] * 80) == Effects()
 
 
 def test_nothing_seen_teaches_nothing() -> None:

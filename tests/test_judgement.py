@@ -222,3 +222,16 @@ def test_after_a_run_of_discards_what_to_do_next_names_the_least_tried_themes(be
     said = dry_spell(bench.ledger, "first")
     assert said.startswith("The last 6 experiments were not kept; least tried so far: ")
     assert "optimizer" not in said  # the theme of all six
+
+
+def test_the_scale_of_a_campaign_that_gains_much_is_learnt_from_its_verdicts(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "lab.db")
+    bench.baseline(1.0, 1.0, 1.0)
+    for number in range(2, 14):
+        bench.run(number, 0.9)
+        evidence = {"change": 0.02 * (number % 3), "width": 0.001, "outcome": "kept"}
+        bench.ledger.intend("first", number, "revert", None, evidence, AT)
+        bench.ledger.settle("first", number, "revert", None)
+    assert 0.01 < policy_of(bench.ledger, bench.arena, "first").effects.typical < 0.04
+    told = arena_of(more="keep: {min_delta: 0.25}\n")  # who says the scale is believed
+    assert policy_of(bench.ledger, told, "first").effects.typical == 0.5
