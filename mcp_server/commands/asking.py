@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TypeVar
 
 import click
@@ -42,9 +44,23 @@ def answer(reply: Reply, as_json: bool, *parts: RenderableType | None) -> None:
 @contextmanager
 def waiting(number: int, as_json: bool) -> Iterator[Callable[[ScoreReply], None]]:
     """Follow a run on stderr. Ctrl-C ends the wait, never the run, and says so."""
+    asked = False
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
     try:
         with terminal.following(terminal.screen(stderr=True), quiet=as_json) as tell:
-            yield tell
+
+            def heard(reply: ScoreReply) -> None:
+                if asked:  # raised in a callback or a destructor, an interrupt gets lost
+                    raise KeyboardInterrupt
+                tell(reply)
+
+            yield heard
     except KeyboardInterrupt:
         click.echo(
             f"Stopped waiting; experiment {number} goes on. `autoresearch score {number} --wait` waits again, "
@@ -52,3 +68,5 @@ def waiting(number: int, as_json: bool) -> Iterator[Callable[[ScoreReply], None]
             err=True,
         )
         sys.exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGINT, before)

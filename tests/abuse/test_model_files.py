@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mcp_server.records import RunResult, RunState
-from tests.abuse.model_runs import Deed, carry_out, deeds
+from tests.abuse.model_runs import POSITIONS, Deed, carry_out, deeds
 from tests.scoring.tiny import write_corpus
 
 pytestmark = pytest.mark.abuse
@@ -35,7 +35,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("deed", [pytest.param(deed, id=deed.name, marks=marks(deed)) for deed in deeds()])
 def test_a_model_ends_as_its_file_says(deed: Deed, corpus: Path, tmp_path: Path, record_property: Any) -> None:
-    result = carry_out(deed, tmp_path, corpus)
+    # of 256 positions a leak at one token in a hundred is missed once in 13 times; of 1,024 once in 30,000
+    result = carry_out(deed, tmp_path, corpus, positions=1024 if deed.case == 4 else POSITIONS)
     happened = f"{result.state} {result.reason}".strip()
     record_property("abuse", [deed.case, deed.tries, happened, str(result.tier), deed.naive or naive(result)])
     assert (result.state, result.reason) == (deed.state, deed.reason), result.detail
