@@ -24,14 +24,13 @@ MOST_BYTES = 16_000
 SHINGLE = 6  # words in a row; a text shares few of them with any other by chance
 MOST_SHARED = 2
 # What holds English sentences together. Prose has a share of about 0.45, a list of keywords hardly any.
-LITTLE_WORDS = frozenset(
-    """
+_LITTLE = """
     a about after all also an and any are as at be because been before but by can could did do does during each every
     for from had has have he her his how i if in into is it its more most must no nobody not nothing now of off on once
     one or our out over she should since so some than that the their them then there these they this those to until up
     us was we were what when where which while who will with within without would you your
-    """.split()
-)
+"""
+LITTLE_WORDS = frozenset(_LITTLE.split())
 LEAST_LITTLE = 0.28
 SPEAKS_TO_JUDGE = re.compile(
     r"\b(rubric|judge|grader|evaluator|(full|maximum|top) (score|marks|points)|"

@@ -2,8 +2,9 @@
 
 For score commands that must execute what they measure. The child's only ways out are two pipes. It cannot look into
 its parent, so it can write no score: what it answers is checked by whoever asked. It is stopped while it is not asked,
-and its processor time is read by the parent, so no clock that it can bend counts. `strangers` tells of processes it
-left behind. With `walls` it can also write no file and leave nothing in the kernel for the next child to find, and
+and its processor time is read by the parent, so no clock that it can bend counts. It may start threads, whose time is
+counted, and no process, whose time would not be; where the kernel cannot forbid that, `strangers` tells of those that
+are left behind. With `walls` it can also write no file and leave nothing in the kernel for the next child to find, and
 `hidden` folders cannot be read; `has_walls` says whether this machine has them. All else is the sandbox's, which is
 around the whole scorer. Linux only. Use one thread.
 """
@@ -14,6 +15,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import resource
 import select
 import signal
 import struct
@@ -28,12 +30,15 @@ PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 4
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # Landlock's system calls, on every architecture
 EXECUTE, WRITE_FILE, READ_FILE = 1 << 0, 1 << 1, 1 << 2
 WALLED = EXECUTE | WRITE_FILE | READ_FILE | 0x1FF0  # and making or removing anything
-# Audit architecture, and the calls that reach other processes or outlive this one: ptrace, shmget, semget, msgget,
-# mq_open, add_key, request_key, keyctl.
+# Audit architecture; clone; the calls that start other processes: fork, vfork; and those that reach into others or
+# outlive this one: ptrace, shmget, semget, msgget, mq_open, add_key, request_key, keyctl.
 MACHINES = {
-    "x86_64": (0xC000003E, (101, 29, 64, 68, 240, 248, 249, 250)),
-    "aarch64": (0xC00000B7, (117, 194, 190, 186, 180, 217, 218, 219)),
+    "x86_64": (0xC000003E, 56, (57, 58), (101, 29, 64, 68, 240, 248, 249, 250)),
+    "aarch64": (0xC00000B7, 220, (), (117, 194, 190, 186, 180, 217, 218, 219)),
 }
+CLONE3, CLONE_THREAD, X32 = 435, 0x10000, 0x40000000
+LAST_WORDS = 500  # bytes
+MOST_WORDS = 1 << 20  # bytes of any file it may write, and stderr is all it has
 LENGTH = struct.Struct("<Q")
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -69,20 +74,26 @@ class Child:
         self, script: Path, *arguments: str, seconds: float = 60.0, walls: bool = False, hidden: Iterable[Path] = ()
     ) -> None:
         """Start it and wait until it says that it is ready. Raises Failed."""
-        rules = _readable(tuple(hidden)) if walls else []
+        folders = [script.parent, *(Path(word) for word in arguments if os.path.isdir(word))]
+        rules = _readable(tuple(hidden), folders) if walls else []
 
         def before_exec() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WORDS, MOST_WORDS))
+            libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
             if walls:
                 _restrict(rules)
+            if platform.machine() in MACHINES and _forbid_calls(walls) != 0:
+                os._exit(126)
 
         keep = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "PYTHONHASHSEED", "LD_LIBRARY_PATH")
         env = {name: os.environ[name] for name in keep if name in os.environ}
         env |= {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+        self._words = os.memfd_create("words")
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-B", str(script), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._words,
             env=env,
             bufsize=0,
             preexec_fn=before_exec,
@@ -118,6 +129,15 @@ class Child:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+        if self._words >= 0:
+            os.close(self._words)
+            self._words = -1
+
+    def _last_words(self) -> str:
+        """The end of what it said on stderr, for whoever wrote it."""
+        size = os.fstat(self._words).st_size
+        text = os.pread(self._words, LAST_WORDS, max(0, size - LAST_WORDS)).decode(errors="replace")
+        return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
     def _stop(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -139,7 +159,7 @@ class Child:
             self._await(self._out, ends)
             more = os.read(self._out, min(1 << 20, wanted - len(found)))
             if not more:
-                raise Failed("host_died", "The program ended before it had answered.")
+                raise Failed("host_died", f"The program ended before it had answered. {self._last_words()}".strip())
             found += more
             if wanted == LENGTH.size == len(found):
                 (length,) = LENGTH.unpack(found)
@@ -171,21 +191,28 @@ def strangers(known: Iterable[Child]) -> list[int]:
 # ---- walls ----
 
 
-def _readable(hidden: tuple[Path, ...]) -> list[tuple[int, int]]:
-    """(descriptor, rights) of everything but the hidden folders: Landlock can only allow, so their siblings are."""
+def _readable(hidden: tuple[Path, ...], more: Iterable[Path]) -> list[tuple[int, int]]:
+    """(descriptor, rights) of what Python needs and `more`, without the hidden folders.
+
+    Landlock can only allow, so where something inside is hidden its siblings are allowed one by one.
+    """
+    system = [Path(place) for place in ("/usr", "/lib", "/lib64", "/bin", "/etc", "/opt", "/nix", "/proc", "/dev")]
+    python = [Path(place) for place in (sys.prefix, sys.base_prefix, *filter(None, sys.path))]
     rules: list[tuple[int, int]] = []
 
-    def allow(folder: Path) -> None:
-        for path in sorted(folder.iterdir()):
-            if path in hidden or path.is_symlink():
-                continue
-            if any(path in gone.parents for gone in hidden):
-                allow(path)
-                continue
-            with contextlib.suppress(OSError):
-                rules.append((os.open(path, os.O_PATH | os.O_CLOEXEC), EXECUTE | READ_FILE))
+    def allow(path: Path) -> None:
+        if path in hidden:
+            return
+        if any(path in gone.parents for gone in hidden):
+            for inside in sorted(path.iterdir()):
+                if not inside.is_symlink():
+                    allow(inside)
+            return
+        with contextlib.suppress(OSError):
+            rules.append((os.open(path, os.O_PATH | os.O_CLOEXEC), EXECUTE | READ_FILE))
 
-    allow(Path("/"))
+    for place in {path.resolve() for path in (*system, *python, *more)}:
+        allow(place)
     rules.append((os.open("/dev/null", os.O_PATH | os.O_CLOEXEC), READ_FILE | WRITE_FILE))
     return rules
 
@@ -196,23 +223,21 @@ def _restrict(rules: list[tuple[int, int]]) -> None:
     ruleset = libc.syscall(CREATE_RULESET, attributes, len(attributes), 0)
     for fd, rights in rules:
         libc.syscall(ADD_RULE, ruleset, 1, struct.pack("=Qi", rights, fd), 0)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if ruleset < 0 or libc.syscall(RESTRICT_SELF, ruleset, 0) != 0 or _forbid_calls() != 0:
+    if ruleset < 0 or libc.syscall(RESTRICT_SELF, ruleset, 0) != 0:
         os._exit(126)
 
 
-def _forbid_calls() -> int:
-    architecture, calls = MACHINES[platform.machine()]
-    load, equal, at_least, back = 0x20, 0x15, 0x35, 0x06
-    program = [
-        (load, 0, 0, 4),  # the architecture; jumps count the lines to leave out
-        (equal, 0, len(calls) + 3, architecture),
-        (load, 0, 0, 0),  # the call
-        (at_least, len(calls) + 1, 0, 0x40000000),  # x32, which has numbers of its own
-        *((equal, len(calls) - line, 0, call) for line, call in enumerate(calls)),
-        (back, 0, 0, 0x7FFF0000),  # allow
-        (back, 0, 0, 0x00050000 | 1),  # refuse
-    ]
+def _forbid_calls(walls: bool) -> int:
+    """No other process is started from here on; with `walls` nothing that outlives this one is left in the kernel."""
+    architecture, clone, forks, outliving = MACHINES[platform.machine()]
+    load, equal, at_least, has, back = 0x20, 0x15, 0x35, 0x45, 0x06
+    allow, refuse, unknown = (back, 0, 0, 0x7FFF0000), (back, 0, 0, 0x00050000 | 1), (back, 0, 0, 0x00050000 | 38)
+    program = [(load, 0, 0, 4), (equal, 1, 0, architecture), refuse]  # (what, lines to skip if so, if not, value)
+    program += [(load, 0, 0, 0), (at_least, 0, 1, X32), refuse]
+    for call in (*forks, *(outliving if walls else ())):
+        program += [(equal, 0, 1, call), refuse]
+    program += [(equal, 0, 1, CLONE3), unknown]  # its flags cannot be seen; libc then takes the older call
+    program += [(equal, 1, 0, clone), allow, (load, 0, 0, 16), (has, 0, 1, CLONE_THREAD), allow, refuse]
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
     header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
     return int(libc.prctl(PR_SET_SECCOMP, 2, header, 0, 0))

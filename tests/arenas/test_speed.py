@@ -50,9 +50,18 @@ REFUSED = {
         HONEST.replace("column = min(CELLS - 1, max(0, int(x // CELL_KM)))", "column = int(x // CELL_KM)"),
     ),
     "lets a process busy the machine": (
-        "background_work",
+        "host_died",
         "import os\nif os.fork() == 0:\n    os.setsid()\n    while True:\n        pass\n"
         + HONEST.replace("from __future__ import annotations\n", ""),
+    ),
+    "lets a child work": (
+        "host_died",
+        around(
+        "\nimport os\ndef analyse(e):\n    ours, theirs = os.pipe()\n    pid = os.fork()\n    if pid == 0:\n"
+        "        os.write(theirs, honest(e).tobytes())\n        os._exit(0)\n    os.close(theirs)\n"
+        "    with os.fdopen(ours, 'rb') as file:\n        found = file.read()\n    os.waitpid(pid, 0)\n"
+        "    return np.frombuffer(found)\n"
+        ),
     ),
     "ends itself": ("host_died", around("\nimport os\ndef analyse(e):\n    os._exit(0)\n")),
     "answers without end": ("bad_output", around("\ndef analyse(e):\n    return np.zeros(10**6)\n")),
@@ -60,6 +69,11 @@ REFUSED = {
 
 # Each answers rightly, and must gain nothing by its trick.
 IN_VAIN = {
+    "lets threads work": around(
+        "\nimport threading\ndef analyse(e):\n    found = []\n"
+        "    other = threading.Thread(target=lambda: found.append(honest(e)))\n"
+        "    other.start()\n    other.join()\n    return found[0]\n"
+    ),
     "remembers answers": around(
         "\nKNOWN = {}\ndef analyse(e):\n    key = e.tobytes()\n"
         "    KNOWN[key] = KNOWN[key] if key in KNOWN else honest(e)\n    return KNOWN[key]\n"
@@ -78,12 +92,6 @@ IN_VAIN = {
         "    try:\n        if int(place.split('/')[2]) == os.getppid():\n"
         "            open(place, 'w').write('{\"score\": 99}\\n')\n    except OSError:\n        pass\n"
         "def analyse(e):\n    return honest(e)\n"
-    ),
-    "lets a child work": around(
-        "\nimport os\ndef analyse(e):\n    ours, theirs = os.pipe()\n    pid = os.fork()\n    if pid == 0:\n"
-        "        os.write(theirs, honest(e).tobytes())\n        os._exit(0)\n    os.close(theirs)\n"
-        "    with os.fdopen(ours, 'rb') as file:\n        found = file.read()\n    os.waitpid(pid, 0)\n"
-        "    return np.frombuffer(found)\n"
     ),
 }
 QUICK = (
@@ -117,7 +125,7 @@ def test_a_program_that_does_something_else_is_refused(cheat: str, tmp_path: Pat
 def test_a_trick_gains_nothing(cheat: str, tmp_path: Path) -> None:
     said = answer(tmp_path / "work", IN_VAIN[cheat])
     assert said is not None
-    assert "rejected" in said or said["score"] < 0.5, said  # an honest step brings 0.6 to 2.3
+    assert said["score"] < 0.4, said  # an honest step brings 0.6 to 2.3
 
 
 @pytest.mark.slow

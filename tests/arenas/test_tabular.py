@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +66,7 @@ REFUSED = {
         instead(predict="said = np.full((len(images), 10), -0.1)\nsaid[:, 0] = 1.9\nreturn said"),
     ),
     "leaves a process behind": (
-        "background_work",
+        "host_died",
         instead(fit="import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\n    os._exit(0)"),
     ),
     "ends itself": ("host_died", instead(fit="import os\nos._exit(0)")),
@@ -74,7 +75,7 @@ WALLED = {
     "looks the answers up in the data set": ("host_died", instead(predict=LOOKUP)),
     "writes labels down for the next process": (
         "host_died",
-        instead(fit="import tempfile\nopen(tempfile.gettempdir() + '/labels', 'wb').write(labels.tobytes())"),
+        instead(fit="import os\nopen(os.path.expanduser('~/labels'), 'wb').write(labels.tobytes())"),
     ),
     "leaves labels in shared memory": (
         "host_died",
@@ -98,7 +99,9 @@ def test_what_is_no_honest_answer_is_refused(cheat: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("cheat", some(WALLED))
 def test_behind_the_walls_there_is_nothing_to_read_and_nowhere_to_write(cheat: str, tmp_path: Path) -> None:
     reason, program = WALLED[cheat]
-    assert answer(tmp_path / "work", program).get("rejected") == reason
+    said = answer(tmp_path / "work", program)
+    assert said.get("rejected") == reason
+    assert re.search("Permission ?Error|OSError", said["detail"])  # the traceback's last line reaches the agent
 
 
 @pytest.mark.slow
@@ -129,7 +132,7 @@ def test_both_arenas_that_run_code_shut_it_in_by_the_same_file() -> None:
 @walled
 def test_eight_experiments_lower_the_loss_and_what_breaks_a_bound_or_cheats_is_not_kept(tmp_path: Path) -> None:
     lab = tmp_path / "lab"
-    outcome, words = research("tabular", lab)
+    outcome, words = research("tabular", lab, calibrate=2)
     assert len(outcome.rows) - 1 >= 8, words
     first = outcome.rows[1].score
     assert first is not None
