@@ -101,6 +101,14 @@ class Guard(_Section):
     min: float | None = None
     max: float | None = None
 
+    @model_validator(mode="after")
+    def _agree(self) -> Guard:
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min is above max")
+        return self
+
 
 class Arena(_Section):
     """The contract of a lab."""
@@ -132,9 +140,6 @@ class Arena(_Section):
         for path in self.editable:
             if path == "program.md":
                 raise ValueError("program.md is the human's; it cannot be editable")
-        for name, guard in self.secondary.items():
-            if guard.min is not None and guard.max is not None and guard.min > guard.max:
-                raise ValueError(f"secondary.{name}: min is above max")
         return self
 
     @property

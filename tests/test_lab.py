@@ -241,6 +241,15 @@ def test_a_repeat_is_run_by_both_and_judged_when_both_are_in(tmp_path: Path) -> 
     assert reply.change == pytest.approx(3.75)
 
 
+def test_a_gain_that_breaks_a_bound_is_not_kept_and_the_bound_is_named(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab", more="secondary: {knob: {max: 2.2}}\n")
+    begin(lab)
+    beyond = attempt(lab, "the optimum, out of bounds", KNOB=3.0)
+    assert beyond.decision == "reverted"
+    assert beyond.reason == "Discard: knob is 3, above 2.2."
+    assert attempt(lab, "a step within bounds", KNOB=2.0).decision == "kept"
+
+
 def test_a_good_candidate_may_always_be_reverted(lab: Lab) -> None:
     begin(lab)
     edit(lab, KNOB=2.5)
