@@ -1,0 +1,46 @@
+"""Every shipped arena is whole: a program that holds, the files it names, and words about what it teaches."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from mcp_server.arena import load_program
+from mcp_server.newlab import template, templates, write_lab
+from tests.arenas.campaigns import ROOT
+from tests.labs import git
+
+ARENAS = [name for name in templates() if name != "lm"]
+
+
+def test_the_arenas_of_this_repository_are_templates() -> None:
+    assert {"packing", "speed", "tabular", "rubric"} <= set(ARENAS)
+    assert {path.name for path in (ROOT / "arenas").iterdir() if (path / "program.md").is_file()} == set(ARENAS)
+
+
+@pytest.mark.parametrize("name", ARENAS)
+def test_a_new_lab_has_every_file_its_program_names(name: str, tmp_path: Path) -> None:
+    written = write_lab(template(name), tmp_path / "lab", own_repository=True)
+    arena = load_program(tmp_path / "lab" / "program.md").arena
+    scripts = [
+        word
+        for command in (arena.run, arena.score, *arena.checks)
+        for word in shlex.split(command)
+        if word.endswith(".py")
+    ]
+    for path in (*arena.editable, *arena.frozen, *scripts):
+        assert list((tmp_path / "lab").glob(path.rstrip("/"))), path
+    for script in scripts:
+        assert script in arena.frozen or script in arena.editable, f"{script} runs and is neither frozen nor editable"
+    assert "README.md" in written.files
+    assert written.commit
+    assert git(tmp_path / "lab", "status", "--porcelain") == ""
+
+
+def test_a_repository_with_a_readme_keeps_its_own(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine\n")
+    written = write_lab(template("packing"), tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine\n"
+    assert "README.md" not in written.files
