@@ -23,8 +23,9 @@ $(VENV)/.installed: pyproject.toml mcp_server/__init__.py scripts/make_venv.sh
 demo: setup
 	$(BIN)/autoresearch demo
 
+# two at a time: most tests wait for processes
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 faults: setup
 	$(BIN)/python -m pytest -m faults tests/faults
