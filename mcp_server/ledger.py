@@ -12,6 +12,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -536,6 +537,20 @@ class Ledger:
             )
         ]
 
+    def lessons_by_experiment(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[str]]:
+        """What was learned from each of many experiments, asked at once."""
+        found: dict[tuple[str, int], list[str]] = {}
+        if keys:
+            rows = self._rows(
+                f"WITH wanted (campaign, experiment) AS (VALUES {', '.join('(?, ?)' for _ in keys)})"
+                " SELECT campaign, experiment, text FROM wanted JOIN learnings USING (campaign, experiment)"
+                " ORDER BY id",
+                *(value for key in keys for value in key),
+            )
+            for row in rows:
+                found.setdefault((row["campaign"], row["experiment"]), []).append(row["text"])
+        return found
+
     def _index(self, text: str, kind: str, campaign: str, key: int) -> None:
         self._db.execute(
             "INSERT INTO words (text, kind, campaign, key) VALUES (?,?,?,?)", (text, kind, campaign, str(key))
@@ -612,6 +627,7 @@ def _campaign(row: sqlite3.Row) -> Campaign:
     return Campaign(**{**dict(row), "ready": bool(row["ready"])})
 
 
+@lru_cache(maxsize=2048)  # a past is read again and again, and reading its JSON was most of recalling it
 def _experiment(row: sqlite3.Row) -> Experiment:
     values: dict[str, Any] = {name: row[name] for name in Experiment.__dataclass_fields__}
     values["knobs"] = tuple(tuple(change) for change in json.loads(row["knobs"]))

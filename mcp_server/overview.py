@@ -30,8 +30,10 @@ RANKED = 400  # of the newest experiments and learnings, besides the ones the wo
 MEMO_CHARACTERS = 6000
 
 
-def tried_of(ledger: Ledger, experiment: Experiment) -> Tried:
-    """An experiment as the memory ranks and words it."""
+def tried_of(ledger: Ledger, experiment: Experiment, learned: Sequence[str] | None = None) -> Tried:
+    """An experiment as the memory ranks and words it. learned: its lessons, where the caller asked for many at once."""
+    if learned is None:
+        learned = [lesson.text for lesson in ledger.learnings_of(experiment.campaign, experiment.number)]
     verdict = experiment.verdict or {}
     outcome = verdict.get("outcome") or tally.status_of(experiment, ledger.runs(experiment.campaign, experiment.number))
     return Tried(
@@ -50,7 +52,7 @@ def tried_of(ledger: Ledger, experiment: Experiment) -> Tried:
         base=str(experiment.base or ""),
         hypothesis=experiment.hypothesis,
         expected=experiment.expected_delta,
-        learned=tuple(lesson.text for lesson in ledger.learnings_of(experiment.campaign, experiment.number)),
+        learned=tuple(learned),
         theme=experiment.theme,
         campaign=experiment.campaign,
         kind=experiment.kind,
@@ -62,7 +64,9 @@ def recalled(ledger: Ledger, query: str, knobs: Sequence[str], limit: int) -> Re
     hits = ledger.search(query, 100)
     keys = [(campaign, key) for kind, campaign, key, _ in hits if kind == "experiment"]
     names = [found.name.rstrip("*") for found in map(ranking.knob_query, knobs) if found is not None]
-    tried = [tried_of(ledger, found) for found in ledger.candidates(keys, names, RANKED)]
+    candidates = ledger.candidates(keys, names, RANKED)
+    lessons_of = ledger.lessons_by_experiment([(one.campaign, one.number) for one in candidates])
+    tried = [tried_of(ledger, one, lessons_of.get((one.campaign, one.number), ())) for one in candidates]
     learnings = ledger.learnings_with([key for kind, _, key, _ in hits if kind == "learning"], RANKED)
     lessons = [Lesson(one.id, one.text, one.experiment, one.tags, one.campaign or "") for one in learnings]
     found = ranking.recall(query, knobs, limit, tried, lessons, hits)
