@@ -70,8 +70,6 @@ def estimate(
     runs: Iterable[Measured],
     pairings: Sequence[tuple[Hashable, Hashable]] = (),
     effect: float = 0.0015,
-    *,
-    paired: bool = False,
 ) -> Noise:
     """Pool every repeat, reseed, move and confirmation of a campaign into one `Noise`.
 
@@ -79,8 +77,8 @@ def estimate(
     `typical_sd`.
 
     pairings: (candidate, incumbent) codes that were compared. Their paired sd is learnt from the spread of the
-    differences over two or more shared seeds, so the true effect of the change drops out. paired: every code draws its
-    luck from the run's seed alone, so pairing is expected to help before a pair was measured.
+    differences over two or more shared seeds, so the true effect of the change drops out. Before a pair was measured
+    pairing is not thought to help.
     """
     cells: dict[tuple[Hashable, int, Hashable], list[float]] = defaultdict(list)
     for run in runs:
@@ -103,7 +101,7 @@ def estimate(
     # Without a second seed the repeats must stand in: they bound it from below.
     sd = typical_sd(seed_squares, seed_degrees, prior) if seed_degrees else repeat_sd
     paired_sd = None
-    if sd is not None and (pair_degrees or paired):
+    if sd is not None and pair_degrees:
         independent = math.sqrt(2.0) * sd
         expected = PAIRED_SHARE * independent
         measured = typical_sd(pair_squares, pair_degrees, expected) if expected > 0.0 else None

@@ -88,6 +88,18 @@ def test_every_place_states_the_same_gain_after_a_keep_was_measured_again(lab: L
     assert history(lab).experiments[-1].score == totals.best
 
 
+def test_an_edit_of_the_seed_is_not_kept_for_its_score(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab")
+    begin(lab)
+    train = lab.paths.tree / "train.py"
+    train.write_text(train.read_text().replace('int(os.environ["AUTORESEARCH_SEED"])', "137"))
+    refused = attempt(lab, "another seed", KNOB=2.5)
+    assert refused.decision == "reverted"
+    assert refused.change is not None
+    assert refused.change > 3
+    assert "can never keep it" in refused.reason
+
+
 def test_a_shorter_candidate_is_kept_with_the_gain_it_has() -> None:
     policy, noise = KeepPolicy(), Noise(sd=1e-3, runs=9)
     shorter = simplification(judge({0: 1.0001}, {0: 1.0}, noise, policy), 100, 90, policy)

@@ -77,7 +77,6 @@ def test_paired_noise_is_learnt_from_confirmations_whatever_the_change_did() -> 
     assert found.paired_sd == pytest.approx(2e-4 * math.sqrt(2), rel=0.3)
     assert found.correlation(0.0015) > 0.98
     assert estimate(runs).paired_sd is None
-    assert estimate(runs, paired=True).paired_sd == pytest.approx(found.sd * math.sqrt(2) / 2)
 
 
 def test_pairing_is_never_believed_to_harm() -> None:
