@@ -144,7 +144,7 @@ def test_a_wheel_carries_what_a_lab_starts_from(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as opened:
         names = set(opened.namelist())
     inside = {f"mcp_server/templates/lm/{name}" for name in ("program.md", "prepare.py", "train.py")}
-    assert inside | {"mcp_server/styles/bold.md", "mcp_server/server.py"} <= names
+    assert inside | {"mcp_server/styles/bold.md", "mcp_server/server.py", "mcp_server/examples/processes.yaml"} <= names
     assert not [name for name in names if name.startswith(("tests/", "train.py", "prepare.py"))]
 
 

@@ -118,7 +118,7 @@ def scan(arena: Arena, files: tuple[str, ...], untracked: tuple[str, ...], watch
             )
         )  # fmt: skip
     loose = [path for path in (*judges, *read) if not editable.match(path) and not frozen.match(path)]
-    loose = list(dict.fromkeys(path for path in loose if not path.endswith(".pyc")))
+    loose = list(dict.fromkeys(path for path in loose if not path.endswith(".pyc") and path != "program.md"))
     if loose:
         found.append(
             Finding(
