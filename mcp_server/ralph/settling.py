@@ -77,7 +77,8 @@ def settle(lab: Lab, description: str, before: Standing) -> Settled:
     except AutoresearchError as error:
         settled.said.append(str(error))
     after = standing(lab)
-    if after.incumbent != before.incumbent:  # the agent may have kept something by itself
+    # the agent may have kept something by itself; a baseline that comes home is no keep
+    if before.incumbent is not None and after.incumbent != before.incumbent:
         settled.outcome, settled.experiment, settled.score = Outcome.KEPT, after.incumbent, after.score
     return settled
 

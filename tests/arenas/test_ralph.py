@@ -28,6 +28,7 @@ from mcp_server.records import Tier
 from mcp_server.runner.sandbox import probe
 from tests.arenas.campaigns import ROOT
 from tests.arenas.scripted_agent import program
+from tests.arenas.test_delayed import orders, outreach
 from tests.labs import finish, git, make_lab, until
 
 AGENT = ROOT / "tests" / "arenas" / "scripted_agent.py"
@@ -295,6 +296,29 @@ def test_six_stories_by_an_agent_that_crashes_hangs_cheats_and_boasts(
     assert report.cost_usd == pytest.approx(0.25 * 10)  # eight told it; the crash and the hang count as the dearest
     assert agent.carriers(str(state_of(folder))) == []
     assert scored(folder)["score"] >= 6
+
+
+@pytest.mark.slow
+def test_the_loop_is_a_heartbeat_for_what_is_in_the_field(tmp_path: Path) -> None:
+    folder = tmp_path / "lab"
+    handover = outreach(folder, speed=24.0)  # a window of 3 s
+    step = "import os, re, pathlib as p; f = p.Path('letter.py'); t = f.read_text(); n = os.environ['WORDS'].split()"
+    step += "; words = n[int(os.environ['AUTORESEARCH_ITERATION']) - 1]"
+    step += "; f.write_text(re.sub(r'(?m)^BODY_WORDS = [0-9]+', 'BODY_WORDS = ' + words, t))"
+    witness = Witness()
+    limits = Limits(iterations=5, rest_seconds=1.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORDS", "180 140 110 110 110")
+        report = loop(Plan(folder, (sys.executable, "-c", step), limits=limits), witness)
+    assert report.end is End.ITERATIONS
+    outcomes = [turn.outcome for turn in witness.turns]
+    assert outcomes[0] is Outcome.OUT  # nothing was waited for
+    with contextlib.closing(Lab(folder)) as lab:
+        for number in (1, 2, 3, 4):
+            assert finish(lab, number).score is not None
+        with lab.reading() as (house, campaign, _):
+            runs = [one for number in (1, 2, 3, 4) for one in house.ledger.runs(campaign.tag, number)]
+    assert set(orders(handover)) == {f"ralph-{run.experiment}-{run.run}" for run in runs}
 
 
 @pytest.mark.slow
