@@ -121,6 +121,13 @@ def test_a_program_that_does_something_else_is_refused(cheat: str, tmp_path: Pat
     assert said.get("rejected") == reason, said
 
 
+def test_a_program_that_breaks_is_answered_with_the_end_of_its_traceback(tmp_path: Path) -> None:
+    said = answer(tmp_path / "work", HONEST.replace("CELLS = 10", "CELLS = 10 / 0"))
+    assert said is not None
+    assert said["rejected"] == "host_died"
+    assert said["detail"].endswith("ZeroDivisionError: division by zero")
+
+
 @pytest.mark.parametrize("cheat", some(IN_VAIN))
 def test_a_trick_gains_nothing(cheat: str, tmp_path: Path) -> None:
     said = answer(tmp_path / "work", IN_VAIN[cheat])

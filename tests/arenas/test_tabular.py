@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +76,10 @@ WALLED = {
         "host_died",
         instead(fit="import os\nopen(os.path.expanduser('~/labels'), 'wb').write(labels.tobytes())"),
     ),
+    "reads the draw in the sandbox's command line": (
+        "host_died",
+        instead(predict="open('/proc/1/cmdline', 'rb').read()"),
+    ),
     "leaves labels in shared memory": (
         "host_died",
         instead(fit="import ctypes\nif ctypes.CDLL(None).shmget(7, 4096, 0o1666) < 0:\n    raise OSError"),
@@ -101,7 +104,7 @@ def test_behind_the_walls_there_is_nothing_to_read_and_nowhere_to_write(cheat: s
     reason, program = WALLED[cheat]
     said = answer(tmp_path / "work", program)
     assert said.get("rejected") == reason
-    assert re.search("Permission ?Error|OSError", said["detail"])  # the traceback's last line reaches the agent
+    assert said["detail"] == "The program ended before it had answered."  # its last words could tell what it saw
 
 
 @pytest.mark.slow
