@@ -20,6 +20,7 @@ ASSUMED_SD_PER_EFFECT = 0.5
 # expected, and anything between a twentieth and all of it was seen.
 PRIOR_SPREAD = 1.1
 PAIRED_SHARE = 0.5
+LARGEST = 1e9  # squares beyond so many prior variances say the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class Noise:
         sd = self.one_run(effect)
         if self.paired_sd is None or not math.isfinite(self.paired_sd) or sd <= 0:
             return 0.0
-        return min(max(1.0 - self.paired_sd**2 / (2.0 * sd * sd), 0.0), 0.9999)
+        apart = min(self.paired_sd / sd, 2.0)  # from the square root of two on pairing does not help
+        return min(max(1.0 - 0.5 * apart * apart, 0.0), 0.9999)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,10 @@ def typical_sd(squares: float, degrees: int, prior_sd: float) -> float | None:
     """
     if not degrees:
         return None
-    steps = [PRIOR_SPREAD * (0.08 * i - 8.0) for i in range(151)]  # -8 to +4 prior spreads, on the log scale
-    ratio = squares / prior_sd**2
+    if prior_sd <= 0.0:
+        return math.sqrt(min(squares, LARGEST) / degrees)
+    steps = [PRIOR_SPREAD * (0.08 * i - 8.0) for i in range(201)]  # -8 to +8 prior spreads, on the log scale
+    ratio = min(squares / prior_sd / prior_sd, LARGEST)
     logs = [-degrees * u - 0.5 * ratio * math.exp(-2.0 * u) - 0.5 * (u / PRIOR_SPREAD) ** 2 for u in steps]
     top = max(logs)
     weights = [math.exp(value - top) for value in logs]
@@ -142,7 +146,7 @@ def _within(groups: Iterable[Sequence[float]]) -> tuple[float, int]:
     for group in groups:
         if len(group) > 1:
             centre = sum(group) / len(group)
-            squares += sum((value - centre) ** 2 for value in group)
+            squares += sum((value - centre) * (value - centre) for value in group)
             degrees += len(group) - 1
     return squares, degrees
 

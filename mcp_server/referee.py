@@ -36,6 +36,7 @@ __all__ = [
 
 Scores = Mapping[int, float]
 MOST_WIDTHS = 999.0  # JSON knows no infinity
+LARGEST_SCORE = 1e100  # what diverged so far is no number to reckon with
 
 
 class Decision(StrEnum):
@@ -215,7 +216,7 @@ def _unusable(candidate: Scores, incumbent: Scores, runs_left: int | None) -> Ve
         return verdict(Decision.DISCARD, "no_score", "The candidate has no score; what has none is never kept.")
     for who, scores in (("candidate", candidate), ("incumbent", incumbent)):
         for score in scores.values():
-            if score is None or not math.isfinite(score):
+            if score is None or not abs(score) < LARGEST_SCORE:
                 return verdict(Decision.DISCARD, "not_a_number", f"A score of the {who} is not a finite number.")
     if not incumbent:
         seeds = tuple(sorted(candidate))

@@ -31,6 +31,19 @@ def test_two_equal_scores_do_not_prove_a_noise_of_zero_but_many_almost_do() -> N
     assert 0.0 < many < 1e-6
 
 
+@pytest.mark.parametrize("true", [0.2, 2.0])
+def test_a_noise_far_above_what_was_expected_is_seen(true: float) -> None:
+    draw = random.Random(3)
+    assert typical_sd(sum(draw.gauss(0, true) ** 2 for _ in range(8)), 8, 7.5e-4) == pytest.approx(true, rel=0.5)
+
+
+def test_a_repeat_that_diverged_is_a_large_noise_and_no_error() -> None:
+    found = estimate([Measured("a", 0, 1.0), Measured("a", 0, 1e300), Measured("a", 1, -1e308)], effect=0.0015)
+    assert found.sd is not None
+    assert math.isfinite(found.sd)
+    assert found.sd > 1
+
+
 def test_nothing_measured_is_said_as_nothing() -> None:
     assert estimate([]) == Noise()
     assert estimate([Measured("a", 0, 1.0), Measured("b", 1, 0.9)]) == Noise()

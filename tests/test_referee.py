@@ -89,6 +89,23 @@ def test_nothing_is_kept_without_scores_on_both_sides(some, noise, policy, runs)
     assert judge(some, {}, noise, policy, runs).decision is not Decision.KEEP
 
 
+wide = st.dictionaries(st.integers(0, 4), st.floats(-1e99, 1e99), min_size=1, max_size=4)
+widths = st.one_of(st.none(), st.floats(0, 1e99))
+
+
+@untimed
+@given(wide, wide, widths, widths, left)
+def test_the_numbers_of_a_verdict_are_finite_however_wild_the_scores(ours, theirs, sd, paired, runs) -> None:
+    verdict = judge(ours, theirs, Noise(sd=sd, runs=3, paired_sd=paired, pairs=2), KeepPolicy(), runs)
+    for number in (verdict.delta, verdict.noise_widths, verdict.probability, verdict.width, verdict.expected):
+        assert number is not None
+        assert math.isfinite(number)
+
+
+def test_a_score_that_diverged_beyond_reckoning_is_no_number() -> None:
+    assert judge({0: -1e200}, {0: 1.0}, QUIET, KeepPolicy()).code == "not_a_number"
+
+
 @untimed
 @given(scores, noises, policies, left)
 def test_an_equal_score_is_never_kept(same, noise, policy, runs) -> None:
