@@ -26,6 +26,21 @@ print(json.dumps({"score": draw}))
 """
 
 
+# what any process of the scorer's sandbox can read of the others
+SPYING = """\
+import json, os, pathlib
+draw, seen = os.environ["AUTORESEARCH_DRAW"], 0
+for place in pathlib.Path("/proc").glob("[0-9]*"):
+    for name in ("cmdline", "environ"):
+        try:
+            told = (place / name).read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        seen += draw in told and int(place.name) != os.getpid()
+print(json.dumps({"score": float(seen)}))
+"""
+
+
 def lab_with(folder: Path, score: str, more: str = "") -> Lab:
     lab = make_lab(folder, more=more)
     (folder / "score.py").write_text(score)
@@ -70,3 +85,7 @@ def test_what_a_scorer_draws_from_is_the_same_on_one_seed_and_no_other(tmp_path:
         first, repeat, another = house.ledger.runs("first", 1)
     assert first.seed == repeat.seed != another.seed
     assert first.score == repeat.score != another.score
+
+
+def test_no_other_process_of_the_sandbox_shows_what_the_scorer_was_told(tmp_path: Path) -> None:
+    assert begin(lab_with(tmp_path / "lab", SPYING)).score == 0.0

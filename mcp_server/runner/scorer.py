@@ -31,6 +31,7 @@ from mcp_server.runner.limits import Crossed, Limits
 from mcp_server.runner.listen import listen
 from mcp_server.runner.logs import BoundedLog, clean, excerpt
 from mcp_server.runner.stop import Stop
+from mcp_server.runner.whisper import whispered
 
 ANSWER_BYTES = 256 * 1024
 WARM_FROM_SECONDS = 10.0  # of training; in less, starting up would take a large part of it
@@ -165,9 +166,12 @@ class Asked:
         confinement = for_scorer(around, self._marks.theirs, limits.tasks)
         if trusted:
             confinement = replace(confinement, env=_own_environment(around, confinement.env, warm))
+        command, secrets = own_python(around.spec.score_command), None
+        if not trusted:
+            command, confinement, secrets = whispered(command, confinement)
         try:
             self._child = children.start(
-                own_python(around.spec.score_command),
+                command,
                 confinement,
                 None if trusted else around.tier,
                 stdout=self._out.theirs,
@@ -177,6 +181,8 @@ class Asked:
             )
         finally:
             os.close(told)
+            if secrets is not None:
+                os.close(secrets)
             for pipe in (self._out, self._err, self._marks):
                 pipe.close_theirs()
 
