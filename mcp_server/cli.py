@@ -33,7 +33,7 @@ COMMANDS = {
     "prepare": Entry("Begin", "beginnings", "Build the corpus of a language-model lab."),
     "doctor": Entry("Begin", "beginnings", "Check this machine and say how to fix what is missing."),
     "check-arena": Entry("Begin", "proofs", "Prove an arena before any loop: runs, cheats, harms, a verdict."),
-    "readiness": Entry("Begin", "proofs", "Place work processes on the map of what is ripe for research."),
+    "readiness": Entry("Begin", "maps", "Place work processes on the map of what is ripe for research."),
     "demo": Entry("Begin", "beginnings", "Watch a campaign of real training with a built-in researcher."),
     "serve": Entry("Begin", "beginnings", "Serve the lab to an agent over MCP (stdio)."),
     "start": Entry("Work", "verbs", "Begin a campaign, or join it: branch, baseline, calibration."),

@@ -7,64 +7,23 @@ import inspect
 import shlex
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mcp_server.proving import attacks, exploits, harms, watcher
+from mcp_server.proving.asked import Proof, Step, Variant, Wish
 from mcp_server.proving.evidence import Aim, Evidence, Finding, Severity, Tried
 from mcp_server.proving.ground import Ground, Launched, proving_ground, read_source
 from mcp_server.proving.scan import Watched, known_to_scorer, program_files, scan, suspects, told, watched
-from mcp_server.proving.verdict import ONE_RUN, Verdict, scale_of, weigh
+from mcp_server.proving.verdict import ONE_RUN, scale_of, weigh
 from mcp_server.runner.environment import PYTHON_NAMES, is_language_model_scorer
 
-REPEATS = 4
 BATCH = 3  # runs queued at once: the next one starts up while one runs
 IN_THE_FIELD = 12  # the same where the world answers later: waiting costs nothing
 MOST_PASTES = 3
 TAINTED_RETRIES = 2  # of a run beside a foreign load
 REFUSALS = 3  # harms that were refused, after which no other is tried
-PATIENCE_SECONDS = 300.0  # for a score that stays pending
 WATCHER = "autoresearch_watcher.py"
-
-
-@dataclass(frozen=True)
-class Step:
-    """Progress, for people. `done` of about `planned` runs; the estimate is None until one run is over."""
-
-    said: str
-    done: int
-    planned: int
-    seconds_left: float | None = None
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the user asks for. `better` and `worse` are files, folders, patches or values, seen from `folder`."""
-
-    folder: Path
-    repeats: int = REPEATS
-    better: str | None = None
-    worse: str | None = None
-    patience_seconds: float = PATIENCE_SECONDS
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What was tried and what follows."""
-
-    evidence: Evidence
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One variant that is to be run."""
-
-    aim: Aim
-    what: str
-    files: Mapping[str, bytes]
-    planted: Mapping[str, float]
-    seed: int = 1
 
 
 def prove(arena_folder: Path, wish: Wish, tell: Callable[[Step], None]) -> Proof:
