@@ -194,7 +194,8 @@ def moved(sources: Sources, words: tuple[str, ...], factor: float) -> Iterator[t
             if factor < 0 and isinstance(constant.value, int):
                 continue  # a number of things
             value = constant.value * factor
-            after = str(max(1, round(value))) if isinstance(constant.value, int) else repr(float(value))
+            whole = isinstance(constant.value, int)
+            after = str(max(1, round(value))) if whole else repr(float(f"{value:.6g}"))
             if after != constant.text:
                 move = Move(constant.name, constant.text, after)
                 yield str(move), {**sources, name: edited(source, [move]).encode()}
