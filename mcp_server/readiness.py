@@ -56,7 +56,7 @@ class Process(BaseModel):
     bounded: Rating
     safe: Rating
     traces: Rating
-    produces: Literal["model", "program", "plan", "text", "deployment", "software"] | None = None
+    produces: Literal["language model", "model", "program", "plan", "text", "deployment", "software"] | None = None
     note: str = Field(default="", max_length=200)
 
 
@@ -67,7 +67,7 @@ class _File(BaseModel):
 
 
 TEMPLATES = {
-    "model": "tabular", "program": "speed", "plan": "packing", "text": "rubric", "deployment": "delayed",
+    "language model": "lm", "model": "tabular", "program": "speed", "plan": "packing", "text": "rubric", "deployment": "delayed",
     "software": "ralph",
 }  # fmt: skip
 
