@@ -117,18 +117,22 @@ class Child:
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         for fd in (self._in, self._out):
             os.set_blocking(fd, False)
-        self._receive(64, time.monotonic() + seconds)
+        try:
+            self._receive(64, time.monotonic() + seconds)
+        except Failed:
+            self.end()
+            raise
         self._stop()
 
     def ask(self, question: bytes, *, most_bytes: int, seconds: float) -> Answer:
         """One question, timed from its first byte to the answer's last. Raises Failed."""
-        cpu = time.clock_gettime(self._clock)
+        cpu = self._processor_seconds()
         began = time.monotonic()
         os.kill(self.pid, signal.SIGCONT)
         self._send(LENGTH.pack(len(question)) + question, began + seconds)
         content = self._receive(most_bytes, began + seconds)
         wall = time.monotonic() - began
-        cpu = time.clock_gettime(self._clock) - cpu
+        cpu = self._processor_seconds() - cpu
         self._stop()
         return Answer(content, cpu, wall)
 
@@ -142,6 +146,12 @@ class Child:
         if self._words >= 0:
             os.close(self._words)
             self._words = -1
+
+    def _processor_seconds(self) -> float:
+        try:
+            return time.clock_gettime(self._clock)
+        except OSError:
+            raise Failed("host_died", "The program ended.") from None
 
     def _last_words(self) -> str:
         """The end of what it said on stderr, for whoever wrote it."""
