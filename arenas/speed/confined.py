@@ -67,6 +67,11 @@ def has_walls() -> bool:
     return platform.machine() in MACHINES and int(libc.syscall(CREATE_RULESET, None, 0, 1)) > 0
 
 
+def forbids_processes() -> bool:
+    """Whether a child is kept from starting processes: on the architectures whose system calls are known."""
+    return platform.machine() in MACHINES
+
+
 class Child:
     """`python -I script arguments...`, answering over its standard input and output; stopped while it is not asked."""
 
@@ -92,7 +97,7 @@ class Child:
             libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
             if walls:
                 _restrict(rules)
-            if platform.machine() in MACHINES and _forbid_calls(walls) != 0:
+            if forbids_processes() and _forbid_calls(walls) != 0:
                 os._exit(126)
 
         keep = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "PYTHONHASHSEED", "LD_LIBRARY_PATH")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from catalogue import catalogue, odd
-from confined import Answer, Child, Failed, shield, strangers
+from confined import Answer, Child, Failed, forbids_processes, shield, strangers
 
 ROUNDS = 15
 WARM_UP = 2  # rounds that do not count
@@ -41,11 +41,11 @@ def check(answer: bytes, expected: bytes) -> None:
 
 
 def costs(answers: list[Answer]) -> list[float]:
-    """Seconds of each answer: processor time, plus what was waited even in the quietest round.
+    """Seconds of each answer: the processor time of all its threads, which a busy machine hardly changes.
 
-    A busy machine makes some rounds wait; a program that lets others work for it waits in all of them.
+    Where it could let other processes work, what it waited even in the quietest round is added.
     """
-    waits = min(max(0.0, answer.wall - answer.cpu) for answer in answers)
+    waits = 0.0 if forbids_processes() else min(max(0.0, answer.wall - answer.cpu) for answer in answers)
     return [answer.cpu + waits for answer in answers]
 
 
