@@ -112,6 +112,13 @@ def test_better_and_worse_versions_must_show() -> None:
     assert codes(weighed(REFUSED, better, worse)) == {"upside_down"}
 
 
+def test_a_harm_that_goes_the_right_way_within_noise_is_a_warning() -> None:
+    loud = (4.0, 4.1, 3.9, 4.05)
+    verdict = weighed(REFUSED, Tried(Aim.WORSE, "worse", trial(4.15)), scores=loud)
+    assert (codes(verdict), codes(verdict, Severity.WARNS) & {"harm_in_noise"}) == (set(), {"harm_in_noise"})
+    assert codes(weighed(REFUSED, Tried(Aim.WORSE, "worse", trial(3.95)), scores=loud)) == {"harm_unseen"}
+
+
 def test_an_arena_without_a_score_or_that_fails_its_own_checks_is_not_ready() -> None:
     assert codes(weigh(Evidence(arena(), (trial(None),)))) == {"no_score"}
     waiting = trial(None, state=RunState.PENDING)

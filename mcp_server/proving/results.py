@@ -95,7 +95,7 @@ def of_cost(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def of_changes(evidence: Evidence, gain: Gain) -> Iterator[Finding]:
+def of_changes(evidence: Evidence, gain: Gain, difference: Gain) -> Iterator[Finding]:
     """Whether a deliberate improvement and a deliberate harm are told apart."""
     better, worse, harms = (_of(evidence, aim) for aim in (Aim.BETTER, Aim.WORSE, Aim.HARM))
     gains = {id(one): _gain(evidence, one, gain) for one in (*better, *worse, *harms)}
@@ -109,7 +109,9 @@ def of_changes(evidence: Evidence, gain: Gain) -> Iterator[Finding]:
         )
         return
     for one in better:
-        if gains[id(one)] <= 0:
+        if gains[id(one)] == 0 and _gain(evidence, one, difference) > 0:
+            yield _in_noise("improvement", one)
+        elif gains[id(one)] <= 0:
             yield Finding(
                 "improvement_unseen",
                 Severity.BLOCKS,
@@ -117,7 +119,9 @@ def of_changes(evidence: Evidence, gain: Gain) -> Iterator[Finding]:
                 "Either it is none, or the score does not measure what it improves.",
             )
     for one in worse:
-        if gains[id(one)] >= 0 and one.trial.keepable(evidence.arena):
+        if gains[id(one)] == 0 and _gain(evidence, one, difference) < 0:
+            yield _in_noise("harm", one)
+        elif gains[id(one)] >= 0 and one.trial.keepable(evidence.arena):
             yield Finding(
                 "harm_unseen",
                 Severity.BLOCKS,
@@ -138,6 +142,15 @@ def of_changes(evidence: Evidence, gain: Gain) -> Iterator[Finding]:
             said or "No deliberate improvement was tried.",
             "" if found else "--better FILE shows that one would be seen.",
         )
+
+
+def _in_noise(what: str, one: Tried) -> Finding:
+    return Finding(
+        f"{what}_in_noise",
+        Severity.WARNS,
+        f"The deliberate {what} ({one.what}) goes the right way, but chance explains it: {one.trial.ending}.",
+        "Choose a larger one, or expect that changes of this size take repeats.",
+    )
 
 
 def _of(evidence: Evidence, aim: Aim) -> list[Tried]:

@@ -60,6 +60,11 @@ class Scale:
         bar = max(3.0 * self.width, 1e-9 * max(1.0, abs(self.loss)))
         return gain if abs(gain) > bar else 0.0
 
+    def difference(self, loss: float) -> float:
+        """The same with what chance explains, and without what rounding does."""
+        gain = self.loss - loss
+        return gain if abs(gain) > 1e-9 * max(1.0, abs(self.loss)) else 0.0
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -109,7 +114,7 @@ def weigh(evidence: Evidence) -> Verdict:
         *results.of_cost(evidence),
         *_of_noise(scale),
         *exploits.of_attacks(evidence, scale.gain),
-        *results.of_changes(evidence, scale.gain),
+        *results.of_changes(evidence, scale.gain, scale.difference),
     )
     if any(finding.severity is Severity.BLOCKS for finding in found):
         return Verdict(Readiness.NOT_READY, 0, _ordered(found), scale)
