@@ -131,6 +131,7 @@ def test_killed_at_random_a_lab_heals_and_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(7200)
 def test_killed_three_hundred_times_a_lab_heals_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seed = time.time_ns() % 2**31
     struck = kill_rounds(tmp_path / "lab", rounds=300, seed=seed)
