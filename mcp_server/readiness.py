@@ -67,8 +67,8 @@ class _File(BaseModel):
 
 
 TEMPLATES = {
-    "language model": "lm", "model": "tabular", "program": "speed", "plan": "packing", "text": "rubric", "deployment": "delayed",
-    "software": "ralph",
+    "language model": "lm", "model": "tabular", "program": "speed", "plan": "packing", "text": "rubric",
+    "deployment": "delayed", "software": "ralph",
 }  # fmt: skip
 
 
