@@ -178,7 +178,7 @@ def _decide_all(tree: Path, knob: float) -> None:
 
 
 def test_whichever_write_of_a_keep_fails_it_is_finished_by_the_next_call(tmp_path: Path) -> None:
-    lab = make_lab(tmp_path / "lab")
+    lab = make_lab(tmp_path / "lab", more="keep: {confirm: never}\n")
     tree = lab.paths.tree
     apart(lambda: begin(lab) and None)
     effect, failed, knob = 1, True, 1.0

@@ -8,6 +8,7 @@ vault what was tried, git finds no damage, no lock is left, and the user's files
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -112,9 +113,9 @@ def killed_child(folder: Path, place: Path, draw: random.Random) -> None:
             os._exit(1)
     time.sleep(draw.uniform(0.002, 0.4))  # the moment of the kill, anywhere in a round or two
     if draw.random() < 0.5:
-        os.killpg(child, signal.SIGKILL)
-    else:
-        os.kill(child, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has not become a group yet
+            os.killpg(child, signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     error = place.with_suffix(".error")
     assert not error.exists(), error.read_text()
