@@ -145,8 +145,9 @@ def incumbent_text(lab: Lab) -> str:
 def idea(lab: Lab, good: bool, seconds: float) -> None:
     """Edit train.py into something nobody tried: better than the incumbent, or worse."""
     text = incumbent_text(lab)
-    step = 3 + secrets.randbelow(10**9) / 10**9  # two ideas that meet would be one experiment
-    write_train(lab, text, knob_of(text) + (-step if good else step), seconds)
+    # a share of what is left, so that hundreds of keeps never get there; two ideas that meet would be one experiment
+    share = 0.015 + secrets.randbelow(10**9) / 10**12
+    write_train(lab, text, 3 + (knob_of(text) - 3) * (1 - share if good else 1 + share), seconds)
 
 
 def decide(lab: Lab, number: int, announce: Callable[[str], None] = lambda _: None) -> str:
