@@ -29,3 +29,8 @@ def send(pids: Iterable[int], signal: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal)
+
+
+def stand_still(pids: Iterable[int]) -> bool:
+    """Whether each of `pids` is stopped or over."""
+    return all(stat is None or stat.state in "TtZX" for stat in map(read_stat, pids))

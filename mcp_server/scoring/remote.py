@@ -190,13 +190,19 @@ class Host:
         return self._ask(Kind.LOGITS, tokens, columns, form)
 
     def freeze(self) -> None:
-        """Stop every process of the host: while it sleeps it cannot watch another host work."""
+        """Stop every process of the host: while it sleeps it cannot watch another host work. Raises HostFailed."""
         self.mute()
         stopped: set[int] = set()
         # a process may fork while we look; one that is stopped cannot, so this ends
         while new := processes.tree(self._process.pid) - stopped:
             processes.send(new, signal.SIGSTOP)
             stopped |= new
+        # a process that runs on another processor stops a moment later
+        ends = time.monotonic() + self.setting.reply_seconds
+        while not processes.stand_still(stopped):
+            if time.monotonic() > ends:
+                raise self._stalled()
+            time.sleep(0.0005)
 
     def thaw(self) -> None:
         """Let a frozen host go on."""
