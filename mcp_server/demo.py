@@ -32,7 +32,7 @@ MARK = "autoresearch-demo"  # a file in .git: this folder is ours to replace
 STOPPING_SECONDS = 30.0  # a run ends within its grace of 20 s
 
 # What a slot costs besides training, start-up and scoring together, for each second that SPEED takes.
-SLOT_PER_SPEED = 22.0
+SLOT_PER_SPEED = 12.0
 SLACK_SECONDS = 10.0  # server, views, goodbye
 BUDGET_SECONDS, SMALLEST_BUDGET_SECONDS = 15.0, 6.0  # of one thread: some 300 and 100 steps
 SPEED = """
@@ -55,11 +55,10 @@ class Plan:
     folder: Path
     template: Template
     budget_seconds: float | None = BUDGET_SECONDS
-    experiments: int = 6
+    experiments: int = 8
     calibrate: int = 2
     seed: int = 0
     limit_seconds: float = 330.0
-    repeats: bool = True  # whether a doubt of the referee may be settled by more runs
 
 
 def demonstrate(plan: Plan, audience: Audience) -> Outcome:
@@ -139,13 +138,12 @@ def _fitted(plan: Plan, audience: Audience, spent: float) -> Plan:
     found = json.loads(done.stdout.splitlines()[-1])
     fitted = fit(plan, found["speed"], found["busy"], spent)
     if fitted != plan:
-        doubts = "" if fitted.repeats else ", and doubts are settled without repeats"
-        audience.say(f"This machine is slow or busy: runs get {fitted.budget_seconds:g} s{doubts}.")
+        audience.say(f"This machine is slow or busy: runs get {fitted.budget_seconds:g} s.")
     return fitted
 
 
 def fit(plan: Plan, speed: float, busy: float, spent: float = 0.0) -> Plan:
-    """The plan with the largest budget, up to its own, with which the promised runs and one confirmation end in time.
+    """The plan with the largest budget, up to its own, with which the promised runs and two more end in time.
 
     `speed` are the wall seconds that SPEED took, `busy` the processor seconds it got in each of them.
     """
@@ -155,20 +153,19 @@ def fit(plan: Plan, speed: float, busy: float, spent: float = 0.0) -> Plan:
         slot = (plan.limit_seconds - spent - SLACK_SECONDS) / slots
         return (slot - SLOT_PER_SPEED * speed) * min(1.0, busy)
 
-    calibrate, repeats = plan.calibrate, plan.repeats
+    calibrate = plan.calibrate
     if room(calibrate) < SMALLEST_BUDGET_SECONDS:
-        # a rough idea of the noise has to do; and on a busy machine the noise would ask for many repeats
-        calibrate, repeats = min(1, calibrate), False
+        calibrate = min(1, calibrate)  # a rough idea of the noise has to do
     wanted = plan.budget_seconds or BUDGET_SECONDS
     budget = min(wanted, max(SMALLEST_BUDGET_SECONDS, round(room(calibrate))))
-    return replace(plan, budget_seconds=float(budget), calibrate=calibrate, repeats=repeats)
+    return replace(plan, budget_seconds=float(budget), calibrate=calibrate)
 
 
 def _program(plan: Plan) -> bytes:
     text = plan.template.files["program.md"].read_text("utf-8")
     changed = re.sub(r"(?m)^(budget:.*?\bseconds:\s*)[\d.]+", rf"\g<1>{plan.budget_seconds:g}", text, count=1)
-    if not plan.repeats:
-        changed = re.sub(r"(?m)^(keep:.*?\bconfirm:\s*)\w+", r"\g<1>never", changed, count=1)
+    # minutes are too few for repeats: keeps stay provisional, and the totals say what to believe of them
+    changed = re.sub(r"(?m)^(keep:.*?\bconfirm:\s*)\w+", r"\g<1>never", changed, count=1)
     arena = parse_program(changed).arena
-    assert (arena.budget.seconds, arena.keep.confirm) == (plan.budget_seconds, "auto" if plan.repeats else "never")
+    assert (arena.budget.seconds, arena.keep.confirm) == (plan.budget_seconds, "never")
     return changed.encode()

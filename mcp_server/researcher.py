@@ -37,11 +37,11 @@ class Kind:
         return re.search(self.pattern, constant) is not None
 
 
-# The first that fits. Habits of the trade for short runs: the batch first, for it decides how many steps a budget buys
-# and nothing moves a short run as much; shorter memories, faster tables; sizes seldom, for they may not fit together.
+# The first that fits. Habits of the trade for short runs: shorter memories, smaller batches, faster tables; sizes seldom,
+# for they may not fit together.
 KINDS = (
     Kind("left alone", r"SEED|VOCAB|SECONDS|BUDGET|THREAD|DEVICE|PORT|EVAL|SEQ|LENGTH|CHUNK|LEVELS|(^|_)EPS$", (), ""),
-    Kind("batch", r"^(ROWS|BATCH|BATCH_(SIZE|ROWS|TOKENS)|.*_BATCH(_SIZE)?)$", ((2.0, 12.0), (0.5, 1.0)),
+    Kind("batch", r"^(ROWS|BATCH|BATCH_(SIZE|ROWS|TOKENS)|.*_BATCH(_SIZE)?)$", ((0.5, 1.0), (2.0, 0.5)),
          "A budget buys many noisy steps or few good ones."),
     Kind("accumulation", r"ACCUM", ((2.0, 0.3), (0.5, 0.3)), "A budget buys many noisy steps or few good ones."),
     Kind("schedule", r"WARM|COOL|DECAY_(START|FROM)|^FINAL", ((1.5, 0.2), (0.67, 0.2)),

@@ -213,13 +213,13 @@ def test_stopping_where_nothing_was_begun_is_no_error(tmp_path: Path) -> None:
 def test_a_budget_is_made_smaller_on_a_slow_machine_and_never_larger_than_asked(tmp_path: Path) -> None:
     chosen = Plan(folder=tmp_path, template=template("lm"), budget_seconds=20.0)
     assert fit(chosen, speed=0.4, busy=1.0) == chosen
-    for speed, busy in ((0.8, 1.0), (0.6, 0.6)):
+    for speed, busy in ((1.2, 1.0), (0.6, 0.6)):
         slower = fit(chosen, speed, busy)
         assert slower.budget_seconds is not None
         assert 6.0 < slower.budget_seconds < 20.0
         assert slower.calibrate == 2
     slowest = fit(chosen, speed=30.0, busy=0.3)
-    assert (slowest.budget_seconds, slowest.calibrate, slowest.repeats) == (6.0, 1, False)
+    assert (slowest.budget_seconds, slowest.calibrate) == (6.0, 1)
     arena = parse_program(_program(slowest).decode()).arena
     assert (arena.budget.seconds, arena.keep.confirm, arena.budget.startup_seconds) == (6.0, "never", 120)
 

@@ -150,7 +150,7 @@ def _finding(finding: health.Finding) -> Table:
     help="The lab's folder; an earlier demonstration in it is replaced, anything else is left alone.",
 )
 @click.option("--budget", type=click.FloatRange(1, 3600), default=15.0, show_default=True, help="Seconds of a run.")
-@click.option("--experiments", type=click.IntRange(1, 100), default=6, show_default=True, help="After the baseline.")
+@click.option("--experiments", type=click.IntRange(1, 100), default=8, show_default=True, help="After the baseline.")
 @click.option("--calibrate", type=click.IntRange(0, 20), default=2, show_default=True, help="Runs that measure noise.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the researcher's choices.")
 @click.option("--limit", type=click.FloatRange(1), default=330.0, show_default=True, help="Seconds for everything.")
