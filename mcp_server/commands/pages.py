@@ -136,6 +136,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("gain", _totals(reply)),
         ("tried", _counts(reply)),
         ("noise", _noise(reply)),
+        ("early abort", reply.early_abort),
         (
             "devices",
             joined(*(f"{d.device} {d.state}" + (f" ({d.experiment})" if d.experiment else "") for d in reply.devices)),
