@@ -25,7 +25,7 @@ demo: setup
 
 # two at a time: most tests wait for processes
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: setup
 	$(BIN)/python -m pytest -m faults tests/faults
