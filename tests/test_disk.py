@@ -26,7 +26,7 @@ from mcp_server.files import is_locked, write_atomically
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.records import RunResult, RunState, Status
-from tests.faults.agents import apart
+from tests.faults.agents import FAR, apart
 from tests.faults.scene import settle_down
 from tests.labs import attempt, begin, edit, finish, git, make_lab, until
 from tests.runs import RunFolder
@@ -178,12 +178,12 @@ def _decide_all(tree: Path, knob: float) -> None:
 
 
 def test_whichever_write_of_a_keep_fails_it_is_finished_by_the_next_call(tmp_path: Path) -> None:
-    lab = make_lab(tmp_path / "lab", more="keep: {confirm: never}\n")
+    lab = make_lab(tmp_path / "lab", more="keep: {confirm: never}\n", train=FAR)
     tree = lab.paths.tree
     apart(lambda: begin(lab) and None)
-    effect, failed, knob = 1, True, 1.0
+    effect, failed, knob = 1, True, 1000.0
     while failed:
-        knob += (3 - knob) / 4
+        knob += (3 - knob) / 10
         edit(lab, KNOB=knob)
         number = apart(lambda: finish(Lab(tree), Lab(tree).run_experiment("nearer").experiment).experiment)
         failed, _ = failing(effect, errno.EROFS, lambda: Lab(tree).commit_or_revert(number))  # noqa: B023
