@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-
 LITTER = ".autoresearch~"  # ends the name of a temporary file that had to lie beside its target
 _STALE_SECONDS = 3600.0
 

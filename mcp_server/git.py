@@ -285,7 +285,7 @@ class Repository(GitCommand):
         return self.head_ref(), self.ref("HEAD")
 
     def head_ref(self) -> str | None:
-        """The full ref HEAD stands on, None when it is detached. Every verb asks, so the file is read where there is one."""
+        """The full ref HEAD stands on, None when it is detached. Every verb asks: it reads the file if there is one."""
         try:
             said = (self.git_dir / "HEAD").read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):

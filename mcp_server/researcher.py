@@ -37,8 +37,8 @@ class Kind:
         return re.search(self.pattern, constant) is not None
 
 
-# The first that fits. Habits of the trade for short runs: shorter memories, smaller batches, faster tables; sizes seldom,
-# for they may not fit together.
+# The first that fits. Habits of the trade for short runs: shorter memories, smaller batches, faster tables; sizes
+# seldom, for they may not fit together.
 KINDS = (
     Kind("left alone", r"SEED|VOCAB|SECONDS|BUDGET|THREAD|DEVICE|PORT|EVAL|SEQ|LENGTH|CHUNK|LEVELS|(^|_)EPS$", (), ""),
     Kind("batch", r"^(ROWS|BATCH|BATCH_(SIZE|ROWS|TOKENS)|.*_BATCH(_SIZE)?)$", ((0.5, 1.0), (2.0, 0.5)),

@@ -1,4 +1,4 @@
-"""The MCP face through a real client in memory, in both eras of the protocol: the verbs, their words, and the waiting."""
+"""The MCP face through a real client in memory, in both eras of the protocol: the verbs, their words, the waiting."""
 
 from __future__ import annotations
 

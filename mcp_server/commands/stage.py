@@ -121,7 +121,7 @@ def ending(outcome: Outcome, metric: str) -> pages.Parts:
     if totals is not None and totals.expected_false_keeps is not None:
         told.append(("false keeps", f"{totals.expected_false_keeps:.2f} expected among {len(outcome.kept)}"))
     told += [
-        ("chart", status.chart if status else None),
+        ("chart", str(outcome.folder / "progress.png")),  # the closing server draws it a last time
         ("lab", str(outcome.folder)),
         ("look", f"git -C {name} log autoresearch/demo   ·   autoresearch -C {name} show 2"),
     ]

@@ -224,7 +224,8 @@ class Tree:
             # The root first: at T2 it takes its whole namespace along at once. Elsewhere whole groups at a time, which
             # the kernel does in one step: a fork bomb killed one by one grows faster than it is killed.
             self.signal(signal.SIGKILL)
-            for group in {stat.group for stat in self.members if stat.group > 0} - {os.getpgrp()}:  # the dying have none
+            # those that are dying have no group any more
+            for group in {stat.group for stat in self.members if stat.group > 0} - {os.getpgrp()}:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(group, signal.SIGKILL)
             time.sleep(0.002)

@@ -43,7 +43,7 @@ class BadOutput(Exception):
 
 
 def keep_memory() -> None:
-    """Let the C library keep what torch frees: the same logits' pages from the kernel, again and again, cost a fourth."""
+    """Let the C library keep what torch frees: the same pages from the kernel, again and again, cost a fourth."""
     with contextlib.suppress(OSError, AttributeError):  # glibc's alone
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
