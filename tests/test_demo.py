@@ -167,7 +167,7 @@ def test_an_earlier_demonstration_is_replaced_and_anything_else_is_left_alone(
 
 
 def test_the_ending_tells_the_table_the_totals_and_how_to_go_on(shown: tuple[Path, Outcome, Witness]) -> None:
-    console = Console(width=80, force_terminal=False)
+    console = Console(width=240, force_terminal=False)
     with console.capture() as captured:
         console.print(*ending(shown[1], "loss"), sep="\n")
     text = captured.get()
