@@ -167,11 +167,11 @@ def test_an_earlier_demonstration_is_replaced_and_anything_else_is_left_alone(
 
 
 def test_the_ending_tells_the_table_the_totals_and_how_to_go_on(shown: tuple[Path, Outcome, Witness]) -> None:
-    console = Console(width=240, force_terminal=False)
+    console = Console(width=80, force_terminal=False)
     with console.capture() as captured:
         console.print(*ending(shown[1], "loss"), sep="\n")
     text = captured.get()
-    for words in ("baseline: unchanged code", "claimed", "progress.png", "Claude Code", "/loop autoresearch", "Codex"):
+    for words in ("baseline: unchanged code", "claimed", "chart", "Claude Code", "/loop autoresearch", "Codex"):
         assert "".join(words.split()) in "".join(text.split()), words  # lines may be broken anywhere
     assert all(len(line) <= 80 for line in text.splitlines())
 
