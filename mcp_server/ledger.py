@@ -365,13 +365,6 @@ class Ledger:
                 (campaign, number, decision, commit, said),
             )
 
-    def relabel(self, campaign: str, number: int, label: str) -> None:
-        """A provisional keep that repeated itself becomes confirmed."""
-        with self._fact():
-            self._db.execute(
-                "UPDATE experiments SET label = ? WHERE campaign = ? AND number = ?", (label, campaign, number)
-            )
-
     # --- runs --------------------------------------------------------------------------------------------------------
 
     def open_run(self, campaign: str, experiment: int, seed: int, purpose: str, at: str) -> Run:
