@@ -50,7 +50,7 @@ KINDS = (
          "The rows of a table see few updates in a short run, so each may count for more."),
     Kind("rate", r"(^|_)(LR|RATE)S?$", ((2.0, 0.4), (0.5, 0.4)), "The best rate depends on how many steps there are."),
     Kind("start", r"INIT|GAIN|STD", ((0.5, 0.6), (2.0, 0.3)), "Where training begins matters most when it is short."),
-    Kind("momentum", r"MOMENTUM|BETA", ((0.5, 3.0), (2.0, 0.1)),
+    Kind("momentum", r"MOMENTUM|BETA", ((0.25, 3.0), (0.5, 0.3), (2.0, 0.1)),
          "A short run cannot afford a long memory of its gradients."),
     Kind("decay", r"DECAY|DROPOUT", ((2.0, 0.05), (0.5, 0.1)),
          "Regularisation is for those who see their data often."),
