@@ -17,9 +17,11 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mcp_server.errors import ArenaError
+from mcp_server.yamllines import line_of, refuse_repeated_keys
 
 PROGRAM_LIMIT_BYTES = 256_000
 LANGUAGE_MODEL_SCORER = "mcp_server.scoring.lm"
+FRONT_MATTER = 2  # the line in which it begins
 
 
 def _inside(pattern: str) -> str:
@@ -213,7 +215,7 @@ def parse_program(text: str, name: str = "program.md") -> Program:
         raise ArenaError(
             f"{name}, line 2: front matter must be `key: value` lines. Allowed keys: {', '.join(Arena.model_fields)}."
         )
-    _refuse_repeated_keys(node, name)
+    refuse_repeated_keys(node, name, FRONT_MATTER)
     try:
         arena = Arena.model_validate(data)
     except ValidationError as error:
@@ -221,23 +223,12 @@ def parse_program(text: str, name: str = "program.md") -> Program:
     return Program(arena, "\n".join(lines[end + 1 :]).strip(), text)
 
 
-def _refuse_repeated_keys(node: yaml.Node, name: str) -> None:
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, value in node.value:
-        if key.value in seen:
-            raise ArenaError(f"{name}, line {key.start_mark.line + 2}: `{key.value}` is given twice. Keep one of them.")
-        seen.add(key.value)
-        _refuse_repeated_keys(value, name)
-
-
 def _explain(error: ValidationError, node: yaml.Node, name: str) -> str:
     """All problems, one a line: where, what, and what is allowed."""
     lines = []
     for problem in error.errors():
         place = [step for step in problem["loc"] if not _is_union_branch(step)]
-        line = _line(node, place)
+        line = line_of(node, place, FRONT_MATTER)
         what = ".".join(str(step) for step in place) or "front matter"
         if problem["type"] == "extra_forbidden":
             allowed = ", ".join(_section_keys(place[:-1]))
@@ -283,21 +274,3 @@ def _hint(place: list[Any]) -> str:
         "name": "For example: val_bpb",
     }
     return examples.get(str(place[-1]) if place else "", "See the README")
-
-
-def _line(node: yaml.Node, place: list[Any]) -> int:
-    """Line of program.md (1-based; the front matter starts in line 2) of the value at `place`, or of its parent."""
-    line = node.start_mark.line
-    for step in place:
-        child = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == str(step):
-                    child, line = value, key.start_mark.line
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            child = node.value[step]
-            line = child.start_mark.line
-        if child is None:
-            break
-        node = child
-    return line + 2

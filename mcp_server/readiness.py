@@ -11,12 +11,13 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mcp_server.errors import ArenaError
+from mcp_server.yamllines import line_of, refuse_repeated_keys
 
 LARGEST_BYTES = 256_000
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0, "mo": 30 * 86400.0, "y": 365 * 86400.0}
@@ -200,7 +201,7 @@ def parse_processes(text: str, name: str = "processes.yaml") -> list[Process]:
         raise ArenaError(f"{name}{where}: not valid YAML: {getattr(error, 'problem', error)}. See {EXAMPLE}.") from None
     if not isinstance(data, dict) or node is None:
         raise ArenaError(f"{name}, line 1: the file must begin with `processes:`. See {EXAMPLE}.")
-    _refuse_repeated_keys(node, name)
+    refuse_repeated_keys(node, name)
     try:
         return _File.model_validate(data).processes
     except ValidationError as error:
@@ -223,37 +224,5 @@ def _explained(error: ValidationError, node: yaml.Node, name: str) -> list[str]:
             words, value = f"unknown key. Allowed here: {', '.join(allowed)}", ""
         elif problem["type"] == "missing":
             words, value = f"is missing. See {EXAMPLE}", ""
-        said.append(f"{name}, line {_line(node, place)}: `{what}` {words}{value}.")
+        said.append(f"{name}, line {line_of(node, place)}: `{what}` {words}{value}.")
     return said
-
-
-def _line(node: yaml.Node, place: list[Any]) -> int:
-    """The line (1-based) of the value at `place`, or of the nearest thing around it."""
-    line = node.start_mark.line
-    for step in place:
-        child: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == str(step):
-                    child, line = value, key.start_mark.line
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            child = node.value[step]
-            line = child.start_mark.line
-        if child is None:
-            break
-        node = child
-    return line + 1
-
-
-def _refuse_repeated_keys(node: yaml.Node, name: str) -> None:
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_repeated_keys(item, name)
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, value in node.value:
-        if key.value in seen:
-            raise ArenaError(f"{name}, line {key.start_mark.line + 1}: `{key.value}` is given twice. Keep one of them.")
-        seen.add(key.value)
-        _refuse_repeated_keys(value, name)
