@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.abort import mean_loss
-from mcp_server.records import AbortRule, Budget
-from mcp_server.runner.marks import Marks
+from mcp_server.records import AbortRule, Budget, CurvePoint
 from mcp_server.runner.seal import MOST_FILES
 from mcp_server.runner.tree import Stat, Tree, Usage
 
@@ -77,11 +76,9 @@ def crossed(limits: Limits, usage: Usage, tree: Tree, sandbox_pid: int | None) -
     )
 
 
-def hopeless(rule: AbortRule | None, marks: Marks) -> Crossed | None:
-    """Whether training is so far behind, at the tokens that the rule names, that the rest of the budget is wasted."""
-    if rule is None or marks.latest is None or marks.latest.tokens < rule.end:
-        return None  # not yet; later looks see the same stretch
-    loss = mean_loss(marks.curve(), rule.begin, rule.end)
+def hopeless(rule: AbortRule, curve: Sequence[CurvePoint]) -> Crossed | None:
+    """Whether training was so far behind, at the tokens that the rule names, that the rest of the budget is wasted."""
+    loss = mean_loss(curve, rule.begin, rule.end)
     if loss is None or loss - rule.loss <= rule.margin:
         return None
     return Crossed(

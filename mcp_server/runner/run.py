@@ -138,11 +138,15 @@ class Run:
         written = (self.paths.out,) if around.tier is Tier.T2 else (self.paths.out, around.scratch)
         warm = scorer.can_be_warm(around, threads(self.spec, around.lease))
 
+        rule = self.spec.abort
+
         def watch(look: Look) -> Crossed | None:
+            nonlocal rule
             if warm and look.counting and self._asked is None:
                 self._asked = scorer.Asked(around, allowed, warm=True)
             found = limits.crossed(allowed, look.usage, child.tree, child.inside)
-            found = found or limits.hopeless(self.spec.abort, look.marks)
+            if found is None and rule is not None and look.marks.latest and look.marks.latest.tokens >= rule.end:
+                found, rule = limits.hopeless(rule, look.marks.curve()), None  # looked at once
             if found is None and self.view.due:
                 self.view.training(look)
                 found = limits.output(written, allowed)
