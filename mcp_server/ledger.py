@@ -303,11 +303,16 @@ class Ledger:
         return _experiment(rows[0]) if rows else None
 
     def count(self, campaign: str) -> dict[str, int]:
-        """Attempts by decision ("open" while there is none) and in "all"; those that only got lost count as "lost"."""
+        """Attempts by decision ("open" while there is none) and in "all"; those that only got lost count as "lost".
+
+        A kept baseline is no keep: it counts as "baseline".
+        """
         found = {
             row[0] or "open": row[1]
             for row in self._rows(
-                "SELECT decision, count(*) FROM experiments WHERE campaign = ? GROUP BY decision", campaign
+                "SELECT CASE WHEN decision = 'keep' AND kind = 'baseline' THEN kind ELSE decision END, count(*)"
+                " FROM experiments WHERE campaign = ? GROUP BY 1",
+                campaign,
             )
         }
         lost = self._rows(f"SELECT count(*) FROM experiments AS e WHERE campaign = ?1 AND {_LOST}", campaign)[0][0]

@@ -211,7 +211,8 @@ def line(tried: Tried, limit: int = LINE_CHARACTERS) -> str:
     moved = ", ".join(short_change(change) for change in tried.knobs[:4])
     if len(tried.knobs) > 4:
         moved += f" and {len(tried.knobs) - 4} more"
-    parts = [part for part in (moved, clean_line(tried.description, 120)) if part]
+    said = clean_line(tried.description, 120)
+    parts = [part for part in (moved, "" if moved and said.replace(" -> ", "→") == moved else said) if part]
     text = f"{head}: {' — '.join(parts)}" if parts else head
     if tried.learned:
         text += f" — learned: {clean_line(tried.learned[-1], 160)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mcp_server import curves, standing, tally, themes
 from mcp_server import recall as ranking
@@ -105,7 +106,7 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         f"{', '.join(devices)}",
         experiments=counts,
         waiting_for_decision=waiting,
-        last=[line(item) for item in last[-LAST_SHOWN:]],
+        last=[line(replace(item, learned=())) for item in last[-LAST_SHOWN:]],  # lessons follow below
         learnings=[clean_line(one.text, 200) for one in ledger.learnings(last=LAST_SHOWN)],
         devices=device_replies(house, devices),
         noise=NoiseReply(

@@ -151,7 +151,7 @@ def _decide(case: _Case, runs_left: float) -> Verdict:
     least = min(take, max(bar.bar, 0.0)) if enough else take
     if good and z >= least:
         spare = (z - least) * (-case.delta / z) if z > 0.0 else 0.0
-        return replace(case.rules(Decision.KEEP, "gain", "a gain"), spare=spare)
+        return replace(case.rules(Decision.KEEP, "gain", "it clears the bar"), spare=spare)
     seed = next_seed(case.candidate, case.incumbent)
     affordable = runs_left >= (1 if seed in case.incumbent else 2) and policy.confirm != "never"
     unpaired = case.width > case.pair_sd * UNPAIRED_EXCESS and not case.candidate.keys() & case.incumbent.keys()

@@ -49,24 +49,25 @@ def brief(reply: ExperimentReply) -> Parts:
     return [facts(rows), problems(reply.warnings), hint(_commands(reply.next))]
 
 
-def _standing(reply: ExperimentReply) -> Text:
+def _standing(reply: ExperimentReply, label: str = "") -> Text:
     doing = phase_of(reply) if reply.phase else ""
     left = f"{seconds(reply.eta_seconds)} left" if reply.eta_seconds is not None else ""
     loss = f"loss {reply.loss:.3f}" if reply.loss is not None else ""
     more = joined(doing if doing != reply.status else "", loss, left)
-    return Text.assemble(status(reply.status), f"  {more}" if more else "")
+    return Text.assemble(status(reply.status, label), f"  {more}" if more else "")
 
 
-def score(reply: ScoreReply) -> Parts:
-    """All that a score says."""
+def score(reply: ScoreReply, label: str = "") -> Parts:
+    """All that a score says. label: what kind of keep it became."""
     unit = f" {reply.unit}" if reply.unit else ""
-    interval = f"  [{number(reply.interval[0])} … {number(reply.interval[1])}]" if len(reply.interval) == 2 else ""
+    edges = [number(edge) for edge in reply.interval]
+    interval = f"  [{' … '.join(edges)}]" if len({*edges}) == 2 else ""  # exact as far as it is shown: nothing to say
     against = f"against experiment {reply.incumbent} ({number(reply.incumbent_score)})" if reply.incumbent else ""
     widths = in_widths(reply.change, reply.noise_widths)
     change = None if reply.change is None else Text.assemble(gained(reply.change), f"  {joined(widths, against)}")
     rows: list[tuple[str, RenderableType | str | None]] = [
         ("experiment", f"{reply.experiment}  {reply.description}"),
-        ("status", _standing(reply)),
+        ("status", _standing(reply, label)),
         ("score", f"{number(reply.score)}{unit}{interval}" if reply.score is not None else None),
         ("gain", change),
         ("verdict", _verdict(reply)),
@@ -143,8 +144,8 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ),
         ("undecided", ", ".join(map(str, reply.waiting_for_decision))),
         *(("running", running(one, width)) for one in reply.running),
-        ("last", stack(lines(reply.last)) if reply.last else None),
-        ("learned", stack(lines(reply.learnings)) if reply.learnings else None),
+        ("last", stack(map(one_line, reply.last)) if reply.last else None),
+        ("learned", stack(map(one_line, reply.learnings)) if reply.learnings else None),
         ("advice", reply.advice),
         ("chart", reply.chart),
     ]
@@ -171,7 +172,7 @@ def _totals(reply: StatusReply) -> str | None:
 
 
 def _counts(reply: StatusReply) -> str:
-    words = {"keep": "kept", "revert": "reverted", "open": "open", "overtaken": "overtaken"}
+    words = {"baseline": "baseline", "keep": "kept", "revert": "reverted", "open": "open", "overtaken": "overtaken"}
     counts = reply.experiments
     parts = [f"{counts[key]} {word}" for key, word in words.items() if counts.get(key)]
     total = counts.get("all", 0)
@@ -245,7 +246,7 @@ def experiment(reply: PageReply) -> Parts:
         ("log", reply.log),
     ]
     # the page has the whole curve, the score's reply a few points of it
-    told = score(reply.score.model_copy(update={"curve": [], "next": "", "status": row.status}))
+    told = score(reply.score.model_copy(update={"curve": [], "next": "", "status": row.status}), row.label)
     return [*told, facts(rows), Text(), *diff(reply.diff), hint(_commands(reply.score.next))]
 
 
