@@ -85,6 +85,11 @@ def opened_page(profile, served: Served) -> Iterator[object]:  # type: ignore[no
     assert heard.strangers(served.origin) == []
 
 
+def centre_of(page, selector: str) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+    box = page.query_selector(selector).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
 def test_the_page_loads_with_totals_chart_and_table(page) -> None:  # type: ignore[no-untyped-def]
     page.wait_for_selector("#chart .main-svg")
     assert page.inner_text("#name") == "first"
@@ -146,6 +151,46 @@ def test_hostile_words_stay_words(page) -> None:  # type: ignore[no-untyped-def]
     assert page.evaluate("document.body.dataset.pwned") is None
 
 
+def test_a_mouse_over_a_mark_tells_what_it_was_and_a_click_opens_it(page) -> None:  # type: ignore[no-untyped-def]
+    page.wait_for_selector("#chart .main-svg")
+    x, y = centre_of(page, "#chart .subplot.xy .points path >> nth=-1")  # the baseline is drawn last
+    page.mouse.move(x - 40, y - 40)
+    page.mouse.move(x, y, steps=4)
+    page.wait_for_selector("#tip", state="visible")
+    told = page.inner_text("#tip")
+    assert told.startswith("#1 ")
+    assert "kept, baseline" in told
+    page.mouse.click(x, y)
+    page.wait_for_selector("#experiment-body .facts")
+    assert page.url.endswith("#experiment-1")
+    assert page.is_hidden("#tip")
+
+
+def test_a_drag_zooms_into_a_stretch_and_a_button_shows_the_whole_again(page) -> None:  # type: ignore[no-untyped-def]
+    page.wait_for_selector("#chart .main-svg")
+    frame = page.query_selector("#chart .nsewdrag").bounding_box()
+    page.mouse.move(frame["x"] + 0.2 * frame["width"], frame["y"] + 0.05 * frame["height"])
+    page.mouse.down()
+    page.mouse.move(frame["x"] + 0.4 * frame["width"], frame["y"] + 0.95 * frame["height"], steps=6)
+    page.mouse.up()
+    page.wait_for_selector("#whole", state="visible")
+    page.wait_for_function("document.querySelectorAll('#chart .points path').length < 60")
+    page.click("#whole")
+    page.wait_for_function("document.querySelectorAll('#chart .points path').length === 126")
+    assert page.is_hidden("#whole")
+
+
+def test_the_way_back_to_an_attempt_is_copied_by_its_button(page, profile, night: Served) -> None:  # type: ignore[no-untyped-def]
+    profile.grant_permissions(["clipboard-read", "clipboard-write"], origin=night.origin)
+    page.evaluate("location.hash = 'experiment-126'")
+    page.wait_for_selector("#experiment-body .command button")
+    page.click("#experiment-body .command button >> nth=0")
+    page.wait_for_selector("#experiment-body .command button >> text=Copied")
+    shown = page.inner_text("#experiment-body .command pre >> nth=0")
+    assert page.evaluate("navigator.clipboard.readText()") == shown
+    profile.clear_permissions()
+
+
 def test_the_page_can_be_used_by_keyboard_alone(page) -> None:  # type: ignore[no-untyped-def]
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
@@ -179,7 +224,9 @@ def test_a_phone_sees_everything_without_scrolling_sideways(browser, night: Serv
     phone.close()
 
 
-def test_axe_finds_no_serious_violation(page) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(page, scheme: str) -> None:  # type: ignore[no-untyped-def]
+    page.emulate_media(color_scheme=scheme)
     page.wait_for_selector("#chart .main-svg")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     for number in (None, 126):
