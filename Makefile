@@ -17,7 +17,7 @@ setup: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml mcp_server/__init__.py scripts/make_venv.sh
 	@scripts/make_venv.sh $(VENV)
 	@scripts/say_torch.sh
-	$(BIN)/python -m pip install --quiet --editable ".[train,dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[train,corpora,dev]"
 	@touch $@
 
 demo: setup
