@@ -153,7 +153,11 @@ def rows(found: Measured) -> list[tuple[str, str, str]]:
         ("shipped / plain, tokens a second", f"{statistics.fmean(speeds):.2f}", spread(speeds)),
         ("seed noise / bits per byte", f"{statistics.stdev(scores) / statistics.fmean(scores):.4f}", ""),
         ("repeat on one seed / bits per byte", f"{abs(found.again.score - scores[0]) / scores[0]:.4f}", "one pair"),
-        ("seed noise of a paired difference / unpaired", f"{_paired(found):.2f}", spread(pairs)),
+        (
+            "noise of shipped minus plain, paired / unpaired",
+            f"{_paired(found):.2f}",
+            f"{len(pairs)} pairs of two designs",
+        ),
         ("slot / budget", f"{statistics.median(walls) / found.budget:.3f}", spread([w / found.budget for w in walls])),
         ("slot / allowed (1.1 x budget + 3 s)", f"{statistics.median(walls) / (factor * found.budget + more):.3f}", ""),
     ]
