@@ -10,6 +10,7 @@ from datetime import datetime
 from mcp_server import tally
 from mcp_server.advice import calibration, predictions
 from mcp_server.arena import Arena
+from mcp_server.dispatch import resolve_budget, resolve_devices
 from mcp_server.entries import Campaign, Experiment, Learning, Run
 from mcp_server.house import House
 from mcp_server.judgement import measured_noise
@@ -53,7 +54,8 @@ class Findings:
     lessons: tuple[Learning, ...]
     devices: tuple[DeviceReading, ...]
     tiers: tuple[str, ...]
-    hours: float
+    clock: str  # cpu or wall, as runs are timed on this lab's devices
+    seconds: float  # from the campaign's begin to its last decision
     run_seconds: float
     left: int = 0  # undecided
 
@@ -98,13 +100,14 @@ def _read(house: House, campaign: Campaign, arena: Arena) -> Findings:
         kept=tuple(kept[1:]),
         baseline=kept[0] if kept else None,
         failed=tuple(one for one in decided if one.decision != "keep"),
-        outcomes=dict(Counter(str(tally.status_of(one, runs[one.number])) for one in decided)),
+        outcomes=dict(Counter(_outcome(one, runs[one.number]) for one in decided)),
         predicted=calibration(pairs).words() if pairs else "",
         untried=tuple(str(theme) for theme, _ in least_tried([item.theme for item in tried])),
         lessons=tuple(one for one in ledger.learnings() if one.campaign in (tag, None))[-MOST_LESSONS:],
         devices=tuple({one.device.identity: one.device for one in results if one.device is not None}.values()),
         tiers=tuple(sorted({str(one.tier) for one in results if one.tier is not None})),
-        hours=_hours(campaign.began_at, max(stamps, default=campaign.began_at)),
+        clock=resolve_budget(arena, resolve_devices(arena)).clock,
+        seconds=_seconds(campaign.began_at, max(stamps, default=campaign.began_at)),
         run_seconds=sum(one.wall_seconds or one.train_seconds or 0.0 for one in results),
         left=len(experiments) - len(decided),
     )
@@ -115,6 +118,12 @@ def _kept(experiment: Experiment, runs: Sequence[Run], arena: Arena) -> Kept:
     return Kept(experiment, tally.mean_score(runs, arena), len(runs), seconds, "")
 
 
-def _hours(began: str, ended: str) -> float:
+def _outcome(experiment: Experiment, runs: Sequence[Run]) -> str:
+    """A status; a kept baseline is no kept change."""
+    kept_baseline = experiment.kind == "baseline" and experiment.decision == "keep"
+    return "baseline" if kept_baseline else str(tally.status_of(experiment, runs))
+
+
+def _seconds(began: str, ended: str) -> float:
     from_, to = (datetime.fromisoformat(stamp) for stamp in (began, ended))
-    return max(0.0, (to - from_).total_seconds() / 3600)
+    return max(0.0, (to - from_).total_seconds())

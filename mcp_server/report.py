@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from mcp_server.chart.words import shown
+from mcp_server.chart.words import duration, shown
 from mcp_server.entries import Experiment
 from mcp_server.findings import DIFF_BYTES, MOST_KEPT, Findings
 from mcp_server.replies import TotalsReply
@@ -68,7 +68,7 @@ def fenced(text: str, language: str = "") -> str:
 def _in_short(found: Findings) -> str:
     totals, name = found.totals, plain(found.arena.metric.name)
     decided = sum(found.outcomes.values())
-    count = f"{decided:,} experiments in {found.hours:.1f} hours, {len(found.kept)} kept"
+    count = f"{decided:,} experiments in {duration(found.seconds)}, {len(found.kept)} kept"
     if totals.best is None or totals.baseline is None:
         return f"**{count}.** No baseline has a score yet."
     return f"**{name} {shown(totals.baseline)} → {shown(totals.best)}{_unit(found)}: {count}.** {_believable(totals)}"
@@ -91,6 +91,11 @@ def _believable(totals: TotalsReply) -> str:
     return "Nothing but the baseline was kept."
 
 
+def _signed(gain: float) -> str:
+    """A gain with its sign."""
+    return ("+" if gain > 0 else "") + shown(gain)  # never begins a line, where it would be a list's
+
+
 def _unit(found: Findings) -> str:
     return f" {plain(found.arena.metric.unit)}" if found.arena.metric.unit else ""
 
@@ -110,11 +115,11 @@ def _question(found: Findings) -> str:
             ("question", plain(arena.goal)),
             ("measured", f"{plain(arena.metric.name)}{_unit(found)}, {better}"),
             ("edited", ", ".join(plain(path) for path in arena.editable)),
-            ("budget of a run", f"{budget.seconds:g} s of {'processor' if budget.clock == 'cpu' else 'wall'} time"),
+            ("budget of a run", f"{budget.seconds:g} s of {'processor' if found.clock == 'cpu' else 'wall'} time"),
             ("machine", "; ".join(devices)),
             ("shut in by", ", ".join(found.tiers)),
             ("began", f"{plain(campaign.began_at[:16])} from commit {campaign.pinned[:12]}"),
-            ("computed", f"{found.run_seconds / 3600:.1f} hours of runs"),
+            ("computed", f"{duration(found.run_seconds)} of runs"),
             ("data", f"corpus {plain(campaign.fingerprint)[:12]}" if campaign.fingerprint else ""),
         ]
     )
@@ -134,7 +139,7 @@ def _result(found: Findings) -> str:
             "" if totals.honest_gain is None else f"{shown(totals.honest_gain)}{unit}, allowing for luck",
         ),
         ("gain by closing exam", exam or "not made"),
-        ("expected false keeps", "" if totals.expected_false_keeps is None else shown(totals.expected_false_keeps)),
+        ("expected false keeps", "" if totals.expected_false_keeps is None else f"{totals.expected_false_keeps:.2f}"),
         ("noise of one run", spread),
         ("outcomes", ", ".join(f"{count:,} {name}" for name, count in sorted(found.outcomes.items()))),
         ("not decided yet", str(found.left) if found.left else ""),
@@ -150,11 +155,11 @@ def _changes(found: Findings) -> str:
         experiment, verdict = one.experiment, one.experiment.verdict or {}
         gain, widths, sure = (verdict.get(name) for name in ("change", "noise_widths", "probability"))
         said = [
-            f"gain {shown(gain)}{_unit(found)}" if gain is not None else "",
+            f"gain {_signed(gain)}{_unit(found)}" if gain is not None else "",
             f"{abs(widths):.1f} noise widths" if widths is not None else "",
             f"{100 * sure:.0f} % sure" if sure is not None else "",
             plain(experiment.label or ""),
-            f"cost {one.runs} run{'s' if one.runs != 1 else ''}, {one.seconds / 60:.1f} minutes",
+            f"cost {one.runs} run{'s' if one.runs != 1 else ''}, {duration(one.seconds)}",
         ]
         parts.append(f"### {experiment.number}: {plain(experiment.description)}")
         parts.append("; ".join(part for part in said if part) + ".")
@@ -177,7 +182,7 @@ def _failures(found: Findings) -> str:
     parts = ["## What did not work"]
     for theme, tried in sorted(themes.items(), key=lambda item: -len(item[1])):
         losses = [change for one in tried if (change := (one.verdict or {}).get("change")) is not None]
-        middle = f", typically {shown(statistics.median(losses))}" if losses else ""
+        middle = f", typically {_signed(statistics.median(losses))}" if losses else ""
         parts.append(f"**{plain(theme)}**: {len(tried)} tried and not kept{middle}.")
         telling = sorted(tried, key=_telling, reverse=True)[:MOST_FAILURES_PER_THEME]
         parts.append("\n".join(f"- {_failure(one)}" for one in telling))
@@ -193,7 +198,7 @@ def _failure(one: Experiment) -> str:
     verdict = one.verdict or {}
     change, widths = verdict.get("change"), verdict.get("noise_widths")
     outcome = plain(str(verdict.get("outcome") or "discarded"))
-    number = f"{shown(change)}" + (f", {abs(widths):.1f} noise widths" if widths is not None else "")
+    number = _signed(change or 0.0) + (f", {abs(widths):.1f} noise widths" if widths is not None else "")
     said = number if change is not None else plain(str(verdict.get("reason") or ""), 160)
     return f"{one.number}, {outcome}: {plain(one.description)} ({said})"
 

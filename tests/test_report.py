@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_the_report_answers_every_question_a_reader_has(folder: Path) -> None:
     assert "```diff\ndiff --git a/train.py b/train.py" in lab_text
     assert "autoresearch exam" in lab_text
     assert "NVIDIA H100" in lab_text
+
+
+def test_the_headline_and_the_outcomes_agree_on_what_was_kept_and_the_budget_names_its_clock(folder: Path) -> None:
+    found = gather(Lab(folder))
+    report = markdown(found, chart=False)
+    assert f"| outcomes | 1 baseline, {found.outcomes['crashed']} crashed" in report
+    assert f", {found.outcomes['kept']} kept.**" in report.splitlines()[2]
+    for clock, words in (("cpu", "processor"), ("wall", "wall")):
+        assert f"s of {words} time |" in markdown(replace(found, clock=clock), chart=False)
 
 
 def test_what_agents_wrote_makes_no_markup_no_link_and_no_image(folder: Path) -> None:

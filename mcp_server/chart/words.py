@@ -104,8 +104,13 @@ def hours(points: Sequence[ChartPoint]) -> str:
         seconds = (max(stamps) - min(stamps)).total_seconds()
     except (ValueError, TypeError):  # none, or some with a zone and some without
         return ""
+    return duration(seconds) if seconds >= 60 else ""
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `14 min`, `8.2 h` or `3.1 days`."""
     if seconds < 60:
-        return ""
+        return f"{seconds:.0f} s"
     if seconds >= 48 * 3600:
         return f"{seconds / 86400:.1f} days"
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
