@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,18 @@ Each command explains itself: autoresearch run --help. Most take --json.
 """
 
 
+def commands_in(words: str) -> str:
+    """The server's words for a person at a terminal, who types commands, not tools: `read_score(3)` is `score 3`."""
+    for tool, command in TOOL_NAMES.items():
+        called = rf"`?\b{tool.replace('-', '_')}\b(?:\(([^()]*)\))?`?"
+        words = re.sub(called, partial(_typed, command), words)
+    return words
+
+
+def _typed(command: str, found: re.Match[str]) -> str:
+    return f"`{command} {found[1] or ''}".rstrip() + "`"
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a command acts: a folder of the lab, and the campaign if it is named."""
@@ -128,7 +142,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except AutoresearchError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(commands_in(str(error))) from None
 
 
 @click.group(cls=Commands, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})

@@ -92,6 +92,12 @@ def test_a_command_that_does_not_exist_is_told_with_the_nearest_one() -> None:
     assert "There is no command `scroe`. Did you mean `score`?" in done.stderr
 
 
+def test_an_error_names_commands_where_the_server_names_tools(researched: Path) -> None:
+    done = call(researched, "show", "77")
+    assert done.exit_code == 1
+    assert done.stderr.endswith(" `status` lists the last ones.\n")
+
+
 def test_a_folder_without_a_repository_is_an_error_in_two_sentences(tmp_path: Path) -> None:
     done = call(tmp_path, "status")
     assert done.exit_code == 1

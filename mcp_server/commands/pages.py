@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import partial
 
 from rich.console import RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from mcp_server.cli import TOOL_NAMES
+from mcp_server.cli import commands_in
 from mcp_server.history import HistoryReply, PageReply
 from mcp_server.replies import CrashReply, DecisionReply, ExperimentReply, RunReply, ScoreReply, StatusReply
 from mcp_server.terminal import (
@@ -46,7 +44,7 @@ def brief(reply: ExperimentReply) -> Parts:
         ("status", _standing(reply)),
         ("score", number(reply.score) if reply.score is not None else None),
     ]
-    return [facts(rows), problems(reply.warnings), hint(_commands(reply.next))]
+    return [facts(rows), problems(reply.warnings), hint(commands_in(reply.next))]
 
 
 def _standing(reply: ExperimentReply, label: str = "") -> Text:
@@ -77,7 +75,7 @@ def score(reply: ScoreReply, label: str = "") -> Parts:
         ("secondary", ", ".join(f"{name} {value:g}" for name, value in reply.secondary.items())),
         ("reason", joined(reply.reason, reply.detail)),
     ]
-    return [facts(rows), *crash(reply.crash), problems(reply.warnings), hint(_commands(reply.next))]
+    return [facts(rows), *crash(reply.crash), problems(reply.warnings), hint(commands_in(reply.next))]
 
 
 def _verdict(reply: ScoreReply) -> str | None:
@@ -119,7 +117,7 @@ def decision(reply: DecisionReply) -> Parts:
         ("repeats", ", ".join(f"seed {run.seed} {run.state}" for run in reply.runs)),
     ]
     left = f"{', '.join(reply.left)}: edited since the snapshot, left alone." if reply.left else ""
-    return [facts(rows), problems([left] if left else []), hint(_commands(reply.next))]
+    return [facts(rows), problems([left] if left else []), hint(commands_in(reply.next))]
 
 
 # --- the lab ----------------------------------------------------------------------------------------------------------
@@ -130,7 +128,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
     head = [Text(joined(reply.campaign or "no campaign yet", reply.goal), style="bold")]
     head.append(Text(joined(reply.metric, reply.budget, reply.tier.split(":")[0], reply.stop), style="dim"))
     if short:
-        return [*head, _best(reply), problems(reply.problems), hint(_commands(reply.next))]
+        return [*head, _best(reply), problems(reply.problems), hint(commands_in(reply.next))]
     rows: list[tuple[str, RenderableType | str | None]] = [
         ("editable", ", ".join(reply.editable)),
         ("best", _best(reply)),
@@ -149,7 +147,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("advice", reply.advice),
         ("chart", reply.chart),
     ]
-    return [*head, facts(rows), problems(reply.problems), hint(_commands(reply.next))]
+    return [*head, facts(rows), problems(reply.problems), hint(commands_in(reply.next))]
 
 
 def _best(reply: StatusReply) -> Text:
@@ -247,7 +245,7 @@ def experiment(reply: PageReply) -> Parts:
     ]
     # the page has the whole curve, the score's reply a few points of it
     told = score(reply.score.model_copy(update={"curve": [], "next": "", "status": row.status}), row.label)
-    return [*told, facts(rows), Text(), *diff(reply.diff), hint(_commands(reply.score.next))]
+    return [*told, facts(rows), Text(), *diff(reply.diff), hint(commands_in(reply.score.next))]
 
 
 def _runs(runs: Sequence[RunReply]) -> Table:
@@ -266,15 +264,3 @@ def diff(text: str) -> Parts:
         mark = next((mark for mark in DIFF_STYLES if line.startswith(mark)), "")
         found.append(Text(line, style=DIFF_STYLES.get(mark, "")))
     return found
-
-
-def _typed(command: str, found: re.Match[str]) -> str:
-    return f"`{command} {found[1] or ''}".rstrip() + "`"
-
-
-def _commands(words: str) -> str:
-    """`next` names tools and their arguments; a person at a terminal types commands: `read_score(3)` is `score 3`."""
-    for tool, command in TOOL_NAMES.items():
-        called = rf"\b{tool.replace('-', '_')}\b(?:\(([^()]*)\))?"
-        words = re.sub(called, partial(_typed, command), words)
-    return words
