@@ -61,11 +61,12 @@ function fill(body, { page, verdict = {}, log, commands }) {
   byId("experiment-title").textContent = `Experiment ${row.experiment}: ${row.description || ""}`;
   const sure = verdict.probability === undefined ? "" : `${Math.round(100 * verdict.probability)} % sure it is better`;
   const gain = row.change ?? score.change, noise = row.noise_widths ?? score.noise_widths;
+  const edges = new Set((score.interval || []).map((edge) => number(edge)));
   const against = page.base ? `against experiment ${page.base}` : "";
   const parts = [facts(el("dl", { class: "facts" }), [
     ["outcome", outcome(row)],
     ["score", row.score === undefined ? "" : `${number(row.score)} ${score.unit || ""}`],
-    ["interval", (score.interval || []).map((edge) => number(edge)).join(" to ")],
+    ["interval", edges.size > 1 ? [...edges].join(" to ") : ""], // exact as far as it is shown: nothing to say
     ["gain", gain === undefined ? "" : [number(gain, true), widths(noise), against].filter(Boolean).join(" · ")],
     ["verdict", [verdict.decision, verdict.label, sure].filter(Boolean).join(", ")],
     ["reason", [verdict.reason, score.reason, score.detail].filter(Boolean).join(" · ")],

@@ -18,7 +18,7 @@ export function drawTotals({ status }) {
       : ["honest gain", number(totals.honest_gain, true), "after allowing for luck in the choice"],
     ["expected false keeps", number(totals.expected_false_keeps), "among the kept changes"],
     ["experiments", number(counts.all ?? 0), `${counts.keep ?? 0} kept${counts.open ? `, ${counts.open} open` : ""}`],
-    ["noise of a difference", number(status.noise_sd), status.noise?.runs ? `standard deviation, from ${status.noise.runs} runs` : "not measured yet"],
+    [status.noise?.paired_sd === undefined ? "noise of one run" : "noise of a difference", number(status.noise_sd), status.noise?.runs ? `standard deviation, from ${status.noise.runs} runs` : "not measured yet"],
   ];
   byId("totals").replaceChildren(...(status.campaign ? tiles : []).map(([name, value, more]) =>
     el("div", {}, el("dt", {}, name), el("dd", {}, value, el("small", {}, more)))));
