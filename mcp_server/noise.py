@@ -20,6 +20,7 @@ ASSUMED_SD_PER_EFFECT = 0.5
 # expected, and anything between a twentieth and all of it was seen.
 PRIOR_SPREAD = 1.1
 PAIRED_SHARE = 0.5
+EQUAL_RUNS = 12  # so many runs without a difference leave nothing of the guess: the arena has no noise
 LARGEST = 1e9  # squares beyond so many prior variances say the same
 
 
@@ -28,7 +29,8 @@ class Noise:
     """What chance does to a score, in the score's unit. `sd` belongs to one run, `paired_sd` to a difference.
 
     None is "never measured": an unknown `paired_sd` lets seeds count as independent. The counts say how much stands
-    behind each figure; an `sd` with 0 runs is one that somebody vouches for.
+    behind each figure; an `sd` with 0 runs is one that somebody vouches for. equal: every repeat so far gave the very
+    same score, so `sd` is what was guessed and what so few runs could take from it.
     """
 
     sd: float | None = None  # equal code, other seeds
@@ -39,6 +41,7 @@ class Noise:
     repeats: int = 0
     machine_sd: float | None = None  # same code and seed, another machine or session
     machines: int = 0
+    equal: bool = False
 
     @property
     def known(self) -> bool:
@@ -86,6 +89,9 @@ def estimate(
     for run in runs:
         if math.isfinite(run.score):
             cells[run.code, run.seed, run.machine].append(run.score)
+    seen: dict[tuple[Hashable, Hashable], set[float]] = defaultdict(set)
+    for (code, _, machine), scores in cells.items():
+        seen[code, machine].update(scores)
     means = {cell: sum(scores) / len(scores) for cell, scores in cells.items()}
 
     repeat_squares, repeat_degrees = _within(cells.values())
@@ -98,7 +104,9 @@ def estimate(
     machine_squares, machine_degrees = _within(by_machine.values())
     pair_squares, pair_degrees = _within(_differences(means, pairings))
 
-    prior = ASSUMED_SD_PER_EFFECT * effect
+    runs_seen = seed_degrees + repeat_degrees + 1
+    equal = runs_seen > 1 and all(len(found) == 1 for found in seen.values())
+    prior = 0.0 if equal and runs_seen >= EQUAL_RUNS else ASSUMED_SD_PER_EFFECT * effect
     repeat_sd = typical_sd(repeat_squares, repeat_degrees, prior)
     # Without a second seed the repeats must stand in: they bound it from below.
     sd = typical_sd(seed_squares, seed_degrees, prior) if seed_degrees else repeat_sd
@@ -110,13 +118,14 @@ def estimate(
         paired_sd = min(measured if measured is not None else expected, independent)
     return Noise(
         sd=sd,
-        runs=seed_degrees + repeat_degrees + 1 if sd is not None else 0,
+        runs=runs_seen if sd is not None else 0,
         paired_sd=paired_sd,
         pairs=pair_degrees + 1 if pair_degrees else 0,
         repeat_sd=repeat_sd,
         repeats=repeat_degrees,
         machine_sd=typical_sd(machine_squares, machine_degrees, prior),
         machines=machine_degrees,
+        equal=equal,
     )
 
 

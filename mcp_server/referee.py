@@ -18,7 +18,7 @@ from typing import Literal
 
 from mcp_server.bars import HIDDEN, LATE, UNKNOWN_TAKE, UNPAIRED_EXCESS, UNPAIRED_PATIENCE, Bar, bar_at
 from mcp_server.belief import Effects, Posterior, posterior, usual_luck
-from mcp_server.noise import Noise, compare
+from mcp_server.noise import EQUAL_RUNS, Noise, compare
 
 __all__ = [
     "Bound",
@@ -156,6 +156,8 @@ def _decide(case: _Case, runs_left: float) -> Verdict:
     affordable = runs_left >= (1 if seed in case.incumbent else 2) and policy.confirm != "never"
     unpaired = case.width > case.pair_sd * UNPAIRED_EXCESS and not case.candidate.keys() & case.incumbent.keys()
     doubtful = z >= bar.drop and (not enough or looks < bar.most) and case.width - case.delta > policy.min_delta
+    # no repeat ever differed: before a gain is called noise, a run is well spent on whether there is any
+    untold = case.noise.equal and case.noise.runs < EQUAL_RUNS and looks < 2 and -case.delta > policy.min_delta
     remeasured = _remeasure(case, runs_left)
     if remeasured:
         return case.rules(
@@ -171,6 +173,9 @@ def _decide(case: _Case, runs_left: float) -> Verdict:
             said = "noise hides effects of the usual size, so only what repeats itself counts"
             return case.rules(Decision.CONFIRM, "hidden_by_noise", said, (seed,))
         return case.rules(Decision.CONFIRM, "needs_repeat", "promising, but noise could explain it", (seed,))
+    if affordable and untold:
+        said = "every repeat so far was equal; one more tells whether there is any noise"
+        return case.rules(Decision.CONFIRM, "needs_repeat", said, (seed,))
     if good and doubtful and case.belief.probability >= 0.5:
         return case.rules(Decision.KEEP, "unrepeated_gain", "a likely gain, with no run left to repeat it")
     if case.delta >= 0.0:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_server.belief import Effects
+from mcp_server.noise import Measured, estimate
 from mcp_server.referee import (
     Bound,
     Decision,
@@ -241,6 +242,29 @@ def test_an_arena_without_noise_keeps_what_is_lower() -> None:
     exact = Noise(sd=0.0, runs=3)
     assert judge({0: 0.99999}, {0: 1.0}, exact, AUTO).decision is Decision.KEEP
     assert judge({0: 1.0}, {0: 1.0}, exact, AUTO).decision is Decision.DISCARD
+
+
+def test_gains_that_shrink_to_the_guess_of_the_noise_are_repeated_and_kept_where_there_is_none() -> None:
+    policy, runs, loss = KeepPolicy(effects=Effects(typical=1500.0)), [], 1e6
+    for seed in (1, 2):  # without any noise; two equal scores do not prove it
+        runs.append(Measured("start", seed, loss))
+    kept = repeats = 0
+    for number in range(700):
+        better = loss * 0.97
+        ours, theirs = {1: better}, {1: loss}
+        verdict = judge(ours, theirs, estimate(runs, [("idea", "best")], 1500.0), policy)
+        if verdict.decision is Decision.CONFIRM:
+            repeats += 1
+            for seed in verdict.seeds:
+                ours[seed], theirs[seed] = better, loss
+                runs += [
+                    Measured(f"{name} {number}", s, x) for name, x in (("was", loss), ("is", better)) for s in (1, seed)
+                ]
+            verdict = judge(ours, theirs, estimate(runs, (), 1500.0), policy)
+        if verdict.decision is Decision.KEEP:
+            kept, loss = kept + 1, better
+    assert loss < 1e-2
+    assert repeats < 0.05 * kept
 
 
 def test_pairing_decides_what_single_runs_cannot() -> None:

@@ -113,4 +113,4 @@ def test_a_lab_without_a_campaign_says_how_to_begin(tmp_path: Path) -> None:
     make_lab(tmp_path / "lab")
     done = CliRunner().invoke(cli, ["-C", str(tmp_path / "lab"), "report"])
     assert done.exit_code == 1
-    assert "start_campaign" in done.output
+    assert "Begin one with `start" in done.output

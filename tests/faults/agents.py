@@ -146,7 +146,7 @@ def idea(lab: Lab, good: bool, seconds: float) -> None:
     """Edit train.py into something nobody tried: better than the incumbent, or worse."""
     text = incumbent_text(lab)
     # a share of what is left, so that hundreds of keeps never get there; two ideas that meet would be one experiment
-    share = 0.015 + secrets.randbelow(10**9) / 10**12
+    share = 0.004 + secrets.randbelow(10**9) / 10**12
     write_train(lab, text, 3 + (knob_of(text) - 3) * (1 - share if good else 1 + share), seconds)
 
 

@@ -88,7 +88,7 @@ def test_a_lost_experiment_that_is_given_up_counts_for_no_stop_rule(tmp_path: Pa
     kill_supervisor(lab, number)
     assert lab.commit_or_revert(number).decision == "reverted"
     status = lab.lab_status()
-    assert (status.experiments, status.stop) == ({"all": 1, "keep": 1, "lost": 1}, "")
+    assert (status.experiments, status.stop) == ({"all": 1, "baseline": 1, "lost": 1}, "")
     assert attempt(lab, "the same again", KNOB=-5.0).decision == "reverted"
     with pytest.raises(NotNow, match="The campaign is over: 2 experiments"):
         lab.run_experiment("one too many")
