@@ -567,20 +567,22 @@ class Ledger:
         )
         return [(row["kind"], row["campaign"], int(row["key"]), row["rank"]) for row in rows]
 
-    def views_stamp(self, campaign: str) -> str:
-        """Changes whenever a view of this campaign would show something else."""
+    def views_stamp(self, campaign: str) -> tuple[str, str]:
+        """What changes whenever the table or the chart of this campaign would show something else, and its lessons."""
         row = self._rows(
             "SELECT (SELECT max(turn) FROM experiments WHERE campaign = ?1), (SELECT count(*) FROM experiments"
-            " WHERE campaign = ?1 AND decision IS NOT NULL AND settled = 0), (SELECT max(id) FROM learnings),"
+            " WHERE campaign = ?1 AND decision IS NOT NULL AND settled = 0),"
             # the plus keeps the planner on the label's index
             " (SELECT count(*) FROM experiments WHERE label = 'confirmed' AND +campaign = ?1),"
             " (SELECT count(*) FROM exams WHERE result IS NOT NULL),"
             # an incumbent is measured again after its decision, for somebody else's
             " (SELECT ticket FROM runs WHERE run > 1 ORDER BY ticket DESC LIMIT 1),"
-            " (SELECT count(*) FROM runs WHERE run > 1 AND state IN ('queued', 'running', 'pending'))",
+            " (SELECT count(*) FROM runs WHERE run > 1 AND state IN ('queued', 'running', 'pending')),"
+            " (SELECT max(id) FROM learnings)",
             campaign,
         )[0]
-        return f"{campaign} {' '.join(str(value) for value in row)}"
+        *tables, lesson = (str(value) for value in row)
+        return f"{campaign} {' '.join(tables)}", lesson
 
     # --- exams -------------------------------------------------------------------------------------------------------
 

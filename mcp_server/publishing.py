@@ -156,14 +156,15 @@ class Publisher:
         """Bring results.tsv, learnings.md and progress.png up to date; what could not be written, in words."""
         ledger, paths = house.ledger, house.paths
         try:
-            drawn, charted, drawn_at = self._last()
+            before = drawn, charted, lesson_drawn, drawn_at = self._last()
             on_disk = paths.learnings.stat().st_mtime_ns if paths.learnings.exists() else 0
             if on_disk != drawn_at:
                 take_in_learnings(house, campaign.tag)
-            stamp = ledger.views_stamp(campaign.tag)
-            if stamp != drawn or on_disk != drawn_at or not paths.results.exists():
+            stamp, lesson = ledger.views_stamp(campaign.tag)
+            if stamp != drawn or not paths.results.exists():
                 rows, metric = result_rows(ledger, campaign, arena), arena.metric
                 write_results(paths.results, rows, metric.name, metric.unit, metric.direction)
+            if (stamp, lesson, on_disk) != (drawn, lesson_drawn, drawn_at):
                 recent = [tried_of(ledger, one) for one in ledger.experiments(campaign.tag, last=LESSONS_OF_FAILURES)]
                 write_learnings(paths.learnings, learning_entries(ledger), recent, campaign.tag)
                 on_disk = paths.learnings.stat().st_mtime_ns
@@ -172,19 +173,19 @@ class Publisher:
                 request = ChartRequest((chart_campaign(ledger, campaign, arena),), png=paths.chart)
                 _drawings.append(start_drawing(request))
                 charted = stamp
-            if (stamp, charted, on_disk) != (drawn, self._last()[1], drawn_at):
-                write_atomically(self._stamp_file, f"{stamp}\n{charted}\n{on_disk}\n".encode())
+            if (stamp, charted, lesson, on_disk) != before:
+                write_atomically(self._stamp_file, f"{stamp}\n{charted}\n{lesson}\n{on_disk}\n".encode())
         except OSError as error:
             return [f"The views could not be drawn: {error}. The next call draws them."]
         return []
 
-    def _last(self) -> tuple[str, str, int]:
-        """The stamps of what was drawn last: tables, chart, and when learnings.md was written."""
+    def _last(self) -> tuple[str, str, str, int]:
+        """The stamps of what was drawn last: table, chart, lessons, and when learnings.md was written."""
         try:
-            drawn, charted, at = self._stamp_file.read_text().split("\n")[:3]
-            return drawn, charted, int(at)
+            drawn, charted, lesson, at = self._stamp_file.read_text().split("\n")[:4]
+            return drawn, charted, lesson, int(at)
         except (OSError, ValueError):
-            return "", "", 0
+            return "", "", "", 0
 
 
 def _may_draw(chart: Path) -> bool:
