@@ -21,6 +21,7 @@ ARITHMETIC = {
     **{ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul},
     **{ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv, ast.Pow: operator.pow},
 }
+LEAST_MOMENTUM = 0.5  # of two steps
 KEPT, BETTER, WORSE, FAILED = "kept", "better", "worse", "failed"
 
 
@@ -50,7 +51,7 @@ KINDS = (
          "The rows of a table see few updates in a short run, so each may count for more."),
     Kind("rate", r"(^|_)(LR|RATE)S?$", ((2.0, 0.4), (0.5, 0.4)), "The best rate depends on how many steps there are."),
     Kind("start", r"INIT|GAIN|STD", ((0.5, 0.6), (2.0, 0.3)), "Where training begins matters most when it is short."),
-    Kind("momentum", r"MOMENTUM|BETA", ((0.25, 3.0), (0.5, 0.3), (2.0, 0.1)),
+    Kind("momentum", r"MOMENTUM|BETA", ((0.25, 10.0), (0.5, 0.3), (2.0, 0.1)),
          "A short run cannot afford a long memory of its gradients."),
     Kind("decay", r"DECAY|DROPOUT", ((2.0, 0.05), (0.5, 0.1)),
          "Regularisation is for those who see their data often."),
@@ -240,6 +241,8 @@ def _steps(constant: Constant) -> Iterator[tuple[Move, float]]:
     for factor, weight in kind.factors:
         if kind.name == "momentum" and 0 < value < 1:
             moved: float | int = 1 - (1 - value) / factor  # what counts is how far it is from one
+            if moved < LEAST_MOMENTUM <= value:
+                continue  # hardly a memory left
         elif value == 0:
             if factor < 1 or kind.name not in ("schedule", "decay"):
                 continue  # something that is off has no direction

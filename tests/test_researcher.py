@@ -93,7 +93,7 @@ def test_the_same_seed_and_history_give_the_same_proposal() -> None:
 
 
 def test_different_seeds_look_elsewhere() -> None:
-    first = {propose(SOURCE, [], seed).description for seed in range(30)}  # type: ignore[union-attr]
+    first = {propose(SOURCE, [], seed).description for seed in range(100)}  # type: ignore[union-attr]
     assert len(first) > 5
 
 
@@ -166,6 +166,16 @@ def test_it_finds_the_valley_of_a_simple_arena_from_any_seed() -> None:
             trials.append(Trial(number, found.moves, judged(kept, gain, None), gain))
             source, best = (found.source, loss) if kept else (source, best)
         assert best < 2.0, (seed, source)
+
+
+def test_a_momentum_of_a_long_memory_is_never_moved_to_hardly_any() -> None:
+    moved = {
+        proposal.moves[0].after
+        for seed in range(60)
+        for value in ("0.95", "0.8")
+        if (proposal := propose(f"MOMENTUM = {value}\n", [], seed)) is not None
+    }
+    assert moved == {"0.8", "0.9", "0.975", "0.6"}
 
 
 def test_an_outcome_is_kept_better_worse_or_failed() -> None:
