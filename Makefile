@@ -28,7 +28,7 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: setup
-	$(BIN)/python -m pytest -m faults tests/faults
+	$(BIN)/python -m pytest -m faults tests/faults tests/test_many_agents.py
 
 abuse: setup
 	$(BIN)/python -m pytest -m abuse tests/abuse
