@@ -96,7 +96,7 @@ def _squash(house: House, campaign: Campaign, arena: Arena, kept: Sequence[Exper
     message = _message_of_all(house, campaign, arena, kept)
     files = workspace.committed(arena.editable, str(last.commit_sha))
     commit = workspace.snapshot(arena.editable, campaign.pinned, message, _date(last), files=files).commit
-    name = f"{PREFIX}/{campaign.tag}"
+    name = f"{PREFIX}/{campaign.tag}/all"  # beside those of single changes, which git would not let stand below it
     branch = FinalBranch(
         branch=name, commit=commit, title=message.split("\n", 1)[0], experiments=[one.number for one in kept[1:]]
     )

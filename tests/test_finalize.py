@@ -59,7 +59,7 @@ def test_squash_makes_one_commit_on_the_starting_point_with_its_evidence(lab: La
     before = state(lab)
     (made,) = finalize(lab, each=False).branches
     tree = lab.paths.tree
-    assert made.branch == "autoresearch-final/first"
+    assert made.branch == "autoresearch-final/first/all"
     assert git(tree, "rev-list", "--count", f"main..{made.branch}").strip() == "1"
     assert git(tree, "show", f"{made.branch}:train.py") == (tree / "train.py").read_text()
     assert git(tree, "diff", "--name-only", "main", made.branch).split() == ["train.py"]
@@ -74,11 +74,17 @@ def test_a_second_call_changes_nothing_and_makes_the_same(lab: Lab) -> None:
 
 
 def test_a_branch_of_somebody_else_is_never_overwritten(lab: Lab) -> None:
-    git(lab.paths.tree, "branch", "autoresearch-final/first", "main")
-    for each in (False, True):
+    tree = lab.paths.tree
+    for name, each in (("first/all", False), ("first/4", True)):
+        git(tree, "branch", f"autoresearch-final/{name}", "main")
         with pytest.raises(WorkspaceError, match="in the way"):
             finalize(lab, each=each)
-    assert git(lab.paths.tree, "rev-parse", "autoresearch-final/first") == git(lab.paths.tree, "rev-parse", "main")
+        assert git(tree, "rev-parse", f"autoresearch-final/{name}") == git(tree, "rev-parse", "main")
+
+
+def test_one_commit_and_a_branch_for_each_change_live_side_by_side(lab: Lab) -> None:
+    made = [*finalize(lab, each=False).branches, *finalize(lab, each=True).branches]
+    assert [one.branch.removeprefix("autoresearch-final/first/") for one in made] == ["all", "2", "4"]
 
 
 def test_a_change_of_the_same_line_is_built_on_what_came_before_it(lab: Lab) -> None:

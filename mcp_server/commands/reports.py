@@ -149,7 +149,7 @@ def finalize(place: Place, way: str, as_json: bool) -> None:
 
     \b
     Examples:
-      autoresearch finalize               branch autoresearch-final/<tag>, one commit
+      autoresearch finalize               branch autoresearch-final/<tag>/all, one commit
       autoresearch finalize --branches    autoresearch-final/<tag>/<experiment>, one for each kept change
     """
     reply = importlib.import_module("mcp_server.finalize").finalize(asking.lab_at(place), way == "branches")
