@@ -109,8 +109,9 @@ def some(cheats: Any) -> list[Any]:
 def test_an_honest_improvement_is_measured_against_both_others(tmp_path: Path) -> None:
     said = answer(tmp_path / "work", FASTER)
     assert said is not None
-    assert said["score"] > 1.0 > abs(said["incumbent"])
-    assert said["secondary"]["speedup"] > 2.0
+    # 2.5 times as fast on a quiet machine; a neighbour that thrashes the cache takes some of it
+    assert said["score"] > 0.3 + abs(said["incumbent"])
+    assert said["secondary"]["speedup"] > 1.2
 
 
 @pytest.mark.parametrize("cheat", some(REFUSED))
