@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -144,9 +145,9 @@ def main() -> int:
         times: dict[int, list[tuple[float, float]]] = {count: [] for count in (0, *POSITIONS)}
         for _ in range(options.rounds):
             random = np.random.default_rng()
-            times[0].append(measure(lambda: plain(split, setting, random, lambda fraction: None)))  # noqa: B023
+            times[0].append(measure(partial(plain, split, setting, random, lambda fraction: None)))
             for count in POSITIONS:
-                times[count].append(measure(lambda: audited(split, setting, count)))  # noqa: B023
+                times[count].append(measure(partial(audited, split, setting, count)))
     report(split, setting, times)
     return 0
 

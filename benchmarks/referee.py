@@ -281,7 +281,7 @@ def drifting(
             nonlocal clock
             moved = drift(clock)  # noqa: B023  # called within this iteration only
             clock += 1
-            clean = true + next(draw)  # noqa: B023
+            clean = true + next(draw)  # noqa: B023  # likewise
             fast = 1.0 - moved * SPEED_PER_SCORE
             seen = fast * (1.0 + wobble.normal(0.0, 0.001))
             here = (

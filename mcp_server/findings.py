@@ -10,7 +10,7 @@ from datetime import datetime
 from mcp_server import tally
 from mcp_server.advice import calibration, predictions
 from mcp_server.arena import Arena
-from mcp_server.dispatch import resolve_budget, resolve_devices
+from mcp_server.dispatch import resolve_budget
 from mcp_server.entries import Campaign, Experiment, Learning, Run
 from mcp_server.house import House
 from mcp_server.judgement import measured_noise
@@ -54,7 +54,7 @@ class Findings:
     lessons: tuple[Learning, ...]
     devices: tuple[DeviceReading, ...]
     tiers: tuple[str, ...]
-    clock: str  # cpu or wall, as runs are timed on this lab's devices
+    clock: str  # cpu or wall, as runs are timed on the devices that ran
     seconds: float  # from the campaign's begin to its last decision
     run_seconds: float
     left: int = 0  # undecided
@@ -106,7 +106,7 @@ def _read(house: House, campaign: Campaign, arena: Arena) -> Findings:
         lessons=tuple(one for one in ledger.learnings() if one.campaign in (tag, None))[-MOST_LESSONS:],
         devices=tuple({one.device.identity: one.device for one in results if one.device is not None}.values()),
         tiers=tuple(sorted({str(one.tier) for one in results if one.tier is not None})),
-        clock=resolve_budget(arena, resolve_devices(arena)).clock,
+        clock=resolve_budget(arena, tuple(one.device.name for one in results if one.device is not None)).clock,
         seconds=_seconds(campaign.began_at, max(stamps, default=campaign.began_at)),
         run_seconds=sum(one.wall_seconds or one.train_seconds or 0.0 for one in results),
         left=len(experiments) - len(decided),

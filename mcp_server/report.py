@@ -198,8 +198,10 @@ def _failure(one: Experiment) -> str:
     verdict = one.verdict or {}
     change, widths = verdict.get("change"), verdict.get("noise_widths")
     outcome = plain(str(verdict.get("outcome") or "discarded"))
-    number = _signed(change or 0.0) + (f", {abs(widths):.1f} noise widths" if widths is not None else "")
-    said = number if change is not None else plain(str(verdict.get("reason") or ""), 160)
+    if change is None:
+        said = plain(str(verdict.get("reason") or ""), 160)
+    else:
+        said = _signed(change) + (f", {abs(widths):.1f} noise widths" if widths is not None else "")
     return f"{one.number}, {outcome}: {plain(one.description)} ({said})"
 
 

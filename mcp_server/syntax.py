@@ -194,7 +194,7 @@ def _folded_unary(node: ast.UnaryOp) -> ast.AST:
     if work is None or not isinstance(node.operand, ast.Constant) or not _is_number(node.operand):
         return node
     try:
-        return ast.copy_location(ast.Constant(work(node.operand.value)), node)  # type: ignore[arg-type]
+        return ast.copy_location(ast.Constant(work(node.operand.value)), node)  # type: ignore[arg-type]  # numbers, by the check above
     except (TypeError, ArithmeticError):  # ~0.5
         return node
 
@@ -207,7 +207,7 @@ def _folded_binary(node: ast.BinOp) -> ast.AST:
     if not (_is_number(left) and _is_number(right)) or _too_big(node.op, left.value, right.value):
         return node
     try:
-        return ast.copy_location(ast.Constant(work(left.value, right.value)), node)  # type: ignore[arg-type]
+        return ast.copy_location(ast.Constant(work(left.value, right.value)), node)  # type: ignore[arg-type]  # numbers, by the check above
     except (TypeError, ValueError, ArithmeticError):  # 1 / 0, 1 << -1: the run will say so
         return node
 

@@ -213,12 +213,13 @@ def taken_in(text: str, known: Collection[str] = ()) -> list[str]:
 def _summary(experiments: Sequence[Tried]) -> str:
     counts: dict[str, int] = {}
     for tried in experiments:
-        counts[tried.outcome] = counts.get(tried.outcome, 0) + 1
+        outcome = "baseline" if tried.outcome == "kept" and tried.label == "baseline" else tried.outcome
+        counts[outcome] = counts.get(outcome, 0) + 1
     confirmed = sum(tried.outcome == "kept" and tried.label == "confirmed" for tried in experiments)
     said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))
     if confirmed:
         said = said.replace(f"{counts['kept']} kept", f"{counts['kept']} kept ({confirmed} confirmed)")
-    return f"{len(experiments)} experiments: {said}." if experiments else "No experiments yet."
+    return f"The last {len(experiments)} experiments: {said}." if experiments else "No experiments yet."
 
 
 def _place(entry: Entry) -> str:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def test_whichever_write_of_a_verb_fails_nothing_is_torn_and_the_next_call_goes_
         failed, said = failing(effect, errno.ENOSPC, lambda: Lab(tree).run_experiment("while writes fail"))
         whole(lab)
         assert not said or os.strerror(errno.ENOSPC) in said or "git" in said or "ledger" in said, said
-        apart(lambda: _decide_all(tree, knob))  # noqa: B023
+        apart(partial(_decide_all, tree, knob))
         effect += 1 + effect // 4
     assert effect > 3
     apart(lambda: settle_down(Lab(tree)))
@@ -186,9 +187,9 @@ def test_whichever_write_of_a_keep_fails_it_is_finished_by_the_next_call(tmp_pat
         knob += (3 - knob) / 10
         edit(lab, KNOB=knob)
         number = apart(lambda: finish(Lab(tree), Lab(tree).run_experiment("nearer").experiment).experiment)
-        failed, _ = failing(effect, errno.EROFS, lambda: Lab(tree).commit_or_revert(number))  # noqa: B023
+        failed, _ = failing(effect, errno.EROFS, lambda number=number: Lab(tree).commit_or_revert(number))
         whole(lab)
-        assert apart(lambda: Lab(tree).commit_or_revert(number).decision) == "kept"  # noqa: B023
+        assert apart(lambda number=number: Lab(tree).commit_or_revert(number).decision) == "kept"
         assert git(tree, "status", "--porcelain") == ""
         effect += 1 + effect // 3
     apart(lambda: settle_down(Lab(tree)))

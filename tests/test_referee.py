@@ -245,14 +245,13 @@ def test_an_arena_without_noise_keeps_what_is_lower() -> None:
 
 
 def test_gains_that_shrink_to_the_guess_of_the_noise_are_repeated_and_kept_where_there_is_none() -> None:
-    policy, runs, loss = KeepPolicy(effects=Effects(typical=1500.0)), [], 1e6
-    for seed in (1, 2):  # without any noise; two equal scores do not prove it
-        runs.append(Measured("start", seed, loss))
+    policy, loss = KeepPolicy(effects=Effects(typical=1500.0)), 1e6
+    runs = [Measured("start", seed, loss) for seed in (1, 2)]  # two equal scores do not prove that there is no noise
     kept = repeats = 0
     for number in range(700):
         better = loss * 0.97
         ours, theirs = {1: better}, {1: loss}
-        verdict = judge(ours, theirs, estimate(runs, [("idea", "best")], 1500.0), policy)
+        verdict = judge(ours, theirs, estimate(runs, (), 1500.0), policy)
         if verdict.decision is Decision.CONFIRM:
             repeats += 1
             for seed in verdict.seeds:

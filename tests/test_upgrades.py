@@ -92,7 +92,7 @@ def test_an_upgrade_killed_at_any_point_leaves_the_old_ledger_or_the_new_one(tmp
         path = tmp_path / str(effect) / "lab.db"
         path.parent.mkdir()
         old_ledger(path, 1)
-        cut = cut_before(effect, lambda: Ledger(path).close())  # noqa: B023
+        cut = cut_before(effect, lambda path=path: Ledger(path).close())
         killed = cut.killed
         assert cut.answer is None
         with closing(sqlite3.connect(path)) as db:

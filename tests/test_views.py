@@ -115,7 +115,7 @@ def page() -> str:
 def test_the_page_reads_newest_first_by_theme_with_failures_as_prominent_as_wins() -> None:
     text = page()
     assert text.startswith("# What was learned in jun14 <!--ar:")
-    assert "4 experiments: 2 kept (1 confirmed), 1 discarded, 1 crashed." in text
+    assert "The last 4 experiments: 1 baseline, 1 kept (1 confirmed), 1 discarded, 1 crashed." in text
     order = [
         "## Other",
         "## Schedule",

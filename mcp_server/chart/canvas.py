@@ -29,7 +29,7 @@ class Canvas:
         self.area = dot_area(max((len(c.drawn) for c in self.campaigns), default=0), sheet)
         self.scale = scale_of(self.campaigns)
         self.figure = Figure(figsize=(sheet.width, sheet.height), dpi=sheet.dpi)
-        self.renderer = FigureCanvasAgg(self.figure).get_renderer()  # type: ignore[no-untyped-call]
+        self.renderer = FigureCanvasAgg(self.figure).get_renderer()  # type: ignore[no-untyped-call]  # matplotlib gives no types
         self.figure.set_facecolor(palette.background)
         self.axes: Axes
         self.strip: Axes | None = None

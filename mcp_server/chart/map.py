@@ -55,7 +55,7 @@ def draw(request: MapRequest) -> list[Label]:
     _frame(figure, axes, request)
     corners = _corners(figure, axes, request)
     labels = _names(figure, axes, request, [label.box for label in corners])
-    canvas.draw()  # type: ignore[no-untyped-call]
+    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib gives no types
     _write(figure, request.out)
     return [*corners, *labels]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,9 @@ def sweep(stage: Stage, first: int, step: int, prepare: Callable[[], Any], verb:
     effect, struck = first, []
     while True:
         given = prepare()
-        cut = cut_before(effect, lambda: verb(given))  # noqa: B023
+        cut = cut_before(effect, partial(verb, given))
         assert not isinstance(cut.answer, AssertionError), cut.answer
-        again = apart(lambda: verb(given))  # noqa: B023
+        again = apart(partial(verb, given))
         try:
             assert cut.answer is None or cut.answer == again
             stage.agrees()
@@ -87,7 +88,7 @@ def run_sweep(stage: Stage, first: int, step: int) -> list[str]:
         with closing(Ledger(Lab(stage.tree).paths.ledger)) as ledger:
             numbers = [one.number for one in ledger.undecided(TAG)]
         for number in numbers:
-            apart(lambda: Lab(stage.tree).commit_or_revert(number) and None)  # noqa: B023
+            apart(lambda stage=stage, number=number: Lab(stage.tree).commit_or_revert(number) and None)
         stage.propose(False)
         with closing(Ledger(Lab(stage.tree).paths.ledger)) as ledger:
             return ledger.next_number(TAG) - 1
@@ -131,7 +132,7 @@ def campaign_sweep(folder: Path, first: int, step: int) -> list[str]:
     effect, struck = first, []
     while True:
         stage = Stage(folder / str(effect))
-        cut = cut_before(effect, lambda: Lab(stage.tree).start_campaign(TAG, calibrate=0) and None)  # noqa: B023
+        cut = cut_before(effect, lambda stage=stage: Lab(stage.tree).start_campaign(TAG, calibrate=0) and None)
         stage.begin()
         stage.agrees()
         if not cut.killed:
@@ -174,7 +175,7 @@ def decision_sweep_of_both(stage: Stage, first: int, step: int) -> list[str]:
             stage,
             first,
             step,
-            lambda: stage.attempted(good),  # noqa: B023
+            partial(stage.attempted, good),
             lambda number: Lab(stage.tree).commit_or_revert(number).decision,
         )
     return found

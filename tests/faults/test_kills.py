@@ -7,6 +7,7 @@ import random
 import time
 from collections import Counter
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def strike(lab: Lab, agent: Agent, victim: str, step: str, group: bool, draw: ra
     return f"{who}{' group' if group else ''} in {agent.step}/{found.phase or 'no run'}"
 
 
-def heal(tree: Path, draws: int, promises: list[dict[str, object]], next_one: bool) -> None:
+def heal(tree: Path, turn: int, next_one: bool) -> None:
     """Another server comes and goes on: everything must be there, and the next iteration must work."""
     lab = Lab(tree)
     with lab.reading() as (house, campaign, _):
@@ -66,7 +67,7 @@ def heal(tree: Path, draws: int, promises: list[dict[str, object]], next_one: bo
         assert decide(lab, number) in ("kept", "reverted")
     if next_one:
         idea(lab, True, 0.0)
-        number = lab.run_experiment(f"after round {draws}").experiment
+        number = lab.run_experiment(f"after round {turn}").experiment
         assert decide(lab, number) == "kept"
     lab.lab_status()  # draws the views
 
@@ -105,9 +106,9 @@ def kill_rounds(folder: Path, rounds: int, seed: int) -> Counter[str]:
         agent.ask_to_stop()
         agent.end()
         try:
-            apart(lambda: heal(tree, turn, agent.promises, turn % 5 == 4))  # noqa: B023
+            apart(partial(heal, tree, turn, turn % 5 == 4))
             apart(lambda: settle_down(Lab(tree)))
-            apart(lambda: promised(tree, agent.promises))  # noqa: B023
+            apart(partial(promised, tree, agent.promises))
             apart(lambda: check(Lab(tree), users, status))
         except AssertionError as error:
             error.add_note(f"round {turn} of seed {seed}: aimed at {victim} in {step}, struck {where}")
