@@ -10,7 +10,6 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from mcp_server.fingerprint import KnobChange
 from mcp_server.text import LEARNING_CHARACTERS, clean_block, clean_line, scrub
@@ -19,7 +18,7 @@ from mcp_server.themes import Theme
 LINE_CHARACTERS = 260
 NEAR_DUPLICATE = 0.8  # share of three-word pieces two lessons have in common
 
-KEPT, SCORED = "kept", frozenset({"kept", "discarded", "scored", "confirming", "overtaken"})
+KEPT = "kept"
 
 _WORD = re.compile(r"[a-z0-9_]+(?:\.\d+)?")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
@@ -75,9 +74,6 @@ class Tried:
     score: float | None = None
     reason: str = ""  # reason code of a crash or a rejection
     knobs: tuple[KnobChange, ...] = ()
-    fingerprint: str = ""
-    change: str = ""  # fingerprint of the edit alone
-    base: str = ""  # fingerprint of what was edited
     hypothesis: str = ""
     expected: float | None = None  # the gain foretold
     learned: tuple[str, ...] = ()
@@ -85,10 +81,6 @@ class Tried:
     campaign: str = ""
     tainted: bool = False
     kind: str = "attempt"
-
-    @property
-    def decided_something(self) -> bool:
-        return self.outcome in SCORED and self.score is not None and not self.tainted
 
 
 # --- admitting learnings ----------------------------------------------------------------------------------------------
@@ -154,42 +146,6 @@ def _gist(text: str) -> _Gist:
     pieces = frozenset(zip(words, words[1:], words[2:], strict=False)) if len(words) > 4 else frozenset()
     exact = frozenset(_NUMBER.findall(text)) | frozenset(_NAME.findall(text))
     return _Gist(words, pieces, exact, _TURNING.intersection(words))
-
-
-# --- twins ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Twin:
-    """An earlier experiment that a new one repeats.
-
-    `same`: the same code has a score, there is nothing to run. `retest`: the same edit on another base, worth a run.
-    `failed`: the same code ended without a score, which may have been the machine's fault.
-    """
-
-    kind: Literal["same", "retest", "failed"]
-    number: int
-    words: str
-
-
-def find_twin(
-    fingerprint: str, base: str, history: Sequence[Tried], change: str = "", knobs: Sequence[KnobChange] = ()
-) -> Twin | None:
-    """The earlier experiment that answers this one, if any. `change` or, where it is unknown, `knobs` find a retest."""
-    same = [tried for tried in history if tried.fingerprint == fingerprint]
-    scored = next((tried for tried in same if tried.decided_something), None)
-    if scored is not None:
-        return Twin("same", scored.number, f"The same code was scored as {line(scored)}")
-    if same:
-        last = same[-1]
-        return Twin("failed", last.number, f"The same code was run before: {line(last)}")
-    moved = tuple(knobs)
-    for tried in reversed(history):
-        if tried.base == base or not tried.decided_something:
-            continue
-        if (change and tried.change == change) or (not (change and tried.change) and moved and tried.knobs == moved):
-            return Twin("retest", tried.number, f"The same change was tried on another base: {line(tried)}")
-    return None
 
 
 # --- one line ---------------------------------------------------------------------------------------------------------
