@@ -64,7 +64,7 @@ def calibration(pairs: Sequence[tuple[float, float]]) -> Calibration:
 
 def predictions(history: Sequence[Tried]) -> list[tuple[float, float]]:
     """The (expected, measured) pairs of a history."""
-    return [(t.expected, t.delta) for t in history if t.expected is not None and t.delta is not None and not t.tainted]
+    return [(t.expected, t.delta) for t in history if t.expected is not None and t.delta is not None]
 
 
 # --- where a constant was tried ---------------------------------------------------------------------------------------

@@ -187,12 +187,6 @@ class Ledger:
         with self._fact():
             self._db.execute("UPDATE campaigns SET program = ? WHERE tag = ?", (digest, tag))
 
-    def forget_campaign(self, tag: str) -> None:
-        """Take back the intent of a campaign that could not begin; one with experiments is refused."""
-        with self._fact():
-            self._db.execute("DELETE FROM trees WHERE campaign = ?", (tag,))
-            self._db.execute("DELETE FROM campaigns WHERE tag = ? AND ready = 0", (tag,))
-
     def campaigns(self) -> list[Campaign]:
         """Oldest first."""
         return [_campaign(row) for row in self._rows("SELECT * FROM campaigns ORDER BY began_at, rowid")]

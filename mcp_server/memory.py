@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcp_server.fingerprint import KnobChange
@@ -79,7 +79,6 @@ class Tried:
     learned: tuple[str, ...] = ()
     theme: str = Theme.OTHER
     campaign: str = ""
-    tainted: bool = False
     kind: str = "attempt"
 
 
@@ -162,8 +161,6 @@ def line(tried: Tried, limit: int = LINE_CHARACTERS) -> str:
             head += f" ({abs(tried.noise_widths):.1f} widths)"
     elif tried.reason:
         head += f" ({tried.reason})"
-    if tried.tainted:
-        head += ", tainted"
     moved = ", ".join(short_change(change) for change in tried.knobs[:4])
     if len(tried.knobs) > 4:
         moved += f" and {len(tried.knobs) - 4} more"
@@ -191,12 +188,3 @@ def signed(value: float) -> str:
     if "." in text and "e" not in text:
         text = text.rstrip("0").rstrip(".")
     return ("−" if value < 0 else "+") + text.replace("e-", "e−")
-
-
-def grouped_by_experiment(texts: Sequence[tuple[int | None, str]]) -> Mapping[int, tuple[str, ...]]:
-    """Learnings (experiment, text) gathered for `Tried.learned`."""
-    found: dict[int, list[str]] = {}
-    for number, text in texts:
-        if number is not None:
-            found.setdefault(number, []).append(text)
-    return {number: tuple(lessons) for number, lessons in found.items()}

@@ -121,11 +121,6 @@ class Workspace:
         """The tip of a campaign's branch, or None when there is no such branch."""
         return self.git.ref(_branch(tag))
 
-    def editable_files(self, patterns: Iterable[str], commit: str) -> list[str]:
-        """Every path that the patterns mean in `commit` or on disk (what git ignores is left out)."""
-        chosen = Patterns.of(patterns)
-        return sorted(editable.meant(self.git, chosen, self.git.entries(commit, chosen.roots)))
-
     def read_editable(
         self, patterns: Iterable[str], commit: str, limit_bytes: int = editable.LIMIT_BYTES
     ) -> dict[str, bytes]:
@@ -145,11 +140,6 @@ class Workspace:
         base = self.git.entries(commit, chosen.roots)
         files = editable.read(self.git, chosen, base)
         return not _changes(editable.entries_of(self.git, files, chosen, base), base)
-
-    def files_equal(self, one: str, other: str, patterns: Iterable[str]) -> bool:
-        """Whether two commits have the same editable files."""
-        chosen = Patterns.of(patterns)
-        return self._chosen(chosen, one) == self._chosen(chosen, other)
 
     def frozen_changes(self, pinned: str, patterns: Iterable[str]) -> list[FrozenChange]:
         """Frozen files on disk that differ from the campaign's first commit, each with the diff's first lines."""

@@ -9,7 +9,6 @@ from mcp_server.fingerprint import KnobChange
 from mcp_server.memory import (
     Tried,
     admit,
-    grouped_by_experiment,
     line,
     says_the_same,
     signed,
@@ -256,11 +255,10 @@ def test_predictions_are_scored_against_saying_nothing_changes() -> None:
     assert calibration([(0.0, 0.0)]).skill is None
 
 
-def test_only_clean_pairs_of_expected_and_measured_count() -> None:
+def test_only_pairs_of_expected_and_measured_count() -> None:
     history = [
         tried(1, "a", expected=0.1),
         tried(2, "b"),
-        tried(3, "c", expected=-0.1, tainted=True),
         tried(4, "d", "crashed", expected=1.0),
     ]
     assert predictions(history) == [(0.1, -0.001)]
@@ -286,7 +284,3 @@ def test_a_run_of_crashes_asks_for_smaller_changes() -> None:
 
 def test_experiments_that_are_still_running_are_no_failures() -> None:
     assert advice([tried(n, "x", "running") for n in range(9)]) == ""
-
-
-def test_lessons_are_gathered_by_experiment() -> None:
-    assert grouped_by_experiment([(1, "a"), (None, "b"), (1, "c")]) == {1: ("a", "c")}
