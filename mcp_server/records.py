@@ -121,7 +121,9 @@ class RunSpec(Record):
     abort: AbortRule | None = None
     usual_startup_seconds: float | None = None  # the baseline's, to flag a start-up far beyond it
     scorer_environment: dict[str, str] = {}  # more variables for the scorer alone
-    incumbent: int | None = None  # experiment whose code is laid beside the run, for the scorer to measure as well
+    incumbent: int | None = None  # experiment whose code is laid beside the run: trained or scored in the same slot
+    pairing: Literal["", "side_by_side", "alternating"] = ""  # how the incumbent is trained beside it; "": it is not
+    threads: int | None = Field(default=None, gt=0)  # of one trainer; None: one on the processor clock, else all
     rescore: bool = False  # the artifact is sealed already: only ask the scorer again
 
 
@@ -174,6 +176,31 @@ class Audit(Answer):
     full: bool = False
 
 
+class Half(Answer):
+    """The incumbent's half of a pair: trained in the candidate's own slot, by the same clock and on the same seed.
+
+    Its score is the record's `incumbent_score`. `reason` is "" when that exists; else it says why the pair is broken.
+    """
+
+    reason: str = ""  # reason code, as a run's own
+    detail: str = ""
+    steps: int | None = None
+    tokens: int | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    startup_seconds: float | None = None
+    train_seconds: float | None = None
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_memory_mb: float | None = None
+    secondary: dict[str, float] = {}
+    interval: tuple[float, float] | None = None
+    device: DeviceReading | None = None  # where the halves have devices of their own
+    cores: tuple[int, ...] = ()
+    artifact_sha256: str | None = None
+    artifact_bytes: int | None = None
+    audit: Audit | None = None
+
+
 class RunResult(Answer):
     """What a supervisor answers, written once, atomically, as its last act."""
 
@@ -185,6 +212,11 @@ class RunResult(Answer):
     secondary: dict[str, float] = {}
     incumbent_score: float | None = None  # of the experiment `incumbent`, measured in this run's own slot
     incumbent: int | None = None
+    # how: trained beside it, or measured by the arena's own scorer; "": not at all, or by an older version
+    pairing: Literal["", "side_by_side", "alternating", "scorer"] = ""
+    beside: Half | None = None  # the incumbent's half, where it was trained in this slot
+    clock: Literal["", "wall", "cpu"] = ""  # the budget's; "": recorded by an older version
+    cores: tuple[int, ...] = ()  # that the training was bound to; (): to none
     retry_after_seconds: float | None = None  # with state pending
     started_at: str = ""
     ended_at: str = ""
@@ -201,7 +233,7 @@ class RunResult(Answer):
     curve: tuple[CurvePoint, ...] = ()
     device: DeviceReading | None = None
     tainted: str = ""  # why this run decides nothing ("" = clean)
-    flags: tuple[str, ...] = ()  # startup_slow, suspended, checks_failed, ...
+    flags: tuple[str, ...] = ()  # startup_slow, suspended, checks_failed, pair_broken, unbound, ...
     tier: Tier | None = None
     artifact_sha256: str | None = None
     artifact_bytes: int | None = None

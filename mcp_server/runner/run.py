@@ -54,7 +54,7 @@ class Run:
         ticket = Ticket(self.spec.queue, self.spec.ticket, self.spec.devices)
         lease = devices.lease(device_locks_folder(), ticket, lambda: self.stop.pause(POLL_SECONDS))
         queued = round(time.monotonic() - waiting, 3)
-        result = RunResult(state=RunState.LOST, started_at=_now(), queue_seconds=queued)
+        result = RunResult(state=RunState.LOST, started_at=_now(), queue_seconds=queued, clock=self.spec.budget.clock)
         if lease is None:
             result = outcome.ended(result, RunState.CANCELLED, "cancelled", "Cancelled while it waited for a device.")
         else:
@@ -193,7 +193,11 @@ class Run:
         self._asked = self._asked or scorer.Asked(around, allowed)
         answer = self._asked.answer(self.stop, self.view.scored)
         result = result.model_copy(
-            update={"score_seconds": round(time.monotonic() - begin, 3), "incumbent": self.spec.incumbent}
+            update={
+                "score_seconds": round(time.monotonic() - begin, 3),
+                "incumbent": self.spec.incumbent,
+                "pairing": "" if self.spec.incumbent is None else "scorer",
+            }
         )
         return outcome.of_answer(result, answer, checked.failed)
 
