@@ -26,6 +26,7 @@ from mcp_server.entries import Experiment
 from mcp_server.gitcommand import GitCommand
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
+from mcp_server.nouns.decided import Decided
 from mcp_server.records import DeviceReading, RunResult, RunState
 
 ROUNDS = 15
@@ -134,8 +135,14 @@ def fill(ledger: Ledger, experiments: int) -> None:
         if keep:
             again = ledger.open_run("first", number, 8, "confirm", AT)
             ledger.close_run(again, result(found + 0.0001), AT)
-        verdict = {"score": None if crashed else found, "change": best - found, "noise_widths": 1.0, "against": base}
-        verdict |= {"reason": "measured", "outcome": "kept" if keep else "crashed" if crashed else "discarded"}
+        verdict = Decided(
+            score=None if crashed else found,
+            change=best - found,
+            noise_widths=1.0,
+            against=base,
+            reason="measured",
+            outcome="kept" if keep else "crashed" if crashed else "discarded",
+        )
         ledger.intend("first", number, "keep" if keep else "revert", "provisional" if keep else None, verdict, AT)
         ledger.settle("first", number, "keep" if keep else "revert", first.commit_sha if keep else None)
         if keep:

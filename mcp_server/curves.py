@@ -34,8 +34,8 @@ def past(ledger: Ledger, arena: Arena, tag: str) -> list[abort.Past]:
     found = []
     for run in runs:
         experiment = ledger.experiment(tag, run.experiment)
-        against = (experiment.verdict or {}).get("against")
-        beside = by_code.get((against, run.seed, run.machine)) if isinstance(against, int) else None
+        against = experiment.verdict.against
+        beside = by_code.get((against, run.seed, run.machine)) if against is not None else None
         if run.purpose != "first" or beside is None or not _comparable(experiment):
             continue
         behind = abort.gap(run.curve, beside.curve)

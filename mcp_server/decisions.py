@@ -8,6 +8,7 @@ from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import NotNow
 from mcp_server.house import House
 from mcp_server.judgement import Judgement, judge_experiment
+from mcp_server.nouns.decided import Decided
 from mcp_server.overview import dry_spell
 from mcp_server.records import Status
 from mcp_server.recovery import CaughtUp
@@ -69,10 +70,10 @@ def intend(
     judgement: Judgement | None,
     reason: str,
 ) -> None:
-    evidence = judgement.evidence() if judgement else {}
+    evidence = judgement.evidence() if judgement else Decided()
     failed = tally.failure_of(house.ledger.runs(found.campaign, found.number))
     outcome = "kept" if decision == "keep" else str(failed.state) if failed else "discarded"
-    evidence |= {"reason": reason, "outcome": outcome}
+    evidence = evidence.model_copy(update={"reason": reason, "outcome": outcome})
     house.ledger.intend(found.campaign, found.number, decision, label, evidence, house.stamp())
 
 
@@ -92,7 +93,7 @@ def confirming(house: House, found: Experiment, judgement: Judgement | None) -> 
 
 
 def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
-    verdict = found.verdict or {}
+    verdict = found.verdict
     key = (found.campaign, found.number)
     incumbent = house.ledger.incumbent(found.campaign)
     names = {"keep": "kept", "revert": "reverted", "overtaken": "overtaken"}
@@ -110,11 +111,11 @@ def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
         experiment=found.number,
         decision=names[found.decision or "revert"],
         label=found.label or "",
-        score=standing.rounded(verdict.get("score")),
-        change=standing.rounded(verdict.get("change")),
-        noise_widths=standing.rounded(verdict.get("noise_widths"), 2),
-        probability=standing.rounded(verdict.get("probability"), 3),
-        reason=clean_block(str(verdict.get("reason", "")) + _race(found), 400),
+        score=standing.rounded(verdict.score),
+        change=standing.rounded(verdict.change),
+        noise_widths=standing.rounded(verdict.noise_widths, 2),
+        probability=standing.rounded(verdict.probability, 3),
+        reason=clean_block(verdict.reason + _race(found), 400),
         commit=(found.commit_sha or "")[:12],
         restored=caught.restored.get(key, []),
         left=caught.left.get(key, []),
@@ -125,7 +126,7 @@ def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
 
 def _race(found: Experiment) -> str:
     """What to know about a candidate that began from one incumbent and was judged against another."""
-    against = (found.verdict or {}).get("against")
+    against = found.verdict.against
     if against is None or found.base is None or against == found.base:
         return ""
     return f" Experiment {against} was kept meanwhile, so this was compared with it and not with {found.base}."

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from mcp_server.nouns.decided import UNDECIDED, Decided
 from mcp_server.records import CurvePoint, RunResult, RunState
 
 
@@ -53,7 +53,7 @@ class Experiment:
     vaulted: bool = False
     decision: str | None = None
     label: str | None = None
-    verdict: dict[str, Any] | None = None
+    verdict: Decided = UNDECIDED
     commit_sha: str | None = None
     decided_at: str | None = None
     settled: bool = False

@@ -188,10 +188,10 @@ def _branch(one: Experiment) -> str:
 
 
 def _evidence(house: House, arena: Arena, one: Experiment, runs: Sequence[Run]) -> str:
-    verdict, metric = one.verdict or {}, arena.metric
+    verdict, metric = one.verdict, arena.metric
     unit = f" {metric.unit}" if metric.unit else ""
     score = tally.mean_score(runs, arena)
-    change, widths, sure = (verdict.get(name) for name in ("change", "noise_widths", "probability"))
+    change, widths, sure = verdict.change, verdict.noise_widths, verdict.probability
     said = [
         f"{metric.name} {shown(score)}{unit}" if score is not None else "",
         f"gain {shown(change)}" if change is not None else "",
@@ -223,7 +223,7 @@ def _message_of_all(house: House, campaign: Campaign, arena: Arena, kept: Sequen
         honest += "; no closing exam was made"
     lines = []
     for one in kept[1:]:
-        change = standing.rounded((one.verdict or {}).get("change"))
+        change = standing.rounded(one.verdict.change)
         gain = f", gain {shown(change)}" if change is not None else ""
         lines.append(f"- {one.number}: {clean_line(one.description, 120)} ({one.label or 'kept'}{gain})")
     parts = [

@@ -85,9 +85,9 @@ def history(lab: Lab, statuses: tuple[str, ...] = (), limit: int | None = None) 
 
 def row_of(ledger: Ledger, experiment: Experiment, arena: Arena) -> HistoryRow:
     """One experiment as a row."""
-    verdict = experiment.verdict or {}
-    status = OUTCOMES.get(experiment.decision or "") or verdict.get("outcome")
-    score = None if experiment.decision == "keep" else verdict.get("score")
+    verdict = experiment.verdict
+    status = OUTCOMES.get(experiment.decision or "") or verdict.outcome or None
+    score = None if experiment.decision == "keep" else verdict.score
     if status is None or score is None:
         runs = ledger.runs(experiment.campaign, experiment.number)
         status = status or tally.status_of(experiment, runs)
@@ -99,8 +99,8 @@ def row_of(ledger: Ledger, experiment: Experiment, arena: Arena) -> HistoryRow:
         kind=experiment.kind,
         description=clean_line(experiment.description),
         score=standing.rounded(score),
-        change=standing.rounded(verdict.get("change")),
-        noise_widths=standing.rounded(verdict.get("noise_widths"), 2),
+        change=standing.rounded(verdict.change),
+        noise_widths=standing.rounded(verdict.noise_widths, 2),
         theme=experiment.theme,
         opened_at=experiment.opened_at,
         decided_at=experiment.decided_at or "",

@@ -10,7 +10,6 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mcp_server import anchoring, tally
 from mcp_server.arena import Arena
@@ -18,6 +17,7 @@ from mcp_server.belief import LEARNT_FROM, Effects, learn
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.ledger import Ledger
 from mcp_server.noise import Measured, Noise, estimate
+from mcp_server.nouns.decided import Decided
 from mcp_server.records import RunState
 from mcp_server.referee import Bound, Decision, KeepPolicy, Verdict, broken_bounds, guarded, judge, simplification
 
@@ -48,22 +48,22 @@ class Judgement:
         """The gain in noise widths; positive is better, as `change` is."""
         return None if self.verdict.noise_widths is None else finite(-self.verdict.noise_widths)
 
-    def evidence(self) -> dict[str, Any]:
+    def evidence(self) -> Decided:
         """The numbers behind a decision, as the ledger stores them."""
         verdict = self.verdict
-        return {
-            "score": self.score,
-            "change": self.change,
-            "noise_widths": self.widths,
-            "probability": finite(verdict.probability),
-            "width": finite(verdict.width),
-            "believed": None if verdict.expected is None else finite(-verdict.expected),
-            "decision": str(verdict.decision),
-            "code": verdict.code,
-            "seeds": list(self.seeds),
-            "against": self.incumbent,
-            "machine": self.runs[0].machine if self.runs else "",
-        }
+        return Decided(
+            score=self.score,
+            change=self.change,
+            noise_widths=self.widths,
+            probability=finite(verdict.probability),
+            width=finite(verdict.width),
+            believed=None if verdict.expected is None else finite(-verdict.expected),
+            decision=str(verdict.decision),
+            code=verdict.code,
+            seeds=self.seeds,
+            against=self.incumbent,
+            machine=self.runs[0].machine if self.runs else "",
+        )
 
 
 def finite(value: float | None) -> float | None:
@@ -77,11 +77,12 @@ def policy_of(ledger: Ledger, arena: Arena, tag: str) -> KeepPolicy:
     effects = Effects(typical=typical_effect(ledger, arena, tag))
     if rule.min_delta != "auto":
         return KeepPolicy(min_delta=rule.min_delta, confirm=rule.confirm, effects=effects)
-    looks = [
-        (verdict["change"], verdict["width"])
+    tried = [
+        one.verdict
         for one in ledger.experiments(tag, last=LEARNT_FROM)
-        if one.kind in ("attempt", "retest") and not one.protocol and (verdict := one.verdict or {}).get("width")
+        if one.kind in ("attempt", "retest") and not one.protocol
     ]
+    looks = [(one.change, one.width) for one in tried if one.change is not None and one.width is not None]
     return KeepPolicy(confirm=rule.confirm, effects=learn(effects, [g for g, _ in looks], [w for _, w in looks]))
 
 

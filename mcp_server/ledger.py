@@ -19,6 +19,7 @@ from typing import Any
 from mcp_server.entries import Campaign, Exam, Experiment, Learning, Run, Trained
 from mcp_server.errors import LedgerError, UnknownExperiment
 from mcp_server.migrations import STEPS
+from mcp_server.nouns.decided import Decided
 from mcp_server.records import CurvePoint, RunResult, RunState
 
 # the columns an experiment is born with; the rest is written by its decision
@@ -328,9 +329,7 @@ class Ledger:
 
     # --- decisions: an intent, then its outcome ----------------------------------------------------------------------
 
-    def intend(
-        self, campaign: str, number: int, decision: str, label: str | None, verdict: dict[str, Any], at: str
-    ) -> None:
+    def intend(self, campaign: str, number: int, decision: str, label: str | None, verdict: Decided, at: str) -> None:
         """Write what is to happen before git moves."""
         with self._fact():
             self._db.execute(
@@ -338,7 +337,7 @@ class Ledger:
                 # a clock may be set back; the order of decisions may not
                 " turn = (SELECT coalesce(max(turn), 0) + 1 FROM experiments WHERE campaign = ?1)"
                 " WHERE campaign = ?1 AND number = ?2 AND decision IS NULL",
-                (campaign, number, decision, label, json.dumps(verdict), at),
+                (campaign, number, decision, label, verdict.text(), at),
             )
 
     def unsettled(self) -> list[Experiment]:
@@ -626,7 +625,7 @@ def _experiment(row: sqlite3.Row) -> Experiment:
     values: dict[str, Any] = {name: row[name] for name in Experiment.__dataclass_fields__}
     values["knobs"] = tuple(tuple(change) for change in json.loads(row["knobs"]))
     values["protocol"] = tuple(json.loads(row["protocol"]))
-    values["verdict"] = json.loads(row["verdict"]) if row["verdict"] else None
+    values["verdict"] = Decided.read(row["verdict"])
     values["vaulted"], values["settled"] = bool(row["vaulted"]), bool(row["settled"])
     return Experiment(**values)
 

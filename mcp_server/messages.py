@@ -20,19 +20,19 @@ def opened(campaign: Campaign, experiment: Experiment) -> str:
 
 def decided(campaign: Campaign, experiment: Experiment, metric: str, unit: str) -> str:
     """Message of a settled attempt: on the branch when it was kept, in the vault when it was not."""
-    verdict = experiment.verdict or {}
+    verdict = experiment.verdict
     trailers = [
         ("State", {"keep": "kept", "revert": "discarded"}.get(experiment.decision or "", experiment.decision or ""))
     ]
     if experiment.label:
         trailers.append(("Label", experiment.label))
-    score, change, widths = verdict.get("score"), verdict.get("change"), verdict.get("noise_widths")
+    score, change, widths = verdict.score, verdict.change, verdict.noise_widths
     trailers.append(("Score", "none" if score is None else f"{score:.6f} {unit}".strip() + f" ({metric})"))
     if change is not None:
         trailers.append(("Gain", f"{change:+.6f}" + ("" if widths is None else f" ({widths:+.1f} noise widths)")))
-    if verdict.get("seeds"):
-        trailers.append(("Seeds", " ".join(str(seed) for seed in verdict["seeds"])))
-    trailers.append(("Reason", verdict.get("reason") or "none given"))
+    if verdict.seeds:
+        trailers.append(("Seeds", " ".join(map(str, verdict.seeds))))
+    trailers.append(("Reason", verdict.reason or "none given"))
     return _message(campaign, experiment, trailers)
 
 

@@ -35,18 +35,18 @@ def tried_of(ledger: Ledger, experiment: Experiment, learned: Sequence[str] | No
     """An experiment as the memory ranks and words it. learned: its lessons, where the caller asked for many at once."""
     if learned is None:
         learned = [lesson.text for lesson in ledger.learnings_of(experiment.campaign, experiment.number)]
-    verdict = experiment.verdict or {}
-    outcome = verdict.get("outcome") or tally.status_of(experiment, ledger.runs(experiment.campaign, experiment.number))
+    verdict = experiment.verdict
+    outcome = verdict.outcome or tally.status_of(experiment, ledger.runs(experiment.campaign, experiment.number))
     return Tried(
         number=experiment.number,
         description=experiment.description,
         outcome=str(outcome),
         label=experiment.label or "",
         # the memory words a gain with a plus, whatever the metric's direction
-        delta=verdict.get("change"),
-        noise_widths=verdict.get("noise_widths"),
-        score=verdict.get("score"),
-        reason=str(verdict.get("reason", "")) if verdict.get("score") is None else "",
+        delta=verdict.change,
+        noise_widths=verdict.noise_widths,
+        score=verdict.score,
+        reason=verdict.reason if verdict.score is None else "",
         knobs=tuple(KnobChange(*change) for change in experiment.knobs),
         hypothesis=experiment.hypothesis,
         expected=experiment.expected_delta,

@@ -41,7 +41,7 @@ def result_rows(ledger: Ledger, campaign: Campaign, arena: Arena) -> list[Result
 
 
 def _row(ledger: Ledger, arena: Arena, experiment: Experiment, runs: list[Run]) -> ResultRow:
-    verdict = experiment.verdict or {}
+    verdict = experiment.verdict
     shown = next((run for run in runs if run.counts), None) or next((run for run in runs if run.result), None)
     result = shown.result if shown else None
     memory_mb = result.peak_memory_mb if result else None
@@ -54,8 +54,8 @@ def _row(ledger: Ledger, arena: Arena, experiment: Experiment, runs: list[Run]) 
         memory_gb=memory_mb / 1024 if memory_mb is not None else None,
         label=experiment.label or "",
         reason=result.reason if result else "",
-        delta=verdict.get("change"),
-        noise_widths=verdict.get("noise_widths"),
+        delta=verdict.change,
+        noise_widths=verdict.noise_widths,
         runs=len(runs),
         seeds=tuple(dict.fromkeys(run.seed for run in runs if run.counts)),
         seconds=result.train_seconds if result else None,
@@ -114,19 +114,20 @@ def chart_campaign(ledger: Ledger, campaign: Campaign, arena: Arena) -> ChartCam
     """What the chart shows of a campaign."""
     points = []
     for one in ledger.experiments(campaign.tag):
-        verdict = one.verdict or {}
+        verdict = one.verdict
         if one.decision is not None:
-            status = one.label if one.decision == "keep" and one.label else str(verdict.get("outcome") or "discarded")
+            status = one.label if one.decision == "keep" and one.label else verdict.outcome or "discarded"
             # a keep may have been measured again since; the headline must agree with the gain beside it
             again = one.decision == "keep"
-            score = tally.mean_score(ledger.runs(campaign.tag, one.number), arena) if again else verdict.get("score")
+            score = tally.mean_score(ledger.runs(campaign.tag, one.number), arena) if again else verdict.score
         else:
             runs = ledger.runs(campaign.tag, one.number)
             tainted = any(run.tainted for run in runs) and not any(run.counts for run in runs)
             status = "tainted" if tainted else str(tally.status_of(one, runs))
             score = tally.mean_score(runs, arena)
-        machine = str(verdict.get("machine", ""))
-        points.append(ChartPoint(one.number, score, status, one.description, one.opened_at, machine, one.program))
+        points.append(
+            ChartPoint(one.number, score, status, one.description, one.opened_at, verdict.machine, one.program)
+        )
     totals = totals_of(ledger, arena, campaign)
     noise = measured_noise(ledger, arena, campaign.tag)
     return ChartCampaign(

@@ -37,15 +37,14 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
 
 def kept_of(experiment: Experiment) -> Kept:
     """A keep as its verdict saw it."""
-    verdict = experiment.verdict or {}
-    probability = verdict.get("probability")
+    verdict = experiment.verdict
     return Kept(
         number=experiment.number,
-        delta=-(verdict.get("change") or 0.0),
-        expected=-(verdict.get("believed") or 0.0),
-        probability=1.0 if probability is None else probability,
+        delta=-(verdict.change or 0.0),
+        expected=-(verdict.believed or 0.0),
+        probability=1.0 if verdict.probability is None else verdict.probability,
         label=experiment.label or "provisional",
-        simpler=verdict.get("code") == "simpler",
+        simpler=verdict.code == "simpler",
     )
 
 

@@ -24,6 +24,7 @@ from mcp_server.fingerprint import change, fingerprint, nodes
 from mcp_server.house import House, incumbent_commit
 from mcp_server.judgement import measured_noise
 from mcp_server.ledger import Ledger
+from mcp_server.nouns.decided import Decided
 from mcp_server.paths import RunPaths
 from mcp_server.reckoning import exam_result
 from mcp_server.records import RunResult, RunState
@@ -205,7 +206,7 @@ def _adopt_baselines(house: House, done: CaughtUp) -> None:
             if experiment.kind != "baseline":
                 break
             if first is not None:
-                verdict = {"score": first.score, "seeds": [first.seed], "reason": "the baseline", "decision": "keep"}
+                verdict = Decided(score=first.score, seeds=(first.seed,), reason="the baseline", decision="keep")
                 house.ledger.intend(tag, experiment.number, "keep", "baseline", verdict, house.stamp())
                 done.changed = True
                 break
@@ -252,7 +253,7 @@ def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
         commit = outcome.commit
         if outcome.status == "overtaken":
             decision, commit, said = "overtaken", None, outcome.detail
-            evidence = {**(experiment.verdict or {}), "reason": said}
+            evidence = experiment.verdict.model_copy(update={"reason": said})
             overtaken = dataclasses.replace(experiment, decision=decision, label=None, verdict=evidence)
             message = messages.decided(campaign, overtaken, arena.metric.name, arena.metric.unit)
         if outcome.index == "locked":

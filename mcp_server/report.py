@@ -152,8 +152,8 @@ def _changes(found: Findings) -> str:
         return "## Kept changes\n\nNone."
     parts = ["## Kept changes"]
     for one in found.kept[:MOST_KEPT]:
-        experiment, verdict = one.experiment, one.experiment.verdict or {}
-        gain, widths, sure = (verdict.get(name) for name in ("change", "noise_widths", "probability"))
+        experiment, verdict = one.experiment, one.experiment.verdict
+        gain, widths, sure = verdict.change, verdict.noise_widths, verdict.probability
         said = [
             f"gain {_signed(gain)}{_unit(found)}" if gain is not None else "",
             f"{abs(widths):.1f} noise widths" if widths is not None else "",
@@ -181,7 +181,7 @@ def _failures(found: Findings) -> str:
         themes[one.theme].append(one)
     parts = ["## What did not work"]
     for theme, tried in sorted(themes.items(), key=lambda item: -len(item[1])):
-        losses = [change for one in tried if (change := (one.verdict or {}).get("change")) is not None]
+        losses = [change for one in tried if (change := one.verdict.change) is not None]
         middle = f", typically {_signed(statistics.median(losses))}" if losses else ""
         parts.append(f"**{plain(theme)}**: {len(tried)} tried and not kept{middle}.")
         telling = sorted(tried, key=_telling, reverse=True)[:MOST_FAILURES_PER_THEME]
@@ -190,16 +190,15 @@ def _failures(found: Findings) -> str:
 
 
 def _telling(one: Experiment) -> tuple[float, int]:
-    widths = (one.verdict or {}).get("noise_widths")
+    widths = one.verdict.noise_widths
     return (abs(widths) if widths is not None else 2.0, one.number)
 
 
 def _failure(one: Experiment) -> str:
-    verdict = one.verdict or {}
-    change, widths = verdict.get("change"), verdict.get("noise_widths")
-    outcome = plain(str(verdict.get("outcome") or "discarded"))
+    change, widths = one.verdict.change, one.verdict.noise_widths
+    outcome = plain(one.verdict.outcome or "discarded")
     if change is None:
-        said = plain(str(verdict.get("reason") or ""), 160)
+        said = plain(one.verdict.reason, 160)
     else:
         said = _signed(change) + (f", {abs(widths):.1f} noise widths" if widths is not None else "")
     return f"{one.number}, {outcome}: {plain(one.description)} ({said})"
@@ -231,8 +230,8 @@ def _next(found: Findings) -> str:
         ideas.append("Make the closing exam (`autoresearch exam`): it measures the gain on data no decision has seen.")
     if found.untried:
         ideas.append(f"Least tried themes: {', '.join(found.untried)}.")
-    near = [one for one in found.failed if ((one.verdict or {}).get("change") or 0) > 0]
-    near.sort(key=lambda one: -(one.verdict or {}).get("change", 0.0))
+    near = [one for one in found.failed if (one.verdict.change or 0.0) > 0]
+    near.sort(key=lambda one: -(one.verdict.change or 0.0))
     ideas += [f"Nearly kept: {_failure(one)}; it may add up with another change." for one in near[:3]]
     return "## What to try next\n\n" + "\n".join(f"- {idea}" for idea in ideas) if ideas else ""
 

@@ -54,8 +54,8 @@ def experiment_reply(
         description=experiment.description,
         score=rounded(mean_score(runs, arena)),
     )
-    verdict = experiment.verdict or {}
-    reply.change, reply.noise_widths = rounded(verdict.get("change")), rounded(verdict.get("noise_widths"), 2)
+    verdict = experiment.verdict
+    reply.change, reply.noise_widths = rounded(verdict.change), rounded(verdict.noise_widths, 2)
     waiting = [run for run in runs if not run.state.terminal] or beside
     if waiting and experiment.decision is None:
         _say_progress(reply, ledger, paths, waiting, arena, now)

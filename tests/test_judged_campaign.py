@@ -117,8 +117,8 @@ def try_edit(lab: Lab, description: str, before: str, after: str) -> tuple[str, 
         reply = lab.commit_or_revert(number)
         if reply.decision != "confirming":
             with lab.reading() as (house, campaign, _):
-                verdict = house.ledger.experiment(campaign.tag, number).verdict or {}
-            return reply.decision, reply.label, str(verdict.get("code"))
+                verdict = house.ledger.experiment(campaign.tag, number).verdict
+            return reply.decision, reply.label, verdict.code
     raise AssertionError("the referee never had enough")
 
 

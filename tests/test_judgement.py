@@ -11,6 +11,7 @@ from mcp_server.arena import Arena, parse_program
 from mcp_server.entries import Campaign
 from mcp_server.judgement import Judgement, judge_experiment, policy_of
 from mcp_server.ledger import Ledger
+from mcp_server.nouns.decided import Decided
 from mcp_server.overview import dry_spell
 from mcp_server.records import DeviceReading, RunResult, RunState
 from mcp_server.referee import Decision
@@ -57,7 +58,7 @@ class Bench:
         self.ledger.close_run(run, RunResult(state=state, score=score, **said), AT)
 
     def keep(self, number: int) -> None:
-        self.ledger.intend("first", number, "keep", "provisional", {"score": 1.0, "outcome": "kept"}, AT)
+        self.ledger.intend("first", number, "keep", "provisional", Decided(score=1.0, outcome="kept"), AT)
         self.ledger.settle("first", number, "keep", "1" * 40)
 
     def baseline(self, *scores: float) -> None:
@@ -217,7 +218,7 @@ def test_after_a_run_of_discards_what_to_do_next_names_the_least_tried_themes(be
     for number in range(2, 8):
         assert (dry_spell(bench.ledger, "first") != "") == (number > 6)
         bench.run(number, 1.1)
-        bench.ledger.intend("first", number, "revert", None, {"score": 1.1, "outcome": "discarded"}, AT)
+        bench.ledger.intend("first", number, "revert", None, Decided(score=1.1, outcome="discarded"), AT)
         bench.ledger.settle("first", number, "revert", None)
     said = dry_spell(bench.ledger, "first")
     assert said.startswith("The last 6 experiments were not kept; least tried so far: ")
@@ -229,7 +230,7 @@ def test_the_scale_of_a_campaign_that_gains_much_is_learnt_from_its_verdicts(tmp
     bench.baseline(1.0, 1.0, 1.0)
     for number in range(2, 14):
         bench.run(number, 0.9)
-        evidence = {"change": 0.02 * (number % 3), "width": 0.001, "outcome": "kept"}
+        evidence = Decided(change=0.02 * (number % 3), width=0.001, outcome="kept")
         bench.ledger.intend("first", number, "revert", None, evidence, AT)
         bench.ledger.settle("first", number, "revert", None)
     assert 0.01 < policy_of(bench.ledger, bench.arena, "first").effects.typical < 0.04

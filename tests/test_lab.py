@@ -233,7 +233,7 @@ def test_a_repeat_is_run_by_both_and_judged_when_both_are_in(tmp_path: Path) -> 
     reply = attempt(lab, "nearer", KNOB=2.5)
     with lab.reading() as (house, campaign, _):
         seeds = [{run.seed for run in house.ledger.runs(campaign.tag, number) if run.counts} for number in (1, 2)]
-        assert (house.ledger.experiment(campaign.tag, 2).verdict or {})["seeds"] == sorted(seeds[1])
+        assert house.ledger.experiment(campaign.tag, 2).verdict.seeds == tuple(sorted(seeds[1]))
     assert reply.decision == "kept"
     assert len(seeds[0]) >= 2
     assert seeds[0] == seeds[1]

@@ -12,6 +12,7 @@ from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import LedgerError, UnknownExperiment
 from mcp_server.ledger import Ledger
 from mcp_server.migrations import STEPS
+from mcp_server.nouns.decided import Decided
 from mcp_server.records import RunResult, RunState
 
 AT = "2026-01-01T00:00:00+00:00"
@@ -62,10 +63,10 @@ def test_a_tainted_score_does_not_count(ledger: Ledger) -> None:
 
 def test_a_decision_is_an_intent_until_git_has_followed(ledger: Ledger) -> None:
     ledger.open_experiment(experiment(1), [])
-    ledger.intend("first", 1, "keep", "provisional", {"score": 1.0}, AT)
+    ledger.intend("first", 1, "keep", "provisional", Decided(score=1.0), AT)
     assert [one.number for one in ledger.unsettled()] == [1]
     assert ledger.incumbent("first") is None
-    ledger.intend("first", 1, "revert", None, {}, AT)  # too late: the first decision stands
+    ledger.intend("first", 1, "revert", None, Decided(), AT)  # too late: the first decision stands
     ledger.settle("first", 1, "keep", "c" * 40)
     incumbent = ledger.incumbent("first")
     assert incumbent is not None

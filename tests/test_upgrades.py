@@ -17,6 +17,7 @@ from mcp_server import migrations
 from mcp_server.errors import LedgerError
 from mcp_server.ledger import Ledger
 from mcp_server.migrations import STEPS
+from mcp_server.nouns.decided import Decided
 from mcp_server.records import Audit, RunResult, RunState
 from tests.faults.cuts import cut_before
 from tests.labs import attempt, begin, git, make_lab
@@ -58,7 +59,7 @@ def test_an_earlier_schema_is_brought_up_to_date_and_nothing_is_lost(tmp_path: P
         assert [one.number for one in ledger.experiments("first")] == [1, 2, 3, 4]
         assert [one.number for one in ledger.kept("first")] == [1, 2]
         assert ledger.since_keep("first") == 0
-        ledger.intend("first", 4, "keep", None, {}, AT.format(2))  # the clock was set back since
+        ledger.intend("first", 4, "keep", None, Decided(), AT.format(2))  # the clock was set back since
         ledger.settle("first", 4, "keep", "c" * 40)
         incumbent = ledger.incumbent("first")
         assert incumbent is not None

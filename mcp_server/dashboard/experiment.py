@@ -59,12 +59,11 @@ def experiment_view(lab: Lab, number: int) -> ExperimentView:
 def _decided(experiment: Experiment) -> VerdictReply | None:
     if experiment.decision is None:
         return None
-    told = experiment.verdict or {}
     return VerdictReply(
         decision=experiment.decision,
         label=experiment.label or "",
-        probability=told.get("probability"),
-        reason=clean_line(str(told.get("reason") or ""), 400),
+        probability=experiment.verdict.probability,
+        reason=clean_line(experiment.verdict.reason, 400),
     )
 
 

@@ -258,15 +258,15 @@ def _edited(house: House) -> tuple[int, ...]:
 
 def _row(ledger: Ledger, experiment: Experiment, arena: Arena) -> Row:
     row = row_of(ledger, experiment, arena)
-    verdict = experiment.verdict or {}
+    verdict = experiment.verdict
     drawn = row.label if row.status == "kept" and row.label else row.status
     return Row(
         **{name: getattr(row, name) for name in HistoryRow.model_fields},
         mark=ChartPoint(row.experiment, row.score, drawn).kind or "",
-        machine=_machine(str(verdict.get("machine") or "")),
+        machine=_machine(verdict.machine),
         program=experiment.program,
         style=experiment.style or "",
-        reason=clean_line(str(verdict.get("reason") or ""), 300),
+        reason=clean_line(verdict.reason, 300),
         knobs=clean_line(", ".join(f"{name} {old} → {new}" for name, old, new in experiment.knobs[:6]), 240),
     )
 

@@ -1,0 +1,68 @@
+"""What the ledger keeps of a decision: the numbers and the sentence it was made with, typed and versioned.
+
+Written once, when an experiment is decided, and never changed but by git's answer ("overtaken"). Rows of older versions
+are read tolerantly: a field they lack has its default, and one that is not what it should be counts as lacking.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, field_validator
+
+VERSION = 2  # 1 had no version, no degrees, no interval and no comparison
+
+
+class Decided(BaseModel):
+    """A decision's evidence. Gains are positive when better, in the arena's unit; None was not measured."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: int = 1
+    decision: str = ""  # keep, discard or confirm: the referee's own view, whoever decided
+    code: str = ""  # the same reason for machines (docs/reasons.md)
+    reason: str = ""
+    outcome: str = ""  # the status that the experiment ended with
+    score: float | None = None  # in the arena's direction
+    change: float | None = None  # measured gain over the incumbent of its time
+    low: float | None = None  # 95 % interval of the true gain
+    high: float | None = None
+    noise_widths: float | None = None
+    probability: float | None = None  # that it is truly better
+    width: float | None = None  # standard deviation of the comparison
+    degrees: float | None = None  # of freedom behind the width
+    believed: float | None = None  # the gain one should believe
+    comparison: str = ""  # slot, apart or mixed: how candidate and incumbent were compared
+    within_machine: bool = False  # what the machine itself moved could explain the whole difference
+    evidence: float | None = None  # e-value of this look against "nothing here is better"
+    seeds: tuple[int, ...] = ()
+    looks: int = 0  # runs of the candidate that were spent on this, those without a score included
+    against: int | None = None  # number of the incumbent
+    machine: str = ""
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _tolerant(cls, value: Any, inner: ValidatorFunctionWrapHandler, info: Any) -> Any:
+        default = cls.model_fields[info.field_name].default
+        try:
+            found = inner(value)
+        except ValueError:
+            return default
+        # JSON knows no infinity, and a view must not meet one
+        return default if isinstance(found, float) and not math.isfinite(found) else found
+
+    @classmethod
+    def read(cls, text: str | None) -> Decided:
+        """From the ledger's JSON; an empty record where there is none, or nothing that could be read."""
+        try:
+            return cls.model_validate_json(text) if text else cls()
+        except ValueError:
+            return cls()
+
+    def text(self) -> str:
+        """As the ledger stores it: without what is at its default, but for the version."""
+        return self.model_copy(update={"version": VERSION}).model_dump_json(exclude_defaults=True)
+
+
+UNDECIDED = Decided()
