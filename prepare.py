@@ -487,7 +487,7 @@ class Source:
     row_groups: range = range(0)
 
     def documents(self) -> Iterator[str]:
-        """The documents in order. Files that are no UTF-8 are left out."""
+        """The documents in order. Files that are empty or no UTF-8, or cannot be read, are left out."""
         for file in self.files:
             if self.row_groups:
                 table = open_parquet(file)
@@ -495,19 +495,35 @@ class Source:
                     texts = table.read_row_group(group, columns=["text"])["text"].to_pylist()
                     yield from (text for text in texts if text)
                 continue
-            try:
-                text = file.read_bytes().decode()
-            except UnicodeDecodeError:
-                continue
-            yield from [text] if len(text) <= LONG_FILE else pieces(text)
+            text = read_text(file)
+            if isinstance(text, str) and text:
+                yield from [text] if len(text) <= LONG_FILE else pieces(text)
+
+
+def read_text(file: Path) -> str | Exception:
+    """A file's text, or why it has none that can be used."""
+    try:
+        return file.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        return error
 
 
 def open_parquet(file: Path) -> Any:
-    import pyarrow.parquet as parquet  # here: 0.3 s and 60 MB that only parquet corpora need
-
-    table = parquet.ParquetFile(file)
-    if "text" not in table.schema_arrow.names:
-        fail(f"{file} has no column `text` but {table.schema_arrow.names}", "Rename the column that holds the text.")
+    try:
+        import pyarrow  # here: 0.3 s and 60 MB that only parquet corpora need
+        import pyarrow.parquet as parquet
+    except ImportError:
+        fail(f"{file} is a parquet file, and pyarrow is not installed", 'Run `pip install "autoresearch[corpora]"`.')
+    try:
+        table = parquet.ParquetFile(file)
+    except (OSError, pyarrow.ArrowException) as error:
+        fail(f"{file} cannot be read as parquet: {error}", "Give another file, or fetch this one again.")
+    names = table.schema_arrow.names
+    if "text" not in names:
+        fail(f"{file} has no column `text` but {names}", "Rename the column that holds the text.")
+    kind = table.schema_arrow.field("text").type
+    if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+        fail(f"the column `text` of {file} holds {kind}, not text", "Write that column as strings.")
     return table
 
 
@@ -524,43 +540,111 @@ def pieces(text: str) -> Iterator[str]:
 def grouped(files: Sequence[Path]) -> list[Source]:
     """Sources of about GROUP_BYTES of text files and of PARQUET_BYTES of parquet, in the order of `files`."""
     sources: list[Source] = []
-    filled = GROUP_BYTES
+    group: list[Path] = []
+    filled = 0
+
+    def close_group() -> None:
+        nonlocal group, filled
+        if group:
+            sources.append(Source(tuple(group)))
+        group, filled = [], 0
+
     for file in files:
         size = file.stat().st_size
         if file.suffix == ".parquet":
+            close_group()
             groups = range(open_parquet(file).num_row_groups)
             parts = min(len(groups), 1 + size // PARQUET_BYTES)
             sources += [
                 Source((file,), groups[len(groups) * i // parts : len(groups) * (i + 1) // parts]) for i in range(parts)
             ]
-            filled = GROUP_BYTES
-        elif filled + size > GROUP_BYTES:
-            sources.append(Source((file,)))
-            filled = size
-        else:
-            sources[-1] = Source((*sources[-1].files, file))
-            filled += size
+            continue
+        if filled + size > GROUP_BYTES:
+            close_group()
+        group.append(file)
+        filled += size
+    close_group()
     return sources
+
+
+def usable(files: Sequence[Path]) -> list[Path]:
+    """The files that have text, in their order; what is left out is said, once for each reason. Stops if none is left.
+
+    Reading everything an extra time costs seconds, and a corpus without half of one's files costs a night.
+    """
+    kept: list[Path] = []
+    left_out: dict[str, list[Path]] = {}
+    for file in files:
+        text = "parquet" if file.suffix == ".parquet" else read_text(file)
+        if isinstance(text, str) and text:
+            kept.append(file)
+        else:
+            left_out.setdefault(why_unusable(text), []).append(file)
+    for why, of_these in left_out.items():
+        say(f"left out, {why}: {len(of_these)} of {len(files)} files, such as {str(of_these[0])!a}")
+    if not kept:
+        fail("none of the files holds UTF-8 text that can be read", "The lines above say why; give other files.")
+    return kept
+
+
+def why_unusable(text: str | Exception) -> str:
+    if isinstance(text, OSError):
+        return f"cannot be read ({text.strerror})"
+    return "not UTF-8" if isinstance(text, UnicodeDecodeError) else "empty"
 
 
 def stdlib_files() -> list[Path]:
     """The running interpreter's standard library. `_sysconfigdata` describes one machine's build."""
     top = Path(sysconfig.get_paths()["stdlib"])
-    found = (file.relative_to(top) for file in top.rglob("*.py") if not file.name.startswith("_sysconfigdata"))
-    return [top / file for file in shuffled(file for file in found if not STDLIB_LEFT_OUT & set(file.parts))]
+    found = (file.relative_to(top) for file in files_below(top) if file.suffix == ".py")
+    kept = [file for file in found if not file.name.startswith("_sysconfigdata")]
+    if not kept:
+        fail(
+            f"the standard library of {sys.executable} has no source files in {top}; it may be a zip file",
+            "Use a Python that has them, or text of your own: `python prepare.py --corpus 'books/*.txt'`.",
+        )
+    return [top / file for file in shuffled(file for file in kept if not STDLIB_LEFT_OUT & set(file.parts))]
+
+
+def files_below(top: Path) -> Iterator[Path]:
+    """Regular files in a folder and its subfolders. Links to folders are not followed: they may lead in circles."""
+    for folder, _, names in os.walk(top):
+        yield from (file for name in names if is_file(file := Path(folder, name)))
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a regular file or a link to one; False also where nobody may look."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def shuffled(files: Iterable[Path]) -> list[Path]:
     """Always the same order, in which neighbours have nothing in common: by the hash of the path."""
-    return sorted(files, key=lambda file: hashlib.sha256(file.as_posix().encode()).digest())
+    return sorted(files, key=lambda file: hashlib.sha256(os.fsencode(file.as_posix())).digest())
 
 
 def path_files(pattern: str) -> list[Path]:
-    found = [Path(name) for name in glob.glob(os.path.expanduser(pattern), recursive=True)]
-    files = {file for path in found for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()}
+    """Every file that a path or a glob names, each once, whatever links lead to it."""
+    found = sorted(matches(os.path.expanduser(pattern)))
+    files = [file for path in found for file in (files_below(path) if path.is_dir() else [path]) if is_file(file)]
     if not files:
         fail(f"no file matches --corpus {pattern!r}", "Give stdlib, climbmix, tinystories, or a path or glob of text.")
-    return shuffled(files)
+    return shuffled({os.path.realpath(file): file for file in reversed(files)}.values())
+
+
+def matches(pattern: str) -> list[Path]:
+    """What a glob matches. `**` is walked here, for glob's own follows links to folders, round and round."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        return [Path(name) for name in glob.glob(pattern)]
+    at = parts.index("**")
+    tops = glob.glob(os.path.join(*parts[:at])) if at else ["."]
+    places = [place for top in tops for place, _, _ in os.walk(top)]
+    shown = [place for place in places if not any(part.startswith(".") for part in Path(place).parts[at:])]
+    wanted = parts[at + 1 :] or ("*",)
+    return [path for place in shown for path in matches(os.path.join(glob.escape(place), *wanted))]
 
 
 def remote_files(corpus: str, shards: int) -> list[str]:
@@ -871,6 +955,9 @@ def fill(
     for split in SPLITS[1:]:
         np.save(sealed / f"{split}.docs.npy", np.cumsum([0, *documents[split]], dtype=np.int64))
     shutil.rmtree(parts)
+    length = recipe.preset.sequence_length
+    if max((public / name).stat().st_size // 2 for name in shards) < 2 * length + 1:
+        fail(f"the training text is too short for rows of {length} tokens", "Give more text, or --sequence-length.")
 
     pile_of_each = np.concatenate(piles)
     splits = {
@@ -1011,9 +1098,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     began = time.monotonic()
     try:
         if corpus == "stdlib":
-            files = stdlib_files()
+            files = usable(stdlib_files())
         elif own:
-            files = path_files(corpus)
+            files = usable(path_files(corpus))
         else:
             files = downloaded(corpus, options.shards, cache, options.jobs)
         interpreter = f"{platform.python_implementation()} {platform.python_version()}" if corpus == "stdlib" else ""

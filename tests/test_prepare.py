@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,6 +218,121 @@ def test_the_standard_library_is_read_in_a_fixed_order_without_folders_that_some
     assert files == prepare.stdlib_files()
     assert len(files) > 300
     assert not {"test", "site-packages", "encodings"} & {part for file in files for part in file.parts[-2:-1]}
+
+
+def prepared_from(pattern: Path | str, cache: Path) -> subprocess.CompletedProcess[str]:
+    """prepare.py as a person runs it, on text of their own."""
+    command = [sys.executable, str(ROOT / "prepare.py"), "--corpus", str(pattern), "--cache", str(cache)]
+    settings = ["--jobs", "1", "--vocab-size", "300", "--sequence-length", "64"]
+    return subprocess.run([*command, *settings], capture_output=True, text=True)
+
+
+def first_in_order(folder: Path, suffix: str = ".txt") -> Path:
+    """A name that comes before all others of a folder in the order in which files are read."""
+    others = prepare.shuffled([path for path in folder.rglob("*") if path.is_file()])
+    names = (folder / f"first-{number}{suffix}" for number in itertools.count())
+    return next(name for name in names if prepare.shuffled([name, *others])[0] == name)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"", "empty"), (b"caf\xe9", "not UTF-8"), (b"\xff\xfeh\x00i\x00", "not UTF-8")]
+)
+@pytest.mark.parametrize("folders", [True, False])
+def test_a_file_without_text_is_left_out_with_a_word_wherever_it_stands(
+    texts: Path, tmp_path: Path, content: bytes, why: str, folders: bool
+) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(texts, mine)
+    (mine / "latin1.txt").unlink()
+    first_in_order(mine).write_bytes(content)
+    done = prepared_from(mine if folders else f"{mine}/*.txt", tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    assert f"left out, {why}: 1 of 62 files" in done.stderr
+    assert "60 documents" in done.stdout
+
+
+def test_an_unreadable_file_is_left_out_with_a_word(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(texts, mine)
+    locked = first_in_order(mine)
+    locked.symlink_to("/proc/self/mem")  # reading it fails for root too
+    assert isinstance(prepare.read_text(locked), OSError)
+    done = prepared_from(mine, tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    assert "left out, cannot be read (Input/output error): 1 of 63 files" in done.stderr
+
+
+@pytest.mark.parametrize("pattern", ["mine", "mine/**", "mine/**/*.txt", "m*/**/*.txt", "**/*.txt"])
+def test_links_that_lead_in_circles_and_odd_names_are_harmless(texts: Path, tmp_path: Path, pattern: str) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(texts, mine / "deep" / "[er]")
+    for name, to in {"a": ".", "b": "..", "deep/c": "../../mine", "gone": "nowhere", "self.txt": "self.txt"}.items():
+        (mine / name).symlink_to(to)
+    os.mkfifo(mine / "pipe.txt")
+    Path(os.fsdecode(os.fsencode(mine) + b"/\xff.txt")).write_text("a name that is no UTF-8")
+    done = prepared_from(f"{tmp_path}/{pattern}", tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    assert "61 documents" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"a.txt": b""}, "none of the files holds UTF-8 text"),
+        ({"a.txt": b"\xff", "b.txt": b""}, "none of the files holds UTF-8 text"),
+        ({"a.txt": b"one"}, "at least three different documents"),
+        ({"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}, "too short for rows of 64 tokens"),
+        ({"a.parquet": b"no parquet"}, "cannot be read as parquet"),
+        ({}, "no file matches"),
+    ],
+)
+def test_text_that_makes_no_corpus_ends_in_two_sentences(tmp_path: Path, files: dict[str, bytes], words: str) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for name, content in files.items():
+        (mine / name).write_bytes(content)
+    done = prepared_from(mine, tmp_path / "cache")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert words in done.stderr
+    assert not (tmp_path / "cache" / "current").exists()
+
+
+@pytest.mark.parametrize(
+    "broken", ["empty", "not UTF-8", "a link to itself", "a library of one file", "a library in a zip", "no library"]
+)
+def test_a_standard_library_of_any_shape_works_or_is_a_sentence(
+    tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "python3.99"
+    library.mkdir()
+    for number in range(60):
+        (library / f"module{number}.py").write_text(f"# module {number}\n" + f"x{number} = {number}\n" * 400)
+    if broken in ("empty", "not UTF-8"):
+        first_in_order(library, ".py").write_bytes(b"" if broken == "empty" else b"\xff")
+    elif broken == "a link to itself":
+        (library / "again").symlink_to(library)
+        (library / "self.py").symlink_to("self.py")
+    elif broken == "a library of one file":
+        shutil.rmtree(library)
+        library.mkdir()
+        (library / "os.py").write_text("import sys\n")
+    else:
+        shutil.make_archive(str(tmp_path / "python399"), "zip", library)
+        shutil.rmtree(library)
+        if broken == "a library in a zip":
+            library = tmp_path / "python399.zip"
+    monkeypatch.setattr(prepare.sysconfig, "get_paths", lambda: {"stdlib": str(library)})
+    options = ["--corpus", "stdlib", "--cache", str(tmp_path / "cache"), "--jobs", "1", "--vocab-size", "300"]
+    if broken in ("empty", "not UTF-8", "a link to itself"):
+        prepare.main([*options, "--sequence-length", "64"])
+        assert prepare.read_meta((tmp_path / "cache" / "current").resolve()).documents == 60
+    else:
+        words = "three different documents" if broken == "a library of one file" else "--corpus 'books/"
+        with pytest.raises(SystemExit, match=words):
+            prepare.main([*options, "--sequence-length", "64"])
 
 
 # --- once, whole, and again -------------------------------------------------------------------------------------------
