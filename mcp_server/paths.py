@@ -9,6 +9,8 @@ from pathlib import Path
 
 import platformdirs
 
+BESIDE = "beside"  # below a run's folder: what the incumbent's half of a pair leaves
+
 
 def cache_folder() -> Path:
     """Corpora and other things that can be made again. AUTORESEARCH_CACHE moves it."""
@@ -67,6 +69,10 @@ class RunPaths:
         """The incumbent's snapshot, laid out like `work`, where the arena asks for it to be scored beside the run."""
         return self.folder / f"incumbent-{experiment}"
 
+    def beside(self, experiment: int) -> BesidePaths:
+        """The other half of a pair: the incumbent's, trained and scored in the same slot."""
+        return BesidePaths(self.folder / BESIDE, self, experiment)
+
     @property
     def out(self) -> Path:
         """Where the trainer writes ($AUTORESEARCH_OUT); emptied into `artifact` by sealing."""
@@ -98,6 +104,22 @@ class RunPaths:
     @property
     def supervisor_log(self) -> Path:
         return self.folder / "supervisor.log"
+
+
+@dataclass(frozen=True)
+class BesidePaths(RunPaths):
+    """The incumbent's half of a pair, below the folder of the candidate's run; laid out like a run of its own."""
+
+    run: RunPaths
+    experiment: int
+
+    @property
+    def work(self) -> Path:
+        return self.run.incumbent(self.experiment)
+
+    @property
+    def trusted(self) -> Path:
+        return self.run.trusted
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ import json, os, pathlib
 print(json.dumps({"score": float(pathlib.Path(os.environ["AUTORESEARCH_ARTIFACT"], "answer.txt").read_text())}))
 """
 
+INCUMBENT = 3
+
 _tickets = itertools.count(1)
 
 
@@ -41,6 +43,7 @@ class RunFolder:
     train: str = HONEST
     score: str = SCORE
     number: int = 1
+    incumbent: str | None = None  # code of experiment INCUMBENT, trained beside
     spec: dict[str, Any] = field(default_factory=dict)
     budget: dict[str, Any] = field(default_factory=dict)
 
@@ -50,7 +53,12 @@ class RunFolder:
 
     def lay_out(self) -> RunPaths:
         paths = self.paths
-        for place, name, text in ((paths.work, "train.py", self.train), (paths.trusted, "score.py", self.score)):
+        places = [(paths.work, "train.py", self.train), (paths.trusted, "score.py", self.score)]
+        paired: dict[str, Any] = {}
+        if self.incumbent is not None:
+            places.append((paths.incumbent(INCUMBENT), "train.py", self.incumbent))
+            paired = {"incumbent": INCUMBENT, "pairing": "side_by_side"}
+        for place, name, text in places:
             place.mkdir(parents=True, exist_ok=True)
             (place / name).write_text(textwrap.dedent(text))
         fields: dict[str, Any] = {
@@ -67,7 +75,7 @@ class RunFolder:
             "editable": ("train.py",),
             "score_seconds": 20,
         }
-        RunSpec(**{**fields, **self.spec}).write(paths.spec)
+        RunSpec(**{**fields, **paired, **self.spec}).write(paths.spec)
         return paths
 
     def start(self) -> int:

@@ -12,14 +12,16 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mcp_server.records import Tier
+from mcp_server.runner import cores
 from mcp_server.runner.sandbox import Confinement, wrap
 from mcp_server.runner.tree import Tree
 
 VICTIM_SCORE = 800  # the kernel's out-of-memory killer takes the run before anything else of the user's
+FREEZE_LOOKS = 5  # a fork bomb outlives them, and meets its own limit
 OWN_PRIORITY = os.getpriority(os.PRIO_PROCESS, 0)
 
 
@@ -53,10 +55,10 @@ def listening_pipe() -> Pipe:
 class Child:
     """A running command; `tree` knows everything it started. Always `end` it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], tier: Tier | None) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], tier: Tier | None, on: Collection[int] = ()) -> None:
         self._process = process
         self._tier = tier
-        self.tree = Tree(process.pid)
+        self.tree = Tree(process.pid, len(on) or None)
         self.exit_fd = os.pidfd_open(process.pid)  # becomes readable when the command is gone
 
     @property
@@ -73,6 +75,23 @@ class Child:
             root = self.tree.root
             spare = {root} | {stat.pid for stat in self.tree.members if stat.parent == root}
         self.tree.signal(signal.SIGTERM, frozenset(spare))
+
+    def freeze(self) -> None:
+        """SIGSTOP to all of it, and to what it forked while we looked; one that stands still cannot fork."""
+        for _ in range(FREEZE_LOOKS):
+            moving = {stat.pid for stat in self.tree.members if stat.state not in "TtZX"}
+            if not moving:
+                break
+            self.tree.signal(signal.SIGSTOP, frozenset(stat.pid for stat in self.tree.members) - moving)
+            self.tree.sample(time.monotonic())
+
+    def thaw(self) -> None:
+        """Let all of it go on."""
+        self.tree.signal(signal.SIGCONT)
+
+    def bind(self, to: Collection[int]) -> bool:
+        """Bind all that it has started to these cores; False if some of it refused."""
+        return cores.bind([stat.pid for stat in self.tree.members], to)
 
     def end(self) -> bool:
         """Kill whatever is left and forget the child; False if something could not be killed. Harmless to repeat."""
@@ -98,8 +117,12 @@ def start(
     stderr: int,
     largest_file_bytes: int,
     stdin: int = subprocess.DEVNULL,
+    on: Collection[int] = (),
 ) -> Child:
-    """Start a confined command, or with tier None a trusted one: same variables, no walls. Raises OSError."""
+    """Start a confined command, or with tier None a trusted one: same variables, no walls. Raises OSError.
+
+    on: the cores to which it is bound from the beginning; () for all that we have.
+    """
 
     def before_exec() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -109,6 +132,9 @@ def start(
         os.setpriority(os.PRIO_PROCESS, 0, OWN_PRIORITY)
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(VICTIM_SCORE))
+        if on:
+            with contextlib.suppress(OSError):  # a machine may refuse it; whoever binds next finds out
+                os.sched_setaffinity(0, on)
 
     process = subprocess.Popen(
         list(argv) if tier is None else wrap(argv, confinement, tier),
@@ -121,4 +147,4 @@ def start(
         start_new_session=True,
         preexec_fn=before_exec,
     )
-    return Child(process, tier)
+    return Child(process, tier, on)

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mcp_server.files import try_lock, write_atomically
 from mcp_server.runner import nvidia
@@ -94,11 +95,41 @@ def try_lease(folder: Path, devices: tuple[str, ...]) -> Lease | None:
 
 def lease(folder: Path, ticket: Ticket, pause: Callable[[], bool]) -> Lease | None:
     """Wait for our turn and a device. `pause` sleeps a moment; when it answers False the wait is given up: None."""
+    return _wait(ticket, pause, lambda: try_lease(folder, ticket.free_to_take()))
+
+
+def lease_two(folder: Path, ticket: Ticket, pause: Callable[[], bool]) -> tuple[Lease, Lease] | None:
+    """The same for two equal cards; never waits for a second while it holds a first."""
+    return _wait(ticket, pause, lambda: _try_lease_two(folder, ticket.free_to_take()))
+
+
+def equal_cards(devices: tuple[str, ...], model: Callable[[int], str] = nvidia.model) -> list[tuple[str, ...]]:
+    """The cards among `devices` by model, where there are at least two of one."""
+    by_model: dict[str, list[str]] = {}
+    for device in devices:
+        card = card_of(device)
+        if card is not None and (name := model(card)):
+            by_model.setdefault(name, []).append(device)
+    return [tuple(cards) for cards in by_model.values() if len(cards) > 1]
+
+
+def _try_lease_two(folder: Path, devices: tuple[str, ...]) -> tuple[Lease, Lease] | None:
+    for cards in equal_cards(devices):
+        first = try_lease(folder, cards)
+        if first is not None:
+            second = try_lease(folder, tuple(card for card in cards if card != first.device))
+            if second is not None:
+                return first, second
+            os.close(first.fd)
+    return None
+
+
+Found = TypeVar("Found")
+
+
+def _wait(ticket: Ticket, pause: Callable[[], bool], attempt: Callable[[], Found | None]) -> Found | None:
     while True:
-        found = try_lease(folder, ticket.free_to_take())
-        if found is not None:
+        found = attempt()
+        if found is not None or not pause():
             ticket.close()
             return found
-        if not pause():
-            ticket.close()
-            return None

@@ -17,6 +17,7 @@ from mcp_server.runner.sandbox import Confinement
 
 LANGUAGE_MODEL_SCORER = "mcp_server.scoring.lm"
 PYTHON_NAMES = ("python", "python3")
+AUDITED_AGAIN = 8  # the audit of an incumbent's half looks at this part of the positions
 MOST_THREADS = 16  # beside a GPU; more only wait
 DATA_HALF = "public"  # of a prepared corpus: what a trainer may see
 
@@ -29,6 +30,19 @@ class Surroundings:
     spec: RunSpec
     lease: Lease
     tier: Tier
+    shown: RunPaths | None = None  # the run whose folder names a T2 sandbox shows instead: a half looks like the other
+
+    @property
+    def names(self) -> RunPaths:
+        """The folders as a sandboxed command sees them: what is untrusted must not know which half of a pair it is."""
+        return self.shown if self.shown is not None and self.tier is Tier.T2 else self.paths
+
+    @property
+    def places(self) -> dict[Path, Path]:
+        """Where those of the names lie that are no real ones."""
+        here, names = self.paths, self.names
+        pairs = ((names.work, here.work), (names.out, here.out), (names.artifact, here.artifact))
+        return {name: place for name, place in pairs if name != place}
 
     @property
     def scratch(self) -> Path:
@@ -57,7 +71,9 @@ def threads(spec: RunSpec, lease: Lease) -> int:
     wanted = os.environ.get("AUTORESEARCH_THREADS", "")
     if wanted.isdigit() and int(wanted) > 0:
         return int(wanted)
-    processors = len(os.sched_getaffinity(0))
+    if spec.threads is not None:
+        return spec.threads
+    processors = len(os.sched_getaffinity(0)) // (2 if spec.pairing == "side_by_side" else 1) or 1
     if lease.card is not None:
         return min(MOST_THREADS, processors)
     return 1 if spec.budget.clock == "cpu" else processors
@@ -107,9 +123,9 @@ def variables(around: Surroundings) -> dict[str, str]:
 
 def for_trainer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
     """The snapshot and the public half of the corpus to read, one folder to write."""
-    budget, data = around.spec.budget, around.spec.data
+    budget, data, names = around.spec.budget, around.spec.data, around.names
     env = variables(around) | {
-        "AUTORESEARCH_OUT": str(around.paths.out),
+        "AUTORESEARCH_OUT": str(names.out),
         "AUTORESEARCH_BUDGET_SECONDS": repr(budget.seconds),
         "AUTORESEARCH_CLOCK": budget.clock,
         "AUTORESEARCH_MARKS": str(marks_fd),
@@ -117,14 +133,15 @@ def for_trainer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
     public = () if data is None else (data / DATA_HALF,)
     sealed = () if data is None else (data,)
     return Confinement(
-        read=(around.paths.work, *public, *around.spec.readable),
-        write=(around.paths.out,),
-        cwd=around.paths.work,
+        read=(names.work, *public, *around.spec.readable),
+        write=(names.out,),
+        cwd=names.work,
         env=env,
         fds=(marks_fd,),
         gpus=_cards(around),
         hide=(*around.hidden, *sealed),
         scratch=around.scratch,
+        places=around.places,
         shared_memory=True,
         tasks=tasks,
     )
@@ -152,16 +169,23 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
     It writes nothing, but for the arena's hand-over folder, which no other command of a run ever sees.
     """
     spec, paths = around.spec, around.paths
+    trusted = is_language_model_scorer(spec.score_command)
+    seen = paths if trusted else around.names  # ours has no walls; it shows its hosts the other name itself
     env = variables(around) | spec.scorer_environment
     env |= {
-        "AUTORESEARCH_ARTIFACT": str(paths.artifact),
-        "AUTORESEARCH_SNAPSHOT": str(paths.work),
+        "AUTORESEARCH_ARTIFACT": str(seen.artifact),
+        "AUTORESEARCH_SNAPSHOT": str(seen.work),
         "AUTORESEARCH_SPLIT": spec.split,
         "AUTORESEARCH_AUDIT_POSITIONS": str(spec.audit_positions),
         "AUTORESEARCH_TIER": str(around.tier),
         "AUTORESEARCH_SCORE_LOG": str(paths.score_log),
         "AUTORESEARCH_MARKS": str(marks_fd),
     }
+    if around.shown is not None:
+        # the incumbent was audited in full when it was kept; claims that are too good would only harm its successor
+        env["AUTORESEARCH_AUDIT_POSITIONS"] = str(spec.audit_positions // AUDITED_AGAIN)
+        env["AUTORESEARCH_SNAPSHOT_AS"] = str(around.names.work)
+        env.pop("AUTORESEARCH_SUSPECT_BELOW", None)
     if spec.secret is not None:
         env["AUTORESEARCH_SECRET"] = spec.secret
     if spec.handover is not None:
@@ -169,7 +193,7 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         env["AUTORESEARCH_RUN"] = f"{spec.campaign}-{spec.experiment}-{spec.run}"
         env["AUTORESEARCH_HANDOVER"] = str(spec.handover)
     return Confinement(
-        read=(paths.artifact, paths.work, paths.trusted, *(() if spec.data is None else (spec.data,)), *spec.readable),
+        read=(seen.artifact, seen.work, paths.trusted, *(() if spec.data is None else (spec.data,)), *spec.readable),
         write=() if spec.handover is None else (spec.handover,),
         cwd=paths.trusted,
         env=env,
@@ -178,6 +202,7 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         hide=around.hidden,
         scratch=around.scratch,
         shared_memory=True,
+        places=around.places,
         tasks=tasks,
     )
 

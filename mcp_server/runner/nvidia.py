@@ -80,6 +80,13 @@ def card(number: int) -> Card | None:
     )
 
 
+@cache
+def model(number: int) -> str:
+    """The name of a card's model; cards of one model can be compared."""
+    rows = _ask(f"--id={number}", "--query-gpu=name")
+    return rows[0][0] if rows else ""
+
+
 def compute_processes(number: int) -> tuple[str, ...]:
     """Names of the programs that compute on the card now."""
     rows = _ask(f"--id={number}", "--query-compute-apps=pid,process_name")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from mcp_server.records import Crash, RunResult, RunState
+from mcp_server.records import Crash, Half, RunResult, RunState
 from mcp_server.runner import scorer
 from mcp_server.runner.crash import Diagnosis
 from mcp_server.runner.seal import Refused
 from mcp_server.runner.trainer import Training
 
 SLOW_FACTOR, SLOW_SECONDS = 2.0, 5.0  # a start-up this far beyond the baseline's is flagged
+SHARED = tuple(
+    name for name in Half.model_fields if name in RunResult.model_fields and name not in ("reason", "detail")
+)
 HINTS = {
     "over_budget": "The budget ended before the run did. "
     "Let the training loop stop at its time limit and leave room to write the artifact.",
@@ -24,17 +27,18 @@ def ended(result: RunResult, state: RunState, reason: str, detail: str, crash: C
     return result.model_copy(update={"state": state, "reason": reason, "detail": detail, "crash": crash})
 
 
-def measured(result: RunResult, training: Training, usual_startup_seconds: float | None) -> RunResult:
+def measured(result: RunResult, training: Training, usual_startup_seconds: float | None, unbound: bool) -> RunResult:
     """`result` with the numbers of a training that is over, however it ended."""
     stretch, flags = training.stretch, list(training.flags)
     if usual_startup_seconds is not None:
         usual = SLOW_FACTOR * usual_startup_seconds + SLOW_SECONDS
         flags += ["startup_slow"] if (stretch.startup_seconds or 0.0) > usual else []
+    flags += ["unbound"] if unbound or training.unbound else []
     return result.model_copy(
         update={
             "startup_seconds": None if stretch.startup_seconds is None else round(stretch.startup_seconds, 3),
             "train_seconds": round(stretch.train_seconds, 3),
-            "wall_seconds": round(stretch.wall_seconds, 3),
+            "wall_seconds": round(stretch.wall_seconds + training.held_seconds, 3),
             "cpu_seconds": round(training.cpu_seconds, 3),
             "peak_memory_mb": round(training.peak_memory_bytes / 1e6, 1),
             "steps": training.steps,
@@ -71,6 +75,32 @@ def refused(result: RunResult, refusal: Refused, excerpt: str) -> RunResult:
     state = RunState.REJECTED if refusal.reason == "bad_output" else RunState.CRASHED
     crash = Crash(kind=refusal.reason, message=refusal.detail, excerpt=excerpt)
     return ended(result, state, refusal.reason, refusal.detail, crash)
+
+
+def beside(result: RunResult, theirs: RunResult) -> RunResult:
+    """The candidate's `result` with what the incumbent's half came to; where that has no score the pair is broken."""
+    broken = theirs.state not in (RunState.RUNNING, RunState.SCORED)
+    detail = f"The incumbent's half has no score, so this was measured alone. {theirs.detail}"
+    flags = tuple(flag for flag in result.flags if flag != "pair_broken")
+    return result.model_copy(
+        update={
+            "incumbent_score": theirs.score,
+            "flags": (*flags, "pair_broken") if broken else flags,
+            "beside": Half(
+                reason=(theirs.reason or str(theirs.state)) if broken else "",
+                detail=detail if broken else "",
+                **{name: getattr(theirs, name) for name in SHARED},
+            ),
+        }
+    )
+
+
+def of_half(result: RunResult) -> RunResult:
+    """The incumbent's half of a recorded `result`, as the run that it was."""
+    half = result.beside or Half(reason="bad_output", detail="Nothing is recorded of it.")
+    state = RunState.CRASHED if half.reason else RunState.RUNNING
+    fields = {name: getattr(half, name) for name in SHARED}
+    return RunResult(state=state, reason=half.reason, detail=half.detail, **fields)
 
 
 def of_answer(result: RunResult, answer: scorer.Answer | None, failed_checks: tuple[str, ...]) -> RunResult:

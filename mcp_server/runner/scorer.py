@@ -11,7 +11,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, NoReturn
 
@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from mcp_server.records import Audit
 from mcp_server.runner import child as children
+from mcp_server.runner import cores
 from mcp_server.runner.environment import (
     Surroundings,
     for_scorer,
@@ -154,9 +155,12 @@ class Fraction:
 class Asked:
     """A score command that was started, perhaps before there is anything to score. Always `end` it."""
 
-    def __init__(self, around: Surroundings, limits: Limits, warm: bool = False) -> None:
-        """Start it. A warm one (our own scorer alone can be) waits until it is heard out. Raises OSError."""
-        self._around, self._limits = around, limits
+    def __init__(self, around: Surroundings, limits: Limits, warm: bool = False, on: Collection[int] = ()) -> None:
+        """Start it. A warm one (our own scorer alone can be) waits until it is heard out. Raises OSError.
+
+        on: the cores that it may use until then, () for all; those that training is bound to are not its to disturb.
+        """
+        self._around, self._limits, self._on = around, limits, on
         trusted = is_language_model_scorer(around.spec.score_command)
         self._out, self._err, self._marks = (children.listening_pipe() for _ in range(3))
         told, tell = os.pipe()
@@ -178,6 +182,7 @@ class Asked:
                 stderr=self._err.theirs,
                 largest_file_bytes=int(limits.output_bytes),
                 stdin=told,
+                on=on,
             )
         finally:
             os.close(told)
@@ -194,6 +199,9 @@ class Asked:
         """What it says, None when the run was cancelled meanwhile; nothing of it stays alive. Raises OSError."""
         around = self._around
         answer, words, fraction = BoundedLog(0, ANSWER_BYTES), BoundedLog(), Fraction(progress)
+        if self._on:
+            self._child.tree.sample(time.monotonic())
+            self._child.bind(cores.allowed())
         if self._tell is not None:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._tell, b"score\n")
@@ -231,16 +239,15 @@ class Asked:
             self._tell = None
 
 
-def can_be_warm(around: Surroundings, beside_threads: int) -> bool:
-    """Whether to start the scorer while training runs: there must be a processor to spare for it.
+def can_be_warm(around: Surroundings, spare: Collection[int]) -> bool:
+    """Whether to start the scorer while training runs: there must be a core to spare for it.
 
     The secret of an exam is given to nobody before the weights are sealed.
     """
     spec = around.spec
     if not is_language_model_scorer(spec.score_command) or spec.secret is not None:
         return False
-    spare = around.lease.card is not None or beside_threads < len(os.sched_getaffinity(0))
-    return spare and spec.budget.seconds >= WARM_FROM_SECONDS
+    return bool(spare) and spec.budget.seconds >= WARM_FROM_SECONDS
 
 
 def _own_environment(around: Surroundings, given: Mapping[str, str], warm: bool) -> dict[str, str]:

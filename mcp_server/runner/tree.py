@@ -103,12 +103,13 @@ class Usage:
 class Tree:
     """All descendants of the children of this process, zombies reaped. `root` is the command itself.
 
-    Of commands that run at the same time each has its own; an orphan goes to whichever looks first.
+    Of commands that run at the same time each has its own; an orphan goes to whichever looks first. `cores`: how many
+    the command is bound to, None for all.
     """
 
     _roots: ClassVar[set[int]] = set()
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, cores: int | None = None) -> None:
         self.root = root
         self._roots.add(root)
         self.exit_status: int | None = None  # of the root, as os.waitstatus_to_exitcode gives it
@@ -124,6 +125,7 @@ class Tree:
         self._vanished_seconds = 0.0  # the same, of those that are gone and that this process did not wait for
         self._cpu_seconds = 0.0
         self._processors = len(os.sched_getaffinity(0))
+        self._bound = cores or self._processors
 
     @property
     def members(self) -> tuple[Stat, ...]:
@@ -137,7 +139,7 @@ class Tree:
         running = [stat.pid for stat in live if stat.state == "R"]
         if running and self._sampled >= 0:
             # a runnable process has a processor only as often as the others leave it one
-            share = min(1.0, self._processors / max(len(running), runnable()))
+            share = min(1.0, self._bound / len(running), self._processors / max(1, runnable()))
             each = share * min(now - self._sampled, FULL_SCAN_SECONDS)
             self._running_seconds += len(running) * each
             for pid in running:

@@ -63,17 +63,17 @@ class View:
 
     def log(self, text: str) -> None:
         """Replace log.txt."""
-        with contextlib.suppress(OSError):
-            _replace(self.paths.log, text.encode(errors="replace"))
+        replace_quickly(self.paths.log, text)
 
     def _draw(self) -> None:
         self._shown = time.monotonic()
-        with contextlib.suppress(OSError):
-            _replace(self.paths.progress, self._latest.model_dump_json().encode())
+        replace_quickly(self.paths.progress, self._latest.model_dump_json())
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_quickly(path: Path, text: str) -> None:
+    """Replace a file that nobody needs for the truth; a disk that refuses it is let off."""
     # one writer per run, so one name will do, and a killed writer leaves no litter
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    with contextlib.suppress(OSError):
+        temporary.write_bytes(text.encode(errors="replace"))
+        os.replace(temporary, path)

@@ -42,6 +42,7 @@ class Order:
 
     artifact: Path
     snapshot: Path
+    shown_as: Path  # its name inside a host's T2 sandbox: code must not know which half of a pair it is
     data: Path
     split: Literal["val", "test"]
     secret: str | None
@@ -66,6 +67,7 @@ class Order:
         return cls(
             artifact=Path(env["AUTORESEARCH_ARTIFACT"]).resolve(),
             snapshot=Path(env["AUTORESEARCH_SNAPSHOT"]).resolve(),
+            shown_as=Path(env.get("AUTORESEARCH_SNAPSHOT_AS") or env["AUTORESEARCH_SNAPSHOT"]).resolve(),
             data=Path(env["AUTORESEARCH_DATA"]).resolve(),
             split="test" if env.get("AUTORESEARCH_SPLIT") == "test" else "val",
             secret=env.get("AUTORESEARCH_SECRET"),
@@ -110,6 +112,7 @@ def score(
 def _setting(order: Order, split: Split) -> Setting:
     return Setting(
         snapshot=order.snapshot,
+        shown_as=order.shown_as if order.tier is Tier.T2 else order.snapshot,
         weights=order.artifact / "model.safetensors",
         data=order.data,
         device=order.device,

@@ -71,11 +71,12 @@ class Setting:
     reply_seconds: float  # from a question to its answer
     tier: Tier
     gpus: tuple[int, ...] = ()
+    shown_as: Path | None = None  # the snapshot's name inside the sandbox, if it is another than its own
     log: Path | None = None  # where a host's own words are kept, up to the first validation token
 
     def argv(self, fd: int) -> list[str]:
         shape = ["--rows", str(self.rows), "--width", str(self.width), "--vocab", str(self.vocab)]
-        place = ["--snapshot", str(self.snapshot), "--device", self.device]
+        place = ["--snapshot", str(self.shown_as or self.snapshot), "--device", self.device]
         return [
             *(sys.executable, "-P", "-c", START, "--fd", str(fd)),
             *(*place, "--threads", str(self.threads), *shape),
@@ -97,11 +98,13 @@ class Setting:
             "AUTORESEARCH_THREADS": str(self.threads),
             "AUTORESEARCH_SEED": "0",
         }
+        name = self.shown_as or self.snapshot
         return Confinement(
             write=(),
-            read=(self.snapshot, self.data / "public", PACKAGE),
+            read=(name, self.data / "public", PACKAGE),
             hide=(self.data / "sealed",),
-            cwd=self.snapshot,
+            cwd=name,
+            places={name: self.snapshot},
             env=env,
             fds=(fd,),
             gpus=self.gpus,

@@ -72,13 +72,13 @@ def _mounts(confinement: Confinement) -> list[str]:
     entries[Path("/proc")] = ["--proc", "/proc"]
     entries[Path("/dev")] = ["--dev", "/dev"]
     for path in (*system_paths(gpus=bool(confinement.gpus)), *interpreter_paths(), *confinement.read):
-        entries[path] = _read(path)
+        entries[path] = _read(path, confinement.places.get(path, path))
     for path in gpu_devices(confinement.gpus):
         entries[path] = ["--dev-bind", str(path), str(path)]
     for path in confinement.hide:
         entries[path] = ["--tmpfs", str(path)] if path.is_dir() else ["--ro-bind", "/dev/null", str(path)]
     for path in confinement.write:
-        entries[path] = ["--bind", str(path), str(path)]
+        entries[path] = ["--bind", str(confinement.places.get(path, path)), str(path)]
     hidden = set(confinement.hide)
     visible = [path for path in entries if path not in hidden]
     words: list[str] = []
@@ -93,7 +93,7 @@ def _mounts(confinement: Confinement) -> list[str]:
     return [*words, *(word for path in shut for word in ("--remount-ro", path))]
 
 
-def _read(path: Path) -> list[str]:
+def _read(path: Path, place: Path) -> list[str]:
     if path.parent == Path("/") and path.is_symlink():  # /bin -> usr/bin
         return ["--symlink", os.readlink(path), str(path)]
-    return ["--ro-bind", str(path), str(path)]
+    return ["--ro-bind", str(place), str(path)]

@@ -6,7 +6,7 @@ import os
 import site
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +44,8 @@ class Confinement:
     hide: tuple[Path, ...] = ()  # folders and files to leave out although they lie in something readable
     scratch: Path | None = None  # HOME and TMPDIR below T2, made and removed by the caller; T2 makes its own in memory
     shared_memory: bool = False  # /dev/shm below T2, where it is everybody's; T2 has one for each command
+    # where a folder of `read` or `write` really lies, if not at its name (T2 alone can show it under another)
+    places: Mapping[Path, Path] = field(default_factory=dict)
     tasks: int | None = None  # processes and threads of one user, where the kernel can count them
 
 

@@ -1,0 +1,144 @@
+"""One side of a slot: the candidate's, or in a pair the incumbent's too. Its code, its folders, its device, its end.
+
+Both sides take the same steps and give a result each; what one makes of the other is decided in `run` and `outcome`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mcp_server.records import RunResult, RunState, Tier
+from mcp_server.runner import limits, outcome, scorer
+from mcp_server.runner.crash import diagnose
+from mcp_server.runner.environment import Surroundings, is_language_model_scorer
+from mcp_server.runner.limits import Crossed, Limits
+from mcp_server.runner.seal import Refused, measure, seal
+from mcp_server.runner.stop import Stop
+from mcp_server.runner.trainer import Look, Training
+
+FOLDER_SECONDS = 0.5
+
+
+class Side:
+    """What is done for one of the trees of code in a slot. `result` is what came of it so far."""
+
+    def __init__(self, around: Surroundings, allowed: Limits, result: RunResult) -> None:
+        self.around, self.allowed, self.result = around, allowed, result
+        self.paths, self.spec = around.paths, around.spec
+        self.asked: scorer.Asked | None = None
+        self._originals: dict[str, bytes] = {}
+        self._looked = float("-inf")
+
+    @property
+    def scorable(self) -> bool:
+        """Whether it left something sealed that can be scored."""
+        return self.result.state is RunState.RUNNING
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Empty folders, and the editable files as they are before anything runs. Raises OSError."""
+        paths = self.paths
+        paths.folder.mkdir(exist_ok=True)
+        editable = [name for name in self.spec.editable if (paths.work / name).is_file()]
+        self._originals = {name: (paths.work / name).read_bytes() for name in editable}
+        remove(paths.out)  # of an earlier attempt at this run that was lost
+        remove(paths.artifact)
+        paths.out.mkdir()
+        self.around.renew_scratch()
+
+    def too_large(self) -> Crossed | None:
+        """Whether it has written more than it may."""
+        # below T2 the trainer's home is a folder on the disk
+        below = self.around.tier is not Tier.T2
+        return limits.output((self.paths.out, self.around.scratch) if below else (self.paths.out,), self.allowed)
+
+    def watch(self, look: Look) -> Crossed | None:
+        """The limits at one tick; the folders, which take longer to look through, twice a second."""
+        found = limits.crossed(self.allowed, look.usage, look.child.tree, look.child.inside)
+        if found is None and time.monotonic() - self._looked >= FOLDER_SECONDS:
+            self._looked = time.monotonic()
+            found = self.too_large()
+        return found
+
+    def seal(self, training: Training, starved: bool, unbound: bool) -> None:
+        """Decide how training ended; seal what it left if it ended well. Raises OSError."""
+        spec, paths = self.spec, self.paths
+        self.result = outcome.measured(self.result, training, spec.usual_startup_seconds, unbound)
+        if _restore(paths.work, self._originals):
+            self.result = self.result.model_copy(update={"flags": (*self.result.flags, "snapshot_restored")})
+        # what it printed names its files as it saw them
+        diagnosis = diagnose(training.log, training.exit_status, self.around.names.work, spec.editable, starved)
+        bad = outcome.of_training(self.result, training, diagnosis, spec.budget.seconds)
+        if bad is not None:
+            self.result = bad
+            return
+        sealed = seal(paths.out, paths.artifact, spec.budget.output_gb * limits.GIGABYTE)
+        if not isinstance(sealed, Refused) and sealed.files == 0 and is_language_model_scorer(spec.score_command):
+            words = "The run ended well but left no artifact: write model.safetensors into $AUTORESEARCH_OUT."
+            sealed = Refused("no_artifact", words)
+        if isinstance(sealed, Refused):
+            self.result = outcome.refused(self.result, sealed, diagnosis.crash.excerpt)
+            return
+        self.result = self.result.model_copy(
+            update={
+                "state": RunState.RUNNING,
+                "artifact_sha256": sealed.sha256,
+                "artifact_bytes": sealed.size_bytes,
+            }
+        )
+
+    def recall(self) -> None:
+        """Refuse a sealed artifact that is not any more what was sealed. Raises OSError."""
+        if self.scorable and measure(self.paths.artifact).sha256 != self.result.artifact_sha256:
+            words = "The sealed artifact changed since it was sealed. Run the experiment again."
+            self.result = outcome.ended(self.result, RunState.REJECTED, "bad_output", words)
+
+    # -- scoring -------------------------------------------------------------------------------------------------------
+
+    def ask(self, warm: bool = False, on: tuple[int, ...] = ()) -> scorer.Asked:
+        """Start its score command, unless it has been. Raises OSError."""
+        self.asked = self.asked or scorer.Asked(self.around, self.allowed, warm, on)
+        return self.asked
+
+    def score(self, stop: Stop, progress: Callable[[float], None], failed_checks: tuple[str, ...] = ()) -> None:
+        """Hear its score command out. Raises OSError."""
+        answer = self.ask().answer(stop, progress)
+        self.result = outcome.of_answer(self.result, answer, failed_checks)
+
+    # -- leaving -------------------------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Leave nothing of its score command alive."""
+        if self.asked is not None:
+            self.asked.end()
+
+    def clear(self) -> None:
+        """Remove what nobody will read."""
+        for folder in (self.paths.out, self.around.scratch, self.around.scorer_home):
+            remove(folder)
+
+
+def _restore(work: Path, originals: dict[str, bytes]) -> bool:
+    """Put the snapshot's editable files back if somebody changed them during the run; whether that was needed."""
+    changed = False
+    for name, content in originals.items():
+        path = work / name
+        if path.is_symlink() or not path.is_file() or path.read_bytes() != content:
+            path.unlink(missing_ok=True)
+            path.write_bytes(content)
+            changed = True
+    return changed
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder even if somebody took our right to look into it."""
+    for place, _, _ in os.walk(folder):
+        with contextlib.suppress(OSError):
+            os.chmod(place, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
