@@ -83,7 +83,10 @@ class Setting:
         ]
 
     def confinement(self, fd: int, scratch: Path) -> Confinement:
-        """Snapshot and training data to read, nothing to write, no validation data. Weights come as a descriptor."""
+        """The snapshot to read and what describes the data; no text of any split, and nothing to write.
+
+        A host that could read training text could go on learning where no budget counts. Weights come as a descriptor.
+        """
         inherited = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LANG", "LC_ALL")
         env = {name: os.environ[name] for name in inherited if name in os.environ}
         env |= {
@@ -101,8 +104,8 @@ class Setting:
         name = self.shown_as or self.snapshot
         return Confinement(
             write=(),
-            read=(name, self.data / "public", PACKAGE),
-            hide=(self.data / "sealed",),
+            read=(name, *descriptions(self.data), PACKAGE),
+            hide=(self.data,),
             cwd=name,
             places={name: self.snapshot},
             env=env,
@@ -110,6 +113,11 @@ class Setting:
             gpus=self.gpus,
             scratch=scratch,
         )
+
+
+def descriptions(data: Path) -> tuple[Path, ...]:
+    """The files of a corpus that say what it is like (meta.json, tokenizer.json), and none that holds its text."""
+    return tuple(sorted(path for path in (data / "public").iterdir() if path.suffix == ".json"))
 
 
 class Host:

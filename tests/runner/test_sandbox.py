@@ -240,6 +240,9 @@ def test_without_walls_the_probes_burglar_gets_in(room: Path) -> None:
     """The control: what the probe tries does work where nothing stops it."""
     secret = room / "secret" / "file"
     done = subprocess.run(
-        [sys.executable, "-c", BURGLAR, secret, "9", str(os.getpid()), "go"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", BURGLAR, secret, "9", str(os.getpid()), "go", f'["{secret}"]', "[39]"],  # 39: getpid
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert set(json.loads(done.stdout)) >= {"read", "write", "signal", "see"}
+    assert set(json.loads(done.stdout)) >= {"read", "write", "set", "calls", "signal", "see"}

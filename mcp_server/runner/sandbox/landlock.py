@@ -1,20 +1,19 @@
 """T1: Landlock and seccomp, put on by `confine` just before the command starts. T0: the same launcher, no walls.
 
-Promises at T1: files outside the lists can neither be read nor written, no sockets can be opened, no process outside
-can be signalled (Linux 6.12 and newer) or traced. Does not promise: an own view of processes, private /tmp, or the end
-of daemons when the supervisor itself is killed with SIGKILL. It cannot keep mode, owner
-or times of files of the same user from being changed; that needs T2.
+Promises at T1: files outside the lists can neither be read nor written, no sockets and no IPC of the kernel can be
+opened, no process outside can be signalled (Linux 6.12 and newer) or traced. Where root started the lab, the command is
+an unprivileged user's. Does not promise: an own view of processes, private /tmp, or the end of daemons when the
+supervisor itself is killed with SIGKILL. It cannot keep mode, owner or times of files of the same user from being
+changed; that needs T2, or root.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mcp_server.runner.sandbox import confine, sharedmemory
+from mcp_server.runner.sandbox import identity, launch, sharedmemory
 from mcp_server.runner.sandbox.confinement import Confinement, gpu_devices, interpreter_paths, system_paths
 
 HARMLESS_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -22,29 +21,30 @@ HARMLESS_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 def wrap(argv: Sequence[str], confinement: Confinement, restrict: bool) -> list[str]:
     """The launcher's command line for `argv`; see `sandbox.wrap`."""
+    uid = identity.UNPRIVILEGED if restrict and identity.can_change() else None
+    own = [path for path in (*confinement.write, confinement.scratch) if path is not None and path.exists()]
+    if uid is not None:
+        identity.give(own, uid)
+    write = [*own, *(Path("/dev") / name for name in HARMLESS_DEVICES), *gpu_devices(confinement.gpus)]
     env = dict(confinement.env)
-    write = [*confinement.write, *(Path("/dev") / name for name in HARMLESS_DEVICES)]
-    write += gpu_devices(confinement.gpus)
     if confinement.scratch is not None:
-        write.append(confinement.scratch)
         env = {"HOME": str(confinement.scratch), "TMPDIR": str(confinement.scratch), **env}
     if confinement.shared_memory:
         write.append(sharedmemory.FOLDER)
     read = [*system_paths(gpus=bool(confinement.gpus)), *interpreter_paths(), Path("/proc"), *confinement.read]
     whole, listed = _carved(read, confinement.hide)
-    order = {
-        "parent": os.getpid(),
-        "read": [str(path) for path in whole],
-        "list": [str(path) for path in listed],
-        "write": [str(path) for path in write if path.exists()],
-        "cwd": str(confinement.cwd),
-        "env": env,
-        "restrict": restrict,
-        "tasks": confinement.tasks,
-        "umask": sharedmemory.UMASK if confinement.shared_memory else None,
-    }
-    # -I -S: the launcher is ready in 10 ms and reads nothing of the user's site-packages
-    return [sys.executable, "-I", "-S", confine.__file__, json.dumps(order), *argv]
+    files = launch.Files(whole, listed, [path for path in write if path.exists()])
+    tasks = confinement.tasks
+    return launch.inside(
+        argv,
+        confinement,
+        env,
+        uid=uid,
+        tasks=None if tasks is None else tasks + identity.tasks(os.getuid() if uid is None else uid),
+        parent=os.getpid(),
+        files=files if restrict else None,
+        walls=restrict,
+    )
 
 
 def _carved(paths: Sequence[Path], hidden: Sequence[Path]) -> tuple[list[Path], list[Path]]:

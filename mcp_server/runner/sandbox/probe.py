@@ -1,8 +1,9 @@
 """Which tier this machine offers, found out by really trying what a run must not do.
 
 A small program is put into each tier's sandbox, best tier first, and tries to read a secret file, to write outside, to
-open TCP and unix sockets, to see and signal a process outside, and to leave a process behind. A tier counts only if
-everything that it promises was refused.
+open a setting of the kernel for writing (nothing is written), to reach calls and sockets that no run needs, to open TCP
+and unix sockets, to see and signal a process outside, and to leave a process behind. A tier counts only if everything
+that it promises was refused.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from functools import cache
 from pathlib import Path
 
 from mcp_server.records import Tier
-from mcp_server.runner.sandbox import bubblewrap, confine, landlock
+from mcp_server.runner.sandbox import bubblewrap, calls, confine, identity, landlock
 from mcp_server.runner.sandbox.confinement import Confinement
 
 INSTALL = (
@@ -31,29 +32,45 @@ INSTALL = (
 )
 ALLOW = (
     "bubblewrap is installed but may not make namespaces here: on Ubuntu 24.04 it may need an AppArmor profile "
-    "(sudo apt-get install apparmor-profiles), in Docker run with --security-opt seccomp=unconfined "
-    "--security-opt systempaths=unconfined, on Debian check sysctl kernel.unprivileged_userns_clone=1"
+    "(sudo apt-get install apparmor-profiles), on Debian check sysctl kernel.unprivileged_userns_clone=1; a container "
+    "forbids it unless it is told otherwise (docs/trust.md says how and what that opens)"
 )
 # What each tier refuses. Below T2 a daemon may survive and other processes may be seen.
 PROMISES = {
-    Tier.T2: frozenset({"read", "write", "tcp", "unix", "signal", "see"}),
-    Tier.T1: frozenset({"read", "write", "tcp"}),
+    Tier.T2: frozenset({"read", "write", "set", "calls", "vsock", "tcp", "unix", "signal", "see"}),
+    Tier.T1: frozenset({"read", "write", "set", "calls", "vsock", "tcp"}),
 }
 WORDS = {
     "read": "read a file of this user outside the run",
     "write": "write outside the run",
+    "set": "open a setting of the kernel for writing",
+    "calls": "reach a system call that no run needs",
+    "vsock": "open a socket to the machine that hosts this one",
     "tcp": "open a TCP connection",
     "unix": "connect to a unix socket",
     "signal": "signal a process outside",
     "see": "see a process outside",
 }
 
+# For root these are ways to the whole machine; all sysctls are tried by a test.
+SETTINGS = tuple(
+    f"/proc/{name}"
+    for name in (
+        "sys/kernel/core_pattern",
+        "sys/kernel/modprobe",
+        "sys/vm/drop_caches",
+        "sysrq-trigger",
+        "irq/default_smp_affinity",
+    )
+)
+REACHED_FOR = ("io_uring_setup", "add_key", "unshare", "inotify_init1", "userfaultfd", "bpf", "mincore")
+
 PREFIX, STALE_SECONDS = "autoresearch-probe-", 3600.0
 SECONDS = 10.0  # a busy machine may take a while to take a namespace down
 
 # Runs inside. Prints the names of what it could do, as a JSON list, then leaves a process behind that holds stdout.
 BURGLAR = """
-import json, os, socket, sys, time
+import ctypes, json, os, socket, sys, time
 secret, address, pid = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 done = []
 def attempt(name, act):
@@ -66,8 +83,23 @@ def dial(family, target):
     with socket.socket(family, socket.SOCK_STREAM) as line:
         line.settimeout(1)
         line.connect(target)
+def reach(numbers):
+    libc = ctypes.CDLL(None, use_errno=True)
+    # refused by the filter, or unknown to the kernel; any other answer is the kernel's own
+    if all(libc.syscall(number, 0, 0, 0, 0, 0) == -1 and ctypes.get_errno() in (13, 38) for number in numbers):
+        raise OSError
+def open_any(paths):
+    for path in paths:
+        try:
+            return os.close(os.open(path, os.O_WRONLY))
+        except OSError:
+            pass
+    raise OSError
 attempt("read", lambda: open(secret).read())
 attempt("write", lambda: open(secret + ".by-a-burglar", "w").close())
+attempt("set", lambda: open_any(json.loads(sys.argv[5])))
+attempt("calls", lambda: reach(json.loads(sys.argv[6])))
+attempt("vsock", lambda: socket.socket(40, socket.SOCK_STREAM).close())
 attempt("tcp", lambda: dial(socket.AF_INET, ("127.0.0.1", address)))
 attempt("unix", lambda: dial(socket.AF_UNIX, secret + ".socket"))
 attempt("signal", lambda: os.kill(pid, 0))
@@ -114,6 +146,8 @@ def _missing(tier: Tier) -> str:
         return "bubblewrap needs Linux"
     if tier is Tier.T2 and bubblewrap.program() is None:
         return f"bubblewrap is not installed. {INSTALL}"
+    if not calls.known():
+        return "there is no list of system calls for this kind of processor"
     if tier is Tier.T1 and (not sys.platform.startswith("linux") or confine.landlock_version() == 0):
         return "this kernel has no Landlock (Linux 5.13 and newer, not switched off at boot)"
     return ""
@@ -143,6 +177,7 @@ def _try(tier: Tier) -> tuple[bool, str]:
         unix.listen()
         confinement = Confinement(read=(), write=(inside,), cwd=inside, env={}, scratch=inside)
         words = [str(secret), str(tcp.getsockname()[1]), str(os.getpid()), "stay" if tier is Tier.T2 else "go"]
+        words += [json.dumps(SETTINGS), json.dumps(calls.numbers(REACHED_FOR))]
         burglar = [sys.executable, "-I", "-S", "-c", BURGLAR, *words]
         if tier is Tier.T2:
             argv = bubblewrap.wrap(burglar, confinement)
@@ -172,7 +207,18 @@ def _judge(tier: Tier, argv: list[str]) -> tuple[bool, str]:
         return False, f"refused, because a test program could {', '.join(broken)}."
     could = [WORDS[name] for name in sorted(done)]
     could += ["leave a process behind if the supervisor is killed"] if tier is Tier.T1 else []
-    return True, f"works. A test program could {', '.join(could) or 'do none of the forbidden things'}."
+    who = _who(tier)
+    return True, f"works{who}. A test program could {', '.join(could) or 'do none of the forbidden things'}."
+
+
+def _who(tier: Tier) -> str:
+    """As whom a command runs, where the server is root's."""
+    if os.getuid() != 0:
+        return ""
+    changes = bubblewrap.uid_inside() is not None if tier is Tier.T2 else identity.can_change()
+    if changes:
+        return f"; for root it runs as the unprivileged user {identity.UNPRIVILEGED}"
+    return "; root may not change its user here, so it runs as root without capabilities: start the server as a user"
 
 
 def _closes(fd: int, seconds: float) -> bool:

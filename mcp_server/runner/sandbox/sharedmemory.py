@@ -13,6 +13,8 @@ import shutil
 import stat
 from pathlib import Path
 
+from mcp_server.runner.sandbox import identity
+
 FOLDER = Path("/dev/shm")
 UMASK = 0o062
 MODES = (0o666 & ~UMASK, 0o777 & ~UMASK)  # of files and folders made under it
@@ -31,7 +33,7 @@ def sweep(before: frozenset[str]) -> None:
         path = FOLDER / name
         with contextlib.suppress(OSError):
             state = path.lstat()
-            if state.st_uid != os.getuid() or stat.S_IMODE(state.st_mode) not in MODES:
+            if state.st_uid not in (os.getuid(), identity.UNPRIVILEGED) or stat.S_IMODE(state.st_mode) not in MODES:
                 continue
             if stat.S_ISDIR(state.st_mode):
                 shutil.rmtree(path, ignore_errors=True)
