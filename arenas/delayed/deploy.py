@@ -3,7 +3,8 @@
 It always runs in the campaign's first version and is the only program that may write the hand-over folder, which all
 experiments of all campaigns of this lab share:
 
-    limits.json   the human's ceilings: written once, from field.json; a campaign may be tighter, never looser
+    limits.json   the human's ceilings, and what they are counted in (prices, inboxes, clock, system): written once,
+                  from field.json; a campaign may be tighter, never looser
     book/         one file for each order, written before anything leaves: what counts against the ceilings
     outbox/       orders for the system that deploys. It leaves them there until it has answered.
     inbox/        its answers, one file for each order, written beside and renamed
@@ -26,6 +27,8 @@ import inboxes
 FIELD, CONTROL = Path("field.json"), Path("control.json")
 PLAN_BYTES = 65_536
 LONGEST_RETRY_SECONDS = 3600.0  # a system of your own may be early or late
+# Which of two values of a rule is the tighter one; "files" comes before "simulator".
+TIGHTER = {"inboxes": min, "window_hours": min, "hours_per_second": min, "give_up_hours": max, "system": min}
 LEAST_DELIVERED = 0.5  # of an arm; below that something else was measured
 
 
@@ -37,6 +40,7 @@ def main() -> dict:
         (handover / folder).mkdir(exist_ok=True)
     with open(handover / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several supervisors may ask at once, and there is one purse
+        rules |= standing(handover / "limits.json", rules)
         order = read(handover / "book" / f"{name}.json")
         if order is None:
             plan, why = read_plan(Path(os.environ["AUTORESEARCH_ARTIFACT"]) / "plan.json", rules["plan"])
@@ -46,8 +50,7 @@ def main() -> dict:
                 words = "Nothing was deployed: without any sandbox a run could write the hand-over folder itself."
                 return {"rejected": "no_walls", "detail": words}
             order = ordered(name, plan, control, rules, time.time())
-            limits = ceilings(handover / "limits.json", rules["limits"])
-            refusal = afford(order, booked(handover), limits, rules, time.time())
+            refusal = afford(order, booked(handover), rules["limits"], rules, time.time())
             if refusal is not None:
                 return refusal
             write(handover / "book" / f"{name}.json", order)
@@ -108,13 +111,26 @@ def cost(letter: dict, price: dict) -> float:
     return price["letter"] + more
 
 
-def ceilings(path: Path, limits: dict) -> dict:
-    """The tightest of what the human wrote into the hand-over folder and what this campaign began with."""
-    standing = read(path)
-    if standing is None:
-        write(path, limits)
-        return limits
-    return {name: min(limit, standing.get(name, limit)) for name, limit in limits.items()}
+def standing(path: Path, rules: dict) -> dict:
+    """The human's limits with all that they are counted in, each the tighter of what stood there and this campaign's.
+
+    A ceiling on money holds nothing where a later campaign could set the price to nothing, one on messages a day where
+    it could claim more inboxes than there are, one on the field where it could call what is out long given up, and no
+    ceiling at all where it could have the simulator answer what was deployed for real.
+    """
+    ours = {name: rules[name] for name in ("limits", "price", *TIGHTER)}
+    theirs = read(path)
+    if theirs is not None and "limits" not in theirs:  # an earlier version kept the limits alone
+        theirs = {"limits": theirs}
+    found = dict(ours)
+    if theirs is not None:
+        limits, price = theirs.get("limits", {}), theirs.get("price", {})
+        found["limits"] = {name: min(limit, limits.get(name, limit)) for name, limit in ours["limits"].items()}
+        found["price"] = {name: max(one, price.get(name, one)) for name, one in ours["price"].items()}
+        found |= {name: tighter(ours[name], theirs.get(name, ours[name])) for name, tighter in TIGHTER.items()}
+    if theirs is None or not theirs.keys() >= ours.keys() or found["system"] != theirs["system"]:
+        write(path, {**found, **(theirs or {}), "system": found["system"]})
+    return found
 
 
 def booked(handover: Path) -> list[dict]:

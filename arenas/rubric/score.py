@@ -1,7 +1,9 @@
 """Points of a text, 0 to 100, by rules that can be counted, and by a judge where rubric.yaml names one.
 
-The text is read as data; nothing of it is executed. Before any point is given it is refused if it is no honest text: if
-it repeats the rubric, is stuffed with a word, or speaks to whoever judges it.
+The text is read as data; nothing of it is executed. Before any point is given it is refused if it is no honest text:
+if it repeats the rubric, is stuffed with a word, speaks to whoever judges it, tells numbers that the brief does not
+have, or has words that take back what it says. Meaning is not read: what no rule can count, a judge or a person must
+see.
 """
 
 from __future__ import annotations
@@ -37,6 +39,29 @@ SPEAKS_TO_JUDGE = re.compile(
     r"(ignore|disregard|forget) (all|any|the|previous|these|your))\b|\b(score|rate|grade) (this|it|me)\b",
     re.IGNORECASE,
 )
+# A fact that is taken back is not told, though all of its words are there. What turns a statement round: negations, of
+# which a fact says itself how many it needs; doubts and conditions, beside which no fact is told; and words that can
+# take back what another sentence says, which have no place in a note like this.
+NEGATION = re.compile(
+    r"\b(no|not|never|none|nobody|nothing|nowhere|neither|nor|cannot|without|hardly|scarcely|barely|lacks?|lacked"
+    r"|anything but|far from|instead of|rather than|fail(s|ed)? to|refuse[sd]? to|un(true|likely|founded))\b|n't\b",
+    re.IGNORECASE,
+)
+DOUBT = re.compile(
+    r"\?|\b(if|unless|whether|would|could|might|may|perhaps|maybe|possibly|probably|should|seems?|seemed|appears?"
+    r"|appeared|apparently|said|say|says|think|thinks|thought|believes?|believed|claim(s|ed)?|until|almost|nearly)\b",
+    re.IGNORECASE,
+)
+TAKES_BACK = re.compile(
+    r"\b(false(ly|hoods?)?|untrue|true|truth|lie[sd]?|lying|wrong(ly)?|incorrect(ly)?|mistaken|myths?|rumou?rs?|hoax(es)?"
+    r"|fictions?|fictional|fake[sd]?|jokes?|joking|kidding|irony|ironic(ally)?|invent(s|ed|ions?)?|imagin(e|ed|ary)"
+    r"|pretend(s|ed)?|alleg(e|ed|edly|ations?)|suppos(e|ed|edly)|hypothetical(ly)?|den(y|ies|ied|ial)|disput(e|es|ed)"
+    r"|reject(s|ed)?|refut(e|es|ed)|retract(s|ed)?|contrary|opposite|contradict(s|ed)?|disregard|ignore|disbelieve"
+    r"|nonsense|baseless|so-called|never happened|made up|dreams?|dreamt|stor(y|ies)|tales?)\b",
+    re.IGNORECASE,
+)
+NUMBER = re.compile(r"\d+(?:[:.,]\d+)*")
+SPAN = re.compile(r"(\d+)[ -](second|minute|hour|day|week|month|year|percent|%)")
 PASSIVE = re.compile(r"\b(is|are|was|were|be|been|being)\s+(\w+ly\s+)?\w+(ed|en|wn)\b", re.IGNORECASE)
 
 
@@ -96,7 +121,7 @@ def prose(sentence: str) -> bool:
     return len(words) >= 4 and sum(word in LITTLE_WORDS for word in words) / len(words) >= LEAST_LITTLE
 
 
-def refuse(text: str, rubric: dict[str, Any], sources: list[str]) -> None:
+def refuse(text: str, rubric: dict[str, Any], sources: list[str], brief: str) -> None:
     """Raises Refused for a text that would win by other means than being good."""
     shared = shingles(text) & set().union(*(shingles(source) for source in sources))
     if len(shared) > MOST_SHARED:
@@ -109,20 +134,52 @@ def refuse(text: str, rubric: dict[str, Any], sources: list[str]) -> None:
             raise Refused("stuffed", f"{word!r} stands in the text {words.count(word)} times.")
     if words and sum(word in LITTLE_WORDS for word in words) / len(words) < LEAST_LITTLE:
         raise Refused("stuffed", "The text is a list of keywords, not sentences.")
+    taken_back = TAKES_BACK.search(text)
+    if taken_back:
+        raise Refused(
+            "takes_back", f"{taken_back[0]!r} can take back what the note says; say what is so, and only that."
+        )
+    known = set(NUMBER.findall(brief))
+    spans = set(SPAN.findall(brief))
+    invented = [number for number in NUMBER.findall(text) if number not in known]
+    invented += [" ".join(span) for span in SPAN.findall(text) if span not in spans]
+    if invented:
+        raise Refused("invented", f"{invented[0]!r} is not in the brief; a note tells no other numbers.")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What one sentence must have to tell a fact."""
+
+    patterns: list[str]
+    negations: int = 0  # how many negations the fact itself takes
+    conditional: bool = False  # whether it may stand behind an "if"
+
+    @classmethod
+    def of(cls, written: list[str] | dict[str, Any]) -> Fact:
+        return cls(**written) if isinstance(written, dict) else cls(written)
+
+    def in_words_of(self, sentence: str) -> bool:
+        return all(re.search(pattern, sentence, re.IGNORECASE) for pattern in self.patterns)
 
 
 def facts_told(sentences: list[str], rubric: dict[str, Any]) -> dict[str, int]:
-    """Number of the sentence that tells each fact; a sentence tells two at most, and only if it is one."""
+    """Number of the sentence that tells each fact; a sentence tells two at most, and only if it is one.
+
+    "It is not so that nothing is missing" has every word of a fact and one negation too many: the sentence tells
+    nothing unless its negations are exactly those of the facts in it.
+    """
+    facts = {name: Fact.of(written) for name, written in rubric["facts"].items()}
     told: dict[str, int] = {}
     for number, sentence in enumerate(sentences):
         if len(words_of(sentence)) > rubric["longest_sentence_words"] or not prose(sentence):
             continue
-        found = [
-            name
-            for name, patterns in rubric["facts"].items()
-            if name not in told and all(re.search(pattern, sentence, re.IGNORECASE) for pattern in patterns)
-        ]
-        told |= dict.fromkeys(found[:2], number)
+        doubtful = DOUBT.search(sentence) is not None
+        found = {name: fact for name, fact in facts.items() if fact.in_words_of(sentence)}
+        if len(NEGATION.findall(sentence)) != sum(fact.negations for fact in found.values()):
+            continue
+        new = [name for name, fact in found.items() if name not in told and (fact.conditional or not doubtful)]
+        told |= dict.fromkeys(new[:2], number)
     return told
 
 
@@ -172,7 +229,9 @@ def ask_judge(text: str, judge: dict[str, Any]) -> Judged | None:
 
 def answer(text: str, rubric: dict[str, Any], judged: Judged | None) -> dict[str, Any]:
     shares = count(text, rubric)
-    score = sum(rubric["weights"][name] * share for name, share in shares.items())
+    # how well nothing is said is worth nothing: all other points count as far as the facts are told
+    told = shares["facts"]
+    score = sum(rubric["weights"][name] * share * (1.0 if name == "facts" else told) for name, share in shares.items())
     secondary = {name: round(share, 3) for name, share in shares.items()} | {"words": float(len(words_of(text)))}
     interval = None
     if judged is not None:
@@ -187,10 +246,11 @@ def answer(text: str, rubric: dict[str, Any], judged: Judged | None) -> dict[str
 
 def main() -> int:
     rubric = yaml.safe_load(Path("rubric.yaml").read_text("utf-8"))
-    sources = [Path(name).read_text("utf-8") for name in ("rubric.yaml", "program.md", "brief.md")]
+    brief = Path("brief.md").read_text("utf-8")
+    sources = [brief, *(Path(name).read_text("utf-8") for name in ("rubric.yaml", "program.md"))]
     try:
         text = read(Path(os.environ["AUTORESEARCH_ARTIFACT"]) / "text.md")
-        refuse(text, rubric, sources)
+        refuse(text, rubric, sources, brief)
         count(text, rubric)  # before a judge is paid
         found = answer(text, rubric, ask_judge(text, rubric["judge"]))
     except Refused as refusal:

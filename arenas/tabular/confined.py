@@ -4,9 +4,10 @@ For score commands that must execute what they measure. The child's only ways ou
 its parent, so it can write no score: what it answers is checked by whoever asked. It is stopped while it is not asked,
 and its processor time is read by the parent, so no clock that it can bend counts. It may start threads, whose time is
 counted, and no process, whose time would not be; where the kernel cannot forbid that, `strangers` tells of those that
-are left behind. With `walls` it can also write no file and leave nothing in the kernel for the next child to find, and
-`hidden` folders cannot be read; `has_walls` says whether this machine has them. All else is the sandbox's, which is
-around the whole scorer. Linux only. Use one thread.
+are left behind; and it can neither signal, slow nor read another process. With `walls` it can also write no file,
+change no times or modes, and leave nothing in the kernel for the next child to find, and `hidden` folders cannot be
+read; `has_walls` says whether this machine has them. All else is the sandbox's, which is around the whole scorer. Linux
+only. Use one thread.
 """
 
 from __future__ import annotations
@@ -30,13 +31,53 @@ PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 4
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # Landlock's system calls, on every architecture
 EXECUTE, WRITE_FILE, READ_FILE = 1 << 0, 1 << 1, 1 << 2
 WALLED = EXECUTE | WRITE_FILE | READ_FILE | 0x1FF0  # and making or removing anything
-# Audit architecture; clone; the calls that start other processes: fork, vfork; and those that reach into others or
-# outlive this one: ptrace, shmget, semget, msgget, mq_open, add_key, request_key, keyctl.
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One architecture's system call numbers: the audit code, clone, prlimit64, and the calls that are refused."""
+
+    audit: int
+    clone: int
+    prlimit: int
+    forks: tuple[int, ...]  # fork, vfork
+    # ptrace, kill, tkill, tgkill, pidfd_open, pidfd_send_signal, pidfd_getfd, process_vm_readv, process_vm_writev,
+    # process_madvise, kcmp, sched_setaffinity, sched_setscheduler, sched_setparam, sched_setattr, setpriority,
+    # ioprio_set, perf_event_open, bpf, userfaultfd, io_uring_setup: other processes are slowed, stopped or read by them
+    reaching: tuple[int, ...]
+    # shmget, semget, msgget, mq_open, add_key, request_key, keyctl: they leave something in the kernel. utimensat,
+    # fchmod, fchmodat, fchmodat2, fchown, fchownat, setxattr, lsetxattr, fsetxattr, truncate and their older forms:
+    # Landlock lets a file's times, modes and attributes be changed, which hold bits as well as its text does. mincore,
+    # cachestat, fadvise64, readahead, preadv2: they tell or change what the page cache holds
+    outliving: tuple[int, ...]
+
+
+def _calls(numbers: str) -> tuple[int, ...]:
+    return tuple(map(int, numbers.split()))
+
+
 MACHINES = {
-    "x86_64": (0xC000003E, 56, (57, 58), (101, 29, 64, 68, 240, 248, 249, 250)),
-    "aarch64": (0xC00000B7, 220, (), (117, 194, 190, 186, 180, 217, 218, 219)),
+    "x86_64": Machine(
+        audit=0xC000003E,
+        clone=56,
+        prlimit=302,
+        forks=(57, 58),
+        reaching=_calls("101 62 200 234 434 424 438 310 311 440 312 203 144 142 314 141 251 298 321 323 425"),
+        outliving=_calls(
+            "29 64 68 240 248 249 250 280 261 132 235 90 91 268 452 92 93 94 260 188 189 190 76 27 451 221 187 327"
+        ),
+    ),
+    "aarch64": Machine(
+        audit=0xC00000B7,
+        clone=220,
+        prlimit=261,
+        forks=(),
+        reaching=_calls("117 129 130 131 434 424 438 270 271 440 272 122 119 118 274 140 30 241 280 282 425"),
+        outliving=_calls("194 190 186 180 217 218 219 88 52 53 452 55 54 5 6 7 45 232 451 223 213 286"),
+    ),
 }
 CLONE3, CLONE_THREAD, X32 = 435, 0x10000, 0x40000000
+SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/nix")  # where programs lie
 LAST_WORDS = 500  # bytes
 MOST_WORDS = 1 << 20  # bytes of any file it may write, and stderr is all it has
 LENGTH = struct.Struct("<Q")
@@ -224,7 +265,7 @@ def _readable(hidden: tuple[Path, ...], more: Iterable[Path]) -> list[tuple[int,
     Landlock can only allow, so where something inside is hidden its siblings are allowed one by one. /proc is left out:
     the command lines there tell what others were given, the scorer's variables among them.
     """
-    system = [Path(place) for place in ("/usr", "/lib", "/lib64", "/bin", "/etc", "/opt", "/nix", "/dev")]
+    system = [Path(place) for place in (*SYSTEM, "/etc", "/dev")]
     python = [Path(place) for place in (sys.prefix, sys.base_prefix, *filter(None, sys.path))]
     rules: list[tuple[int, int]] = []
 
@@ -256,16 +297,18 @@ def _restrict(rules: list[tuple[int, int]]) -> None:
 
 
 def _forbid_calls(walls: bool) -> int:
-    """No other process is started from here on; with `walls` nothing that outlives this one is left in the kernel."""
-    architecture, clone, forks, outliving = MACHINES[platform.machine()]
+    """No other process is started or reached from here on; with `walls` nothing that outlives this one is left."""
+    machine = MACHINES[platform.machine()]
     load, equal, at_least, has, back = 0x20, 0x15, 0x35, 0x45, 0x06
     allow, refuse, unknown = (back, 0, 0, 0x7FFF0000), (back, 0, 0, 0x00050000 | 1), (back, 0, 0, 0x00050000 | 38)
-    program = [(load, 0, 0, 4), (equal, 1, 0, architecture), refuse]  # (what, lines to skip if so, if not, value)
+    program = [(load, 0, 0, 4), (equal, 1, 0, machine.audit), refuse]  # (what, lines to skip if so, if not, value)
     program += [(load, 0, 0, 0), (at_least, 0, 1, X32), refuse]
-    for call in (*forks, *(outliving if walls else ())):
+    for call in (*machine.forks, *machine.reaching, *(machine.outliving if walls else ())):
         program += [(equal, 0, 1, call), refuse]
     program += [(equal, 0, 1, CLONE3), unknown]  # its flags cannot be seen; libc then takes the older call
-    program += [(equal, 1, 0, clone), allow, (load, 0, 0, 16), (has, 0, 1, CLONE_THREAD), allow, refuse]
+    # limits of its own (process 0) may be read and set, another process's may not
+    program += [(equal, 0, 4, machine.prlimit), (load, 0, 0, 16), (equal, 0, 1, 0), allow, refuse]
+    program += [(equal, 1, 0, machine.clone), allow, (load, 0, 0, 16), (has, 0, 1, CLONE_THREAD), allow, refuse]
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
     header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
     return int(libc.prctl(PR_SET_SECCOMP, 2, header, 0, 0))

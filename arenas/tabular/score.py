@@ -1,9 +1,12 @@
-"""Cross-validated log loss of the model, on folds that no run can know, with what it costs beside it.
+"""Log loss of the model on images that no training of this scoring has seen, with what it costs beside it.
 
-For every fold one process trains on the other folds and answers with a model, which is bytes to us; another process,
-which never saw a label, gets the model and the images of the fold and answers with probabilities. Loss, time and size
-are computed here. Folds, order and noise are drawn from AUTORESEARCH_DRAW: the same for every experiment on one seed,
-so that experiments can be paired, and told to scorers alone.
+A third of the images is asked; of the others three samples are drawn. For each sample one process trains on it and
+answers with a model, which is bytes to us; another process, which never saw a label, gets the model and the asked
+images and answers with probabilities. Loss, time and size are computed here. No process is ever given the label of an
+asked image, so there is nothing that one of them could tell another. (Cross-validation would ask every image, and each
+training would hold the labels that the next one is asked for.) What is asked, the samples, their order and the noise
+are drawn from AUTORESEARCH_DRAW: the same for every experiment on one seed, so that experiments can be paired, and told
+to scorers alone.
 """
 
 from __future__ import annotations
@@ -15,24 +18,27 @@ import statistics
 import sys
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import sklearn.datasets
-from confined import Child, Failed, has_walls, shield, strangers
+from confined import SYSTEM, Child, Failed, has_walls, shield, strangers
 from data import CLASSES, blurred, digits
 
-FOLDS = 3
+ASKED = 1 / 3  # of the images
+SAMPLES = 3  # models that are trained, each on its own sample of the other images
+SAMPLE = 0.8  # of the other images
 BATCH = 50  # images asked at once
 SECONDS = 60.0  # for training
 LARGEST = 64 << 20  # bytes of a model
 SERVE = Path.cwd() / "serve.py"
-DATA_SETS = Path(sklearn.datasets.__file__).resolve().parent / "data"
+DATA_SET = "digits.csv.gz"  # the file of the images and their labels
 
 
 @dataclass(frozen=True)
-class Fold:
-    """What one fold cost: the losses of its images, whether each was right, and what it took."""
+class Trial:
+    """One trained model: the loss of each asked image, whether it was right, and what it took."""
 
     losses: np.ndarray
     right: np.ndarray
@@ -41,10 +47,18 @@ class Fold:
     size_kb: float
 
 
+@lru_cache(maxsize=1)
+def data_sets() -> tuple[Path, ...]:
+    """Every folder below what Python may read in which the images lie: another Python may have them as well."""
+    here = Path(sklearn.datasets.__file__).resolve().parent / "data"
+    roots = {Path(place).resolve() for place in (sys.prefix, sys.base_prefix, *filter(None, sys.path), *SYSTEM)}
+    return tuple({here, *(Path(folder) for root in roots for folder, _, files in os.walk(root) if DATA_SET in files)})
+
+
 def child(half: str) -> Child:
     """One half of the model. It is not heard: with last words it could tell the agent which images a seed asks."""
     folder = os.environ["AUTORESEARCH_SNAPSHOT"]
-    return Child(SERVE, folder, half, seconds=SECONDS, walls=has_walls(), heard=False, hidden=(DATA_SETS,))
+    return Child(SERVE, folder, half, seconds=SECONDS, walls=has_walls(), heard=False, hidden=data_sets())
 
 
 def alone() -> None:
@@ -89,28 +103,29 @@ def ask(model: bytes, images: np.ndarray) -> tuple[np.ndarray, float]:
     return said, statistics.median(taken)
 
 
-def measure(train_on: tuple[np.ndarray, np.ndarray], ask_for: tuple[np.ndarray, np.ndarray], seed: int) -> Fold:
+def measure(train_on: tuple[np.ndarray, np.ndarray], ask_for: tuple[np.ndarray, np.ndarray], seed: int) -> Trial:
     model, fit_seconds = train(*train_on, seed)
     images, labels = ask_for
     said, latency = ask(model, images)
     chosen = np.maximum(said[np.arange(len(labels)), labels], 1e-15)
-    return Fold(-np.log(chosen), said.argmax(axis=1) == labels, fit_seconds, latency, len(model) / 1024)
+    return Trial(-np.log(chosen), said.argmax(axis=1) == labels, fit_seconds, latency, len(model) / 1024)
 
 
-def folds(split: str, rng: np.random.Generator, seed: int) -> list[Fold]:
-    """Every image of `val` is asked once by a model that did not see it; the exam trains on `val` and asks `test`."""
+def trials(split: str, rng: np.random.Generator, seed: int) -> list[Trial]:
+    """Each model is asked the same images: a third of `val`, and in the exam all of `test`."""
     images, labels = digits("val")
     images = blurred(images, rng)
+    order = rng.permutation(len(labels))
     if split == "test":
         exam, answers = digits("test")
-        some = rng.permutation(len(labels))[: len(labels) * 4 // 5]
-        order = rng.permutation(len(answers))
-        return [measure((images[some], labels[some]), (blurred(exam, rng)[order], answers[order]), seed)]
-    order = rng.permutation(len(labels))
+        asked, others = (blurred(exam, rng), answers), order
+    else:
+        first = round(len(order) * ASKED)
+        asked, others = (images[order[:first]], labels[order[:first]]), order[first:]
     found = []
-    for asked in np.array_split(order, FOLDS):
-        others = rng.permutation(np.setdiff1d(order, asked))
-        found.append(measure((images[others], labels[others]), (images[asked], labels[asked]), seed))
+    for _ in range(SAMPLES):
+        some = rng.permutation(others)[: round(len(others) * SAMPLE)]
+        found.append(measure((images[some], labels[some]), asked, seed))
     return found
 
 
@@ -124,19 +139,19 @@ def main() -> int:
     draw = int(os.environ["AUTORESEARCH_DRAW"], 16)
     seed = int(os.environ["AUTORESEARCH_SEED"])
     try:
-        found = folds(os.environ.get("AUTORESEARCH_SPLIT", "val"), np.random.default_rng(draw), seed)
+        found = trials(os.environ.get("AUTORESEARCH_SPLIT", "val"), np.random.default_rng(draw), seed)
     except Failed as failure:
         code, detail = failure.args
         print(json.dumps({"rejected": code, "detail": detail}))
         return 0
-    losses = np.concatenate([fold.losses for fold in found])
+    losses = np.mean([trial.losses for trial in found], axis=0)  # of each image: three models are no three images
     score, doubt = float(losses.mean()), 1.96 * float(losses.std()) / math.sqrt(len(losses))
     secondary = {
         # coarse, for the model could write messages about its images into the last digits
-        "accuracy": round(float(np.concatenate([fold.right for fold in found]).mean()), 4),
-        "latency_ms": round(statistics.median(fold.latency_ms for fold in found), 1),
-        "fit_seconds": round(sum(fold.fit_seconds for fold in found), 1),
-        "size_kb": float(math.ceil(max(fold.size_kb for fold in found))),
+        "accuracy": round(float(np.concatenate([trial.right for trial in found]).mean()), 4),
+        "latency_ms": round(statistics.median(trial.latency_ms for trial in found), 1),
+        "fit_seconds": round(sum(trial.fit_seconds for trial in found), 1),
+        "size_kb": float(math.ceil(max(trial.size_kb for trial in found))),
         "code_kb": round(code_kb(), 3),
         "walls": float(has_walls()),
     }

@@ -1,6 +1,6 @@
 """An own estimate of the model, for the log: trained on one half of the public images, asked about the other.
 
-It decides nothing; the scorer trains and asks again, on folds of its own.
+It decides nothing; the scorer trains and asks again, on draws of its own.
 """
 
 from __future__ import annotations

@@ -127,6 +127,42 @@ def test_an_order_goes_out_once_and_comes_home_through_files(tmp_path: Path) -> 
     assert orders(desk.handover, "outbox") == {}
 
 
+@pytest.mark.parametrize(
+    "loosened",
+    [
+        {"price": {"letter": 0.0, "personal_line": 0.0, "follow_up": 0.0}},
+        {"limits": {**RULES["limits"], "spend_total": 1e9}},
+        {"inboxes": 10**6, "limits": {**RULES["limits"], "spend_total": 1e9}},
+        {"hours_per_second": 1e6},
+        {"give_up_hours": 0.0},
+        {"system": "simulator"},
+    ],
+    ids=lambda rules: ", ".join(rules),
+)
+def test_a_later_campaign_cannot_loosen_what_the_first_one_was_held_to(
+    loosened: dict[str, Any], tmp_path: Path
+) -> None:
+    desk = Desk(tmp_path)
+    assert desk.ask("first-2-1")["pending"] is True
+    booked = orders(desk.handover)["first-2-1"]
+    limits = json.loads((desk.handover / "limits.json").read_text())
+    tight = {**limits, "limits": {**limits["limits"], "spend_total": 1.5 * booked["spend"]}}
+    (desk.handover / "limits.json").write_text(json.dumps(tight))  # the human's, edited by hand
+    (desk.trusted / "field.json").write_text(json.dumps({**RULES, "system": "files", **loosened}))
+    assert desk.ask("second-2-1").get("rejected") == "budget_spent"
+    assert desk.ask("first-2-1")["pending"] is True  # nobody but the real field answers what was really deployed
+    assert json.loads((desk.handover / "limits.json").read_text()) == tight
+
+
+def test_ceilings_of_an_earlier_version_are_kept_and_completed(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    old = {**RULES["limits"], "spend_total": 1.0}
+    (desk.handover / "limits.json").write_text(json.dumps(old))
+    assert desk.ask("first-2-1").get("rejected") == "budget_spent"
+    found = json.loads((desk.handover / "limits.json").read_text())
+    assert (found["limits"], found["price"], found["system"]) == (old, RULES["price"], "files")
+
+
 def test_an_order_that_was_booked_but_not_handed_over_is_handed_over_later(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.ask("first-2-1")

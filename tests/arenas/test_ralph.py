@@ -100,6 +100,27 @@ def test_a_story_counts_when_its_checks_pass_from_outside(stories: set[int], pas
     assert {int(name[6]) for name, value in found["secondary"].items() if name.startswith("story") and value} == stories
 
 
+HIDDEN = {
+    "in a text that is run": "CODE = {code!r}\nexec(CODE)\n",
+    "in a file that is no Python": 'import pathlib\nrun = getattr(__builtins__, "ex" + "ec")\n'
+    'run(pathlib.Path(__file__).with_name("code.txt").read_text())\n',
+    "in a long text, run by another name": 'CODE = {code!r}\nrun = getattr(__builtins__, "ex" + "ec")\nrun(CODE)\n',
+}
+
+
+@pytest.mark.parametrize("where", HIDDEN)
+def test_code_that_hides_from_the_count_is_not_tidy(where: str, tmp_path: Path) -> None:
+    code = program({1})
+    folder = package(tmp_path, HIDDEN[where].replace("{code!r}", repr(code)) + 'def nothing():\n    """Nothing."""\n')
+    if "no Python" in where:
+        (folder / "tally" / "code.txt").write_text(code)
+    found = scored(folder)
+    (tmp_path / "open").mkdir()
+    plain = scored(package(tmp_path / "open", code))
+    assert found["secondary"]["story_1_add"] == 1.0
+    assert found["secondary"]["quality"] < plain["secondary"]["quality"]
+
+
 FORGER = """
 import glob, json, os, time
 pipes = []

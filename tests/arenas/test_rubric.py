@@ -66,6 +66,49 @@ REFUSED = {
 }
 
 
+DENYING = """\
+# Late invoices on 3 March
+
+On 3 March at 09:12 UTC, no exports of your invoices failed. They did not stop for 47 minutes. This note is not for the
+312 customers who asked for a file in that time.
+
+The certificate of our file store had not expired during the night. None of the exports arrived by 11:30, and it is not
+so that nothing is missing.
+
+The certificate will not renew itself, and no alarm will tell us two weeks before it ends. You do not need to do
+anything. If you have a question, never write to support@example.com.
+"""
+DOUBTED = {
+    "by a condition": "If exports of your invoices failed on 3 March at 09:12, we are sorry for that.",
+    "by a question": "Did 312 customers wait for 47 minutes on 3 March, and did their exports fail at 09:12?",
+    "by hearsay": "Some of you said that exports failed on 3 March at 09:12, for all of 47 minutes.",
+    "by one word before it": "Hardly any exports failed on 3 March at 09:12 in all of the 47 minutes that you had.",
+    "by a contrast": "Instead of what you read, exports failed on 3 March at 09:12 for all of you.",
+}
+TAKEN_BACK = {
+    "a myth": ("takes_back", GOOD.replace("We are sorry.", "All of the above is a myth.")),
+    "an opposite": ("takes_back", GOOD + "The opposite of what you have read in this note is what we did.\n"),
+    "other numbers beside the right ones": ("invented", GOOD.replace("47 minutes", "47 minutes, that is 9 hours")),
+    "the right number of another unit": ("invented", GOOD.replace("47 minutes", "47 minutes, which felt like 47 days")),
+}
+
+
+def test_a_letter_that_denies_every_fact_has_no_points(tmp_path: Path) -> None:
+    said = answer(tmp_path, DENYING)
+    assert (said["score"], said["secondary"]["facts"]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("how", DOUBTED)
+def test_what_is_doubted_in_its_own_sentence_is_not_told(how: str, tmp_path: Path) -> None:
+    assert answer(tmp_path, f"# Late invoices\n\n{DOUBTED[how]}\n")["secondary"]["facts"] == 0.0
+
+
+@pytest.mark.parametrize("how", TAKEN_BACK)
+def test_what_is_taken_back_elsewhere_is_refused(how: str, tmp_path: Path) -> None:
+    reason, text = TAKEN_BACK[how]
+    assert answer(tmp_path, text).get("rejected") == reason
+
+
 @pytest.mark.parametrize("cheat", REFUSED)
 def test_what_would_win_by_other_means_is_refused(cheat: str, tmp_path: Path) -> None:
     reason, text = REFUSED[cheat]

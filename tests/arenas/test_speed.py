@@ -94,6 +94,15 @@ IN_VAIN = {
         "def analyse(e):\n    return honest(e)\n"
     ),
 }
+# Each tries to slow down or to stop the versions that are measured beside it, and reports by ending if it could.
+REACHING = (
+    "os.kill(os.getppid(), 0)",
+    "os.sched_setaffinity(other, {min(os.sched_getaffinity(0))})",
+    "os.setpriority(os.PRIO_PROCESS, other, 19)",
+    "resource.prlimit(other, resource.RLIMIT_CPU, (1, 1))",
+    "os.sched_setscheduler(other, os.SCHED_IDLE, os.sched_param(0))",
+    "os.close(os.pidfd_open(other))",
+)
 QUICK = (
     "answers zeros at once",
     "lets a process busy the machine",
@@ -104,6 +113,22 @@ QUICK = (
 
 def some(cheats: Any) -> list[Any]:
     return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in cheats]
+
+
+def test_a_program_can_neither_signal_nor_slow_the_versions_beside_it(tmp_path: Path) -> None:
+    tries = "".join(
+        f"    try:\n        {one}\n        os._exit(3)\n    except OSError:\n        pass\n" for one in REACHING
+    )
+    siblings = (
+        "\nimport os, resource\ndef parent(pid):\n    with open(f'/proc/{pid}/stat') as file:\n"
+        "        return int(file.read().rpartition(')')[2].split()[1])\n"
+        "pids = [int(name) for name in os.listdir('/proc') if name.isdigit()]\n"
+        "others = [pid for pid in pids if parent(pid) == os.getppid() and pid != os.getpid()]\nassert others\n"
+    )
+    reach = siblings + "for other in others:\n" + tries + "def analyse(e):\n    return honest(e)\n"
+    said = answer(tmp_path / "work", around(reach))
+    assert said is not None
+    assert "score" in said, said
 
 
 def test_an_honest_improvement_is_measured_against_both_others(tmp_path: Path) -> None:
@@ -137,9 +162,11 @@ def test_a_trick_gains_nothing(cheat: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killing_the_scorer_leaves_no_score(tmp_path: Path) -> None:
-    deed = "\nimport os, signal\ndef analyse(e):\n    os.kill(os.getppid(), signal.SIGKILL)\n"
-    assert answer(tmp_path / "work", around(deed)) is None
+def test_a_program_cannot_kill_its_scorer(tmp_path: Path) -> None:
+    kill = "\nimport os, signal\ndef analyse(e):\n    os.kill(os.getppid(), signal.SIGKILL)\n"
+    said = answer(tmp_path / "work", around(kill))
+    assert said is not None
+    assert said.get("rejected") == "host_died"
 
 
 @pytest.mark.slow

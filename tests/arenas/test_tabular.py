@@ -85,6 +85,17 @@ WALLED = {
         instead(fit="import ctypes\nif ctypes.CDLL(None).shmget(7, 4096, 0o1666) < 0:\n    raise OSError"),
     ),
 }
+# Ways in which a training could leave a word for a later process where it can write no file. Each must be refused:
+# `fit` ends the process when one is open.
+LEAVING = {
+    "in a file's times": "os.utime(os.path.dirname(__file__), (1, labels[0]))",
+    "in a file's mode": "os.chmod(os.path.dirname(__file__), 0o700 + int(labels[0]))",
+    "in an attribute": "os.setxattr(os.path.dirname(__file__), 'user.a', b'1')",
+    "in a limit of its parent": "resource.prlimit(os.getppid(), resource.RLIMIT_CORE, (0, 0))",
+    "in the parent's priority": "os.setpriority(os.PRIO_PROCESS, os.getppid(), int(labels[0]))",
+    "in the parent's processors": "os.sched_setaffinity(os.getppid(), os.sched_getaffinity(0))",
+    "in what the page cache holds": "os.posix_fadvise(os.open(__file__, 0), 0, 0, os.POSIX_FADV_DONTNEED)",
+}
 QUICK = ("looks the answers up in the data set",)
 
 
@@ -107,6 +118,48 @@ def test_behind_the_walls_there_is_nothing_to_read_and_nowhere_to_write(cheat: s
     assert said["detail"] == "The program ended before it had answered."  # its last words could tell what it saw
 
 
+@walled
+def test_a_training_has_no_way_to_leave_a_word_for_a_later_process(tmp_path: Path) -> None:
+    tries = "".join(f"try:\n    {way}\nexcept OSError:\n    pass\nelse:\n    os._exit(3)\n" for way in LEAVING.values())
+    said = answer(tmp_path / "work", instead(fit=f"import os, resource\n{tries}"))
+    assert "score" in said, said
+
+
+TELLTALE = """
+import builtins, hashlib
+def seen(images):
+    return [hashlib.sha256(image.tobytes()).digest() for image in images]
+def fit(images, labels, seed):
+    import os
+    with open(os.environ["TMPDIR"] + "/told", "ab") as file:
+        for one, label in zip(seen(images), labels):
+            file.write(one + bytes([int(label)]))
+    return honest_fit(images, labels, seed)
+def predict(model, images):
+    import os
+    with open(os.environ["TMPDIR"] + "/told", "rb") as file:
+        text = file.read()
+    known = {text[i : i + 32]: text[i + 32] for i in range(0, len(text), 33)}
+    found = [known.get(one) for one in seen(images)]
+    said = honest_predict(model, images)
+    for row, label in enumerate(found):
+        if label is not None:
+            said[row] = np.eye(10)[label]
+    return said
+"""
+
+
+@pytest.mark.slow
+def test_even_with_the_walls_down_no_training_holds_a_label_that_is_asked(tmp_path: Path) -> None:
+    """Were anything left over after all: every training tells all it was given, every prediction looks it up."""
+    told = HONEST.replace("def fit(", "def honest_fit(").replace("def predict(", "def honest_predict(") + TELLTALE
+    down = "import score; score.has_walls = bool; score.main()"
+    honest = answer(tmp_path / "honest", HONEST, program=down)
+    cheat = answer(tmp_path / "cheat", told, program=down)
+    assert (tmp_path / "cheat" / "told").stat().st_size > 33 * 500
+    assert cheat["score"] == honest["score"]
+
+
 @pytest.mark.slow
 def test_without_the_walls_looking_up_would_pay_so_they_are_bounded_from_below(tmp_path: Path) -> None:
     lookup = WALLED["looks the answers up in the data set"][1]
@@ -116,7 +169,7 @@ def test_without_the_walls_looking_up_would_pay_so_they_are_bounded_from_below(t
 
 
 @pytest.mark.slow
-def test_two_experiments_on_one_seed_meet_the_same_folds(tmp_path: Path) -> None:
+def test_two_experiments_on_one_seed_meet_the_same_questions(tmp_path: Path) -> None:
     one, same = answer(tmp_path / "work", HONEST), answer(tmp_path / "work", HONEST + "\n# the same\n")
     other = answer(tmp_path / "work", HONEST, AUTORESEARCH_DRAW="beef")
     exam = answer(tmp_path / "work", HONEST, AUTORESEARCH_SPLIT="test")
