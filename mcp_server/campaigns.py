@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mcp_server import standing, tally
 from mcp_server.arena import Arena, Program, load_program
+from mcp_server.campaign import beginning
 from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import ArenaError, NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.house import House
-from mcp_server.records import Status
 from mcp_server.replies import CampaignReply
 
 EDITABLE_LIMIT_BYTES = 2_000_000
@@ -75,32 +77,31 @@ def check_files(house: House, arena: Arena, commit: str) -> None:
     house.workspace.read_editable(arena.editable, commit, EDITABLE_LIMIT_BYTES)
 
 
-def join(house: House, campaign: Campaign) -> CampaignReply:
+def join(house: House, campaign: Campaign, problems: Sequence[str] = ()) -> CampaignReply:
+    """Verbs called in this work tree act on the campaign from now on; the reply says how its baseline stands."""
     house.ledger.join(str(house.paths.tree), campaign.tag, house.stamp())
     house.workspace.ignore_views()
     head = house.workspace.branch_at_head()
-    warnings = []
+    warnings = list(problems)
     if head != campaign.branch:
         warnings.append(
             f"This work tree has {head or 'a detached HEAD'} checked out; verbs called here now act on "
             f"{campaign.branch}. "
             f"`git restore --source {campaign.branch} -- FILE` brings the incumbent's files here."
         )
-    incumbent = house.ledger.incumbent(campaign.tag)
-    return CampaignReply(
+    incumbent, baseline = house.ledger.incumbent(campaign.tag), house.ledger.baseline(campaign.tag)
+    reply = CampaignReply(
         campaign=campaign.tag,
         branch=campaign.branch,
-        baseline=1,
-        status=status_at(house, campaign.tag, 1),
         warnings=warnings,
-        next=f"Joined; the incumbent is experiment {incumbent.number}."
-        if incumbent
-        else "Joined; the baseline has no score yet.",
+        next=beginning.of_campaign(house, campaign, house.arena(campaign)),
     )
-
-
-def status_at(house: House, tag: str, number: int) -> Status:
-    return tally.status_of(house.ledger.experiment(tag, number), house.ledger.runs(tag, number))
+    if baseline is not None:
+        reply.baseline, reply.seeds = baseline.number, [run.seed for run in baseline.measuring]
+        reply.status = tally.status_of(baseline.experiment, baseline.runs)
+    if incumbent is not None:
+        reply.next = f"Joined; the incumbent is experiment {incumbent.number}. {reply.next}".strip()
+    return reply
 
 
 def over_by_rule(house: House, campaign: Campaign, arena: Arena) -> str:

@@ -90,8 +90,9 @@ def typical_effect(ledger: Ledger, arena: Arena, tag: str) -> float:
     """The size of a typical true improvement in the arena's unit, before the campaign has shown one."""
     if arena.keep.min_delta != "auto" and arena.keep.min_delta > 0:
         return 2.0 * arena.keep.min_delta  # who sets a least gain expects gains somewhat larger
-    baseline = next((run.score for run in ledger.runs(tag, 1) if run.counts and run.score), None)
-    return TYPICAL_SHARE * (abs(baseline) if baseline else 1.0)
+    baseline = ledger.baseline(tag)
+    scores = [abs(run.score) for run in baseline.runs if run.counts and run.score] if baseline else []
+    return TYPICAL_SHARE * (scores[0] if scores else 1.0)
 
 
 def measured_noise(ledger: Ledger, arena: Arena, tag: str) -> Noise:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from mcp_server import recovery, standing
 from mcp_server.arena import Arena, load_program
+from mcp_server.campaign import beginning
 from mcp_server.campaigns import (
     campaign_at,
     check_files,
@@ -24,7 +25,6 @@ from mcp_server.campaigns import (
     join,
     program_in_force,
     refuse_when_over,
-    status_at,
 )
 from mcp_server.corpus import prepared_corpus
 from mcp_server.decisions import (
@@ -135,17 +135,9 @@ class Lab:
             self.workspace.begin(tag, pinned, arena.editable)
             house.ledger.intend_campaign(campaign, str(self.paths.tree))
             self.workspace.ignore_views()
-            problems = recovery.catch_up(house).problems
-            return CampaignReply(
-                campaign=tag,
-                branch=campaign.branch,
-                baseline=1,
-                status=status_at(house, tag, 1),
-                seeds=[run.seed for run in house.ledger.runs(tag, 1)],
-                warnings=problems,
-                next="The baseline runs; read_score(1) waits for it. Then edit "
-                + f"{', '.join(arena.editable)} and call run_experiment.",
-            )
+            reply = join(house, campaign, recovery.catch_up(house).problems)
+            reply.next += f" Then edit {', '.join(arena.editable)} and call run_experiment."
+            return reply
 
     def run_experiment(
         self, description: str, hypothesis: str = "", expected_delta: float | None = None
@@ -173,6 +165,8 @@ class Lab:
             reply.warnings += caught.problems
             due = reply.eta_seconds if reply.phase == "pending" else None
             reply.next = next_for(found, Status(reply.status), judgement, due)
+            if found.kind == "baseline" and reply.phase != "pending":
+                reply.next = beginning.of_campaign(house, campaign, arena) or reply.next
             return reply
 
     def commit_or_revert(self, experiment: int | None = None, decision: str = "auto") -> DecisionReply:
@@ -188,6 +182,8 @@ class Lab:
             if found.decision is not None:
                 return decided(house, found, CaughtUp())
             self.workspace.guard()
+            if decision != "revert" or found.kind == "baseline":
+                beginning.refuse_without_baseline(house, campaign, arena, found)
             judgement = judgement_of(house, campaign, arena, found)
             if decision == "revert":
                 runs = house.ledger.runs(campaign.tag, found.number)
@@ -262,7 +258,9 @@ class Lab:
             if not waiting:
                 raise NotNow(f"Experiment {experiment} is not running. read_score({experiment}) shows how it ended.")
             for run in waiting:
-                self.paths.run(run.campaign, run.experiment, run.run).cancel.touch()
+                place = self.paths.run(run.campaign, run.experiment, run.run)
+                place.folder.mkdir(parents=True, exist_ok=True)  # one that waits for its time has none yet
+                place.cancel.touch()
             recovery.catch_up(house)
             reply = standing.experiment_reply(house.ledger, self.paths, found, arena, self.now())
             reply.next = f"It ends within the grace; commit_or_revert({experiment}) then puts the files back."

@@ -12,6 +12,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from mcp_server.entries import Campaign, Exam, Experiment, Learning, Run, Trained
 from mcp_server.errors import LedgerError, UnknownExperiment
 from mcp_server.migrations import STEPS
+from mcp_server.nouns.baseline import Baseline
 from mcp_server.nouns.decided import Decided
 from mcp_server.records import CurvePoint, RunResult, RunState
 
@@ -200,6 +202,10 @@ class Ledger:
         rows = self._rows("SELECT campaign FROM trees WHERE tree = ?", tree)
         return rows[0][0] if rows else None
 
+    def joined(self) -> list[str]:
+        """Tags of the campaigns that some work tree works on."""
+        return [row[0] for row in self._rows("SELECT DISTINCT campaign FROM trees")]
+
     # --- experiments -------------------------------------------------------------------------------------------------
 
     def open_experiment(self, experiment: Experiment, seeds: Sequence[tuple[int, str]]) -> None:
@@ -297,6 +303,16 @@ class Ledger:
         )
         return _experiment(rows[0]) if rows else None
 
+    def baseline(self, campaign: str) -> Baseline | None:
+        """The one that was kept, else the last that was offered; None before the campaign has begun."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND kind = 'baseline'"
+            " ORDER BY decision IS 'keep' DESC, number DESC LIMIT 1",
+            campaign,
+        )
+        found = _experiment(rows[0]) if rows else None
+        return None if found is None else Baseline(found, tuple(self.runs(campaign, found.number)))
+
     def count(self, campaign: str) -> dict[str, int]:
         """Attempts by decision ("open" while there is none) and in "all"; those that only got lost count as "lost".
 
@@ -365,17 +381,22 @@ class Ledger:
 
     # --- runs --------------------------------------------------------------------------------------------------------
 
-    def open_run(self, campaign: str, experiment: int, seed: int, purpose: str, at: str) -> Run:
+    def open_run(
+        self, campaign: str, experiment: int, seed: int, purpose: str, at: str, not_before: datetime | None = None
+    ) -> Run:
+        """Order one more run; `not_before` lets it wait, for a machine that is quiet again."""
         with self._fact():
-            self._open_run(campaign, experiment, seed, purpose, at)
+            self._open_run(campaign, experiment, seed, purpose, at, not_before.timestamp() if not_before else None)
         return self.runs(campaign, experiment)[-1]
 
-    def _open_run(self, campaign: str, experiment: int, seed: int, purpose: str, at: str) -> None:
+    def _open_run(
+        self, campaign: str, experiment: int, seed: int, purpose: str, at: str, not_before: float | None = None
+    ) -> None:
         self._db.execute(
-            "INSERT INTO runs (campaign, experiment, run, seed, purpose, state, opened_at)"
-            " SELECT ?1, ?2, coalesce(max(run), 0) + 1, ?3, ?4, 'queued', ?5 FROM runs WHERE campaign = "
+            "INSERT INTO runs (campaign, experiment, run, seed, purpose, state, opened_at, ask_again_at)"
+            " SELECT ?1, ?2, coalesce(max(run), 0) + 1, ?3, ?4, 'queued', ?5, ?6 FROM runs WHERE campaign = "
             "?1 AND experiment = ?2",
-            (campaign, experiment, seed, purpose, at),
+            (campaign, experiment, seed, purpose, at, not_before),
         )
 
     def active_campaigns(self) -> list[str]:

@@ -10,6 +10,7 @@ from mcp_server import recall as ranking
 from mcp_server.advice import DRY_SPELL, advice, plateau, predictions
 from mcp_server.advice import calibration as calibrated
 from mcp_server.arena import Program
+from mcp_server.campaign import beginning
 from mcp_server.dispatch import resolve_budget, resolve_devices
 from mcp_server.entries import Campaign, Experiment
 from mcp_server.house import House
@@ -85,7 +86,10 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
     undecided = ledger.undecided(tag)
     states = {one.number: standing.status_now(ledger, one, ledger.runs(tag, one.number)) for one in undecided}
     busy = (Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING)
-    waiting = [number for number, state in states.items() if state not in busy]
+    # nobody decides on a baseline: it is adopted, or replaced by the next attempt
+    decidable = [one.number for one in undecided if one.kind != "baseline"]
+    waiting = [number for number in decidable if states[number] not in busy]
+    baseline = beginning.of_campaign(house, campaign, arena)
     last = [tried_of(ledger, one) for one in ledger.experiments(tag, last=60)]
     devices = resolve_devices(arena)
     budget = resolve_budget(arena, devices)
@@ -123,7 +127,7 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         style_text=style_text(arena.style, house.paths.tree),
         memo=clean_block(program.memo, MEMO_CHARACTERS),
         chart=str(house.paths.chart) if house.paths.chart.exists() else "",
-        next=_next(over, incumbent, waiting, [n for n, state in states.items() if state in busy], plateau(last)),
+        next=_next(over, baseline, waiting, [n for n in decidable if states[n] in busy], plateau(last)),
     )
     if incumbent is not None:
         reply.incumbent = standing.experiment_reply(ledger, house.paths, incumbent, arena, house.now())
@@ -155,17 +159,14 @@ def dry_spell(ledger: Ledger, tag: str) -> str:
     return plateau([tried_of(ledger, one) for one in ledger.experiments(tag, last=60)])
 
 
-def _next(over: str, incumbent: Experiment | None, waiting: Sequence[int], running: Sequence[int], dry: str) -> str:
+def _next(over: str, baseline: str, waiting: Sequence[int], running: Sequence[int], dry: str) -> str:
+    """baseline: what to know while it is not measured; nothing is judged before."""
+    if baseline and not over:
+        return baseline
     if waiting:
         return f"commit_or_revert({waiting[0]}) decides on what is scored; then append_learnings."
     if over:
         return "The campaign is over by its stop rule: write down what was learned and stop."
-    if incumbent is None:
-        return (
-            f"read_score({running[0]}) waits for the baseline."
-            if running
-            else "The baseline has no score: mend the files and call run_experiment."
-        )
     if running:
         return f"read_score({running[0]}) waits for the score; the next idea can be prepared meanwhile."
     if dry:

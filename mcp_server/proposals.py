@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from mcp_server import recovery, standing, tally
 from mcp_server.arena import Arena
+from mcp_server.campaign import beginning
 from mcp_server.campaigns import EDITABLE_LIMIT_BYTES
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.errors import NotNow, WorkspaceError
@@ -17,6 +18,7 @@ from mcp_server.fingerprint import change, fingerprint, nodes
 from mcp_server.house import House, incumbent_commit
 from mcp_server.knobs import knob_changes
 from mcp_server.messages import opened
+from mcp_server.nouns.baseline import calibration
 from mcp_server.records import RunState
 from mcp_server.replies import ExperimentReply
 from mcp_server.styles import style_version
@@ -35,6 +37,7 @@ def open_experiment(
 ) -> ExperimentReply:
     """Snapshot what the work tree has, record the attempt and start its run."""
     incumbent = house.ledger.incumbent(campaign.tag)
+    offered = incumbent is None and beginning.needs_baseline(house, campaign, arena)
     sources, before = read_sources(house, campaign, arena, incumbent)
     marks = fingerprint(sources)
     if incumbent is not None and marks == incumbent.fingerprint:
@@ -42,14 +45,12 @@ def open_experiment(
             f"Nothing changed: {', '.join(arena.editable)} means the same as the incumbent, experiment "
             f"{incumbent.number}. Edit it, then call run_experiment again."
         )
-    earlier = None if kind == "prune" else answered(house, campaign, arena, marks)
+    earlier = None if kind == "prune" or offered else answered(house, campaign, arena, marks)
     if earlier is not None:
         return earlier
     number, edit = house.ledger.next_number(campaign.tag), change(before, sources)
     tried = [e for e in house.ledger.same_edit(edit, campaign.tag) if e.number != number]
-    # a baseline may be in the field for days; what is tried meanwhile is judged against it when it has come home
-    first = 1 if incumbent is None and baseline_is_out(house, campaign) else None
-    if incumbent is None and first is None:
+    if offered:
         kind = "baseline"
     elif tried and kind == "attempt":
         kind = "retest"
@@ -62,7 +63,7 @@ def open_experiment(
         hypothesis=hypothesis,
         expected_delta=expected_delta,
         snapshot="",
-        base=incumbent.number if incumbent else first,
+        base=incumbent.number if incumbent else None if offered else _awaited_baseline(house, campaign),
         fingerprint=marks,
         edit=edit,
         nodes=nodes(sources),
@@ -83,7 +84,8 @@ def open_experiment(
     if kind == "prune" and incumbent is not None:
         # on the seeds that the change was chosen by, its luck would only be seen again
         seed = max(run.seed for run in house.ledger.runs(campaign.tag, incumbent.number)) + 1
-    house.ledger.open_experiment(experiment, [(seed, "first")])
+    ordered = calibration(seed, campaign.calibrate) if offered else [(seed, "first")]
+    house.ledger.open_experiment(experiment, ordered)
     if seed != campaign.seed and incumbent is not None and not arena.score_incumbent:
         house.ledger.open_run(campaign.tag, incumbent.number, seed, "confirm", experiment.opened_at)
     started = recovery.catch_up(house)
@@ -93,10 +95,10 @@ def open_experiment(
     return reply
 
 
-def baseline_is_out(house: House, campaign: Campaign) -> bool:
-    """Whether the campaign has no score yet, but its first experiment is still on the way to one."""
-    runs = house.ledger.runs(campaign.tag, 1)
-    return any(not run.state.terminal for run in runs) and not any(run.counts for run in runs)
+def _awaited_baseline(house: House, campaign: Campaign) -> int | None:
+    """What an attempt will be judged against that is made while the baseline is in the field."""
+    baseline = house.ledger.baseline(campaign.tag)
+    return baseline.number if baseline else None
 
 
 def read_sources(

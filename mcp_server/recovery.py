@@ -17,22 +17,20 @@ from pydantic import ValidationError
 
 from mcp_server import curves, dispatch, messages
 from mcp_server.arena import Arena
-from mcp_server.entries import Campaign, Experiment, Run
+from mcp_server.campaign import beginning
+from mcp_server.entries import Experiment, Run
 from mcp_server.errors import AutoresearchError, NotNow
 from mcp_server.files import is_locked, write_atomically
-from mcp_server.fingerprint import change, fingerprint, nodes
 from mcp_server.house import House, incumbent_commit
 from mcp_server.judgement import measured_noise
 from mcp_server.ledger import Ledger
-from mcp_server.nouns.decided import Decided
+from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
 from mcp_server.paths import RunPaths
 from mcp_server.reckoning import exam_result
 from mcp_server.records import RunResult, RunState
-from mcp_server.styles import style_version
 
 log = logging.getLogger(__name__)
 
-TAINTED_RETRIES = 3
 SUSPICIOUS_NOISE_WIDTHS = 6.0
 ASK_AGAIN_SECONDS = 60.0
 ASK_AT_ONCE_SECONDS = 0.1
@@ -56,7 +54,7 @@ def catch_up(house: House) -> CaughtUp:
         _begin_campaigns,
         _fill_vault,
         _look_at_runs,
-        _adopt_baselines,
+        _tend_baselines,
         _settle_decisions,
         _close_exams,
         _start_runs,
@@ -84,41 +82,8 @@ def _begin_campaigns(house: House, done: CaughtUp) -> None:
             if not campaign.ready:
                 house.workspace.begin(campaign.tag, campaign.pinned, house.arena(campaign).editable)
                 house.ledger.campaign_ready(campaign.tag)
-            _open_baseline(house, campaign)
+            beginning.open_first(house, campaign)
             done.changed = True
-
-
-def _open_baseline(house: House, campaign: Campaign) -> None:
-    """Experiment 1: the unchanged code, on the campaign's first seed, with the repeats that measure the noise."""
-    program = house.program(campaign.program)
-    sources = house.workspace.committed(program.arena.editable, campaign.pinned)
-    at = house.stamp()
-    seeds = [(campaign.seed, "first")]
-    for extra in range(campaign.calibrate):
-        # one repeat on the same seed tells the machine's noise, the rest are new seeds
-        seeds.append((campaign.seed, "repeat") if extra == 0 else (campaign.seed + extra, "seed"))
-    experiment = Experiment(
-        campaign=campaign.tag,
-        number=1,
-        kind="baseline",
-        description="baseline: unchanged code",
-        hypothesis="",
-        expected_delta=None,
-        snapshot="",
-        base=None,
-        fingerprint=fingerprint(sources),
-        edit=change(sources, sources),
-        nodes=nodes(sources),
-        knobs=(),
-        protocol=(),
-        theme="baseline",
-        program=campaign.program,
-        style=style_version(program.arena.style, house.paths.tree),
-        opened_at=at,
-        tree=str(house.paths.tree),
-    )
-    snapshot = house.workspace.commit_like(campaign.pinned, campaign.pinned, messages.opened(campaign, experiment), at)
-    house.ledger.open_experiment(dataclasses.replace(experiment, snapshot=snapshot), seeds)
 
 
 def _fill_vault(house: House, done: CaughtUp) -> None:
@@ -195,27 +160,10 @@ def _close(house: House, run: Run, result: RunResult) -> bool:
     return closed
 
 
-def _adopt_baselines(house: House, done: CaughtUp) -> None:
-    """A campaign's first score is its incumbent; there is nothing to compare it with."""
+def _tend_baselines(house: House, done: CaughtUp) -> None:
     for tag in house.ledger.active_campaigns():
-        if house.ledger.incumbent(tag) is not None:
-            continue
-        for experiment in house.ledger.undecided(tag):
-            runs = house.ledger.runs(tag, experiment.number)
-            first = next((run for run in runs if run.counts), None)
-            if experiment.kind != "baseline":
-                break
-            if first is not None:
-                verdict = Decided(score=first.score, seeds=(first.seed,), reason="the baseline", decision="keep")
-                house.ledger.intend(tag, experiment.number, "keep", "baseline", verdict, house.stamp())
-                done.changed = True
-                break
-            if runs and all(run.state.terminal for run in runs) and len(runs) < 3 + TAINTED_RETRIES:
-                again = [run for run in runs if run.tainted or run.state is RunState.LOST]
-                if again:
-                    house.ledger.open_run(tag, experiment.number, again[0].seed, "retry", house.stamp())
-                    done.changed = True
-                    break
+        with _each(done, f"looking after the baseline of {tag}"):
+            done.changed |= beginning.tend(house, tag)
 
 
 def _close_exams(house: House, done: CaughtUp) -> None:
@@ -263,7 +211,7 @@ def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
                 "remove a stale index.lock; the next call completes the keep."
             )
     else:
-        if tree is not None:
+        if tree is not None and experiment.kind != "baseline":  # whose files are the user's own
             reverted = tree.revert(arena.editable, experiment.snapshot, tip)
             done.restored[(campaign.tag, number)] = list(reverted.restored)
             done.left[(campaign.tag, number)] = list(reverted.left)
@@ -283,7 +231,7 @@ def _start_runs(house: House, done: CaughtUp) -> None:
     for run in house.ledger.open_runs():
         folder = house.paths.run(run.campaign, run.experiment, run.run)
         again = run.state is RunState.PENDING
-        if again and not _due(run, house.now().timestamp()):
+        if not _due(run, house.now().timestamp()):
             continue
         if folder.begun.exists() or is_locked(folder.alive):
             continue
@@ -295,10 +243,11 @@ def _start_runs(house: House, done: CaughtUp) -> None:
 
 
 def _due(run: Run, now: float) -> bool:
-    """Whether to ask the scorer again; at once when the clock was set back since, which would make it wait for days."""
+    """Whether a run's time has come; at once when the clock was set back since, which would make it wait for days."""
     left = (run.ask_again_at or 0.0) - now
     asked_for = run.result.retry_after_seconds if run.result else None
-    return left <= 0 or left > (asked_for or ASK_AGAIN_SECONDS)
+    longest = LONGEST_WAIT_SECONDS if run.state is RunState.QUEUED else ASK_AGAIN_SECONDS
+    return left <= 0 or left > (asked_for or longest)
 
 
 def start(house: House, run: Run, *, rescore: bool = False) -> None:
@@ -324,7 +273,9 @@ def start(house: House, run: Run, *, rescore: bool = False) -> None:
 
 
 def _usual_startup(ledger: Ledger, tag: str) -> float | None:
-    found = [run.result.startup_seconds for run in ledger.runs(tag, 1) if run.result and run.result.startup_seconds]
+    baseline = ledger.baseline(tag)
+    results = [run.result for run in baseline.runs if run.result] if baseline else []
+    found = [result.startup_seconds for result in results if result.startup_seconds]
     return max(found) if found else None
 
 

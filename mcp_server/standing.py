@@ -85,6 +85,9 @@ def _say_progress(
     progress = progress_of(paths, current)
     if current.state is RunState.PENDING and current.ask_again_at is not None:
         reply.phase, left = "pending", max(0.0, current.ask_again_at - now.timestamp())
+    elif current.state is RunState.QUEUED and (current.ask_again_at or 0.0) > now.timestamp():
+        reply.phase = "waiting"  # for a quiet machine
+        left += (current.ask_again_at or 0.0) - now.timestamp()
     elif progress is None or progress.phase == "waiting":
         reply.phase, reply.queue_position = "waiting", len(ahead)
         left += slot * len(ahead)
@@ -98,7 +101,8 @@ def _say_progress(
 
 def usual_slot_seconds(ledger: Ledger, campaign: str, arena: Arena) -> float:
     """How long a run takes on the wall, from the first baseline run; the budget while there is none."""
-    for run in ledger.runs(campaign, 1):
+    baseline = ledger.baseline(campaign)
+    for run in baseline.runs if baseline else ():
         result = run.result
         if result is not None and result.wall_seconds is not None:
             return (result.startup_seconds or 0) + result.wall_seconds + (result.score_seconds or 0)

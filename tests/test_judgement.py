@@ -49,7 +49,8 @@ class Bench:
         """A run that has ended."""
         known = {one.number for one in self.ledger.experiments("first")}
         if number not in known:
-            self.ledger.open_experiment(experiment(number, base=1 if number > 1 else None), [(seed, "first")])
+            base, kind = (1, "attempt") if number > 1 else (None, "baseline")
+            self.ledger.open_experiment(experiment(number, base=base, kind=kind), [(seed, "first")])
         else:
             self.ledger.open_run("first", number, seed, purpose, AT)
         said: dict[str, Any] = {"device": CARD, "steps": 10_000, **result}

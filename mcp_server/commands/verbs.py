@@ -64,9 +64,7 @@ def start(place: Place, tag: str, from_ref: str, calibrate: int, no_calibrate: b
         as_json,
         terminal.facts([("campaign", reply.campaign), ("branch", reply.branch), ("baseline", reply.status)]),
         terminal.problems(reply.warnings),
-        terminal.hint(
-            "The baseline runs; `autoresearch score 1 --wait` follows it, `autoresearch watch` shows the lab."
-        ),
+        terminal.hint(f"{reply.next} `autoresearch watch` shows the lab."),
     )
 
 

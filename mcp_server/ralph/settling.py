@@ -51,7 +51,10 @@ def begin(lab: Lab, tag: str, tell: Callable[[str], None]) -> None:
     if not begun:
         tell(f"Campaign {tag}: the baseline runs.")
         lab.start_campaign(tag, calibrate=CALIBRATE)
-    _wait(lab, 1)
+    with lab.reading() as (house, campaign, _):
+        baseline = house.ledger.baseline(campaign.tag)
+    if baseline is not None:
+        _wait(lab, baseline.number)
 
 
 def standing(lab: Lab) -> Standing:

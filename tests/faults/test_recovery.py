@@ -226,7 +226,7 @@ def test_what_is_tried_while_the_baseline_is_out_is_judged_when_it_has_come_home
     house.ledger.close_run(baseline, baseline.result, house.stamp(), clock.at.timestamp() + 3600 * 3)
     clock.jump(hours=2)
     assert finish(lab, number).score == 1.0
-    with pytest.raises(NotNow, match="the baseline has none yet"):
+    with pytest.raises(NotNow, match="cannot be judged yet"):
         lab.commit_or_revert(number)
     clock.jump(hours=2)
     finish(lab, 1)
