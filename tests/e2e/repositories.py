@@ -61,10 +61,17 @@ def commit_all(folder: Path) -> None:
     git(folder, "commit", "-q", "-m", "files")
 
 
-def lay_lab(folder: Path) -> Path:
-    """A lab of somebody's own, with nothing of this project in it."""
+def lay_lab(folder: Path, seconds: float = 0.0, experiments: int | None = None) -> Path:
+    """A lab of somebody's own, with nothing of this project in it: runs of so many seconds, and when it stops."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = {"program.md": PROGRAM, "train.py": TRAIN, "prepare.py": PREPARE, "score.py": SCORE}
+    stop = f"devices: cpu\nstop: {{experiments: {experiments}}}\n" if experiments else "devices: cpu\n"
+    train = TRAIN.replace("SECONDS = 0.0", f"SECONDS = {seconds}")
+    files = {
+        "program.md": PROGRAM.replace("devices: cpu\n", stop),
+        "train.py": train,
+        "prepare.py": PREPARE,
+        "score.py": SCORE,
+    }
     for name, text in files.items():
         (folder / name).write_text(text)
     (folder / "notes.txt").write_text("the person's own\n")

@@ -56,13 +56,20 @@ class Skill:
 
 
 @dataclass(frozen=True)
+class Wake:
+    """Pace a loop with the client's own tool: the next turn in so many seconds, or never again without them."""
+
+    seconds: int | None = None
+
+
+@dataclass(frozen=True)
 class Say:
     """End the turn with these words."""
 
     text: str
 
 
-Step = Call | Read | Edit | Shell | Skill | Say
+Step = Call | Read | Edit | Shell | Skill | Wake | Say
 
 
 @dataclass(frozen=True)

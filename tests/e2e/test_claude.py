@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import installed, scrubbed, trust
-from tests.e2e.drivers import claude
+from tests.e2e.clients import installed, scrubbed
+from tests.e2e.drivers import claude, plug
 from tests.e2e.endpoint import serving
+from tests.e2e.loop import TAG as LOOP
+from tests.e2e.loop import Notes, researcher
 from tests.e2e.night import TAG, Diary, assert_an_honest_night, night, three_turns
 from tests.e2e.repositories import attempts, kept, lay_lab, lay_project, lay_release
-from tests.e2e.script import Call, Say, Script, edit, until_decided, until_scored
+from tests.e2e.script import Call, Say, Script, Shell, edit, until_decided, until_scored
 from tests.labs import until
 
 pytestmark = pytest.mark.usefixtures("needs_claude")
@@ -24,13 +26,7 @@ OWN = {"AUTORESEARCH_PYTHON": sys.executable}  # the server starts in the interp
 @pytest.fixture
 def plugged(tmp_path: Path, home: Path) -> Path:
     """A stranger's lab whose person has installed the plugin as the README says."""
-    lab = lay_lab(tmp_path / "lab")
-    release = lay_release(tmp_path / "release")
-    trust(home, lab)
-    for words in (("marketplace", "add", str(release)), ("install", "autoresearch@autoresearch")):
-        command = [str(installed().claude), "plugin", *words]
-        subprocess.run(command, cwd=lab, env=scrubbed(home), check=True, capture_output=True, stdin=subprocess.DEVNULL)
-    return lab
+    return plug(lay_lab(tmp_path / "lab", experiments=4), home)
 
 
 def test_a_night_in_a_checkout_of_the_project(tmp_path: Path, home: Path) -> None:
@@ -43,17 +39,52 @@ def test_a_night_in_a_checkout_of_the_project(tmp_path: Path, home: Path) -> Non
         first = json.dumps(endpoint.requests[0]["messages"])
     assert session.event(type="result")["result"] == "One kept, one reverted."
     assert_an_honest_night(lab, diary)
-    assert "One turn of research" in json.dumps(endpoint.requests[-1]["messages"])
+    assert "Research, experiment after experiment" in json.dumps(endpoint.requests[-1]["messages"])
     assert "autoresearch" in first
     begun = session.event(type="system", subtype="init")
     assert "autoresearch" in begun["slash_commands"]
     assert not session.event(type="result")["permission_denials"] or diary.refusal
 
 
+def test_the_plugin_alone_lets_an_unattended_loop_work_in_a_foreign_repository(plugged: Path, home: Path) -> None:
+    notes = Notes()
+    script = researcher(plugged, notes)
+    with serving(script, str(plugged)) as endpoint, claude(endpoint, plugged, home, **OWN) as client:
+        session = client.wait()
+    ended = session.event(type="result")
+    assert ended["permission_denials"] == []
+    assert ended["result"] == "The campaign is over."
+    assert (notes.refused, len(notes.decisions)) == ([], 3)
+    assert "Research, experiment after experiment" in notes.skill or "Launching skill" in notes.skill
+    assert attempts(plugged, LOOP) == ["1", "2", "3", "4"]
+    iteration = [len(text.encode()) for text in notes.results]
+    assert sum(iteration) / 3 <= 1100
+
+
+def test_the_plugin_opens_nothing_but_the_contract(plugged: Path, home: Path) -> None:
+    answers: dict[str, bool] = {}
+
+    def play() -> Script:
+        yield Call("start_campaign", {"tag": TAG, "calibrate": 0})
+        yield from until_scored(1)
+        for path, line in (("prepare.py", "TARGET = 3.0"), ("notes.txt", "the person's own")):
+            answers[path] = (yield from edit(path, line, "# gone")).failed
+        answers["shell"] = (yield Shell('python3 -c \'open("train.py", "w")\'')).failed
+        answers["train.py"] = (yield from edit("train.py", "KNOB = 1.0", "KNOB = 2.0")).failed
+        yield Say("tried")
+
+    denied = json.dumps({"permissions": {"deny": ["Edit(/train.py)"]}})
+    for settings, denies in ((denied, True), ("{}", False)):  # what a person denies stays denied
+        (plugged / ".claude").mkdir(exist_ok=True)
+        (plugged / ".claude" / "settings.json").write_text(settings)
+        with serving(play(), str(plugged)) as endpoint, claude(endpoint, plugged, home, **OWN) as client:
+            client.wait()
+        assert answers == {"prepare.py": True, "notes.txt": True, "shell": True, "train.py": denies}
+
+
 def test_a_night_as_an_installed_plugin_in_a_foreign_repository(plugged: Path, home: Path) -> None:
-    allowed = "Bash,Edit,Read,Skill,mcp__plugin_autoresearch_autoresearch"
     diary = Diary()
-    options = ("/loop autoresearch", "--allowedTools", allowed)
+    options = ("/loop autoresearch", "--allowedTools", "Bash")  # a shell is the person's to give
     with serving(night(diary), str(plugged)) as endpoint, claude(endpoint, plugged, home, *options, **OWN) as client:
         session = client.wait()
     assert session.event(type="result")["result"] == "One kept, one reverted."

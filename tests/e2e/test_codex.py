@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import installed, scrubbed
-from tests.e2e.drivers import codex
+from tests.e2e.drivers import codex, plug_codex
 from tests.e2e.endpoint import serving
 from tests.e2e.night import TAG, Diary, assert_an_honest_night, night, three_turns
-from tests.e2e.repositories import attempts, kept, lay_lab, lay_project, lay_release
+from tests.e2e.repositories import attempts, kept, lay_lab, lay_project
 from tests.e2e.script import Call, Result, Say, Script, edit, until_decided, until_scored
 from tests.labs import until
 
@@ -34,7 +32,7 @@ def test_a_night_in_a_checkout_of_the_project(tmp_path: Path, home: Path) -> Non
     assert session.code == 0
     assert_an_honest_night(lab, diary)
     assert "outside this lab's editable files" in diary.refusal
-    assert "One turn of research" in diary.skill
+    assert "Research, experiment after experiment" in diary.skill
     assert "autoresearch/SKILL.md" in told
 
 
@@ -48,13 +46,7 @@ def test_with_hooks_off_the_server_alone_keeps_the_night_honest(tmp_path: Path, 
 
 
 def test_a_night_as_an_installed_plugin_in_a_foreign_repository(tmp_path: Path, home: Path) -> None:
-    lab = lay_lab(tmp_path / "lab")
-    release = lay_release(tmp_path / "release")
-    environment = scrubbed(home, CODEX_HOME=str(home / ".codex"))
-    (home / ".codex").mkdir()
-    for words in (("marketplace", "add", str(release)), ("add", "autoresearch@autoresearch")):
-        command = [str(installed().codex), "plugin", *words]
-        subprocess.run(command, cwd=lab, env=environment, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    lab = plug_codex(lay_lab(tmp_path / "lab"), home)
     diary = Diary()
     with (
         serving(night(diary), str(lab)) as endpoint,
