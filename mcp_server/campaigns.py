@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mcp_server import standing, tally
 from mcp_server.arena import Arena, Program, load_program
-from mcp_server.campaign import beginning
+from mcp_server.campaign import beginning, company
 from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import ArenaError, NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.house import House
@@ -51,12 +51,21 @@ def program_in_force(house: House, campaign: Campaign) -> tuple[Program, str]:
     return written, ""
 
 
-def experiment_at(house: House, campaign: Campaign, number: int | None) -> Experiment:
+def experiment_at(house: House, campaign: Campaign, number: int | None, session: str = "") -> Experiment:
+    """The experiment of that number; without one, the last that `session` began, or that belongs to nobody alive."""
     if number is not None:
         return house.ledger.experiment(campaign.tag, number)
     last = house.ledger.experiments(campaign.tag, last=1)
     if not last:
         raise UnknownExperiment(f"Campaign {campaign.tag} has no experiment yet. run_experiment makes one.")
+    mine = house.ledger.last_begun_by(campaign.tag, session) if session else None
+    if mine is not None:
+        return mine
+    if session and last[0].session in company.present(house.paths.state):
+        raise NotNow(
+            f"Experiment {last[0].number} belongs to another session, and this one has begun none. Name the number "
+            f"if that is the one you mean: read_score({last[0].number})."
+        )
     return last[0]
 
 

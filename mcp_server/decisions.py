@@ -16,6 +16,8 @@ from mcp_server.referee import Decision
 from mcp_server.replies import DecisionReply
 from mcp_server.text import clean_block
 
+WRITE_FIRST = "Write down what it teaches (append_learnings)."  # left out where the lesson came with the decision
+
 
 def judgement_of(house: House, campaign: Campaign, arena: Arena, found: Experiment) -> Judgement | None:
     """The referee's view, or None while there is nothing to compare."""
@@ -98,15 +100,15 @@ def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
     incumbent = house.ledger.incumbent(found.campaign)
     names = {"keep": "kept", "revert": "reverted", "overtaken": "overtaken"}
     after = {
-        "keep": "Write down what was learned (append_learnings), then build on it.",
-        "revert": "Write down why it failed (append_learnings), then try something else.",
+        "keep": f"{WRITE_FIRST} Build on it.",
+        "revert": f"{WRITE_FIRST} Try something else.",
         "overtaken": "The branch has editable files that the lab never measured; the candidate stays in the vault. "
         "Take that commit back (`git revert`) and run the candidate again, or begin a campaign from it with "
         "start_campaign.",
     }[found.decision or "revert"]
     dry = dry_spell(house.ledger, found.campaign) if found.decision == "revert" else ""
     if dry:
-        after = f"Write down why it failed (append_learnings). {dry} Try something of another kind."
+        after = f"{WRITE_FIRST} {dry} Try something of another kind."
     return DecisionReply(
         experiment=found.number,
         decision=names[found.decision or "revert"],
@@ -143,4 +145,4 @@ def next_for(found: Experiment, status: Status, judgement: Judgement | None, due
         return "Decided; propose the next experiment."
     if judgement is not None and judgement.verdict.decision is Decision.CONFIRM:
         return f"commit_or_revert({number}) starts the repeats the referee asks for."
-    return f"commit_or_revert({number}) decides, then append_learnings."
+    return f"commit_or_revert({number}) decides; `learned` takes the lesson."

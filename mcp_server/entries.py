@@ -57,6 +57,7 @@ class Experiment:
     commit_sha: str | None = None
     decided_at: str | None = None
     settled: bool = False
+    session: str = ""  # who began it: one connection of a client; empty at a terminal
 
 
 @dataclass(frozen=True)

@@ -324,6 +324,11 @@ class Repository(GitCommand):
         """Set some entries of the user's index. Raises LockHeld when somebody keeps it locked."""
         self.do("update-index", "-z", "--index-info", stdin=self._index_info(changes), environment=self._no_filters())
 
+    def add_tree(self, folder: Path, commit: str) -> None:
+        """A linked work tree with `commit` checked out, on no branch. Raises GitError; no filter or hook runs."""
+        arguments = ("worktree", "add", "--quiet", "--detach", "--", str(folder), commit)
+        self.do(*arguments, environment=self._no_filters())
+
     def _no_filters(self) -> dict[str, str]:
         """Configuration that disarms every configured filter.
 

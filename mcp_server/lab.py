@@ -28,6 +28,7 @@ from mcp_server.campaigns import (
 )
 from mcp_server.corpus import prepared_corpus
 from mcp_server.decisions import (
+    WRITE_FIRST,
     confirming,
     decide_without_score,
     decided,
@@ -140,7 +141,7 @@ class Lab:
             return reply
 
     def run_experiment(
-        self, description: str, hypothesis: str = "", expected_delta: float | None = None
+        self, description: str, hypothesis: str = "", expected_delta: float | None = None, session: str = ""
     ) -> ExperimentReply:
         """Snapshot the editable files into the vault and queue a run; what was scored before is answered, not run."""
         description = clean_line(description, DESCRIPTION_LIMIT)
@@ -150,16 +151,22 @@ class Lab:
             campaign, arena = campaign_at(house)
             refuse_when_over(house, campaign, arena)
             reply = open_experiment(
-                house, campaign, arena, description, clean_block(hypothesis, HYPOTHESIS_LIMIT), expected_delta
+                house,
+                campaign,
+                arena,
+                description,
+                clean_block(hypothesis, HYPOTHESIS_LIMIT),
+                expected_delta,
+                session=session,
             )
             reply.warnings += caught.problems
             return reply
 
-    def read_score(self, experiment: int | None = None) -> ScoreReply:
-        """Score, noise band and state of an experiment (the last one by default). Never waits."""
+    def read_score(self, experiment: int | None = None, session: str = "") -> ScoreReply:
+        """Score, noise band and state of an experiment, by default the last one of the session. Never waits."""
         with self._verb() as (house, caught):
             campaign, arena = campaign_at(house)
-            found = experiment_at(house, campaign, experiment)
+            found = experiment_at(house, campaign, experiment, session)
             judgement = judgement_of(house, campaign, arena, found)
             reply = standing.score_reply(house.ledger, self.paths, found, arena, self.now(), judgement)
             reply.warnings += caught.problems
@@ -169,8 +176,24 @@ class Lab:
                 reply.next = beginning.of_campaign(house, campaign, arena) or reply.next
             return reply
 
-    def commit_or_revert(self, experiment: int | None = None, decision: str = "auto") -> DecisionReply:
-        """Let the referee decide on a scored experiment, then let git follow. Takes no number from the caller."""
+    def commit_or_revert(
+        self, experiment: int | None = None, decision: str = "auto", learned: str = "", session: str = ""
+    ) -> DecisionReply:
+        """Let the referee decide on a scored experiment, then let git follow. Takes no number from the caller.
+
+        `learned`: the lesson of it, remembered once it is decided; one that is refused undoes no decision.
+        """
+        reply = self._decide(experiment, decision, session)
+        if learned and reply.decision != "confirming":
+            try:
+                lesson = self.append_learnings(learned, reply.experiment)
+                reply.learning, reply.note = lesson.learning, lesson.note
+            except NotNow as error:
+                reply.note = str(error)
+            reply.next = reply.next.removeprefix(WRITE_FIRST).lstrip()
+        return reply
+
+    def _decide(self, experiment: int | None, decision: str, session: str) -> DecisionReply:
         if decision not in ("auto", "keep", "revert"):
             raise NotNow(
                 f"decision is {clean_line(decision, 40)!r}; it must be auto, keep or revert. `auto` "
@@ -178,7 +201,7 @@ class Lab:
             )
         with self._verb() as (house, _):
             campaign, arena = campaign_at(house)
-            found = experiment_at(house, campaign, experiment)
+            found = experiment_at(house, campaign, experiment, session)
             if found.decision is not None:
                 return decided(house, found, CaughtUp())
             self.workspace.guard()

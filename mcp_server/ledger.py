@@ -27,7 +27,7 @@ from mcp_server.records import CurvePoint, RunResult, RunState
 # the columns an experiment is born with; the rest is written by its decision
 OPENED = (
     *("campaign", "number", "kind", "description", "hypothesis", "expected_delta", "snapshot", "base", "fingerprint"),
-    *("edit", "nodes", "knobs", "protocol", "theme", "program", "style", "opened_at", "tree"),
+    *("edit", "nodes", "knobs", "protocol", "theme", "program", "style", "opened_at", "tree", "session"),
 )
 BUSY_SECONDS = 10.0
 # given up after its supervisor died, each time it was run
@@ -255,6 +255,12 @@ class Ledger:
             ]
         rows = self._rows("SELECT * FROM experiments WHERE campaign = ? ORDER BY number DESC LIMIT ?", campaign, last)
         return [_experiment(row) for row in reversed(rows)]
+
+    def last_begun_by(self, campaign: str, session: str) -> Experiment | None:
+        """The newest experiment of a session; None when it began none."""
+        question = "SELECT * FROM experiments WHERE campaign = ? AND session = ? ORDER BY number DESC LIMIT 1"
+        rows = self._rows(question, campaign, session)
+        return _experiment(rows[0]) if rows else None
 
     def twins(self, fingerprint: str, campaign: str) -> list[Experiment]:
         """Experiments of the same code after normalising, oldest first."""

@@ -151,4 +151,9 @@ def fourth(connection: sqlite3.Connection) -> None:
     connection.execute(FOURTH)
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (first, second, third, fourth)
+def fifth(connection: sqlite3.Connection) -> None:
+    """Which session began an experiment, so that two agents in one work tree can be told apart."""
+    connection.execute("ALTER TABLE experiments ADD COLUMN session TEXT NOT NULL DEFAULT ''")
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (first, second, third, fourth, fifth)

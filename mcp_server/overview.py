@@ -164,7 +164,7 @@ def _next(over: str, baseline: str, waiting: Sequence[int], running: Sequence[in
     if baseline and not over:
         return baseline
     if waiting:
-        return f"commit_or_revert({waiting[0]}) decides on what is scored; then append_learnings."
+        return f"commit_or_revert({waiting[0]}) decides on what is scored; `learned` takes the lesson."
     if over:
         return "The campaign is over by its stop rule: write down what was learned and stop."
     if running:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from mcp_server import recovery, standing, tally
 from mcp_server.arena import Arena
-from mcp_server.campaign import beginning
+from mcp_server.campaign import beginning, company
 from mcp_server.campaigns import EDITABLE_LIMIT_BYTES
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.errors import NotNow, WorkspaceError
@@ -34,8 +34,14 @@ def open_experiment(
     hypothesis: str = "",
     expected_delta: float | None = None,
     kind: str = "attempt",
+    session: str = "",
 ) -> ExperimentReply:
-    """Snapshot what the work tree has, record the attempt and start its run."""
+    """Snapshot what the work tree has, record the attempt and start its run.
+
+    Raises NotNow while the undecided edit of another living session lies in this work tree.
+    """
+    tree, state = str(house.paths.tree), house.paths.state
+    crowd = company.company_in(house.ledger.undecided(campaign.tag), session, tree, lambda: company.present(state))
     incumbent = house.ledger.incumbent(campaign.tag)
     offered = incumbent is None and beginning.needs_baseline(house, campaign, arena)
     sources, before = read_sources(house, campaign, arena, incumbent)
@@ -73,7 +79,8 @@ def open_experiment(
         program=campaign.program,
         style=style_version(arena.style, house.paths.tree),
         opened_at=house.stamp(),
-        tree=str(house.paths.tree),
+        tree=tree,
+        session=session,
     )
     tip = incumbent_commit(house.ledger, campaign)
     snapshot = house.workspace.snapshot(arena.editable, tip, opened(campaign, experiment), experiment.opened_at)
@@ -90,7 +97,7 @@ def open_experiment(
         house.ledger.open_run(campaign.tag, incumbent.number, seed, "confirm", experiment.opened_at)
     started = recovery.catch_up(house)
     reply = standing.experiment_reply(house.ledger, house.paths, experiment, arena, house.now())
-    reply.warnings += warnings_of(experiment, tried) + started.problems
+    reply.warnings += crowd + warnings_of(experiment, tried) + started.problems
     reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
     return reply
 

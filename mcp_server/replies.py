@@ -108,6 +108,8 @@ class DecisionReply(Reply):
     restored: list[str] = Field(default_factory=list)
     left: list[str] = Field(default_factory=list, description="files edited since the snapshot, not touched")
     incumbent: int | None = None
+    learning: int | None = Field(default=None, description="the lesson's number in the memory")
+    note: str = ""
     next: str = ""
 
 
@@ -213,4 +215,5 @@ class StatusReply(Reply):
     style_text: str = ""
     memo: str = ""
     chart: str = ""
+    as_before: str = Field(default="", description="what is left out because it is as this session was told")
     next: str = ""

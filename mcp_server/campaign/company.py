@@ -1,0 +1,102 @@
+"""Who else works in this work tree: which sessions live, whose experiment is meant, and whose edit lies in the way.
+
+A session is one connection of one client to one server process. While it lives its server holds a lock on the session's
+file, which dies with the process: a session whose server was killed is gone at once, and what it began belongs to
+whoever comes next. Experiments begun at a terminal belong to no session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mcp_server.entries import Experiment
+from mcp_server.errors import NotNow
+from mcp_server.files import try_lock
+
+SHARED = "AUTORESEARCH_SHARED_TREE"  # set to 1: two sessions may mix their edits in one work tree, and are only warned
+
+
+@dataclass(frozen=True)
+class Session:
+    """One connection of a client. `since` is an ISO time."""
+
+    id: str
+    client: str
+    tree: str
+    since: str
+
+    def words(self) -> str:
+        return f"{self.client or 'a client'}, here since {self.since[11:16]} UTC"
+
+
+def arrive(state: Path, session: Session) -> int | None:
+    """Let other servers know of a session: a descriptor to close when it ends; None if its name is taken."""
+    held = try_lock(_folder(state) / session.id)
+    if held is not None:
+        os.ftruncate(held, 0)
+        os.pwrite(held, json.dumps(asdict(session)).encode(), 0)
+    return held
+
+
+def leave(state: Path, session: str, held: int) -> None:
+    """The session has ended."""
+    with contextlib.suppress(OSError):
+        (_folder(state) / session).unlink()
+    os.close(held)
+
+
+def present(state: Path) -> dict[str, Session]:
+    """The sessions that live, by id. The files of dead ones are removed on the way."""
+    found: dict[str, Session] = {}
+    for file in sorted(_folder(state).glob("*")):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            held = try_lock(file)
+            if held is not None:
+                leave(state, file.name, held)
+                continue
+            found[file.name] = Session(**json.loads(file.read_text()))
+    return found
+
+
+def _folder(state: Path) -> Path:
+    return state / "sessions"
+
+
+# --- whose edit stands in the way -------------------------------------------------------------------------------------
+
+
+def in_the_way(undecided: Sequence[Experiment], session: str, tree: str, living: Collection[str]) -> list[Experiment]:
+    """Undecided attempts of other living sessions in this work tree: their edits would be part of the next one."""
+    return [
+        one
+        for one in undecided
+        if one.kind != "baseline" and one.tree == tree and one.session != session and one.session in living
+    ]
+
+
+def company_in(
+    undecided: Sequence[Experiment], session: str, tree: str, sessions: Callable[[], dict[str, Session]]
+) -> list[str]:
+    """What to say before another attempt is taken in. Raises NotNow while somebody else's edit lies in the tree."""
+    if not any(one.session not in ("", session) and one.tree == tree for one in undecided):
+        return []
+    found = sessions()
+    others = in_the_way(undecided, session, tree, found)
+    if not others:
+        return []
+    first = others[0]
+    said = (
+        f"Experiment {first.number} of another session ({found[first.session].words()}) is undecided in this work "
+        "tree, so its edit would be part of yours."
+    )
+    if os.environ.get(SHARED) == "1":
+        return [f"{said} A gain may be credited to the wrong one."]
+    raise NotNow(
+        f"{said} Wait until it is decided, or get a work tree of your own: start_campaign('{first.campaign}', "
+        f"tree='../another-tree')."
+    )
