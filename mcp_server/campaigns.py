@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcp_server import standing, tally
-from mcp_server.arena import Arena, Program, load_program
+from mcp_server.arena import Arena
 from mcp_server.campaign import beginning, company
+from mcp_server.campaign.amending import program_in_force
 from mcp_server.entries import Campaign, Experiment
-from mcp_server.errors import ArenaError, NotNow, UnknownExperiment, WorkspaceError
+from mcp_server.errors import NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.house import House
 from mcp_server.replies import CampaignReply
 
@@ -34,21 +35,6 @@ def campaign_at(house: House) -> tuple[Campaign, Arena]:
     raise UnknownExperiment(
         f"This work tree is on no campaign. Join one with start_campaign(tag): {', '.join(tags[-10:])}."
     )
-
-
-def program_in_force(house: House, campaign: Campaign) -> tuple[Program, str]:
-    """The program in force and what is wrong with the file: only a valid edit applies."""
-    in_force = house.program(campaign.program)
-    try:
-        written = load_program(house.paths.program)
-        if written.digest == in_force.digest:
-            return in_force, ""
-        _refuse_another_measure(in_force.arena, written.arena)
-    except ArenaError as error:
-        return in_force, f"{error} Until then the last valid version ({in_force.digest}) stays in force."
-    house.ledger.note_program(written.digest, written.text, house.stamp())
-    house.ledger.set_program(campaign.tag, written.digest)
-    return written, ""
 
 
 def experiment_at(house: House, campaign: Campaign, number: int | None, session: str = "") -> Experiment:
@@ -126,23 +112,4 @@ def refuse_when_over(house: House, campaign: Campaign, arena: Arena) -> None:
         raise NotNow(
             f"The campaign is over: {over}. Decide what is open, write down what was learned, and "
             "stop; the human may change `stop` in program.md."
-        )
-
-
-def _refuse_another_measure(before: Arena, after: Arena) -> None:
-    """Within a campaign scores must stay comparable. Raises ArenaError that names what may not change."""
-    fixed = {
-        "metric": (before.metric, after.metric),
-        "run": (before.run, after.run),
-        "score": (before.score, after.score),
-        "frozen": (before.frozen, after.frozen),
-        "handover": (before.handover, after.handover),
-        "budget.seconds": (before.budget.seconds, after.budget.seconds),
-        "budget.clock": (before.budget.clock, after.budget.clock),
-    }
-    changed = [name for name, (old, new) in fixed.items() if old != new]
-    if changed:
-        raise ArenaError(
-            f"program.md changes {', '.join(changed)}, which would make scores of this campaign incomparable. "
-            "Put it back, or begin a new campaign with start_campaign."
         )

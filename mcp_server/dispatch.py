@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 
 from mcp_server.arena import Arena
+from mcp_server.campaign.readable import readable_folders
 from mcp_server.engines import local
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.files import try_lock
@@ -96,7 +97,7 @@ def launch(
             handover.mkdir(mode=0o700, parents=True, exist_ok=True)
         exam = run.purpose == "exam"
         environment["AUTORESEARCH_DRAW"] = draw(campaign, run)
-        readable = tuple(Path(place).expanduser().resolve() for place in arena.readable)
+        readable = readable_folders(arena.readable, paths, campaign.corpus)
         if incumbent is not None:
             beside = folder.incumbent(incumbent.number)
             environment["AUTORESEARCH_INCUMBENT"] = str(beside)

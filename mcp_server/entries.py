@@ -111,6 +111,18 @@ class Learning:
 
 
 @dataclass(frozen=True)
+class Amendment:
+    """A change of a running campaign's rules by a person: digests of both programs, and what differs in words."""
+
+    campaign: str
+    at: str
+    before: str
+    after: str
+    changes: tuple[str, ...]
+    experiment: int  # the last one that was opened under the rules before
+
+
+@dataclass(frozen=True)
 class Exam:
     """The closing exam of a campaign; `result` is JSON text once all its runs are in."""
 

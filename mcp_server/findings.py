@@ -10,6 +10,7 @@ from datetime import datetime
 from mcp_server import tally
 from mcp_server.advice import calibration, predictions
 from mcp_server.arena import Arena
+from mcp_server.campaign.amending import told
 from mcp_server.dispatch import resolve_budget
 from mcp_server.entries import Campaign, Experiment, Learning, Run
 from mcp_server.house import House
@@ -58,6 +59,7 @@ class Findings:
     seconds: float  # from the campaign's begin to its last decision
     run_seconds: float
     left: int = 0  # undecided
+    rules: tuple[str, ...] = ()  # where a person changed them
 
 
 def gather(lab: Lab) -> Findings:
@@ -110,6 +112,7 @@ def _read(house: House, campaign: Campaign, arena: Arena) -> Findings:
         seconds=_seconds(campaign.began_at, max(stamps, default=campaign.began_at)),
         run_seconds=sum(one.wall_seconds or one.train_seconds or 0.0 for one in results),
         left=len(experiments) - len(decided),
+        rules=tuple(told(one) for one in ledger.amendments(tag)),
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mcp_server import standing, tally
 from mcp_server.arena import Arena
+from mcp_server.campaign.amending import told
 from mcp_server.entries import Experiment
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
@@ -45,6 +46,7 @@ class HistoryReply(Reply):
     unit: str = ""
     direction: str = ""
     experiments: list[HistoryRow] = Field(default_factory=list)
+    rules: list[str] = Field(default_factory=list, description="where a person changed the campaign's rules")
     left_out: int = Field(default=0, description="older rows that the limit or the filter left out")
 
 
@@ -79,6 +81,7 @@ def history(lab: Lab, statuses: tuple[str, ...] = (), limit: int | None = None) 
             unit=arena.metric.unit,
             direction=arena.metric.direction,
             experiments=shown,
+            rules=[told(one) for one in house.ledger.amendments(campaign.tag)],
             left_out=len(rows) - len(shown),
         )
 

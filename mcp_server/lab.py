@@ -17,13 +17,14 @@ from pathlib import Path
 
 from mcp_server import recovery, standing
 from mcp_server.arena import Arena, load_program
-from mcp_server.campaign import beginning
+from mcp_server.campaign import amending, beginning
+from mcp_server.campaign.amending import program_in_force
+from mcp_server.campaign.readable import readable_folders
 from mcp_server.campaigns import (
     campaign_at,
     check_files,
     experiment_at,
     join,
-    program_in_force,
     refuse_when_over,
 )
 from mcp_server.corpus import prepared_corpus
@@ -38,12 +39,12 @@ from mcp_server.decisions import (
     next_for,
 )
 from mcp_server.entries import Campaign
-from mcp_server.errors import ArenaError, AutoresearchError, NotNow, UnknownExperiment, WorkspaceError
+from mcp_server.errors import ArenaError, AutoresearchError, LedgerError, NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.files import locked
 from mcp_server.house import House, incumbent_commit
 from mcp_server.ledger import Ledger
 from mcp_server.memory import admit
-from mcp_server.overview import recalled, whereabouts
+from mcp_server.overview import nowhere, recalled, whereabouts
 from mcp_server.paths import LabPaths
 from mcp_server.proposals import open_experiment
 from mcp_server.publishing import Publisher, finish_drawing
@@ -51,6 +52,7 @@ from mcp_server.reckoning import examined
 from mcp_server.records import Status
 from mcp_server.recovery import CaughtUp
 from mcp_server.replies import (
+    AmendReply,
     CampaignReply,
     DecisionReply,
     ExamReply,
@@ -118,6 +120,7 @@ class Lab:
             pinned = self.workspace.resolve(from_ref)
             check_files(house, arena, pinned)
             corpus = prepared_corpus() if arena.needs_corpus else None
+            readable_folders(arena.readable, self.paths, str(corpus.folder) if corpus else None)
             at = house.stamp()
             house.ledger.note_program(program.digest, program.text, at)
             campaign = Campaign(
@@ -159,7 +162,8 @@ class Lab:
                 expected_delta,
                 session=session,
             )
-            reply.warnings += caught.problems
+            _, problem = program_in_force(house, campaign)
+            reply.warnings += [*caught.problems, *([problem] if problem else [])]
             return reply
 
     def read_score(self, experiment: int | None = None, session: str = "") -> ScoreReply:
@@ -258,19 +262,22 @@ class Lab:
             return recalled(house.ledger, clean_block(query, 2000), list(knobs)[:20], limit)
 
     def lab_status(self) -> StatusReply:
-        """Where are we: what a fresh agent reads first."""
-        if not self.paths.ledger.exists():
-            arena = load_program(self.paths.program).arena
-            return StatusReply(
-                goal=arena.goal,
-                metric=f"{arena.metric.name}, {arena.metric.direction}",
-                editable=list(arena.editable),
-                next="No campaign yet: start_campaign(tag) begins one and runs the baseline.",
-            )
-        with self._verb() as (house, caught):
-            campaign, _ = campaign_at(house)
-            program, problem = program_in_force(house, campaign)
-            return whereabouts(house, campaign, program, problem, caught)
+        """Where are we: what a fresh agent reads first. It answers in every state of the work tree and of program.md.
+
+        Raises LedgerError alone, for a ledger that is damaged or newer than this code.
+        """
+        caught = CaughtUp()
+        try:
+            if not self.paths.ledger.exists():
+                return nowhere(self.paths, None, caught)
+            with self._verb() as (house, caught):
+                campaign, _ = campaign_at(house)
+                program, problem = program_in_force(house, campaign)
+                return whereabouts(house, campaign, program, problem, caught)
+        except LedgerError:
+            raise
+        except AutoresearchError as error:
+            return nowhere(self.paths, error, caught)
 
     def cancel_experiment(self, experiment: int) -> ExperimentReply:
         """Stop the runs of an experiment and record it."""
@@ -288,6 +295,12 @@ class Lab:
             reply = standing.experiment_reply(house.ledger, self.paths, found, arena, self.now())
             reply.next = f"It ends within the grace; commit_or_revert({experiment}) then puts the files back."
             return reply
+
+    def amend(self, digest: str | None = None) -> AmendReply:
+        """A person's: what program.md would change of the rules, or put exactly the version `digest` in force."""
+        with self._verb() as (house, _):
+            campaign, _ = campaign_at(house)
+            return amending.amend(house, campaign, digest)
 
     def exam(self, seeds: int = EXAM_SEEDS) -> ExamReply:
         """The closing exam: baseline and incumbent on the untouched split and fresh paired seeds."""

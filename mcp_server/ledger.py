@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mcp_server.entries import Campaign, Exam, Experiment, Learning, Run, Trained
+from mcp_server.entries import Amendment, Campaign, Exam, Experiment, Learning, Run, Trained
 from mcp_server.errors import LedgerError, UnknownExperiment
 from mcp_server.migrations import STEPS
 from mcp_server.nouns.baseline import Baseline
@@ -189,6 +189,24 @@ class Ledger:
         """From now on `digest` is the version of program.md in force."""
         with self._fact():
             self._db.execute("UPDATE campaigns SET program = ? WHERE tag = ?", (digest, tag))
+
+    def amend(self, amendment: Amendment) -> None:
+        """Record a change of the rules and put its program in force, as one fact."""
+        a = amendment
+        with self._fact():
+            self._db.execute(
+                "INSERT INTO amendments (campaign, at, before, after, changes, experiment) VALUES (?,?,?,?,?,?)",
+                (a.campaign, a.at, a.before, a.after, json.dumps(a.changes), a.experiment),
+            )
+            self._db.execute("UPDATE campaigns SET program = ? WHERE tag = ?", (a.after, a.campaign))
+
+    def amendments(self, campaign: str) -> list[Amendment]:
+        """Oldest first."""
+        rows = self._rows(
+            "SELECT campaign, at, before, after, changes, experiment FROM amendments WHERE campaign = ? ORDER BY id",
+            campaign,
+        )
+        return [Amendment(**{**dict(row), "changes": tuple(json.loads(row["changes"]))}) for row in rows]
 
     def campaigns(self) -> list[Campaign]:
         """Oldest first."""

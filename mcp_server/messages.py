@@ -18,8 +18,11 @@ def opened(campaign: Campaign, experiment: Experiment) -> str:
     return _message(campaign, experiment, [("State", "open")])
 
 
-def decided(campaign: Campaign, experiment: Experiment, metric: str, unit: str) -> str:
-    """Message of a settled attempt: on the branch when it was kept, in the vault when it was not."""
+def decided(campaign: Campaign, experiment: Experiment, metric: str, unit: str, rules: Sequence[str] = ()) -> str:
+    """Message of a settled attempt: on the branch when it was kept, in the vault when it was not.
+
+    rules: what a person changed of the campaign's rules since the keep before.
+    """
     verdict = experiment.verdict
     trailers = [
         ("State", {"keep": "kept", "revert": "discarded"}.get(experiment.decision or "", experiment.decision or ""))
@@ -33,6 +36,7 @@ def decided(campaign: Campaign, experiment: Experiment, metric: str, unit: str) 
     if verdict.seeds:
         trailers.append(("Seeds", " ".join(map(str, verdict.seeds))))
     trailers.append(("Reason", verdict.reason or "none given"))
+    trailers += [("Rules-Changed", words) for words in rules]
     return _message(campaign, experiment, trailers)
 
 

@@ -156,4 +156,23 @@ def fifth(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE experiments ADD COLUMN session TEXT NOT NULL DEFAULT ''")
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (first, second, third, fourth, fifth)
+SIXTH = """
+CREATE TABLE amendments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    campaign TEXT NOT NULL REFERENCES campaigns(tag), at TEXT NOT NULL,
+    before TEXT NOT NULL REFERENCES programs(digest), after TEXT NOT NULL REFERENCES programs(digest),
+    changes TEXT NOT NULL,               -- JSON ["key: before -> after", ...]
+    experiment INTEGER NOT NULL          -- the last one opened under the rules before
+) STRICT;
+CREATE INDEX amendments_by_campaign ON amendments (campaign, id);
+"""
+
+
+def sixth(connection: sqlite3.Connection) -> None:
+    """What a person changed of the rules while a campaign ran."""
+    for statement in SIXTH.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (first, second, third, fourth, fifth, sixth)

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from mcp_server import curves, standing, tally, themes
 from mcp_server import recall as ranking
 from mcp_server.advice import DRY_SPELL, advice, plateau, predictions
 from mcp_server.advice import calibration as calibrated
-from mcp_server.arena import Program
+from mcp_server.arena import Program, load_program
 from mcp_server.campaign import beginning
+from mcp_server.campaign.amending import told
 from mcp_server.dispatch import resolve_budget, resolve_devices
 from mcp_server.entries import Campaign, Experiment
+from mcp_server.errors import AutoresearchError, UnknownExperiment
 from mcp_server.house import House
 from mcp_server.judgement import measured_noise
 from mcp_server.knobs import KnobChange
 from mcp_server.ledger import Ledger
 from mcp_server.memory import Tried, line
+from mcp_server.paths import LabPaths, device_locks_folder
 from mcp_server.recall import Lesson
 from mcp_server.reckoning import totals_of
 from mcp_server.records import RunState, Status
 from mcp_server.recovery import CaughtUp
 from mcp_server.replies import DeviceReply, NoiseReply, RecallReply, StatusReply
+from mcp_server.runner.devices import holder
 from mcp_server.runner.sandbox import probe
 from mcp_server.styles import style_text
 from mcp_server.text import clean_block, clean_line
@@ -120,6 +125,7 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         early_abort=curves.words(ledger, arena, tag),
         tier=tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300]),
         program=program.digest,
+        rules=[told(one) for one in ledger.amendments(tag)[-LAST_SHOWN:]],
         problems=[problem, *caught.problems] if problem else list(caught.problems),
         advice=_advice(last),
         stop=over,
@@ -141,6 +147,28 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
     if out and len(out) == len(reply.running) and not waiting and not over:
         due = min(one.eta_seconds or 0.0 for one in out)
         reply.next = standing.in_the_field([one.experiment for one in out], due)
+    return reply
+
+
+def nowhere(paths: LabPaths, error: AutoresearchError | None, caught: CaughtUp) -> StatusReply:
+    """What can be said where no campaign can be shown, and which step leads on. error: why not, if anything failed."""
+    reply = StatusReply(problems=[*caught.problems, *([str(error)] if error else [])])
+    try:
+        arena = load_program(paths.program).arena
+    except AutoresearchError as wrong:
+        reply.problems.append(str(wrong))
+        there = paths.program.exists()
+        reply.next = "Mend program.md as `problems` says" if there else "Write program.md (`autoresearch new` does)"
+        reply.next += ", then call lab_status again."
+        return reply
+    reply.goal, reply.editable = arena.goal, list(arena.editable)
+    reply.metric = f"{arena.metric.name}, {arena.metric.direction}"
+    if error is None or (isinstance(error, UnknownExperiment) and not caught.problems):
+        # the error says which campaign there is to join, or that one may begin
+        reply.next = str(error) if error else "No campaign yet: start_campaign(tag) begins one and runs the baseline."
+        reply.problems = []
+    else:
+        reply.next = "Do what `problems` says; any verb then tries again, and lab_status shows how it went."
     return reply
 
 
@@ -175,13 +203,24 @@ def _next(over: str, baseline: str, waiting: Sequence[int], running: Sequence[in
 
 
 def device_replies(house: House, devices: Sequence[str]) -> list[DeviceReply]:
-    """What each device of the arena does now, as far as this lab knows."""
+    """What each device of the arena does now: for this lab, or for another one of this machine and user."""
     busy: dict[str, str] = {}
     for run in house.ledger.open_runs():
         progress = standing.progress_of(house.paths, run) if run.state is RunState.RUNNING else None
         if progress is not None and progress.device and progress.phase != "waiting":
             busy[progress.device] = f"{run.campaign}/{run.experiment}, {progress.phase}"
+    for device in devices:
+        held = None if device in busy else holder(device_locks_folder(), device)
+        if held is not None:
+            left = (held.ends_at - house.now().timestamp()) / 60
+            soon = f", about {left:.0f} min left" if left >= 1 else ", nearly done" if left > -5 else ""
+            busy[device] = clean_line(f"{held.run} of the lab in {_near_home(held.lab)}{soon}", 200)
     return [
         DeviceReply(device=device, state="busy" if device in busy else "free", experiment=busy.get(device, ""))
         for device in devices
     ]
+
+
+def _near_home(folder: str) -> str:
+    home = str(Path.home())
+    return f"~{folder[len(home) :]}" if folder.startswith(f"{home}/") else folder

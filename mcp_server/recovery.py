@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from mcp_server import curves, dispatch, messages
 from mcp_server.arena import Arena
 from mcp_server.campaign import beginning
+from mcp_server.campaign.amending import told
 from mcp_server.entries import Experiment, Run
 from mcp_server.errors import AutoresearchError, NotNow
 from mcp_server.files import is_locked, write_atomically
@@ -191,7 +192,8 @@ def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
     assert experiment.decided_at is not None
     arena = house.arena(experiment)
     tip = incumbent_commit(house.ledger, campaign)
-    message = messages.decided(campaign, experiment, arena.metric.name, arena.metric.unit)
+    rules = _rules_since_keep(house, experiment)
+    message = messages.decided(campaign, experiment, arena.metric.name, arena.metric.unit, rules)
     at, number = experiment.decided_at, experiment.number
     tree = house.tree_of(experiment)
     commit: str | None = None
@@ -225,6 +227,15 @@ def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
         if run.state.terminal:
             dispatch.tidy(house.paths, run)  # whoever closed the run may have died before
     house.ledger.settle(campaign.tag, number, decision, commit, said)
+
+
+def _rules_since_keep(house: House, experiment: Experiment) -> list[str]:
+    """What a person changed of the rules since the keep before, as it goes into this one's commit."""
+    if experiment.decision != "keep" or experiment.decided_at is None:
+        return []
+    kept = [one.decided_at or "" for one in house.ledger.kept(experiment.campaign) if one.number != experiment.number]
+    found = house.ledger.amendments(experiment.campaign)
+    return [told(one) for one in found if (kept[-1] if kept else "") < one.at <= experiment.decided_at]
 
 
 def _start_runs(house: House, done: CaughtUp) -> None:

@@ -131,6 +131,17 @@ class RecallReply(Reply):
     next: str = ""
 
 
+class AmendReply(Reply):
+    """What a person would change, or has changed, of a running campaign's rules."""
+
+    campaign: str
+    before: str = Field(description="digest of the program in force")
+    after: str = Field(description="digest of program.md as it is written")
+    changes: list[str] = Field(default_factory=list)
+    applied: bool = False
+    next: str = ""
+
+
 class CampaignReply(Reply):
     """A campaign that has begun, or was joined."""
 
@@ -208,6 +219,7 @@ class StatusReply(Reply):
     early_abort: str = Field(default="", description="whether hopeless runs are stopped, and what that saved")
     tier: str = ""
     program: str = ""
+    rules: list[str] = Field(default_factory=list, description="where a person changed the campaign's rules")
     problems: list[str] = Field(default_factory=list)
     advice: str = ""
     stop: str = Field(default="", description="why the campaign is over, if it is")

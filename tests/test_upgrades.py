@@ -24,7 +24,13 @@ from tests.labs import attempt, begin, git, make_lab
 
 AT = "2026-01-0{}T00:00:00.000+00:00"
 # Sums of the steps as they were released: an old step is never edited, a new one is appended here and there.
-RELEASED = {"FIRST": "3f22b55eaf944035", "SECOND": "8d383291224dca79", "THIRD": "257c8ea073273cb0"}
+RELEASED = {
+    "FIRST": "3f22b55eaf944035",
+    "SECOND": "8d383291224dca79",
+    "THIRD": "257c8ea073273cb0",
+    "FOURTH": "eec46369bd9e3f2f",
+    "SIXTH": "70e64c177ded8769",
+}
 
 
 def old_ledger(path: Path, steps: int) -> None:

@@ -140,6 +140,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
             "devices",
             joined(*(f"{d.device} {d.state}" + (f" ({d.experiment})" if d.experiment else "") for d in reply.devices)),
         ),
+        *(("rules changed", one_line(words)) for words in reply.rules),
         ("undecided", ", ".join(map(str, reply.waiting_for_decision))),
         *(("running", running(one, width)) for one in reply.running),
         ("last", stack(map(one_line, reply.last)) if reply.last else None),
@@ -224,7 +225,8 @@ def table(reply: HistoryReply) -> Parts:
             one_line(row.description),
         )
     more = Text(f"{reply.left_out} not shown", style="dim") if reply.left_out else None
-    return [rows, *([more] if more else [])]
+    changed = [one_line(f"rules changed {words}") for words in reply.rules]
+    return [rows, *([more] if more else []), *changed]
 
 
 def experiment(reply: PageReply) -> Parts:

@@ -7,16 +7,17 @@ changed.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mcp_server.files import try_lock, write_atomically
+from mcp_server.files import is_locked, try_lock, write_atomically
 from mcp_server.runner import nvidia
 from mcp_server.runner.queue import Ticket
 
@@ -47,6 +48,34 @@ class Lease:
     @property
     def card(self) -> int | None:
         return card_of(self.device)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who has a device, as its supervisor wrote into the lock: data of another lab, and no more than an estimate."""
+
+    lab: str
+    run: str
+    ends_at: float  # unix time at which the budget should be over
+
+
+def sign(lease: Lease, holder: Holder) -> None:
+    """Say in the lock who holds it, for whoever waits."""
+    text = json.dumps(asdict(holder)).encode()
+    os.ftruncate(lease.fd, 0)
+    os.pwrite(lease.fd, text, 0)
+
+
+def holder(folder: Path, device: str) -> Holder | None:
+    """Who holds the device now; None when it is free or nobody signed."""
+    place = lock_path(folder, device)
+    try:
+        if not is_locked(place):
+            return None
+        said = json.loads(place.read_text(errors="replace"))
+        return Holder(str(said["lab"])[:200], str(said["run"])[:100], float(said["ends_at"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def lock_path(folder: Path, device: str) -> Path:
