@@ -6,22 +6,36 @@ looks at the rest of the repository: whether the named files exist is the worksp
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import re
 import shlex
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
+from mcp_server import shellwords
+from mcp_server.arenawords import explain
 from mcp_server.errors import ArenaError
-from mcp_server.yamllines import line_of, refuse_repeated_keys
+from mcp_server.frontmatter import split
+from mcp_server.yamllines import refuse_repeated_keys
 
 PROGRAM_LIMIT_BYTES = 256_000
+MOST_FOLDERS = 200  # of one folder, in which a program.md is looked for that may have been meant
 LANGUAGE_MODEL_SCORER = "mcp_server.scoring.lm"
-FRONT_MATTER = 2  # the line in which it begins
+SCORER_MODULES = "mcp_server.scoring."  # what a score command runs that is ours
+PRINTED_SCORER = "mcp_server.scoring.printed"  # takes the score from what the run printed: its claim
 
 
 def _inside(pattern: str) -> str:
@@ -34,13 +48,17 @@ def _inside(pattern: str) -> str:
     return pattern
 
 
-def _command(text: str) -> str:
+def _command(text: str, info: ValidationInfo) -> str:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise ValueError(f"not a command line: {error}") from None
+        raise ValueError(f"not a command line: {str(error).lower()}") from None
     if not words:
         raise ValueError("must be a command line, such as: python train.py")
+    # a program that is in force already goes on as it was understood when it was taken in
+    wrong = None if (info.context or {}).get("in_force") else shellwords.complaint(text)
+    if wrong:
+        raise ValueError(wrong)
     return text
 
 
@@ -153,6 +171,11 @@ class Arena(_Section):
     def needs_corpus(self) -> bool:
         return self.scores_language_models
 
+    @property
+    def claimed(self) -> bool:
+        """Whether the score is only what the run printed: nobody but the run has measured it."""
+        return PRINTED_SCORER in shlex.split(self.score)
+
     def loss(self, score: float) -> float:
         """The score as a number of which smaller is better: what the referee compares."""
         return score if self.metric.direction == "minimize" else -score
@@ -171,10 +194,7 @@ def load_program(path: Path) -> Program:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise ArenaError(
-            f"There is no {path.name} in {path.parent}. Write one with `autoresearch new`, or copy the "
-            "example of the README."
-        ) from None
+        raise ArenaError(_missing(path)) from None
     except OSError as error:
         raise ArenaError(f"{path} cannot be read: {error.strerror}. Check the file and its permissions.") from None
     if len(raw) > PROGRAM_LIMIT_BYTES:
@@ -186,91 +206,66 @@ def load_program(path: Path) -> Program:
     return parse_program(text, path.name)
 
 
+def _missing(path: Path) -> str:
+    """There is no program.md where it belongs: where one may be meant, and what to do."""
+    found = _elsewhere(path)
+    if not found:
+        return (
+            f"There is no {path.name} in {path.parent}. Write one with `autoresearch new`, or copy the example of the "
+            "README."
+        )
+    first = found[0]
+    if first.parent == path.parent:
+        return f"There is no {path.name} in {path.parent}, but {first.name}. Rename it: git mv {first.name} {path.name}"
+    inside = first.relative_to(path.parent).as_posix()
+    return (
+        f"There is no {path.name} at the top of the repository {path.parent}, but {inside}. Move it up with "
+        f"`git mv {shlex.quote(inside)} {path.name}` (paths in it count from the top), or make {first.parent.name} a "
+        f"repository of its own with `git init {shlex.quote(str(first.parent))}`."
+    )
+
+
+def _elsewhere(path: Path) -> list[Path]:
+    """Files that may have been meant: another spelling beside it, or one in a folder below, two levels at most."""
+    wanted, found = path.name.lower(), []
+    for folder in (
+        path.parent,
+        *_folders(path.parent),
+        *(two for one in _folders(path.parent) for two in _folders(one)),
+    ):
+        with contextlib.suppress(OSError):
+            found += [one for one in sorted(folder.iterdir()) if one.name.lower() == wanted and one.is_file()]
+    return found
+
+
+def _folders(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return [one for one in sorted(folder.iterdir())[:MOST_FOLDERS] if one.is_dir() and one.name[0] not in "._"]
+    return []
+
+
 @functools.lru_cache(maxsize=64)  # every verb reads it, and a text never changes its meaning
-def parse_program(text: str, name: str = "program.md") -> Program:
-    """Arena and memo of a program's text. Raises ArenaError."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    if lines[0].strip() != "---":
-        raise ArenaError(
-            f"{name}, line 1: front matter must start with a line of three dashes. Put the arena between "
-            "two `---` lines."
-        )
-    end = next((i for i, line in enumerate(lines[1:], 1) if line.strip() == "---"), None)
-    if end is None:
-        raise ArenaError(
-            f"{name}: the front matter that starts in line 1 never ends. Close it with a line of three dashes."
-        )
-    front = "\n".join(lines[1:end])
+def parse_program(text: str, name: str = "program.md", in_force: bool = False) -> Program:
+    """Arena and memo of a program's text; one that is `in_force` is read as it was taken in. Raises ArenaError."""
+    parts = split(text, name)
     try:
-        node = yaml.compose(front, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(front)
-    except yaml.YAMLError as error:
+        node = yaml.compose(parts.yaml, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(parts.yaml)
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 2}" if mark else ""
+        where = f", line {mark.line + parts.first}" if mark else ""
         raise ArenaError(
-            f"{name}{where}: not valid YAML: {getattr(error, 'problem', error)}. Compare with the example "
+            f"{name}{where}: not valid YAML: {getattr(error, 'problem', None) or error}. Compare with the example "
             "in the README."
         ) from None
     if not isinstance(data, dict) or node is None:
         raise ArenaError(
-            f"{name}, line 2: front matter must be `key: value` lines. Allowed keys: {', '.join(Arena.model_fields)}."
+            f"{name}, line {parts.first}: front matter must be `key: value` lines. "
+            f"Allowed keys: {', '.join(Arena.model_fields)}."
         )
-    refuse_repeated_keys(node, name, FRONT_MATTER)
+    refuse_repeated_keys(node, name, parts.first)
     try:
-        arena = Arena.model_validate(data)
+        arena = Arena.model_validate(data, context={"in_force": in_force})
     except ValidationError as error:
-        raise ArenaError(_explain(error, node, name)) from None
-    return Program(arena, "\n".join(lines[end + 1 :]).strip(), text)
-
-
-def _explain(error: ValidationError, node: yaml.Node, name: str) -> str:
-    """All problems, one a line: where, what, and what is allowed."""
-    lines = []
-    for problem in error.errors():
-        place = [step for step in problem["loc"] if not _is_union_branch(step)]
-        line = line_of(node, place, FRONT_MATTER)
-        what = ".".join(str(step) for step in place) or "front matter"
-        if problem["type"] == "extra_forbidden":
-            allowed = ", ".join(_section_keys(place[:-1]))
-            said = f"unknown key `{what}`. Allowed here: {allowed}"
-        elif problem["type"] == "missing":
-            said = f"`{what}` is missing. {_hint(place)}"
-        else:
-            said = f"`{what}`: {problem['msg'].removeprefix('Value error, ')}"
-            if not isinstance(problem.get("input"), dict):
-                said += f" (it is {problem.get('input')!r})"
-        lines.append(f"{name}, line {line}: {said}.")
-    return "\n".join(dict.fromkeys(lines))
-
-
-def _is_union_branch(step: Any) -> bool:
-    return isinstance(step, str) and (
-        step.startswith(("literal[", "constrained-", "function-")) or step in ("float", "int", "str")
-    )
-
-
-def _section_keys(place: list[Any]) -> list[str]:
-    model: Any = Arena
-    for step in place:
-        if step == "secondary":
-            return (
-                ["names of secondary metrics, each with min and/or max"]
-                if len(place) == 1
-                else list(Guard.model_fields)
-            )
-        field = getattr(model, "model_fields", {}).get(step)
-        model = field.annotation if field else None
-    return list(getattr(model, "model_fields", {"(see the README)": None}))
-
-
-def _hint(place: list[Any]) -> str:
-    examples = {
-        "goal": "One sentence, for example: lowest validation bits per byte in a fixed training budget",
-        "metric": "For example: {name: val_bpb, direction: minimize, unit: bits/byte}",
-        "editable": "For example: [train.py]",
-        "run": "For example: python train.py",
-        "score": f"For example: python -m {LANGUAGE_MODEL_SCORER}",
-        "direction": "Allowed: minimize, maximize",
-        "name": "For example: val_bpb",
-    }
-    return examples.get(str(place[-1]) if place else "", "See the README")
+        raise ArenaError(explain(error, node, name, parts.first, Arena)) from None
+    return Program(arena, parts.memo, text)

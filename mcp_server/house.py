@@ -33,7 +33,7 @@ class House:
         """A version of program.md that was in force, from the ledger."""
         text = self.ledger.program_text(digest)
         assert text is not None  # the foreign key sees to it
-        return parse_program(text)
+        return parse_program(text, in_force=True)
 
     def arena(self, of: Campaign | Experiment) -> Arena:
         return self.program(of.program).arena

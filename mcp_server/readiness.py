@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mcp_server.errors import ArenaError
+from mcp_server.refusals import given, is_union_branch, nearest, sentence
 from mcp_server.yamllines import line_of, refuse_repeated_keys
 
 LARGEST_BYTES = 256_000
@@ -213,16 +214,14 @@ EXAMPLE = "the example that `autoresearch readiness --example` prints"
 
 def _explained(error: ValidationError, node: yaml.Node, name: str) -> list[str]:
     said = []
-    for problem in error.errors():
-        place = [step for step in problem["loc"] if not (isinstance(step, str) and "[" in step)]
+    for problem in error.errors(include_url=False):
+        place = [step for step in problem["loc"] if not is_union_branch(step)]
         what = ".".join(str(step) for step in place if isinstance(step, str)) or "processes"
-        given = problem.get("input")
-        value = f" (it is {given!r})" if not isinstance(given, dict | list) else ""
-        words = problem["msg"].removeprefix("Value error, ")
+        words = sentence(problem) + given(problem)
         if problem["type"] == "extra_forbidden":
             allowed = Process.model_fields if len(place) > 1 else _File.model_fields
-            words, value = f"unknown key. Allowed here: {', '.join(allowed)}", ""
+            words = f"unknown key.{nearest(str(place[-1]), allowed)} Allowed here: {', '.join(allowed)}"
         elif problem["type"] == "missing":
-            words, value = f"is missing. See {EXAMPLE}", ""
-        said.append(f"{name}, line {line_of(node, place)}: `{what}` {words}{value}.")
+            words = f"is missing. See {EXAMPLE}"
+        said.append(f"{name}, line {line_of(node, place)}: `{what}` {words}.")
     return said

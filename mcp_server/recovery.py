@@ -29,6 +29,7 @@ from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
 from mcp_server.paths import RunPaths
 from mcp_server.reckoning import exam_result
 from mcp_server.records import RunResult, RunState
+from mcp_server.refusals import first
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,10 @@ def _look_at_runs(house: House, done: CaughtUp) -> None:
             done.changed |= _look_at(house, run)
 
 
+def _why(error: ValueError) -> str:
+    return first(error) if isinstance(error, ValidationError) else str(error)[:200]
+
+
 def _look_at(house: House, run: Run) -> bool:
     folder = house.paths.run(run.campaign, run.experiment, run.run)
     # the lock is asked first: a supervisor that ends between the two questions has left its result
@@ -110,7 +115,7 @@ def _look_at(house: House, run: Run) -> bool:
     try:
         result = RunResult.read(folder.result) if folder.result.exists() else None
     except (ValidationError, ValueError) as error:
-        result = _ended(house, RunState.LOST, "supervisor_lost", f"The run's result cannot be read: {str(error)[:200]}")
+        result = _ended(house, RunState.LOST, "supervisor_lost", f"The run's result cannot be read: {_why(error)}")
     if result is not None and not alive:
         return _close(house, run, result)
     if alive:

@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from mcp_server.errors import ArenaError
+from mcp_server.refusals import first
 from mcp_server.researcher import Move, Proposal, Trial
 
 SUGGESTIONS = "proposals.yaml"
@@ -62,9 +63,7 @@ def parse_suggestions(text: str) -> tuple[Suggestion, ...]:
         where = f", line {mark.line + 1}" if mark else ""
         raise ArenaError(f"{SUGGESTIONS}{where} is not valid YAML. Mend it or delete the file.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(step) for step in first["loc"])
-        raise ArenaError(f"{SUGGESTIONS}: {place}: {first['msg']}. Mend it or delete the file.") from None
+        raise ArenaError(f"{SUGGESTIONS}: {first(error)}. Mend it or delete the file.") from None
 
 
 def suggest(steps: Sequence[Suggestion], source: str, trials: Sequence[Trial], seed: int) -> Proposal | None:

@@ -110,7 +110,26 @@ async def test_an_argument_that_attacks_is_a_validation_error_and_changes_nothin
     before = git(lab.paths.tree, "for-each-ref")
     async with client_of(lab) as client:
         said = await refusal(client, tool, **arguments)
-    assert said.startswith(f"Error executing tool {tool}") or "validation" in said
+    assert said.startswith(f"{tool}: ")
+    assert said.endswith("Nothing was done.")
+    assert not any(word in said for word in ("pydantic", "validation", "Input should", "http"))
+    assert git(lab.paths.tree, "for-each-ref") == before
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        ("run_experiment", {"description": "x", "wait": 60}, "no argument `wait`. Did you mean `wait_seconds`?"),
+        ("lab_status", {"verbose": True}, "no argument `verbose`. It takes none."),
+        ("commit_or_revert", {"experiment": 1, "score": 0.1}, "no argument `score`."),
+    ],
+)
+async def test_an_argument_that_no_tool_has_is_refused_and_nothing_is_done(
+    lab: Lab, tool: str, arguments: dict[str, Any], said: str
+) -> None:
+    before = git(lab.paths.tree, "for-each-ref")
+    async with client_of(lab) as client:
+        assert said in await refusal(client, tool, **arguments)
     assert git(lab.paths.tree, "for-each-ref") == before
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from mcp_server.records import Crash, Half, RunResult, RunState
-from mcp_server.runner import scorer
+from mcp_server.runner import answers
 from mcp_server.runner.crash import Diagnosis
 from mcp_server.runner.seal import Refused
 from mcp_server.runner.trainer import Training
 
+CLAIMED = "claimed_by_the_run"  # flag of a score that the run printed and nobody measured
 SLOW_FACTOR, SLOW_SECONDS = 2.0, 5.0  # a start-up this far beyond the baseline's is flagged
 SHARED = tuple(
     name for name in Half.model_fields if name in RunResult.model_fields and name not in ("reason", "detail")
@@ -103,15 +104,17 @@ def of_half(result: RunResult) -> RunResult:
     return RunResult(state=state, reason=half.reason, detail=half.detail, **fields)
 
 
-def of_answer(result: RunResult, answer: scorer.Answer | None, failed_checks: tuple[str, ...]) -> RunResult:
+def of_answer(result: RunResult, answer: answers.Answer | None, failed_checks: tuple[str, ...]) -> RunResult:
     """What the scorer's answer makes of a sealed run. A failed check costs the keep, never the score."""
     detail = "\n".join(failed_checks)
     if failed_checks:
         result = result.model_copy(update={"flags": (*result.flags, "checks_failed")})
+    if isinstance(answer, answers.Score) and answer.claimed:
+        result = result.model_copy(update={"flags": (*result.flags, CLAIMED)})
     match answer:
         case None:
             return ended(result, RunState.CANCELLED, "cancelled", "Cancelled while it was scored.")
-        case scorer.Score():
+        case answers.Score():
             result = result.model_copy(
                 update={
                     "score": answer.score,
@@ -122,12 +125,12 @@ def of_answer(result: RunResult, answer: scorer.Answer | None, failed_checks: tu
                 }
             )
             return ended(result, RunState.SCORED, "checks_failed" if failed_checks else "", detail)
-        case scorer.Pending():
+        case answers.Pending():
             result = result.model_copy(update={"retry_after_seconds": answer.retry_after_seconds})
             return ended(result, RunState.PENDING, "", detail)
-        case scorer.Rejection():
+        case answers.Rejection():
             result = result.model_copy(update={"audit": answer.audit})
             return ended(result, RunState.REJECTED, answer.rejected, answer.detail)
-        case scorer.Failure():
+        case answers.Failure():
             crash = Crash(kind=answer.reason, message=answer.detail, excerpt=answer.excerpt)
             return ended(result, RunState.CRASHED, answer.reason, answer.detail, crash)

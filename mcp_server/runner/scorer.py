@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Literal, NoReturn
+from dataclasses import replace
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-
-from mcp_server.records import Audit
 from mcp_server.runner import child as children
 from mcp_server.runner import cores
+from mcp_server.runner.answers import NO_NUMBER, REFUSED_BY_JSON, Answer, Failure, parse
 from mcp_server.runner.environment import (
     Surroundings,
     for_scorer,
@@ -30,104 +26,12 @@ from mcp_server.runner.environment import (
 )
 from mcp_server.runner.limits import Crossed, Limits
 from mcp_server.runner.listen import listen
-from mcp_server.runner.logs import BoundedLog, clean, excerpt
+from mcp_server.runner.logs import BoundedLog, excerpt
 from mcp_server.runner.stop import Stop
 from mcp_server.runner.whisper import whispered
 
 ANSWER_BYTES = 256 * 1024
 WARM_FROM_SECONDS = 10.0  # of training; in less, starting up would take a large part of it
-LONGEST_WAIT = 30 * 24 * 3600.0  # the world may take a month
-
-
-def _finite(number: float) -> float:
-    if not math.isfinite(number):
-        raise ValueError("must be a finite number")
-    return number
-
-
-def _short_names(secondary: dict[str, float]) -> dict[str, float]:
-    if len(secondary) > 64 or any(len(name) > 64 or clean(name) != name for name in secondary):
-        raise ValueError("at most 64 metrics with names of at most 64 plain characters")
-    return secondary
-
-
-def _finite_audit(audit: Audit) -> Audit:
-    for number in (audit.correction, audit.correction_sd, audit.largest_difference, audit.tolerance):
-        _finite(number)
-    return audit
-
-
-Finite = Annotated[float, AfterValidator(_finite)]
-FiniteAudit = Annotated[Audit, AfterValidator(_finite_audit)]
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Score(_Answer):
-    """The artifact was measured; and the incumbent in the same slot, where it was laid beside the run."""
-
-    score: Finite
-    incumbent: Finite | None = None
-    interval: tuple[Finite, Finite] | None = None
-    secondary: Annotated[dict[str, Finite], AfterValidator(_short_names)] = {}
-    audit: FiniteAudit | None = None
-
-
-class Pending(_Answer):
-    """The world needs time; ask again."""
-
-    pending: Literal[True]
-    retry_after_seconds: Annotated[float, Field(gt=0, le=LONGEST_WAIT)]
-
-
-class Rejection(_Answer):
-    """The artifact is not what it claims to be."""
-
-    rejected: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-    detail: Annotated[str, Field(max_length=4000)] = ""
-    audit: FiniteAudit | None = None
-
-
-@dataclass(frozen=True)
-class Failure:
-    """No answer: a reason code, a sentence, and the end of what the scorer said on stderr."""
-
-    reason: str
-    detail: str
-    excerpt: str = ""
-
-
-Answer = Score | Pending | Rejection | Failure
-_ADAPTER: TypeAdapter[Score | Pending | Rejection] = TypeAdapter(Score | Pending | Rejection)
-
-
-def parse(stdout: str) -> Score | Pending | Rejection | Failure:
-    """The last line of stdout that is one JSON object, if it is an answer."""
-    for line in reversed(stdout.splitlines()):
-        if not line.lstrip().startswith("{"):
-            continue
-        try:
-            found = json.loads(line, parse_constant=_no_constant)
-        except (ValueError, RecursionError):
-            continue
-        if not isinstance(found, dict):
-            continue
-        try:
-            answer = _ADAPTER.validate_json(line)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            return Failure("scorer_failed", f"The score command's answer is malformed at {place}: {first['msg']}.")
-        if isinstance(answer, Score) and answer.interval is not None and answer.interval[0] > answer.interval[1]:
-            return Failure("scorer_failed", "The score command's interval is upside down.")
-        return answer
-    return Failure("scorer_failed", "The score command printed no JSON object on its standard output.")
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number")
 
 
 class Fraction:
@@ -220,6 +124,8 @@ class Asked:
         if ending == "late":
             detail = f"The score command did not answer within {around.spec.score_seconds:g} seconds."
             return Failure("scorer_timeout", detail, excerpt(text))
+        if self._child.exit_status != 0 and REFUSED_BY_JSON in text:
+            return Failure("not_a_number", f"The score {NO_NUMBER.format(value='not finite')}", excerpt(text))
         if self._child.exit_status != 0:
             detail = f"The score command ended with status {self._child.exit_status}."
             return Failure("scorer_failed", detail, excerpt(text))

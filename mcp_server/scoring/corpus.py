@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mcp_server.errors import CorpusError
+from mcp_server.refusals import first
 
 Tokens = NDArray[np.uint16]
 FORMAT = 1
@@ -84,7 +85,8 @@ def read_meta(folder: Path) -> Meta:
     try:
         return Meta.model_validate_json((folder / "public" / "meta.json").read_bytes())
     except (OSError, ValidationError) as error:
-        raise CorpusError(f"{folder} holds no prepared corpus ({error}). Run prepare.py first.") from error
+        why = first(error) if isinstance(error, ValidationError) else error
+        raise CorpusError(f"{folder} holds no prepared corpus ({why}). Run prepare.py first.") from error
 
 
 def draw_documents(pool: Tokens, starts: NDArray[np.int64], secret: str | None) -> Tokens:

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mcp_server.errors import AutoresearchError
+from mcp_server.refusals import first
 from mcp_server.scoring.audit import Tolerance
 
 PACKAGED = "tolerances.json"
@@ -52,7 +53,8 @@ def read(path: str | Path | None) -> Table:
     try:
         own = Table.model_validate_json(Path(path).read_bytes())
     except (OSError, ValidationError) as error:
+        why = first(error) if isinstance(error, ValidationError) else error
         raise AutoresearchError(
-            f"{path} is no table of tolerances ({error}). Run `autoresearch doctor --calibrate`."
+            f"{path} is no table of tolerances ({why}). Run `autoresearch doctor --calibrate`."
         ) from error
     return Table(entries=packaged.entries | own.entries)

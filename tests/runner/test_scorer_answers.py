@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_server.runner.scorer import Failure, Pending, Rejection, Score, parse
+from mcp_server.runner.answers import Failure, Pending, Rejection, Score, parse
 
 
 def test_the_last_json_object_is_the_answer() -> None:
@@ -42,13 +42,9 @@ def test_an_audit_comes_along() -> None:
         '{"score": null}',
         '{"score": true}',
         '{"score": "0.5"}',
-        '{"score": NaN}',
-        '{"score": Infinity}',
-        '{"score": 1e999}',
         '{"score": 1, "interval": [2, 1]}',
         '{"score": 1, "interval": [0, 1e999]}',
         '{"score": 1, "interval": [0]}',
-        '{"score": 1, "secondary": {"a": NaN}}',
         '{"score": 1, "secondary": {"a": "b"}}',
         '{"score": 1, "secondary": {"\\u001b[31m": 1}}',
         '{"score": 1, "pending": true, "retry_after_seconds": 1}',
@@ -68,3 +64,41 @@ def test_anything_else_is_a_failure_of_the_scorer(stdout: str) -> None:
     assert isinstance(answer, Failure)
     assert answer.reason == "scorer_failed"
     assert len(answer.detail) < 1000
+    assert not any(word in answer.detail for word in ("pydantic", "Input should", "http"))
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        '{"score": NaN}',
+        '{"score": Infinity}',
+        '{"score": -Infinity, "secondary": {"a": 1}}',
+        '{"score": 1e999}',
+        '{"score": "nan"}',
+        '{"score": 1, "secondary": {"a": NaN}}',
+    ],
+)
+def test_a_number_that_is_none_points_at_the_training_and_not_at_the_scorer(stdout: str) -> None:
+    answer = parse(stdout)
+    assert isinstance(answer, Failure)
+    assert answer.reason == "not_a_number"
+    assert "training" in answer.detail
+
+
+@pytest.mark.parametrize(
+    ("stdout", "said"),
+    [
+        ("", "printed nothing."),
+        ("epoch 3\n0.98\n", "nothing but '0.98'"),
+        ('{"loss": 0.98, "acc": 1}', "`loss`, `acc` but no `score`"),
+        ('{"score": null}', "`score` must be a number (it is None)"),
+        ('{"score": "0.98"}', "`score` must be a number (it is '0.98')"),
+        ('{"score": 0.98, "loss": 2}', "`loss` is not known here; further numbers belong into `secondary`"),
+        ('{"score": 1, "secondary": [1]}', "`secondary` must be"),
+    ],
+)
+def test_a_wrong_answer_is_told_with_the_one_that_is_wanted(stdout: str, said: str) -> None:
+    answer = parse(stdout)
+    assert isinstance(answer, Failure)
+    assert said in answer.detail
+    assert '{"score": 0.98, "secondary": {' in answer.detail
