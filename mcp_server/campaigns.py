@@ -11,6 +11,7 @@ from mcp_server.campaign.amending import program_in_force
 from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.house import House
+from mcp_server.programs.check import refuse_missing
 from mcp_server.replies import CampaignReply
 
 EDITABLE_LIMIT_BYTES = 2_000_000
@@ -70,6 +71,10 @@ def check_files(house: House, arena: Arena, commit: str) -> None:
                 "`editable` in program.md."
             )
     house.workspace.read_editable(arena.editable, commit, EDITABLE_LIMIT_BYTES)
+    paths = house.paths
+    refuse_missing(
+        arena, paths.tree, paths.common.parent, lambda path: bool(house.workspace.committed((path,), commit))
+    )
 
 
 def join(house: House, campaign: Campaign, problems: Sequence[str] = ()) -> CampaignReply:

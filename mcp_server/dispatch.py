@@ -19,6 +19,8 @@ from mcp_server.engines import local
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.files import try_lock
 from mcp_server.paths import LabPaths, RunPaths
+from mcp_server.programs.readable import in_home, lay, shown, sources
+from mcp_server.programs.sealed import sealed
 from mcp_server.records import AbortRule, Budget, RunSpec
 from mcp_server.runner.devices import available
 from mcp_server.workspace import Workspace
@@ -64,10 +66,11 @@ def launch(
     suspect_below: float | None = None,
     incumbent: Experiment | None = None,
     rescore: bool = False,
+    home: Path | None = None,
 ) -> None:
     """Lay the run's folder out and start its supervisor, detached; harmless to repeat.
 
-    Raises OSError or WorkspaceError.
+    `home`: the user's work tree, where it is not the lab's own. Raises OSError or WorkspaceError.
     """
     folder = paths.run(run.campaign, run.experiment, run.run)
     folder.folder.mkdir(parents=True, exist_ok=True)
@@ -75,6 +78,9 @@ def launch(
     if alive is None:
         return  # a supervisor lives
     try:
+        tree = paths.tree if home is None else home
+        roots = tuple(dict.fromkeys((tree, paths.common.parent)))
+        readable = sources(arena.readable, tree, paths.common.parent)
         trees = [(folder.work, experiment.snapshot), (folder.trusted, campaign.pinned)]
         if incumbent is not None:
             trees.append((folder.incumbent(incumbent.number), incumbent.snapshot))
@@ -87,6 +93,7 @@ def launch(
                 workspace.materialise(commit, half_made)
             else:
                 workspace.materialise_run(campaign.pinned, commit, arena.editable, half_made)
+            lay(readable, roots, half_made)
             os.replace(half_made, place)
         devices = resolve_devices(arena)
         environment = {"AUTORESEARCH_TOLERANCES": str(paths.state / TOLERANCES)}
@@ -97,7 +104,11 @@ def launch(
             handover.mkdir(mode=0o700, parents=True, exist_ok=True)
         exam = run.purpose == "exam"
         environment["AUTORESEARCH_DRAW"] = draw(campaign, run)
-        readable = readable_folders(arena.readable, paths, campaign.corpus)
+        linked = in_home(readable, Path.home())
+        seen = shown(readable)
+        # asked again for every place that a link leads to: what is closed stays closed
+        seen += readable_folders([str(place) for place in (*readable, *seen)], paths, campaign.corpus)
+        readable = tuple(dict.fromkeys(place for place in seen if place.exists()))
         if incumbent is not None:
             beside = folder.incumbent(incumbent.number)
             environment["AUTORESEARCH_INCUMBENT"] = str(beside)
@@ -116,6 +127,9 @@ def launch(
             devices=devices,
             editable=_editable_files(workspace, arena, experiment.snapshot, folder.work),
             readable=readable,
+            environment=sealed(paths, campaign, arena, tree),
+            tree=tree,
+            in_home=linked,
             handover=handover,
             data=Path(campaign.corpus) if campaign.corpus else None,
             split="test" if exam else "val",

@@ -95,6 +95,21 @@ class AbortRule(Record):
     margin: float  # nats above it
 
 
+class UserEnvironment(Record):
+    """The Python environment in which a campaign's commands run, and what a run must be shown for it."""
+
+    source: str  # whose it is, in words
+    prefix: Path | None  # None: the server's own
+    python: Path
+    shown: tuple[Path, ...] = ()  # what of it a run must be able to read
+    sources: tuple[str, ...] = ()  # folders of the repository that packages are imported from, as the snapshot has them
+    variables: dict[str, str] = {}
+    uv: Path | None = None  # where a command calls it
+
+    def words(self) -> str:
+        return f"{self.python} ({self.source})"
+
+
 class RunSpec(Record):
     """All a supervisor needs to know; it reads nothing else of the lab's."""
 
@@ -111,6 +126,9 @@ class RunSpec(Record):
     devices: tuple[str, ...]  # any one of them: "cpu", "cuda:0", ...
     editable: tuple[str, ...]
     readable: tuple[Path, ...] = ()  # more folders the run may read
+    environment: UserEnvironment | None = None  # None: the server's Python
+    tree: Path | None = None  # the user's work tree, to tell where a file lies that a run does not find
+    in_home: dict[str, Path] = {}  # what is linked into the run's own home
     handover: Path | None = None  # a folder that the scorer alone may write, shared by all runs of the lab
     data: Path | None = None  # prepared corpus; the trainer sees its public half only
     split: Literal["val", "test"] = "val"
@@ -235,6 +253,7 @@ class RunResult(Answer):
     tainted: str = ""  # why this run decides nothing ("" = clean)
     flags: tuple[str, ...] = ()  # startup_slow, suspended, checks_failed, pair_broken, unbound, ...
     tier: Tier | None = None
+    python: str = ""  # the interpreter that `python` meant, and whose it is
     artifact_sha256: str | None = None
     artifact_bytes: int | None = None
     crash: Crash | None = None

@@ -87,6 +87,7 @@ class ScoreReply(ExperimentReply):
     train_seconds: float | None = None
     memory_mb: float | None = None
     detail: str = ""
+    python: str = Field(default="", description="the interpreter that `python` meant in this run, and whose it is")
     crash: CrashReply | None = None
     runs: list[RunReply] = Field(default_factory=list)
     knobs: list[str] = Field(default_factory=list)

@@ -29,6 +29,7 @@ from mcp_server import __version__
 from mcp_server.campaign.own_tree import make_tree
 from mcp_server.faces import arguments as given
 from mcp_server.faces.open_labs import OpenLabs, client_of, fresh
+from mcp_server.faces.refusing import PlainServer
 from mcp_server.faces.resources import add_resources
 from mcp_server.faces.speaking import call
 from mcp_server.lab import CALIBRATE, Lab
@@ -76,7 +77,7 @@ DETAILS = ("campaign", "curve", "steps", "train_seconds", "memory_mb", "knobs", 
 Ctx = Context[OpenLabs, Any]
 
 
-class Server(MCPServer[OpenLabs]):
+class Server(PlainServer[OpenLabs]):
     """The SDK's server without the titles that a schema repeats for each argument."""
 
     async def list_tools(self) -> list[Tool]:

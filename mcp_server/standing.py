@@ -151,7 +151,7 @@ def _say_result(reply: ScoreReply, run: Run) -> None:
     reply.secondary = {name: float(f"{value:.6g}") for name, value in result.secondary.items()}
     reply.curve = [[point.step, round(point.loss, 4)] for point in thinned(result.curve, CURVE_POINTS)]
     reply.steps, reply.memory_mb = result.steps, rounded(result.peak_memory_mb, 0)
-    reply.train_seconds = rounded(result.train_seconds, 1)
+    reply.train_seconds, reply.python = rounded(result.train_seconds, 1), result.python
     reply.reason, reply.detail = result.reason, clean_block(result.detail, EXCERPT_CHARACTERS)
     reply.warnings = list(result.flags) + ([f"tainted: {result.tainted}"] if result.tainted else [])
     if result.crash is not None and run.state is not RunState.SCORED:

@@ -16,12 +16,14 @@ from mcp_server.errors import ArenaError
 from mcp_server.paths import LabPaths, cache_folder
 
 LEDGER = Path("autoresearch") / "lab.db"  # below a git folder
+CACHE = "the cache of corpora"
+THEIRS = ("data", "tokenizer")  # what karpathy/autoresearch keeps in a cache folder of the same name
 MOST_ENTRIES = 20_000  # looked at in one folder, the nearest first: a lab deeper in a larger one is not found
 
 
 def readable_folders(readable: Sequence[str], paths: LabPaths, corpus: str | None) -> tuple[Path, ...]:
     """The folders that program.md names, where their links lead. Raises ArenaError for one that must stay closed."""
-    places = {"this lab's ledger and runs": paths.state, "the cache of corpora": cache_folder()}
+    places = {"this lab's ledger and runs": paths.state, CACHE: cache_folder()}
     if corpus:
         places["the sealed corpus"] = Path(corpus)
     closed = {what: place.expanduser().resolve() for what, place in places.items()}
@@ -30,6 +32,8 @@ def readable_folders(readable: Sequence[str], paths: LabPaths, corpus: str | Non
         folder = Path(name).expanduser()
         folder = (folder if folder.is_absolute() else paths.tree / folder).resolve()
         for what, place in closed.items():
+            if what == CACHE and folder.is_relative_to(place) and _theirs(folder, place):
+                continue
             if folder == place or place in folder.parents or folder in place.parents:
                 _refuse(name, f"{what} ({place})")
         ledger = _ledger_around(folder) or _ledger_within(folder)
@@ -37,6 +41,12 @@ def readable_folders(readable: Sequence[str], paths: LabPaths, corpus: str | Non
             _refuse(name, f"a lab's ledger ({ledger})")
         found.append(folder)
     return tuple(found)
+
+
+def _theirs(folder: Path, cache: Path) -> bool:
+    """Whether this is the reference project's data, which it keeps where our corpora lie."""
+    inside = folder.relative_to(cache).parts
+    return bool(inside) and inside[0] in THEIRS and not (cache / inside[0] / "sealed").exists()
 
 
 def _refuse(name: str, what: str) -> None:

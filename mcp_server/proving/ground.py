@@ -12,7 +12,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from mcp_server.errors import AutoresearchError, WorkspaceError
 from mcp_server.files import is_locked, locked, try_lock
 from mcp_server.gitcommand import GitCommand, last_words
 from mcp_server.paths import LabPaths, RunPaths
+from mcp_server.programs.check import refuse_missing
 from mcp_server.proving.evidence import Trial
 from mcp_server.records import RunResult, RunSpec, RunState
 from mcp_server.workspace import Workspace
@@ -102,6 +103,7 @@ class Ground:
             program=self.program.digest,
             ready=True,
         )
+        refuse_missing(self.arena, source.folder, source.folder, _among(source.files))
         self.sources = self.workspace.read_editable(self.arena.editable, pinned, EDITABLE_BYTES)
         self._number = 0
         self._launched: list[Launched] = []
@@ -129,6 +131,7 @@ class Ground:
             experiment=launched.experiment,
             run=launched.run,
             rescore=rescore,
+            home=self.source.folder,
         )
 
     def wait(self, launched: Launched, patience_seconds: float = 0.0) -> Trial:
@@ -219,6 +222,11 @@ def _copy(source: Source, tree: Path) -> None:
             continue  # deleted, or a submodule
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(origin, place, follow_symlinks=False)
+
+
+def _among(files: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a path is one of these files, or a folder that holds some."""
+    return lambda path: path in files or any(name.startswith(f"{path.rstrip('/')}/") for name in files)
 
 
 def _commit(tree: Path) -> str:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mcp_server.programs.commands import PYTHON_NAMES
 from mcp_server.proving import attacks, exploits, harms, watcher
 from mcp_server.proving.asked import Proof, Step, Variant, Wish
 from mcp_server.proving.evidence import Aim, Evidence, Finding, Severity, Tried
 from mcp_server.proving.ground import Ground, Launched, proving_ground, read_source
 from mcp_server.proving.scan import Watched, known_to_scorer, program_files, scan, suspects, told, watched
 from mcp_server.proving.verdict import ONE_RUN, scale_of, weigh
-from mcp_server.runner.environment import PYTHON_NAMES, is_language_model_scorer
+from mcp_server.runner.environment import is_language_model_scorer
 
 BATCH = 3  # runs queued at once: the next one starts up while one runs
 IN_THE_FIELD = 12  # the same where the world answers later: waiting costs nothing

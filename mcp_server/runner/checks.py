@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from mcp_server.runner import child as children
-from mcp_server.runner.environment import Surroundings, for_check, own_python
+from mcp_server.runner.environment import Surroundings, for_check
 from mcp_server.runner.limits import Crossed, Limits
 from mcp_server.runner.listen import listen
 from mcp_server.runner.logs import BoundedLog, excerpt
@@ -31,7 +31,7 @@ def run_checks(around: Surroundings, limits: Limits, stop: Stop) -> Checked:
         around.renew_scratch()
         pipe, log = children.listening_pipe(), BoundedLog()
         child = children.start(
-            own_python(command),
+            around.command_line(command, around.paths.work),
             for_check(around, limits.tasks),
             around.tier,
             stdout=pipe.theirs,

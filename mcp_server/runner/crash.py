@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcp_server.records import Crash
 from mcp_server.runner.logs import excerpt
+from mcp_server.runner.unseen import Hint
 
 TRACEBACK = "Traceback (most recent call last):"
 FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<where>.+))?$')
@@ -39,6 +40,15 @@ class Diagnosis:
 
     reason: str
     crash: Crash
+    hint: str = ""  # what mends it, where the log points at that
+
+
+def told(diagnosis: Diagnosis, found: Hint | None) -> Diagnosis:
+    """The diagnosis with what was not found, which says more than an exit status."""
+    if found is None:
+        return diagnosis
+    reason = found.reason if diagnosis.reason == "nonzero_exit" and found.reason else diagnosis.reason
+    return replace(diagnosis, reason=reason, hint=found.said)
 
 
 def diagnose(log: str, exit_status: int, snapshot: Path, editable: tuple[str, ...], starved: bool = False) -> Diagnosis:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import mcp_server
 from mcp_server.paths import RunPaths
+from mcp_server.programs import commands as programs
+from mcp_server.programs.commands import PYTHON_NAMES
 from mcp_server.records import RunSpec, Tier
 from mcp_server.runner.devices import Lease
 from mcp_server.runner.sandbox import Confinement
 
 LANGUAGE_MODEL_SCORER = "mcp_server.scoring.lm"
-PYTHON_NAMES = ("python", "python3")
 AUDITED_AGAIN = 8  # the audit of an incumbent's half looks at this part of the positions
 MOST_THREADS = 16  # beside a GPU; more only wait
 DATA_HALF = "public"  # of a prepared corpus: what a trainer may see
@@ -53,6 +53,13 @@ class Surroundings:
         """Nothing that one command leaves in its home is found by the next. Raises OSError."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir(mode=0o700)
+        for name, target in self.spec.in_home.items():
+            (self.scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            os.symlink(target, self.scratch / name)
+
+    def command_line(self, command: tuple[str, ...], cwd: Path) -> list[str]:
+        """A command of the arena as it is started, in the environment that the campaign runs in."""
+        return programs.command_line(command, self.spec.environment, cwd, self.spec.tree, self.spec.readable)
 
     @property
     def scorer_home(self) -> Path:
@@ -84,17 +91,13 @@ def scorer_threads() -> int:
     return min(MOST_THREADS, len(os.sched_getaffinity(0)))
 
 
-def own_python(command: tuple[str, ...]) -> list[str]:
-    """`python ...` always means the server's interpreter, with the packages it has."""
-    return [sys.executable if command[0] in PYTHON_NAMES else command[0], *command[1:]]
-
-
-def variables(around: Surroundings) -> dict[str, str]:
+def variables(around: Surroundings, cwd: Path) -> dict[str, str]:
     """Variables of every command: trainer, checks, scorer."""
+    found = around.spec.environment
     count = str(threads(around.spec, around.lease))
     lease = around.lease
     env = {
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": os.pathsep.join(programs.search_path(found)),
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
@@ -116,6 +119,12 @@ def variables(around: Surroundings) -> dict[str, str]:
         env["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
     if around.spec.data is not None:
         env["AUTORESEARCH_DATA"] = str(around.spec.data)
+    if found is not None:
+        env |= found.variables
+        if found.sources:
+            env["PYTHONPATH"] = os.pathsep.join(str(cwd / source) for source in found.sources)
+        if found.uv is not None:
+            env["UV_CACHE_DIR"] = str(Path("/tmp" if around.tier is Tier.T2 else around.scratch) / "uv-cache")
     if around.tier is not Tier.T2:
         env["HOME"] = env["TMPDIR"] = str(around.scratch)
     return env
@@ -124,7 +133,7 @@ def variables(around: Surroundings) -> dict[str, str]:
 def for_trainer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
     """The snapshot and the public half of the corpus to read, one folder to write."""
     budget, data, names = around.spec.budget, around.spec.data, around.names
-    env = variables(around) | {
+    env = variables(around, names.work) | {
         "AUTORESEARCH_OUT": str(names.out),
         "AUTORESEARCH_BUDGET_SECONDS": repr(budget.seconds),
         "AUTORESEARCH_CLOCK": budget.clock,
@@ -133,7 +142,7 @@ def for_trainer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
     public = () if data is None else (data / DATA_HALF,)
     sealed = () if data is None else (data,)
     return Confinement(
-        read=(names.work, *public, *around.spec.readable),
+        read=(names.work, *public, *_further(around)),
         write=(names.out,),
         cwd=names.work,
         env=env,
@@ -141,6 +150,7 @@ def for_trainer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         gpus=_cards(around),
         hide=(*around.hidden, *sealed),
         scratch=around.scratch,
+        home=around.spec.in_home,
         places=around.places,
         shared_memory=True,
         tasks=tasks,
@@ -151,13 +161,14 @@ def for_check(around: Surroundings, tasks: int) -> Confinement:
     """A check sees the snapshot and the public data, and can keep nothing."""
     data = around.spec.data
     return Confinement(
-        read=(around.paths.work, *(() if data is None else (data / DATA_HALF,)), *around.spec.readable),
+        read=(around.paths.work, *(() if data is None else (data / DATA_HALF,)), *_further(around)),
         write=(),
         cwd=around.paths.work,
-        env=variables(around),
+        env=variables(around, around.paths.work),
         gpus=_cards(around),
         hide=around.hidden,
         scratch=around.scratch,
+        home=around.spec.in_home,
         shared_memory=True,
         tasks=tasks,
     )
@@ -171,7 +182,7 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
     spec, paths = around.spec, around.paths
     trusted = is_language_model_scorer(spec.score_command)
     seen = paths if trusted else around.names  # ours has no walls; it shows its hosts the other name itself
-    env = variables(around) | spec.scorer_environment
+    env = variables(around, paths.trusted) | spec.scorer_environment
     env |= {
         "AUTORESEARCH_ARTIFACT": str(seen.artifact),
         "AUTORESEARCH_SNAPSHOT": str(seen.work),
@@ -193,7 +204,7 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         env["AUTORESEARCH_RUN"] = f"{spec.campaign}-{spec.experiment}-{spec.run}"
         env["AUTORESEARCH_HANDOVER"] = str(spec.handover)
     return Confinement(
-        read=(seen.artifact, seen.work, paths.trusted, *(() if spec.data is None else (spec.data,)), *spec.readable),
+        read=(seen.artifact, seen.work, paths.trusted, *(() if spec.data is None else (spec.data,)), *_further(around)),
         write=() if spec.handover is None else (spec.handover,),
         cwd=paths.trusted,
         env=env,
@@ -201,6 +212,7 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         gpus=_cards(around),
         hide=around.hidden,
         scratch=around.scratch,
+        home=around.spec.in_home,
         shared_memory=True,
         places=around.places,
         tasks=tasks,
@@ -217,6 +229,12 @@ def with_own_package(env: Mapping[str, str]) -> dict[str, str]:
     folder = Path(mcp_server.__file__).resolve().parent.parent
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
     return {**env, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+
+
+def _further(around: Surroundings) -> tuple[Path, ...]:
+    """What the arena lets runs read, and the environment they run in."""
+    found = around.spec.environment
+    return (*around.spec.readable, *(() if found is None else found.shown))
 
 
 def _cards(around: Surroundings) -> tuple[int, ...]:

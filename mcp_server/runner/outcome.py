@@ -67,6 +67,7 @@ def of_training(result: RunResult, training: Training, diagnosis: Diagnosis, bud
         return ended(result, RunState.TIMEOUT, reason, words, crash)
     if training.exit_status != 0:
         words = f"The run command ended with {crash.kind}{': ' if crash.message else ''}{crash.message}."
+        words = f"{diagnosis.hint} {words}" if diagnosis.hint else words
         return ended(result, RunState.CRASHED, diagnosis.reason, words, crash)
     return None
 

@@ -62,7 +62,8 @@ class Run:
         """Train and score on leased devices."""
         meter, busy = LoadMeter(time.monotonic()), cores.Meter()
         report = probe()
-        result = result.model_copy(update={"tier": report.tier})
+        python = self.spec.environment.words() if self.spec.environment else ""
+        result = result.model_copy(update={"tier": report.tier, "python": python})
         if self.spec.require_sandbox and report.tier is not Tier.T2:
             words = (
                 f"The arena requires a T2 sandbox and this machine offers {report.tier}. {' '.join(report.findings)}"

@@ -20,7 +20,6 @@ from mcp_server.runner.environment import (
     Surroundings,
     for_scorer,
     is_language_model_scorer,
-    own_python,
     scorer_threads,
     with_own_package,
 )
@@ -28,6 +27,7 @@ from mcp_server.runner.limits import Crossed, Limits
 from mcp_server.runner.listen import listen
 from mcp_server.runner.logs import BoundedLog, excerpt
 from mcp_server.runner.stop import Stop
+from mcp_server.runner.unseen import hint
 from mcp_server.runner.whisper import whispered
 
 ANSWER_BYTES = 256 * 1024
@@ -74,7 +74,7 @@ class Asked:
         confinement = for_scorer(around, self._marks.theirs, limits.tasks)
         if trusted:
             confinement = replace(confinement, env=_own_environment(around, confinement.env, warm))
-        command, secrets = own_python(around.spec.score_command), None
+        command, secrets = around.command_line(around.spec.score_command, around.paths.trusted), None
         if not trusted:
             command, confinement, secrets = whispered(command, confinement)
         try:
@@ -128,6 +128,8 @@ class Asked:
             return Failure("not_a_number", f"The score {NO_NUMBER.format(value='not finite')}", excerpt(text))
         if self._child.exit_status != 0:
             detail = f"The score command ended with status {self._child.exit_status}."
+            unseen = hint(text, around.spec, around.paths.trusted, around.paths.trusted, around.lease.card is not None)
+            detail = f"{unseen.said} {detail}" if unseen is not None else detail
             return Failure("scorer_failed", detail, excerpt(text))
         found = parse(answer.raw_tail().decode(errors="replace"))
         return Failure(found.reason, found.detail, excerpt(text)) if isinstance(found, Failure) else found

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from mcp_server.records import RunResult, RunState, Tier
 from mcp_server.runner import limits, outcome, scorer
-from mcp_server.runner.crash import diagnose
+from mcp_server.runner.crash import diagnose, told
 from mcp_server.runner.environment import Surroundings, is_language_model_scorer
 from mcp_server.runner.limits import Crossed, Limits
 from mcp_server.runner.seal import Refused, measure, seal
 from mcp_server.runner.stop import Stop
 from mcp_server.runner.trainer import Look, Training
+from mcp_server.runner.unseen import hint
 
 FOLDER_SECONDS = 0.5
 
@@ -74,6 +75,9 @@ class Side:
             self.result = self.result.model_copy(update={"flags": (*self.result.flags, "snapshot_restored")})
         # what it printed names its files as it saw them
         diagnosis = diagnose(training.log, training.exit_status, self.around.names.work, spec.editable, starved)
+        if training.exit_status != 0:
+            found = hint(training.log, spec, self.around.names.work, paths.work, self.around.lease.card is not None)
+            diagnosis = told(diagnosis, found)
         bad = outcome.of_training(self.result, training, diagnosis, spec.budget.seconds)
         if bad is not None:
             self.result = bad

@@ -15,7 +15,7 @@ from typing import Protocol
 from mcp_server.records import CurvePoint
 from mcp_server.runner import child as children
 from mcp_server.runner.clock import Moment, Order, Stopwatch, Stretch, moment
-from mcp_server.runner.environment import Surroundings, for_trainer, own_python
+from mcp_server.runner.environment import Surroundings, for_trainer
 from mcp_server.runner.limits import Crossed, Limits
 from mcp_server.runner.logs import BoundedLog
 from mcp_server.runner.marks import Marks
@@ -81,7 +81,7 @@ class Trainer:
         launched = moment()
         try:
             self.child = children.start(
-                own_python(around.spec.run_command),
+                around.command_line(around.spec.run_command, around.paths.work),
                 for_trainer(around, self._marks_pipe.theirs, limits.tasks),
                 around.tier,
                 stdout=self._log_pipe.theirs,

@@ -114,6 +114,8 @@ def _mounts(confinement: Confinement) -> list[str]:
         entries[path] = ["--tmpfs", str(path)] if path.is_dir() else ["--ro-bind", "/dev/null", str(path)]
     for path in confinement.write:
         entries[path] = ["--bind", str(confinement.places.get(path, path)), str(path)]
+    for name, target in confinement.home.items():
+        entries[Path(PRIVATE_HOME) / name] = ["--symlink", str(target), f"{PRIVATE_HOME}/{name}"]
     hidden = set(confinement.hide)
     visible = [path for path in entries if path not in hidden]
     words: list[str] = []

@@ -42,6 +42,7 @@ class Confinement:
     fds: tuple[int, ...] = ()
     gpus: tuple[int, ...] = ()
     hide: tuple[Path, ...] = ()  # folders and files to leave out although they lie in something readable
+    home: Mapping[str, Path] = field(default_factory=dict)  # links in T2's own home; below T2 `scratch` has them
     scratch: Path | None = None  # HOME and TMPDIR below T2, made and removed by the caller; T2 makes its own in memory
     shared_memory: bool = False  # /dev/shm below T2, where it is everybody's; T2 has one for each command
     # where a folder of `read` or `write` really lies, if not at its name (T2 alone can show it under another)

@@ -1,0 +1,48 @@
+"""The one question before a campaign, a proof or a diagnosis: would the arena's commands find what they need?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mcp_server.arena import Arena
+from mcp_server.errors import WorkspaceError
+from mcp_server.programs.choose import chosen
+from mcp_server.programs.missing import Missing, Place, missing
+from mcp_server.programs.readable import shown, sources
+from mcp_server.records import UserEnvironment
+
+
+def looked_over(
+    arena: Arena, tree: Path, main: Path, committed: Callable[[str], bool], environ: Mapping[str, str] = os.environ
+) -> tuple[UserEnvironment, list[Missing]]:
+    """The environment that would be chosen now, and what the commands of the arena would miss in it."""
+    found = chosen(arena, tree, main, environ, Path(sys.prefix))
+    places = sources(arena.readable, tree, main)
+    place = Place(tree, _never_raising(committed), (*places, *shown(places)))
+    lost = [
+        Missing("readable", f"{path} is not there ({source}). Make it, or take it out of `readable`.")
+        for path, source in zip(arena.readable, places, strict=True)
+        if not source.exists()
+    ]
+    return found, [*missing(arena, found, place, environ), *lost]
+
+
+def refuse_missing(arena: Arena, tree: Path, main: Path, committed: Callable[[str], bool]) -> None:
+    """Raises WorkspaceError that names all that stops the arena's commands."""
+    found, said = looked_over(arena, tree, main, committed)
+    stops = [f"program.md, {one}" for one in said if one.stops]
+    if stops:
+        raise WorkspaceError("\n".join([*stops, f"`python` would be {found.words()}. Nothing was started."]))
+
+
+def _never_raising(committed: Callable[[str], bool]) -> Callable[[str], bool]:
+    def asked(path: str) -> bool:
+        try:
+            return committed(path)
+        except (WorkspaceError, OSError, ValueError):  # a word that cannot be a path of the repository
+            return False
+
+    return asked

@@ -1,0 +1,113 @@
+"""One Python environment as it lies on the disk: a venv, a conda prefix, an installation. Read, never run.
+
+What `pyvenv.cfg` and `.pth` files name is believed only where it looks like a Python installation or a folder of
+packages, and never when it would show a run the user's home, the repository or anything above them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mcp_server.records import UserEnvironment
+from mcp_server.runner.sandbox.confinement import SYSTEM
+
+PYTHONS = ("python", "python3")
+MOST_PTH_BYTES = 65_536
+
+
+def server() -> UserEnvironment:
+    """The interpreter that this very program runs on."""
+    return UserEnvironment(source="the server's Python", prefix=None, python=Path(sys.executable))
+
+
+def at(prefix: Path, source: str, tree: Path) -> UserEnvironment | None:
+    """The environment in `prefix`, for the repository in `tree`; None where there is no Python that could start."""
+    python = next((prefix / "bin" / name for name in PYTHONS if os.access(prefix / "bin" / name, os.X_OK)), None)
+    if python is None:
+        return None
+    read = [prefix, *_bases(prefix, python)]
+    outside, inside = _linked(prefix, tree)
+    kind = "CONDA_PREFIX" if (prefix / "conda-meta").is_dir() else "VIRTUAL_ENV"
+    return UserEnvironment(
+        source=source,
+        prefix=prefix,
+        python=python,
+        shown=tuple(dict.fromkeys(path for path in (*read, *outside) if _showable(path, tree) or path == prefix)),
+        sources=tuple(inside),
+        variables={kind: str(prefix)},
+    )
+
+
+def of_program(program: Path, tree: Path) -> UserEnvironment | None:
+    """The environment whose `bin` holds this program; None for a program that belongs to none."""
+    prefix = program.parent.parent
+    if program.parent.name != "bin":
+        return None
+    if (prefix / "pyvenv.cfg").is_file() or (prefix / "conda-meta").is_dir():
+        return at(prefix, f"the environment that program.md names, {prefix}", tree)
+    if program.name.startswith("python") and _is_installation(prefix) and not in_system(program):
+        found = at(prefix, f"the Python that program.md names, {program}", tree)
+        return found.model_copy(update={"python": program, "variables": {}}) if found else None
+    return None
+
+
+def in_system(path: Path) -> bool:
+    """Whether every run sees it already."""
+    return any(path.is_relative_to(place) for place in SYSTEM)
+
+
+def settings(prefix: Path) -> dict[str, str]:
+    """What `pyvenv.cfg` says; empty for what is no venv."""
+    try:
+        text = (prefix / "pyvenv.cfg").read_text("utf-8", errors="replace")[:MOST_PTH_BYTES]
+    except OSError:
+        return {}
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {name.strip().lower(): value.strip() for name, _, value in pairs if value}
+
+
+def _bases(prefix: Path, python: Path) -> Iterator[Path]:
+    """The installations that a venv borrows its standard library from, by every name that leads there."""
+    homes = [Path(settings(prefix).get("home", ""))]
+    for _ in range(8):  # a link to a link, as pyenv, uv and Homebrew make them
+        if not python.is_symlink():
+            break
+        python = python.parent / os.readlink(python)
+        homes.append(Path(os.path.normpath(python)).parent)
+    homes.append(python.resolve().parent)
+    for home in homes:
+        base = home.parent
+        if home.name == "bin" and base.is_absolute() and not in_system(base) and _is_installation(base):
+            yield from (base, base.resolve())
+
+
+def _is_installation(base: Path) -> bool:
+    return any(base.glob("lib*/python3*/os.py"))
+
+
+def _linked(prefix: Path, tree: Path) -> tuple[list[Path], list[str]]:
+    """Folders that `.pth` files add: outside of the repository, and those of the repository itself by relative path.
+
+    An editable install of the repository would show a run the user's files of now in place of the snapshot's.
+    """
+    outside: list[Path] = []
+    inside: list[str] = []
+    for file in sorted(prefix.glob("lib*/python3*/site-packages/*.pth")):
+        for line in file.read_text("utf-8", errors="replace")[:MOST_PTH_BYTES].splitlines():
+            place = Path(line.strip())
+            if "__editable__" in line and not place.is_absolute():
+                inside += [".", "src"]  # a finder in place of a path; one of the two is where packages lie
+            elif place.is_absolute() and place.is_relative_to(tree) and not place.is_relative_to(prefix):
+                inside.append(place.relative_to(tree).as_posix())
+            elif place.is_absolute() and place.is_dir():
+                outside.append(place)
+    return outside, list(dict.fromkeys(inside))
+
+
+def _showable(path: Path, tree: Path) -> bool:
+    """Whether a run may be shown this folder for the sake of an environment."""
+    home = Path.home()
+    return not any(person == path or path in person.parents for person in (home, tree, tree.resolve(), home.resolve()))
