@@ -73,7 +73,7 @@ def check_files(house: House, arena: Arena, commit: str) -> None:
     house.workspace.read_editable(arena.editable, commit, EDITABLE_LIMIT_BYTES)
     paths = house.paths
     refuse_missing(
-        arena, paths.tree, paths.common.parent, lambda path: bool(house.workspace.committed((path,), commit))
+        arena, paths.tree, paths.common.parent, lambda path: bool(house.workspace.git.entries(commit, (path,)))
     )
 
 

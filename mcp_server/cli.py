@@ -32,6 +32,7 @@ class Entry:
 
 COMMANDS = {
     "new": Entry("Begin", "beginnings", "Write a lab from a template: program.md and the files it names."),
+    "adopt": Entry("Begin", "adopting", "Take over a repository of karpathy/autoresearch, a fork, or pi-autoresearch."),
     "prepare": Entry("Begin", "beginnings", "Build the corpus of a language-model lab."),
     "doctor": Entry("Begin", "beginnings", "Check this machine and say how to fix what is missing."),
     "check-arena": Entry("Begin", "proofs", "Prove an arena before any loop: runs, cheats, harms, a verdict."),

@@ -104,6 +104,7 @@ def launch(
             handover.mkdir(mode=0o700, parents=True, exist_ok=True)
         exam = run.purpose == "exam"
         environment["AUTORESEARCH_DRAW"] = draw(campaign, run)
+        absent = [path for path, place in zip(arena.readable, readable, strict=True) if not place.exists()]
         linked = in_home(readable, Path.home())
         seen = shown(readable)
         # asked again for every place that a link leads to: what is closed stays closed
@@ -130,6 +131,7 @@ def launch(
             environment=sealed(paths, campaign, arena, tree),
             tree=tree,
             in_home=linked,
+            absent=tuple(absent),
             handover=handover,
             data=Path(campaign.corpus) if campaign.corpus else None,
             split="test" if exam else "val",

@@ -18,6 +18,7 @@ from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.errors import NotNow, WorkspaceError
 from mcp_server.house import House
 from mcp_server.lab import Lab
+from mcp_server.numbers import fixed
 from mcp_server.reckoning import totals_of
 from mcp_server.replies import Reply
 from mcp_server.text import clean_block, clean_line
@@ -195,7 +196,7 @@ def _evidence(house: House, arena: Arena, one: Experiment, runs: Sequence[Run]) 
     said = [
         f"{metric.name} {shown(score)}{unit}" if score is not None else "",
         f"gain {shown(change)}" if change is not None else "",
-        f"{abs(widths):.1f} noise widths" if widths is not None else "",
+        f"{fixed(abs(widths), 1)} noise widths" if widths is not None else "",
         f"{100 * sure:.0f} % sure" if sure is not None else "",
         one.label or "",
     ]

@@ -23,6 +23,7 @@ import mcp_server
 from mcp_server.errors import AutoresearchError, NotNow
 from mcp_server.files import write_atomically
 from mcp_server.history import HistoryRow
+from mcp_server.numbers import fixed
 from mcp_server.records import RunState, Status
 from mcp_server.replies import (
     CampaignReply,
@@ -153,7 +154,7 @@ async def _research(session: Session, folder: Path, tag: str, pace: Pace) -> Out
     show(_row(await _repeated(session, pace, slot), "baseline"))
     status = await session.ask(StatusReply, "lab_status")
     if status.noise is not None and status.noise.sd is not None:
-        audience.say(f"Noise of one run: {status.noise.sd:.4f} {baseline.unit}, from {status.noise.runs} runs.")
+        audience.say(f"Noise of one run: {fixed(status.noise.sd, 4)} {baseline.unit}, from {status.noise.runs} runs.")
 
     trials: list[Trial] = []
     while _goes_on(pace, outcome, slot):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcp_server.fingerprint import KnobChange
+from mcp_server.numbers import fixed
 from mcp_server.text import LEARNING_CHARACTERS, clean_block, clean_line, scrub
 from mcp_server.themes import Theme
 
@@ -158,7 +159,7 @@ def line(tried: Tried, limit: int = LINE_CHARACTERS) -> str:
     if tried.delta is not None:
         head += f" {signed(tried.delta)}"
         if tried.noise_widths is not None:
-            head += f" ({abs(tried.noise_widths):.1f} widths)"
+            head += f" ({fixed(abs(tried.noise_widths), 1)} widths)"
     elif tried.reason:
         head += f" ({tried.reason})"
     moved = ", ".join(short_change(change) for change in tried.knobs[:4])

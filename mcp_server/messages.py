@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Sequence
 
 from mcp_server.entries import Campaign, Experiment
+from mcp_server.numbers import fixed
 
 TITLE_LENGTH = 72
 
@@ -30,9 +31,15 @@ def decided(campaign: Campaign, experiment: Experiment, metric: str, unit: str, 
     if experiment.label:
         trailers.append(("Label", experiment.label))
     score, change, widths = verdict.score, verdict.change, verdict.noise_widths
-    trailers.append(("Score", "none" if score is None else f"{score:.6f} {unit}".strip() + f" ({metric})"))
+    trailers.append(("Score", "none" if score is None else f"{fixed(score)} {unit}".strip() + f" ({metric})"))
     if change is not None:
-        trailers.append(("Gain", f"{change:+.6f}" + ("" if widths is None else f" ({widths:+.1f} noise widths)")))
+        trailers.append(
+            (
+                "Gain",
+                f"{fixed(change, sign=True)}"
+                + ("" if widths is None else f" ({fixed(widths, 1, sign=True)} noise widths)"),
+            )
+        )
     if verdict.seeds:
         trailers.append(("Seeds", " ".join(map(str, verdict.seeds))))
     trailers.append(("Reason", verdict.reason or "none given"))

@@ -106,7 +106,8 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         branch=campaign.branch,
         goal=arena.goal,
         metric=f"{arena.metric.name}, {arena.metric.direction}"
-        + (f", {arena.metric.unit}" if arena.metric.unit else ""),
+        + (f", {arena.metric.unit}" if arena.metric.unit else "")
+        + (", CLAIMED BY THE RUN" if arena.claimed else ""),
         editable=list(arena.editable),
         budget=f"{budget.seconds:g} s of {'processor' if budget.clock == 'cpu' else 'wall'} time on "
         f"{', '.join(devices)}",

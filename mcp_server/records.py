@@ -129,6 +129,7 @@ class RunSpec(Record):
     environment: UserEnvironment | None = None  # None: the server's Python
     tree: Path | None = None  # the user's work tree, to tell where a file lies that a run does not find
     in_home: dict[str, Path] = {}  # what is linked into the run's own home
+    absent: tuple[str, ...] = ()  # what the arena lets the run read, but this machine has not
     handover: Path | None = None  # a folder that the scorer alone may write, shared by all runs of the lab
     data: Path | None = None  # prepared corpus; the trainer sees its public half only
     split: Literal["val", "test"] = "val"

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from mcp_server.chart.words import duration, shown
 from mcp_server.entries import Experiment
 from mcp_server.findings import DIFF_BYTES, MOST_KEPT, Findings
+from mcp_server.numbers import fixed
 from mcp_server.replies import TotalsReply
 from mcp_server.text import clean_block, clean_line
 
@@ -71,7 +72,9 @@ def _in_short(found: Findings) -> str:
     count = f"{decided:,} experiments in {duration(found.seconds)}, {len(found.kept)} kept"
     if totals.best is None or totals.baseline is None:
         return f"**{count}.** No baseline has a score yet."
-    return f"**{name} {shown(totals.baseline)} → {shown(totals.best)}{_unit(found)}: {count}.** {_believable(totals)}"
+    claim = " Every score is CLAIMED BY THE RUN that printed it; nobody measured it." if found.arena.claimed else ""
+    moved = f"{name} {shown(totals.baseline)} → {shown(totals.best)}{_unit(found)}"
+    return f"**{moved}: {count}.**{claim} {_believable(totals)}"
 
 
 def _believable(totals: TotalsReply) -> str:
@@ -113,7 +116,8 @@ def _question(found: Findings) -> str:
     return "## Question and setup\n\n" + _table(
         [
             ("question", plain(arena.goal)),
-            ("measured", f"{plain(arena.metric.name)}{_unit(found)}, {better}"),
+            ("measured", f"{plain(arena.metric.name)}{_unit(found)}, {better}" if not arena.claimed else ""),
+            ("CLAIMED BY THE RUN", f"{plain(arena.metric.name)}{_unit(found)}, {better}" if arena.claimed else ""),
             ("edited", ", ".join(plain(path) for path in arena.editable)),
             ("budget of a run", f"{budget.seconds:g} s of {'processor' if found.clock == 'cpu' else 'wall'} time"),
             ("machine", "; ".join(devices)),
@@ -157,7 +161,7 @@ def _changes(found: Findings) -> str:
         gain, widths, sure = verdict.change, verdict.noise_widths, verdict.probability
         said = [
             f"gain {_signed(gain)}{_unit(found)}" if gain is not None else "",
-            f"{abs(widths):.1f} noise widths" if widths is not None else "",
+            f"{fixed(abs(widths), 1)} noise widths" if widths is not None else "",
             f"{100 * sure:.0f} % sure" if sure is not None else "",
             plain(experiment.label or ""),
             f"cost {one.runs} run{'s' if one.runs != 1 else ''}, {duration(one.seconds)}",

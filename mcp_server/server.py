@@ -33,6 +33,7 @@ from mcp_server.faces.refusing import PlainServer
 from mcp_server.faces.resources import add_resources
 from mcp_server.faces.speaking import call
 from mcp_server.lab import CALIBRATE, Lab
+from mcp_server.numbers import fixed
 from mcp_server.records import Status
 from mcp_server.replies import (
     CampaignReply,
@@ -120,7 +121,7 @@ async def until_finished(ctx: Ctx, lab: Lab, number: int | None, seconds: float,
         if time.monotonic() - told >= PROGRESS_SECONDS:
             told = time.monotonic()
             elapsed, left = reply.elapsed_seconds or 0.0, reply.eta_seconds or 0.0
-            said = reply.phase + (f", training loss {reply.loss:.3f}" if reply.loss is not None else "")
+            said = reply.phase + (f", training loss {fixed(reply.loss, 3)}" if reply.loss is not None else "")
             await ctx.report_progress(elapsed, elapsed + left, f"experiment {meant}: {said}")
         await anyio.sleep(min(POLL_SECONDS, max(0.0, ends - time.monotonic())))
         reply = await call(lambda: lab.read_score(meant, session))

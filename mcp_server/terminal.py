@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from mcp_server.numbers import fixed
 from mcp_server.replies import ExperimentReply, ScoreReply
 
 STYLES = {
@@ -74,7 +75,7 @@ def number(value: float | None, *, sign: bool = False) -> str:
     if not math.isfinite(value):
         return str(value)
     whole = int(math.log10(abs(value))) if abs(value) >= 1 else 0
-    return f"{value:{'+' if sign else ''},.{max(0, 5 - whole)}f}"
+    return fixed(value, max(0, 5 - whole), sign=sign, commas=True)
 
 
 def seconds(value: float | None) -> str:
@@ -108,7 +109,7 @@ def in_widths(change: float | None, noise_widths: float | None) -> str:
     """How many noise widths a gain is, with the gain's sign."""
     if change is None or noise_widths is None:
         return ""
-    return f"{math.copysign(noise_widths, change):+.1f} noise widths"
+    return f"{fixed(math.copysign(noise_widths, change), 1, sign=True)} noise widths"
 
 
 def sparkline(values: Sequence[float], width: int = 60) -> str:
@@ -199,7 +200,7 @@ def following(console: Console, quiet: bool = False) -> Iterator[Callable[[Score
 
         def draw(reply: ScoreReply) -> None:
             left = "" if reply.eta_seconds is None else f"{seconds(reply.eta_seconds)} left"
-            loss = "" if reply.loss is None else f"loss {reply.loss:.3f}"
+            loss = "" if reply.loss is None else f"loss {fixed(reply.loss, 3)}"
             bar.update(
                 task,
                 description=f"experiment {reply.experiment}, {phase_of(reply)}",

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from mcp_server.files import write_atomically
 from mcp_server.memory import Tried, line, signed
+from mcp_server.numbers import fixed
 from mcp_server.text import LEARNING_CHARACTERS, clean_block, clean_line
 from mcp_server.themes import Theme
 
@@ -61,7 +62,7 @@ def results_tsv(rows: Sequence[ResultRow], metric: str = "val_bpb", unit: str = 
             (
                 row.commit[:7],
                 # A crash has no score; the notebook reads an empty cell as NaN and leaves crashes out of its plot.
-                _number(row.score, ".6f"),
+                "" if row.score is None or not math.isfinite(row.score) else fixed(row.score),
                 _number(row.memory_gb, ".1f"),
                 reference_status(row),
                 _cell(row.description) or "(no description)",

@@ -11,6 +11,7 @@ from mcp_server.cli import Place
 from mcp_server.commands import asking
 from mcp_server.errors import NotNow
 from mcp_server.lab import EXAM_SEEDS, Lab
+from mcp_server.numbers import fixed
 from mcp_server.reckoning import kept_of
 from mcp_server.replies import ExamReply
 from mcp_server.totals import prune_order
@@ -54,11 +55,18 @@ def _facts(reply: ExamReply) -> list[tuple[str, str]]:
     ]
     if reply.gain is not None and reply.interval:
         facts.append(
-            ("honest gain", f"{reply.gain:+.6f}, 95 % interval {reply.interval[0]:+.6f} to {reply.interval[1]:+.6f}")
+            (
+                "honest gain",
+                f"{_gain(reply.gain)}, 95 % interval {_gain(reply.interval[0])} to {_gain(reply.interval[1])}",
+            )
         )
     if reply.claimed_gain is not None:
-        facts.append(("claimed gain", f"{reply.claimed_gain:+.6f}"))
+        facts.append(("claimed gain", _gain(reply.claimed_gain)))
     return facts
+
+
+def _gain(value: float) -> str:
+    return fixed(value, sign=True)
 
 
 @click.command()

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from mcp_server.cli import commands_in
 from mcp_server.history import HistoryReply, PageReply
+from mcp_server.numbers import fixed
 from mcp_server.replies import CrashReply, DecisionReply, ExperimentReply, RunReply, ScoreReply, StatusReply
 from mcp_server.terminal import (
     facts,
@@ -50,7 +51,7 @@ def brief(reply: ExperimentReply) -> Parts:
 def _standing(reply: ExperimentReply, label: str = "") -> Text:
     doing = phase_of(reply) if reply.phase else ""
     left = f"{seconds(reply.eta_seconds)} left" if reply.eta_seconds is not None else ""
-    loss = f"loss {reply.loss:.3f}" if reply.loss is not None else ""
+    loss = f"loss {fixed(reply.loss, 3)}" if reply.loss is not None else ""
     more = joined(doing if doing != reply.status else "", loss, left)
     return Text.assemble(status(reply.status, label), f"  {more}" if more else "")
 
@@ -91,7 +92,7 @@ def _verdict(reply: ScoreReply) -> str | None:
 def _curve(losses: Sequence[float]) -> str | None:
     if len(losses) < 2:
         return None
-    return f"{sparkline(losses)}  {losses[0]:.3f} → {losses[-1]:.3f}"
+    return f"{sparkline(losses)}  {fixed(losses[0], 3)} → {fixed(losses[-1], 3)}"
 
 
 def crash(found: CrashReply | None) -> Parts:

@@ -23,7 +23,7 @@ def looked_over(
     places = sources(arena.readable, tree, main)
     place = Place(tree, _never_raising(committed), (*places, *shown(places)))
     lost = [
-        Missing("readable", f"{path} is not there ({source}). Make it, or take it out of `readable`.")
+        Missing("readable", f"This machine lacks {path}. Make it, or take it out of `readable`.", stops=False)
         for path, source in zip(arena.readable, places, strict=True)
         if not source.exists()
     ]

@@ -17,6 +17,7 @@ from mcp_server.runner.devices import Lease
 from mcp_server.runner.sandbox import Confinement
 
 LANGUAGE_MODEL_SCORER = "mcp_server.scoring.lm"
+PRINTED_SCORER = "mcp_server.scoring.printed"
 AUDITED_AGAIN = 8  # the audit of an incumbent's half looks at this part of the positions
 MOST_THREADS = 16  # beside a GPU; more only wait
 DATA_HALF = "public"  # of a prepared corpus: what a trainer may see
@@ -183,6 +184,8 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
     trusted = is_language_model_scorer(spec.score_command)
     seen = paths if trusted else around.names  # ours has no walls; it shows its hosts the other name itself
     env = variables(around, paths.trusted) | spec.scorer_environment
+    if is_printed_scorer(spec.score_command):
+        env = with_own_package(env)
     env |= {
         "AUTORESEARCH_ARTIFACT": str(seen.artifact),
         "AUTORESEARCH_SNAPSHOT": str(seen.work),
@@ -222,6 +225,11 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
 def is_language_model_scorer(command: tuple[str, ...]) -> bool:
     """`python -m mcp_server.scoring.lm`: our own scorer, the only one that is trusted to run without walls."""
     return len(command) >= 3 and command[0] in PYTHON_NAMES and command[1:3] == ("-m", LANGUAGE_MODEL_SCORER)
+
+
+def is_printed_scorer(command: tuple[str, ...]) -> bool:
+    """`python -m mcp_server.scoring.printed NAME`: it takes the number that the run printed."""
+    return len(command) >= 3 and command[0] in PYTHON_NAMES and command[1:3] == ("-m", PRINTED_SCORER)
 
 
 def with_own_package(env: Mapping[str, str]) -> dict[str, str]:

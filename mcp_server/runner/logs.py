@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections import deque
+from pathlib import Path
 
 HEAD_BYTES = 64 * 1024
 TAIL_BYTES = 256 * 1024
 READ_BYTES = 64 * 1024
+HANDED_OVER = "printed.txt"  # what scoring.printed reads
 
 # CSI, OSC (ended by BEL or ST, or cut off), other strings (DCS, SOS, PM, APC), two-character sequences
 ESCAPES = re.compile(
@@ -44,6 +47,21 @@ def excerpt(text: str, limit: int = 4096) -> str:
     cut = raw[-limit:].decode(errors="ignore")
     _, newline, rest = cut.partition("\n")
     return rest if newline and rest.strip() else cut
+
+
+def hand_over(log: str, folder: Path) -> None:
+    """Lay what a run printed into its output, for a scorer that takes the run's word. Raises OSError.
+
+    Whatever the run left under that name is taken away: it could be a link that leads elsewhere.
+    """
+    place = folder / HANDED_OVER
+    folder.chmod(0o700)
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8", errors="replace") as file:
+        file.write(log)
 
 
 class BoundedLog:

@@ -15,8 +15,9 @@ from pathlib import Path
 from mcp_server.records import RunResult, RunState, Tier
 from mcp_server.runner import limits, outcome, scorer
 from mcp_server.runner.crash import diagnose, told
-from mcp_server.runner.environment import Surroundings, is_language_model_scorer
+from mcp_server.runner.environment import Surroundings, is_language_model_scorer, is_printed_scorer
 from mcp_server.runner.limits import Crossed, Limits
+from mcp_server.runner.logs import hand_over
 from mcp_server.runner.seal import Refused, measure, seal
 from mcp_server.runner.stop import Stop
 from mcp_server.runner.trainer import Look, Training
@@ -82,6 +83,8 @@ class Side:
         if bad is not None:
             self.result = bad
             return
+        if is_printed_scorer(spec.score_command):
+            hand_over(training.log, paths.out)
         sealed = seal(paths.out, paths.artifact, spec.budget.output_gb * limits.GIGABYTE)
         if not isinstance(sealed, Refused) and sealed.files == 0 and is_language_model_scorer(spec.score_command):
             words = "The run ended well but left no artifact: write model.safetensors into $AUTORESEARCH_OUT."

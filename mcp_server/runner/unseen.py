@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcp_server.programs.lacks import ASKS_FOR_CUDA, MAY_DO_WITHOUT
 from mcp_server.records import RunSpec
 from mcp_server.runner.logs import clean
 from mcp_server.runner.sandbox.confinement import PRIVATE_HOME
@@ -54,10 +55,27 @@ class Hint:
 
 
 def hint(log: str, spec: RunSpec, seen: Path, work: Path, card: bool) -> Hint | None:
-    """What the end of a failed command's log points at; None where it is nothing of this kind. `card`: it had one.
+    """What the end of a failed command's log points at, and what this machine lacks besides; None if it is nothing.
 
-    `seen`: the name under which the command saw its folder, `work`.
+    `card`: it had one. `seen`: the name under which the command saw its folder, `work`.
     """
+    found = _hint(log, spec, seen, work, card)
+    besides = [] if found is None else _besides(spec, work, card, found.said)
+    return found if found is None or not besides else Hint(found.reason, f"{found.said} {' '.join(besides)}")
+
+
+def _besides(spec: RunSpec, work: Path, card: bool, said: str) -> list[str]:
+    """What the same run would fail on next."""
+    lacking = []
+    texts = [(work / name).read_text("utf-8", errors="replace") for name in spec.editable if (work / name).is_file()]
+    text = "\n".join(texts)
+    if not card and "GPU" not in said and ASKS_FOR_CUDA.search(text) and not MAY_DO_WITHOUT.search(text):
+        lacking.append("an NVIDIA GPU, which the code asks for")
+    lacking += [f"{path}, which `readable` names" for path in spec.absent if path not in said]
+    return [f"It lacks besides: {'; '.join(lacking)}."] if lacking else []
+
+
+def _hint(log: str, spec: RunSpec, seen: Path, work: Path, card: bool) -> Hint | None:
     tail = log[-TAIL_CHARACTERS:].replace(f"{seen}/", "")
     found = _last(NOT_STARTED, tail)
     if found is not None:

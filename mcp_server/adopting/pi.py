@@ -1,0 +1,130 @@
+"""pi-autoresearch: a folder `.auto/` with a prompt, a script that measures and a log; or the older flat files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mcp_server.adopting.found import Found
+from mcp_server.adopting.reference import COPY
+
+KIND = "pi-autoresearch"
+FILES = {
+    "prompt": (".auto/prompt.md", "autoresearch.md"),
+    "measure": (".auto/measure.sh", "autoresearch.sh"),
+    "checks": (".auto/checks.sh", "autoresearch.checks.sh"),
+    "ideas": (".auto/ideas.md", "autoresearch.ideas.md"),
+    "config": (".auto/config.json", "autoresearch.config.json"),
+    "log": (".auto/log.jsonl", "autoresearch.jsonl"),
+}
+BROUGHT = ("node_modules", "data")  # ignored folders that a measurement usually needs
+SECONDS = 600.0
+
+
+def place(tree: Path, kind: str) -> str:
+    """Which of the two names of a session's file is there; "" when neither is."""
+    return next((name for name in FILES[kind] if (tree / name).is_file()), "")
+
+
+def recognise(tree: Path, tracked: Callable[[str], bool], files: Callable[[], list[str]]) -> Found | None:
+    """The arena of a pi-autoresearch session; None for another repository. `files`: what git knows."""
+    measure, prompt = place(tree, "measure"), place(tree, "prompt")
+    if not measure or not (prompt or place(tree, "log")):
+        return None
+    text = _text(tree, prompt)
+    metric, unit, direction, where = _metric(tree, text, _text(tree, measure))
+    scope = _scope(text, files())
+    checks, ideas = place(tree, "checks"), _text(tree, place(tree, "ideas"))
+    shut_out = [name for name in (*BROUGHT, ".auto") if (tree / name).is_dir() and not tracked(name)]
+    title = re.search(r"^#\s*(?:Autoresearch:\s*)?(.+)$", text, re.M)
+    settings = _json(_text(tree, place(tree, "config")))
+    most = settings.get("maxIterations")
+    return Found(
+        kind=KIND,
+        goal=title[1].strip() if title else f"a better {metric}",
+        metric=metric,
+        direction=direction,
+        unit=unit,
+        editable=tuple(scope),
+        frozen=tuple(name for name in (measure, checks) if name and tracked(name)),
+        # their script may write beside itself, which a run may not: it works in a copy of the snapshot
+        run=f"bash -c '{COPY} && bash {measure}'",
+        checks=(f"bash -c '{COPY} && bash {checks}'",) if checks else (),
+        memo=text + (f"\n\n## Ideas\n\n{ideas}" if ideas.strip() else ""),
+        memo_from=prompt or "the log",
+        seconds=SECONDS,
+        readable=tuple(shut_out),
+        experiments=most if isinstance(most, int) and most > 0 else None,
+        notes=(where, f"files in scope are read from {prompt or 'nowhere'}"),
+    )
+
+
+def log_entries(tree: Path) -> Iterator[dict[str, Any]]:
+    """The lines of the session's log that are objects."""
+    for line in _text(tree, place(tree, "log")).splitlines():
+        entry = _json(line)
+        if entry:
+            yield entry
+
+
+def _metric(tree: Path, prompt: str, measure: str) -> tuple[str, str, str, str]:
+    settings = [entry for entry in log_entries(tree) if entry.get("type") == "config"]
+    if settings and re.fullmatch(r"[A-Za-z][\w.µ]{0,39}", str(settings[-1].get("metricName"))):
+        last = settings[-1]
+        direction = "maximize" if last.get("bestDirection") == "higher" else "minimize"
+        return (
+            str(last["metricName"]),
+            str(last.get("metricUnit") or "")[:24],
+            direction,
+            "the metric is read from the log",
+        )
+    primary = re.search(r"\*\*Primary\*\*:\s*`?([A-Za-z][\w.]{0,39})`?\s*(?:\(([^)]*)\))?", prompt)
+    if primary:
+        unit, _, better = (primary[2] or "").partition(",")
+        higher = "higher" in (primary[2] or "")
+        return (
+            primary[1],
+            unit.strip()[:24] if better else "",
+            "maximize" if higher else "minimize",
+            "the metric is read from the prompt",
+        )
+    printed = re.search(r"METRIC\s+([A-Za-z][\w.]{0,39})=", measure)
+    return (
+        printed[1] if printed else "metric",
+        "",
+        "minimize",
+        "the metric is read from the script; its direction is guessed",
+    )
+
+
+def _scope(prompt: str, files: list[str]) -> list[str]:
+    """The files that the prompt lets the agent change, as far as git knows them."""
+    section = re.search(r"^##\s*Files in Scope\s*$(.*?)(?=^##\s|\Z)", prompt, re.M | re.S | re.I)
+    words = re.findall(r"`([^`\n]+)`|^\s*[-*]\s+([\w./*-]+)", section[1] if section else "", re.M)
+    named = [one.strip().removeprefix("./") for pair in words for one in pair if one.strip()]
+    known = set(files)
+    found = []
+    for name in dict.fromkeys(named):
+        if name in known and not name.startswith(".auto/"):
+            found.append(name)
+        elif any(file.startswith(name.rstrip("/") + "/") for file in files):
+            found.append(name.rstrip("/") + "/")
+    return found
+
+
+def _text(tree: Path, name: str) -> str:
+    try:
+        return (tree / name).read_text("utf-8", errors="replace") if name else ""
+    except OSError:
+        return ""
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,147 @@
+"""Adoption, first as a plan that can be read, then carried out: program.md, and the past into the memory.
+
+Nothing of theirs is changed but program.md, above whose text the arena is written; what stood there stays in git, or
+beside it. Carried out twice, the second time changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mcp_server.adopting import elsewhere, pi, reference
+from mcp_server.adopting.found import Found, program
+from mcp_server.arena import Arena, load_program, parse_program
+from mcp_server.errors import WorkspaceError
+from mcp_server.files import locked, write_atomically
+from mcp_server.frontmatter import has_front_matter
+from mcp_server.ledger import Ledger
+from mcp_server.paths import LabPaths
+from mcp_server.programs.check import looked_over
+from mcp_server.programs.lacks import lacks
+from mcp_server.programs.uv import find_uv
+from mcp_server.workspace import Workspace
+
+RESULTS = "results.tsv"
+NO_SHAPE = (
+    "is neither a repository of karpathy/autoresearch's shape (train.py, with prepare.py or a program.md) nor one of "
+    "pi-autoresearch's (.auto/measure.sh with .auto/prompt.md). Write a program.md with `autoresearch new`, or by the "
+    "example of the README."
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be done. `text`: program.md as it would be written; None where it is an arena's already."""
+
+    paths: LabPaths
+    kind: str
+    arena: Arena
+    text: str | None
+    rows: tuple[elsewhere.Row, ...]  # of the past, that the memory does not hold yet
+    known: int  # rows of the past that it holds
+    python: str
+    lacking: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def plan(folder: Path, editable: Sequence[str] = ()) -> Plan:
+    """What adopting the repository in `folder` would do. Raises AutoresearchError; nothing is changed."""
+    workspace = Workspace(folder)
+    paths = workspace.paths
+    tree = paths.tree
+    head = workspace.resolve("HEAD")
+    committed = set(workspace.git.entries(head))
+
+    def tracked(path: str) -> bool:
+        return path in committed or any(name.startswith(f"{path.rstrip('/')}/") for name in committed)
+
+    text = _memo(paths.program)
+    if text is not None and has_front_matter(text):
+        arena, written = load_program(paths.program).arena, None
+        kind, notes = "an arena already", tuple[str, ...]()
+    else:
+        found = _recognised(tree, tracked, sorted(committed), editable)
+        if text and found.memo_from != paths.program.name:
+            found = replace(found, memo=f"{text.rstrip()}\n\n{found.memo}")
+        written = _ends_like(program(found), paths.program)
+        arena = parse_program(written).arena
+        kind, notes = found.kind, found.notes
+    environment, missing = looked_over(arena, tree, paths.common.parent, tracked)
+    sources = [one for name in (*arena.editable, *arena.frozen) if (one := _memo(tree / name)) is not None]
+    rows = _past(tree)
+    known = _known(paths)
+    new = tuple(row for row in rows if row.text not in known)
+    lost = [*(str(one) for one in missing), *lacks(sources, environment, tree)]
+    lacking = tuple(dict.fromkeys(lost))
+    return Plan(paths, kind, arena, written, new, len(rows) - len(new), environment.words(), lacking, notes)
+
+
+def carry_out(chosen: Plan) -> list[str]:
+    """Do what the plan says; what was done, in sentences. Raises AutoresearchError or OSError."""
+    done = []
+    if chosen.text is not None:
+        write_atomically(chosen.paths.program, chosen.text.encode())
+        done.append(f"Wrote the arena into {chosen.paths.program.name}, above the text that stood there.")
+    if chosen.rows:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with locked(chosen.paths.lock):
+            ledger = Ledger(chosen.paths.ledger)
+            try:
+                ledger.check()
+                for row in chosen.rows:
+                    ledger.add_learning(None, None, row.text, ["elsewhere", row.status], elsewhere.SOURCE, at)
+            finally:
+                ledger.close()
+        done.append(f"Took {len(chosen.rows)} attempts of the past into the memory, as tried elsewhere.")
+    return done
+
+
+def _recognised(tree: Path, tracked: Callable[[str], bool], files: list[str], editable: Sequence[str]) -> Found:
+    uv = find_uv(os.environ) is not None or any((tree / name / "pyvenv.cfg").is_file() for name in (".venv", "venv"))
+    found = pi.recognise(tree, tracked, lambda: files) or reference.recognise(tree, tracked, uv)
+    if found is None:
+        raise WorkspaceError(f"{tree} {NO_SHAPE}")
+    if editable:
+        found = replace(found, editable=tuple(editable))
+    if not found.editable:
+        raise WorkspaceError(
+            f"{found.memo_from} names no file in scope that git knows. Say which the agent may change: "
+            "autoresearch adopt --editable FILE"
+        )
+    return found
+
+
+def _ends_like(text: str, path: Path) -> str:
+    """With the line ends that the file has now."""
+    try:
+        return text.replace("\n", "\r\n") if b"\r\n" in path.read_bytes() else text
+    except OSError:
+        return text
+
+
+def _memo(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+    except OSError:
+        return None
+
+
+def _past(tree: Path) -> list[elsewhere.Row]:
+    rows = elsewhere.of_results(_memo(tree / RESULTS) or "", RESULTS)
+    log = pi.place(tree, "log")
+    rows += elsewhere.of_log(pi.log_entries(tree), log) if log else []
+    return list(dict.fromkeys(rows))
+
+
+def _known(paths: LabPaths) -> set[str]:
+    if not paths.ledger.exists():
+        return set()
+    ledger = Ledger(paths.ledger)
+    try:
+        return {one.text for one in ledger.learnings() if one.source == elsewhere.SOURCE}
+    finally:
+        ledger.close()

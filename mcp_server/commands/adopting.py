@@ -1,0 +1,94 @@
+"""adopt: take over a repository that was made for karpathy/autoresearch, a fork of it, or pi-autoresearch."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from pydantic import Field
+from rich.text import Text
+
+from mcp_server import terminal
+from mcp_server.adopting.plan import carry_out, plan
+from mcp_server.cli import Place
+from mcp_server.commands import asking
+from mcp_server.replies import Reply
+
+SHOWN_ROWS = 3
+
+
+class AdoptReply(Reply):
+    """What was or would be adopted."""
+
+    folder: str
+    made_for: str
+    done: list[str] = Field(default_factory=list)
+    program: str = Field(default="", description="the front matter as it is or would be written")
+    tried_elsewhere: int = 0
+    known: int = 0
+    python: str = ""
+    claimed: str = ""
+    lacks: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    next: str = ""
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do it; without a terminal nothing is done otherwise.")
+@click.option("--editable", multiple=True, metavar="FILE", help="What the agent may change, in place of what was read.")
+@asking.json_option
+@click.pass_obj
+def adopt(place: Place, yes: bool, editable: tuple[str, ...], as_json: bool) -> None:
+    """Take over a repository of karpathy/autoresearch, of a fork, or of pi-autoresearch.
+
+    Shows first what it would do: the arena that it would write above the text of program.md, the attempts of
+    results.tsv (or .auto/log.jsonl) that would go into the memory as tried elsewhere, and what this machine lacks.
+    Their train.py and prepare.py stay as they are. What a run prints as its score is CLAIMED BY THE RUN: nobody
+    measures it, and status, record and report say so.
+
+    \b
+    Examples:
+      autoresearch adopt                      show it, and ask
+      autoresearch adopt --yes                do it
+    """
+    chosen = plan(place.folder, editable)
+    front = "" if chosen.text is None else chosen.text.split("\n---\n", 1)[0] + "\n---"
+    reply = AdoptReply(
+        folder=str(chosen.paths.tree),
+        made_for=chosen.kind,
+        program=front,
+        tried_elsewhere=len(chosen.rows),
+        known=chosen.known,
+        python=chosen.python,
+        claimed=f"{chosen.arena.metric.name} will be CLAIMED BY THE RUN" if chosen.arena.claimed else "",
+        lacks=list(chosen.lacking),
+        notes=[note for note in chosen.notes if note],
+    )
+    nothing = chosen.text is None and not chosen.rows
+    if not as_json:
+        _show(reply, [row.text for row in chosen.rows[:SHOWN_ROWS]])
+    agreed = nothing or yes or (sys.stdin.isatty() and not as_json and click.confirm("Do this?"))
+    if agreed:
+        reply.done = ["Nothing to do: it is adopted already."] if nothing else carry_out(chosen)
+        commit = "" if chosen.text is None else "git commit -m 'Adopt autoresearch' program.md ; "
+        reply.next = f"{commit}autoresearch start first"
+    else:
+        reply.next = "Nothing was changed. autoresearch adopt --yes does it."
+    if as_json:
+        click.echo(reply.model_dump_json(indent=1))
+    else:
+        terminal.show(terminal.screen(), *(Text(said) for said in reply.done), terminal.hint(reply.next))
+
+
+def _show(reply: AdoptReply, rows: list[str]) -> None:
+    facts = [
+        ("repository", reply.folder),
+        ("made for", reply.made_for),
+        ("python", reply.python),
+        ("score", reply.claimed),
+        ("the past", f"{reply.tried_elsewhere} attempts go into the memory" if reply.tried_elsewhere else ""),
+        ("read", "; ".join(reply.notes)),
+    ]
+    screen = terminal.screen()
+    terminal.show(screen, terminal.facts(facts), Text(reply.program, style="cyan") if reply.program else None)
+    terminal.show(screen, *(Text(f"  {row}", style="dim") for row in rows), terminal.problems(reply.lacks))

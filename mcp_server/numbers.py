@@ -1,0 +1,27 @@
+"""How a number is written for people: one way, whatever its size. Pure.
+
+A metric is anybody's: 0.9979 bits, 12,345 points, 1e308 of a sum that ran away. Fixed decimals are for numbers of a
+size one reads; beyond it digits say nothing, and 309 of them hide the rest of the line.
+"""
+
+from __future__ import annotations
+
+import math
+
+LARGEST_FIXED = 1e9
+SIGNIFICANT = 4  # digits of a number that is written with an exponent
+
+
+def fixed(value: float, decimals: int = 6, *, sign: bool = False, commas: bool = False) -> str:
+    """With that many decimals; with an exponent where it is too large for them, or too small to show in them."""
+    plus, comma = "+" if sign else "", "," if commas else ""
+    if not math.isfinite(value):
+        return format(value, plus)
+    if abs(value) >= LARGEST_FIXED:
+        return format(value, f"{plus}.{SIGNIFICANT}g")
+    return format(value, f"{plus}{comma}.{decimals}f")
+
+
+def shown(value: float) -> str:
+    """About six significant digits, as short as they can be written: for numbers inside a sentence."""
+    return format(value, ".6g")
