@@ -22,7 +22,7 @@ WORDS = (
     ("minimize", "lowest|lower is better|minimi[sz]e|lower"),
     ("maximize", "highest|higher is better|maximi[sz]e|higher"),
 )
-COPY = 'cp -a . "$TMPDIR/tree" && cd "$TMPDIR/tree"'
+COPY = 'cp -R . "$TMPDIR/tree" && cd "$TMPDIR/tree"'
 
 
 def recognise(tree: Path, tracked: Callable[[str], bool], uv: bool) -> Found | None:
