@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mcp_server import standing, tally
 from mcp_server.arena import Arena
+from mcp_server.caught import CaughtUp
 from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import NotNow
 from mcp_server.house import House
@@ -11,7 +12,6 @@ from mcp_server.judgement import Judgement, judge_experiment
 from mcp_server.nouns.decided import Decided
 from mcp_server.overview import dry_spell
 from mcp_server.records import Status
-from mcp_server.recovery import CaughtUp
 from mcp_server.referee import Decision
 from mcp_server.replies import DecisionReply
 from mcp_server.text import clean_block

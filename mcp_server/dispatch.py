@@ -13,6 +13,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+from mcp_server import orders
 from mcp_server.arena import Arena
 from mcp_server.campaign.readable import readable_folders
 from mcp_server.engines import local
@@ -21,7 +22,7 @@ from mcp_server.files import try_lock
 from mcp_server.paths import LabPaths, RunPaths
 from mcp_server.programs.readable import in_home, lay, shown, sources
 from mcp_server.programs.sealed import sealed
-from mcp_server.records import AbortRule, Budget, RunSpec
+from mcp_server.records import AbortRule, Budget, Order, RunSpec
 from mcp_server.runner.devices import available
 from mcp_server.workspace import Workspace
 
@@ -61,6 +62,7 @@ def launch(
     campaign: Campaign,
     experiment: Experiment,
     run: Run,
+    order: Order | None,
     usual_startup_seconds: float | None = None,
     abort: AbortRule | None = None,
     suspect_below: float | None = None,
@@ -68,7 +70,7 @@ def launch(
     rescore: bool = False,
     home: Path | None = None,
 ) -> None:
-    """Lay the run's folder out and start its supervisor, detached; harmless to repeat.
+    """Lay the run's folder out and start its supervisor, detached; harmless to repeat. The folder must be this order's.
 
     `home`: the user's work tree, where it is not the lab's own. Raises OSError or WorkspaceError.
     """
@@ -78,6 +80,7 @@ def launch(
     if alive is None:
         return  # a supervisor lives
     try:
+        orders.claim(folder, order)
         tree = paths.tree if home is None else home
         roots = tuple(dict.fromkeys((tree, paths.common.parent)))
         readable = sources(arena.readable, tree, paths.common.parent)
@@ -115,6 +118,7 @@ def launch(
             environment["AUTORESEARCH_INCUMBENT"] = str(beside)
             readable += (beside,)
         RunSpec(
+            order=order,
             campaign=run.campaign,
             experiment=run.experiment,
             run=run.run,
@@ -185,11 +189,16 @@ def tidy(paths: LabPaths, run: Run) -> None:
         _remove(place)
 
 
-def drop_artifacts(paths: LabPaths, campaign: str, experiment: int) -> None:
+def drop_artifact(folder: RunPaths) -> None:
     """The weights of a discarded attempt are not kept; its code, log and score are, and the seed makes them again."""
-    folder = paths.run(campaign, experiment, 0).folder.parent
-    for artifact in folder.glob("*/artifact"):
-        _remove(artifact)
+    _remove(folder.artifact)
+
+
+def unlock_artifacts(paths: LabPaths, campaign: str) -> None:
+    """Let the owner remove what an older version sealed: a folder without the right to write cannot be emptied."""
+    for artifact in paths.run(campaign, 0, 0).folder.parent.parent.glob("*/*/artifact"):
+        for folder, _, _ in os.walk(artifact):
+            os.chmod(folder, 0o755)
 
 
 def _remove(place: Path) -> None:

@@ -78,6 +78,7 @@ class Run:
     machine: str
     ask_again_at: float | None
     result: RunResult | None
+    run_id: str = ""  # random; "" for a run that an older version opened
 
     @property
     def counts(self) -> bool:

@@ -153,6 +153,13 @@ class Repository(GitCommand):
     def tree_of(self, commit: str) -> str:
         return self.do("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{tree}}").decode().strip()
 
+    def whole(self, commits: Sequence[str]) -> bool:
+        """Whether commits are here with everything they are made of."""
+        known = ("--not", "--all", "--not")  # what a ref holds is whole
+        return (
+            not commits or self.ask("rev-list", "--objects", "--quiet", *known, "--end-of-options", *commits).code == 0
+        )
+
     def is_ancestor(self, old: str, new: str) -> bool:
         return self.ask("merge-base", "--is-ancestor", "--end-of-options", old, new).code == 0
 
@@ -198,7 +205,7 @@ class Repository(GitCommand):
         ]
         return b"".join(gone + there)
 
-    def write_commit(self, tree: str, parent: str, message: str, date: datetime, who: Settings) -> str:
+    def write_commit(self, tree: str, parents: Sequence[str], message: str, date: datetime, who: Settings) -> str:
         """A commit object; the same arguments give the same name. Moves no ref. `tree` may be "<commit>^{tree}"."""
         when = f"@{int(date.astimezone(UTC).timestamp())} +0000"
         stamp = {
@@ -206,7 +213,8 @@ class Repository(GitCommand):
             **{"GIT_COMMITTER_NAME": who.name, "GIT_COMMITTER_EMAIL": who.email, "GIT_COMMITTER_DATE": when},
         }
         words = clean_message(message).encode()
-        out = self.do("commit-tree", "--no-gpg-sign", "-p", parent, "-F", "-", tree, stdin=words, environment=stamp)
+        above = [part for parent in parents for part in ("-p", parent)]
+        out = self.do("commit-tree", "--no-gpg-sign", *above, "-F", "-", tree, stdin=words, environment=stamp)
         return out.decode().strip()
 
     def commits(self, new: str, without: str | None = None, limit: int = 200) -> list[Commit]:

@@ -9,10 +9,11 @@ from datetime import datetime
 from pathlib import Path
 
 from mcp_server.arena import Arena, Program, parse_program
-from mcp_server.entries import Campaign, Experiment
+from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.errors import AutoresearchError
 from mcp_server.ledger import Ledger
 from mcp_server.paths import LabPaths
+from mcp_server.records import Order
 from mcp_server.workspace import Workspace
 
 
@@ -37,6 +38,13 @@ class House:
 
     def arena(self, of: Campaign | Experiment) -> Arena:
         return self.program(of.program).arena
+
+    def order_of(self, run: Run) -> Order | None:
+        """What this ledger ordered with a run; None for one that an older version opened."""
+        if not run.run_id:
+            return None
+        snapshot = self.ledger.experiment(run.campaign, run.experiment).snapshot
+        return Order(lab=self.ledger.lab, snapshot=snapshot, run_id=run.run_id)
 
     def tree_of(self, experiment: Experiment) -> Workspace | None:
         """The work tree an experiment came from, if it still exists."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server import recovery, standing
+from mcp_server import orders, recovery, standing
 from mcp_server.arena import Arena, load_program
 from mcp_server.campaign import amending, beginning
 from mcp_server.campaign.amending import program_in_force
@@ -27,6 +27,7 @@ from mcp_server.campaigns import (
     join,
     refuse_when_over,
 )
+from mcp_server.caught import CaughtUp
 from mcp_server.corpus import prepared_corpus
 from mcp_server.decisions import (
     WRITE_FIRST,
@@ -50,7 +51,6 @@ from mcp_server.proposals import open_experiment
 from mcp_server.publishing import Publisher, finish_drawing
 from mcp_server.reckoning import examined
 from mcp_server.records import Status
-from mcp_server.recovery import CaughtUp
 from mcp_server.replies import (
     AmendReply,
     CampaignReply,
@@ -117,6 +117,7 @@ class Lab:
             program = program or load_program(self.paths.program)
             arena = program.arena
             self.workspace.guard()
+            self.workspace.refuse_foreign(tag)
             pinned = self.workspace.resolve(from_ref)
             check_files(house, arena, pinned)
             corpus = prepared_corpus() if arena.needs_corpus else None
@@ -288,9 +289,7 @@ class Lab:
             if not waiting:
                 raise NotNow(f"Experiment {experiment} is not running. read_score({experiment}) shows how it ended.")
             for run in waiting:
-                place = self.paths.run(run.campaign, run.experiment, run.run)
-                place.folder.mkdir(parents=True, exist_ok=True)  # one that waits for its time has none yet
-                place.cancel.touch()
+                orders.ask_to_stop(self.paths.run(run.campaign, run.experiment, run.run), house.order_of(run))
             recovery.catch_up(house)
             reply = standing.experiment_reply(house.ledger, self.paths, found, arena, self.now())
             reply.next = f"It ends within the grace; commit_or_revert({experiment}) then puts the files back."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -56,6 +57,7 @@ class Ledger:
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.execute("PRAGMA foreign_keys = ON")
                 self._migrate()
+            self.lab: str = self._rows("SELECT id FROM lab")[0][0]  # this ledger's random name
         except (OSError, sqlite3.Error) as error:
             raise LedgerError(
                 f"The ledger {path} cannot be opened: {error}. Check the disk and its permissions."
@@ -236,7 +238,8 @@ class Ledger:
                 "protocol": json.dumps(experiment.protocol),
             }
             self._db.execute(
-                f"INSERT INTO experiments ({', '.join(OPENED)}) VALUES ({', '.join(':' + name for name in OPENED)})",
+                f"INSERT INTO experiments ({', '.join(OPENED)}, held)"
+                f" VALUES ({', '.join(':' + name for name in OPENED)}, 1)",
                 values,
             )
             for seed, purpose in seeds:
@@ -392,15 +395,31 @@ class Ledger:
     def unvaulted(self) -> list[Experiment]:
         return [_experiment(row) for row in self._rows("SELECT * FROM experiments WHERE vaulted = 0")]
 
-    def settle(self, campaign: str, number: int, decision: str, commit: str | None, said: str = "") -> None:
-        """Git has followed; `decision` may have become "overtaken", and `said` is then the reason."""
+    def unheld(self) -> list[Experiment]:
+        """Settled, but git was never told to keep the snapshot: experiments of an older version."""
+        return [_experiment(row) for row in self._rows("SELECT * FROM experiments WHERE settled = 1 AND held = 0")]
+
+    def held(self, keys: Sequence[tuple[str, int]], *, gone: bool = False) -> None:
+        """Git keeps the snapshots of these experiments from now on; or they are gone."""
+        with self._fact():
+            self._db.executemany(
+                f"UPDATE experiments SET held = {-1 if gone else 1} WHERE campaign = ? AND number = ?", keys
+            )
+
+    def settle(
+        self, campaign: str, number: int, decision: str, commit: str | None, said: str = "", *, gone: bool = False
+    ) -> None:
+        """Git has followed; `decision` may have become "overtaken", and `said` is then the reason.
+
+        gone: git lost the snapshot, so that nothing is left to be kept.
+        """
         with self._fact():
             self._db.execute(
                 "UPDATE experiments SET decision = ?3, commit_sha = ?4, settled = 1,"
-                " label = CASE WHEN ?3 = 'keep' THEN label END,"
+                " held = CASE WHEN ?6 THEN -1 ELSE held END, label = CASE WHEN ?3 = 'keep' THEN label END,"
                 " verdict = CASE WHEN ?5 = '' THEN verdict ELSE json_set(verdict, '$.reason', ?5, '$.outcome', ?3) END"
                 " WHERE campaign = ?1 AND number = ?2",
-                (campaign, number, decision, commit, said),
+                (campaign, number, decision, commit, said, gone),
             )
 
     # --- runs --------------------------------------------------------------------------------------------------------
@@ -417,10 +436,10 @@ class Ledger:
         self, campaign: str, experiment: int, seed: int, purpose: str, at: str, not_before: float | None = None
     ) -> None:
         self._db.execute(
-            "INSERT INTO runs (campaign, experiment, run, seed, purpose, state, opened_at, ask_again_at)"
-            " SELECT ?1, ?2, coalesce(max(run), 0) + 1, ?3, ?4, 'queued', ?5, ?6 FROM runs WHERE campaign = "
+            "INSERT INTO runs (campaign, experiment, run, seed, purpose, state, opened_at, ask_again_at, run_id)"
+            " SELECT ?1, ?2, coalesce(max(run), 0) + 1, ?3, ?4, 'queued', ?5, ?6, ?7 FROM runs WHERE campaign = "
             "?1 AND experiment = ?2",
-            (campaign, experiment, seed, purpose, at, not_before),
+            (campaign, experiment, seed, purpose, at, not_before, secrets.token_hex(16)),
         )
 
     def active_campaigns(self) -> list[str]:

@@ -175,4 +175,23 @@ def sixth(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (first, second, third, fourth, fifth, sixth)
+SEVENTH = """
+-- one row: the random name of this ledger
+CREATE TABLE lab (id TEXT NOT NULL) STRICT;
+INSERT INTO lab VALUES (lower(hex(randomblob(16))));
+-- random; '' for runs of before
+ALTER TABLE runs ADD COLUMN run_id TEXT NOT NULL DEFAULT '';
+-- whether git was told to keep the snapshot for ever: 0 not yet, 1 it is, -1 it is gone
+ALTER TABLE experiments ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX experiments_unheld ON experiments (campaign) WHERE settled = 1 AND held = 0;
+"""
+
+
+def seventh(connection: sqlite3.Connection) -> None:
+    """Whose a run is, and which snapshots git was told to keep."""
+    for statement in SEVENTH.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (first, second, third, fourth, fifth, sixth, seventh)

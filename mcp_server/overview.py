@@ -13,6 +13,7 @@ from mcp_server.advice import calibration as calibrated
 from mcp_server.arena import Program, load_program
 from mcp_server.campaign import beginning
 from mcp_server.campaign.amending import told
+from mcp_server.caught import CaughtUp
 from mcp_server.dispatch import resolve_budget, resolve_devices
 from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import AutoresearchError, UnknownExperiment
@@ -25,7 +26,6 @@ from mcp_server.paths import LabPaths, device_locks_folder
 from mcp_server.recall import Lesson
 from mcp_server.reckoning import totals_of
 from mcp_server.records import RunState, Status
-from mcp_server.recovery import CaughtUp
 from mcp_server.replies import DeviceReply, NoiseReply, RecallReply, StatusReply
 from mcp_server.runner.devices import holder
 from mcp_server.runner.sandbox import probe

@@ -29,6 +29,11 @@ class RunPaths:
     folder: Path
 
     @property
+    def order(self) -> Path:
+        """Whose folder this is: written first, so that what lies in it is known to be of one run."""
+        return self.folder / "order.json"
+
+    @property
     def spec(self) -> Path:
         return self.folder / "spec.json"
 
@@ -145,6 +150,11 @@ class LabPaths:
     @property
     def queue(self) -> Path:
         return self.state / "queue"
+
+    @property
+    def leftovers(self) -> Path:
+        """Folders of runs that this ledger did not order, moved out of the way; nothing reads them."""
+        return self.state / "leftovers"
 
     def handover(self, name: str) -> Path:
         """Where a score command meets the world: orders out, outcomes in. No run sees it."""

@@ -54,7 +54,8 @@ def open_experiment(
     earlier = None if kind == "prune" or offered else answered(house, campaign, arena, marks)
     if earlier is not None:
         return earlier
-    number, edit = house.ledger.next_number(campaign.tag), change(before, sources)
+    number = house.workspace.free_number(campaign.tag, house.ledger.next_number(campaign.tag))
+    edit = change(before, sources)
     tried = [e for e in house.ledger.same_edit(edit, campaign.tag) if e.number != number]
     if offered:
         kind = "baseline"
@@ -87,6 +88,7 @@ def open_experiment(
     if snapshot.files != sources:
         raise NotNow("The editable files changed while the snapshot was taken. Call run_experiment again.")
     experiment = dataclasses.replace(experiment, snapshot=snapshot.commit)
+    house.workspace.hold(campaign.tag, [snapshot.commit], experiment.opened_at)  # before the ledger names it
     seed = campaign.seed
     if kind == "prune" and incumbent is not None:
         # on the seeds that the change was chosen by, its luck would only be seen again
@@ -143,6 +145,8 @@ def answered(house: House, campaign: Campaign, arena: Arena, marks: str) -> Expe
         excused = all(_excused(run) for run in runs)
         if (excused and twin.decision is not None) or twin.decision == "overtaken":
             continue
+        if excused and not house.workspace.whole(twin.snapshot):
+            continue  # its commit is gone, so it can only be run as another
         if excused:
             house.ledger.open_run(campaign.tag, twin.number, runs[-1].seed, "retry", house.stamp())
             recovery.catch_up(house)

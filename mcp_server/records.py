@@ -110,9 +110,22 @@ class UserEnvironment(Record):
         return f"{self.python} ({self.source})"
 
 
+class Order(Record):
+    """Whose a run is: one lab's, of one snapshot, ordered once. The folder, the spec, the seal and the result carry it.
+
+    The ledger reads back only what carries the order it gave. Numbers of campaigns, experiments and runs come again
+    when a ledger is lost, restored from a backup or copied; the random `run_id` never does.
+    """
+
+    lab: str  # the ledger's own random name
+    snapshot: str  # the commit that is measured
+    run_id: str  # random, one for each run
+
+
 class RunSpec(Record):
     """All a supervisor needs to know; it reads nothing else of the lab's."""
 
+    order: Order | None = None  # None: a run that an older version had begun
     campaign: str
     experiment: int
     run: int
@@ -224,6 +237,7 @@ class RunResult(Answer):
     """What a supervisor answers, written once, atomically, as its last act."""
 
     state: RunState
+    order: Order | None = None  # the one in its spec
     reason: str = ""  # reason code, see docs/reasons.md
     detail: str = ""  # a sentence or two for the agent: what happened and what usually causes it
     score: float | None = None

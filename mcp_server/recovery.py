@@ -7,22 +7,18 @@ something that happened outside; what could not be done is said in `CaughtUp.pro
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import errno
 
 from pydantic import ValidationError
 
-from mcp_server import curves, dispatch, messages
+from mcp_server import curves, dispatch, orders, settling
 from mcp_server.arena import Arena
 from mcp_server.campaign import beginning
-from mcp_server.campaign.amending import told
-from mcp_server.entries import Experiment, Run
-from mcp_server.errors import AutoresearchError, NotNow
+from mcp_server.caught import CaughtUp, each
+from mcp_server.entries import Run
+from mcp_server.errors import AutoresearchError
 from mcp_server.files import is_locked, write_atomically
-from mcp_server.house import House, incumbent_commit
+from mcp_server.house import House
 from mcp_server.judgement import measured_noise
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
@@ -31,22 +27,11 @@ from mcp_server.reckoning import exam_result
 from mcp_server.records import RunResult, RunState
 from mcp_server.refusals import first
 
-log = logging.getLogger(__name__)
-
 SUSPICIOUS_NOISE_WIDTHS = 6.0
 ASK_AGAIN_SECONDS = 60.0
 ASK_AT_ONCE_SECONDS = 0.1
+_failed_starts: dict[str, int] = {}  # by run, in this process: a wait must end when nothing can come of it
 INTERRUPTIONS = 3  # a scorer that takes its supervisor along every time must not be asked for ever
-
-
-@dataclass
-class CaughtUp:
-    """What catching up found and did."""
-
-    changed: bool = False
-    problems: list[str] = field(default_factory=list)
-    restored: dict[tuple[str, int], list[str]] = field(default_factory=dict)  # files written back, by experiment
-    left: dict[tuple[str, int], list[str]] = field(default_factory=dict)  # files edited since, by experiment
 
 
 def catch_up(house: House) -> CaughtUp:
@@ -54,10 +39,11 @@ def catch_up(house: House) -> CaughtUp:
     done = CaughtUp()
     steps = (
         _begin_campaigns,
-        _fill_vault,
+        settling.fill_vault,
+        settling.hold_snapshots,
         _look_at_runs,
         _tend_baselines,
-        _settle_decisions,
+        settling.settle_decisions,
         _close_exams,
         _start_runs,
     )
@@ -66,21 +52,11 @@ def catch_up(house: House) -> CaughtUp:
     return done
 
 
-@contextlib.contextmanager
-def _each(done: CaughtUp, what: str) -> Iterator[None]:
-    """One thing that cannot be done must not keep the others from being done."""
-    try:
-        yield
-    except (AutoresearchError, OSError) as error:
-        log.warning("%s: %s", what, error)
-        done.problems.append(f"{what}: {error}")
-
-
 def _begin_campaigns(house: House, done: CaughtUp) -> None:
     for campaign in house.ledger.campaigns():
         if campaign.ready and house.ledger.next_number(campaign.tag) > 1:
             continue
-        with _each(done, f"beginning campaign {campaign.tag}"):
+        with each(done, f"beginning campaign {campaign.tag}"):
             if not campaign.ready:
                 house.workspace.begin(campaign.tag, campaign.pinned, house.arena(campaign).editable)
                 house.ledger.campaign_ready(campaign.tag)
@@ -88,20 +64,14 @@ def _begin_campaigns(house: House, done: CaughtUp) -> None:
             done.changed = True
 
 
-def _fill_vault(house: House, done: CaughtUp) -> None:
-    for experiment in house.ledger.unvaulted():
-        with _each(done, f"storing experiment {experiment.number} in the vault"):
-            # an attempt decided before its ref was made is moved on by its settlement
-            if house.workspace.vault(experiment.campaign).get(experiment.number) is None:
-                house.workspace.move_vault(experiment.campaign, experiment.number, None, experiment.snapshot)
-            house.ledger.vaulted(experiment.campaign, experiment.number)
-            done.changed = True
-
-
 def _look_at_runs(house: House, done: CaughtUp) -> None:
     for run in house.ledger.open_runs():
-        with _each(done, f"looking at run {run.run} of experiment {run.experiment}"):
-            done.changed |= _look_at(house, run)
+        with each(done, f"looking at run {run.run} of experiment {run.experiment}"):
+            if orders.is_ours(house.paths.run(run.campaign, run.experiment, run.run), house.order_of(run)):
+                done.changed |= _look_at(house, run)
+            else:
+                done.problems.append(orders.set_aside(house.paths, run))
+                done.changed = True
 
 
 def _why(error: ValueError) -> str:
@@ -109,11 +79,13 @@ def _why(error: ValueError) -> str:
 
 
 def _look_at(house: House, run: Run) -> bool:
-    folder = house.paths.run(run.campaign, run.experiment, run.run)
+    folder, order = house.paths.run(run.campaign, run.experiment, run.run), house.order_of(run)
     # the lock is asked first: a supervisor that ends between the two questions has left its result
     alive = is_locked(folder.alive)
     try:
         result = RunResult.read(folder.result) if folder.result.exists() else None
+        if result is not None and not orders.answers(result, order):
+            result = _ended(house, RunState.LOST, "supervisor_lost", "What lies in its folder is another run's result.")
     except (ValidationError, ValueError) as error:
         result = _ended(house, RunState.LOST, "supervisor_lost", f"The run's result cannot be read: {_why(error)}")
     if result is not None and not alive:
@@ -129,11 +101,14 @@ def _look_at(house: House, run: Run) -> bool:
         said = dispatch.complaint(folder)
         if said:
             return _close(house, run, _ended(house, RunState.LOST, "supervisor_lost", said))
+        if run.state is RunState.PENDING and not folder.sealed.exists():
+            said = "Its sealed artifact is gone, so the scorer cannot be asked again. Run the same code again."
+            return _close(house, run, _ended(house, RunState.LOST, "artifact_gone", said))
         return False  # due later, or never launched: `_start_runs` does both
     if folder.sealed.exists() and _times(folder) < INTERRUPTIONS:
         # what was sealed needs no second training, and what was handed over to the world is in the field already
         write_atomically(folder.interrupted, str(_times(folder) + 1).encode())
-        sealed: RunResult = RunResult.read(folder.sealed)
+        sealed: RunResult = RunResult.read(folder.sealed)  # its supervisor compares the order before it scores
         again = {"state": RunState.PENDING, "retry_after_seconds": ASK_AT_ONCE_SECONDS}
         return _close(house, run, sealed.model_copy(update=again))
     detail = "Its supervisor died. Run the same code again; it will not count as another attempt."
@@ -168,7 +143,7 @@ def _close(house: House, run: Run, result: RunResult) -> bool:
 
 def _tend_baselines(house: House, done: CaughtUp) -> None:
     for tag in house.ledger.active_campaigns():
-        with _each(done, f"looking after the baseline of {tag}"):
+        with each(done, f"looking after the baseline of {tag}"):
             done.changed |= beginning.tend(house, tag)
 
 
@@ -183,66 +158,6 @@ def _close_exams(house: House, done: CaughtUp) -> None:
             done.changed = True
 
 
-def _settle_decisions(house: House, done: CaughtUp) -> None:
-    for experiment in house.ledger.unsettled():
-        with _each(done, f"settling experiment {experiment.number}"):
-            _settle(house, experiment, done)
-            done.changed = True
-
-
-def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
-    """Let git follow a decision; doing it twice is doing it once."""
-    campaign = house.ledger.campaign(experiment.campaign)
-    assert campaign is not None
-    assert experiment.decided_at is not None
-    arena = house.arena(experiment)
-    tip = incumbent_commit(house.ledger, campaign)
-    rules = _rules_since_keep(house, experiment)
-    message = messages.decided(campaign, experiment, arena.metric.name, arena.metric.unit, rules)
-    at, number = experiment.decided_at, experiment.number
-    tree = house.tree_of(experiment)
-    commit: str | None = None
-    decision, said = experiment.decision or "revert", ""
-    if decision == "keep":
-        outcome = (tree or house.workspace).keep(campaign.tag, experiment.snapshot, tip, message, at, arena.editable)
-        commit = outcome.commit
-        if outcome.status == "overtaken":
-            decision, commit, said = "overtaken", None, outcome.detail
-            evidence = experiment.verdict.model_copy(update={"reason": said})
-            overtaken = dataclasses.replace(experiment, decision=decision, label=None, verdict=evidence)
-            message = messages.decided(campaign, overtaken, arena.metric.name, arena.metric.unit)
-        if outcome.index == "locked":
-            raise NotNow(
-                "Another git holds the index, so the kept files could not be marked as committed there. "
-                "Let it finish, or "
-                "remove a stale index.lock; the next call completes the keep."
-            )
-    else:
-        if tree is not None and experiment.kind != "baseline":  # whose files are the user's own
-            reverted = tree.revert(arena.editable, experiment.snapshot, tip)
-            done.restored[(campaign.tag, number)] = list(reverted.restored)
-            done.left[(campaign.tag, number)] = list(reverted.left)
-        dispatch.drop_artifacts(house.paths, campaign.tag, number)
-    # the vault's commit tells the outcome too, so that git alone has the whole story
-    settled = commit or house.workspace.commit_like(experiment.snapshot, f"{experiment.snapshot}^", message, at)
-    now_at = house.workspace.vault(campaign.tag).get(number)
-    if now_at != settled:
-        house.workspace.move_vault(campaign.tag, number, now_at, settled)
-    for run in house.ledger.runs(campaign.tag, number):
-        if run.state.terminal:
-            dispatch.tidy(house.paths, run)  # whoever closed the run may have died before
-    house.ledger.settle(campaign.tag, number, decision, commit, said)
-
-
-def _rules_since_keep(house: House, experiment: Experiment) -> list[str]:
-    """What a person changed of the rules since the keep before, as it goes into this one's commit."""
-    if experiment.decision != "keep" or experiment.decided_at is None:
-        return []
-    kept = [one.decided_at or "" for one in house.ledger.kept(experiment.campaign) if one.number != experiment.number]
-    found = house.ledger.amendments(experiment.campaign)
-    return [told(one) for one in found if (kept[-1] if kept else "") < one.at <= experiment.decided_at]
-
-
 def _start_runs(house: House, done: CaughtUp) -> None:
     for run in house.ledger.open_runs():
         folder = house.paths.run(run.campaign, run.experiment, run.run)
@@ -251,11 +166,35 @@ def _start_runs(house: House, done: CaughtUp) -> None:
             continue
         if folder.begun.exists() or is_locked(folder.alive):
             continue
-        with _each(done, f"starting run {run.run} of experiment {run.experiment}"):
-            start(house, run, rescore=again)
+        with each(done, f"starting run {run.run} of experiment {run.experiment}"):
+            done.changed = True
+            try:
+                start(house, run, rescore=again)
+            except (AutoresearchError, OSError) as error:
+                said = _hopeless(house, run, error)
+                if not said:
+                    raise
+                _close(house, run, _ended(house, RunState.LOST, "cannot_start", said))
+                continue
             if again:
                 house.ledger.run_state(run, RunState.RUNNING)
-            done.changed = True
+
+
+def _hopeless(house: House, run: Run, error: Exception) -> str:
+    """Why a run that could not be started never will be; "" while another try may bring something."""
+    campaign = house.ledger.campaign(run.campaign)
+    assert campaign is not None
+    snapshot = house.ledger.experiment(run.campaign, run.experiment).snapshot
+    for commit in (snapshot, campaign.pinned):
+        if not house.workspace.whole(commit):
+            return (
+                f"The commit {commit[:12]} that it measures is gone from this repository; git's gc removes what no ref "
+                "holds. Fetch it from a copy of the repository, or run the code again as a new experiment."
+            )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return ""  # somebody frees the space, sooner or later
+    _failed_starts[run.run_id] = _failed_starts.get(run.run_id, 0) + 1
+    return f"It could not be started: {error}" if _failed_starts[run.run_id] >= dispatch.STARTS else ""
 
 
 def _due(run: Run, now: float) -> bool:
@@ -280,6 +219,7 @@ def start(house: House, run: Run, *, rescore: bool = False) -> None:
         campaign=campaign,
         experiment=experiment,
         run=run,
+        order=house.order_of(run),
         usual_startup_seconds=_usual_startup(house.ledger, run.campaign),
         abort=None if rescore else curves.abort_rule(house.ledger, arena, experiment, run),
         suspect_below=_suspect_below(house.ledger, arena, run.campaign),

@@ -9,7 +9,7 @@ Not promised: that a keep follows a branch whose editable files the user moved o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ _UNDER_WAY = {
     "BISECT_LOG": "bisect",
 }
 _VIEWS = ("/results.tsv", "/learnings.md", "/progress.png", "/progress.svg")
+_MOST_PARENTS = 64  # of one commit; a command line has an end
 _MOST_SWAPS = 5  # a branch that moves more often than this between look and swap is somebody's loop
 
 Freshness = Literal["fresh", "staged", "locked"]
@@ -148,6 +149,17 @@ class Workspace:
     def _chosen(self, patterns: Patterns, commit: str) -> dict[str, Entry]:
         return editable.chosen(patterns, self.git.entries(commit, patterns.roots))
 
+    def refuse_foreign(self, tag: str) -> None:
+        """Raises WorkspaceError where a tag has attempts already; call it for a tag that the ledger does not know."""
+        found = self.vault(tag)
+        if found:
+            free = self.free_tag(tag)
+            raise WorkspaceError(
+                f"refs/autoresearch/{tag}/ holds {len(found)} attempts of a campaign that this ledger does not know; "
+                "a new one would mix with them. They stay as they are: begin under another tag with "
+                f"`autoresearch start {free}`, or start_campaign('{free}')."
+            )
+
     # -- a campaign's beginning --------------------------------------------------------------------------------------
 
     def begin(self, tag: str, commit: str, patterns: Iterable[str]) -> None:
@@ -161,13 +173,17 @@ class Workspace:
         (here, at), tip = self.head(), self.git.ref(target)
         if tip is not None and here == f"autoresearch/{tag}" and self.git.is_ancestor(commit, tip):
             return
+        taken = (
+            f"The branch autoresearch/{tag} exists already. Choose another tag (`autoresearch start "
+            f"{self.free_tag(tag)}`), or rename it with `git branch -m autoresearch/{tag} before-{tag}`."
+        )
         if tip not in (None, commit):
-            raise WorkspaceError(f"The branch autoresearch/{tag} exists already. Choose another tag, or delete it.")
+            raise WorkspaceError(taken)
         if self.git.ref("refs/heads/autoresearch") is not None:
             raise WorkspaceError("The branch `autoresearch` is in the way of `autoresearch/<tag>`. Rename that branch.")
         self._move_to(commit, at, Patterns.of(patterns))
         if not self.git.move_ref(target, commit, self.git.zero, f"autoresearch: begin {tag}"):
-            raise WorkspaceError(f"The branch autoresearch/{tag} exists already. Choose another tag, or delete it.")
+            raise WorkspaceError(taken)
         self.git.point_head(target, f"autoresearch: begin {tag}")
 
     def _move_to(self, commit: str, at: str, patterns: Patterns) -> None:
@@ -247,19 +263,68 @@ class Workspace:
         """A commit on top of `base` with some paths changed; no ref moves."""
         worktree.sweep(self.paths.indexes)
         tree = self.git.write_tree(base, changes, self.paths.indexes) if changes else f"{base}^{{tree}}"
-        return self.git.write_commit(tree, base, message, date, self.git.settings())
+        return self.git.write_commit(tree, [base], message, date, self.git.settings())
 
     def commit_like(self, like: str, parent: str, message: str, date: str) -> str:
         """A commit with the tree of `like` on top of `parent`; no ref moves. Same arguments, same commit."""
         if not _COMMIT.fullmatch(like) or not _COMMIT.fullmatch(parent):
             raise WorkspaceError(f"{like[:50]!r} or {parent[:50]!r} is not a full commit id. Resolve it first.")
-        return self.git.write_commit(f"{like}^{{tree}}", parent, message, _date(date), self.git.settings())
+        return self.git.write_commit(f"{like}^{{tree}}", [parent], message, _date(date), self.git.settings())
 
     def move_vault(self, tag: str, number: int, old: str | None, new: str) -> None:
         """Move an attempt's ref from `old` (None: not there yet) to `new`. Raises WorkspaceError if it is elsewhere."""
         name = f"refs/autoresearch/{check_tag(tag)}/{int(number)}"
         if not self.git.move_ref(name, new, old or self.git.zero):
-            raise WorkspaceError(f"{name} does not point where the ledger says. Look at it with `git log {name}`.")
+            there = self.git.ref(name)
+            aside = name.replace("refs/autoresearch/", "refs/autoresearch-aside/", 1)
+            raise WorkspaceError(
+                f"{name} does not point where the ledger says but to {there}, another's attempt. Set that aside with "
+                f"`git update-ref {aside} {there} && git update-ref -d {name} {there}`; the next call goes on."
+            )
+
+    def hold(self, tag: str, commits: Sequence[str], date: str) -> None:
+        """Keep commits from git's gc for ever: one ref for each campaign, whose history names them as parents.
+
+        The ref of an attempt moves on to the commit that tells its outcome, so it cannot hold the snapshot as well.
+        """
+        name = f"refs/autoresearch-held/{check_tag(tag)}"
+        for start in range(0, len(commits), _MOST_PARENTS):
+            group, tip = commits[start : start + _MOST_PARENTS], self.git.ref(name)
+            parents = [*([tip] if tip else []), *group]
+            words = f"What the ledger of {tag} names, so that git keeps it"
+            new = self.git.write_commit(f"{group[0]}^{{tree}}", parents, words, _date(date), self.git.settings())
+            if not self.git.move_ref(name, new, tip or self.git.zero):
+                raise WorkspaceError(f"{name} was moved by somebody else just now. Call again.")
+
+    def whole(self, *commits: str) -> bool:
+        """Whether commits are here with everything they are made of; git's gc removes what no ref holds."""
+        return self.git.whole(commits)
+
+    def made_by(self, commit: str, title: str, date: str) -> bool:
+        """Whether a commit has this first line and this date, as an earlier try of the same settlement gave it."""
+        found = self.git.commits(commit, limit=1)[0]
+        words = clean_message(title).partition("\n")[0]
+        return found.author_epoch == int(_date(date).timestamp()) and found.message.partition("\n")[0] == words
+
+    def free_number(self, tag: str, number: int) -> int:
+        """The first number from this one on that no attempt has.
+
+        The vault knows more attempts than a ledger that was restored from a backup; theirs stay where they are.
+        """
+        while self.vault_at(tag, number):
+            number += 1
+        return number
+
+    def vault_at(self, tag: str, number: int) -> str | None:
+        """Where an attempt's ref points, if it is there."""
+        return self.git.ref(f"refs/autoresearch/{check_tag(tag)}/{int(number)}")
+
+    def free_tag(self, tag: str) -> str:
+        """A tag like this one that no branch and no attempt has."""
+        turn = 2
+        while self.branch(f"{tag[:44]}-{turn}") or self.vault(f"{tag[:44]}-{turn}"):
+            turn += 1
+        return f"{tag[:44]}-{turn}"
 
     def vault(self, tag: str) -> dict[int, str]:
         """Every attempt of a campaign, by number."""

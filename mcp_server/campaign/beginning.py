@@ -52,6 +52,7 @@ def open_first(house: House, campaign: Campaign) -> None:
     )
     snapshot = house.workspace.commit_like(campaign.pinned, campaign.pinned, messages.opened(campaign, experiment), at)
     ordered = calibration(campaign.seed, campaign.calibrate)
+    house.workspace.hold(campaign.tag, [snapshot], at)
     house.ledger.open_experiment(dataclasses.replace(experiment, snapshot=snapshot), ordered)
 
 

@@ -130,6 +130,7 @@ class Ground:
             campaign=self.campaign,
             experiment=launched.experiment,
             run=launched.run,
+            order=None,
             rescore=rescore,
             home=self.source.folder,
         )

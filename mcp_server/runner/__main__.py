@@ -41,7 +41,8 @@ def main(argv: list[str]) -> int:
     rise()
     stop = Stop(paths.cancel)
     reserve = paths.folder / ".reserve"
-    run = Run(paths, RunSpec.read(paths.spec), stop)
+    spec = RunSpec.read(paths.spec)
+    run = Run(paths, spec, stop)
     try:
         paths.begun.touch()
         reserve.write_bytes(bytes(RESERVE_BYTES))
@@ -52,6 +53,7 @@ def main(argv: list[str]) -> int:
         log.exception("the disk is full")
         result = RunResult(
             state=RunState.CRASHED,
+            order=spec.order,
             reason="disk_full",
             detail="The disk filled up during the run. Free space and retry.",
         )

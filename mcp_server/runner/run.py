@@ -42,6 +42,7 @@ class Run:
         self._slot = slot.wait(self.spec, device_locks_folder(), lambda: self.stop.pause(POLL_SECONDS))
         result = RunResult(
             state=RunState.RUNNING,
+            order=self.spec.order,
             started_at=_now(),
             queue_seconds=round(time.monotonic() - waiting, 3),
             clock=self.spec.budget.clock,

@@ -33,7 +33,7 @@ class Refused:
 
 
 def seal(out: Path, artifact: Path, limit_bytes: float) -> Sealed | Refused:
-    """Move `out` to `artifact` and make it read-only. The trainer must be dead. Raises OSError."""
+    """Move `out` to `artifact` and make its files read-only. The trainer must be dead. Raises OSError."""
     refused = inspect(out, limit_bytes)
     if refused is not None:
         return refused
@@ -41,7 +41,7 @@ def seal(out: Path, artifact: Path, limit_bytes: float) -> Sealed | Refused:
     for folder, _, names in os.walk(artifact, topdown=False):
         for name in names:
             os.chmod(os.path.join(folder, name), 0o444)
-        os.chmod(folder, 0o555)
+        os.chmod(folder, 0o755)  # so that its owner can delete it: an rm needs the right to write in each folder
     return measure(artifact)
 
 

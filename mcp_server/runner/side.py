@@ -101,9 +101,10 @@ class Side:
         )
 
     def recall(self) -> None:
-        """Refuse a sealed artifact that is not any more what was sealed. Raises OSError."""
-        if self.scorable and measure(self.paths.artifact).sha256 != self.result.artifact_sha256:
-            words = "The sealed artifact changed since it was sealed. Run the experiment again."
+        """Refuse a sealed artifact that is not any more what was sealed, or another run's. Raises OSError."""
+        foreign = self.result.order not in (None, self.around.spec.order)
+        if self.scorable and (foreign or measure(self.paths.artifact).sha256 != self.result.artifact_sha256):
+            words = "The sealed artifact changed since it was sealed, or is another run's. Run the experiment again."
             self.result = outcome.ended(self.result, RunState.REJECTED, "bad_output", words)
 
     # -- scoring -------------------------------------------------------------------------------------------------------

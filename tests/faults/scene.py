@@ -66,6 +66,14 @@ def users_status(tree: Path) -> list[str]:
     return mine + git(tree, "stash", "list").splitlines()
 
 
+def prune(tree: Path, whole: bool = False) -> None:
+    """What git would do by itself some weeks later: forget the past of our branch, remove what nothing names."""
+    for name in ("HEAD", f"refs/heads/autoresearch/{TAG}"):
+        if git(tree, "for-each-ref", name) or name == "HEAD":
+            git(tree, "reflog", "expire", "--expire=now", "--expire-unreachable=now", name)
+    git(tree, "gc", "-q", "--prune=now") if whole else git(tree, "prune", "--expire=now")
+
+
 def processes_of(folder: Path) -> dict[int, str]:
     """Living processes that have something to do with `folder`: pid and command line."""
     needle, found = os.fsencode(folder), {}

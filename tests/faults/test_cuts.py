@@ -21,7 +21,7 @@ from mcp_server.paths import RunPaths
 from mcp_server.records import RunResult, RunState
 from tests.faults.agents import FAR, apart, idea, knob_of
 from tests.faults.cuts import cut_before
-from tests.faults.scene import TAG, check, make_scene, users_files, users_status
+from tests.faults.scene import TAG, check, make_scene, prune, users_files, users_status
 from tests.labs import git
 
 
@@ -65,6 +65,7 @@ def sweep(stage: Stage, first: int, step: int, prepare: Callable[[], Any], verb:
         given = prepare()
         cut = cut_before(effect, partial(verb, given))
         assert not isinstance(cut.answer, AssertionError), cut.answer
+        prune(stage.tree, whole=len(struck) % 10 == 9)
         again = apart(partial(verb, given))
         try:
             assert cut.answer is None or cut.answer == again

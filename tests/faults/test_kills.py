@@ -16,7 +16,7 @@ from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from tests.faults.agents import FAR, Agent, apart, begin_agent, decide, idea
 from tests.faults.killing import Cast, cast, kill
-from tests.faults.scene import TAG, check, make_scene, settle_down, users_files, users_status
+from tests.faults.scene import TAG, check, make_scene, prune, settle_down, users_files, users_status
 from tests.labs import begin
 
 VICTIMS = ("server", "supervisor", "trainer", "evaluator", "all")
@@ -105,6 +105,7 @@ def kill_rounds(folder: Path, rounds: int, seed: int) -> Counter[str]:
         time.sleep(draw.choice((0.0, 0.0, 0.2)))  # survivors may do a little more
         agent.ask_to_stop()
         agent.end()
+        prune(tree, whole=turn % 10 == 9)
         try:
             apart(partial(heal, tree, turn, turn % 5 == 4))
             apart(lambda: settle_down(Lab(tree)))

@@ -1,0 +1,129 @@
+"""Lets git follow what the ledger decided: the attempts' refs, the branch, the files of the work tree.
+
+Each step may be cut short anywhere and is done again by the next call; doing it twice is doing it once. A ref is made,
+or moved from a value that the ledger knows; whatever else lies there is somebody's, and is named.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from mcp_server import dispatch, messages, orders
+from mcp_server.campaign.amending import told
+from mcp_server.caught import CaughtUp, each
+from mcp_server.entries import Experiment
+from mcp_server.errors import GitError, NotNow
+from mcp_server.house import House, incumbent_commit
+
+
+def fill_vault(house: House, done: CaughtUp) -> None:
+    """Give each new attempt its ref."""
+    for experiment in house.ledger.unvaulted():
+        with each(done, f"storing experiment {experiment.number} in the vault"):
+            try:
+                house.workspace.move_vault(experiment.campaign, experiment.number, None, experiment.snapshot)
+            except GitError:
+                if house.workspace.whole(experiment.snapshot):
+                    raise  # its runs say that it is gone
+            house.ledger.vaulted(experiment.campaign, experiment.number)
+            done.changed = True
+
+
+def hold_snapshots(house: House, done: CaughtUp) -> None:
+    """Have git keep what an older version left to its gc, where that is still there."""
+    by_tag: dict[str, list[Experiment]] = {}
+    for experiment in house.ledger.unheld():
+        by_tag.setdefault(experiment.campaign, []).append(experiment)
+    for tag, experiments in by_tag.items():
+        with each(done, f"keeping the attempts of {tag} from git's gc"):
+            found = [one for one in experiments if _named(one)]
+            if not house.workspace.whole(*(commit for one in found for commit in _named(one))):
+                found = [one for one in found if house.workspace.whole(*_named(one))]
+            house.workspace.hold(tag, [commit for one in found for commit in _named(one)], house.stamp())
+            house.ledger.held([(tag, one.number) for one in found])
+            gone = [(tag, one.number) for one in experiments if one not in found]
+            house.ledger.held(gone, gone=True)
+            dispatch.unlock_artifacts(house.paths, tag)
+            done.changed = True
+
+
+def _named(experiment: Experiment) -> list[str]:
+    """The commits that the ledger names for an attempt."""
+    return [experiment.snapshot, *([experiment.commit_sha] if experiment.commit_sha else [])]
+
+
+def settle_decisions(house: House, done: CaughtUp) -> None:
+    """Carry out what was decided, in the order of the decisions."""
+    for experiment in house.ledger.unsettled():
+        with each(done, f"settling experiment {experiment.number}"):
+            try:
+                _settle(house, experiment, done)
+            except GitError:
+                if house.workspace.whole(experiment.snapshot):
+                    raise
+                _settle_without_code(house, experiment)
+            done.changed = True
+
+
+def _settle_without_code(house: House, experiment: Experiment) -> None:
+    """An attempt whose snapshot git lost: a keep cannot be carried out any more, and nothing is left to be reverted."""
+    said = f"The commit {experiment.snapshot[:12]} of experiment {experiment.number} is gone from this repository."
+    decision = "overtaken" if experiment.decision == "keep" else experiment.decision or "revert"
+    house.ledger.settle(experiment.campaign, experiment.number, decision, None, said, gone=True)
+
+
+def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
+    """Let git follow a decision; doing it twice is doing it once."""
+    campaign = house.ledger.campaign(experiment.campaign)
+    assert campaign is not None
+    assert experiment.decided_at is not None
+    arena = house.arena(experiment)
+    tip = incumbent_commit(house.ledger, campaign)
+    rules = _rules_since_keep(house, experiment)
+    message = messages.decided(campaign, experiment, arena.metric.name, arena.metric.unit, rules)
+    at, number = experiment.decided_at, experiment.number
+    tree = house.tree_of(experiment)
+    commit: str | None = None
+    decision, said = experiment.decision or "revert", ""
+    if decision == "keep":
+        outcome = (tree or house.workspace).keep(campaign.tag, experiment.snapshot, tip, message, at, arena.editable)
+        commit = outcome.commit
+        if outcome.status == "overtaken":
+            decision, commit, said = "overtaken", None, outcome.detail
+            evidence = experiment.verdict.model_copy(update={"reason": said})
+            overtaken = dataclasses.replace(experiment, decision=decision, label=None, verdict=evidence)
+            message = messages.decided(campaign, overtaken, arena.metric.name, arena.metric.unit)
+        if outcome.index == "locked":
+            raise NotNow(
+                "Another git holds the index, so the kept files could not be marked as committed there. "
+                "Let it finish, or "
+                "remove a stale index.lock; the next call completes the keep."
+            )
+    else:
+        if tree is not None and experiment.kind != "baseline":  # whose files are the user's own
+            reverted = tree.revert(arena.editable, experiment.snapshot, tip)
+            done.restored[(campaign.tag, number)] = list(reverted.restored)
+            done.left[(campaign.tag, number)] = list(reverted.left)
+    # the vault's commit tells the outcome too, so that git alone has the whole story
+    settled = commit or house.workspace.commit_like(experiment.snapshot, f"{experiment.snapshot}^", message, at)
+    now_at = house.workspace.vault_at(campaign.tag, number)
+    if now_at != settled:
+        ours = now_at is None or now_at == experiment.snapshot or house.workspace.made_by(now_at, message, at)
+        house.workspace.move_vault(campaign.tag, number, now_at if ours else experiment.snapshot, settled)
+    for run in house.ledger.runs(campaign.tag, number):
+        folder = house.paths.run(run.campaign, run.experiment, run.run)
+        if orders.is_ours(folder, house.order_of(run)):
+            if run.state.terminal:
+                dispatch.tidy(house.paths, run)  # whoever closed the run may have died before
+            if decision == "revert":
+                dispatch.drop_artifact(folder)
+    house.ledger.settle(campaign.tag, number, decision, commit, said)
+
+
+def _rules_since_keep(house: House, experiment: Experiment) -> list[str]:
+    """What a person changed of the rules since the keep before, as it goes into this one's commit."""
+    if experiment.decision != "keep" or experiment.decided_at is None:
+        return []
+    kept = [one.decided_at or "" for one in house.ledger.kept(experiment.campaign) if one.number != experiment.number]
+    found = house.ledger.amendments(experiment.campaign)
+    return [told(one) for one in found if (kept[-1] if kept else "") < one.at <= experiment.decided_at]
