@@ -16,10 +16,10 @@ from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.errors import NotNow, WorkspaceError
 from mcp_server.fingerprint import change, fingerprint, nodes
 from mcp_server.house import House, incumbent_commit
+from mcp_server.judging.looks import excused, excuses_left, looks, may_repeat, repeats_left
 from mcp_server.knobs import knob_changes
 from mcp_server.messages import opened
 from mcp_server.nouns.baseline import calibration
-from mcp_server.records import RunState
 from mcp_server.replies import ExperimentReply
 from mcp_server.styles import style_version
 from mcp_server.themes import theme
@@ -138,34 +138,42 @@ def read_sources(
 
 
 def answered(house: House, campaign: Campaign, arena: Arena, marks: str) -> ExperimentReply | None:
-    """The earlier result of the same code, or the lost attempt on its way again; None if it is new."""
-    for twin in reversed(house.ledger.twins(marks, campaign.tag)):
-        runs = house.ledger.runs(campaign.tag, twin.number)
-        status = tally.status_of(twin, runs)
-        excused = all(_excused(run) for run in runs)
-        if (excused and twin.decision is not None) or twin.decision == "overtaken":
+    """The earlier result of the same code, or the attempt on its way again; None if it is to be run as a new one."""
+    twins = house.ledger.twins(marks, campaign.tag)
+    runs_of = {twin.number: house.ledger.runs(campaign.tag, twin.number) for twin in twins}
+    spent = [run for runs in runs_of.values() for run in runs]
+    for twin in reversed(twins):
+        runs = runs_of[twin.number]
+        again = all(may_repeat(run) for run in runs)
+        left = repeats_left(spent, runs[-1].seed) if again else 0
+        if (left and twin.decision is not None) or twin.decision == "overtaken":
             continue
-        if excused and not house.workspace.whole(twin.snapshot):
+        if left and not house.workspace.whole(twin.snapshot):
             continue  # its commit is gone, so it can only be run as another
-        if excused:
+        if left:
             house.ledger.open_run(campaign.tag, twin.number, runs[-1].seed, "retry", house.stamp())
             recovery.catch_up(house)
         reply = standing.experiment_reply(house.ledger, house.paths, twin, arena, house.now())
-        if excused:
-            reply.warnings.append(f"Experiment {twin.number} is run again; it does not count as another attempt.")
+        if left:
+            reply.warnings.append(_run_again(twin, runs[-1], spent))
         else:
-            reply.warnings.append(
-                f"The same code was tried as experiment {twin.number} ({status}); it was not run again."
-            )
+            tried = f"The same code was tried as experiment {twin.number} ({tally.status_of(twin, runs)})"
+            often = f", {len(spent)} times, and no run counts" if again else ""
+            reply.warnings.append(f"{tried}{often}; it was not run again.")
         reply.next = f"read_score({twin.number}) has the details."
         return reply
     return None
 
 
-def _excused(run: Run) -> bool:
-    """Whether a run says nothing about its code."""
-    by_machine = run.result is not None and run.result.reason in ("disk_full", "no_sandbox")
-    return run.state in (RunState.LOST, RunState.CANCELLED) or bool(run.tainted) or by_machine
+def _run_again(twin: Experiment, last: Run, spent: Sequence[Run]) -> str:
+    """What a second run of the same code costs."""
+    said = f"Experiment {twin.number} is run again; it does not count as another attempt"
+    if not excused(last):
+        return f"{said}, but as another look at its seed ({looks(spent)[last.seed] + 1} now)."
+    left = excuses_left(spent, last.seed)
+    if not left:
+        return f"{said}, but as another look at its seed: no more runs of it are excused."
+    return f"{said}, for what ended it came from outside ({left} such runs are excused)."
 
 
 def warnings_of(experiment: Experiment, tried: Sequence[Experiment]) -> list[str]:

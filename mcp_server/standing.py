@@ -92,7 +92,9 @@ def _say_progress(
         reply.phase, reply.queue_position = "waiting", len(ahead)
         left += slot * len(ahead)
     else:
-        reply.phase, reply.loss = progress.phase, rounded(progress.loss, 4)
+        reply.phase = progress.phase
+        # a repeat whose luck can be watched can be cancelled for it
+        reply.loss = rounded(progress.loss, 4) if current.purpose == "first" else None
         reply.elapsed_seconds = round(progress.elapsed_seconds, 1)
         if progress.budget_seconds:
             left -= slot * min(1.0, progress.elapsed_seconds / progress.budget_seconds) * 0.9

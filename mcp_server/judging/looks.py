@@ -14,6 +14,7 @@ from mcp_server.entries import Run
 from mcp_server.records import RunState
 
 MOST_EXCUSED = 3  # per code and seed; machines rarely fail more often, and what fails every time is no accident
+MOST_REPEATS = 5  # of one code and seed in all, whoever ended its runs
 NO_LOOK = ("exam", "anchor")  # ordered by the lab on code that is decided already: nobody chooses by them
 
 
@@ -28,6 +29,17 @@ def excused(run: Run) -> bool:
     if result is None or run.state is not RunState.CRASHED:
         return False
     return result.reason == "no_sandbox" or (result.reason == "disk_full" and result.crash is None)
+
+
+def may_repeat(run: Run) -> bool:
+    """Whether a run told so little about its code that it may be run again: it was excused, or somebody stopped it."""
+    return excused(run) or run.state is RunState.CANCELLED
+
+
+def repeats_left(runs: Iterable[Run], seed: int) -> int:
+    """How often this code may still be run again on this seed; runs that count end it, and so does their number."""
+    ended = sum(run.seed == seed and run.purpose not in NO_LOOK for run in runs)
+    return max(0, 1 + MOST_REPEATS - ended)
 
 
 def looks(runs: Iterable[Run]) -> dict[int, int]:
