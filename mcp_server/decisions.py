@@ -9,6 +9,7 @@ from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import NotNow
 from mcp_server.house import House
 from mcp_server.judgement import Judgement, judge_experiment
+from mcp_server.nouns.baseline import quiet_again
 from mcp_server.nouns.decided import Decided
 from mcp_server.overview import dry_spell
 from mcp_server.records import Status
@@ -32,7 +33,8 @@ def follow(house: House, campaign: Campaign, found: Experiment, judgement: Judge
         raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
     if verdict.decision is Decision.CONFIRM and decision == "auto":
         for number, seed, purpose in judgement.wanted:
-            house.ledger.open_run(campaign.tag, number, seed, purpose, house.stamp())
+            later = quiet_again(judgement.runs) if purpose == "retry" else None
+            house.ledger.open_run(campaign.tag, number, seed, purpose, house.stamp(), later)
         return
     if decision == "keep" and verdict.decision is not Decision.KEEP:
         raise NotNow(

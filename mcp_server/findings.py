@@ -11,6 +11,7 @@ from mcp_server import tally
 from mcp_server.advice import calibration, predictions
 from mcp_server.arena import Arena
 from mcp_server.campaign.amending import told
+from mcp_server.campaign.contract import since_first
 from mcp_server.dispatch import resolve_budget
 from mcp_server.entries import Campaign, Experiment, Learning, Run
 from mcp_server.house import House
@@ -97,7 +98,7 @@ def _read(house: House, campaign: Campaign, arena: Arena) -> Findings:
     return Findings(
         campaign=campaign,
         arena=arena,
-        totals=totals_of(ledger, arena, campaign),
+        totals=since_first(house, campaign, arena, totals_of(ledger, arena, campaign)),
         noise=NoiseReply(sd=noise.sd, paired_sd=noise.paired_sd, repeat_sd=noise.repeat_sd, runs=noise.runs),
         kept=tuple(kept[1:]),
         baseline=kept[0] if kept else None,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mcp_server import orders, recovery, standing
 from mcp_server.arena import Arena, load_program
-from mcp_server.campaign import amending, beginning
+from mcp_server.campaign import amending, beginning, contract
 from mcp_server.campaign.amending import program_in_force
 from mcp_server.campaign.readable import readable_folders
 from mcp_server.campaigns import (
@@ -140,7 +140,8 @@ class Lab:
             self.workspace.begin(tag, pinned, arena.editable)
             house.ledger.intend_campaign(campaign, str(self.paths.tree))
             self.workspace.ignore_views()
-            reply = join(house, campaign, recovery.catch_up(house).problems)
+            worse = contract.worse_beginning(house, campaign, arena, house.workspace.committed(arena.editable, pinned))
+            reply = join(house, campaign, [*recovery.catch_up(house).problems, *([worse] if worse else [])])
             reply.next += f" Then edit {', '.join(arena.editable)} and call run_experiment."
             return reply
 

@@ -11,7 +11,7 @@ from mcp_server import recall as ranking
 from mcp_server.advice import DRY_SPELL, advice, plateau, predictions
 from mcp_server.advice import calibration as calibrated
 from mcp_server.arena import Program, load_program
-from mcp_server.campaign import beginning
+from mcp_server.campaign import beginning, contract
 from mcp_server.campaign.amending import told
 from mcp_server.caught import CaughtUp
 from mcp_server.dispatch import resolve_budget, resolve_devices
@@ -122,7 +122,7 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
             repeat_sd=standing.rounded(noise.repeat_sd),
             runs=noise.runs,
         ),
-        totals=totals_of(ledger, arena, campaign),
+        totals=contract.since_first(house, campaign, arena, totals_of(ledger, arena, campaign)),
         early_abort=curves.words(ledger, arena, tag),
         tier=tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300]),
         program=program.digest,

@@ -19,7 +19,7 @@ from mcp_server.house import House, incumbent_commit
 from mcp_server.judging.looks import excused, excuses_left, looks, may_repeat, repeats_left
 from mcp_server.knobs import knob_changes
 from mcp_server.messages import opened
-from mcp_server.nouns.baseline import calibration
+from mcp_server.nouns.baseline import calibration, quiet_again
 from mcp_server.replies import ExperimentReply
 from mcp_server.styles import style_version
 from mcp_server.themes import theme
@@ -151,7 +151,7 @@ def answered(house: House, campaign: Campaign, arena: Arena, marks: str) -> Expe
         if left and not house.workspace.whole(twin.snapshot):
             continue  # its commit is gone, so it can only be run as another
         if left:
-            house.ledger.open_run(campaign.tag, twin.number, runs[-1].seed, "retry", house.stamp())
+            house.ledger.open_run(campaign.tag, twin.number, runs[-1].seed, "retry", house.stamp(), quiet_again(runs))
             recovery.catch_up(house)
         reply = standing.experiment_reply(house.ledger, house.paths, twin, arena, house.now())
         if left:

@@ -180,6 +180,8 @@ class TotalsReply(Reply):
     claimed_gain: float | None = None
     honest_gain: float | None = Field(default=None, description="shrunk for selection")
     expected_false_keeps: float | None = None
+    first_campaign: str = Field(default="", description="the lab's first on this contract, if this is a later one")
+    gain_since_first: float | None = Field(default=None, description="over that campaign's baseline")
     exam_gain: float | None = Field(default=None, description="measured by the closing exam on the untouched split")
     exam_interval: list[float] = Field(default_factory=list)
 

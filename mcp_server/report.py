@@ -143,6 +143,7 @@ def _result(found: Findings) -> str:
             "honest gain",
             "" if totals.honest_gain is None else f"{shown(totals.honest_gain)}{unit}, allowing for luck",
         ),
+        (f"gain since {plain(totals.first_campaign)}", _since_first(totals, unit)),
         ("gain by closing exam", exam or "not made"),
         ("expected false keeps", "" if totals.expected_false_keeps is None else f"{totals.expected_false_keeps:.2f}"),
         ("noise of one run", spread),
@@ -150,6 +151,12 @@ def _result(found: Findings) -> str:
         ("not decided yet", str(found.left) if found.left else ""),
     ]
     return "## Result\n\n" + _table(rows)
+
+
+def _since_first(totals: TotalsReply, unit: str) -> str:
+    """What the lab has gained since its first campaign on this contract: a later one may have begun from worse code."""
+    gain = totals.gain_since_first
+    return "" if gain is None else f"{_signed(gain)}{unit}, from the baseline of the lab's first campaign"
 
 
 def _changes(found: Findings) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
@@ -86,8 +86,9 @@ def _say_progress(
     if current.state is RunState.PENDING and current.ask_again_at is not None:
         reply.phase, left = "pending", max(0.0, current.ask_again_at - now.timestamp())
     elif current.state is RunState.QUEUED and (current.ask_again_at or 0.0) > now.timestamp():
-        reply.phase = "waiting"  # for a quiet machine
-        left += (current.ask_again_at or 0.0) - now.timestamp()
+        due = datetime.fromtimestamp(current.ask_again_at or 0.0, UTC)
+        reply.phase, reply.reason = "waiting", f"Measured beside other programs; {tried_again(due, now)}"
+        left += (due - now).total_seconds()
     elif progress is None or progress.phase == "waiting":
         reply.phase, reply.queue_position = "waiting", len(ahead)
         left += slot * len(ahead)
@@ -99,6 +100,13 @@ def _say_progress(
         if progress.budget_seconds:
             left -= slot * min(1.0, progress.elapsed_seconds / progress.budget_seconds) * 0.9
     reply.eta_seconds = round(max(0.0, left), 1)
+
+
+def tried_again(due: datetime, now: datetime) -> str:
+    """In local time, as the clock on the wall shows it."""
+    minutes = (due - now).total_seconds() / 60
+    soon = f"{minutes:.0f} min" if minutes >= 1.5 else f"{max(1.0, minutes * 60):.0f} s"
+    return f"it is tried again at {due.astimezone():%H:%M:%S} (in {soon}), by the first call after that."
 
 
 def usual_slot_seconds(ledger: Ledger, campaign: str, arena: Arena) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,20 +16,9 @@ from mcp_server.lab import Lab
 from mcp_server.nouns.decided import Decided
 from mcp_server.records import Status
 from tests.labs import TRAIN, edit, finish, git, make_lab
-from tests.played import Played, result_of
+from tests.played import Clock, Played, result_of
 
 BROKEN = TRAIN.replace("KNOB = 1.0", "KNOB = 1.0\nraise KeyError('no such corpus')")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def forward(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
 
 
 @pytest.fixture

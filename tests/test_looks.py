@@ -14,7 +14,7 @@ from mcp_server.judging.looks import MOST_EXCUSED, MOST_REPEATS, excused, looks
 from mcp_server.lab import Lab
 from mcp_server.records import Crash, RunProgress, RunResult, RunState
 from tests.labs import edit, make_lab
-from tests.played import Played
+from tests.played import Clock, Played
 
 
 def run(state: RunState, seed: int = 7, purpose: str = "first", tainted: str = "", **result: Any) -> Run:
@@ -39,8 +39,13 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, engine: Played) -> Lab:
-    made = make_lab(tmp_path / "lab")
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def lab(tmp_path: Path, clock: Clock, engine: Played) -> Lab:
+    made = Lab(make_lab(tmp_path / "lab").paths.tree, clock)
     made.start_campaign("first", calibrate=0)
     engine.end("scored", 4.0)
     made.lab_status()
@@ -62,11 +67,12 @@ def test_looks_are_counted_by_seed_and_excuses_are_capped() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["cancelled", "tainted", "lost"])
-def test_one_code_is_not_run_without_end(lab: Lab, engine: Played, outcome: str) -> None:
+def test_one_code_is_not_run_without_end(lab: Lab, engine: Played, clock: Clock, outcome: str) -> None:
     lab.run_experiment("the lucky one")
     said = ""
-    for _ in range(MOST_REPEATS + 3):
+    for _ in range(2 * MOST_REPEATS + 3):
         engine.end(outcome, 1.0)
+        clock.forward(3600)  # a run beside other programs is repeated later
         said = " ".join(lab.run_experiment("again").warnings)
     assert "not run again" in said
     with lab.reading() as (house, campaign, _):
@@ -100,7 +106,7 @@ def test_a_trainer_that_says_the_disk_is_full_is_not_run_again(lab: Lab, engine:
     assert "(crashed); it was not run again" in lab.run_experiment("again").warnings[0]
 
 
-def test_the_live_loss_of_a_repeat_is_not_told(lab: Lab, engine: Played) -> None:
+def test_the_live_loss_of_a_repeat_is_not_told(lab: Lab, engine: Played, clock: Clock) -> None:
     number = lab.run_experiment("watched").experiment
     paths, _ = engine.alive[number, 1]
     progress = RunProgress(phase="training", pid=1, loss=1.5)
@@ -108,7 +114,8 @@ def test_the_live_loss_of_a_repeat_is_not_told(lab: Lab, engine: Played) -> None
     lab.lab_status()
     assert lab.read_score(number).loss == 1.5
     engine.end("tainted", 1.0)
-    lab.run_experiment("again")
+    assert "Measured beside other programs; it is tried again at" in lab.run_experiment("again").reason
+    clock.forward(60)
     lab.lab_status()
     progress.write(engine.alive[number, 2][0].progress)
     assert lab.read_score(number).loss is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC, datetime
 
-from mcp_server import messages, tally
+from mcp_server import messages, standing, tally
 from mcp_server.arena import Arena
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.errors import NotNow
@@ -146,7 +146,8 @@ def told(house: House, campaign: Campaign, arena: Arena, baseline: Baseline) -> 
         return f"{name} is scored and becomes the first commit of {campaign.branch}; lab_status says what hinders it."
     due = waits_until(baseline.open)
     if due is not None and due > house.now():
-        return f"{name} {beside_others(baseline)}; {tried_again(due, house.now())} read_score({number}) waits for it."
+        when = standing.tried_again(due, house.now())
+        return f"{name} {beside_others(baseline)}; {when} read_score({number}) waits for it."
     if baseline.kept:
         return f"{name} is being repeated to measure the noise; read_score({number}) waits for it."
     return f"{name} is being measured; read_score({number}) waits for it."
@@ -169,13 +170,6 @@ def beside_others(baseline: Baseline) -> str:
 
 def _last_taint(baseline: Baseline) -> str:
     return baseline.tainted[-1].tainted if baseline.tainted else "its run was disturbed"
-
-
-def tried_again(due: datetime, now: datetime) -> str:
-    """In local time, as the clock on the wall shows it."""
-    minutes = (due - now).total_seconds() / 60
-    soon = f"{minutes:.0f} min" if minutes >= 1.5 else f"{max(1.0, minutes * 60):.0f} s"
-    return f"it is tried again at {due.astimezone():%H:%M:%S} (in {soon}), by the first call after that."
 
 
 def _failure(baseline: Baseline) -> str:

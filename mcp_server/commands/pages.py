@@ -168,7 +168,10 @@ def _totals(reply: StatusReply) -> str | None:
     lucky = f"{false:.1f} keeps may be luck" if false is not None and false >= 0.05 else ""
     exam = f"exam {number(totals.exam_gain, sign=True)}" if totals.exam_gain is not None else ""
     claimed = f"claimed {number(totals.claimed_gain, sign=True)} from {number(totals.baseline)}"
-    return joined(claimed, honest, lucky, exam)
+    first = (
+        f"since {totals.first_campaign} {number(totals.gain_since_first, sign=True)}" if totals.first_campaign else ""
+    )
+    return joined(claimed, honest, lucky, first, exam)
 
 
 def _counts(reply: StatusReply) -> str:

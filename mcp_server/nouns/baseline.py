@@ -8,8 +8,10 @@ nowhere else; what to do about it is `recovery`'s, and how it is told to people 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from mcp_server.entries import Experiment, Run
 from mcp_server.records import RunState
@@ -111,17 +113,20 @@ class Baseline:
         return missing[:1] if last.tainted or (last.state is RunState.LOST and lost < MOST_LOST) else []
 
     def not_before(self) -> datetime | None:
-        """When the next repeat may begin: later from time to time, as long as other programs keep the machine busy."""
-        last = self.measuring[-1]
-        if last.closed_at is None or not last.tainted:
-            return None
-        tries = 0
-        for run in reversed(self.measuring):
-            if not (run.purpose == "retry" and run.tainted):
-                break
-            tries += 1
-        seconds = min(FIRST_WAIT_SECONDS * 2.0**tries, LONGEST_WAIT_SECONDS)
-        return datetime.fromisoformat(last.closed_at) + timedelta(seconds=seconds)
+        return quiet_again(self.measuring)
+
+
+def quiet_again(runs: Sequence[Run]) -> datetime | None:
+    """When the next repeat of a code may begin: later from time to time while other programs keep the machine busy.
+
+    None: at once, for the last run was not disturbed by them.
+    """
+    last = runs[-1]
+    if last.closed_at is None or not last.tainted:
+        return None
+    tries = len(list(takewhile(lambda run: run.purpose == "retry" and run.tainted, reversed(runs))))
+    seconds = min(FIRST_WAIT_SECONDS * 2.0**tries, LONGEST_WAIT_SECONDS)
+    return datetime.fromisoformat(last.closed_at) + timedelta(seconds=seconds)
 
 
 def _disturbed(run: Run) -> bool:

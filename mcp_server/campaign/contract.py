@@ -1,0 +1,90 @@
+"""A campaign among the others of its lab: those that measure the same, and what its baseline is compared with them.
+
+Whoever begins from worse code has an easy gain. So a gain is also shown from where the lab itself began, and a
+beginning that is worse than the lab's best is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from mcp_server import tally
+from mcp_server.arena import Arena
+from mcp_server.entries import Campaign, Experiment
+from mcp_server.fingerprint import fingerprint
+from mcp_server.house import House
+from mcp_server.replies import TotalsReply
+
+DIGITS = 6
+_FROZEN: dict[tuple[str, str, tuple[str, ...]], str] = {}  # a commit's files never change
+
+
+def _measure(house: House, campaign: Campaign, arena: Arena) -> tuple[object, ...]:
+    """What must be equal for the scores of two campaigns to mean the same."""
+    key = (str(house.paths.common), campaign.pinned, arena.frozen)
+    if key not in _FROZEN:
+        files = house.workspace.committed(arena.frozen, campaign.pinned) if arena.frozen else {}
+        told = hashlib.sha256(b"\0".join(part for path in sorted(files) for part in (path.encode(), files[path])))
+        _FROZEN[key] = told.hexdigest()
+    budget = arena.budget
+    same = (arena.metric.name, arena.metric.direction, arena.run, arena.score, budget.seconds, budget.clock)
+    return (*same, campaign.fingerprint, _FROZEN[key])
+
+
+def others(house: House, campaign: Campaign) -> list[Campaign]:
+    """The lab's other campaigns that measure the same, oldest first."""
+    found = [one for one in house.ledger.campaigns() if one.ready and one.tag != campaign.tag]
+    if not found:
+        return []
+    mine = _measure(house, campaign, house.arena(campaign))
+    return [one for one in found if _measure(house, one, house.arena(one)) == mine]
+
+
+def _score(house: House, arena: Arena, experiment: Experiment) -> float | None:
+    return tally.mean_score(house.ledger.runs(experiment.campaign, experiment.number), arena)
+
+
+def since_first(house: House, campaign: Campaign, arena: Arena, totals: TotalsReply) -> TotalsReply:
+    """The totals with the gain over the baseline of the lab's first campaign that measures the same, if an older."""
+    earlier = [one for one in others(house, campaign) if one.began_at <= campaign.began_at]
+    for first in earlier:
+        kept = house.ledger.kept(first.tag)
+        score = _score(house, arena, kept[0]) if kept else None
+        if score is not None and totals.best is not None:
+            gain = round(arena.loss(score) - arena.loss(totals.best), DIGITS)
+            return totals.model_copy(update={"first_campaign": first.tag, "gain_since_first": gain})
+    return totals
+
+
+def worse_beginning(house: House, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> str:
+    """What to know about the code a campaign begins from when the lab has better; "" when it has none."""
+    known = others(house, campaign)
+    tips = [(tip, _score(house, arena, tip)) for one in known if (tip := house.ledger.incumbent(one.tag)) is not None]
+    scored = [(arena.loss(score), tip) for tip, score in tips if score is not None]
+    if not scored:
+        return ""
+    best_loss, best = min(scored, key=lambda one: one[0])
+    marks = fingerprint(sources)
+    if marks == best.fingerprint:
+        return ""
+    measured = [
+        (arena.loss(score), twin)
+        for one in known
+        for twin in house.ledger.twins(marks, one.tag)
+        if (score := _score(house, arena, twin)) is not None
+    ]
+    unit = f" {arena.metric.unit}" if arena.metric.unit else ""
+    have = f"the lab's best is experiment {best.number} of {best.campaign} ({arena.loss(best_loss):.6g}{unit})"
+    if measured:
+        loss, twin = min(measured, key=lambda one: one[0])
+        if loss <= best_loss:
+            return ""
+        said = f"This code was measured as experiment {twin.number} of {twin.campaign}: {arena.loss(loss):.6g}{unit}"
+        said += f", which is worse than what the lab has; {have}."
+    else:
+        said = f"This code was never measured here, and {have}."
+    return (
+        f"{said} Gains are also shown against the lab's first campaign; start_campaign(tag, from_ref="
+        f"'autoresearch/{best.campaign}') begins from the best."
+    )
