@@ -104,6 +104,8 @@ class KeepRule(_Section):
     min_delta: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     confirm: Literal["auto", "always", "never"] = "auto"
     simplicity: bool = True
+    # whether the incumbent is trained beside an attempt, at the same time (docs/pairing.md)
+    pairing: Literal["auto", "side_by_side", "sequential"] = "auto"
 
 
 class StopRule(_Section):
@@ -141,6 +143,7 @@ class Arena(_Section):
     score: Command
     budget: BudgetRule = BudgetRule()
     devices: Annotated[str, AfterValidator(_devices)] = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"  # of one trainer
     keep: KeepRule = KeepRule()
     checks: tuple[Command, ...] = ()
     stop: StopRule = StopRule()
@@ -157,6 +160,11 @@ class Arena(_Section):
         both = set(self.editable) & set(self.frozen)
         if both:
             raise ValueError(f"{', '.join(sorted(both))} cannot be editable and frozen at once")
+        if self.keep.pairing == "side_by_side" and (self.score_incumbent or self.handover):
+            raise ValueError(
+                "keep.pairing: side_by_side trains the incumbent beside each attempt, which says nothing where the "
+                "score command measures it (score_incumbent) or the world answers (handover)"
+            )
         for path in self.editable:
             if path == "program.md":
                 raise ValueError("program.md is the human's; it cannot be editable")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcp_server import standing, tally
+from mcp_server import pairs, standing, tally
 from mcp_server.arena import Arena
 from mcp_server.caught import CaughtUp
 from mcp_server.entries import Campaign, Experiment
@@ -32,7 +32,11 @@ def follow(house: House, campaign: Campaign, found: Experiment, judgement: Judge
     if any(not run.state.terminal for run in judgement.runs):
         raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
     if verdict.decision is Decision.CONFIRM and decision == "auto":
+        paired = bool(pairs.choice_of(house.ledger, house.arena(found), campaign).pairing)
+        mine = {seed for number, seed, _ in judgement.wanted if number == found.number}
         for number, seed, purpose in judgement.wanted:
+            if paired and number == judgement.incumbent and seed in mine:
+                continue  # it is trained in the candidate's own slot
             later = quiet_again(judgement.runs) if purpose == "retry" else None
             house.ledger.open_run(campaign.tag, number, seed, purpose, house.stamp(), later)
         return

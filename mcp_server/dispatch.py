@@ -19,10 +19,10 @@ from mcp_server.campaign.readable import readable_folders
 from mcp_server.engines import local
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.files import try_lock
-from mcp_server.paths import LabPaths, RunPaths
+from mcp_server.paths import BESIDE, LabPaths, RunPaths
 from mcp_server.programs.readable import in_home, lay, shown, sources
 from mcp_server.programs.sealed import sealed
-from mcp_server.records import AbortRule, Budget, Order, RunSpec
+from mcp_server.records import AbortRule, Budget, Order, Pairing, RunSpec
 from mcp_server.runner.devices import available
 from mcp_server.workspace import Workspace
 
@@ -67,11 +67,13 @@ def launch(
     abort: AbortRule | None = None,
     suspect_below: float | None = None,
     incumbent: Experiment | None = None,
+    pairing: Pairing = "",
     rescore: bool = False,
     home: Path | None = None,
 ) -> None:
     """Lay the run's folder out and start its supervisor, detached; harmless to repeat. The folder must be this order's.
 
+    incumbent: whose code is laid beside it, to be trained as well where `pairing` says how, else for the scorer.
     `home`: the user's work tree, where it is not the lab's own. Raises OSError or WorkspaceError.
     """
     folder = paths.run(run.campaign, run.experiment, run.run)
@@ -113,7 +115,7 @@ def launch(
         # asked again for every place that a link leads to: what is closed stays closed
         seen += readable_folders([str(place) for place in (*readable, *seen)], paths, campaign.corpus)
         readable = tuple(dict.fromkeys(place for place in seen if place.exists()))
-        if incumbent is not None:
+        if incumbent is not None and not pairing:
             beside = folder.incumbent(incumbent.number)
             environment["AUTORESEARCH_INCUMBENT"] = str(beside)
             readable += (beside,)
@@ -146,6 +148,8 @@ def launch(
             abort=abort,
             rescore=rescore,
             incumbent=None if incumbent is None else incumbent.number,
+            pairing=pairing,
+            threads=None if arena.threads == "auto" else arena.threads,
             scorer_environment=environment,
         ).write(folder.spec)
         local.launch(folder, alive)
@@ -185,7 +189,8 @@ def complaint(folder: RunPaths) -> str:
 def tidy(paths: LabPaths, run: Run) -> None:
     """A closed run keeps its spec, result, log and artifact; the copies of the code are in git."""
     folder = paths.run(run.campaign, run.experiment, run.run)
-    for place in (folder.work, folder.trusted, folder.out, *folder.folder.glob("incumbent-*")):
+    beside = [folder.folder / BESIDE / name for name in ("out", "artifact", "scratch", "scorer")]
+    for place in (folder.work, folder.trusted, folder.out, *folder.folder.glob("incumbent-*"), *beside):
         _remove(place)
 
 

@@ -100,11 +100,10 @@ def measured_noise(ledger: Ledger, arena: Arena, tag: str) -> Noise:
     runs = ledger.scored_runs(tag, only_repeated=True)
     measured = _measured(runs, arena)
     against: list[tuple[Hashable, Hashable]] = list(ledger.compared(tag))
-    if arena.score_incumbent:
-        # candidate and incumbent of one slot are a pair of their own, and a closer one than any two slots
-        for number, seed, machine, incumbent, score in ledger.measured_beside(tag):
-            measured.append(Measured((number, incumbent), seed, arena.loss(score), machine))
-            against.append((number, (number, incumbent)))
+    # candidate and incumbent of one slot are a pair of their own, and a closer one than any two slots
+    for number, seed, machine, incumbent, score in ledger.measured_beside(tag):
+        measured.append(Measured((number, incumbent), seed, arena.loss(score), machine))
+        against.append((number, (number, incumbent)))
     return estimate(measured, against, typical_effect(ledger, arena, tag))
 
 

@@ -506,12 +506,27 @@ class Ledger:
     def measured_beside(self, campaign: str) -> list[tuple[int, int, str, int, float]]:
         """(experiment, seed, machine, incumbent, its score) of every run that counts and measured its incumbent too."""
         rows = self._rows(
-            "SELECT experiment, seed, machine, json_extract(result, '$.incumbent') AS incumbent,"
-            " json_extract(result, '$.incumbent_score') AS beside FROM runs WHERE campaign = ?1 AND state = 'scored'"
-            " AND tainted = '' AND purpose != 'exam' AND incumbent IS NOT NULL AND beside IS NOT NULL ORDER BY ticket",
+            "SELECT experiment, seed, machine, incumbent, incumbent_score FROM runs WHERE campaign = ?1"
+            " AND incumbent_score IS NOT NULL AND incumbent IS NOT NULL AND state = 'scored' AND tainted = ''"
+            " AND purpose != 'exam' ORDER BY ticket",
             campaign,
         )
         return [tuple(row) for row in rows]
+
+    def repeat_spreads(self, campaign: str) -> list[float]:
+        """Largest less smallest score of each code that ran more than once on a seed and machine, side by side too."""
+        counts = "campaign = ?1 AND score IS NOT NULL AND state = 'scored' AND tainted = '' AND purpose != 'exam'"
+        rows = self._rows(
+            "SELECT max(score) - min(score) FROM"
+            f" (SELECT experiment, seed, machine, score FROM runs WHERE {counts} AND {_AGAIN}"
+            "  UNION ALL SELECT experiment, seed, machine, score FROM runs"
+            f"  WHERE {counts} AND incumbent_score IS NOT NULL AND incumbent = experiment AND NOT {_AGAIN}"
+            "  UNION ALL SELECT experiment, seed, machine, incumbent_score FROM runs"
+            f"  WHERE {counts} AND incumbent_score IS NOT NULL AND incumbent = experiment)"
+            " GROUP BY experiment, seed, machine HAVING count(*) > 1",
+            campaign,
+        )
+        return [row[0] for row in rows]
 
     def compared(self, campaign: str) -> list[tuple[int, int]]:
         """(candidate, incumbent of its time) of every decided experiment that was compared."""
@@ -541,6 +556,8 @@ class Ledger:
             "score": result.score,
             "tainted": result.tainted,
             "machine": machine_of(result),
+            "incumbent": result.incumbent,
+            "beside": result.incumbent_score,
             "again": ask_again_at,
             "result": result.model_dump_json(exclude_defaults=True),
             "ticket": run.ticket,
@@ -548,7 +565,8 @@ class Ledger:
         with self._fact():
             changed = self._db.execute(
                 "UPDATE runs SET state = :state, closed_at = :at, score = :score, tainted = :tainted,"
-                " machine = :machine, ask_again_at = :again, result = :result"
+                " machine = :machine, incumbent = :incumbent, incumbent_score = :beside, ask_again_at = :again,"
+                " result = :result"
                 " WHERE ticket = :ticket AND state IN ('queued', 'running', 'pending')",
                 values,
             ).rowcount

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mcp_server import curves, standing, tally, themes
+from mcp_server import curves, pairing, pairs, standing, tally, themes
 from mcp_server import recall as ranking
 from mcp_server.advice import DRY_SPELL, advice, plateau, predictions
 from mcp_server.advice import calibration as calibrated
@@ -124,6 +124,7 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         ),
         totals=contract.since_first(house, campaign, arena, totals_of(ledger, arena, campaign)),
         early_abort=curves.words(ledger, arena, tag),
+        pairing=pairing.words(pairs.choice_of(ledger, arena, campaign)),
         tier=tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300]),
         program=program.digest,
         rules=[told(one) for one in ledger.amendments(tag)[-LAST_SHOWN:]],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from mcp_server import recovery, standing, tally
+from mcp_server import pairs, recovery, standing, tally
 from mcp_server.arena import Arena
 from mcp_server.campaign import beginning, company
 from mcp_server.campaigns import EDITABLE_LIMIT_BYTES
@@ -93,9 +93,10 @@ def open_experiment(
     if kind == "prune" and incumbent is not None:
         # on the seeds that the change was chosen by, its luck would only be seen again
         seed = max(run.seed for run in house.ledger.runs(campaign.tag, incumbent.number)) + 1
-    ordered = calibration(seed, campaign.calibrate) if offered else [(seed, "first")]
+    paired = bool(pairs.choice_of(house.ledger, arena, campaign).pairing)
+    ordered = calibration(seed, campaign.calibrate, paired) if offered else [(seed, "first")]
     house.ledger.open_experiment(experiment, ordered)
-    if seed != campaign.seed and incumbent is not None and not arena.score_incumbent:
+    if seed != campaign.seed and incumbent is not None and not arena.score_incumbent and not paired:
         house.ledger.open_run(campaign.tag, incumbent.number, seed, "confirm", experiment.opened_at)
     started = recovery.catch_up(house)
     reply = standing.experiment_reply(house.ledger, house.paths, experiment, arena, house.now())

@@ -86,6 +86,9 @@ class Budget(Record):
     processes: int = Field(default=512, gt=0)
 
 
+Pairing = Literal["", "side_by_side", "alternating"]  # how the incumbent is trained beside a run; "": it is not
+
+
 class AbortRule(Record):
     """When to stop a run that is not worth its budget: its mean training loss over (begin, end] tokens is too high."""
 
@@ -154,7 +157,7 @@ class RunSpec(Record):
     usual_startup_seconds: float | None = None  # the baseline's, to flag a start-up far beyond it
     scorer_environment: dict[str, str] = {}  # more variables for the scorer alone
     incumbent: int | None = None  # experiment whose code is laid beside the run: trained or scored in the same slot
-    pairing: Literal["", "side_by_side", "alternating"] = ""  # how the incumbent is trained beside it; "": it is not
+    pairing: Pairing = ""
     threads: int | None = Field(default=None, gt=0)  # of one trainer; None: one on the processor clock, else all
     rescore: bool = False  # the artifact is sealed already: only ask the scorer again
 

@@ -11,7 +11,7 @@ import errno
 
 from pydantic import ValidationError
 
-from mcp_server import curves, dispatch, orders, settling
+from mcp_server import curves, dispatch, orders, pairs, settling
 from mcp_server.arena import Arena
 from mcp_server.campaign import beginning
 from mcp_server.caught import CaughtUp, each
@@ -211,7 +211,7 @@ def start(house: House, run: Run, *, rescore: bool = False) -> None:
     assert campaign is not None
     experiment = house.ledger.experiment(run.campaign, run.experiment)
     arena = house.arena(experiment)
-    incumbent = house.ledger.incumbent(run.campaign) if arena.score_incumbent and run.purpose != "exam" else None
+    beside, pairing = pairs.beside(house.ledger, arena, campaign, run, experiment, rescore)
     dispatch.launch(
         workspace=house.workspace,
         paths=house.paths,
@@ -223,7 +223,8 @@ def start(house: House, run: Run, *, rescore: bool = False) -> None:
         usual_startup_seconds=_usual_startup(house.ledger, run.campaign),
         abort=None if rescore else curves.abort_rule(house.ledger, arena, experiment, run),
         suspect_below=_suspect_below(house.ledger, arena, run.campaign),
-        incumbent=None if incumbent is None or incumbent.number == run.experiment else incumbent,
+        incumbent=beside,
+        pairing=pairing,
         rescore=rescore,
     )
 

@@ -220,6 +220,7 @@ class StatusReply(Reply):
     noise: NoiseReply | None = None
     totals: TotalsReply | None = None
     early_abort: str = Field(default="", description="whether hopeless runs are stopped, and what that saved")
+    pairing: str = Field(default="", description="whether the incumbent is trained beside each attempt, and why")
     tier: str = ""
     program: str = ""
     rules: list[str] = Field(default_factory=list, description="where a person changed the campaign's rules")

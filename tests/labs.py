@@ -51,6 +51,8 @@ devices: cpu
 Bring KNOB to three.
 """
 
+SEQUENTIAL = "keep: {pairing: sequential}\n"  # for a test that counts the baseline's runs, whatever the machine
+
 
 def git(folder: Path, *arguments: str) -> str:
     """Run git as the user of the lab would."""

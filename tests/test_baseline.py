@@ -15,7 +15,7 @@ from mcp_server.judgement import policy_of
 from mcp_server.lab import Lab
 from mcp_server.nouns.decided import Decided
 from mcp_server.records import Status
-from tests.labs import TRAIN, edit, finish, git, make_lab
+from tests.labs import SEQUENTIAL, TRAIN, edit, finish, git, make_lab
 from tests.played import Clock, Played, result_of
 
 BROKEN = TRAIN.replace("KNOB = 1.0", "KNOB = 1.0\nraise KeyError('no such corpus')")
@@ -36,7 +36,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
 
 @pytest.fixture
 def lab(tmp_path: Path, clock: Clock, engine: Played) -> Iterator[Lab]:
-    made = Lab(make_lab(tmp_path / "lab").paths.tree, clock)
+    made = Lab(make_lab(tmp_path / "lab", more=SEQUENTIAL).paths.tree, clock)
     yield made
     made.close()
 
@@ -58,7 +58,7 @@ def counting(lab: Lab) -> int:
 
 
 def test_code_that_crashes_is_replaced_by_the_next_attempt_which_is_calibrated_like_any_other(tmp_path: Path) -> None:
-    lab = make_lab(tmp_path / "lab", train=BROKEN)
+    lab = make_lab(tmp_path / "lab", more=SEQUENTIAL, train=BROKEN)
     lab.start_campaign("first")
     assert finish(lab, 1).status == "crashed"
     said = lab.lab_status().next
@@ -94,7 +94,7 @@ def test_code_that_crashes_is_replaced_by_the_next_attempt_which_is_calibrated_l
 def test_after_any_failure_the_scale_is_the_new_baselines(
     tmp_path: Path, clock: Clock, engine: Played, outcome: str, score: float, direction: str
 ) -> None:
-    lab = Lab(make_lab(tmp_path / "lab").paths.tree, clock)
+    lab = Lab(make_lab(tmp_path / "lab", more=SEQUENTIAL).paths.tree, clock)
     program = lab.paths.program
     program.write_text(program.read_text().replace("minimize", direction))
     lab.start_campaign("first")
@@ -139,7 +139,7 @@ def test_a_scorer_that_fails_asks_for_a_new_campaign_with_a_name_that_is_free(la
 
 
 def test_files_mended_one_after_the_other_are_never_put_back(tmp_path: Path, clock: Clock, engine: Played) -> None:
-    made = make_lab(tmp_path / "lab")
+    made = make_lab(tmp_path / "lab", more=SEQUENTIAL)
     tree = made.paths.tree
     (tree / "model.py").write_text("DEPTH = 1\n")
     program = (tree / "program.md").read_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mcp_server.lab import Lab
-from tests.labs import attempt, begin, finish, git, make_lab
+from tests.labs import SEQUENTIAL, attempt, begin, finish, git, make_lab
 
 # The machine drifts by far more than any edit is worth; what is measured in one slot drifts together.
 DRIFTING = """\
@@ -64,7 +64,7 @@ def test_an_incumbent_measured_in_the_same_slot_is_what_a_candidate_is_compared_
 
 
 def test_without_being_asked_for_no_incumbent_is_laid_beside_a_run(tmp_path: Path) -> None:
-    lab = lab_with(tmp_path / "lab", DRIFTING, "keep: {min_delta: 0.5}\n")
+    lab = lab_with(tmp_path / "lab", DRIFTING, "keep: {min_delta: 0.5, pairing: sequential}\n")
     begin(lab)
     (lab.paths.tree / "train.py").write_text(
         (lab.paths.tree / "train.py").read_text().replace("KNOB = 1.0", "KNOB = 2.0")
@@ -78,7 +78,7 @@ def test_without_being_asked_for_no_incumbent_is_laid_beside_a_run(tmp_path: Pat
 
 
 def test_what_a_scorer_draws_from_is_the_same_on_one_seed_and_no_other(tmp_path: Path) -> None:
-    lab = lab_with(tmp_path / "lab", TELLING)
+    lab = lab_with(tmp_path / "lab", TELLING, SEQUENTIAL)
     begin(lab, calibrate=2)
     finish(lab, 1)
     with lab.reading() as (house, _, _):

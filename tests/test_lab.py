@@ -11,7 +11,7 @@ import pytest
 
 from mcp_server.errors import ArenaError, AutoresearchError, NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.lab import Lab
-from tests.labs import attempt, begin, edit, finish, git, make_lab, until
+from tests.labs import SEQUENTIAL, attempt, begin, edit, finish, git, make_lab, until
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def test_starting_a_campaign_again_joins_it(lab: Lab) -> None:
     assert git(lab.paths.tree, "for-each-ref") == before
 
 
-def test_calibration_repeats_the_baseline_on_its_seed_and_on_a_new_one(lab: Lab) -> None:
-    reply = begin(lab, calibrate=2)
+def test_calibration_repeats_the_baseline_on_its_seed_and_on_a_new_one(tmp_path: Path) -> None:
+    reply = begin(make_lab(tmp_path / "other", more=SEQUENTIAL), calibrate=2)
     assert [run.purpose for run in reply.runs] == ["first", "repeat", "seed"]
     assert reply.runs[0].seed == reply.runs[1].seed != reply.runs[2].seed
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC, datetime
 
-from mcp_server import messages, standing, tally
+from mcp_server import messages, pairs, standing, tally
 from mcp_server.arena import Arena
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.errors import NotNow
@@ -51,7 +51,8 @@ def open_first(house: House, campaign: Campaign) -> None:
         tree=str(house.paths.tree),
     )
     snapshot = house.workspace.commit_like(campaign.pinned, campaign.pinned, messages.opened(campaign, experiment), at)
-    ordered = calibration(campaign.seed, campaign.calibrate)
+    paired = bool(pairs.choice_of(house.ledger, program.arena, campaign).pairing)
+    ordered = calibration(campaign.seed, campaign.calibrate, paired)
     house.workspace.hold(campaign.tag, [snapshot], at)
     house.ledger.open_experiment(dataclasses.replace(experiment, snapshot=snapshot), ordered)
 

@@ -136,6 +136,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("gain", _totals(reply)),
         ("tried", _counts(reply)),
         ("noise", _noise(reply)),
+        ("pairing", reply.pairing),
         ("early abort", reply.early_abort),
         (
             "devices",

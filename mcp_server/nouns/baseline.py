@@ -22,13 +22,14 @@ FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 30.0, 1800.0
 MOST_LOST = 3  # supervisors that die every time are no accident
 
 
-def calibration(seed: int, extra: int) -> list[tuple[int, str]]:
+def calibration(seed: int, extra: int, paired: bool) -> list[tuple[int, str]]:
     """(seed, purpose) of a baseline's runs: one, and `extra` more that measure the noise.
 
     The first extra run repeats the same seed, which tells how far the machine moves a score; the rest are new seeds.
+    paired: each run has itself beside it, which is that repeat and costs no slot.
     """
     repeats = [(seed, "repeat") if turn == 0 else (seed + turn, "seed") for turn in range(extra)]
-    return [(seed, "first"), *repeats]
+    return [(seed, "first"), *repeats[1 if paired else 0 :]]
 
 
 @dataclass(frozen=True)

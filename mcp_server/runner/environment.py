@@ -76,15 +76,21 @@ class Surroundings:
 
 def threads(spec: RunSpec, lease: Lease) -> int:
     """How many threads a run should use. On the processor clock one: it is the most repeatable by far."""
+    share = 2 if spec.pairing == "side_by_side" else 1
+    processors = max(1, len(os.sched_getaffinity(0)) // share)
+    return thread_count(spec.threads, spec.budget.clock, lease.card is not None, processors)
+
+
+def thread_count(asked: int | None, clock: str, on_gpu: bool, processors: int) -> int:
+    """The same from numbers: AUTORESEARCH_THREADS first, then what program.md asks for, then what suits the clock."""
     wanted = os.environ.get("AUTORESEARCH_THREADS", "")
     if wanted.isdigit() and int(wanted) > 0:
         return int(wanted)
-    if spec.threads is not None:
-        return spec.threads
-    processors = len(os.sched_getaffinity(0)) // (2 if spec.pairing == "side_by_side" else 1) or 1
-    if lease.card is not None:
+    if asked is not None:
+        return asked
+    if on_gpu:
         return min(MOST_THREADS, processors)
-    return 1 if spec.budget.clock == "cpu" else processors
+    return 1 if clock == "cpu" else processors
 
 
 def scorer_threads() -> int:

@@ -6,16 +6,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from mcp_server.records import RunSpec
+from mcp_server.records import Pairing, RunSpec
 from mcp_server.runner import cores, devices
 from mcp_server.runner.environment import threads
 from mcp_server.runner.pace import Alone, InTurns, SideBySide
 from mcp_server.runner.queue import Ticket
 from mcp_server.runner.trainer import Pace
-
-Pairing = Literal["", "side_by_side", "alternating"]
 
 
 @dataclass

@@ -242,34 +242,34 @@ def attend(trainers: Sequence[Trainer], stop: Stop, pace: Pace) -> list[Training
     If the first, the candidate's, fails, the others are ended at once: there is nothing to compare them with. If
     another one fails, the rest go on.
     """
-    try:
-        _attend(trainers, stop, pace)
-    finally:
-        for trainer in trainers:
-            trainer.end(cancelled=True)
+    with selectors.DefaultSelector() as selector:
+        try:
+            _attend(selector, trainers, stop, pace)
+        finally:
+            for trainer in trainers:
+                trainer.end(cancelled=True)
     return [trainer.training for trainer in trainers if trainer.training is not None]
 
 
-def _attend(trainers: Sequence[Trainer], stop: Stop, pace: Pace) -> None:
-    with selectors.DefaultSelector() as selector:
-        selector.register(stop.fd, selectors.EVENT_READ)
-        for trainer in trainers:
-            trainer.listen(selector)
-        next_tick = time.monotonic()
-        while live := [trainer for trainer in trainers if trainer.training is None]:
-            ready = {key.fd for key, _ in selector.select(max(0.0, next_tick - time.monotonic()))}
+def _attend(selector: selectors.BaseSelector, trainers: Sequence[Trainer], stop: Stop, pace: Pace) -> None:
+    selector.register(stop.fd, selectors.EVENT_READ)
+    for trainer in trainers:
+        trainer.listen(selector)
+    next_tick = time.monotonic()
+    while live := [trainer for trainer in trainers if trainer.training is None]:
+        ready = {key.fd for key, _ in selector.select(max(0.0, next_tick - time.monotonic()))}
+        for trainer in live:
+            trainer.hear(ready)
+        if stop.fd in ready:
+            selector.unregister(stop.fd)
+        now = time.monotonic()
+        if now >= next_tick or stop.fd in ready:
+            next_tick = now + TICK_SECONDS
+            cancelled = stop.asked()
             for trainer in live:
-                trainer.hear(ready)
-            if stop.fd in ready:
-                selector.unregister(stop.fd)
-            now = time.monotonic()
-            if now >= next_tick or stop.fd in ready:
-                next_tick = now + TICK_SECONDS
-                cancelled = stop.asked()
-                for trainer in live:
-                    if trainer.training is None:
-                        trainer.tick(cancelled)
-            first = trainers[0].training
-            if first is not None and not first.well:
-                return
-            pace.keep([trainer for trainer in live if trainer.training is None], now)
+                if trainer.training is None:
+                    trainer.tick(cancelled)
+        first = trainers[0].training
+        if first is not None and not first.well:
+            return
+        pace.keep([trainer for trainer in live if trainer.training is None], now)

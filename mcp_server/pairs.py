@@ -1,0 +1,68 @@
+"""Brings `pairing` its facts from the ledger and the machine, and says which run has whom beside it."""
+
+from __future__ import annotations
+
+from mcp_server.arena import Arena
+from mcp_server.dispatch import resolve_budget, resolve_devices
+from mcp_server.entries import Campaign, Experiment, Run
+from mcp_server.ledger import Ledger
+from mcp_server.pairing import Choice, Machine, Work, choose
+from mcp_server.records import Pairing
+from mcp_server.runner import cores, devices
+from mcp_server.runner.environment import thread_count
+from mcp_server.runner.limits import available_memory
+
+PAIRED = ("first", "repeat", "seed", "retry", "confirm")  # purposes; an anchor is a run of the incumbent alone
+
+
+def choice_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> Choice:
+    """How attempts of this campaign run from now on."""
+    if arena.score_incumbent:
+        return Choice("", "the score command measures the incumbent in the same slot")
+    if arena.handover is not None:
+        return Choice("", "what the world answers is not moved by this machine")
+    usable = resolve_devices(arena)
+    budget = resolve_budget(arena, usable)
+    equal = max((len(cards) for cards in devices.equal_cards(usable)), default=0)
+    kind = usable[0].partition(":")[0]
+    machine = Machine(kind, equal, cores.usable(), available_memory())
+    asked = None if arena.threads == "auto" else arena.threads
+    # where all cores are one run's, half of them are one half's
+    threads = thread_count(asked, budget.clock, kind == "cuda", max(1, cores.usable() // 2))
+    spreads = ledger.repeat_spreads(campaign.tag)
+    exact = bool(spreads) and max(spreads) == 0.0
+    work = Work(budget.clock, threads, _needed(ledger, campaign.tag), exact)
+    return choose(arena.keep.pairing, machine, work)
+
+
+def _needed(ledger: Ledger, tag: str) -> float | None:
+    """The most memory that a run of the incumbent held, in bytes."""
+    incumbent = ledger.incumbent(tag)
+    runs = [] if incumbent is None else ledger.runs(tag, incumbent.number)
+    held = [run.result.peak_memory_mb for run in runs if run.result is not None and run.result.peak_memory_mb]
+    return max(held) * 1e6 if held else None
+
+
+def beside(
+    ledger: Ledger, arena: Arena, campaign: Campaign, run: Run, experiment: Experiment, rescore: bool = False
+) -> tuple[Experiment | None, Pairing]:
+    """Whom a run has beside it in its slot, and how that one is trained there; "": it is not, the scorer measures it.
+
+    It is the incumbent; a baseline has itself while its noise is measured. rescore: only the scorer is asked again.
+    """
+    incumbent = ledger.incumbent(run.campaign)
+    if arena.score_incumbent:
+        return (None if run.purpose == "exam" else _other(incumbent, experiment)), ""
+    sealed = run.result if rescore else None
+    if sealed is not None:
+        if sealed.beside is None or sealed.incumbent is None or sealed.pairing == "scorer":
+            return None, ""
+        return ledger.experiment(run.campaign, sealed.incumbent), sealed.pairing
+    pairing = choice_of(ledger, arena, campaign).pairing if run.purpose in PAIRED else ""
+    itself = experiment.kind == "baseline" and run.purpose != "confirm"
+    other = experiment if itself else _other(incumbent, experiment)
+    return (other, pairing) if pairing and other is not None else (None, "")
+
+
+def _other(incumbent: Experiment | None, experiment: Experiment) -> Experiment | None:
+    return None if incumbent is None or incumbent.number == experiment.number else incumbent
