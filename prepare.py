@@ -65,7 +65,7 @@ import tiktoken
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 1
+FORMAT = 2  # 1 sealed text of the standard library that every run could read
 BOS = "<|bos|>"
 # GPT-4's split with at most two digits together: a small vocabulary has better uses than numbers
 SPLIT_PATTERN = (
@@ -495,9 +495,15 @@ class Source:
                     texts = table.read_row_group(group, columns=["text"])["text"].to_pylist()
                     yield from (text for text in texts if text)
                 continue
-            text = read_text(file)
-            if isinstance(text, str) and text:
-                yield from [text] if len(text) <= LONG_FILE else pieces(text)
+            yield from texts_of(file)
+
+
+def texts_of(file: Path) -> list[str]:
+    """The documents of a text file: itself or, if it is long, its pieces; none if it has no text that can be used."""
+    text = read_text(file)
+    if not isinstance(text, str) or not text:
+        return []
+    return [text] if len(text) <= LONG_FILE else list(pieces(text))
 
 
 def read_text(file: Path) -> str | Exception:
@@ -813,25 +819,34 @@ def index(source: Source) -> tuple[np.ndarray, np.ndarray]:
     return hashes, np.array([size for _, size in pairs], dtype=np.int64)
 
 
-def deal(hashes: np.ndarray, sizes: np.ndarray, val_bytes: int) -> np.ndarray:
+def deal(hashes: np.ndarray, sizes: np.ndarray, val_bytes: int, sealable: Sequence[int] | None = None) -> np.ndarray:
     """The pile of each document: 0 train, 1 val, 2 test pool, 3 duplicate of an earlier one.
 
     In the order of their hashes documents go to validation until it is full, then to the test pool. A document that
-    would be more than a quarter of it trains instead: the score is not to hang on one file.
+    would be more than a quarter of it trains instead: the score is not to hang on one file. With `sealable` only these
+    documents can be set apart, and a fifth of their text is left to train, for it is unlike the rest.
     """
     piles = np.full(len(hashes), DUPLICATE, dtype=np.uint8)
     _, first = np.unique(hashes, return_index=True)  # sorted by hash
     piles[first] = 0
     wanted = min(val_bytes, int(sizes[first].sum()) // 10)
-    limit = max(wanted // 4, int(np.median(sizes[first]))) if len(first) else 0
+    chosen = first if sealable is None else first[np.isin(first, sealable)]
+    if sealable is not None:
+        wanted = min(wanted, int(sizes[chosen].sum()) * 2 // 5)
+    limit = max(wanted // 4, int(np.median(sizes[chosen]))) if len(chosen) else 0
     filled, pile = 0, 1
-    for document in first[sizes[first] <= limit]:
+    for document in chosen[sizes[chosen] <= limit]:
         piles[document] = pile
         filled += int(sizes[document])
         if filled >= wanted:
             filled, pile = 0, pile + 1
             if pile == DUPLICATE:
                 return piles
+    if sealable is not None:
+        fail(
+            f"only {len(chosen)} files of the standard library can be kept from runs, too few for validation and test",
+            "Use text of your own: `python prepare.py --corpus 'books/*.txt'`, or a Python with its whole library.",
+        )
     fail("there is too little text to set validation and test apart", "Give at least three different documents.")
 
 
@@ -873,6 +888,7 @@ class Recipe:
     sources: Sequence[Source]
     preset: Preset
     interpreter: str = ""
+    library: Path | None = None  # the folder of the standard library, whose files every run could read
 
     def fingerprint(self, hashes: np.ndarray, piles: np.ndarray) -> str:
         """Of everything that decides what a score means: text, split, tokenizer and row length."""
@@ -890,11 +906,47 @@ class Recipe:
         return digest.hexdigest()
 
 
+def secrecy() -> Any:
+    """The part of autoresearch that keeps sealed text from runs; train.py, which imports this file, never needs it."""
+    try:
+        from mcp_server.secrecy import making
+    except ImportError as error:
+        fail(f"{sys.executable} does not have autoresearch ({error})", "Use the Python that it is installed in.")
+    return making
+
+
+def origins(recipe: Recipe) -> tuple[list[Path], list[bytes]]:
+    """(the file, the text) of each document."""
+    found = [(file, text.encode()) for source in recipe.sources for file in source.files for text in texts_of(file)]
+    return [file for file, _ in found], [text for _, text in found]
+
+
+def without_near_duplicates(sources: Sequence[Source], piles: np.ndarray) -> np.ndarray:
+    """The piles, with training documents put aside that say nearly the same as a sealed one."""
+    sealed = (piles == 1) | (piles == 2)
+
+    def texts() -> Iterator[bytes]:
+        return (text.encode() for source in sources for text in source.documents())
+
+    near = secrecy().near_duplicates(
+        [text for text, held in zip(texts(), sealed, strict=True) if held],
+        (text for text, pile in zip(texts(), piles, strict=True) if pile == 0),
+    )
+    piles = piles.copy()
+    piles[np.flatnonzero(piles == 0)[near]] = DUPLICATE
+    if near:
+        say(f"left out, nearly the same as sealed text: {len(near)} documents")
+    return piles
+
+
 Each = Callable[..., Iterator[Any]]  # map(function, arguments...), in order, perhaps in other processes
 
 
-def build(recipe: Recipe, cache: Path, force: bool = False, jobs: int = 1) -> Path:
-    """The corpus folder of a recipe, made only if it is not there yet; `current` points to it afterwards."""
+def build(recipe: Recipe, cache: Path, force: bool = False, jobs: int = 1) -> tuple[Path, str]:
+    """The corpus folder of a recipe, made only if it is not there yet; `current` points to it afterwards.
+
+    Also the name of the search that its documents were chosen by, or nothing.
+    """
     corpora = cache / "corpora"
     corpora.mkdir(parents=True, exist_ok=True)
     with workers(jobs, len(recipe.sources)) as each, locked(corpora / ".lock"):
@@ -902,7 +954,14 @@ def build(recipe: Recipe, cache: Path, force: bool = False, jobs: int = 1) -> Pa
         indexed = list(each(index, recipe.sources))
         hashes = np.concatenate([found for found, _ in indexed])
         sizes = np.concatenate([size for _, size in indexed])
-        piles = deal(hashes, sizes, recipe.preset.val_bytes)
+        choice = (
+            None
+            if recipe.library is None
+            else secrecy().choose_again(recipe.library, *origins(recipe), Path(__file__), force)
+        )
+        piles = deal(hashes, sizes, recipe.preset.val_bytes, None if choice is None else choice.eligible)
+        if recipe.name in ("stdlib", "path"):
+            piles = without_near_duplicates(recipe.sources, piles)
         identity = recipe.fingerprint(hashes, piles)
         corpus = corpora / f"{recipe.name}-{identity[:12]}"
         if force or not (corpus / "public" / "meta.json").is_file():
@@ -910,6 +969,11 @@ def build(recipe: Recipe, cache: Path, force: bool = False, jobs: int = 1) -> Pa
             building = corpora / f".building-{os.getpid()}"
             per_source = np.split(piles, np.cumsum([len(found) for found, _ in indexed])[:-1])
             fill(building, recipe, identity, per_source, sizes, each)
+            if choice is not None:
+                hidden = choice.hide(np.flatnonzero((piles == 1) | (piles == 2)).tolist())
+                write(
+                    building / "sealed" / "hide.json", json.dumps({"paths": hidden, "needed": choice.needed}).encode()
+                )
             if corpus.exists():
                 os.replace(corpus, corpora / f".building-old-{os.getpid()}")
             os.replace(building, corpus)
@@ -918,7 +982,7 @@ def build(recipe: Recipe, cache: Path, force: bool = False, jobs: int = 1) -> Pa
         link.unlink(missing_ok=True)
         link.symlink_to(corpus.relative_to(cache))
         os.replace(link, cache / "current")
-    return corpus
+    return corpus, "" if choice is None else choice.searched
 
 
 def fill(
@@ -1051,7 +1115,8 @@ def say(what: str) -> None:
 HELP = """\
 corpora:
   stdlib       the standard library of the Python that runs this: 9 to 11 MB of source text, no download. About 15 s on
-               2 cores, 7 MB on disk. Rows of 1024 tokens, vocabulary 2048.
+               2 cores, 7 MB on disk. Rows of 1024 tokens, vocabulary 2048. What is sealed comes from modules that no
+               run needs (idlelib, turtle, mailbox ...); runs find those modules empty or refused.
   climbmix     general web text, the public 400-billion-token shuffle. A shard is 90 MB to download and 250 MB of text;
                10 shards (the default) make about 600 million tokens: 1 GB to download, 1.3 GB of tokens, a few minutes
                on 16 cores. Rows of 2048 tokens, vocabulary 8192.
@@ -1061,6 +1126,8 @@ corpora:
 
 A tenth of the text at most, and no more than --val-bytes each, is set apart for validation and for the test pool.
 Asking again for what is there already changes nothing but `current`. An interrupted download goes on where it stopped.
+At the end everything that a run can read on this machine is searched for copies of the sealed text: a minute or so for
+10 GB, seconds when asked again.
 """
 
 
@@ -1078,7 +1145,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--shards", type=int, default=10, help="climbmix files to use, 1 to 6543 (default 10)")
     parser.add_argument("--cache", type=Path, help=f"folder for downloads and corpora (default {cache_folder()})")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
-    parser.add_argument("--force", action="store_true", help="build again what is there already")
+    parser.add_argument("--force", action="store_true", help="choose and build again what is there already")
+    parser.add_argument("--no-search", action="store_true", help="leave the search for copies to the campaign's start")
     options = parser.parse_args(arguments)
 
     # by the driver's own files: asking torch would cost seconds, and this script needs no torch
@@ -1095,6 +1163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if preset.sequence_length < 2 or preset.val_bytes < 1 or options.jobs < 1 or not 1 <= options.shards <= 6543:
         parser.error("--sequence-length must be at least 2, --val-bytes and --jobs at least 1, --shards 1 to 6543")
     cache = (options.cache or cache_folder()).expanduser().resolve()
+    os.environ["AUTORESEARCH_CACHE"] = str(cache)  # what a search found is remembered there too
     began = time.monotonic()
     try:
         if corpus == "stdlib":
@@ -1104,16 +1173,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             files = downloaded(corpus, options.shards, cache, options.jobs)
         interpreter = f"{platform.python_implementation()} {platform.python_version()}" if corpus == "stdlib" else ""
-        recipe = Recipe("path" if own else corpus, grouped(files), preset, interpreter)
-        folder = build(recipe, cache, options.force, options.jobs)
+        library = Path(sysconfig.get_paths()["stdlib"]) if corpus == "stdlib" else None
+        recipe = Recipe("path" if own else corpus, grouped(files), preset, interpreter, library)
+        folder, searched = build(recipe, cache, options.force, options.jobs)
     except OSError as error:
         fail(f"cannot write the corpus: {error}", "Free some space or choose another folder with --cache.")
     stored = read_meta(folder)
     print(
         f"{stored.corpus}: {stored.documents:,} documents, {stored.bytes:,} bytes, vocabulary {stored.vocab_size}, "
         f"rows of {stored.sequence_length}; train {stored.splits['train']['tokens']:,} tokens, "
-        f"validation {stored.splits['val']['bytes']:,} bytes\n{folder} ({time.monotonic() - began:.1f} s)"
+        f"validation {stored.splits['val']['bytes']:,} bytes\n{folder} ({time.monotonic() - began:.1f} s)",
+        flush=True,
     )
+    if not options.no_search:
+        say(secrecy().proved(folder, searched))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from mcp_server.records import Tier
 from mcp_server.replies import Reply
 from mcp_server.runner import devices
 from mcp_server.runner.sandbox import probe
+from mcp_server.secrecy.guard import search_for
+from mcp_server.secrecy.proof import refusal
 from mcp_server.workspace import Workspace
 
 ANSWER_SECONDS = 60.0  # a cold import of torch from a slow disk
@@ -72,6 +74,7 @@ def examine(folder: Path, python: str = sys.executable) -> Iterator[Finding]:
     yield from _lab(folder)
     yield _torch(arena, python)
     yield from (_devices(), _sandbox(arena), _disk(folder), _corpus(arena))
+    yield from _secrecy(folder, arena)
     yield _client("claude", "Claude Code", "npm install -g @anthropic-ai/claude-code")
     yield _client("codex", "Codex", "npm install -g @openai/codex")
     yield _node()
@@ -219,6 +222,35 @@ def _corpus(arena: Arena | None) -> Finding:
         f"{corpus.name}, vocabulary {corpus.vocab_size}, rows of {corpus.sequence_length}, {corpus.fingerprint[:12]}"
     )
     return Finding(name="corpus", state=State.FINE, found=f"{found} in {corpus.folder}")
+
+
+def _secrecy(folder: Path, arena: Arena | None) -> Iterator[Finding]:
+    """Whether runs here could read the prepared corpus's sealed text: really searched for, from where they are."""
+    name = "sealed text"
+    try:
+        corpus = prepared_corpus().folder
+        try:
+            workspace = Workspace(folder) if arena is not None else None
+            commit = workspace.resolve("HEAD") if workspace is not None else ""
+        except AutoresearchError:
+            workspace, commit = None, ""
+        found = search_for(corpus, arena.readable if arena else (), workspace, commit)
+    except CorpusError as error:
+        if error.args and "No prepared corpus" not in str(error):
+            yield Finding(name=name, state=State.MISSING, found=str(error))
+        return
+    except AutoresearchError as error:
+        yield Finding(name=name, state=State.OPTIONAL, found=str(error))
+        return
+    if found is None:
+        return
+    if found.holds:
+        yield Finding(name=name, state=State.FINE, found=found.words)
+    elif found.found:
+        yield Finding(name=name, state=State.MISSING, found=found.words, fix=refusal(corpus, found))
+    else:
+        fix = "No score can be told from one that was looked up, until runs are shut in: see the sandbox's line."
+        yield Finding(name=name, state=State.OPTIONAL, found=found.words, fix=fix)
 
 
 def _client(program: str, name: str, install: str) -> Finding:

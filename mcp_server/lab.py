@@ -62,6 +62,7 @@ from mcp_server.replies import (
     ScoreReply,
     StatusReply,
 )
+from mcp_server.secrecy.guard import before_campaign, of_old_corpus
 from mcp_server.text import clean_block, clean_line
 from mcp_server.workspace import Workspace
 
@@ -113,7 +114,7 @@ class Lab:
         with self._verb() as (house, _):
             existing = house.ledger.campaign(tag)
             if existing is not None:
-                return join(house, existing)
+                return join(house, existing, of_old_corpus(existing.corpus))
             program = program or load_program(self.paths.program)
             arena = program.arena
             self.workspace.guard()
@@ -122,6 +123,7 @@ class Lab:
             check_files(house, arena, pinned)
             corpus = prepared_corpus() if arena.needs_corpus else None
             readable_folders(arena.readable, self.paths, str(corpus.folder) if corpus else None)
+            warnings = before_campaign(corpus.folder, arena.readable, self.workspace, pinned) if corpus else []
             at = house.stamp()
             house.ledger.note_program(program.digest, program.text, at)
             campaign = Campaign(
@@ -141,7 +143,7 @@ class Lab:
             house.ledger.intend_campaign(campaign, str(self.paths.tree))
             self.workspace.ignore_views()
             worse = contract.worse_beginning(house, campaign, arena, house.workspace.committed(arena.editable, pinned))
-            reply = join(house, campaign, [*recovery.catch_up(house).problems, *([worse] if worse else [])])
+            reply = join(house, campaign, [*warnings, *recovery.catch_up(house).problems, *([worse] if worse else [])])
             reply.next += f" Then edit {', '.join(arena.editable)} and call run_experiment."
             return reply
 
@@ -275,7 +277,9 @@ class Lab:
             with self._verb() as (house, caught):
                 campaign, _ = campaign_at(house)
                 program, problem = program_in_force(house, campaign)
-                return whereabouts(house, campaign, program, problem, caught)
+                reply = whereabouts(house, campaign, program, problem, caught)
+                reply.problems += of_old_corpus(campaign.corpus)
+                return reply
         except LedgerError:
             raise
         except AutoresearchError as error:

@@ -35,7 +35,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         own = rng.sample(words, 25)
         (folder / f"{i}.txt").write_text("\n".join(" ".join(rng.choices(own, k=8)) for _ in range(60)))
     options = ["--vocab-size", "400", "--sequence-length", str(LENGTH), "--jobs", "1", "--cache", str(folder / "cache")]
-    command = [sys.executable, str(ROOT / "prepare.py"), "--corpus", f"{folder}/*.txt", *options]
+    command = [sys.executable, str(ROOT / "prepare.py"), "--corpus", f"{folder}/*.txt", *options, "--no-search"]
     subprocess.run(command, check=True, capture_output=True)
     return folder / "cache"
 

@@ -15,6 +15,7 @@ from mcp_server.programs.commands import PYTHON_NAMES
 from mcp_server.records import RunSpec, Tier
 from mcp_server.runner.devices import Lease
 from mcp_server.runner.sandbox import Confinement
+from mcp_server.secrecy.hidden import hidden_copies
 
 LANGUAGE_MODEL_SCORER = "mcp_server.scoring.lm"
 PRINTED_SCORER = "mcp_server.scoring.printed"
@@ -69,9 +70,10 @@ class Surroundings:
 
     @property
     def hidden(self) -> tuple[Path, ...]:
-        """The lab's state (ledger, other runs, vault) and the sealed half of the corpus, wherever they lie."""
+        """The lab's state (ledger, other runs, vault), and copies of the corpus's sealed text that lie elsewhere."""
         state = self.spec.queue.parent
-        return (state, state.parent) if state.parent.name == ".git" else (state,)
+        lab = (state, state.parent) if state.parent.name == ".git" else (state,)
+        return (*lab, *hidden_copies(self.spec.data))
 
 
 def threads(spec: RunSpec, lease: Lease) -> int:

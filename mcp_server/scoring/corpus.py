@@ -21,7 +21,6 @@ from mcp_server.errors import CorpusError
 from mcp_server.refusals import first
 
 Tokens = NDArray[np.uint16]
-FORMAT = 1
 FILLER_TOKENS = 1 << 20  # enough training text for every replaced suffix of an audit
 
 
@@ -30,7 +29,7 @@ class Meta(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    format: Literal[1]
+    format: Literal[1, 2]  # 1: made before anybody looked for readable copies of the sealed text
     fingerprint: str
     vocab_size: int = Field(gt=1, le=65_536)
     sequence_length: int = Field(gt=1, le=65_535)

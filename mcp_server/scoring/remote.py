@@ -31,6 +31,7 @@ from mcp_server.runner.sandbox import Confinement, wrap
 from mcp_server.scoring import processes
 from mcp_server.scoring.corpus import Tokens
 from mcp_server.scoring.protocol import Form, Gone, Kind, Malformed, Message, Stalled, receive, send
+from mcp_server.secrecy.hidden import hidden_copies
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # Starts the host from the package's own folder. `-m` would search folders that hold it, and those need not be readable
@@ -105,7 +106,7 @@ class Setting:
         return Confinement(
             write=(),
             read=(name, *descriptions(self.data), PACKAGE),
-            hide=(self.data,),
+            hide=(self.data, *hidden_copies(self.data)),
             cwd=name,
             places={name: self.snapshot},
             env=env,

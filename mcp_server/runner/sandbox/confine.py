@@ -15,6 +15,11 @@ import resource
 import signal
 import struct
 import sys
+import zlib
+
+TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost as much as all the rest
+if TYPE_CHECKING:
+    from typing import Any
 
 # include/uapi/linux/landlock.h; the system calls have these numbers on every architecture
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
@@ -120,9 +125,20 @@ def _checked(what: str, answer: int) -> int:
     return answer
 
 
+def packed(order: dict[str, Any]) -> str:
+    """The order as one word of a command line: the kernel takes 128 KB, and a long list of paths is longer."""
+    return base64.b64encode(zlib.compress(json.dumps(order).encode())).decode()
+
+
+def unpacked(word: str) -> dict[str, Any]:
+    """What `packed` was given."""
+    order: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(word)))
+    return order
+
+
 def main() -> None:
     """Read the order, put up the walls, become the command."""
-    order, argv = json.loads(sys.argv[1]), sys.argv[2:]
+    order, argv = unpacked(sys.argv[1]), sys.argv[2:]
     try:
         os.chdir(order["cwd"])
         if order["umask"] is not None:

@@ -32,7 +32,9 @@ def wrap(argv: Sequence[str], confinement: Confinement, restrict: bool) -> list[
     if confinement.shared_memory:
         write.append(sharedmemory.FOLDER)
     read = [*system_paths(gpus=bool(confinement.gpus)), *interpreter_paths(), Path("/proc"), *confinement.read]
-    whole, listed = _carved(read, confinement.hide)
+    # by their real names: a rule for /lib would be one for all of /usr/lib, and what is hidden there
+    hidden = [Path(os.path.realpath(path)) for path in confinement.hide]
+    whole, listed = _carved([Path(os.path.realpath(path)) for path in read], hidden)
     files = launch.Files(whole, listed, [path for path in write if path.exists()])
     tasks = confinement.tasks
     return launch.inside(
@@ -49,18 +51,18 @@ def wrap(argv: Sequence[str], confinement: Confinement, restrict: bool) -> list[
 
 def _carved(paths: Sequence[Path], hidden: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Landlock can only add: (paths readable whole, folders that may be listed because something in them is hidden)."""
+    gone, above = set(hidden), {folder for path in hidden for folder in path.parents}
     whole: list[Path] = []
     listed: list[Path] = []
-    for path in paths:
-        if path in hidden:
+    todo = list(reversed(paths))
+    while todo:
+        path = todo.pop()
+        if path in gone:
             continue
-        if path.is_dir() and any(path in gone.parents for gone in hidden):
+        if path in above and path.is_dir():
             listed.append(path)
             # a rule for a link would be a rule for whatever it points to
-            children = [child for child in sorted(path.iterdir()) if not child.is_symlink()]
-            more = _carved(children, hidden)
-            whole += more[0]
-            listed += more[1]
+            todo += [child for child in sorted(path.iterdir(), reverse=True) if not child.is_symlink()]
         else:
             whole.append(path)
     return whole, listed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,4 +58,4 @@ def inside(
         "umask": sharedmemory.UMASK if confinement.shared_memory and parent is not None else None,
     }
     # -I -S: the launcher is ready in 10 ms and reads nothing of the user's site-packages
-    return [sys.executable, "-I", "-S", confine.__file__, json.dumps(order), *argv]
+    return [sys.executable, "-I", "-S", confine.__file__, confine.packed(order), *argv]
