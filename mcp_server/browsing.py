@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mcp_server import publishing
+from mcp_server.drawn import place_of
 from mcp_server.errors import NotNow
 from mcp_server.lab import Lab
 from mcp_server.text import fence
@@ -52,7 +53,7 @@ def learnings_text(lab: Lab) -> str:
 def chart_bytes(lab: Lab) -> bytes:
     """progress.png as it was drawn last."""
     try:
-        return lab.paths.chart.read_bytes()
+        return place_of(lab.paths, lab.paths.chart.name).read_bytes()
     except FileNotFoundError:
         raise NotNow("No chart has been drawn yet. The first decided experiment draws it.") from None
 

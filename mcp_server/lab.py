@@ -114,7 +114,8 @@ class Lab:
         with self._verb() as (house, _):
             existing = house.ledger.campaign(tag)
             if existing is not None:
-                return join(house, existing, of_old_corpus(existing.corpus))
+                room = self._publisher.make_room(house, tag)
+                return join(house, existing, [*room, *of_old_corpus(existing.corpus)])
             program = program or load_program(self.paths.program)
             arena = program.arena
             self.workspace.guard()
@@ -143,6 +144,7 @@ class Lab:
             house.ledger.intend_campaign(campaign, str(self.paths.tree))
             self.workspace.ignore_views()
             worse = contract.worse_beginning(house, campaign, arena, house.workspace.committed(arena.editable, pinned))
+            warnings += self._publisher.make_room(house, tag)
             reply = join(house, campaign, [*warnings, *recovery.catch_up(house).problems, *([worse] if worse else [])])
             reply.next += f" Then edit {', '.join(arena.editable)} and call run_experiment."
             return reply
@@ -375,6 +377,8 @@ class Lab:
             with self._disk(), locked(self.paths.lock):
                 house = self._house()
                 caught = recovery.catch_up(house)
+                with contextlib.suppress(AutoresearchError):  # no campaign here, so nothing is drawn
+                    caught.problems += self._publisher.make_room(house, campaign_at(house)[0].tag)
                 yield house, caught
                 self._publish(house)
 

@@ -15,6 +15,7 @@ from mcp_server.campaign import beginning, contract
 from mcp_server.campaign.amending import told
 from mcp_server.caught import CaughtUp
 from mcp_server.dispatch import resolve_budget, resolve_devices
+from mcp_server.drawn import place_of
 from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import AutoresearchError, UnknownExperiment
 from mcp_server.house import House
@@ -85,7 +86,7 @@ def recalled(ledger: Ledger, query: str, knobs: Sequence[str], limit: int) -> Re
 def whereabouts(house: House, campaign: Campaign, program: Program, problem: str, caught: CaughtUp) -> StatusReply:
     """Where a campaign stands."""
     ledger, arena, tag = house.ledger, program.arena, campaign.tag
-    incumbent = ledger.incumbent(tag)
+    incumbent, chart = ledger.incumbent(tag), place_of(house.paths, house.paths.chart.name)
     counts = ledger.count(tag)
     best = tally.mean_score(ledger.runs(tag, incumbent.number), arena) if incumbent else None
     undecided = ledger.undecided(tag)
@@ -134,7 +135,7 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         style=arena.style or "",
         style_text=style_text(arena.style, house.paths.tree),
         memo=clean_block(program.memo, MEMO_CHARACTERS),
-        chart=str(house.paths.chart) if house.paths.chart.exists() else "",
+        chart=str(chart) if chart.exists() else "",
         next=_next(over, baseline, waiting, [n for n in decidable if states[n] in busy], plateau(last)),
     )
     if incumbent is not None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from mcp_server import tally
 from mcp_server.arena import Arena
 from mcp_server.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
+from mcp_server.drawn import Drawn, lab_mark, place_of
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.files import write_atomically
 from mcp_server.house import House
@@ -24,7 +25,16 @@ from mcp_server.ledger import Ledger
 from mcp_server.memory import admit
 from mcp_server.overview import tried_of
 from mcp_server.reckoning import totals_of
-from mcp_server.views import Entry, ResultRow, learnings_md, results_tsv, taken_in, write_learnings, write_results
+from mcp_server.views import (
+    Entry,
+    ResultRow,
+    learnings_md,
+    results_tsv,
+    taken_in,
+    unsaid,
+    write_learnings,
+    write_results,
+)
 
 LEARNINGS_LIMIT_BYTES = 4_000_000
 CHART_SECONDS = 10.0
@@ -87,27 +97,24 @@ def learning_entries(ledger: Ledger) -> list[Entry]:
 def learnings_text(ledger: Ledger, tag: str) -> str:
     """learnings.md as it would be written now."""
     recent = [tried_of(ledger, one) for one in ledger.experiments(tag, last=LESSONS_OF_FAILURES)]
-    return learnings_md(learning_entries(ledger), recent, tag)
+    return learnings_md(learning_entries(ledger), recent, tag, lab_mark(ledger.lab))
 
 
-def take_in_learnings(house: House, tag: str) -> int:
-    """Lines a person wrote into learnings.md become learnings; how many did."""
-    path = house.paths.learnings
+def take_in_learnings(house: House, tag: str, path: Path) -> bool:
+    """Lines a person wrote into learnings.md become learnings; whether all of what they wrote did."""
     try:
         if path.is_symlink() or path.stat().st_size > LEARNINGS_LIMIT_BYTES:
-            return 0
+            return False
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return 0
+        return True
     known = [one.text for one in house.ledger.learnings()]
-    taken = 0
     for lesson in taken_in(text, known):
         admitted = admit(lesson, known)
         if admitted.text is not None:
             house.ledger.add_learning(tag, None, admitted.text, [], "person", house.stamp())
             known.append(admitted.text)
-            taken += 1
-    return taken
+    return not unsaid(text, known)
 
 
 def chart_campaign(ledger: Ledger, campaign: Campaign, arena: Arena) -> ChartCampaign:
@@ -152,33 +159,54 @@ class Publisher:
 
     def __init__(self, tree: str, state: Path) -> None:
         self._stamp_file = state / ("views-" + hashlib.sha256(tree.encode()).hexdigest()[:12])
+        self._drawn: tuple[str, Drawn] | None = None
+
+    def _views(self, house: House) -> Drawn:
+        """What was drawn here by this ledger; another may have been put in its place meanwhile."""
+        if self._drawn is None or self._drawn[0] != house.ledger.lab:
+            self._drawn = house.ledger.lab, Drawn(house.workspace, house.ledger.lab, self._stamp_file.exists())
+        return self._drawn[1]
+
+    def make_room(self, house: House, tag: str) -> list[str]:
+        """See that no file of the user's is where a view goes; what was done about one, in words."""
+        try:
+            said = self._views(house).make_room(tag)
+        except OSError as error:
+            return [f"The place of a view could not be looked at: {error}. It is left alone."]
+        if said:
+            self._stamp_file.unlink(missing_ok=True)  # all views are drawn anew, where they belong now
+        return said
 
     def publish(self, house: House, campaign: Campaign, arena: Arena, *, at_once: bool = False) -> list[str]:
         """Bring results.tsv, learnings.md and progress.png up to date; what could not be written, in words."""
-        ledger, paths = house.ledger, house.paths
+        ledger, views = house.ledger, self._views(house)
+        said = self.make_room(house, campaign.tag)
+        results, learnings, chart = (place_of(house.paths, name) for name in Drawn.NAMES)
         try:
             before = drawn, charted, lesson_drawn, drawn_at = self._last()
-            on_disk = paths.learnings.stat().st_mtime_ns if paths.learnings.exists() else 0
-            if on_disk != drawn_at:
-                take_in_learnings(house, campaign.tag)
+            on_disk = learnings.stat().st_mtime_ns if learnings.exists() else 0
+            if on_disk != drawn_at and not take_in_learnings(house, campaign.tag, learnings):
+                kept = views.keep_copy(learnings, campaign.tag)
+                said.append(f"Not all that was written into learnings.md is a lesson; what it was is kept as {kept}.")
             stamp, lesson = ledger.views_stamp(campaign.tag)
-            if stamp != drawn or not paths.results.exists():
+            if stamp != drawn or not results.exists():
                 rows, metric = result_rows(ledger, campaign, arena), arena.metric
-                write_results(paths.results, rows, metric.name, metric.unit, metric.direction)
+                write_results(results, rows, metric.name, metric.unit, metric.direction, views.note)
             if (stamp, lesson, on_disk) != (drawn, lesson_drawn, drawn_at):
                 recent = [tried_of(ledger, one) for one in ledger.experiments(campaign.tag, last=LESSONS_OF_FAILURES)]
-                write_learnings(paths.learnings, learning_entries(ledger), recent, campaign.tag)
-                on_disk = paths.learnings.stat().st_mtime_ns
-            wanted = os.environ.get("AUTORESEARCH_CHART") != "off" and (stamp != charted or not paths.chart.exists())
-            if wanted and (at_once or _may_draw(paths.chart)):
-                request = ChartRequest((chart_campaign(ledger, campaign, arena),), png=paths.chart)
+                entries = learning_entries(ledger)
+                write_learnings(learnings, entries, recent, campaign.tag, lab_mark(ledger.lab), views.note)
+                on_disk = learnings.stat().st_mtime_ns
+            wanted = os.environ.get("AUTORESEARCH_CHART") != "off" and (stamp != charted or not chart.exists())
+            if wanted and (at_once or _may_draw(chart)):
+                request = ChartRequest((chart_campaign(ledger, campaign, arena),), png=chart, mark=lab_mark(ledger.lab))
                 _drawings.append(start_drawing(request))
                 charted = stamp
             if (stamp, charted, lesson, on_disk) != before:
                 write_atomically(self._stamp_file, f"{stamp}\n{charted}\n{lesson}\n{on_disk}\n".encode())
         except OSError as error:
-            return [f"The views could not be drawn: {error}. The next call draws them."]
-        return []
+            return [*said, f"The views could not be drawn: {error}. The next call draws them."]
+        return said
 
     def _last(self) -> tuple[str, str, str, int]:
         """The stamps of what was drawn last: table, chart, lessons, and when learnings.md was written."""

@@ -11,7 +11,7 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,9 +96,23 @@ def reference_status(row: ResultRow) -> str:
     return "discard" if row.score is not None and math.isfinite(row.score) else "crash"
 
 
-def write_results(path: Path, rows: Sequence[ResultRow], metric: str, unit: str, direction: str) -> None:
-    """Raises OSError; the old file stays whole."""
-    write_atomically(path, results_tsv(rows, metric, unit, direction).encode())
+def write_results(
+    path: Path,
+    rows: Sequence[ResultRow],
+    metric: str,
+    unit: str,
+    direction: str,
+    note: Callable[[str, bytes], None] | None = None,
+) -> None:
+    """Raises OSError; the old file stays whole. `note` is told the name and the content before they are on disk."""
+    _write(path, results_tsv(rows, metric, unit, direction), note)
+
+
+def _write(path: Path, text: str, note: Callable[[str, bytes], None] | None) -> None:
+    content = text.encode()
+    if note is not None:
+        note(path.name, content)
+    write_atomically(path, content)
 
 
 def _number(value: float | None, form: str) -> str:
@@ -140,7 +154,7 @@ _FAILED = "What did not"
 _NOTED = "Noted"
 
 
-def learnings_md(entries: Sequence[Entry], experiments: Sequence[Tried] = (), campaign: str = "") -> str:
+def learnings_md(entries: Sequence[Entry], experiments: Sequence[Tried] = (), campaign: str = "", lab: str = "") -> str:
     """The page: newest lessons first within each theme, the theme with the newest lesson first."""
     lines = [f"# What was learned{f' in {_markdown(campaign)}' if campaign else ''}", "", _summary(experiments), ""]
     lines += [
@@ -161,14 +175,20 @@ def learnings_md(entries: Sequence[Entry], experiments: Sequence[Tried] = (), ca
         lines += ["## Failures nobody drew a lesson from", "", *(f"- {_markdown(line(t))}" for t in silent), ""]
     if not entries:
         lines += ["No lessons yet.", ""]
-    return "\n".join(_marked(text) if text else "" for text in lines).rstrip("\n") + "\n"
+    page = "\n".join(_marked(text) if text else "" for text in lines).rstrip("\n") + "\n"
+    return f"{page}\n<!--{lab}-->\n" if lab else page
 
 
 def write_learnings(
-    path: Path, entries: Sequence[Entry], experiments: Sequence[Tried] = (), campaign: str = ""
+    path: Path,
+    entries: Sequence[Entry],
+    experiments: Sequence[Tried] = (),
+    campaign: str = "",
+    lab: str = "",
+    note: Callable[[str, bytes], None] | None = None,
 ) -> None:
-    """Raises OSError; the old file stays whole. Take in what a person wrote first."""
-    write_atomically(path, learnings_md(entries, experiments, campaign).encode())
+    """Raises OSError; the old file stays whole. Take in what a person wrote first. `lab`: the mark of who draws."""
+    _write(path, learnings_md(entries, experiments, campaign, lab), note)
 
 
 def taken_in(text: str, known: Collection[str] = ()) -> list[str]:
@@ -209,6 +229,21 @@ def taken_in(text: str, known: Collection[str] = ()) -> list[str]:
             seen.add(_squeezed(lesson))
             lessons.append(lesson)
     return lessons
+
+
+def unsaid(text: str, known: Collection[str]) -> list[str]:
+    """Lines of a page that are neither ours nor in a lesson that the memory holds: drawing anew would lose them."""
+    lessons = [_squeezed(one) for one in known]
+    found = []
+    for raw in text.replace("\r\n", "\n").split("\n"):
+        mark = _MARK.search(raw)
+        body = raw[: mark.start()] if mark else raw
+        if (mark and _digest(body) == mark[1]) or body.startswith("<!--autoresearch"):
+            continue
+        bare = _squeezed(_undressed(_BULLET.sub("", body, count=1).strip()))
+        if bare and not any(bare in lesson for lesson in lessons):
+            found.append(raw)
+    return found
 
 
 def _summary(experiments: Sequence[Tried]) -> str:

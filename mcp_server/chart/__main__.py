@@ -12,7 +12,7 @@ from mcp_server.chart.points import REQUEST
 def main() -> int:
     os.nice(10)  # a picture never takes time from an experiment
     request = REQUEST.validate_json(sys.stdin.buffer.read())
-    draw_progress(request.campaigns, request.png, request.svg, request.theme, request.size)
+    draw_progress(request.campaigns, request.png, request.svg, request.theme, request.size, request.mark)
     return 0
 
 

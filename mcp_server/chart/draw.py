@@ -53,6 +53,7 @@ def draw_progress(
     path_svg: Path | None = None,
     theme: Theme = "light",
     size: Size = "screen",
+    mark: str = "",
 ) -> Picture:
     """Draw the campaigns over one another and replace the files whole. Raises OSError when they cannot be written."""
     with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
@@ -60,7 +61,7 @@ def draw_progress(
         figure, picture = _drawn(campaigns, PALETTES[theme], SHEETS[size])
         for path, form in ((path_png, "png"), (path_svg, "svg")):
             if path is not None:
-                write_atomically(path, _file(figure, form, picture))
+                write_atomically(path, _file(figure, form, picture, mark))
     return picture
 
 
@@ -90,9 +91,11 @@ def _drawn(campaigns: Sequence[ChartCampaign], palette: Palette, sheet: Sheet) -
     )
 
 
-def _file(figure: Figure, form: str, picture: Picture) -> bytes:
+def _file(figure: Figure, form: str, picture: Picture, mark: str) -> bytes:
     out = io.BytesIO()
     metadata: dict[str, str | None] = {"Title": picture.headline, "Description": picture.description}
+    if mark and form == "png":
+        metadata["Source"] = mark
     if form == "svg":
         metadata["Date"] = None
     figure.savefig(out, format=form, metadata=metadata, facecolor=figure.get_facecolor())

@@ -96,6 +96,7 @@ class ChartRequest:
     svg: Path | None = None
     theme: Theme = "light"
     size: Size = "screen"
+    mark: str = ""  # written into the png, so that whoever drew it knows it again
 
     def to_json(self) -> bytes:
         return REQUEST.dump_json(self)
