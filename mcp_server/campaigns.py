@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from mcp_server import standing, tally
@@ -13,7 +14,9 @@ from mcp_server.errors import NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.house import House
 from mcp_server.programs.check import refuse_missing
 from mcp_server.replies import CampaignReply
+from mcp_server.text import clean_line
 
+SYMBOLIC_LINK = "120000"  # as git writes the mode
 EDITABLE_LIMIT_BYTES = 2_000_000
 
 
@@ -58,6 +61,9 @@ def experiment_at(house: House, campaign: Campaign, number: int | None, session:
 
 def check_files(house: House, arena: Arena, commit: str) -> None:
     """What the arena names must be in the commit the campaign begins from."""
+    for key, paths_named in (("frozen", arena.frozen), ("editable", arena.editable)):
+        for path in paths_named:
+            _refuse_link(house, key, path, commit)
     for path in arena.frozen:
         if not house.workspace.committed((path,), commit):
             raise WorkspaceError(
@@ -74,6 +80,18 @@ def check_files(house: House, arena: Arena, commit: str) -> None:
     paths = house.paths
     refuse_missing(
         arena, paths.tree, paths.common.parent, lambda path: bool(house.workspace.git.entries(commit, (path,)))
+    )
+
+
+def _refuse_link(house: House, key: str, path: str, commit: str) -> None:
+    entry = house.workspace.git.entry(commit, path)
+    if entry is None or entry.mode != SYMBOLIC_LINK:
+        return
+    target = os.fsdecode(house.workspace.git.blobs([entry.oid])[entry.oid])
+    meant = os.path.normpath(os.path.join(os.path.dirname(path), target))
+    raise WorkspaceError(
+        f"{path} is a symbolic link to {clean_line(target, 200)}, and an attempt is stored as files. Name the file "
+        f"itself in program.md, {key}: [{clean_line(meant, 200)}], or commit a regular file in the link's place."
     )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -21,10 +23,13 @@ from mcp_server.corpus import prepared_corpus
 from mcp_server.errors import ArenaError, AutoresearchError, CorpusError
 from mcp_server.ledger import Ledger
 from mcp_server.paths import cache_folder, device_locks_folder
-from mcp_server.records import Tier
+from mcp_server.programs.check import looked_over
+from mcp_server.programs.commands import is_ours
+from mcp_server.programs.lacks import lacks
+from mcp_server.records import Tier, UserEnvironment
 from mcp_server.replies import Reply
 from mcp_server.runner import devices
-from mcp_server.runner.sandbox import probe
+from mcp_server.runner.sandbox import Confinement, probe, wrap
 from mcp_server.secrecy.guard import search_for
 from mcp_server.secrecy.proof import refusal
 from mcp_server.workspace import Workspace
@@ -72,6 +77,8 @@ def examine(folder: Path, python: str = sys.executable) -> Iterator[Finding]:
     arena, program = _program(folder)
     yield from (_python(), _git(folder), program)
     yield from _lab(folder)
+    if arena is not None:
+        yield from _commands(folder, arena)
     yield _torch(arena, python)
     yield from (_devices(), _sandbox(arena), _disk(folder), _corpus(arena))
     yield from _secrecy(folder, arena)
@@ -151,6 +158,43 @@ def _lab(folder: Path) -> Iterator[Finding]:
         yield Finding(name="ledger", state=State.MISSING, found=str(error), fix="")
         return
     yield Finding(name="ledger", state=State.FINE, found=f"whole; campaigns: {', '.join(tags[-8:]) or 'none'}")
+
+
+def _commands(folder: Path, arena: Arena) -> Iterator[Finding]:
+    """What `run`, `score` and the checks would start, in whose Python, and what they would miss."""
+    try:
+        workspace = Workspace(folder)
+        known = set(workspace.git.entries(workspace.resolve("HEAD")))
+    except AutoresearchError:
+        return  # told above: no repository, or nothing committed yet
+    tree = workspace.paths.tree
+
+    def committed(path: str) -> bool:
+        return path in known or any(name.startswith(f"{path.rstrip('/')}/") for name in known)
+
+    found, missing = looked_over(arena, tree, workspace.paths.common.parent, committed)
+    answer = _shut_in(found)
+    for key, text in (("run", arena.run), ("score", arena.score)):
+        own = [one for one in missing if one.key == key or (key == "run" and one.key not in ("run", "score"))]
+        texts = [
+            (tree / name).read_text("utf-8", errors="replace") for name in arena.editable if (tree / name).is_file()
+        ]
+        lost = [one.said for one in own] + (lacks(texts, found, tree) if key == "run" else [])
+        state = State.MISSING if any(one.stops for one in own) or not answer else State.OPTIONAL if lost else State.FINE
+        does = f"Python {answer}" if answer else "a Python that does not start shut in"
+        ours = " (the server's, always)" if is_ours(shlex.split(text)) else f": {does}, {found.words()}"
+        yield Finding(name=key, state=state, found=f"{text}{ours}", fix=" ".join(lost))
+
+
+def _shut_in(found: UserEnvironment) -> str:
+    """The version that the chosen Python tells from inside the walls of a run; "" when it does not start there."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        walls = Confinement(read=found.shown, write=(place,), cwd=place, env=dict(found.variables), scratch=place)
+        asked = wrap(
+            [str(found.python), "-c", "import platform; print(platform.python_version())"], walls, probe().tier
+        )
+        return _said(*asked, seconds=ANSWER_SECONDS) or ""
 
 
 def _torch(arena: Arena | None, python: str) -> Finding:

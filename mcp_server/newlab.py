@@ -12,6 +12,7 @@ from pathlib import Path
 from mcp_server.arena import load_program
 from mcp_server.errors import WorkspaceError
 from mcp_server.files import write_atomically
+from mcp_server.frontmatter import has_front_matter
 from mcp_server.git import Repository
 from mcp_server.gitcommand import GitCommand, last_words
 
@@ -78,10 +79,10 @@ def write_lab(
     files = {name: source for name, source in chosen.files.items() if name != ABOUT or name not in there}
     there = [name for name in there if name in files]
     if there:
-        raise WorkspaceError(
-            f"{', '.join(there)} exist{'s' if len(there) == 1 else ''} in {folder} already; nothing was written. "
-            "Move them away, or choose an empty folder."
-        )
+        exist = f"{', '.join(there)} exist{'s' if len(there) == 1 else ''} in {folder} already; nothing was written."
+        if "program.md" in there and not has_front_matter((folder / "program.md").read_text("utf-8", errors="replace")):
+            exist += " To take over a repository that was made for another tool: `autoresearch adopt`."
+        raise WorkspaceError(f"{exist} Move them away, or choose an empty folder.")
     for name, source in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -117,10 +117,16 @@ def read_sources(
     """The editable files now and as the incumbent has them. Raises WorkspaceError."""
     changed = house.workspace.frozen_changes(campaign.pinned, arena.frozen)
     if changed:
+        names = ", ".join(one.path for one in changed)
+        back = f"Put it back with `git restore --source {campaign.pinned[:12]} -- {changed[0].path}`."
+        if incumbent is None:  # what was wrong in the first version can only be mended in another campaign
+            tag = beginning.free_tag(house, campaign)
+            back = (
+                f"This campaign has no score yet that would be lost: commit {names} (`git commit -- {names}`) and "
+                f"begin another campaign with start_campaign('{tag}'), which measures with it."
+            )
         raise WorkspaceError(
-            f"Frozen: {', '.join(one.path for one in changed)} differs from the campaign's first "
-            "version, which is what is "
-            f"measured. Put it back with `git restore --source {campaign.pinned[:12]} -- {changed[0].path}`.\n"
+            f"Frozen: {names} differs from the campaign's first version, which is what is measured. {back}\n"
             + "\n".join(one.diff for one in changed[:3])
         )
     tip = incumbent_commit(house.ledger, campaign)

@@ -9,6 +9,7 @@ from mcp_server import standing, tally
 from mcp_server.arena import Arena
 from mcp_server.entries import Campaign, Exam, Experiment
 from mcp_server.examination import examination
+from mcp_server.judgement import measured_noise
 from mcp_server.ledger import Ledger
 from mcp_server.replies import ExamReply, TotalsReply
 from mcp_server.totals import Kept, totals
@@ -25,7 +26,11 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
     reply = TotalsReply(baseline=standing.rounded(first), best=standing.rounded(last))
     if len(kept) > 1 and baseline and incumbent:
         found = totals(baseline, incumbent, [kept_of(one) for one in kept[1:]])
-        reply.claimed_gain, reply.honest_gain = standing.rounded(found.claimed), standing.rounded(found.believed)
+        believed = found.believed
+        noise = measured_noise(ledger, arena, campaign.tag)
+        if noise.equal or not noise.sd:
+            believed = min(believed, found.claimed)  # without noise nothing was lost to luck that could be given back
+        reply.claimed_gain, reply.honest_gain = standing.rounded(found.claimed), standing.rounded(believed)
         reply.expected_false_keeps = standing.rounded(found.false_keeps, 2)
     exam = ledger.exam(campaign.tag)
     if exam is not None and exam.result:

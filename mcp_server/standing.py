@@ -131,10 +131,7 @@ def score_reply(
     short = experiment_reply(ledger, paths, experiment, arena, now)
     runs = ledger.runs(experiment.campaign, experiment.number)
     reply = ScoreReply(**{name: getattr(short, name) for name in ExperimentReply.model_fields}, unit=arena.metric.unit)
-    incumbent = ledger.incumbent(experiment.campaign)
-    if incumbent is not None and incumbent.number != experiment.number:
-        reply.incumbent = incumbent.number
-        reply.incumbent_score = rounded(mean_score(ledger.runs(incumbent.campaign, incumbent.number), arena))
+    reply.incumbent, reply.incumbent_score = _compared_with(ledger, experiment, arena)
     if judgement is not None:
         verdict = judgement.verdict
         reply.change, reply.noise_widths = rounded(judgement.change), rounded(judgement.widths, 2)
@@ -152,6 +149,21 @@ def score_reply(
         _say_result(reply, shown)
     reply.knobs = [f"{name}: {before} -> {after}" for name, before, after in experiment.knobs[:8]]
     return reply
+
+
+def _compared_with(ledger: Ledger, experiment: Experiment, arena: Arena) -> tuple[int | None, float | None]:
+    """The experiment it is judged against and that one's score; of a decided one as they were when it was decided."""
+    verdict = experiment.verdict
+    if experiment.decision is None:
+        incumbent = ledger.incumbent(experiment.campaign)
+        number = incumbent.number if incumbent is not None else None
+    else:
+        number = experiment.base if verdict.against is None else verdict.against
+    if number is None or number == experiment.number:
+        return None, None
+    if experiment.decision is not None and verdict.score is not None and verdict.change is not None:
+        return number, rounded(arena.loss(arena.loss(verdict.score) + verdict.change))
+    return number, rounded(mean_score(ledger.runs(experiment.campaign, number), arena))
 
 
 def _say_result(reply: ScoreReply, run: Run) -> None:

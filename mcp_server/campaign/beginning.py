@@ -135,7 +135,7 @@ def told(house: House, campaign: Campaign, arena: Arena, baseline: Baseline) -> 
     if baseline.experiment.decision == "overtaken":
         return (
             f"{name} was overtaken: {clean_line(baseline.experiment.verdict.reason, 200)} Take that commit back with "
-            f"`git revert` and call run_experiment, or start_campaign('{_free_tag(house, campaign)}') from it."
+            f"`git revert` and call run_experiment, or start_campaign('{free_tag(house, campaign)}') from it."
         )
     if baseline.failed:
         return f"{name} {_failure(baseline)}. {_way_out(house, campaign, arena, baseline)}"
@@ -196,7 +196,7 @@ def _way_out(house: House, campaign: Campaign, arena: Arena, baseline: Baseline)
     files = ", ".join(arena.editable)
     last = next(run for run in reversed(baseline.measuring) if not run.counts)
     reason = last.result.reason if last.result is not None else ""
-    tag = _free_tag(house, campaign)
+    tag = free_tag(house, campaign)
     fresh = f"What is frozen is fixed for a campaign: mend and commit it, then start_campaign('{tag}')"
     if reason in AT_LEAST_AGAIN or last.state in (RunState.LOST, RunState.CANCELLED):
         return "When the cause is gone call run_experiment: the code that lies here is measured as the baseline."
@@ -208,7 +208,8 @@ def _way_out(house: House, campaign: Campaign, arena: Arena, baseline: Baseline)
     )
 
 
-def _free_tag(house: House, campaign: Campaign) -> str:
+def free_tag(house: House, campaign: Campaign) -> str:
+    """A tag that no campaign has, for one that goes on from this one."""
     stem, _, count = campaign.tag.rpartition("-")
     number = int(count) + 1 if stem and count.isdigit() and len(count) < 4 else 2
     stem = stem if number > 2 else campaign.tag
