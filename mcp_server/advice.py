@@ -85,7 +85,7 @@ class KnobRange:
 
 def knob_range(name: str, history: Sequence[Tried]) -> KnobRange | None:
     """Every value `name` was set to, with the experiment and its outcome; None when it was never changed."""
-    found = [(c.after, t.number, t.outcome) for t in history for c in t.knobs if c.name == name and c.after is not None]
+    found = [(c.after, t.number, t.came) for t in history for c in t.knobs if c.name == name and c.after is not None]
     return KnobRange(name, tuple(sorted(found, key=lambda seen: (_as_number(seen[0]), seen[1])))) if found else None
 
 
@@ -133,6 +133,10 @@ def advice(tried: Sequence[Tried]) -> str:
         name, times = used.most_common(1)[0]
         ranged = knob_range(name, tried)
         said.append(f"{times} of them moved {name}" + (f": {ranged.words()}." if ranged else "."))
+    unknown = [item for item in recent if item.doubt]
+    if unknown:
+        were = "one of them was" if len(unknown) == 1 else f"{len(unknown)} of them were"
+        said.append(f"{were} within noise: unknown, not failed; on another base they may be asked again.".capitalize())
     near = [i for i in recent if i.delta is not None and i.delta > 0]
     if near:
         numbers = ", ".join(f"#{item.number}" for item in near[-3:])

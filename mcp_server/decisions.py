@@ -121,6 +121,7 @@ def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
         label=found.label or "",
         score=standing.rounded(verdict.score),
         change=standing.rounded(verdict.change),
+        interval=standing.edges_of(verdict),
         noise_widths=standing.rounded(verdict.noise_widths, 2),
         probability=standing.rounded(verdict.probability, 3),
         reason=clean_block(verdict.reason + _race(found), 400),

@@ -32,6 +32,7 @@ class HistoryRow(Reply):
     description: str = ""
     score: float | None = None
     change: float | None = Field(default=None, description="gain over the incumbent of its time; positive is better")
+    interval: list[float] = Field(default_factory=list, description="95 % interval of the gain")
     noise_widths: float | None = None
     theme: str = ""
     opened_at: str = ""
@@ -103,6 +104,7 @@ def row_of(ledger: Ledger, experiment: Experiment, arena: Arena) -> HistoryRow:
         description=clean_line(experiment.description),
         score=standing.rounded(score),
         change=standing.rounded(verdict.change),
+        interval=standing.edges_of(verdict),
         noise_widths=standing.rounded(verdict.noise_widths, 2),
         theme=experiment.theme,
         opened_at=experiment.opened_at,

@@ -242,7 +242,7 @@ async def _iterate(
     found = await session.score(run.experiment)
     decision = await _decided(session, found, show)
     gain = decision.change if decision.score is not None or found.score is not None else None
-    trial = Trial(run.experiment, idea.moves, judged(decision.decision == "kept", gain, decision.noise_widths), gain)
+    trial = Trial(run.experiment, idea.moves, judged(decision.decision == "kept", gain, decision.interval), gain)
     show(_row(found, "attempt", decision))
     await _learn(session, status, trial, decision, found)
     return trial
@@ -266,7 +266,7 @@ async def _learn(
 ) -> None:
     metric = status.metric.partition(",")[0]
     reason = decision.reason or found.reason
-    text = lesson(trial, metric, found.unit, status.budget.partition(" on ")[0], decision.noise_widths, reason)
+    text = lesson(trial, metric, found.unit, status.budget.partition(" on ")[0], decision.interval, reason)
     try:
         await session.ask(LearningReply, "append_learnings", text=text, experiment=trial.number, tags=["demo"])
     except AutoresearchError as error:
@@ -288,5 +288,6 @@ def _row(found: ScoreReply, kind: str, decision: DecisionReply | None = None) ->
         description=found.description,
         score=found.score if decision is None or decision.score is None else decision.score,
         change=decision.change if decision else None,
+        interval=decision.interval if decision else [],
         noise_widths=decision.noise_widths if decision else None,
     )

@@ -72,6 +72,7 @@ class Tried:
     label: str = ""  # provisional, confirmed, simplification, baseline
     delta: float | None = None  # gain over the incumbent, more is better
     noise_widths: float | None = None
+    doubt: str = ""  # why the gain says nothing: "within noise", "within what the machine moved"; "" if it does
     score: float | None = None
     reason: str = ""  # reason code of a crash or a rejection
     knobs: tuple[KnobChange, ...] = ()
@@ -81,6 +82,11 @@ class Tried:
     theme: str = Theme.OTHER
     campaign: str = ""
     kind: str = "attempt"
+
+    @property
+    def came(self) -> str:
+        """The outcome in words: what is within noise did not fail, nobody knows."""
+        return self.doubt if self.doubt and self.outcome == "discarded" else self.outcome
 
 
 # --- admitting learnings ----------------------------------------------------------------------------------------------
@@ -153,7 +159,7 @@ def _gist(text: str) -> _Gist:
 
 def line(tried: Tried, limit: int = LINE_CHARACTERS) -> str:
     """`#12 discarded −0.0003 (0.4 widths): MATRIX_LR 0.04→0.05 — description — learned: …`"""
-    head = f"#{tried.number} {tried.outcome}"
+    head = f"#{tried.number} {tried.came}"
     if tried.label and tried.outcome == KEPT:
         head += f" ({tried.label})"
     if tried.delta is not None:

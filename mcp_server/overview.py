@@ -23,6 +23,7 @@ from mcp_server.judgement import measured_noise
 from mcp_server.knobs import KnobChange
 from mcp_server.ledger import Ledger
 from mcp_server.memory import Tried, line
+from mcp_server.nouns.decided import Decided
 from mcp_server.paths import LabPaths, device_locks_folder
 from mcp_server.recall import Lesson
 from mcp_server.reckoning import totals_of
@@ -52,6 +53,7 @@ def tried_of(ledger: Ledger, experiment: Experiment, learned: Sequence[str] | No
         # the memory words a gain with a plus, whatever the metric's direction
         delta=verdict.change,
         noise_widths=verdict.noise_widths,
+        doubt=doubt_of(verdict),
         score=verdict.score,
         reason=verdict.reason if verdict.score is None else "",
         knobs=tuple(KnobChange(*change) for change in experiment.knobs),
@@ -62,6 +64,13 @@ def tried_of(ledger: Ledger, experiment: Experiment, learned: Sequence[str] | No
         campaign=experiment.campaign,
         kind=experiment.kind,
     )
+
+
+def doubt_of(verdict: Decided) -> str:
+    """Why a measured gain says nothing; "" when it does, or when nothing is known of its noise."""
+    if verdict.change is None or (verdict.interval is None and not verdict.within_machine) or verdict.told_apart:
+        return ""
+    return "within what the machine moved" if verdict.within_machine else "within noise"
 
 
 def recalled(ledger: Ledger, query: str, knobs: Sequence[str], limit: int) -> RecallReply:

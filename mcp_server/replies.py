@@ -101,6 +101,7 @@ class DecisionReply(Reply):
     label: str = ""
     score: float | None = None
     change: float | None = None
+    interval: list[float] = Field(default_factory=list, description="95 % interval of the gain")
     noise_widths: float | None = None
     probability: float | None = None
     reason: str = ""

@@ -21,6 +21,7 @@ from mcp_server.chart.words import duration, shown
 from mcp_server.entries import Experiment
 from mcp_server.findings import DIFF_BYTES, MOST_KEPT, Findings
 from mcp_server.numbers import fixed
+from mcp_server.overview import doubt_of
 from mcp_server.replies import TotalsReply
 from mcp_server.text import clean_block, clean_line
 
@@ -168,6 +169,7 @@ def _changes(found: Findings) -> str:
         gain, widths, sure = verdict.change, verdict.noise_widths, verdict.probability
         said = [
             f"gain {_signed(gain)}{_unit(found)}" if gain is not None else "",
+            _interval(verdict.interval, _unit(found)),
             f"{fixed(abs(widths), 1)} noise widths" if widths is not None else "",
             f"{100 * sure:.0f} % sure" if sure is not None else "",
             plain(experiment.label or ""),
@@ -182,6 +184,10 @@ def _changes(found: Findings) -> str:
     if len(found.kept) > MOST_KEPT:
         parts.append(f"{len(found.kept) - MOST_KEPT} more are in `git log {found.campaign.branch}`.")
     return "\n\n".join(parts)
+
+
+def _interval(edges: tuple[float, float] | None, unit: str) -> str:
+    return "" if edges is None else f"95 % interval {_signed(edges[0])} to {_signed(edges[1])}{unit}"
 
 
 def _failures(found: Findings) -> str:
@@ -208,7 +214,7 @@ def _telling(one: Experiment) -> tuple[float, int]:
 
 def _failure(one: Experiment) -> str:
     change, widths = one.verdict.change, one.verdict.noise_widths
-    outcome = plain(one.verdict.outcome or "discarded")
+    outcome = plain(doubt_of(one.verdict) or one.verdict.outcome or "discarded")
     if change is None:
         said = plain(one.verdict.reason, 160)
     else:

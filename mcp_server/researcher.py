@@ -2,8 +2,9 @@
 
 Pure: from the source, what was tried so far and a seed follows the next edit. What it knows beforehand is only what
 kind of number a constant is (a rate, a batch, a part of a schedule, a size), told by its name, and by which steps such
-numbers are usually tried. What it learns: a direction that helped is followed, one that hurt is turned round, and
-changes that helped alone but not surely are tried together.
+numbers are usually tried. What it learns: a direction that helped is followed, one that hurt is turned round. What
+noise could explain teaches nothing: it may be asked again once something was kept, and what came out better is tried
+together.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ARITHMETIC = {
     **{ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv, ast.Pow: operator.pow},
 }
 LEAST_MOMENTUM = 0.5  # of two steps
-KEPT, BETTER, WORSE, FAILED = "kept", "better", "worse", "failed"
+KEPT, BETTER, UNKNOWN, WORSE, FAILED = "kept", "better", "unknown", "worse", "failed"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ KINDS = (
          "A short run cannot afford a long memory of its gradients."),
     Kind("decay", r"DECAY|DROPOUT", ((2.0, 0.05), (0.5, 0.1)),
          "Regularisation is for those who see their data often."),
+    Kind("depth", r"DEPTH|LAYERS$", ((0.5, 0.6), (2.0, 0.05)),
+         "A shallower model takes more steps in a short budget, and everything still fits together."),
     Kind("size", r"DEPTH|WIDTH|HEAD|LAYER|DIM|RATIO|ROWS|SLOTS|TOKENS|SIZE|WINDOW", ((0.5, 0.05), (2.0, 0.05)),
          "A smaller model takes more steps, a larger one learns more from each."),
     Kind("other", r"", ((2.0, 0.05), (0.5, 0.05)), "Nobody knows; the run will tell."),
@@ -94,12 +97,20 @@ class Move:
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of a proposal: `outcome` is KEPT, BETTER (not surely), WORSE or FAILED. Gains: positive is better."""
+    """What became of a proposal. Gains: positive is better.
+
+    outcome: KEPT, BETTER (surely, yet not kept), UNKNOWN (noise could explain it), WORSE (surely) or FAILED (no score).
+    """
 
     number: int
     moves: tuple[Move, ...]
     outcome: str
     gain: float | None = None
+
+    @property
+    def promising(self) -> bool:
+        """Whether it came out better, surely or not, without being kept."""
+        return self.outcome == BETTER or (self.outcome == UNKNOWN and (self.gain or 0.0) > 0)
 
 
 @dataclass(frozen=True)
@@ -205,7 +216,10 @@ def propose(source: str, trials: Sequence[Trial], seed: int, device: str = "cpu"
     """The next experiment on this source; None when every step it knows was tried. The same inputs, the same answer."""
     rng = random.Random(f"{seed} {len(trials)}")
     here = {constant.name: constant for constant in constants(source, device)}
-    tried = {frozenset(trial.moves) for trial in trials}
+    # what was unknown may be asked again on another base
+    based = max((place for place, trial in enumerate(trials, 1) if trial.outcome == KEPT), default=0)
+    closed = [trial for place, trial in enumerate(trials) if trial.outcome != UNKNOWN or place >= based]
+    tried = {frozenset(trial.moves) for trial in closed}
     options = [(moves, weight) for moves, weight in _options(here, trials) if frozenset(moves) not in tried]
     if not options:
         return None
@@ -228,7 +242,7 @@ def _options(here: dict[str, Constant], trials: Sequence[Trial]) -> Iterator[tup
     together = tuple(
         move
         for trial in trials
-        if trial.outcome == BETTER and len(trial.moves) == 1
+        if trial.promising and len(trial.moves) == 1
         for move in trial.moves
         if move.name in here and here[move.name].text == move.before
     )
@@ -269,13 +283,15 @@ def _evidence(move: Move, kind: Kind, trials: Sequence[Trial]) -> float:
             if earlier.name == move.name:
                 if trial.outcome == KEPT and not same:
                     weight *= 0.02  # not back
-                elif trial.outcome == BETTER:
+                elif trial.promising:
                     weight *= 2.0 if same else 0.2
+                elif trial.outcome == UNKNOWN:
+                    continue
                 elif trial.outcome != KEPT and alone:
                     weight *= 0.05 if same else 4.0
             elif alone and same and _kind_of(earlier.name) is kind:
                 # its relatives may like the same direction
-                weight *= {KEPT: 1.5, BETTER: 1.2, WORSE: 0.8, FAILED: 0.6}[trial.outcome]
+                weight *= {KEPT: 1.5, BETTER: 1.2, UNKNOWN: 1.0, WORSE: 0.8, FAILED: 0.6}[trial.outcome]
     last = next((trial for trial in reversed(trials) if any(m.name == move.name for m in trial.moves)), None)
     if last is not None and last.outcome == KEPT and any(m.name == move.name and m.up == move.up for m in last.moves):
         # further the same way, while it still brings something
@@ -305,28 +321,42 @@ def _why(moves: Sequence[Move], here: dict[str, Constant], trials: Sequence[Tria
 # --- learning ---------------------------------------------------------------------------------------------------------
 
 
-def judged(kept: bool, gain: float | None, noise_widths: float | None) -> str:
-    """The outcome of a trial, from what the lab said."""
+def judged(kept: bool, gain: float | None, interval: Sequence[float]) -> str:
+    """The outcome of a trial, from what the lab said; `interval` is the gain's, () where the lab knows of none."""
     if kept:
         return KEPT
     if gain is None or not math.isfinite(gain):
         return FAILED
-    return BETTER if gain > 0 and (noise_widths is None or noise_widths > 0.5) else WORSE
+    if not interval or interval[0] <= 0.0 <= interval[1]:
+        return UNKNOWN
+    return BETTER if gain > 0 else WORSE
 
 
-def lesson(trial: Trial, metric: str, unit: str, budget: str, noise_widths: float | None, reason: str) -> str:
-    """What an experiment taught, in a sentence or two that hold for this budget and no other."""
+def lesson(trial: Trial, metric: str, unit: str, budget: str, interval: Sequence[float], reason: str) -> str:
+    """What an experiment taught, in a sentence or two that hold for this budget and no other.
+
+    Only a gain whose interval leaves zero out is called one, and only such a loss a loss.
+    """
     what = " with ".join(map(str, trial.moves))
     if trial.gain is None:
         return f"{what} gave no score ({reason or 'no reason given'}), at {budget} a run."
-    by = f"{abs(trial.gain):.4f} {unit}".strip()
-    widths = "" if noise_widths is None else f", {abs(noise_widths):.1f} noise widths"
-    way = "improved" if trial.gain > 0 else "worsened"
-    if not trial.moves[0].after:  # a change of text has no direction
-        return f"{what} {way} {metric} by {by}{widths}, at {budget} a run. {'Kept.' if trial.outcome == KEPT else ''}"
+    sure = bool(interval) and not interval[0] <= 0.0 <= interval[1]
+    edges = f" (95 % interval {interval[0]:+.4f} to {interval[1]:+.4f})" if interval else ""
+    if sure:
+        way = "improved" if trial.gain > 0 else "worsened"
+        said = f"{what} {way} {metric} by {abs(trial.gain):.4f} {unit}".rstrip() + f"{edges}, at {budget} a run."
+    else:
+        measured = f"{trial.gain:+.4f} {unit}".strip()
+        said = f"{what}: {metric} within noise, {measured}{edges}, at {budget} a run."
+    further = bool(trial.moves[0].after)  # a change of text has no direction
     after = {
-        KEPT: "Kept; a further step the same way is worth a run.",
-        BETTER: "Too small to tell from noise alone; try it together with another.",
-        WORSE: "The other direction is open." if trial.gain <= 0 else "No more than chance.",
+        KEPT: "Kept, though noise could explain it."
+        if not sure
+        else "Kept; a further step the same way is worth a run."
+        if further
+        else "Kept.",
+        BETTER: "Not kept, for another reason than its score.",
+        UNKNOWN: "Unknown, not failed; on another base, or together with another change, it may show.",
+        WORSE: "The other direction is open." if further else "",
     }.get(trial.outcome, "")
-    return f"{what} {way} {metric} by {by}{widths}, at {budget} a run. {after}"
+    return f"{said} {after}".rstrip()

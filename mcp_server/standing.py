@@ -12,6 +12,7 @@ from mcp_server.arena import Arena
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.judgement import Judgement, awaited
 from mcp_server.ledger import Ledger
+from mcp_server.nouns.decided import Decided
 from mcp_server.paths import LabPaths
 from mcp_server.records import CurvePoint, RunProgress, RunState, Status
 from mcp_server.replies import CrashReply, ExperimentReply, RunReply, ScoreReply, VerdictReply
@@ -195,6 +196,11 @@ def thinned(curve: Sequence[CurvePoint], points: int) -> list[CurvePoint]:
 
 def rounded(value: float | None, digits: int = 6) -> float | None:
     return None if value is None else round(value, digits)
+
+
+def edges_of(verdict: Decided) -> list[float]:
+    """The 95 % interval of a decided gain for a reply; [] where none was measured."""
+    return [round(edge, 6) for edge in verdict.interval or ()]
 
 
 def in_the_field(numbers: Sequence[int], due_seconds: float) -> str:

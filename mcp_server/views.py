@@ -263,6 +263,8 @@ def _place(entry: Entry) -> str:
         return _NOTED
     if entry.tried.outcome == "kept":
         return _WORKED
+    if entry.tried.doubt:
+        return _NOTED  # it neither worked nor failed
     return _FAILED if entry.tried.outcome in ("discarded", "crashed", "timeout", "rejected") else _NOTED
 
 
@@ -270,7 +272,7 @@ def _lesson(entry: Entry) -> str:
     text = _markdown(" / ".join(part.strip() for part in entry.text.split("\n") if part.strip()))
     if entry.tried is not None:
         change = "" if entry.tried.delta is None else f" {signed(entry.tried.delta)}"
-        return f"- **#{entry.tried.number}** {entry.tried.outcome}{change}: {text}"
+        return f"- **#{entry.tried.number}** {entry.tried.came}{change}: {text}"
     return f"- {'*by hand:* ' if entry.source == 'person' else ''}{text}"
 
 
@@ -291,7 +293,7 @@ def _markdown(text: str) -> str:
 
 def _undressed(text: str) -> str:
     """The lesson within a line of ours."""
-    text = re.sub(r"^\*\*#\d+\*\* \w+(?: [+−][\d.e+−]+)?: |^\*by hand:\* ", "", text)
+    text = re.sub(r"^\*\*#\d+\*\* \w[\w ]*?(?: [+−][\d.e+−]+)?: |^\*by hand:\* ", "", text)
     return text.replace("]\\(", "](").replace("&lt;", "<").replace("&amp;", "&")
 
 

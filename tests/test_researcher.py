@@ -12,6 +12,7 @@ from mcp_server.researcher import (
     BETTER,
     FAILED,
     KEPT,
+    UNKNOWN,
     WORSE,
     Move,
     Trial,
@@ -137,7 +138,7 @@ def test_nothing_is_proposed_twice_on_the_same_values() -> None:
 
 def test_gains_too_small_to_be_sure_of_are_tried_together() -> None:
     near = [
-        Trial(2, (Move("MATRIX_LR", "0.04", "0.08"),), BETTER, 0.001),
+        Trial(2, (Move("MATRIX_LR", "0.04", "0.08"),), UNKNOWN, 0.001),
         Trial(3, (Move("COOLDOWN", "0.6", "0.9"),), BETTER, 0.002),
     ]
     both = (near[0].moves[0], near[1].moves[0])
@@ -163,7 +164,7 @@ def test_it_finds_the_valley_of_a_simple_arena_from_any_seed() -> None:
             now = values(found.source)
             loss = (now["KNOB_RATE"] - 3) ** 2 + now["OTHER_RATE"] ** 2
             gain, kept = best - loss, loss < best
-            trials.append(Trial(number, found.moves, judged(kept, gain, None), gain))
+            trials.append(Trial(number, found.moves, judged(kept, gain, (gain, gain)), gain))
             source, best = (found.source, loss) if kept else (source, best)
         assert best < 2.0, (seed, source)
 
@@ -178,20 +179,45 @@ def test_a_momentum_of_a_long_memory_is_never_moved_to_hardly_any() -> None:
     assert moved == {"0.8", "0.9", "0.975", "0.6"}
 
 
-def test_an_outcome_is_kept_better_worse_or_failed() -> None:
-    assert judged(True, 0.1, 3.0) == KEPT
-    assert judged(False, 0.1, 0.9) == BETTER
-    assert judged(False, 0.001, 0.1) == WORSE
-    assert judged(False, -0.1, -2.0) == WORSE
-    assert judged(False, None, None) == FAILED
+def test_only_a_gain_whose_interval_leaves_zero_out_is_better_or_worse() -> None:
+    assert judged(True, 0.1, (0.05, 0.15)) == KEPT
+    assert judged(False, 0.1, (0.05, 0.15)) == BETTER
+    assert judged(False, -0.1, (-0.15, -0.05)) == WORSE
+    assert judged(False, 0.1, (-0.05, 0.25)) == UNKNOWN
+    assert judged(False, -0.04, (-0.1, 0.02)) == UNKNOWN
+    assert judged(False, -0.04, ()) == UNKNOWN
+    assert judged(False, None, ()) == FAILED
+
+
+def test_what_noise_could_explain_turns_no_direction_round_and_may_be_asked_again_on_another_base() -> None:
+    up, down = Move("MATRIX_LR", "0.04", "0.08"), Move("MATRIX_LR", "0.04", "0.02")
+    unknown = Trial(2, (up,), UNKNOWN, -0.01)
+    kept = Trial(3, (Move("COOLDOWN", "0.6", "0.9"),), KEPT, 0.02)
+    assert share([unknown], SOURCE, down) < 1.5 * share([], SOURCE, down)
+    assert share([unknown], SOURCE, up) == 0.0
+    assert share([unknown, kept], edited(SOURCE, kept.moves), up) > 0.0
 
 
 def test_a_lesson_says_what_was_measured_and_for_which_budget() -> None:
-    trial = Trial(4, (Move("ROWS", "8", "16"),), WORSE, -0.0312)
-    said = lesson(trial, "val_bpb", "bits/byte", "20 s of processor time", -4.2, "")
-    assert said.startswith("ROWS 8 -> 16 worsened val_bpb by 0.0312 bits/byte, 4.2 noise widths, at 20 s of processor")
-    crashed = lesson(Trial(5, trial.moves, FAILED), "val_bpb", "", "20 s", None, "out_of_memory")
+    moves = (Move("ROWS", "8", "16"),)
+    worse = Trial(4, moves, WORSE, -0.0312)
+    said = lesson(worse, "val_bpb", "bits/byte", "20 s of processor time", (-0.04, -0.02), "")
+    interval = "(95 % interval -0.0400 to -0.0200)"
+    assert said.startswith(f"ROWS 8 -> 16 worsened val_bpb by 0.0312 bits/byte {interval}, at 20 s of processor time")
+    assert said.endswith("The other direction is open.")
+    crashed = lesson(Trial(5, moves, FAILED), "val_bpb", "", "20 s", (), "out_of_memory")
     assert crashed == "ROWS 8 -> 16 gave no score (out_of_memory), at 20 s a run."
+
+
+@pytest.mark.parametrize("gain", [-0.0425, 0.0425])
+@pytest.mark.parametrize("interval", [(-0.1, 0.1), ()])
+def test_no_lesson_calls_an_unknown_thing_worse_or_better(gain: float, interval: tuple[float, ...]) -> None:
+    outcome = judged(False, gain, interval)
+    said = lesson(Trial(4, (Move("INIT", "0.6", "0.3"),), outcome, gain), "val_bpb", "bits/byte", "8 s", interval, "")
+    assert "within noise" in said
+    assert "Unknown, not failed" in said
+    assert "worsened" not in said
+    assert "improved" not in said
 
 
 def test_the_shipped_train_py_offers_steps_of_many_kinds() -> None:

@@ -37,8 +37,9 @@ def test_what_a_change_of_text_taught_has_no_direction() -> None:
     proposal = suggest(STEPS, SOURCE, [], 0)
     assert proposal is not None
     assert proposal.knobs == []
-    text = lesson(Trial(2, proposal.moves, KEPT, 0.5), "score", "points", "30 s", 3.0, "")
-    assert text == f"{proposal.description} improved score by 0.5000 points, 3.0 noise widths, at 30 s a run. Kept."
+    text = lesson(Trial(2, proposal.moves, KEPT, 0.5), "score", "points", "30 s", (0.4, 0.6), "")
+    edges = "(95 % interval +0.4000 to +0.6000)"
+    assert text == f"{proposal.description} improved score by 0.5000 points {edges}, at 30 s a run. Kept."
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, field_validator
 
+NORMAL_95 = 1.96  # standard deviations on either side
 VERSION = 2  # 1 had no version, no degrees, no interval and no comparison
 
 
@@ -40,6 +41,21 @@ class Decided(BaseModel):
     looks: int = 0  # runs of the candidate that were spent on this, those without a score included
     against: int | None = None  # number of the incumbent
     machine: str = ""
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the true gain; of a record that has only a width, from the width. None if not measured."""
+        if self.low is not None and self.high is not None:
+            return self.low, self.high
+        if self.change is None or self.width is None:
+            return None
+        return self.change - NORMAL_95 * self.width, self.change + NORMAL_95 * self.width
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the gain differs from nothing: its interval leaves zero out, and it is no matter of the machine."""
+        edges = self.interval
+        return edges is not None and not self.within_machine and not edges[0] <= 0.0 <= edges[1]
 
     @field_validator("*", mode="wrap")
     @classmethod
