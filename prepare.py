@@ -992,6 +992,8 @@ def fill(
     public, sealed, parts = corpus / "public", corpus / "sealed", corpus / "parts"
     for folder in (public, sealed, parts):
         folder.mkdir(parents=True)
+    for folder in (sealed, parts):
+        folder.chmod(0o700)  # what scores is nobody else's to read
 
     say(f"training a tokenizer of {recipe.preset.vocab_size} tokens")
     tokenizer = train_tokenizer(training_texts(recipe.sources, piles), recipe.preset.vocab_size)
@@ -1046,6 +1048,8 @@ def fill(
         shards=shards,
     )
     write(public / "meta.json", json.dumps(asdict(stored), indent=1).encode())  # last: its presence says "complete"
+    for file in sealed.iterdir():
+        file.chmod(0o600)
     for file in [*public.iterdir(), *sealed.iterdir()]:
         _sync(file)
 

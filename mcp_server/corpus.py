@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.errors import CorpusError
+from mcp_server.files import mend
 from mcp_server.paths import cache_folder
 
 
@@ -27,6 +28,8 @@ def read_corpus(folder: Path) -> Corpus:
         meta = json.loads((folder / "public" / "meta.json").read_text())
         if not (folder / "sealed" / "val.bin").exists():
             raise KeyError("sealed/val.bin")
+        sealed = folder / "sealed"
+        mend(sealed, *sealed.iterdir())  # an older prepare.py let everybody read it
         return Corpus(folder, meta["corpus"], meta["fingerprint"], meta["vocab_size"], meta["sequence_length"])
     except (OSError, ValueError, KeyError) as error:
         raise CorpusError(

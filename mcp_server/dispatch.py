@@ -18,7 +18,7 @@ from mcp_server.arena import Arena
 from mcp_server.campaign.readable import readable_folders
 from mcp_server.engines import local
 from mcp_server.entries import Campaign, Experiment, Run
-from mcp_server.files import try_lock
+from mcp_server.files import private_folder, try_lock
 from mcp_server.paths import BESIDE, LabPaths, RunPaths
 from mcp_server.programs.readable import in_home, lay, shown, sources
 from mcp_server.programs.sealed import sealed
@@ -77,7 +77,7 @@ def launch(
     `home`: the user's work tree, where it is not the lab's own. Raises OSError or WorkspaceError.
     """
     folder = paths.run(run.campaign, run.experiment, run.run)
-    folder.folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder.folder)
     alive = try_lock(folder.alive)
     if alive is None:
         return  # a supervisor lives

@@ -1,10 +1,12 @@
-"""Files that are whole or absent: atomic replacement, and locks that cannot outlive their process."""
+"""Files that are whole or absent, locks that cannot outlive their process, and folders that nobody else can read."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +14,47 @@ from pathlib import Path
 
 LITTER = ".autoresearch~"  # ends the name of a temporary file that had to lie beside its target
 _STALE_SECONDS = 3600.0
+OTHERS = 0o077  # rights of everybody but the owner
+
+
+def private_folder(path: Path) -> None:
+    """Have a folder at `path` that only its owner may enter; folders made on the way there are private too.
+
+    One that is there already is mended, if it is ours. Raises PermissionError for a link, or a folder of somebody else:
+    in a folder like /tmp anybody may have made it first, to read what we write or to have it written elsewhere.
+    """
+    for folder in (*reversed(path.parents), path):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+    trouble = not_ours(path)
+    if trouble:
+        raise PermissionError(errno.EPERM, trouble, str(path))
+    mend(path)
+
+
+def not_ours(path: Path) -> str:
+    """Why `path` is no folder of ours, or "". Root may use a user's: it is the user's lab that root works in then."""
+    state = os.lstat(path)
+    if not stat.S_ISDIR(state.st_mode):
+        return "a link or a file stands where our folder should"
+    if state.st_uid not in (os.getuid(), 0) and os.getuid() != 0:
+        return f"the folder belongs to another user (uid {state.st_uid})"
+    return ""
+
+
+def private_file(path: Path) -> None:
+    """Have a file at `path`, empty if it is new, that only its owner may read. Raises OSError."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    mend(path)
+
+
+def mend(*paths: Path) -> None:
+    """Take everybody else's rights away. What is not there, not ours or on a read-only disk stays as it is."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+            if mode & OTHERS:
+                os.chmod(path, mode & ~OTHERS)
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
@@ -47,9 +90,12 @@ def _sweep(path: Path) -> None:
 
 
 def open_lock(path: Path) -> int:
-    """A descriptor to lock with flock; close-on-exec, so that no child keeps the lock by accident."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """A descriptor to lock with flock; close-on-exec, so that no child keeps the lock by accident.
+
+    A link is not followed: whoever made it could have any file of ours created or held. Raises OSError.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def try_lock(path: Path) -> int | None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from mcp_server.entries import Amendment, Campaign, Exam, Experiment, Learning, Run, Trained
 from mcp_server.errors import LedgerError, UnknownExperiment
+from mcp_server.files import mend, private_file, private_folder
 from mcp_server.migrations import STEPS
 from mcp_server.nouns.baseline import Baseline
 from mcp_server.nouns.decided import Decided
@@ -49,7 +50,10 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
+            # the campaign's secret is in it; SQLite gives its journals the mode that the ledger has
+            private_file(path)
+            mend(*(path.with_name(path.name + ending) for ending in ("-wal", "-shm")))
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             with self._words():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+
+from mcp_server.errors import WorkspaceError
 
 BESIDE = "beside"  # below a run's folder: what the incumbent's half of a pair leaves
 
@@ -18,8 +21,36 @@ def cache_folder() -> Path:
 
 
 def device_locks_folder() -> Path:
-    """One lock per device of this machine and user, shared by all labs. AUTORESEARCH_LOCKS moves it."""
-    return Path(os.environ.get("AUTORESEARCH_LOCKS") or Path(tempfile.gettempdir()) / f"autoresearch-{os.getuid()}")
+    """One lock per device of this machine and user, shared by all labs. AUTORESEARCH_LOCKS moves it.
+
+    All processes of a user must come to the same folder, whatever session they were started in, or two runs share a
+    device. So TMPDIR has no say, and the session's runtime folder is not the first choice: it goes, with the locks in
+    it, at the last logout, and a night's runs go on. It is where we go when somebody else has taken our name in /tmp.
+    Raises WorkspaceError when there is no folder to trust.
+    """
+    given = os.environ.get("AUTORESEARCH_LOCKS")
+    if given:
+        return Path(given)
+    usual = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / f"autoresearch-{os.getuid()}"
+    if _trusted(usual):
+        return usual
+    runtime = (f"/run/user/{os.getuid()}", os.environ.get("XDG_RUNTIME_DIR", ""))
+    for place in runtime:
+        if place and os.path.isdir(place) and os.lstat(place).st_uid == os.getuid():
+            return Path(place) / "autoresearch"
+    raise WorkspaceError(
+        f"{usual} belongs to another user or is a link, so locks in it cannot be trusted. Remove it, or set "
+        "AUTORESEARCH_LOCKS to a folder of your own for every server and terminal of yours."
+    )
+
+
+def _trusted(folder: Path) -> bool:
+    """Whether a folder in /tmp is ours alone, or can still be made so."""
+    try:
+        state = os.lstat(folder)
+    except FileNotFoundError:
+        return True
+    return stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid()
 
 
 @dataclass(frozen=True)

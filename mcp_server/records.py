@@ -20,8 +20,11 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def write(self, path: Path) -> None:
-        """Write as JSON: temporary file, fsync, rename. Raises OSError (a full disk leaves the old file whole)."""
-        write_atomically(path, self.model_dump_json(indent=1).encode())
+        """Write as JSON, for its owner alone: temporary file, fsync, rename.
+
+        Raises OSError (a full disk leaves the old file whole).
+        """
+        write_atomically(path, self.model_dump_json(indent=1).encode(), mode=0o600)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.files import try_lock
+from mcp_server.files import private_folder, try_lock
 
 MOMENT_SECONDS = 0.1  # over which it is seen how busy each core is
 TOPOLOGY = Path("/sys/devices/system/cpu")
@@ -129,7 +129,7 @@ def lock_path(folder: Path, core: int) -> Path:
 
 def lease(folder: Path, order: Sequence[int], count: int) -> Leased:
     """The first `count` cores of `order` that no other run holds; fewer where there are not so many. Raises OSError."""
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    private_folder(folder)
     leased = Leased((), [])
     for core in order:
         if len(leased.cores) == count:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mcp_server.files import is_locked, try_lock, write_atomically
+from mcp_server.files import is_locked, private_folder, try_lock, write_atomically
 from mcp_server.runner import nvidia
 from mcp_server.runner.queue import Ticket
 
@@ -111,7 +111,7 @@ def drained(folder: Path, device: str) -> str:
 
 def try_lease(folder: Path, devices: tuple[str, ...]) -> Lease | None:
     """The first of `devices` that is free and not drained, or None."""
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    private_folder(folder)
     for device in devices:
         fd = try_lock(lock_path(folder, device))
         if fd is None:
