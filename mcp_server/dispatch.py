@@ -11,6 +11,7 @@ import hmac
 import os
 import shlex
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server import orders
@@ -22,7 +23,7 @@ from mcp_server.files import private_folder, try_lock
 from mcp_server.paths import BESIDE, LabPaths, RunPaths
 from mcp_server.programs.readable import in_home, lay, shown, sources
 from mcp_server.programs.sealed import sealed
-from mcp_server.records import AbortRule, Budget, Order, Pairing, RunSpec
+from mcp_server.records import AbortRule, Budget, HostUse, Order, Pairing, RunSpec
 from mcp_server.runner.devices import available
 from mcp_server.workspace import Workspace
 
@@ -54,6 +55,15 @@ def resolve_budget(arena: Arena, devices: tuple[str, ...]) -> Budget:
     )
 
 
+@dataclass(frozen=True)
+class Usual:
+    """What the unchanged code of a campaign needs beside its budget, as far as it is known."""
+
+    startup_seconds: float | None = None  # on the wall
+    spent_seconds: float | None = None  # the same in the budget's clock
+    hosts: HostUse | None = None
+
+
 def launch(
     *,
     workspace: Workspace,
@@ -63,7 +73,7 @@ def launch(
     experiment: Experiment,
     run: Run,
     order: Order | None,
-    usual_startup_seconds: float | None = None,
+    usual: Usual | None = None,
     abort: AbortRule | None = None,
     suspect_below: float | None = None,
     incumbent: Experiment | None = None,
@@ -76,6 +86,7 @@ def launch(
     incumbent: whose code is laid beside it, to be trained as well where `pairing` says how, else for the scorer.
     `home`: the user's work tree, where it is not the lab's own. Raises OSError or WorkspaceError.
     """
+    needs = usual or Usual()
     folder = paths.run(run.campaign, run.experiment, run.run)
     private_folder(folder.folder)
     alive = try_lock(folder.alive)
@@ -144,7 +155,9 @@ def launch(
             secret=campaign.secret if exam else None,
             score_seconds=arena.budget.score_seconds,
             require_sandbox=arena.require_sandbox,
-            usual_startup_seconds=usual_startup_seconds,
+            usual_startup_seconds=needs.startup_seconds,
+            usual_spent_seconds=needs.spent_seconds,
+            usual_hosts=needs.hosts,
             abort=abort,
             rescore=rescore,
             incumbent=None if incumbent is None else incumbent.number,

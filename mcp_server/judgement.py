@@ -244,6 +244,8 @@ def _broken(arena: Arena, runs: Iterable[Run]) -> tuple[str, ...]:
             continue
         if "checks_failed" in result.flags:
             broken.append(f"A check failed. {result.detail}".strip())
+        if "hosts_unusual" in result.flags:
+            broken.append("Its model took far longer to build or to answer than the incumbent's; see `hosts`.")
         broken += broken_bounds(result.secondary, bounds)
     return tuple(dict.fromkeys(broken))
 

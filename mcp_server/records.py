@@ -128,6 +128,13 @@ class Order(Record):
     run_id: str  # random, one for each run
 
 
+class HostUse(Record):
+    """Processor seconds of the host that claims: until it is ready, and for all its answers."""
+
+    ready_seconds: float
+    answer_seconds: float
+
+
 class RunSpec(Record):
     """All a supervisor needs to know; it reads nothing else of the lab's."""
 
@@ -158,6 +165,8 @@ class RunSpec(Record):
     require_sandbox: bool = False
     abort: AbortRule | None = None
     usual_startup_seconds: float | None = None  # the baseline's, to flag a start-up far beyond it
+    usual_spent_seconds: float | None = None  # the same in the budget's clock; more is charged to it
+    usual_hosts: HostUse | None = None  # of the unchanged code, or of the incumbent where that needs more
     scorer_environment: dict[str, str] = {}  # more variables for the scorer alone
     incumbent: int | None = None  # experiment whose code is laid beside the run: trained or scored in the same slot
     pairing: Pairing = ""
@@ -226,6 +235,9 @@ class Half(Answer):
     tokens: int | None = None
     curve: tuple[CurvePoint, ...] = ()
     startup_seconds: float | None = None
+    startup_spent_seconds: float | None = None
+    charged_seconds: float = 0.0
+    hosts: HostUse | None = None
     train_seconds: float | None = None
     wall_seconds: float | None = None
     cpu_seconds: float | None = None
@@ -261,6 +273,9 @@ class RunResult(Answer):
     ended_at: str = ""
     queue_seconds: float = 0.0
     startup_seconds: float | None = None
+    startup_spent_seconds: float | None = None  # before the start mark, in the budget's clock
+    charged_seconds: float = 0.0  # of them to the budget: what the unchanged code does not need
+    hosts: HostUse | None = None  # what the model cost where it was scored
     train_seconds: float | None = None  # start mark to sealed artifact, in the budget's clock
     wall_seconds: float | None = None  # the same stretch on the wall
     cpu_seconds: float | None = None

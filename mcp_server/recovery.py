@@ -24,7 +24,7 @@ from mcp_server.ledger import Ledger
 from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
 from mcp_server.paths import RunPaths
 from mcp_server.reckoning import exam_result
-from mcp_server.records import RunResult, RunState
+from mcp_server.records import HostUse, RunResult, RunState
 from mcp_server.refusals import first
 
 SUSPICIOUS_NOISE_WIDTHS = 6.0
@@ -220,7 +220,7 @@ def start(house: House, run: Run, *, rescore: bool = False) -> None:
         experiment=experiment,
         run=run,
         order=house.order_of(run),
-        usual_startup_seconds=_usual_startup(house.ledger, run.campaign),
+        usual=usual(house.ledger, run.campaign),
         abort=None if rescore else curves.abort_rule(house.ledger, arena, experiment, run),
         suspect_below=_suspect_below(house.ledger, arena, run.campaign),
         incumbent=beside,
@@ -229,11 +229,23 @@ def start(house: House, run: Run, *, rescore: bool = False) -> None:
     )
 
 
-def _usual_startup(ledger: Ledger, tag: str) -> float | None:
-    baseline = ledger.baseline(tag)
+def usual(ledger: Ledger, tag: str) -> dispatch.Usual:
+    """What the unchanged code of a campaign needs beside its budget; of hosts, the incumbent's where that is more."""
+    baseline, incumbent = ledger.baseline(tag), ledger.incumbent(tag)
     results = [run.result for run in baseline.runs if run.result] if baseline else []
-    found = [result.startup_seconds for result in results if result.startup_seconds]
-    return max(found) if found else None
+    walls = [result.startup_seconds for result in results if result.startup_seconds]
+    spent = [result.startup_spent_seconds for result in results if result.startup_spent_seconds is not None]
+    kept = [run.result for run in ledger.runs(tag, incumbent.number) if run.result] if incumbent else []
+    used = [result.hosts for result in (*results, *kept) if result.hosts is not None]
+    return dispatch.Usual(
+        startup_seconds=max(walls, default=None),
+        spent_seconds=sum(spent) / len(spent) if spent else None,
+        hosts=HostUse(
+            ready_seconds=max(use.ready_seconds for use in used), answer_seconds=max(use.answer_seconds for use in used)
+        )
+        if used
+        else None,
+    )
 
 
 def _suspect_below(ledger: Ledger, arena: Arena, tag: str) -> float | None:

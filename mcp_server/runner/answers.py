@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from mcp_server.records import Audit
+from mcp_server.records import Audit, HostUse
 from mcp_server.refusals import given, place, sentence
 from mcp_server.runner.logs import clean
 
@@ -67,6 +67,7 @@ class Score(_Answer):
     interval: tuple[Finite, Finite] | None = None
     secondary: Annotated[dict[str, Finite], AfterValidator(_short_names)] = {}
     audit: FiniteAudit | None = None
+    hosts: HostUse | None = None
     claimed: bool = False
 
 

@@ -2,11 +2,13 @@
 
 Every instant is passed in as a `Moment`, so that a test can live through a night in a millisecond. Time of day plays no
 part. What is promised: training is counted from the start mark (or from the end of the start-up allowance, if the mark
-is late) to the trainer's exit; a machine that slept, or a supervisor that was stopped, is noticed.
+is late) to the trainer's exit, and so is what a start-up uses beyond the unchanged code's, by the same clock; a machine
+that slept, or a supervisor that was stopped, is noticed.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -20,6 +22,19 @@ GAP_SECONDS = 5.0  # between two ticks, which come 20 times a second: somebody s
 WALL_PER_CPU = 10.0  # a run on the processor clock may take this many times its budget on the wall ...
 WALL_AT_LEAST = 30.0  # ... and on a machine full of neighbours a tiny one at least this long
 STALL_SECONDS, STALL_SHARE = 30.0, 0.02  # less than 2 % of one processor for this long, or half the budget: stalled
+
+
+# What a start-up may use beyond the unchanged code's before it is charged: the spread of honest ones, whose cost is
+# mostly the import of torch, and larger on the wall, where a cold disk and a compiler with neighbours show.
+FREE_SHARE = {"cpu": 0.1, "wall": 0.25}
+FREE_SECONDS = {"cpu": 0.2, "wall": 2.0}
+
+
+def free_startup(budget: Budget, usual_seconds: float | None) -> float:
+    """Seconds of the budget's clock a start-up may use, by the unchanged code's; infinite while that is unknown."""
+    if usual_seconds is None:
+        return math.inf
+    return usual_seconds * (1 + FREE_SHARE[budget.clock]) + FREE_SECONDS[budget.clock]
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,8 @@ class Stretch:
     """How long a trainer took, once it is gone."""
 
     startup_seconds: float | None  # launch to start mark, as it truly was; None without a mark
+    spent_seconds: float | None  # of it in the budget's clock, up to where the budget began to count
+    charged_seconds: float  # of these: beyond what was free
     train_seconds: float  # in the budget's clock
     wall_seconds: float
     reason: str  # "" = within the budget; over_budget, stalled, suspended
@@ -59,8 +76,10 @@ class Stretch:
 class Stopwatch:
     """Watches one trainer. Ask it `order` at every tick and `finish` it when the trainer is gone."""
 
-    def __init__(self, budget: Budget, launched: Moment) -> None:
+    def __init__(self, budget: Budget, launched: Moment, free_seconds: float = math.inf) -> None:
+        """free_seconds: of start-up, in the budget's clock; what is used beyond them counts as training."""
         self.budget = budget
+        self._free = free_seconds
         self._launched = launched
         self._origin: Moment | None = None  # where the budget starts to count
         self._mark: Moment | None = None
@@ -90,7 +109,12 @@ class Stopwatch:
 
     def elapsed(self, now: Moment) -> float:
         """Seconds of the budget used so far, in its own clock."""
-        return 0.0 if self._origin is None else self._between(self._origin, now)
+        return 0.0 if self._origin is None else self._between(self._origin, now) + self.charged_seconds
+
+    @property
+    def charged_seconds(self) -> float:
+        """Of the budget, for a start-up beyond what was free; 0 while it is not over."""
+        return 0.0 if self._origin is None else max(0.0, self._between(self._launched, self._origin) - self._free)
 
     def _between(self, begin: Moment, end: Moment) -> float:
         return end.cpu - begin.cpu if self.budget.clock == "cpu" else end.monotonic - begin.monotonic
@@ -158,8 +182,11 @@ class Stopwatch:
         self._notice_sleep(now)
         end = Moment(now.monotonic, now.boottime, cpu)
         origin = self._launched if self._mark is None else self._origin or self._launched
-        train = max(0.0, self._between(origin, end))
+        charged = 0.0 if self._mark is None else self.charged_seconds
+        train = max(0.0, self._between(origin, end)) + charged
         if not self._reason and train > self.budget.seconds + self.tolerance:
             self._reason = "over_budget"
         startup = None if self._mark is None else self._mark.monotonic - self._launched.monotonic
-        return Stretch(startup, train, end.monotonic - origin.monotonic, self._reason, tuple(self._flags))
+        spent = None if self._mark is None else self._between(self._launched, origin)
+        wall = end.monotonic - origin.monotonic
+        return Stretch(startup, spent, charged, train, wall, self._reason, tuple(self._flags))

@@ -13,6 +13,7 @@ from mcp_server.paths import RunPaths
 from mcp_server.programs import commands as programs
 from mcp_server.programs.commands import PYTHON_NAMES
 from mcp_server.records import RunSpec, Tier
+from mcp_server.runner.clock import free_startup
 from mcp_server.runner.devices import Lease
 from mcp_server.runner.sandbox import Confinement
 from mcp_server.secrecy.hidden import hidden_copies
@@ -146,6 +147,7 @@ def for_trainer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         "AUTORESEARCH_OUT": str(names.out),
         "AUTORESEARCH_BUDGET_SECONDS": repr(budget.seconds),
         "AUTORESEARCH_CLOCK": budget.clock,
+        "AUTORESEARCH_STARTUP_FREE": repr(free_startup(budget, around.spec.usual_spent_seconds)),
         "AUTORESEARCH_MARKS": str(marks_fd),
     }
     public = () if data is None else (data / DATA_HALF,)
@@ -208,6 +210,8 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         env["AUTORESEARCH_AUDIT_POSITIONS"] = str(spec.audit_positions // AUDITED_AGAIN)
         env["AUTORESEARCH_SNAPSHOT_AS"] = str(around.names.work)
         env.pop("AUTORESEARCH_SUSPECT_BELOW", None)
+    if trusted and spec.usual_hosts is not None:
+        env["AUTORESEARCH_HOSTS_USUAL"] = spec.usual_hosts.model_dump_json()
     if spec.secret is not None:
         env["AUTORESEARCH_SECRET"] = spec.secret
     if spec.handover is not None:

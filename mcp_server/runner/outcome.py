@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mcp_server.records import Crash, Half, RunResult, RunState
-from mcp_server.runner import answers
+from mcp_server.records import Crash, Half, HostUse, RunResult, RunState
+from mcp_server.runner import answers, hosts
 from mcp_server.runner.crash import Diagnosis
 from mcp_server.runner.seal import Refused
 from mcp_server.runner.trainer import Training
@@ -13,6 +13,7 @@ SLOW_FACTOR, SLOW_SECONDS = 2.0, 5.0  # a start-up this far beyond the baseline'
 SHARED = tuple(
     name for name in Half.model_fields if name in RunResult.model_fields and name not in ("reason", "detail")
 )
+STARTUP = "A start-up beyond what the unchanged code needs counts as training: `prepare.Budget` takes it off by itself."
 HINTS = {
     "over_budget": "The budget ended before the run did. "
     "Let the training loop stop at its time limit and leave room to write the artifact.",
@@ -34,10 +35,13 @@ def measured(result: RunResult, training: Training, usual_startup_seconds: float
     if usual_startup_seconds is not None:
         usual = SLOW_FACTOR * usual_startup_seconds + SLOW_SECONDS
         flags += ["startup_slow"] if (stretch.startup_seconds or 0.0) > usual else []
+    flags += ["startup_charged"] if stretch.charged_seconds > 0 else []
     flags += ["unbound"] if unbound or training.unbound else []
     return result.model_copy(
         update={
             "startup_seconds": None if stretch.startup_seconds is None else round(stretch.startup_seconds, 3),
+            "startup_spent_seconds": None if stretch.spent_seconds is None else round(stretch.spent_seconds, 3),
+            "charged_seconds": round(stretch.charged_seconds, 3),
             "train_seconds": round(stretch.train_seconds, 3),
             "wall_seconds": round(stretch.wall_seconds + training.held_seconds, 3),
             "cpu_seconds": round(training.cpu_seconds, 3),
@@ -63,6 +67,8 @@ def of_training(result: RunResult, training: Training, diagnosis: Diagnosis, bud
         return ended(result, RunState.CRASHED, reason, words, Crash(kind=reason, message=words, excerpt=crash.excerpt))
     if training.stretch.reason:
         reason, words = training.stretch.reason, HINTS[training.stretch.reason]
+        if training.stretch.charged_seconds >= 0.05:
+            words += f" {training.stretch.charged_seconds:.1f} s of it were used before the start mark. {STARTUP}"
         crash = crash.model_copy(update={"kind": reason, "message": words})
         return ended(result, RunState.TIMEOUT, reason, words, crash)
     if training.exit_status != 0:
@@ -105,8 +111,13 @@ def of_half(result: RunResult) -> RunResult:
     return RunResult(state=state, reason=half.reason, detail=half.detail, **fields)
 
 
-def of_answer(result: RunResult, answer: answers.Answer | None, failed_checks: tuple[str, ...]) -> RunResult:
-    """What the scorer's answer makes of a sealed run. A failed check costs the keep, never the score."""
+def of_answer(
+    result: RunResult, answer: answers.Answer | None, failed_checks: tuple[str, ...], usual: HostUse | None = None
+) -> RunResult:
+    """What the scorer's answer makes of a sealed run. A failed check costs the keep, never the score.
+
+    usual: what the model's hosts need by rights; a score that took far more is flagged, and that costs the keep too.
+    """
     detail = "\n".join(failed_checks)
     if failed_checks:
         result = result.model_copy(update={"flags": (*result.flags, "checks_failed")})
@@ -116,8 +127,11 @@ def of_answer(result: RunResult, answer: answers.Answer | None, failed_checks: t
         case None:
             return ended(result, RunState.CANCELLED, "cancelled", "Cancelled while it was scored.")
         case answers.Score():
+            strange = usual is not None and answer.hosts is not None and hosts.unusual(answer.hosts, usual)
             result = result.model_copy(
                 update={
+                    "flags": (*result.flags, "hosts_unusual") if strange else result.flags,
+                    "hosts": answer.hosts,
                     "score": answer.score,
                     "incumbent_score": answer.incumbent,
                     "interval": answer.interval,

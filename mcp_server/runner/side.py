@@ -117,7 +117,7 @@ class Side:
     def score(self, stop: Stop, progress: Callable[[float], None], failed_checks: tuple[str, ...] = ()) -> None:
         """Hear its score command out. Raises OSError."""
         answer = self.ask().answer(stop, progress)
-        self.result = outcome.of_answer(self.result, answer, failed_checks)
+        self.result = outcome.of_answer(self.result, answer, failed_checks, self.spec.usual_hosts)
 
     # -- leaving -------------------------------------------------------------------------------------------------------
 

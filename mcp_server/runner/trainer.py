@@ -14,7 +14,7 @@ from typing import Protocol
 
 from mcp_server.records import CurvePoint
 from mcp_server.runner import child as children
-from mcp_server.runner.clock import Moment, Order, Stopwatch, Stretch, moment
+from mcp_server.runner.clock import Moment, Order, Stopwatch, Stretch, free_startup, moment
 from mcp_server.runner.environment import Surroundings, for_trainer
 from mcp_server.runner.limits import Crossed, Limits
 from mcp_server.runner.logs import BoundedLog
@@ -93,7 +93,7 @@ class Trainer:
             for pipe in (self._log_pipe, self._marks_pipe):
                 pipe.close_theirs()
         self.log, self.marks = BoundedLog(), Marks()
-        self._stopwatch = Stopwatch(self.budget, launched)
+        self._stopwatch = Stopwatch(self.budget, launched, free_startup(self.budget, around.spec.usual_spent_seconds))
         self._usage = self.child.tree.sample(launched.monotonic)
         self._peak = 0
         self._flooding = self._waiting = self._unbound = False

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcp_server.records import Audit
+from mcp_server.records import Audit, HostUse
 from mcp_server.scoring import audit
 from mcp_server.scoring.audit import Estimate, Floats, Positions, Tolerance
 from mcp_server.scoring.corpus import Split, Tokens
@@ -51,6 +51,7 @@ class Scored:
     estimate: Estimate
     audit: Audit
     precision: str  # the model's dtype, by its host's word
+    hosts: HostUse | None = None  # of the host that claims
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _evaluate(
         # a token, they never run at the same time.
         second.freeze()
         claims = claim_all(first, split, random, progress)
+        used = first.use
         first.close()
         second.thaw()
         # the dtype is a host's word; two that disagree get the narrower tolerance
@@ -122,13 +124,18 @@ def _evaluate(
         if outcome is not None:
             return outcome
         judged = examine(second, split, claims, rule.positions, tolerance, random)
+        second.use  # noqa: B018 - raises if B did more than answer
         if isinstance(judged, Rejected) or judged.estimate.score >= max(rule.suspect_below, FLOOR):
-            return judged
+            return _with(judged, used)
         second.close()
         third = stack.enter_context(closing(Host("B2", setting)))
         third.mute()  # it is not the first to see this split: what it says may come from there
         third.wait_until_ready()
-        return examine(third, split, claims, FULL * rule.positions, tolerance, random, full=True)
+        return _with(examine(third, split, claims, FULL * rule.positions, tolerance, random, full=True), used)
+
+
+def _with(judged: Scored | Rejected, used: HostUse) -> Scored | Rejected:
+    return replace(judged, hosts=used) if isinstance(judged, Scored) else judged
 
 
 def plain(split: Split, setting: Setting, random: np.random.Generator, progress: Progress) -> float:

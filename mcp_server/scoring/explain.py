@@ -26,6 +26,10 @@ CAUSES = {
     "bad_output": "forward must map token ids (B, T) int64 to finite float logits (B, T, vocab).",
     "host_died": "The process that runs build_model() and forward() ended early.",
     "host_stalled": "The process that runs build_model() and forward() did not answer in time.",
+    "host_overspent": (
+        "build_model() and forward() may build and answer, and nothing else: whatever learns belongs to the budget. "
+        "Usual causes: training or searching in build_model(), in forward() or in a thread beside them."
+    ),
     "no_artifact": "train.py must write model.safetensors to $AUTORESEARCH_OUT before it ends.",
 }
 

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 
 from mcp_server.errors import AutoresearchError, CorpusError
-from mcp_server.records import Tier
+from mcp_server.records import HostUse, Tier
 from mcp_server.scoring import tolerances
 from mcp_server.scoring.corpus import Split, read_split
 from mcp_server.scoring.evaluation import Rejected, Rule, Scored, batch_rows, evaluate, hosts
@@ -55,6 +55,7 @@ class Order:
     log: Path | None
     start_seconds: float
     reply_seconds: float
+    usual: HostUse | None
 
     @classmethod
     def of(cls, env: Mapping[str, str]) -> Order:
@@ -80,6 +81,9 @@ class Order:
             log=Path(env["AUTORESEARCH_SCORE_LOG"]) if env.get("AUTORESEARCH_SCORE_LOG") else None,
             start_seconds=float(env.get("AUTORESEARCH_HOST_START_SECONDS", START_SECONDS)),
             reply_seconds=float(env.get("AUTORESEARCH_HOST_REPLY_SECONDS", REPLY_SECONDS)),
+            usual=HostUse.model_validate_json(env["AUTORESEARCH_HOSTS_USUAL"])
+            if env.get("AUTORESEARCH_HOSTS_USUAL")
+            else None,
         )
 
 
@@ -122,6 +126,8 @@ def _setting(order: Order, split: Split) -> Setting:
         vocab=split.vocab_size,
         start_seconds=order.start_seconds,
         reply_seconds=order.reply_seconds,
+        tokens=split.inputs.size,
+        usual=order.usual,
         tier=order.tier,
         gpus=order.gpus,
         log=order.log,
@@ -139,6 +145,7 @@ def reply(outcome: Scored | Rejected, calibrated: bool) -> dict[str, object]:
         "interval": [round(bound, DIGITS) for bound in estimate.interval],
         "secondary": {} if calibrated else {"uncalibrated": 1.0},
         "audit": found,
+        "hosts": None if outcome.hosts is None else outcome.hosts.model_dump(),
     }
 
 

@@ -24,6 +24,26 @@ def tree(root: int) -> set[int]:
     return found
 
 
+class Meter:
+    """Processor seconds of a process and all that descends from it; they never go down.
+
+    Looked at from outside, so it misses what a child used that nobody waited for and that lived between two looks.
+    """
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._own: dict[tuple[int, int], float] = {}  # of each process ever seen, ended ones included
+        self._seconds = 0.0
+
+    def read(self) -> float:
+        """So far."""
+        stats = [stat for stat in map(read_stat, tree(self._root)) if stat is not None]
+        self._own.update({(stat.pid, stat.started): stat.own_seconds for stat in stats})
+        waited = sum(stat.own_seconds + stat.waited_seconds for stat in stats)
+        self._seconds = max(self._seconds, waited, sum(self._own.values()))
+        return self._seconds
+
+
 def send(pids: Iterable[int], signal: int) -> None:
     """Signal each of `pids` that still lives."""
     for pid in pids:

@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcp_server.errors import SandboxError
-from mcp_server.records import Tier
+from mcp_server.records import HostUse, Tier
+from mcp_server.runner import hosts
 from mcp_server.runner.sandbox import Confinement, wrap
 from mcp_server.scoring import processes
 from mcp_server.scoring.corpus import Tokens
@@ -44,6 +45,7 @@ spec.loader.exec_module(package)
 runpy.run_module("mcp_server.scoring.host", run_name="__main__", alter_sys=True)
 """
 PRINTED_BYTES = 65_536
+LOOK_SECONDS = 1.0  # between two looks at a host's use of the processors; one takes milliseconds
 KNOWN_ERRORS = frozenset(name for name in vars(builtins) if name.endswith("Error")) | {"OutOfMemoryError"}
 
 
@@ -71,6 +73,8 @@ class Setting:
     start_seconds: float  # from the start of a host to READY
     reply_seconds: float  # from a question to its answer
     tier: Tier
+    tokens: int = 0  # of the whole split
+    usual: HostUse | None = None  # what hosts need in this campaign; None: not known, so not limited
     gpus: tuple[int, ...] = ()
     shown_as: Path | None = None  # the snapshot's name inside the sandbox, if it is another than its own
     log: Path | None = None  # where a host's own words are kept, up to the first validation token
@@ -154,6 +158,10 @@ class Host:
                 raise SandboxError(
                     f"The {setting.tier} sandbox does not start: {error}. Try `autoresearch doctor`."
                 ) from error
+        self._meter = processes.Meter(self._process.pid)
+        self._looked = 0.0  # CLOCK_MONOTONIC of the latest look at the meter
+        self._ready_seconds = self._answer_seconds = 0.0  # of the processors
+        self._asked = 0  # tokens so far
         self._printed = bytearray()
         self._listening = True
         threading.Thread(target=self._drain, daemon=True).start()
@@ -181,9 +189,29 @@ class Host:
             self.load()
         message = self._receive((), self._start_deadline)
         known = _json(message.text)
+        self._ready_seconds = self._meter.read()
+        if self._ready_seconds > hosts.most_to_get_ready(self.setting.usual):
+            raise HostFailed("host_overspent", self._spent("to get ready", self._ready_seconds))
         self.narrow = known.get("narrow") is True
         self.selective = known.get("selective") is True
         self.precision = str(known["precision"]) if known.get("precision") in ("bfloat16", "float16") else "float32"
+
+    @property
+    def use(self) -> HostUse:
+        """What it has used of the processors. Raises HostFailed when that is more than any model needs."""
+        self._look()
+        return HostUse(ready_seconds=round(self._ready_seconds, 2), answer_seconds=round(self._answer_seconds, 2))
+
+    def _look(self) -> None:
+        """See that it only answers: what else it computes would be learning that no budget counts."""
+        self._looked = time.monotonic()
+        self._answer_seconds = max(0.0, self._meter.read() - self._ready_seconds)
+        share = self._asked / self.setting.tokens if self.setting.tokens else 1.0
+        if self._answer_seconds > hosts.most_to_answer(self.setting.usual, share):
+            raise HostFailed("host_overspent", self._spent("to answer", self._answer_seconds))
+
+    def _spent(self, what: str, seconds: float) -> str:
+        return f"Host {self.name} used {seconds:.1f} processor seconds {what}, many times what is usual here."
 
     def mute(self) -> None:
         """From here on, nothing the host prints or says is kept: it is about to see validation tokens."""
@@ -240,6 +268,9 @@ class Host:
         except Stalled:
             raise self._stalled() from None
         answer: NDArray[np.float32] = self._receive((form,), deadline).arrays[0].astype(np.float32, copy=False)
+        self._asked += tokens.size
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._look()
         return answer
 
     def _receive(self, forms: Sequence[Form], deadline: float | None) -> Message:

@@ -1,0 +1,152 @@
+"""Case 33, the host's side: a model that goes on learning where it is built or asked, instead of in the budget.
+
+The first honest run says what hosts need here; every cheat is measured against that. What learns is a copy of the
+training text that travels in the weights, for a host has none of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcp_server.records import HostUse, RunResult, RunState, Tier
+from mcp_server.runner import hosts
+from mcp_server.runner.sandbox import probe
+from tests.abuse.model_runs import MODELS, lay_out, read
+from tests.scoring.tiny import write_corpus
+
+pytestmark = pytest.mark.abuse
+
+HONEST = (MODELS / "honest_float32.py").read_text()
+BURN = """
+import threading, time
+
+def burn(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+"""
+IN_HOST = "import sys\nHOST = sys.argv[0] == 'train.py' and __name__ != '__main__'\n"
+# where: (code at the end of the module, what must come of it)
+CHEATS = {
+    "as train.py is imported": ("if HOST:\n    burn(SECONDS)\n", "unusual"),
+    "in build_model": (
+        "honest_build = build_model\n"
+        "def build_model():\n    if HOST:\n        burn(SECONDS)\n    return honest_build()\n",
+        "unusual",
+    ),
+    "as it rehearses": (
+        "honest_forward, calls = Model.forward, []\n"
+        "def forward(self, ids):\n    if HOST and not calls:\n        burn(SECONDS)\n    calls.append(1)\n"
+        "    return honest_forward(self, ids)\nModel.forward = forward\n",
+        "unusual",
+    ),
+    "at the first token of the text": (
+        "import numpy as np\nhonest_forward, done = Model.forward, []\n"
+        "REHEARSAL = torch.from_numpy(np.random.default_rng(0).integers(0, VOCAB, size=(64, WIDTH)))\n"
+        "def forward(self, ids):\n"
+        "    if HOST and not done and not torch.equal(ids, REHEARSAL[: len(ids), : ids.shape[1]]):\n"
+        "        burn(SECONDS)\n        done.append(1)\n"
+        "    return honest_forward(self, ids)\nModel.forward = forward\n",
+        "refused",
+    ),
+    "in a thread beside its answers": (
+        "import numpy as np\nhonest_forward, done = Model.forward, []\n"
+        "REHEARSAL = torch.from_numpy(np.random.default_rng(0).integers(0, VOCAB, size=(64, WIDTH)))\n"
+        "def forward(self, ids):\n"
+        "    if HOST and not done and not torch.equal(ids, REHEARSAL[: len(ids), : ids.shape[1]]):\n"
+        "        done.append(1)\n        learner = threading.Thread(target=burn, args=(SECONDS,))\n"
+        "        learner.start()\n        time.sleep(0.2)\n        learner.join()\n"
+        "    return honest_forward(self, ids)\nModel.forward = forward\n",
+        "refused",
+    ),
+}
+
+QUICK = ("at the first token of the text",)  # the others run with `make abuse`
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "tiny")
+
+
+def carry_out(source: str, folder: Path, corpus: Path, usual: HostUse | None) -> RunResult:
+    deed = read(MODELS / "honest_float32.py")
+    run = lay_out(deed, folder, corpus)
+    (run.paths.work / "train.py").write_text(source)
+    if usual is not None:
+        spec = json.loads(run.paths.spec.read_text())
+        run.paths.spec.write_text(json.dumps({**spec, "usual_hosts": usual.model_dump()}))
+    return run.carry_out()
+
+
+@pytest.fixture(scope="module")
+def usual(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> HostUse:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTORESEARCH_LOCKS", str(tmp_path_factory.mktemp("locks")))
+        patch.setenv("AUTORESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        result = carry_out(HONEST, tmp_path_factory.mktemp("honest"), corpus, None)
+    assert result.state is RunState.SCORED, result.detail
+    assert result.hosts is not None
+    assert result.hosts.ready_seconds > 0.2  # torch was imported
+    return result.hosts
+
+
+def test_an_honest_model_is_neither_flagged_nor_refused(
+    corpus: Path, usual: HostUse, tmp_path: Path, record_property: Any
+) -> None:
+    result = carry_out(HONEST, tmp_path, corpus, usual)
+    record_property(
+        "abuse", [0, "An attention model, held to what it needed the first time.", result.state, result.tier]
+    )
+    assert result.state is RunState.SCORED, result.detail
+    assert "hosts_unusual" not in result.flags
+    assert result.audit is not None
+    assert abs(result.audit.correction) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "where", [pytest.param(where, marks=() if where in QUICK else (pytest.mark.slow,)) for where in CHEATS]
+)
+def test_what_a_host_computes_beside_its_answers_is_told_or_refused(
+    where: str, corpus: Path, usual: HostUse, tmp_path: Path, record_property: Any
+) -> None:
+    if probe().tier is Tier.T0:
+        pytest.skip("at T0 nothing is shut in")
+    code, expected = CHEATS[where]
+    # a little beyond the limit that must catch it
+    seconds = (
+        hosts.UNUSUAL_READY * usual.ready_seconds + 1.0 if expected == "unusual" else hosts.most_to_answer(usual, 1.0)
+    ) + 1.0
+    head, main = HONEST.split('if __name__ == "__main__":')
+    source = f'{IN_HOST}{BURN}SECONDS = {seconds}\n{head}\n{code}\nif __name__ == "__main__":{main}'
+    result = carry_out(source, tmp_path, corpus, usual)
+    happened = f"{result.state} {result.reason} {' '.join(result.flags)}".strip()
+    record_property("abuse", [33, f"Learns {where}, in its host.", happened, str(result.tier), "less"])
+    if expected == "unusual":
+        assert result.state is RunState.SCORED, result.detail
+        assert "hosts_unusual" in result.flags
+    else:
+        assert (result.state, result.reason) == (RunState.REJECTED, "host_overspent"), result.detail
+
+
+def test_a_host_finds_no_text_of_any_split(corpus: Path, tmp_path: Path) -> None:
+    greedy = HONEST.replace("def build_model():", BUILD_FROM_TEXT)
+    result = carry_out(greedy, tmp_path, corpus, None)
+    assert (result.state, result.reason) == (RunState.REJECTED, "host_died")
+    assert "FileNotFoundError" in result.detail or "PermissionError" in result.detail
+
+
+BUILD_FROM_TEXT = """
+import os, pathlib
+
+def build_model():
+    data = pathlib.Path(os.environ["AUTORESEARCH_DATA"])
+    if "AUTORESEARCH_OUT" not in os.environ:
+        (data / "public" / "train_00000.bin").read_bytes()
+    return honest()
+
+def honest():"""
