@@ -11,7 +11,7 @@ from mcp_server import recall as ranking
 from mcp_server.advice import DRY_SPELL, advice, plateau, predictions
 from mcp_server.advice import calibration as calibrated
 from mcp_server.arena import Program, load_program
-from mcp_server.campaign import beginning, contract
+from mcp_server.campaign import beginning, company, contract
 from mcp_server.campaign.amending import told
 from mcp_server.caught import CaughtUp
 from mcp_server.dispatch import resolve_budget, resolve_devices
@@ -126,6 +126,7 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         last=[line(replace(item, learned=())) for item in last[-LAST_SHOWN:]],  # lessons follow below
         learnings=[clean_line(one.text, 200) for one in ledger.learnings(last=LAST_SHOWN)],
         devices=device_replies(house, devices),
+        sessions=sessions_here(house),
         noise=NoiseReply(
             sd=standing.rounded(noise.sd),
             paired_sd=standing.rounded(noise.paired_sd),
@@ -231,6 +232,13 @@ def device_replies(house: House, devices: Sequence[str]) -> list[DeviceReply]:
         DeviceReply(device=device, state="busy" if device in busy else "free", experiment=busy.get(device, ""))
         for device in devices
     ]
+
+
+def sessions_here(house: House) -> list[str]:
+    """The sessions of this work tree, once there are several: each must know that it is not alone."""
+    tree = str(house.paths.tree)
+    here = [one.words() for one in company.present(house.paths.state).values() if one.tree == tree]
+    return [clean_line(words, 120) for words in here] if len(here) > 1 else []
 
 
 def _near_home(folder: str) -> str:

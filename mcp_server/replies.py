@@ -218,6 +218,7 @@ class StatusReply(Reply):
     last: list[str] = Field(default_factory=list)
     learnings: list[str] = Field(default_factory=list)
     devices: list[DeviceReply] = Field(default_factory=list)
+    sessions: list[str] = Field(default_factory=list, description="who works in this tree, where it is more than one")
     noise: NoiseReply | None = None
     totals: TotalsReply | None = None
     early_abort: str = Field(default="", description="whether hopeless runs are stopped, and what that saved")

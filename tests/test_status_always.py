@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.campaign.company import Session, arrive, leave
 from mcp_server.errors import AutoresearchError
 from mcp_server.files import try_lock
 from mcp_server.lab import Lab
@@ -74,6 +75,22 @@ def test_in_a_second_work_tree_and_on_a_detached_head(tmp_path: Path) -> None:
     assert "Join one with start_campaign(tag): first" in status.next
     git(lab.paths.tree, "checkout", "-q", "--detach")
     assert lab.lab_status().campaign == "first"
+
+
+def test_sessions_that_share_a_work_tree_are_told_of_each_other(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab")
+    begin(lab)
+    tree, since = str(lab.paths.tree), "2026-01-01T10:00:00+00:00"
+    first, second = Session("a" * 8, "Claude Code", tree, since), Session("b" * 8, "Codex", tree, since)
+    held = arrive(lab.paths.state, first)
+    assert held is not None
+    assert lab.lab_status().sessions == []
+    other = arrive(lab.paths.state, second)
+    assert other is not None
+    assert lab.lab_status().sessions == ["Claude Code, here since 10:00 UTC", "Codex, here since 10:00 UTC"]
+    leave(lab.paths.state, second.id, other)
+    assert lab.lab_status().sessions == []
+    leave(lab.paths.state, first.id, held)
 
 
 def test_who_holds_a_device_is_named_with_the_time_left(tmp_path: Path) -> None:
