@@ -7,9 +7,7 @@ processes of their own; whoever calls the next verb, in whatever process, moves 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
-import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -17,18 +15,16 @@ from pathlib import Path
 
 from mcp_server import orders, recovery, standing
 from mcp_server.arena import Arena, load_program
-from mcp_server.campaign import amending, beginning, contract
+from mcp_server.campaign import amending, beginning
 from mcp_server.campaign.amending import program_in_force
-from mcp_server.campaign.readable import readable_folders
+from mcp_server.campaign.starting import start
 from mcp_server.campaigns import (
     campaign_at,
-    check_files,
     experiment_at,
     join,
     refuse_when_over,
 )
 from mcp_server.caught import CaughtUp
-from mcp_server.corpus import prepared_corpus
 from mcp_server.decisions import (
     WRITE_FIRST,
     confirming,
@@ -42,12 +38,12 @@ from mcp_server.decisions import (
 from mcp_server.entries import Campaign
 from mcp_server.errors import ArenaError, AutoresearchError, LedgerError, NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.files import locked
-from mcp_server.house import House, incumbent_commit
+from mcp_server.house import House
 from mcp_server.ledger import Ledger
 from mcp_server.memory import admit
 from mcp_server.overview import nowhere, recalled, whereabouts
 from mcp_server.paths import LabPaths
-from mcp_server.proposals import open_experiment
+from mcp_server.proposals import DESCRIPTION_LIMIT, open_experiment, open_without
 from mcp_server.publishing import Publisher, finish_drawing
 from mcp_server.reckoning import examined
 from mcp_server.records import Status
@@ -62,13 +58,13 @@ from mcp_server.replies import (
     ScoreReply,
     StatusReply,
 )
-from mcp_server.secrecy.guard import before_campaign, of_old_corpus
+from mcp_server.secrecy.guard import of_old_corpus
 from mcp_server.text import clean_block, clean_line
 from mcp_server.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-DESCRIPTION_LIMIT, HYPOTHESIS_LIMIT = 200, 600
+HYPOTHESIS_LIMIT = 600  # characters
 EXAM_SEEDS = 3
 FIRST_EXAM_SEED = 1_000_000  # far from every seed a campaign uses
 CALIBRATE = 2  # by default one repeat on the same seed and one new seed
@@ -117,37 +113,7 @@ class Lab:
                 room = self._publisher.make_room(house, tag)
                 return join(house, existing, [*room, *of_old_corpus(existing.corpus)])
             program = program or load_program(self.paths.program)
-            arena = program.arena
-            self.workspace.guard()
-            self.workspace.refuse_foreign(tag)
-            pinned = self.workspace.resolve(from_ref)
-            check_files(house, arena, pinned)
-            corpus = prepared_corpus() if arena.needs_corpus else None
-            readable_folders(arena.readable, self.paths, str(corpus.folder) if corpus else None)
-            warnings = before_campaign(corpus.folder, arena.readable, self.workspace, pinned) if corpus else []
-            at = house.stamp()
-            house.ledger.note_program(program.digest, program.text, at)
-            campaign = Campaign(
-                tag=tag,
-                pinned=pinned,
-                began_at=at,
-                # unpredictable for an editor of train.py, the same for whoever repeats the campaign by its name
-                seed=int.from_bytes(hashlib.sha256(f"{tag}\0{pinned}".encode()).digest()[:3]),
-                calibrate=calibrate,
-                corpus=str(corpus.folder) if corpus else None,
-                fingerprint=corpus.fingerprint if corpus else None,
-                secret=secrets.token_hex(32),
-                program=program.digest,
-                ready=False,
-            )
-            self.workspace.begin(tag, pinned, arena.editable)
-            house.ledger.intend_campaign(campaign, str(self.paths.tree))
-            self.workspace.ignore_views()
-            worse = contract.worse_beginning(house, campaign, arena, house.workspace.committed(arena.editable, pinned))
-            warnings += self._publisher.make_room(house, tag)
-            reply = join(house, campaign, [*warnings, *recovery.catch_up(house).problems, *([worse] if worse else [])])
-            reply.next += f" Then edit {', '.join(arena.editable)} and call run_experiment."
-            return reply
+            return start(house, self._publisher, program, tag, from_ref, calibrate)
 
     def run_experiment(
         self, description: str, hypothesis: str = "", expected_delta: float | None = None, session: str = ""
@@ -333,24 +299,7 @@ class Lab:
         """Run the incumbent with the change of one kept experiment taken back; part of `prune`."""
         with self._verb() as (house, _):
             campaign, arena = campaign_at(house)
-            found = house.ledger.experiment(campaign.tag, number)
-            incumbent = house.ledger.incumbent(campaign.tag)
-            if incumbent is None or found.decision != "keep" or found.commit_sha is None or found.label == "baseline":
-                raise NotNow(
-                    f"Experiment {number} is not a kept change. `autoresearch history --status kept` lists them."
-                )
-            tip = incumbent_commit(house.ledger, campaign)
-            files = self.workspace.without(found.commit_sha, tip, arena.editable)
-            if files is None:
-                raise NotNow(f"Later changes build on experiment {number}, so it cannot be taken back alone. It stays.")
-            self.workspace.lay(files, arena.editable, tip)
-            return open_experiment(
-                house,
-                campaign,
-                arena,
-                f"without experiment {number}: {found.description}"[:DESCRIPTION_LIMIT],
-                kind="prune",
-            )
+            return open_without(house, campaign, arena, number)
 
     def finished(self, experiment: int | None = None) -> bool:
         """Whether no run that an experiment (the last one by default) waits for is open; what a waiting face asks."""

@@ -22,8 +22,11 @@ from mcp_server.messages import opened
 from mcp_server.nouns.baseline import calibration, quiet_again
 from mcp_server.replies import ExperimentReply
 from mcp_server.styles import style_version
+from mcp_server.text import clean_line
 from mcp_server.themes import theme
 from mcp_server.touches import touches_protocol
+
+DESCRIPTION_LIMIT = 200  # characters
 
 
 def open_experiment(
@@ -103,6 +106,20 @@ def open_experiment(
     reply.warnings += crowd + warnings_of(experiment, tried) + started.problems
     reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
     return reply
+
+
+def open_without(house: House, campaign: Campaign, arena: Arena, number: int) -> ExperimentReply:
+    """The incumbent with the change of one kept experiment taken back, as an attempt. Raises NotNow."""
+    found, incumbent = house.ledger.experiment(campaign.tag, number), house.ledger.incumbent(campaign.tag)
+    if incumbent is None or found.decision != "keep" or found.commit_sha is None or found.label == "baseline":
+        raise NotNow(f"Experiment {number} is not a kept change. `autoresearch history --status kept` lists them.")
+    tip = incumbent_commit(house.ledger, campaign)
+    files = house.workspace.without(found.commit_sha, tip, arena.editable)
+    if files is None:
+        raise NotNow(f"Later changes build on experiment {number}, so it cannot be taken back alone. It stays.")
+    house.workspace.lay(files, arena.editable, tip)
+    description = clean_line(f"without experiment {number}: {found.description}", DESCRIPTION_LIMIT)
+    return open_experiment(house, campaign, arena, description, kind="prune")
 
 
 def _awaited_baseline(house: House, campaign: Campaign) -> int | None:

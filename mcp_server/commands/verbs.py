@@ -8,7 +8,8 @@ from mcp_server import terminal, waiting
 from mcp_server.cli import Place
 from mcp_server.commands import asking, pages
 from mcp_server.errors import NotNow
-from mcp_server.lab import CALIBRATE, DESCRIPTION_LIMIT, HYPOTHESIS_LIMIT, Lab
+from mcp_server.lab import CALIBRATE, HYPOTHESIS_LIMIT, Lab
+from mcp_server.proposals import DESCRIPTION_LIMIT
 from mcp_server.text import complaint, tag_complaint
 
 WAIT = click.option("--wait/--no-wait", default=False, show_default=True, help="Stay until it is finished.")

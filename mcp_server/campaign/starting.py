@@ -1,0 +1,56 @@
+"""How a campaign is born: checked before anything is written, then an intent that catching up carries out."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from mcp_server import recovery
+from mcp_server.arena import Program
+from mcp_server.campaign.contract import worse_beginning
+from mcp_server.campaign.readable import readable_folders
+from mcp_server.campaigns import check_files, join
+from mcp_server.corpus import prepared_corpus
+from mcp_server.entries import Campaign
+from mcp_server.house import House
+from mcp_server.publishing import Publisher
+from mcp_server.replies import CampaignReply
+from mcp_server.secrecy.guard import before_campaign
+
+
+def start(
+    house: House, publisher: Publisher, program: Program, tag: str, from_ref: str, calibrate: int
+) -> CampaignReply:
+    """Begin a campaign that there is none of yet. Raises AutoresearchError, with nothing changed."""
+    arena, workspace = program.arena, house.workspace
+    workspace.guard()
+    workspace.refuse_foreign(tag)
+    pinned = workspace.resolve(from_ref)
+    check_files(house, arena, pinned)
+    corpus = prepared_corpus() if arena.needs_corpus else None
+    readable_folders(arena.readable, house.paths, str(corpus.folder) if corpus else None)
+    warnings = before_campaign(corpus.folder, arena.readable, workspace, pinned) if corpus else []
+    at = house.stamp()
+    house.ledger.note_program(program.digest, program.text, at)
+    campaign = Campaign(
+        tag=tag,
+        pinned=pinned,
+        began_at=at,
+        # unpredictable for an editor of train.py, the same for whoever repeats the campaign by its name
+        seed=int.from_bytes(hashlib.sha256(f"{tag}\0{pinned}".encode()).digest()[:3]),
+        calibrate=calibrate,
+        corpus=str(corpus.folder) if corpus else None,
+        fingerprint=corpus.fingerprint if corpus else None,
+        secret=secrets.token_hex(32),
+        program=program.digest,
+        ready=False,
+    )
+    workspace.begin(tag, pinned, arena.editable)
+    house.ledger.intend_campaign(campaign, str(house.paths.tree))
+    workspace.ignore_views()
+    warnings += publisher.make_room(house, tag)
+    warnings += recovery.catch_up(house).problems
+    worse = worse_beginning(house, campaign, arena, workspace.committed(arena.editable, pinned))
+    reply = join(house, campaign, [*warnings, *([worse] if worse else [])])
+    reply.next += f" Then edit {', '.join(arena.editable)} and call run_experiment."
+    return reply
