@@ -1,4 +1,5 @@
-"""Edits that change how luck is dealt instead of how the model learns: seeding, the order of the data, the budget.
+"""Edits that change how luck is dealt instead of how the model learns: seeding, the order of the data, the budget, and
+what is done before it begins (`edits.early`).
 
 A score from such an edit says little about the idea, so the referee never keeps it for its score alone. Two sources are
 compared by syntax tree: only what was there before and differs now, or came, is named. A learning rate, a batch size, a
@@ -13,6 +14,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
+from mcp_server.edits.early import LOADER, early_work
 from mcp_server.renaming import only_renamed
 from mcp_server.syntax import Source, Sources, canonical, dotted, flat, heading, imported, named, tree_of
 
@@ -47,7 +49,6 @@ _DRAWS = frozenset(
     {"rand", "randn", "randint", "randperm", "random", "normal", "rand_like", "randn_like", "shuffle", "getrandbits"}
 )
 _ORDERING = frozenset({"randperm", "permutation", "shuffle", "random_split", "sample", "RandomSampler", "islice"})
-_LOADER = re.compile(r"loader|batches|blocks|sampler|dataset|shards", re.IGNORECASE)
 _INITIALISER = re.compile(r"initiali[sz]e")
 _ORDER_WORDS = re.compile(r"seed|shuffle|skip|start|offset|order|rank|world|generator|split|epoch|sampler|rng|resume")
 _SEED_NAME = re.compile(r"(^|_)seeds?$", re.IGNORECASE)
@@ -82,7 +83,8 @@ def _in_file(name: str, before: Source, after: Source) -> Iterator[str]:
     here, there = imported(old), imported(new)
     yield from _differences(_anywhere(old, here), _anywhere(new, there))
     yield from _swaps(_in_place(old, here), _in_place(new, there))
-    for kind, pattern in ((ORDER, _LOADER), (SEED, _INITIALISER)):
+    yield from early_work(old, new, here, there)
+    for kind, pattern in ((ORDER, LOADER), (SEED, _INITIALISER)):
         if (name := _from_prepare(old, pattern, here)) and not _from_prepare(new, pattern, there):
             yield f"{kind}: {name} is no longer used"
 
@@ -220,7 +222,7 @@ def _blankers(node: ast.Call, aliases: Mapping[str, str]) -> Iterator[tuple[str,
     last = name.rpartition(".")[2] or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
     if last in _STREAMS:
         yield SEED, _blank_everything
-    elif _LOADER.search(last):
+    elif LOADER.search(last):
         yield ORDER, _blank_order
     elif last.lower() == "budget":
         yield BUDGET, _blank_everything

@@ -1,0 +1,1 @@
+"""What a change of source text means, from its syntax trees alone."""
