@@ -212,7 +212,7 @@ def table(reply: HistoryReply) -> Parts:
         Column("status", no_wrap=True),
         Column(reply.metric or "score", justify="right", no_wrap=True),
         Column("gain", justify="right", no_wrap=True),
-        Column("95 %", justify="right", style="dim", no_wrap=True),
+        Column("± 95 %", justify="right", style="dim", no_wrap=True),
         Column("noise", justify="right", style="dim", no_wrap=True),
         Column(one_line("what was changed")),  # the only one that may shrink: its cells end in an ellipsis then
         box=None,
@@ -227,7 +227,7 @@ def table(reply: HistoryReply) -> Parts:
             status(row.status, row.label),
             number(row.score),
             gained(row.change) if row.change is not None else "",
-            f"{number(row.interval[0], sign=True)} to {number(row.interval[1], sign=True)}" if row.interval else "",
+            f"{(row.interval[1] - row.interval[0]) / 2:.2g}" if row.interval else "",
             widths and f"{widths}σ",
             one_line(row.description),
         )
