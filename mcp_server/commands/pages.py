@@ -74,6 +74,7 @@ def score(reply: ScoreReply, label: str = "") -> Parts:
         ("steps", f"{reply.steps:,} in {seconds(reply.train_seconds)}" if reply.steps else None),
         ("loss", _curve([point[1] for point in reply.curve])),
         ("secondary", ", ".join(f"{name} {value:g}" for name, value in reply.secondary.items())),
+        ("python", reply.python),
         ("reason", joined(reply.reason, reply.detail)),
     ]
     return [facts(rows), *crash(reply.crash), problems(reply.warnings), hint(commands_in(reply.next))]
@@ -137,6 +138,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("tried", _counts(reply)),
         ("noise", _noise(reply)),
         ("pairing", reply.pairing),
+        ("python", reply.python),
         ("early abort", reply.early_abort),
         (
             "devices",
