@@ -83,8 +83,10 @@ def test_the_first_environment_of_the_rule_that_is_there_runs_it(
 
 def test_our_own_modules_always_run_on_the_servers_python(places: dict[str, Path]) -> None:
     found = chosen(arena(), places["own"], places["own"], {}, SERVER)
-    ours = ["python", "-m", "mcp_server.scoring.printed", "x"]
+    ours = ["python", "-m", "mcp_server.scoring.lm"]
     assert command_line(ours, found, places["own"], places["own"]) == [sys.executable, *ours[1:]]
+    command = command_line(["python", "-m", "mcp_server.scoring.printed", "x"], found, places["own"], places["own"])
+    assert (command[0], command[-1]) == (sys.executable, "x")
 
 
 def test_another_environment_is_not_shown_to_an_arena_with_sealed_text(places: dict[str, Path]) -> None:
