@@ -88,7 +88,7 @@ def _say_progress(
         reply.phase, left = "pending", max(0.0, current.ask_again_at - now.timestamp())
     elif current.state is RunState.QUEUED and (current.ask_again_at or 0.0) > now.timestamp():
         due = datetime.fromtimestamp(current.ask_again_at or 0.0, UTC)
-        reply.phase, reply.reason = "waiting", f"Measured beside other programs; {tried_again(due, now)}"
+        reply.phase, reply.reason = "waiting for quiet", f"Measured beside other programs; {tried_again(due, now)}"
         left += (due - now).total_seconds()
     elif progress is None or progress.phase == "waiting":
         reply.phase, reply.queue_position = "waiting", len(ahead)

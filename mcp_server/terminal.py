@@ -161,9 +161,13 @@ def phase_of(reply: ExperimentReply) -> str:
     """What an experiment is doing, in a few words."""
     if reply.phase == "waiting" and reply.queue_position:
         return f"waits, {reply.queue_position} ahead"
-    return {"waiting": "waits for the device", "pending": "waits for its score", "": reply.status}.get(
-        reply.phase, reply.phase
-    )
+    quiet = "waits for a quiet machine"
+    return {
+        "waiting": "waits for the device",
+        "waiting for quiet": quiet,
+        "pending": "waits for its score",
+        "": reply.status,
+    }.get(reply.phase, reply.phase)
 
 
 def part_done(waited: float, eta: float | None) -> float:

@@ -198,6 +198,22 @@ def test_a_baseline_beside_other_programs_waits_longer_each_time_and_then_counts
     assert counting(lab) == 3
 
 
+def test_a_machine_that_is_never_quiet_is_offered_another_clock(lab: Lab, engine: Played, clock: Clock) -> None:
+    lab.start_campaign("first")
+    for _ in range(2):
+        for paths, _ in engine.alive.values():
+            beside = result_of("tainted", 1.0).model_copy(update={"clock": "wall"})
+            beside.write(paths.result)
+        engine.end("lost")
+        assert lab.read_score(1).phase == "waiting for quiet"
+        clock.forward(3600)
+        lab.lab_status()
+    assert lab.lab_status().next.startswith("The baseline, experiment 1, is being measured")
+    engine.end("tainted", 1.0)
+    assert "`budget: {clock: cpu}`" in lab.lab_status().next
+    assert "start_campaign('first-2')" in lab.lab_status().next
+
+
 def test_no_candidate_is_run_while_the_baseline_does_not_count(lab: Lab, engine: Played) -> None:
     lab.start_campaign("first")
     edit(lab, KNOB=2.0)

@@ -21,6 +21,7 @@ from mcp_server.records import RunState
 from mcp_server.styles import style_version
 from mcp_server.text import clean_line
 
+OFTEN = 4  # runs beside other programs, after which another clock is offered
 OF_THE_SCORER = ("scorer_failed", "scorer_timeout")
 AT_LEAST_AGAIN = ("disk_full", "no_sandbox", "killed", "suspended", "supervisor_lost", "cancelled")
 
@@ -148,10 +149,22 @@ def told(house: House, campaign: Campaign, arena: Arena, baseline: Baseline) -> 
     due = waits_until(baseline.open)
     if due is not None and due > house.now():
         when = standing.tried_again(due, house.now())
-        return f"{name} {beside_others(baseline)}; {when} read_score({number}) waits for it."
+        said = f"{name} {beside_others(baseline)}; {when} read_score({number}) waits for it."
+        return said + _never_quiet(house, campaign, arena, baseline)
     if baseline.kept:
         return f"{name} is being repeated to measure the noise; read_score({number}) waits for it."
     return f"{name} is being measured; read_score({number}) waits for it."
+
+
+def _never_quiet(house: House, campaign: Campaign, arena: Arena, baseline: Baseline) -> str:
+    """The way out for a machine that is never left alone: a clock that other programs hardly move."""
+    on_wall = any(run.result is not None and run.result.clock == "wall" for run in baseline.tainted)
+    if len(baseline.tainted) < OFTEN or not on_wall or any(card in arena.devices for card in ("cuda", "mps")):
+        return ""
+    return (
+        " If the machine never gets quiet, `budget: {clock: cpu}` in program.md counts processor time, which other "
+        f"programs hardly move: start_campaign('{free_tag(house, campaign)}') begins with it."
+    )
 
 
 def waits_until(runs: tuple[Run, ...]) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mcp_server import terminal, waiting
-from mcp_server.cli import Place
+from mcp_server.cli import Place, commands_in
 from mcp_server.commands import asking, pages
 from mcp_server.errors import NotNow
 from mcp_server.lab import CALIBRATE, HYPOTHESIS_LIMIT, Lab
@@ -65,7 +65,7 @@ def start(place: Place, tag: str, from_ref: str, calibrate: int, no_calibrate: b
         as_json,
         terminal.facts([("campaign", reply.campaign), ("branch", reply.branch), ("baseline", reply.status)]),
         terminal.problems(reply.warnings),
-        terminal.hint(f"{reply.next} `autoresearch watch` shows the lab."),
+        terminal.hint(f"{commands_in(reply.next)} `autoresearch watch` shows the lab."),
     )
 
 

@@ -25,7 +25,7 @@ export function drawTotals({ status }) {
 }
 
 export function drawRunning({ runs, status }, show) {
-  const live = runs.filter((run) => run.phase && run.phase !== "waiting");
+  const live = runs.filter((run) => run.phase && !run.phase.startsWith("waiting"));
   const box = byId("running");
   const known = new Map([...box.children].map((card) => [card.dataset.run, card]));
   const cards = live.map((run) => {
