@@ -1,13 +1,12 @@
 # Everything from a clean clone: make demo, make test. Each target sets up what it misses and nothing twice.
-# PYTHON=/path/to/python3 picks the interpreter (3.11 or later); pip's own settings are honoured. DEMO and TESTS add
-# options to the demonstration and to pytest.
+# PYTHON=/path/to/python3 picks the interpreter (3.11 or later); pip's own settings are honoured.
 
 VENV := .venv
 BIN := $(VENV)/bin
 # one thread per core that waits passively: a spinning wait slows a shared machine by up to 80 times
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup demo test matrix faults abuse bench e2e clients arenas lint format clean distclean
+.PHONY: setup demo test faults abuse bench e2e clients arenas lint format clean distclean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/.installed
@@ -22,15 +21,11 @@ $(VENV)/.installed: pyproject.toml mcp_server/__init__.py scripts/make_venv.sh
 	@touch $@
 
 demo: setup
-	$(BIN)/autoresearch demo $(DEMO)
+	$(BIN)/autoresearch demo
 
 # two at a time: most tests wait for processes
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
-
-# setup, a short demonstration and the tests, with every Python of 3.11 or later that this machine has
-matrix:
-	@scripts/matrix.sh
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: setup
 	$(BIN)/python -m pytest -m faults tests/faults tests/test_many_agents.py
@@ -65,4 +60,4 @@ clean:
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) .matrix .e2e
+	rm -rf $(VENV) .e2e

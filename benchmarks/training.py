@@ -24,7 +24,7 @@ from typing import Literal
 from mcp_server.engines import local
 from mcp_server.files import locked, try_lock
 from mcp_server.paths import RunPaths, cache_folder
-from mcp_server.records import Budget, RunResult, RunSpec, RunState
+from mcp_server.records import Budget, Pairing, RunResult, RunSpec, RunState
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED, PLAIN = ROOT / "train.py", ROOT / "benchmarks" / "baseline_train.py"
@@ -62,16 +62,19 @@ class Bench:
     budget: float
     corpus: Path = field(default_factory=lambda: (cache_folder() / "current").resolve())
     clock: Literal["cpu", "wall"] = "cpu"
+    score_command: tuple[str, ...] = ("python", "-m", "mcp_server.scoring.lm")
     number: int = 0
 
-    def run(self, file: Path, seed: int) -> Slot:
-        """Train and score one file. Raises SystemExit when it has no score."""
+    def run(self, file: Path, seed: int, pairing: Pairing = "") -> Slot:
+        """Train and score one file, with `pairing` beside itself. Raises SystemExit when it has no score."""
         self.number += 1
         paths = RunPaths(self.folder / "lab" / ".git" / "autoresearch" / "runs" / "bench" / "1" / str(self.number))
-        paths.work.mkdir(parents=True)
-        paths.trusted.mkdir()
-        shutil.copy(file, paths.work / "train.py")
-        shutil.copy(ROOT / "prepare.py", paths.work / "prepare.py")
+        paths.trusted.mkdir(parents=True)
+        beside = paths.incumbent(1)
+        for tree in (paths.work, beside) if pairing else (paths.work,):
+            tree.mkdir(parents=True)
+            shutil.copy(file, tree / "train.py")
+            shutil.copy(ROOT / "prepare.py", tree / "prepare.py")
         RunSpec(
             campaign="bench",
             experiment=1,
@@ -80,12 +83,14 @@ class Bench:
             queue=self.folder / "lab" / ".git" / "autoresearch" / "queue",
             seed=seed,
             run_command=("python", "train.py"),
-            score_command=("python", "-m", "mcp_server.scoring.lm"),
+            score_command=self.score_command,
             budget=Budget(seconds=self.budget, clock=self.clock),
             devices=("cpu",),
             editable=("train.py",),
             data=self.corpus,
             score_seconds=900,
+            incumbent=1 if pairing else None,
+            pairing=pairing,
         ).write(paths.spec)
         began = time.monotonic()
         alive = try_lock(paths.alive)
@@ -99,9 +104,10 @@ class Bench:
             result = RunResult.read(paths.result)
         if result.state is not RunState.SCORED:
             raise SystemExit(f"{file.name} on seed {seed}: {result.state}, {result.reason}. {result.detail}")
-        with contextlib.suppress(OSError):
-            os.chmod(paths.artifact, 0o700)
-        shutil.rmtree(paths.artifact)
+        for artifact in (paths.artifact, paths.beside(1).artifact):
+            with contextlib.suppress(OSError):
+                os.chmod(artifact, 0o700)
+            shutil.rmtree(artifact, ignore_errors=True)
         return Slot(file.name, seed, wall, result)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server import orders, recovery, standing
+from mcp_server import orders, pairs, recovery, standing
 from mcp_server.arena import Arena, load_program
 from mcp_server.campaign import amending, beginning
 from mcp_server.campaign.amending import program_in_force
@@ -289,7 +289,8 @@ class Lab:
             exam = house.ledger.exam(campaign.tag)
             if exam is None or (exam.result is not None and exam.incumbent != incumbent.number):
                 fresh = [campaign.seed + FIRST_EXAM_SEED + turn for turn in range(seeds)]
-                house.ledger.open_exam(campaign.tag, kept[0].number, incumbent.number, fresh, house.stamp())
+                paired = bool(pairs.choice_of(house.ledger, arena, campaign).pairing)
+                house.ledger.open_exam(campaign.tag, kept[0].number, incumbent.number, fresh, house.stamp(), paired)
                 recovery.catch_up(house)
                 exam = house.ledger.exam(campaign.tag)
             assert exam is not None

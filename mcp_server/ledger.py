@@ -665,15 +665,17 @@ class Ledger:
 
     # --- exams -------------------------------------------------------------------------------------------------------
 
-    def open_exam(self, campaign: str, baseline: int, incumbent: int, seeds: Sequence[int], at: str) -> None:
-        """The exam and its paired runs, as one fact."""
+    def open_exam(
+        self, campaign: str, baseline: int, incumbent: int, seeds: Sequence[int], at: str, paired: bool = False
+    ) -> None:
+        """The exam and its runs, as one fact. paired: the baseline runs beside the incumbent, in the same slots."""
         with self._fact():
             self._db.execute(
                 "INSERT INTO exams (campaign, baseline, incumbent, seeds, opened_at) VALUES (?,?,?,?,?)",
                 (campaign, baseline, incumbent, json.dumps(list(seeds)), at),
             )
             for seed in seeds:
-                for number in dict.fromkeys((baseline, incumbent)):
+                for number in (incumbent,) if paired else dict.fromkeys((baseline, incumbent)):
                     self._open_run(campaign, number, seed, "exam", at)
 
     def exam(self, campaign: str) -> Exam | None:

@@ -53,15 +53,30 @@ def beside(
     incumbent = ledger.incumbent(run.campaign)
     if arena.score_incumbent:
         return (None if run.purpose == "exam" else _other(incumbent, experiment)), ""
-    sealed = run.result if rescore else None
+    sealed = run.result if rescore else None  # as it was when both were sealed
     if sealed is not None:
         if sealed.beside is None or sealed.incumbent is None or sealed.pairing == "scorer":
             return None, ""
         return ledger.experiment(run.campaign, sealed.incumbent), sealed.pairing
-    pairing = choice_of(ledger, arena, campaign).pairing if run.purpose in PAIRED else ""
-    itself = experiment.kind == "baseline" and run.purpose != "confirm"
-    other = experiment if itself else _other(incumbent, experiment)
-    return (other, pairing) if pairing and other is not None else (None, "")
+    if run.purpose == "exam":
+        other = _examined_beside(ledger, run)
+    elif run.purpose not in PAIRED:
+        other = None
+    elif experiment.kind == "baseline" and run.purpose != "confirm":
+        other = experiment
+    else:
+        other = _other(incumbent, experiment)
+    pairing = "" if other is None else choice_of(ledger, arena, campaign).pairing
+    return (other, pairing) if pairing else (None, "")
+
+
+def _examined_beside(ledger: Ledger, run: Run) -> Experiment | None:
+    """The baseline of an exam, where it has no run of its own on this seed."""
+    exam = ledger.exam(run.campaign)
+    if exam is None or run.experiment != exam.incumbent or run.seed not in exam.seeds:
+        return None
+    alone = any(one.purpose == "exam" and one.seed == run.seed for one in ledger.runs(run.campaign, exam.baseline))
+    return None if alone else ledger.experiment(run.campaign, exam.baseline)
 
 
 def _other(incumbent: Experiment | None, experiment: Experiment) -> Experiment | None:

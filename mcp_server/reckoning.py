@@ -7,7 +7,7 @@ from statistics import fmean
 
 from mcp_server import standing, tally
 from mcp_server.arena import Arena
-from mcp_server.entries import Campaign, Exam, Experiment
+from mcp_server.entries import Campaign, Exam, Experiment, Run
 from mcp_server.examination import examination
 from mcp_server.judgement import measured_noise
 from mcp_server.ledger import Ledger
@@ -67,11 +67,34 @@ def exam_result(ledger: Ledger, arena: Arena, exam: Exam) -> str | None:
 
 
 def _exam_losses(ledger: Ledger, arena: Arena, exam: Exam, number: int) -> dict[int, float] | None:
-    """By seed; None while a run is open. The last run of a seed speaks."""
-    runs = [run for run in ledger.runs(exam.campaign, number) if run.purpose == "exam" and run.seed in exam.seeds]
+    """By seed; None while a run is open. The last run of a seed speaks; before all, what was measured in one slot."""
+    runs = _exam_runs(ledger, exam, number)
     if any(not run.state.terminal for run in runs):
         return None
-    return {run.seed: arena.loss(run.score) for run in runs if run.counts and run.score is not None}
+    found = {run.seed: arena.loss(run.score) for run in runs if run.counts and run.score is not None}
+    return found | (_beside(ledger, arena, exam) if number == exam.baseline else {})
+
+
+def _exam_runs(ledger: Ledger, exam: Exam, number: int) -> list[Run]:
+    runs = ledger.runs(exam.campaign, number)
+    return [run for run in runs if run.purpose == "exam" and run.seed in exam.seeds]
+
+
+def _beside(ledger: Ledger, arena: Arena, exam: Exam) -> dict[int, float]:
+    """What the baseline got in the incumbent's own slots, by seed."""
+    found = {}
+    for run in _exam_runs(ledger, exam, exam.incumbent):
+        result = run.result if run.counts else None
+        if result is not None and result.incumbent == exam.baseline and result.incumbent_score is not None:
+            found[run.seed] = arena.loss(result.incumbent_score)
+    return found
+
+
+def still_alone(ledger: Ledger, arena: Arena, exam: Exam) -> list[int]:
+    """Seeds on which the incumbent was examined and the baseline was not: the pair of the slot is broken."""
+    own = {run.seed for run in _exam_runs(ledger, exam, exam.baseline)} | _beside(ledger, arena, exam).keys()
+    theirs = {run.seed for run in _exam_runs(ledger, exam, exam.incumbent) if run.counts}
+    return sorted(theirs - own)
 
 
 def examined(ledger: Ledger, arena: Arena, campaign: Campaign, exam: Exam) -> ExamReply:

@@ -23,7 +23,7 @@ from mcp_server.judgement import measured_noise
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
 from mcp_server.paths import RunPaths
-from mcp_server.reckoning import exam_result
+from mcp_server.reckoning import exam_result, still_alone
 from mcp_server.records import HostUse, RunResult, RunState
 from mcp_server.refusals import first
 
@@ -152,7 +152,11 @@ def _close_exams(house: House, done: CaughtUp) -> None:
         exam, campaign = house.ledger.exam(tag), house.ledger.campaign(tag)
         if exam is None or exam.result is not None or campaign is None:
             continue
-        result = exam_result(house.ledger, house.arena(campaign), exam)
+        alone = still_alone(house.ledger, house.arena(campaign), exam)
+        for seed in alone:
+            house.ledger.open_run(tag, exam.baseline, seed, "exam", house.stamp())
+        result = None if alone else exam_result(house.ledger, house.arena(campaign), exam)
+        done.changed |= bool(alone)
         if result is not None:
             house.ledger.close_exam(exam, result)
             done.changed = True

@@ -9,7 +9,7 @@ import pytest
 
 from mcp_server.entries import Run
 from mcp_server.lab import Lab
-from tests.labs import SCORE, attempt, begin, git, make_lab
+from tests.labs import SCORE, attempt, begin, git, make_lab, until
 
 pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a pair needs two cores")
 
@@ -29,8 +29,8 @@ model = {"knob": KNOB, "spread": 0.0, "seed": int(os.environ["AUTORESEARCH_SEED"
 """
 
 
-def moving_lab(folder: Path, more: str = "keep: {min_delta: 0.5}\n") -> Lab:
-    lab = make_lab(folder, more=more, train=MOVED)
+def moving_lab(folder: Path, more: str = "keep: {min_delta: 0.5}\n", train: str = MOVED) -> Lab:
+    lab = make_lab(folder, more=more, train=train)
     (folder / "score.py").write_text(SCORE.replace("NOISE", "0.0").replace('model["spread"] * own', 'model["machine"]'))
     git(folder, "commit", "-qam", "a scorer that sees the machine")
     return lab
@@ -69,6 +69,34 @@ def test_on_a_machine_that_moves_the_incumbent_of_the_same_slot_is_the_compariso
     assert abs(worse.change + 2.0) < 1.0
     left = [place.name for place in (lab.paths.state / "runs").glob("*/*/*/beside/*")]
     assert set(left) <= {"log.txt", "score.log"}
+
+
+def test_an_exam_measures_the_baseline_in_the_incumbents_own_slots(tmp_path: Path) -> None:
+    lab = moving_lab(tmp_path / "lab")
+    begin(lab)
+    assert attempt(lab, KNOB=3.0).decision == "kept"
+    lab.exam(2)
+    until(lambda: lab.exam(2).status != "running")
+    reply = lab.exam(2)
+    assert reply.status == "done"
+    assert [run.purpose for run in reply.runs] == ["exam", "exam"]
+    assert reply.gain is not None
+    assert abs(reply.gain - 4.0) < 1.0
+
+
+def test_an_exam_whose_pair_breaks_tries_the_baseline_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_server.lab.FIRST_EXAM_SEED", 2_000_000_000)  # so that code can tell an exam
+    fails_in_exams = MOVED.replace("if FAILS:", "if FAILS and int(os.environ['AUTORESEARCH_SEED']) > 1_000_000_000:")
+    lab = moving_lab(tmp_path / "lab", train=fails_in_exams.replace("FAILS = 0", "FAILS = 1"))
+    begin(lab)
+    assert attempt(lab, KNOB=3.0, FAILS=0).decision == "kept"
+    lab.exam(2)
+    until(lambda: lab.exam(2).status != "running")
+    assert lab.exam(2).status == "failed"
+    broken = [run for run in runs_of(lab, 2) if run.result is not None and "pair_broken" in run.result.flags]
+    assert len(broken) == 2
+    alone = [run for run in runs_of(lab, 1) if run.purpose == "exam"]
+    assert [run.seed for run in alone] == [run.seed for run in broken]
 
 
 def test_a_half_that_fails_costs_the_incumbent_nothing(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from mcp_server import doctor as health
 from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.errors import AutoresearchError
 from mcp_server.history import HistoryRow
 from mcp_server.newlab import LANGUAGE_MODEL, template, templates, write_lab
 from mcp_server.replies import Reply
@@ -108,9 +109,10 @@ def prepare(place: Place, arguments: tuple[str, ...]) -> None:
 @click.option(
     "--calibrate", is_flag=True, help="Also measure the tolerances of the language-model scorer here (minutes)."
 )
+@click.option("--threads", is_flag=True, help="Also train the lab's code with 1, 2, 4 ... threads (minutes).")
 @asking.json_option
 @click.pass_obj
-def doctor(place: Place, calibrate: bool, as_json: bool) -> None:
+def doctor(place: Place, calibrate: bool, threads: bool, as_json: bool) -> None:
     """Check this machine and the lab in this folder: ✓ fine, ✗ missing, – can be done without.
 
     Exit code 1 if something is missing.
@@ -127,7 +129,28 @@ def doctor(place: Place, calibrate: bool, as_json: bool) -> None:
     if calibrate:
         # a process of its own: it needs torch, which this one never imports
         worked &= subprocess.run([sys.executable, "-m", CALIBRATION], cwd=place.folder).returncode == 0
+    if threads:
+        worked &= _threads(place.folder)
     sys.exit(0 if worked else 1)
+
+
+def _threads(folder: Path) -> bool:
+    """Measure how many threads a trainer should have, and say what to write into program.md."""
+    proof = importlib.import_module("mcp_server.proving.threads")
+
+    def say(tried: Any) -> None:
+        score = "no score" if tried.score is None else f"score {tried.score:.5g}"
+        steps = "" if tried.steps is None else f", {tried.steps:.0f} steps"
+        click.echo(f"  {tried.threads} thread{'s' if tried.threads > 1 else ''}: {score}{steps}", err=True)
+
+    try:
+        best = proof.best(proof.measure(folder, say))
+    except AutoresearchError as error:
+        click.echo(str(error), err=True)
+        return False
+    said = "No run had a score." if best is None else f"The best score was with {best.threads}: threads: {best.threads}"
+    click.echo(said, err=True)
+    return best is not None
 
 
 def _finding(finding: health.Finding) -> Table:

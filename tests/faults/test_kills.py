@@ -22,6 +22,7 @@ from tests.labs import begin
 VICTIMS = ("server", "supervisor", "trainer", "evaluator", "all")
 VERBS = ("status", "run", "score", "keep", "revert", "learn")
 PHASES = ("waiting", "starting", "training", "sealing", "scoring")
+PAIRED = "keep: {pairing: side_by_side}\n"
 AIM_SECONDS = 8.0  # then whatever is there is struck
 
 
@@ -87,9 +88,9 @@ def promised(tree: Path, promises: list[dict[str, object]]) -> None:
         assert max(lessons.values(), default=1) == 1
 
 
-def kill_rounds(folder: Path, rounds: int, seed: int) -> Counter[str]:
+def kill_rounds(folder: Path, rounds: int, seed: int, more: str = "") -> Counter[str]:
     """How often whom, where."""
-    lab = make_scene(folder, train=FAR)
+    lab = make_scene(folder, more, train=FAR)
     tree = lab.paths.tree
     apart(lambda: begin(lab) and None)
     users, status = users_files(tree), users_status(tree)
@@ -130,6 +131,23 @@ def possible(victim: str, step: str) -> bool:
 def test_killed_at_random_a_lab_heals_and_goes_on(tmp_path: Path) -> None:
     struck = kill_rounds(tmp_path / "lab", rounds=16, seed=int(os.environ.get("AUTORESEARCH_SEED_OF_KILLS", "1")))
     assert sum(struck.values()) == 16
+
+
+def test_killed_at_random_a_lab_that_trains_in_pairs_heals_and_goes_on(tmp_path: Path) -> None:
+    seed = int(os.environ.get("AUTORESEARCH_SEED_OF_KILLS", "1"))
+    struck = kill_rounds(tmp_path / "lab", rounds=5, seed=seed, more=PAIRED)
+    assert sum(struck.values()) == 5
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(7200)
+def test_killed_a_hundred_times_a_lab_that_trains_in_pairs_heals_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = time.time_ns() % 2**31
+    struck = kill_rounds(tmp_path / "lab", rounds=100, seed=seed, more=PAIRED)
+    with capsys.disabled():
+        print(f"\nseed {seed}, in pairs: {sum(struck.values())} kills")
 
 
 @pytest.mark.faults
