@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 
-from mcp_server.cli import COMMANDS
+from mcp_server.cli import COMMANDS, cli
+from tests.command_lines import taught
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -43,3 +45,22 @@ def test_every_command_teaches_itself(name: str) -> None:
     source = (ROOT / "mcp_server" / "commands" / f"{entry.module}.py").read_text()
     assert re.search(rf"def {name.replace('-', '_')}\(", source)
     assert "Examples:" in source
+
+
+@pytest.mark.parametrize(
+    ("where", "words"), [pytest.param(*one, id=f"{one[0]}: {' '.join(one[1])}"[:90]) for one in taught("autoresearch")]
+)
+def test_every_command_line_of_ours_has_a_command_and_options_that_exist(where: str, words: list[str]) -> None:
+    with click.Context(cli) as context:
+        known = {name for option in cli.params for name in option.opts}
+        while words and words[0].startswith("-"):
+            assert words[0] in known | {"--help", "--version"}, where
+            words = words[2:]
+        if not words or not re.fullmatch(r"[a-z][a-z_-]*", words[0]):
+            return
+        command = cli.get_command(context, words[0])
+        assert command is not None, f"{where}: autoresearch {words[0]}"
+        options = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help"}
+        free = command.context_settings.get("ignore_unknown_options")
+        wrong = [word for word in words[1:] if re.match(r"--?[a-z]", word) and word.split("=")[0] not in options]
+        assert free or not wrong, f"{where}: autoresearch {' '.join(words)}"

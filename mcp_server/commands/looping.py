@@ -59,7 +59,7 @@ def ralph(place: Place, /, command: tuple[str, ...], plain: bool, as_json: bool,
     Examples:
       autoresearch ralph -- claude -p --output-format json --permission-mode acceptEdits
       autoresearch ralph --cost 5 --hours 8 --stall 4 -- claude -p --output-format json
-      autoresearch ralph --minutes 10 -- codex exec --json --full-auto -
+      autoresearch ralph --minutes 10 -- codex exec --json -s workspace-write -
       autoresearch ralph -- ./my-agent --task {prompt}
     """
     wrong = tag_complaint(tag)

@@ -31,6 +31,7 @@ MEMORY = "progress.txt"
 LOGS_KEPT = 100
 MEMORY_BYTES = 256_000  # a memory that nobody can read any more gets no more lines
 DESCRIPTION_CHARACTERS = 200
+USAGE_SECONDS = 10.0  # a command line is refused before any work; later than that it was something else
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ class _Loop:
             if end is not None:
                 self.report.end = end
                 self.report.why = now.over if end is End.RULE else ""
+                if end in (End.MISUSED, End.CRASHES, End.UNSERVED):
+                    self.report.why = self.report.turns[-1].words
                 return
             seconds = rest(self.laps, self.plan.limits)
             if seconds > 0:
@@ -192,6 +195,8 @@ class _Loop:
         outcome = settled.outcome
         if outcome is Outcome.NOTHING and heard.limited:
             outcome = Outcome.LIMITED
+        elif outcome is Outcome.NOTHING and heard.misused and ended.seconds < USAGE_SECONDS:
+            outcome = Outcome.MISUSED
         elif outcome is Outcome.NOTHING and ended.hung:
             outcome = Outcome.HUNG
         elif outcome is Outcome.NOTHING and ended.exit_status != 0:
@@ -199,7 +204,7 @@ class _Loop:
         if ended.hung:
             said.append(f"It was ended after {limit:.0f} s, with everything it had started.")
         elif ended.exit_status != 0:
-            said.append(f"The agent ended with status {ended.exit_status}.")
+            said.append(f"The agent ended with status {ended.exit_status}: {heard.words or 'it gave no reason'}")
         said += settled.said
         after = settling.standing(self.lab)
         if heard.claims_completion and not after.complete:

@@ -23,6 +23,7 @@ class Outcome(StrEnum):
     CRASHED = "crashed"
     HUNG = "hung"
     LIMITED = "rate limited"
+    MISUSED = "refused its command line"
 
 
 class End(StrEnum):
@@ -37,6 +38,7 @@ class End(StrEnum):
     STALLED = "stalled"
     CRASHES = "the agent keeps failing"
     UNSERVED = "the service keeps refusing"
+    MISUSED = "the agent cannot be started like this"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def spent(laps: Sequence[Lap]) -> float:
 
 def over(laps: Sequence[Lap], limits: Limits, hours: float) -> End | None:
     """Why no further iteration begins; None while one may."""
+    if laps and laps[-1].outcome is Outcome.MISUSED:
+        return End.MISUSED  # the next one would be told the same
     counted = [lap for lap in laps if lap.outcome is not Outcome.LIMITED]
     if limits.cost_usd is not None:
         if spent(laps) >= limits.cost_usd:

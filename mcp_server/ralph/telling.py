@@ -1,7 +1,8 @@
 """What an agent's output tells: what it cost, whether a limit of its service stopped it, its last words. Pure.
 
 Claude Code prints one JSON object with `total_cost_usd` under `--output-format json` and `stream-json`; Codex prints
-tokens and no money under `--json`; any other command may print nothing. What is not told is unknown, never zero.
+tokens, its messages and its errors under `--json`, and no money; any other command may print nothing. What is not told
+is unknown, never zero. When an agent failed, its words are the reason it gave, not the hint that follows it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,19 @@ from typing import Any
 from mcp_server.text import clean_line
 
 LIMITED = re.compile(
-    r"rate.?limit|too many requests|\b429\b|\b529\b|overloaded|usage limit|quota exceeded|limit reached", re.IGNORECASE
+    r"rate.?limit|too many requests|\b429\b|\b529\b|overloaded|usage.?limit|quota exceeded|limit reached", re.IGNORECASE
 )
 AFTER = re.compile(r"(?:retry|try again|wait)\D{0,20}?(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)", re.IGNORECASE)
+# how Codex and the services behind it say when they serve again
+RESETS = re.compile(r"resets_in_seconds\W{1,6}(\d+(?:\.\d+)?)")
+# how command lines are refused by clap, commander, argparse, click, yargs and shells
+MISUSE = re.compile(
+    r"^\W*usage:|unexpected argument|unknown (?:option|argument|command|flag)|command not found|: not found$"
+    r"|unrecognized (?:option|argument|subcommand)|invalid (?:option|value|choice)|no such (?:option|command)"
+    r"|(?:missing|required) (?:option|argument)|arguments? (?:was|were) not provided",
+    re.IGNORECASE | re.MULTILINE,
+)
+NOT_STARTED = (126, 127)  # a shell's word for a command that cannot be run
 UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 DONE = r"\ball (?:the )?(?:\w+ )?stories (?:are |now )*(?:done|pass)"
 CLAIM = re.compile(rf"<promise>\s*COMPLETE\s*</promise>|{DONE}", re.IGNORECASE)
@@ -35,25 +46,50 @@ class Told:
     retry_seconds: float | None
     claims_completion: bool
     words: str
+    misused: bool  # it refused its own command line
 
 
 def told(text: str, exit_status: int) -> Told:
     """Read the output of an agent that ended with `exit_status`."""
     objects = list(_objects(text))
-    said = next((str(one["result"]) for one in reversed(objects) if isinstance(one.get("result"), str)), "")
+    said = next((words for one in reversed(objects) if (words := _said(one))), "")
     plain = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("{")]
-    failed = exit_status != 0 or any(one.get("is_error") is True for one in objects)
+    wrong = next((words for one in reversed(objects) if (words := _complaint(one))), "")
+    failed = exit_status != 0 or bool(wrong)
+    if failed and not wrong:
+        wrong = next((line for line in plain if re.match(r"\W*(?:fatal )?error\b", line, re.IGNORECASE)), "")
     tail = text[-TAIL_CHARACTERS:]
     limited = failed and LIMITED.search(tail) is not None
     after = AFTER.search(tail) if limited else None
+    resets = [float(seconds) for seconds in RESETS.findall(tail)] if limited else []
+    last = said.strip().splitlines()[-1] if said.strip() else plain[-1] if plain else ""
     return Told(
         cost_usd=_cost(objects),
         tokens=_tokens(objects),
         limited=limited,
-        retry_seconds=float(after[1]) * UNITS[after[2].lower()] if after else None,
+        retry_seconds=max(resets) if resets else float(after[1]) * UNITS[after[2].lower()] if after else None,
         claims_completion=CLAIM.search(text) is not None,
-        words=clean_line(said.strip().splitlines()[-1] if said.strip() else plain[-1] if plain else "", WORDS),
+        words=clean_line(wrong if failed and wrong else last, WORDS),
+        # an agent that has told anything in JSON was started; what it prints then is about its work
+        misused=exit_status in NOT_STARTED
+        or (exit_status > 0 and not objects and MISUSE.search("\n".join(plain)) is not None),
     )
+
+
+def _said(one: dict[str, Any]) -> str:
+    """What an agent says in one object of its output: Claude Code's result, a message of Codex."""
+    item = one.get("item")
+    if isinstance(item, dict) and item.get("type") == "agent_message":
+        return str(item.get("text") or "")
+    return str(one["result"]) if isinstance(one.get("result"), str) else ""
+
+
+def _complaint(one: dict[str, Any]) -> str:
+    """Why it failed, as one object of its output has it."""
+    if one.get("is_error") is True:
+        return str(one.get("result") or "error")
+    error = one.get("error") if one.get("type") == "turn.failed" else None
+    return str(error.get("message") or "error") if isinstance(error, dict) else ""
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:

@@ -177,6 +177,7 @@ K, R, N, C, H, L = (
         ([K], Limits(cost_usd=5.0), End.COST_UNKNOWN),
         ([L, C, H], Limits(cost_usd=5.0), None),
         ([], Limits(cost_usd=5.0), None),
+        ([Outcome.MISUSED], Limits(), End.MISUSED),
     ],
 )
 def test_a_loop_ends_when_it_should(outcomes: list[Outcome], limits: Limits, end: End | None) -> None:
@@ -225,12 +226,57 @@ def test_the_cost_is_read_where_it_is_told_and_unknown_elsewhere() -> None:
         ("API Error: 429 rate limit, retry after 90 seconds", 1, 90.0),
         ("You've hit your usage limit. Try again in 5 min", 1, 300.0),
         ('{"type": "result", "is_error": true, "result": "API Error: 529 Overloaded"}', 0, None),
+        ('{"error": {"type": "usage_limit_reached", "resets_in_seconds": 5400}}\nERROR: limit reached', 1, 5400.0),
     ],
 )
 def test_a_refusal_of_the_service_is_told_from_a_crash(text: str, status: int, seconds: float | None) -> None:
     assert told(text, status).limited
     assert told(text, status).retry_seconds == seconds
     assert not told("I wrote a test for the rate limit of the API", 0).limited
+
+
+USAGE = """\
+error: unexpected argument '--full-auto' found
+
+  tip: to pass '--full-auto' as a value, use '-- --full-auto'
+
+Usage: codex exec [OPTIONS] [PROMPT]
+
+For more information, try '--help'.
+"""
+FAILED = json.dumps({"type": "turn.failed", "error": {"message": "stream disconnected: no route to host"}})
+
+
+def test_an_agents_reason_is_its_error_and_not_the_hint_below_it() -> None:
+    assert told(USAGE, 2).words == "error: unexpected argument '--full-auto' found"
+    assert told(f"{CODEX}\n{FAILED}", 1).words == "stream disconnected: no route to host"
+    assert told(CODEX, 0).words == "done"  # what it did becomes the experiment's words
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "misused"),
+    [
+        (USAGE, 2, True),
+        ("error: unknown option '--nosuch'", 1, True),
+        ("usage: agent [-h]\nagent: error: unrecognized arguments: --x", 2, True),
+        ("sh: 1: my-agent: not found", 127, True),
+        ("Traceback (most recent call last):\nValueError: bad", 1, False),
+        (f"{CODEX}\nbash: foo: command not found", 1, False),
+        (USAGE, 0, False),
+    ],
+)
+def test_a_command_line_that_is_refused_is_told_from_a_crash(text: str, status: int, misused: bool) -> None:
+    assert told(text, status).misused is misused
+
+
+def test_an_agent_that_refuses_its_command_line_ends_the_loop_at_once_with_its_words(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab")
+    words = "import sys; sys.exit(\"error: unexpected argument '--full-auto' found\")"
+    lab.close()
+    report, _, _ = looped(tmp_path / "lab", sys.executable, "-c", words, limits=Limits())
+    assert report.end is End.MISUSED
+    assert len(report.turns) == 1
+    assert report.why == "error: unexpected argument '--full-auto' found"
 
 
 # --- one agent --------------------------------------------------------------------------------------------------------

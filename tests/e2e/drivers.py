@@ -120,7 +120,12 @@ def claude(
 
 @contextlib.contextmanager
 def codex(
-    endpoint: Endpoint, lab: Path, home: Path, prompt: str = "$autoresearch", *options: str, **environment: str
+    endpoint: Endpoint,
+    lab: Path,
+    home: Path,
+    prompt: str = "$autoresearch:autoresearch",
+    *options: str,
+    **environment: str,
 ) -> Iterator[Client]:
     """Codex exec in a lab that its person trusts; `options` are more `-c key=value` pairs and flags."""
     home.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ def test_a_night_in_a_checkout_of_the_project(tmp_path: Path, home: Path) -> Non
     diary = Diary()
     with (
         serving(night(diary), str(lab)) as endpoint,
-        codex(endpoint, lab, home, "$autoresearch", HOOKS, **OWN) as client,
+        codex(endpoint, lab, home, "$autoresearch:autoresearch", HOOKS, **OWN) as client,
     ):
         session = client.wait()
         told = json.dumps(endpoint.requests[0]["input"])
@@ -50,7 +50,7 @@ def test_a_night_as_an_installed_plugin_in_a_foreign_repository(tmp_path: Path, 
     diary = Diary()
     with (
         serving(night(diary), str(lab)) as endpoint,
-        codex(endpoint, lab, home, "$autoresearch", HOOKS, **OWN) as client,
+        codex(endpoint, lab, home, "$autoresearch:autoresearch", HOOKS, **OWN) as client,
     ):
         session = client.wait()
         told = json.dumps(endpoint.requests[0]["input"])
