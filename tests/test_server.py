@@ -182,7 +182,7 @@ async def test_the_resources_show_program_learnings_results_and_an_experiment(la
 
 async def test_the_prompt_is_the_skill(lab: Lab) -> None:
     async with client_of(lab) as client:
-        prompt = await client.get_prompt("autoresearch")
+        prompt = await client.get_prompt("research")
     assert "lab_status" in str(prompt.messages[0].content)
 
 

@@ -50,6 +50,6 @@ def add_resources(mcp: MCPServer[OpenLabs], labs: OpenLabs) -> None:
         """What it changed against the incumbent of its time."""
         return await call(lambda: browsing.diff_text(labs.at(), number))
 
-    @mcp.prompt(name="autoresearch", title="autoresearch", description="One iteration of the research loop")
-    def autoresearch() -> str:
+    @mcp.prompt(name="research", title="Research", description="The research loop, for clients without skills")
+    def research() -> str:
         return browsing.loop_text()

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from tests.e2e.clients import ROOT
 
-PROJECT_CONFIGURATION = (".mcp.json", ".claude", ".codex", ".agents", "AGENTS.md", "bin", "hooks", "scripts", "skills")
+PROJECT_CONFIGURATION = (
+    *(".mcp.json", "mcp.json", "plugin.json", ".claude", ".claude-plugin", ".codex", ".codex-plugin", ".agents"),
+    *("AGENTS.md", "bin", "commands", "hooks", "scripts", "skills"),
+)
 PROGRAM = """\
 ---
 goal: bring KNOB to the target

@@ -85,4 +85,4 @@ async def test_both_eras_of_the_protocol_see_the_same_server(tmp_path: Path, how
         assert len(tools) == 8
         assert (await ask(client, "lab_status"))["editable"] == ["train.py"]
         prompts = (await client.list_prompts()).prompts
-        assert [prompt.name for prompt in prompts] == ["autoresearch"]
+        assert [prompt.name for prompt in prompts] == ["research"]
