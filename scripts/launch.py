@@ -1,29 +1,33 @@
 """Starts a module of autoresearch from a checkout or an installed plugin, in an environment of its own.
 
 The environment is, in this order: the interpreter named by AUTORESEARCH_PYTHON; `.venv` beside this checkout, once
-`make setup` has finished; else one in the plugin's data folder (or the user's), made at first use and brought up to
-date when the plugin changed. Nothing is ever written into the plugin's own folder. Making it goes on in a process of
-its own: a client that loses patience kills this one only, and its next start finds the environment ready.
+`make setup` has finished; else one in the user's data folder, made at first use: one for each version of the plugin,
+so that the server, the shell and every client share it. Nothing is ever written into the plugin's own folder. Making it
+goes on in a process of its own: a client that loses patience kills this one only, and its next start finds it ready.
 
 Needs nothing but the standard library. Messages go to stderr: stdout belongs to the protocol.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from installation import Installation
 from waiting_room import stay
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGED = ("pyproject.toml", "hatch_build.py", "program.md", "prepare.py", "train.py")
 PACKAGED_FOLDERS = ("mcp_server", "skills/autoresearch/styles", "arenas")
 SERVER = "mcp_server"
+OLD_AFTER_SECONDS = 30 * 24 * 3600.0
 NOT_READY = 75  # EX_TEMPFAIL: with AUTORESEARCH_INSTALL=never and no environment
 
 
@@ -31,13 +35,16 @@ def say(words: str) -> None:
     print(f"autoresearch: {words}", file=sys.stderr, flush=True)
 
 
-def data_folder() -> Path:
-    """Where this plugin may keep things: what the client says, else the user's own place."""
-    for variable in ("CLAUDE_PLUGIN_DATA", "PLUGIN_DATA"):
-        if os.environ.get(variable):
-            return Path(os.environ[variable])
-    home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(home) / "autoresearch"
+def data_folder(wanted: str) -> Path:
+    """Where the environment of this version lies: in the user's data folder, which server and shell agree on.
+
+    Only where that cannot be written, in what the client gives the plugin: a shell does not know that place.
+    """
+    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    folder = home / "autoresearch" / wanted[:12]
+    given = os.environ.get("CLAUDE_PLUGIN_DATA") or os.environ.get("PLUGIN_DATA")
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return Path(given) / wanted[:12] if given and not os.access(there, os.W_OK) else folder
 
 
 def fingerprint() -> str:
@@ -61,7 +68,7 @@ def run(command: list[str]) -> int:
 
 
 def make(data: Path, wanted: str) -> int:
-    """Make or renew the environment; one process at a time, the others wait and find it done."""
+    """Make the environment; one process at a time, the others wait and find it done."""
     with (data / "install.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if installed(data) == wanted:
@@ -76,11 +83,20 @@ def make(data: Path, wanted: str) -> int:
         # uv takes seconds where pip takes a minute; it has settings of its own, so pip has the last word
         uv = shutil.which("uv")
         quick = uv is not None and not run([uv, "pip", "install", "--quiet", "--upgrade", "--python", python, target])
-        if not quick and run([python, "-m", "pip", "install", "--quiet", "--upgrade", target]):
+        if not quick and run([python, "-m", "pip", "install", "--upgrade", "--progress-bar", "off", target]):
             return 1
         (data / "installed.new").write_text(wanted)
         (data / "installed.new").replace(data / "installed")
-        return 0
+    forget_old(data)
+    return 0
+
+
+def forget_old(data: Path) -> None:
+    """Remove environments of versions that nobody started for a month."""
+    for other in data.parent.iterdir():
+        marker = other / "installed"
+        if other != data and marker.exists() and time.time() - marker.stat().st_mtime > OLD_AFTER_SECONDS:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def installed(data: Path) -> str:
@@ -99,16 +115,27 @@ def environment() -> tuple[Path, str]:
     checkout = ROOT / ".venv"
     if (checkout / ".installed").exists():
         return checkout / "bin" / "python", ""
-    data, wanted = data_folder(), fingerprint()
-    return data / "venv" / "bin" / "python", "" if installed(data) == wanted else wanted
+    wanted = fingerprint()
+    data = data_folder(wanted)
+    ready = installed(data) == wanted
+    if ready:
+        with contextlib.suppress(OSError):
+            os.utime(data / "installed")  # in use: not to be forgotten
+    return data / "venv" / "bin" / "python", "" if ready else wanted
 
 
-def begin_making() -> subprocess.Popen[bytes]:
+def begin_making(wanted: str) -> Installation:
     """Start to make the environment, in a session of its own: clients kill the whole group of a slow server."""
-    data_folder().mkdir(parents=True, exist_ok=True)
-    say(f"installing into {data_folder() / 'venv'}; this happens once and takes a minute or so.")
+    data = data_folder(wanted)
+    data.mkdir(parents=True, exist_ok=True)
+    say(f"installing into {data / 'venv'}; this happens once and takes a minute or so.")
+    log = data / "install.log"
     command = [sys.executable, "-E", "-s", "-B", __file__, "--make"]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
+    with log.open("wb") as words:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True
+        )
+    return Installation(process, log)
 
 
 def version() -> str:
@@ -119,18 +146,20 @@ def version() -> str:
 def main() -> None:
     """`launch.py MODULE [ARGUMENTS]` becomes that module; `launch.py --make` makes the environment."""
     if sys.argv[1] == "--make":
-        sys.exit(make(data_folder(), fingerprint()))
+        wanted = fingerprint()
+        sys.exit(make(data_folder(wanted), wanted))
     python, missing = environment()
     # -P: the folder we stand in is the user's, and what lies there is not ours to import
     command = [str(python), "-P", "-m", *sys.argv[1:]]
     if missing:
         if os.environ.get("AUTORESEARCH_INSTALL") == "never":
             sys.exit(NOT_READY)
-        maker = begin_making()
         if sys.argv[1] == SERVER:
-            sys.exit(stay(maker, command, version()))
-        if maker.wait():
-            sys.exit(maker.returncode)
+            sys.exit(stay(lambda: begin_making(missing), command, version()))
+        making = begin_making(missing)
+        if making.process.wait():
+            say(making.why())
+            sys.exit(making.process.returncode)
     os.execv(python, command)
 
 

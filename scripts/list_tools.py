@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 from mcp import Client
 
-from mcp_server.server import build_server
+from mcp_server.server import INSTRUCTIONS, build_server
 
 FILE = Path(__file__).resolve().parent / "tools.json"
 
@@ -25,7 +25,7 @@ async def listed() -> str:
         tools = (await client.list_tools()).tools
     # without the output schemas: nothing calls back before the server is there, and its own list has them
     data = [tool.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"output_schema"}) for tool in tools]
-    return json.dumps({"tools": data}, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps({"instructions": INSTRUCTIONS, "tools": data}, indent=1, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

@@ -7,5 +7,7 @@ for python in "${AUTORESEARCH_PYTHON:-}" python3 python3.14 python3.13 python3.1
         exec "$python" -E -s -B "$here/launch.py" "$@"
     fi
 done
+# a client that started a server hears the reason as an answer; whoever typed a command, on stderr
+[ "${1:-}" != mcp_server ] || exec "$here/no_python.sh"
 echo "autoresearch: no Python of 3.11 or later on the PATH. Install one, or name it: AUTORESEARCH_PYTHON=/path/to/python3" >&2
 exit 1

@@ -100,7 +100,7 @@ def test_both_clients_run_the_same_hook_and_a_missing_one_is_silence(tmp_path: P
         for event, groups in read(file)["hooks"].items():
             for group in groups:
                 (entry,) = group["hooks"]
-                assert "hooks/guard.py" in entry["command"], (file, event)
+                assert "/hooks/" in entry["command"], (file, event)
                 empty = {
                     "PATH": os.environ["PATH"],
                     "CLAUDE_PLUGIN_ROOT": str(tmp_path),
@@ -166,7 +166,7 @@ def test_the_launcher_uses_the_interpreter_it_is_given(tmp_path: Path) -> None:
 
 def test_the_launcher_can_be_told_never_to_install(tmp_path: Path) -> None:
     release = lay_release(tmp_path / "plugin")
-    done = launch(release, "--version", AUTORESEARCH_INSTALL="never", PLUGIN_DATA=str(tmp_path / "data"))
+    done = launch(release, "--version", AUTORESEARCH_INSTALL="never", XDG_DATA_HOME=str(tmp_path / "data"))
     assert (done.returncode, done.stdout, done.stderr) == (75, "", "")
     assert not (tmp_path / "data").exists()
 
@@ -180,17 +180,20 @@ def test_an_installation_outlives_the_client_that_lost_patience(tmp_path: Path) 
     with (tmp_path / "stderr").open("wb") as errors:
         first = subprocess.Popen(
             command,
-            env=kept | {"PLUGIN_DATA": str(data)},
+            env=kept | {"XDG_DATA_HOME": str(data), "CLAUDE_PLUGIN_DATA": str(tmp_path / "given")},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
         )
-    until(lambda: (data / "venv" / "bin" / "python").exists())
+    until(lambda: list(data.glob("autoresearch/*/venv/bin/python")))
     os.killpg(first.pid, signal.SIGKILL)
     said, _ = first.communicate()
     assert said == b""  # stdout belongs to the protocol
-    second = launch(release, "--version", PLUGIN_DATA=str(data))
+    second = launch(release, "--version", XDG_DATA_HOME=str(data))
     assert __version__ in second.stdout, second.stderr
-    assert launch(release, "--version", PLUGIN_DATA=str(data), AUTORESEARCH_INSTALL="never").returncode == 0
+    assert launch(release, "--version", XDG_DATA_HOME=str(data), AUTORESEARCH_INSTALL="never").returncode == 0
+    # one environment for the server, which is given a folder by its client, and for the shell, which is not
+    assert len(list((data / "autoresearch").iterdir())) == 1
+    assert not (tmp_path / "given").exists()
     assert sorted(release.rglob("*")) == before  # nothing is written into the plugin's own folder
