@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # one thread per core that waits passively: a spinning wait slows a shared machine by up to 80 times
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup demo test faults abuse bench e2e clients arenas lint format clean distclean
+.PHONY: setup demo test faults abuse bench e2e night-e2e clients arenas lint format clean distclean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/.installed
@@ -42,6 +42,10 @@ clients: $(VENV)/.installed
 
 e2e: setup clients
 	$(BIN)/python -m pytest tests/e2e
+
+# minutes each: the pace of a loop, and nights of thirty experiments with clients that are killed on the way
+night-e2e: setup clients
+	$(BIN)/python -m pytest -m slow tests/e2e
 
 arenas: setup
 	$(BIN)/python -m pytest -m "slow or not slow" tests/arenas

@@ -1,4 +1,6 @@
-"""What an unattended session of Claude Code may do unasked: our skills, our tools, the editable files of its own lab.
+"""What an unattended session of Claude Code may do unasked: our skills and the editable files of its own lab.
+
+(Our tools, too: `allow_tools.sh` answers for them.)
 
 Nothing else is ever allowed here; what is not allowed is asked, as without the plugin, and what a person denies stays
 denied: Claude Code puts a deny rule above a hook. Only the contract in force counts, and only while a campaign runs.
@@ -15,13 +17,6 @@ from pathlib import Path
 from contract import campaign_of, git_folders, is_meant, lab_of, listed, program_in_force
 
 PLUGIN = "autoresearch"
-TOOLS = {
-    f"mcp__plugin_{PLUGIN}_{PLUGIN}__{verb}"
-    for verb in (
-        "lab_status", "recall", "start_campaign", "run_experiment", "read_score", "commit_or_revert",
-        "append_learnings", "cancel_experiment",
-    )
-}  # fmt: skip
 EDITORS = ("Edit", "Write", "MultiEdit")
 INSTRUCTIONS = ("program.md", "CLAUDE.md", "AGENTS.md", "GEMINI.md")
 
@@ -33,9 +28,7 @@ def allowance(event):
     tool, arguments = event.get("tool_name", ""), event.get("tool_input")
     arguments = arguments if isinstance(arguments, dict) else {}
     project = Path(os.path.realpath(os.environ.get("CLAUDE_PROJECT_DIR") or event.get("cwd") or os.getcwd()))
-    if tool in TOOLS:
-        reason = "a tool of the autoresearch plugin"
-    elif tool == "Skill" and is_ours(str(arguments.get("skill", "")), project):
+    if tool == "Skill" and is_ours(str(arguments.get("skill", "")), project):
         reason = "a skill of the autoresearch plugin"
     elif tool in EDITORS and may_edit(event, str(arguments.get("file_path", "")), project):
         reason = "an editable file of the campaign that runs here"

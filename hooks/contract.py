@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sqlite3
 import time
 
 QUIET_AFTER_HOURS = 12.0  # a lab nobody used for so long, with another branch checked out, is at rest
@@ -57,6 +56,8 @@ def program_in_force(lab, campaign):
 
 def asked(ledger, question, value):
     """The first column of the first row. A ledger that cannot be read says nothing."""
+    import sqlite3  # here, because most calls need none, and a hook's start is time in which a device waits
+
     try:
         with contextlib.closing(sqlite3.connect(ledger.as_uri() + "?mode=ro", uri=True, timeout=1)) as db:
             row = db.execute(question, (value,)).fetchone()

@@ -22,6 +22,7 @@ from mcp_server.campaigns import (
     campaign_at,
     experiment_at,
     join,
+    over_by_rule,
     refuse_when_over,
 )
 from mcp_server.caught import CaughtUp
@@ -205,7 +206,10 @@ class Lab:
                     f"Decided, but git could not follow: {' '.join(caught.problems)} Mend that; the next "
                     "call finishes it."
                 )
-            return decided(house, found, caught)
+            reply, over = decided(house, found, caught), over_by_rule(house, campaign, arena)
+            if over:
+                reply.next = f"{WRITE_FIRST} The campaign is over: {over}. Stop."
+            return reply
 
     def append_learnings(self, text: str, experiment: int | None = None, tags: Sequence[str] = ()) -> LearningReply:
         """Add one lesson to the shared memory."""

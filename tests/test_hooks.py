@@ -224,8 +224,16 @@ def test_after_a_compaction_an_agent_is_told_where_the_research_stands(tmp_path:
     said = answer["hookSpecificOutput"]
     assert isinstance(said, dict)
     assert said["hookEventName"] == "SessionStart"
-    assert "compacted" in said["additionalContext"]
-    assert len(said["additionalContext"]) < 5000
+    told = str(said["additionalContext"])
+    assert "compacted" in told
+    assert "next: Propose the next experiment: recall, edit, run_experiment." in told  # tools, not commands
+    short = told.partition("\n\n")[0]
+    assert len(short.encode()) <= 600
+    for word in ("lab_status", "run_experiment", "commit_or_revert", "learned", "ScheduleWakeup 60 s", "stop"):
+        assert word in short
+    again = hook(event | {"source": "startup"}, AUTORESEARCH_PYTHON=sys.executable)
+    assert again is not None
+    assert "in short" not in str(again)
 
 
 def test_the_stop_hook_is_off_unless_asked_for_and_then_bounded(lab: Path, tmp_path: Path) -> None:
@@ -235,26 +243,50 @@ def test_the_stop_hook_is_off_unless_asked_for_and_then_bounded(lab: Path, tmp_p
     assert [turn is not None and turn["decision"] for turn in turns] == ["block", "block", False]
 
 
-TOOLS = [str(tool["name"]) for tool in json.loads((HOOK.parent.parent / "scripts" / "tools.json").read_text())["tools"]]
+def test_the_stop_hook_ends_before_claude_code_would_override_it(lab: Path, tmp_path: Path) -> None:
+    event = {"hook_event_name": "Stop", "cwd": str(lab), "session_id": str(tmp_path)}
+    claude = {"AUTORESEARCH_LOOP": "20", "TMPDIR": str(tmp_path), "CLAUDE_PROJECT_DIR": str(lab)}
+    for more, allowed_turns in (({}, 8), ({"CLAUDE_CODE_STOP_HOOK_BLOCK_CAP": "3"}, 3)):
+        asked = [hook(event, **claude, **more) is not None for _ in range(allowed_turns + 1)]
+        assert asked == [True] * allowed_turns + [False]
+
+
+TOOLS = {str(tool["name"]) for tool in json.loads((HOOK.parent.parent / "scripts" / "tools.json").read_text())["tools"]}
 OURS = "mcp__plugin_autoresearch_autoresearch__"
 
 
-def test_the_plugins_own_tools_and_skills_need_no_permission(lab: Path, tmp_path: Path) -> None:
+def test_the_plugins_own_skills_need_no_permission(lab: Path, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path)}
-    assert all(allowed(lab, OURS + tool, {}) for tool in TOOLS)
-    for skill in (
-        "autoresearch",
-        "autoresearch:autoresearch",
-        "autoresearch:autoresearch-report",
-        "autoresearch:arena",
-    ):
+    for skill in ("autoresearch", "autoresearch:autoresearch", "autoresearch:arena", "autoresearch:status"):
         assert allowed(lab, "Skill", {"skill": skill}, **home)
+
+
+def test_the_plugins_own_tools_need_no_permission_and_no_others_are_named() -> None:
+    hooks = json.loads((HOOK.parent / "hooks.json").read_text())["hooks"]["PreToolUse"]
+    (entry,) = [one for one in hooks if "allow_tools" in one["hooks"][0]["command"]]
+    prefix, _, names = entry["matcher"].partition("(")
+    assert prefix == OURS
+    assert set(names.rstrip(")").split("|")) == TOOLS
+
+
+@pytest.mark.parametrize(
+    ("mode", "allow", "said"),
+    [("default", "", "allow"), ("plan", "", ""), ("default", "off", ""), ("auto", "", "allow")],
+)
+def test_tools_are_allowed_except_while_planning_or_when_a_person_says_no(mode: str, allow: str, said: str) -> None:
+    event = {"hook_event_name": "PreToolUse", "permission_mode": mode, "tool_name": OURS + "lab_status"}
+    for text in (json.dumps(event), json.dumps(event, separators=(",", ":"))):
+        done = subprocess.run(
+            ["sh", str(HOOK.parent / "allow_tools.sh")],
+            input=text, env={"PATH": os.environ["PATH"], "AUTORESEARCH_ALLOW": allow}, capture_output=True, text=True,
+        )  # fmt: skip
+        found = json.loads(done.stdout)["hookSpecificOutput"]["permissionDecision"] if done.stdout else ""
+        assert (done.returncode, found) == (0, said)
 
 
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
-        (OURS + "something_else", {}),
         ("mcp__autoresearch__lab_status", {}),  # a repository may bring a server of that name
         ("mcp__plugin_other_autoresearch__lab_status", {}),
         ("Skill", {"skill": "deploy"}),
@@ -381,7 +413,6 @@ def test_another_lab_is_not_opened_by_this_sessions_own(lab: Path, tmp_path: Pat
 def test_permissions_can_be_switched_off_and_do_not_end_planning(lab: Path) -> None:
     edit = {"file_path": "train.py"}
     assert not allowed(lab, "Edit", edit, AUTORESEARCH_ALLOW="off")
-    assert not allowed(lab, OURS + "lab_status", {}, AUTORESEARCH_ALLOW="off")
     assert not allowed(lab, "Edit", edit, mode="plan")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import installed, scrubbed
+from tests.e2e.clients import ROOT, installed, scrubbed
 from tests.e2e.drivers import claude, plug
 from tests.e2e.endpoint import serving
 from tests.e2e.loop import TAG as LOOP
@@ -169,6 +169,45 @@ def test_the_stop_hook_asks_for_a_bounded_number_of_turns(tmp_path: Path, home: 
             session = client.wait()
     assert session.event(type="result")["result"] == "third turn"
     assert endpoint.model.turns == ["first turn", "second turn", "third turn"]
+
+
+def test_a_long_loop_by_the_stop_hook_loses_no_final_answer(tmp_path: Path, home: Path) -> None:
+    lab = lay_project(tmp_path / "lab")
+
+    def play() -> Script:
+        yield Call("start_campaign", {"tag": TAG, "calibrate": 0})
+        yield from until_scored(1)
+        for turn in range(30):
+            yield Say(f"turn {turn}")
+
+    loop = {"AUTORESEARCH_LOOP": "20", "TMPDIR": str(tmp_path)}
+    with (
+        serving(play(), str(lab)) as endpoint,
+        claude(endpoint, lab, home, "/autoresearch", **OWN, **loop) as client,
+    ):
+        session = client.wait()
+    assert session.event(type="result")["result"] == "turn 8"  # eight more, as often as the client lets a hook ask
+
+
+@pytest.mark.parametrize("as_plugin", [False, True], ids=["project", "plugin"])
+def test_a_typed_command_names_whose_it_is_and_needs_no_permission(tmp_path: Path, home: Path, as_plugin: bool) -> None:
+    lab = plug(lay_lab(tmp_path / "lab"), home) if as_plugin else lay_project(tmp_path / "lab")
+
+    def play() -> Script:
+        yield Call("lab_status")
+        yield Say("looked")
+
+    with (
+        serving(play(), str(lab)) as endpoint,
+        claude(endpoint, lab, home, "/autoresearch:status", **OWN) as client,
+    ):
+        session = client.wait()
+        told = json.dumps(endpoint.requests[0]["messages"])
+    assert "Call `lab_status`" in told
+    assert session.event(type="result")["permission_denials"] == []
+    typed = {name for name in session.event(type="system", subtype="init")["slash_commands"] if "autoresearch" in name}
+    assert {f"autoresearch:{path.stem}" for path in (ROOT / "commands").glob("*.md")} <= typed
+    assert not [name for name in typed if name.endswith("__autoresearch")]  # the MCP prompt has a name of its own
 
 
 def test_the_plugin_passes_the_checks_of_the_plugin_directory(tmp_path: Path, home: Path) -> None:
