@@ -29,6 +29,7 @@ class Endpoint(ThreadingHTTPServer):
         self.model = ScriptedModel(script)
         self.cwd = cwd
         self.requests: list[dict[str, Any]] = []
+        self.refusals = 0  # so many requests more are answered with "too many requests"
 
     @property
     def url(self) -> str:
@@ -56,6 +57,10 @@ class _Conversation(BaseHTTPRequestHandler):
         dialect = messages if "/messages" in self.path else responses if "/responses" in self.path else None
         if dialect is None:
             return self._send("application/json", b"{}")
+        if self.server.refusals > 0:
+            self.server.refusals -= 1
+            error = {"type": "error", "error": {"type": "rate_limit_error", "message": "rate limit, try again"}}
+            return self._send("application/json", json.dumps(error).encode(), 429)
         events = self.server.events(dialect, json.loads(body))
         stream = "".join(f"event: {name}\ndata: {json.dumps(event)}\n\n" for name, event in events)
         return self._send("text/event-stream", stream.encode())
@@ -66,9 +71,11 @@ class _Conversation(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._send("application/json", b"")
 
-    def _send(self, kind: str, body: bytes) -> None:
+    def _send(self, kind: str, body: bytes, status: int = 200) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client was killed meanwhile
-            self.send_response(200)
+            self.send_response(status)
+            if status == 429:
+                self.send_header("Retry-After", "1")
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

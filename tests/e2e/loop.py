@@ -41,6 +41,9 @@ def researcher(
                         yield Wake(None)
                     yield Say("The campaign is over.")
                     return
+                if "next" not in status.data:  # the server is gone; a new session finds everything
+                    yield Say("The tools are gone.")
+                    return
                 at_a_loss = yield from _next(lab, status, notes, ideas)
             else:
                 at_a_loss = yield from propose(lab, notes, ideas)
