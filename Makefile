@@ -1,12 +1,13 @@
 # Everything from a clean clone: make demo, make test. Each target sets up what it misses and nothing twice.
-# PYTHON=/path/to/python3 picks the interpreter (3.11 or later); pip's own settings are honoured.
+# PYTHON=/path/to/python3 picks the interpreter (3.11 or later); pip's own settings are honoured. DEMO and TESTS add
+# options to the demonstration and to pytest.
 
 VENV := .venv
 BIN := $(VENV)/bin
 # one thread per core that waits passively: a spinning wait slows a shared machine by up to 80 times
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup demo test faults abuse bench e2e night-e2e clients arenas lint format clean distclean
+.PHONY: setup demo test matrix faults abuse bench e2e night-e2e clients arenas lint format clean distclean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/.installed
@@ -21,11 +22,15 @@ $(VENV)/.installed: pyproject.toml mcp_server/__init__.py scripts/make_venv.sh
 	@touch $@
 
 demo: setup
-	$(BIN)/autoresearch demo
+	$(BIN)/autoresearch demo $(DEMO)
 
 # two at a time: most tests wait for processes
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+# setup, a short demonstration and the tests, with every Python of 3.11 or later that this machine has
+matrix:
+	@scripts/matrix.sh
 
 faults: setup
 	$(BIN)/python -m pytest -m faults tests/faults tests/test_many_agents.py
@@ -64,4 +69,4 @@ clean:
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) .e2e
+	rm -rf $(VENV) .matrix .e2e

@@ -245,7 +245,9 @@ def _broken(arena: Arena, runs: Iterable[Run]) -> tuple[str, ...]:
         if "checks_failed" in result.flags:
             broken.append(f"A check failed. {result.detail}".strip())
         if "hosts_unusual" in result.flags:
-            broken.append("Its model took far longer to build or to answer than the incumbent's; see `hosts`.")
+            broken.append(
+                "Its model took far longer to build or to answer than is usual here, or read files; see `hosts`."
+            )
         broken += broken_bounds(result.secondary, bounds)
     return tuple(dict.fromkeys(broken))
 

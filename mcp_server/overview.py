@@ -25,6 +25,7 @@ from mcp_server.ledger import Ledger
 from mcp_server.memory import Tried, line
 from mcp_server.nouns.decided import Decided
 from mcp_server.paths import LabPaths, device_locks_folder
+from mcp_server.programs.sealed import words_of
 from mcp_server.recall import Lesson
 from mcp_server.reckoning import totals_of
 from mcp_server.records import RunState, Status
@@ -137,6 +138,7 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         early_abort=curves.words(ledger, arena, tag),
         pairing=pairing.words(pairs.choice_of(ledger, arena, campaign)),
         tier=tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300]),
+        python=words_of(house.paths, campaign),
         program=program.digest,
         rules=[told(one) for one in ledger.amendments(tag)[-LAST_SHOWN:]],
         problems=[problem, *caught.problems] if problem else list(caught.problems),

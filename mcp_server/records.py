@@ -129,10 +129,11 @@ class Order(Record):
 
 
 class HostUse(Record):
-    """Processor seconds of the host that claims: until it is ready, and for all its answers."""
+    """What a model costs where it is scored: processor seconds of the host that claims; of either, what it had read."""
 
-    ready_seconds: float
-    answer_seconds: float
+    ready_seconds: float  # until it is ready
+    answer_seconds: float  # for all its answers
+    read_mb: float = 0.0  # from the disk while it answered; the most of any host
 
 
 class RunSpec(Record):

@@ -224,6 +224,7 @@ class StatusReply(Reply):
     early_abort: str = Field(default="", description="whether hopeless runs are stopped, and what that saved")
     pairing: str = Field(default="", description="whether the incumbent is trained beside each attempt, and why")
     tier: str = ""
+    python: str = Field(default="", description="what `python` means in this campaign's runs, and whose it is")
     program: str = ""
     rules: list[str] = Field(default_factory=list, description="where a person changed the campaign's rules")
     problems: list[str] = Field(default_factory=list)

@@ -74,6 +74,7 @@ def score(reply: ScoreReply, label: str = "") -> Parts:
         ("steps", f"{reply.steps:,} in {seconds(reply.train_seconds)}" if reply.steps else None),
         ("loss", _curve([point[1] for point in reply.curve])),
         ("secondary", ", ".join(f"{name} {value:g}" for name, value in reply.secondary.items())),
+        ("python", reply.python),
         ("reason", joined(reply.reason, reply.detail)),
     ]
     return [facts(rows), *crash(reply.crash), problems(reply.warnings), hint(commands_in(reply.next))]
@@ -137,6 +138,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("tried", _counts(reply)),
         ("noise", _noise(reply)),
         ("pairing", reply.pairing),
+        ("python", reply.python),
         ("early abort", reply.early_abort),
         (
             "devices",
@@ -212,7 +214,7 @@ def table(reply: HistoryReply) -> Parts:
         Column("status", no_wrap=True),
         Column(reply.metric or "score", justify="right", no_wrap=True),
         Column("gain", justify="right", no_wrap=True),
-        Column("95 %", justify="right", style="dim", no_wrap=True),
+        Column("± 95 %", justify="right", style="dim", no_wrap=True),
         Column("noise", justify="right", style="dim", no_wrap=True),
         Column(one_line("what was changed")),  # the only one that may shrink: its cells end in an ellipsis then
         box=None,
@@ -227,7 +229,7 @@ def table(reply: HistoryReply) -> Parts:
             status(row.status, row.label),
             number(row.score),
             gained(row.change) if row.change is not None else "",
-            f"{number(row.interval[0], sign=True)} to {number(row.interval[1], sign=True)}" if row.interval else "",
+            f"{(row.interval[1] - row.interval[0]) / 2:.2g}" if row.interval else "",
             widths and f"{widths}σ",
             one_line(row.description),
         )

@@ -73,7 +73,7 @@ def with_programs(found: UserEnvironment, arena: Arena, tree: Path, environ: Map
     """The environment with what single commands need besides: another environment that one of them names, or uv."""
     read, more = list(found.shown), dict(found.variables)
     every = (arena.run, arena.score, *arena.checks)
-    for text in every:
+    for text in () if arena.scores_language_models else every:
         named = named_by(shlex.split(text), tree, tree, environ)
         read += named.shown if named is not None else ()
     uv = find_uv(environ) if any(uses_uv(text) for text in every) else None

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from mcp_server.programs import uv
 from mcp_server.records import UserEnvironment
+from mcp_server.scoring import printed
 
 PYTHON_NAMES = ("python", "python3")
+PRINTED = "mcp_server.scoring.printed"
 CONDAS = ("conda", "mamba", "micromamba")
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 
@@ -39,18 +41,29 @@ def search_path(found: UserEnvironment | None) -> list[str]:
 
 
 def command_line(
-    command: Sequence[str], found: UserEnvironment | None, cwd: Path, tree: Path | None, readable: Sequence[Path] = ()
+    command: Sequence[str],
+    found: UserEnvironment | None,
+    cwd: Path,
+    tree: Path | None,
+    readable: Sequence[Path] = (),
+    alone: bool = True,
 ) -> list[str]:
-    """The command to start in `cwd`; `tree` is the user's work tree, in which `.venv/bin/python` lies."""
+    """The command to start in `cwd`; `tree` is the user's work tree, in which `.venv/bin/python` lies.
+
+    alone: what lies above `cwd` is absent, and not only forbidden to look into.
+    """
     program, *rest = command
+    if is_ours(command) and command[2] == PRINTED:
+        # as a file: where the package's own folder may not be listed, its name cannot be found
+        return [sys.executable, "-P", printed.__file__, *command[3:]]
     if is_ours(command) or (program in PYTHON_NAMES and (found is None or found.prefix is None)):
         return [sys.executable, *rest]
     if found is None:
         return list(command)
     if Path(program).name == "uv" and rest[:1] == ["run"]:
-        return uv.command_line(command, found)
+        return uv.command_line(command, found, alone)
     if program in CONDAS and rest[:1] == ["run"] and found.prefix is not None:
-        return command_line(behind_conda(command), found, cwd, tree, readable)
+        return command_line(behind_conda(command), found, cwd, tree, readable, alone)
     if "/" in program:
         return [str(_placed(program, cwd, tree)), *rest]
     if program in PYTHON_NAMES:

@@ -55,10 +55,21 @@ def missing(arena: Arena, found: UserEnvironment, place: Place, environ: Mapping
         command = shlex.split(text)
         if is_ours(command):
             continue
-        said = _program(command, found, place, environ)
+        said = _own_environment(arena, command) or _program(command, found, place, environ)
         if said:
             yield Missing(key, said)
         yield from _words(key, command, found, place)
+
+
+def _own_environment(arena: Arena, command: list[str]) -> str:
+    """Why an environment that a command names cannot be had; "" where it can."""
+    named = (Path(command[0]).name.startswith("python") and "/" in command[0]) or command[0] in CONDAS
+    if not arena.scores_language_models or not named:
+        return ""
+    return (
+        "the language-model scorer imports train.py in the server's Python, so training runs in it too, and no other "
+        "is shown to a run: it could hold copies of the sealed text. Write: python train.py"
+    )
 
 
 def _program(command: list[str], found: UserEnvironment, place: Place, environ: Mapping[str, str]) -> str:

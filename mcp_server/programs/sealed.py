@@ -30,6 +30,15 @@ class Sealed(Answer):
     environment: UserEnvironment
 
 
+def words_of(paths: LabPaths, campaign: Campaign) -> str:
+    """What `python` means in a campaign's runs; "" for one that began before there was a choice."""
+    try:
+        found: Sealed = Sealed.read(paths.state / "runs" / campaign.tag / FILE)
+    except (OSError, ValueError):
+        return ""
+    return found.environment.words()
+
+
 def sealed(
     paths: LabPaths, campaign: Campaign, arena: Arena, tree: Path, environ: Mapping[str, str] = os.environ
 ) -> UserEnvironment:

@@ -52,11 +52,21 @@ def variables(found: UserEnvironment) -> dict[str, str]:
     return said
 
 
-def command_line(command: Sequence[str], found: UserEnvironment) -> list[str]:
-    """`uv run ...` as a run starts it; without a uv on this machine the program is taken from the environment."""
+def told_alone(found: UserEnvironment) -> dict[str, str]:
+    """The same for a uv that a script calls where the folders above are forbidden: see `command_line`."""
+    return {"UV_NO_PROJECT": "1", "UV_NO_CONFIG": "1", "UV_PYTHON": str(found.python)}
+
+
+def command_line(command: Sequence[str], found: UserEnvironment, alone: bool = True) -> list[str]:
+    """`uv run ...` as a run starts it; without a uv on this machine the program is taken from the environment.
+
+    uv looks for a project in every folder above; where one is forbidden and not absent (`alone` is False) it gives up,
+    so there it is told the environment instead.
+    """
     if found.uv is None:
         return _without(command, found)
-    project = [] if found.prefix is not None else ["--no-project", "--python", str(found.python)]
+    project = [] if found.prefix is not None and alone else ["--no-project", "--python", str(found.python)]
+    project += [] if alone else ["--no-config"]
     kept = list(command[2:])
     return [str(found.uv), "run", *(flag for flag in FLAGS if flag not in kept), *project, *kept]
 

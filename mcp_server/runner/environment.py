@@ -11,6 +11,7 @@ from pathlib import Path
 import mcp_server
 from mcp_server.paths import RunPaths
 from mcp_server.programs import commands as programs
+from mcp_server.programs import uv
 from mcp_server.programs.commands import PYTHON_NAMES
 from mcp_server.records import RunSpec, Tier
 from mcp_server.runner.clock import free_startup
@@ -62,7 +63,8 @@ class Surroundings:
 
     def command_line(self, command: tuple[str, ...], cwd: Path) -> list[str]:
         """A command of the arena as it is started, in the environment that the campaign runs in."""
-        return programs.command_line(command, self.spec.environment, cwd, self.spec.tree, self.spec.readable)
+        alone = self.tier is not Tier.T1
+        return programs.command_line(command, self.spec.environment, cwd, self.spec.tree, self.spec.readable, alone)
 
     @property
     def scorer_home(self) -> Path:
@@ -135,6 +137,7 @@ def variables(around: Surroundings, cwd: Path) -> dict[str, str]:
             env["PYTHONPATH"] = os.pathsep.join(str(cwd / source) for source in found.sources)
         if found.uv is not None:
             env["UV_CACHE_DIR"] = str(Path("/tmp" if around.tier is Tier.T2 else around.scratch) / "uv-cache")
+            env |= {} if around.tier is not Tier.T1 else uv.told_alone(found)
     if around.tier is not Tier.T2:
         env["HOME"] = env["TMPDIR"] = str(around.scratch)
     return env
@@ -194,8 +197,6 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
     trusted = is_language_model_scorer(spec.score_command)
     seen = paths if trusted else around.names  # ours has no walls; it shows its hosts the other name itself
     env = variables(around, paths.trusted) | spec.scorer_environment
-    if is_printed_scorer(spec.score_command):
-        env = with_own_package(env)
     env |= {
         "AUTORESEARCH_ARTIFACT": str(seen.artifact),
         "AUTORESEARCH_SNAPSHOT": str(seen.work),

@@ -127,7 +127,7 @@ def of_answer(
         case None:
             return ended(result, RunState.CANCELLED, "cancelled", "Cancelled while it was scored.")
         case answers.Score():
-            strange = usual is not None and answer.hosts is not None and hosts.unusual(answer.hosts, usual)
+            strange = answer.hosts is not None and hosts.unusual(answer.hosts, usual)
             result = result.model_copy(
                 update={
                     "flags": (*result.flags, "hosts_unusual") if strange else result.flags,

@@ -124,7 +124,7 @@ def _evaluate(
         if outcome is not None:
             return outcome
         judged = examine(second, split, claims, rule.positions, tolerance, random)
-        second.use  # noqa: B018 - raises if B did more than answer
+        used = used.model_copy(update={"read_mb": max(used.read_mb, second.use.read_mb)})
         if isinstance(judged, Rejected) or judged.estimate.score >= max(rule.suspect_below, FLOOR):
             return _with(judged, used)
         second.close()

@@ -162,6 +162,7 @@ class Host:
         self._looked = 0.0  # CLOCK_MONOTONIC of the latest look at the meter
         self._ready_seconds = self._answer_seconds = 0.0  # of the processors
         self._asked = 0  # tokens so far
+        self._read_before, self._read_since = 0, 0  # bytes from the disk: until it was ready, and since
         self._printed = bytearray()
         self._listening = True
         threading.Thread(target=self._drain, daemon=True).start()
@@ -190,6 +191,7 @@ class Host:
         message = self._receive((), self._start_deadline)
         known = _json(message.text)
         self._ready_seconds = self._meter.read()
+        self._read_before = processes.read_bytes(self._process.pid)
         if self._ready_seconds > hosts.most_to_get_ready(self.setting.usual):
             raise HostFailed("host_overspent", self._spent("to get ready", self._ready_seconds))
         self.narrow = known.get("narrow") is True
@@ -200,12 +202,17 @@ class Host:
     def use(self) -> HostUse:
         """What it has used of the processors. Raises HostFailed when that is more than any model needs."""
         self._look()
-        return HostUse(ready_seconds=round(self._ready_seconds, 2), answer_seconds=round(self._answer_seconds, 2))
+        return HostUse(
+            ready_seconds=round(self._ready_seconds, 2),
+            answer_seconds=round(self._answer_seconds, 2),
+            read_mb=round(self._read_since / 1e6, 1),
+        )
 
     def _look(self) -> None:
         """See that it only answers: what else it computes would be learning that no budget counts."""
         self._looked = time.monotonic()
         self._answer_seconds = max(0.0, self._meter.read() - self._ready_seconds)
+        self._read_since = max(self._read_since, processes.read_bytes(self._process.pid) - self._read_before)
         share = self._asked / self.setting.tokens if self.setting.tokens else 1.0
         if self._answer_seconds > hosts.most_to_answer(self.setting.usual, share):
             raise HostFailed("host_overspent", self._spent("to answer", self._answer_seconds))

@@ -7,6 +7,7 @@ training text that travels in the weights, for a host has none of its own.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,40 @@ def test_what_a_host_computes_beside_its_answers_is_told_or_refused(
         assert "hosts_unusual" in result.flags
     else:
         assert (result.state, result.reason) == (RunState.REJECTED, "host_overspent"), result.detail
+
+
+def test_a_host_that_reads_files_while_it_answers_is_told(corpus: Path, tmp_path: Path, record_property: Any) -> None:
+    deed = read(MODELS / "honest_float32.py")
+    run = lay_out(deed, tmp_path, corpus)
+    hoard = run.paths.work / "hoard.bin"
+    hoard.write_bytes(os.urandom(48 << 20))
+    (run.paths.work / "train.py").write_text(HONEST.replace("class Model(Base):", READER))
+    with open(hoard, "rb") as file:  # onto the disk and out of memory, as files are that nobody has read for long
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    result = run.carry_out()
+    assert result.state is RunState.SCORED, result.detail
+    assert result.hosts is not None
+    if result.hosts.read_mb == 0:
+        pytest.skip("the folder of this test lies in memory")
+    happened = f"{result.state} {result.reason} {' '.join(result.flags)}".strip()
+    record_property("abuse", [32, "Reads files while it answers, for another host to find.", happened, result.tier])
+    assert "hosts_unusual" in result.flags
+
+
+READER = """
+import pathlib, sys
+
+class Model(Base):
+    def __call__(self, ids):
+        if __name__ != "__main__" and not torch.equal(ids, REHEARSAL[: len(ids), : ids.shape[1]]):
+            pathlib.Path("hoard.bin").read_bytes()
+        return super().__call__(ids)
+""".replace(
+    "\n\nclass",
+    "\nimport numpy as np\n"
+    "REHEARSAL = torch.from_numpy(np.random.default_rng(0).integers(0, VOCAB, size=(64, WIDTH)))\n\nclass",
+)
 
 
 def test_a_host_finds_no_text_of_any_split(corpus: Path, tmp_path: Path) -> None:
