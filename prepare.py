@@ -834,9 +834,14 @@ def deal(hashes: np.ndarray, sizes: np.ndarray, val_bytes: int, sealable: Sequen
     piles[first] = 0
     wanted = min(val_bytes, int(sizes[first].sum()) // 10)
     chosen = first if sealable is None else first[np.isin(first, sealable)]
-    if sealable is not None:
-        wanted = min(wanted, int(sizes[chosen].sum()) * 2 // 5)
-    limit = max(wanted // 4, int(np.median(sizes[chosen]))) if len(chosen) else 0
+    typical = int(np.median(sizes[chosen])) if len(chosen) else 0
+    limit = max(wanted // 4, typical)
+    while sealable is not None:  # a smaller validation admits only smaller documents
+        most = int(sizes[chosen[sizes[chosen] <= limit]].sum()) * 2 // 5
+        if wanted <= most:
+            break
+        wanted = most
+        limit = max(wanted // 4, typical)
     filled, pile = 0, 1
     for document in chosen[sizes[chosen] <= limit]:
         piles[document] = pile

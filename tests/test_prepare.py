@@ -157,6 +157,20 @@ def test_a_large_document_trains_so_that_the_score_does_not_hang_on_it() -> None
     assert (piles == 2).sum() == 10
 
 
+@pytest.mark.parametrize("large", [[], [760_000], [760_000, 145_000], [140_000] * 4])
+@pytest.mark.parametrize("small", [20, 60, 400])
+def test_validation_shrinks_until_what_may_be_sealed_suffices(large: list[int], small: int) -> None:
+    sizes = np.array([*large, *[15_000] * small, *[20_000] * 400])
+    hashes = np.random.default_rng(3).permutation(len(sizes)).astype(np.uint64)
+    sealable = range(len(large) + small)
+    piles = prepare.deal(hashes, sizes, 600_000, sealable)
+    val, test = sizes[piles == 1].sum(), sizes[piles == 2].sum()
+    assert 0 < val <= 600_000 + 150_000
+    assert abs(int(val) - int(test)) <= max(val, test) // 2
+    assert not (piles[len(sealable) :] > 0).any()
+    assert (sizes[(piles == 1) | (piles == 2)].max() * 3) <= max(val, 60_000)
+
+
 def test_the_split_depends_on_the_text_and_not_on_its_place() -> None:
     rng = np.random.default_rng(0)
     hashes, sizes = rng.integers(2**62, size=500).astype(np.uint64), rng.integers(100, 900, size=500)
