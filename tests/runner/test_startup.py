@@ -10,6 +10,7 @@ import pytest
 
 from mcp_server.records import Budget, RunResult, RunState
 from mcp_server.runner.clock import Moment, Order, Stopwatch, free_startup
+from tests.labs import SEQUENTIAL, TRAIN, begin, edit, finish, make_lab
 from tests.runs import HONEST, RunFolder
 
 CPU = Budget(seconds=60, clock="cpu", startup_seconds=120)
@@ -121,3 +122,34 @@ def test_a_start_up_that_only_sleeps_is_free_on_the_processor_clock(tmp_path: Pa
     result = trained(tmp_path, "time.sleep(1)")
     assert result.state is RunState.SCORED
     assert result.charged_seconds < 0.1
+
+
+# -- through the verbs of a lab: what the unchanged code needs is what its baseline needed -----------------------------
+
+MARKED = TRAIN.replace(
+    "out = pathlib",
+    "EARLY = 0.0  # processor seconds before the budget begins\n"
+    "while time.process_time() < EARLY:\n    pass\n"
+    'os.write(int(os.environ["AUTORESEARCH_MARKS"]), b\'{"event": "start"}\\n\')\nout = pathlib',
+)
+
+
+def test_a_candidate_is_charged_for_what_its_baseline_did_not_need(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab", train=MARKED, more=SEQUENTIAL)
+    try:
+        begin(lab)
+        edit(lab, EARLY=2.0, KNOB=2.0)
+        number = lab.run_experiment("learn before the budget begins").experiment
+        finish(lab, number)
+        with lab.reading() as (house, _, _):
+            (baseline, *_), (candidate, *_) = (house.ledger.runs("first", one) for one in (1, number))
+        assert baseline.result is not None
+        assert candidate.result is not None
+        assert baseline.result.charged_seconds == 0
+        assert baseline.result.startup_spent_seconds is not None
+        assert baseline.result.startup_spent_seconds < 1.0
+        # on a busy machine the allowance on the wall ends first: what follows is training without being charged
+        assert candidate.result.train_seconds == pytest.approx(1.8, abs=0.4)
+        assert "startup_charged" in candidate.result.flags
+    finally:
+        lab.close()
