@@ -93,8 +93,9 @@ def wrap(argv: Sequence[str], confinement: Confinement) -> list[str]:
         identity.give([confinement.places.get(path, path) for path in confinement.write], uid)
     env = {"HOME": PRIVATE_HOME, "TMPDIR": "/tmp", **confinement.env}
     # In a user namespace of its own the kernel counts this sandbox alone, else all that the user inside has anywhere.
-    others = 0 if uid is None else identity.tasks(uid)
-    tasks = None if confinement.tasks is None else confinement.tasks + others
+    tasks = confinement.tasks
+    if tasks is not None and uid is not None:
+        tasks += identity.tasks(uid)
     return [*command, *launch.inside(argv, confinement, env, uid=uid, tasks=tasks, folders=MEMORY_FOLDERS)]
 
 

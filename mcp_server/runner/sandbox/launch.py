@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ def inside(
             "write": [str(path) for path in files.write],
         },
         "folders": list(folders),
-        "filter": base64.b64encode(filtered).decode(),
+        "filter": filtered,
         "parent": parent,
         "tasks": tasks,
         "uid": uid,
