@@ -41,7 +41,8 @@ def inside(
     filtered = calls.program(walls_of_namespaces=files is None) if walls else b""
     order = {
         "cwd": str(confinement.cwd),
-        "env": dict(env),
+        # a user who is in no list of users needs a name all the same: torch's compiler asks for one
+        "env": {"USER": "researcher", "LOGNAME": "researcher", **env},
         "files": None
         if files is None
         else {
