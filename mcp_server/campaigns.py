@@ -37,7 +37,8 @@ def campaign_at(house: House) -> tuple[Campaign, Arena]:
             + "Begin one with start_campaign(tag), for example start_campaign('first')."
         )
     raise UnknownExperiment(
-        f"This work tree is on no campaign. Join one with start_campaign(tag): {', '.join(tags[-10:])}."
+        f"This work tree is on no campaign. Join one with `autoresearch start {tags[-1]}` or start_campaign(tag): "
+        f"{', '.join(tags[-10:])}."
     )
 
 

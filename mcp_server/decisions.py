@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcp_server import pairs, standing, tally
+from mcp_server import astray, pairs, standing, tally
 from mcp_server.arena import Arena
 from mcp_server.caught import CaughtUp
 from mcp_server.entries import Campaign, Experiment
@@ -108,9 +108,7 @@ def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
     after = {
         "keep": f"{WRITE_FIRST} Build on it.",
         "revert": f"{WRITE_FIRST} Try something else.",
-        "overtaken": "The branch has editable files that the lab never measured; the candidate stays in the vault. "
-        "Take that commit back (`git revert`) and run the candidate again, or begin a campaign from it with "
-        "start_campaign.",
+        "overtaken": _after_overtaken(house, found) if found.decision == "overtaken" else "",
     }[found.decision or "revert"]
     dry = dry_spell(house.ledger, found.campaign) if found.decision == "revert" else ""
     if dry:
@@ -131,6 +129,16 @@ def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
         incumbent=incumbent.number if incumbent else None,
         next=after,
     )
+
+
+def _after_overtaken(house: House, found: Experiment) -> str:
+    """The way on for a candidate that the branch could not take."""
+    campaign, arena = house.ledger.campaign(found.campaign), house.arena(found)
+    assert campaign is not None
+    state = astray.branch(house, campaign, arena)
+    files = " ".join(arena.editable)
+    again = f"`git restore --source refs/autoresearch/{found.campaign}/{found.number} -- {files}`, then run_experiment"
+    return f"{state.said + ' ' if state else ''}The candidate stays in the vault: {again}, measures it again."
 
 
 def _race(found: Experiment) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server import orders, pairs, recovery, standing
+from mcp_server import astray, orders, pairs, recovery, standing
 from mcp_server.arena import Arena, load_program
 from mcp_server.campaign import amending, beginning
 from mcp_server.campaign.amending import program_in_force
@@ -117,9 +117,17 @@ class Lab:
             return start(house, self._publisher, program, tag, from_ref, calibrate)
 
     def run_experiment(
-        self, description: str, hypothesis: str = "", expected_delta: float | None = None, session: str = ""
+        self,
+        description: str,
+        hypothesis: str = "",
+        expected_delta: float | None = None,
+        session: str = "",
+        insist: bool = False,
     ) -> ExperimentReply:
-        """Snapshot the editable files into the vault and queue a run; what was scored before is answered, not run."""
+        """Snapshot the editable files into the vault and queue a run; what was scored before is answered, not run.
+
+        insist: run it also where it takes back what was kept, or where the branch was moved to what nobody measured.
+        """
         description = clean_line(description, DESCRIPTION_LIMIT)
         if not description:
             raise NotNow("The description is empty. Say in one line what this experiment changes.")
@@ -134,6 +142,7 @@ class Lab:
                 clean_block(hypothesis, HYPOTHESIS_LIMIT),
                 expected_delta,
                 session=session,
+                insist=insist,
             )
             _, problem = program_in_force(house, campaign)
             reply.warnings += [*caught.problems, *([problem] if problem else [])]
@@ -251,6 +260,7 @@ class Lab:
                 program, problem = program_in_force(house, campaign)
                 reply = whereabouts(house, campaign, program, problem, caught)
                 reply.problems += of_old_corpus(campaign.corpus)
+                reply.problems += astray.remarks(house, campaign, program.arena)
                 return reply
         except LedgerError:
             raise

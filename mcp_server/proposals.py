@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from mcp_server import pairs, recovery, standing, tally
+from mcp_server import astray, pairs, recovery, standing, tally
 from mcp_server.arena import Arena
 from mcp_server.campaign import beginning, company
 from mcp_server.campaigns import EDITABLE_LIMIT_BYTES
@@ -38,10 +38,12 @@ def open_experiment(
     expected_delta: float | None = None,
     kind: str = "attempt",
     session: str = "",
+    insist: bool = False,
 ) -> ExperimentReply:
     """Snapshot what the work tree has, record the attempt and start its run.
 
-    Raises NotNow while the undecided edit of another living session lies in this work tree.
+    Raises NotNow while the undecided edit of another living session lies in this work tree, and, unless the caller
+    insists, where the branch or the files are not where a run could bring something.
     """
     tree, state = str(house.paths.tree), house.paths.state
     crowd = company.company_in(house.ledger.undecided(campaign.tag), session, tree, lambda: company.present(state))
@@ -57,6 +59,8 @@ def open_experiment(
     earlier = None if kind == "prune" or offered else answered(house, campaign, arena, marks)
     if earlier is not None:
         return earlier
+    if incumbent is not None and kind != "prune" and not insist:
+        astray.refuse(house, campaign, arena, sources)
     number = house.workspace.free_number(campaign.tag, house.ledger.next_number(campaign.tag))
     edit = change(before, sources)
     tried = [e for e in house.ledger.same_edit(edit, campaign.tag) if e.number != number]

@@ -101,9 +101,6 @@ def _look_at(house: House, run: Run) -> bool:
         said = dispatch.complaint(folder)
         if said:
             return _close(house, run, _ended(house, RunState.LOST, "supervisor_lost", said))
-        if run.state is RunState.PENDING and not folder.sealed.exists():
-            said = "Its sealed artifact is gone, so the scorer cannot be asked again. Run the same code again."
-            return _close(house, run, _ended(house, RunState.LOST, "artifact_gone", said))
         return False  # due later, or never launched: `_start_runs` does both
     if folder.sealed.exists() and _times(folder) < INTERRUPTIONS:
         # what was sealed needs no second training, and what was handed over to the world is in the field already

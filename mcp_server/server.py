@@ -182,6 +182,7 @@ def _add_work(mcp: Server, labs: OpenLabs) -> None:
         hypothesis: given.Hypothesis = "",
         expected_delta: given.Expected = None,
         wait_seconds: given.Wait = None,
+        insist: given.Insist = False,
     ) -> ScoreReply:
         """Snapshot the editable files, queue a fixed-budget run, wait a bounded time, return number, score and verdict.
 
@@ -191,7 +192,7 @@ def _add_work(mcp: Server, labs: OpenLabs) -> None:
         def begin() -> tuple[Lab, str, ExperimentReply]:
             lab = labs.at(ctx)
             session = labs.present(ctx, lab)
-            return lab, session, lab.run_experiment(description, hypothesis, expected_delta, session)
+            return lab, session, lab.run_experiment(description, hypothesis, expected_delta, session, insist)
 
         lab, session, begun = await call(begin)
         seconds = wait_limit(ctx, wait_seconds)

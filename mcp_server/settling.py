@@ -7,8 +7,9 @@ or moved from a value that the ledger knows; whatever else lies there is somebod
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
-from mcp_server import dispatch, messages, orders
+from mcp_server import astray, dispatch, messages, orders
 from mcp_server.campaign.amending import told
 from mcp_server.caught import CaughtUp, each
 from mcp_server.entries import Experiment
@@ -86,7 +87,9 @@ def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
     commit: str | None = None
     decision, said = experiment.decision or "revert", ""
     if decision == "keep":
-        outcome = (tree or house.workspace).keep(campaign.tag, experiment.snapshot, tip, message, at, arena.editable)
+        workspace = tree or house.workspace
+        known = partial(astray.measured, house, campaign)
+        outcome = workspace.keep(campaign.tag, experiment.snapshot, tip, message, at, arena.editable, known)
         commit = outcome.commit
         if outcome.status == "overtaken":
             decision, commit, said = "overtaken", None, outcome.detail

@@ -9,7 +9,7 @@ Not promised: that a keep follows a branch whose editable files the user moved o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -113,6 +113,16 @@ class Workspace:
         """The branch HEAD stands on, None when it is detached."""
         ref = self.git.head_ref()
         return ref.removeprefix("refs/heads/") if ref else None
+
+    def tree_on(self, branch: str) -> Path | None:
+        """A work tree of this repository that has a branch checked out."""
+        tree: Path | None = None
+        for line in self.git.do("worktree", "list", "--porcelain").decode("utf-8", "surrogateescape").splitlines():
+            if line.startswith("worktree "):
+                tree = Path(line.removeprefix("worktree "))
+            elif line == f"branch refs/heads/{branch}":
+                return tree
+        return None
 
     def resolve(self, ref: str) -> str:
         """The commit that `ref` names. Raises WorkspaceError when it names none."""
@@ -334,12 +344,20 @@ class Workspace:
     # -- a decision --------------------------------------------------------------------------------------------------
 
     def keep(
-        self, tag: str, candidate: str, expected: str, message: str, date: str, patterns: Iterable[str]
+        self,
+        tag: str,
+        candidate: str,
+        expected: str,
+        message: str,
+        date: str,
+        patterns: Iterable[str],
+        measured: Callable[[Mapping[str, bytes]], bool] = lambda _: False,
     ) -> KeepOutcome:
         """Put the candidate's editable files on the campaign's branch, which is expected at `expected`.
 
-        If the user committed other files meanwhile, it goes on top of that; if the editable files moved on, or the
-        branch is gone, it is `overtaken` and nothing is done. Calling again finds the commit made before.
+        If the user committed other files meanwhile, it goes on top of that; so it does when they committed the
+        candidate's own files, or others that `measured` knows. If the editable files moved on to what nobody measured,
+        or the branch is gone, it is `overtaken` and nothing is done. Calling again finds the commit made before.
         """
         self.guard()
         branch, chosen, when = _branch(tag), Patterns.of(patterns), _date(date)
@@ -354,9 +372,11 @@ class Workspace:
                 if made is not None:
                     before = self._chosen(chosen, made.parents[0])
                     return KeepOutcome("already", made.oid, index=self._refresh(branch, before, there))
-                if there != self._chosen(chosen, expected):
-                    detail = f"autoresearch/{tag} moved to {tip[:12]}, which has other editable files."
-                    return KeepOutcome("overtaken", None, detail)
+                if there not in (wanted, self._chosen(chosen, expected)):
+                    contents = self.git.blobs(entry.oid for entry in there.values())
+                    if not measured({path: contents[entry.oid] for path, entry in there.items()}):
+                        said = f"autoresearch/{tag} moved to {tip[:12]}, whose editable files no experiment measured."
+                        return KeepOutcome("overtaken", None, said)
             changes = _changes({path: wanted.get(path) for path in there.keys() | wanted.keys()}, there)
             commit = self._commit(tip, changes, message, when)
             if self.git.move_ref(branch, commit, tip, f"autoresearch: {message.partition(chr(10))[0]}"):

@@ -73,10 +73,13 @@ def start(place: Place, tag: str, from_ref: str, calibrate: int, no_calibrate: b
 @click.argument("description")
 @click.option("--hypothesis", default="", metavar="TEXT", help="Why it should help.")
 @click.option("--expect", type=float, metavar="GAIN", help="Expected gain in the metric's unit; positive is better.")
+@click.option("--anyway", is_flag=True, help="Also where it takes back what was kept.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Stay until it is scored.")
 @asking.json_option
 @click.pass_obj
-def run(place: Place, description: str, hypothesis: str, expect: float | None, wait: bool, as_json: bool) -> None:
+def run(
+    place: Place, description: str, hypothesis: str, expect: float | None, anyway: bool, wait: bool, as_json: bool
+) -> None:
     """Run an experiment on the editable files as they are now.
 
     They are stored as a commit in the vault first, so you may go on editing at once. DESCRIPTION says in one line what
@@ -93,6 +96,7 @@ def run(place: Place, description: str, hypothesis: str, expect: float | None, w
         _plain("description", description, DESCRIPTION_LIMIT),
         _plain("--hypothesis", hypothesis, HYPOTHESIS_LIMIT, lines=True),
         expect,
+        insist=anyway,
     )
     if wait and reply.status in waiting.UNFINISHED:
         if not as_json:

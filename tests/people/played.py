@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from mcp_server.cli import cli
 from mcp_server.engines import local
 from mcp_server.lab import Lab
 from mcp_server.paths import RunPaths
@@ -95,6 +97,10 @@ def named_commands(said: str) -> list[str]:
 def obey(said: str, folder: Path) -> str:
     """Run the first command that a sentence names, as a person would paste it into a shell; the command."""
     command = named_commands(said)[0]
+    if command.startswith("autoresearch "):  # in this process, where the supervisors are played
+        answer = CliRunner().invoke(cli, ["-C", str(folder), *shlex.split(command)[1:]])
+        assert answer.exit_code == 0, f"{command}: {answer.output}"
+        return command
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "AUTORESEARCH_CHART": "off"}
     for name in ("AUTHOR", "COMMITTER"):
         environment |= {f"GIT_{name}_NAME": "User", f"GIT_{name}_EMAIL": "user@example.com"}
