@@ -33,12 +33,18 @@ class Refused:
 
 
 def seal(out: Path, artifact: Path, limit_bytes: float) -> Sealed | Refused:
-    """Move `out` to `artifact` and make its files read-only. The trainer must be dead. Raises OSError."""
+    """Move `out` to `artifact` and make its files read-only and ours. The trainer must be dead. Raises OSError.
+
+    Under a root server a trainer's files are those of its unprivileged user, and the next trainer is that user too.
+    """
     refused = inspect(out, limit_bytes)
     if refused is not None:
         return refused
     os.rename(out, artifact)
     for folder, _, names in os.walk(artifact, topdown=False):
+        for path in (*(os.path.join(folder, name) for name in names), folder):
+            if os.lstat(path).st_uid != os.getuid():
+                os.chown(path, os.getuid(), os.getgid(), follow_symlinks=False)
         for name in names:
             os.chmod(os.path.join(folder, name), 0o444)
         os.chmod(folder, 0o755)  # so that its owner can delete it: an rm needs the right to write in each folder

@@ -99,3 +99,14 @@ def test_names_that_are_no_text_are_hashed_too(out: Path, tmp_path: Path) -> Non
     with open(os.fsencode(out) + b"/\xff\n", "wb") as file:
         file.write(b"x")
     assert isinstance(seal(out, tmp_path / "artifact", LIMIT), Sealed)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only under root does a trainer have another user")
+def test_what_an_unprivileged_trainer_left_belongs_to_the_server_once_it_is_sealed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "deep").mkdir(parents=True)
+    (out / "deep" / "model.bin").write_text("weights")
+    for path in (out, *out.rglob("*")):
+        os.chown(path, 65_527, 65_527)
+    assert isinstance(seal(out, tmp_path / "artifact", 1e9), Sealed)
+    assert {path.stat().st_uid for path in (tmp_path / "artifact", *(tmp_path / "artifact").rglob("*"))} == {0}
