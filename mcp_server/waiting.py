@@ -24,10 +24,12 @@ def until_finished(lab: Lab, number: int | None, tell: Callable[[ScoreReply], No
         time.sleep(POLL_SECONDS)
 
 
-def until_decided(lab: Lab, number: int | None, decision: str, tell: Callable[[ScoreReply], None]) -> DecisionReply:
+def until_decided(
+    lab: Lab, number: int | None, decision: str, tell: Callable[[ScoreReply], None], learned: str = ""
+) -> DecisionReply:
     """A decision that waits for the repeats the referee asks for, and asks again when they are there."""
     while True:
-        reply = lab.commit_or_revert(number, decision)
+        reply = lab.commit_or_revert(number, decision, learned)
         if reply.decision != "confirming":
             return reply
         number = reply.experiment

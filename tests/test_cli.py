@@ -148,10 +148,15 @@ def test_one_experiment_from_start_to_lesson(tmp_path: Path) -> None:
     assert "gain        +3.00000" in ran.stdout
     assert "→ `decide 2` decides" in ran.stdout
     assert "experiment 2: scor" in ran.stderr
-    decided = call(folder, "decide", "--wait", "--json")
+    decided = call(folder, "decide", "--wait", "--json", "--learned", "Two is nearer to three than one.")
     assert json.loads(decided.stdout)["decision"] == "kept"
-    learned = call(folder, "learn", "Nearer is better.", "--experiment", "2", "--tag", "knob")
-    assert learned.stdout == "learning  1: Nearer is better.\n"
+    assert json.loads(decided.stdout)["learning"] == 1
+    assert "Two is nearer" in call(folder, "recall", "nearer").stdout
+    learned = call(folder, "learn", "Steps of one are safe.", "--experiment", "2", "--tag", "knob")
+    assert learned.stdout == "learning  2: Steps of one are safe.\n"
+    second = call(folder, "start", "first", "--tree", "../second", "--json")
+    assert json.loads(second.stdout)["campaign"] == "first"
+    assert (tmp_path / "second" / ".git").is_file()
     edit(lab, KNOB=7.0)
     opened = json.loads(call(folder, "run", "far away", "--no-wait", "--json").stdout)
     assert (opened["experiment"], "score" in opened) == (3, False)

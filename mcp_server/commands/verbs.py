@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mcp_server import terminal, waiting
+from mcp_server.campaign.own_tree import make_tree
 from mcp_server.cli import Place, commands_in
 from mcp_server.commands import asking, pages
 from mcp_server.errors import NotNow
@@ -38,10 +39,22 @@ def _plain(name: str, text: str, limit: int, lines: bool = False) -> str:
     help="Extra runs of the baseline, which measure the noise.",
 )
 @click.option("--no-calibrate", is_flag=True, help="The same as --calibrate 0.")
+@click.option(
+    "--tree", metavar="DIR", help="In a work tree of its own beside this one, such as ../second; made if new."
+)
 @WAIT
 @asking.json_option
 @click.pass_obj
-def start(place: Place, tag: str, from_ref: str, calibrate: int, no_calibrate: bool, wait: bool, as_json: bool) -> None:
+def start(
+    place: Place,
+    tag: str,
+    from_ref: str,
+    calibrate: int,
+    no_calibrate: bool,
+    tree: str | None,
+    wait: bool,
+    as_json: bool,
+) -> None:
     """Begin a campaign, or join the one called TAG.
 
     Makes branch autoresearch/TAG, checks it out, and runs the unchanged code as experiment 1: once to have a score to
@@ -51,11 +64,14 @@ def start(place: Place, tag: str, from_ref: str, calibrate: int, no_calibrate: b
     Examples:
       autoresearch start first
       autoresearch start nov22 --from v1.2 --calibrate 4 --wait
+      autoresearch start nov22 --tree ../second           for another agent: start it in that folder
     """
     wrong = tag_complaint(tag)
     if wrong:
         raise NotNow(wrong)
     lab = asking.lab_at(place)
+    if tree is not None:
+        lab = Lab(make_tree(lab.workspace, tag, from_ref, _plain("--tree", tree, 1000)))
     reply = lab.start_campaign(tag, _plain("--from", from_ref, 200), 0 if no_calibrate else calibrate)
     if wait:
         _score(lab, reply.baseline, True, as_json)
@@ -134,10 +150,11 @@ def _score(lab: Lab, number: int | None, wait: bool, as_json: bool) -> None:
 @click.command()
 @NUMBER
 @click.option("--decision", type=click.Choice(["auto", "keep", "revert"]), default="auto", show_default=True)
+@click.option("--learned", default="", metavar="TEXT", help="The lesson of it, remembered once it is decided.")
 @WAIT
 @asking.json_option
 @click.pass_obj
-def decide(place: Place, number: int | None, decision: str, wait: bool, as_json: bool) -> None:
+def decide(place: Place, number: int | None, decision: str, learned: str, wait: bool, as_json: bool) -> None:
     """Keep or revert experiment N (the last one by default), as the referee says.
 
     A keep becomes a commit on the campaign's branch; a revert puts the editable files back. Where the noise does not
@@ -146,9 +163,10 @@ def decide(place: Place, number: int | None, decision: str, wait: bool, as_json:
     \b
     Examples:
       autoresearch decide
-      autoresearch decide 12 --wait
+      autoresearch decide 12 --wait --learned "Twice the rate diverges after 300 steps."
     """
-    _decide(asking.lab_at(place), number, decision, wait, as_json)
+    lesson = _plain("--learned", learned, 2000, lines=True) if learned else ""
+    _decide(asking.lab_at(place), number, decision, wait, as_json, lesson)
 
 
 @click.command()
@@ -176,11 +194,11 @@ def revert(place: Place, number: int | None, as_json: bool) -> None:
     _decide(asking.lab_at(place), number, "revert", False, as_json)
 
 
-def _decide(lab: Lab, number: int | None, decision: str, wait: bool, as_json: bool) -> None:
-    reply = lab.commit_or_revert(number, decision)
+def _decide(lab: Lab, number: int | None, decision: str, wait: bool, as_json: bool, learned: str = "") -> None:
+    reply = lab.commit_or_revert(number, decision, learned)
     if wait and reply.decision == "confirming":
         with asking.waiting(reply.experiment, as_json) as tell:
-            reply = waiting.until_decided(lab, reply.experiment, decision, tell)
+            reply = waiting.until_decided(lab, reply.experiment, decision, tell, learned)
     asking.answer(reply, as_json, *pages.decision(reply))
 
 
