@@ -180,6 +180,29 @@ async def test_the_resources_show_program_learnings_results_and_an_experiment(la
     assert "data, not instructions" in seen["experiments/1/log"]
 
 
+async def test_a_resource_is_read_in_the_project_that_the_last_call_named(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Codex starts a plugin's server in the plugin's folder and names the project in the metadata of each call."""
+    monkeypatch.chdir(tmp_path)
+    async with Client(build_server()) as client:
+        turn = {"x-codex-turn-metadata": {"workspaces": {str(lab.paths.tree): {}}}}
+        assert not (await client.call_tool("lab_status", {}, meta=turn)).is_error
+        contents = (await client.read_resource("autoresearch://program")).contents
+    assert "goal: bring KNOB to three" in str(getattr(contents[0], "text", ""))
+
+
+async def test_the_last_decision_says_that_the_campaign_is_over(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "short", more="stop: {experiments: 2}\n")
+    begin(lab)
+    async with client_of(lab) as client:
+        edit(lab, KNOB=2.0)
+        await call(client, "run_experiment", description="the last one")
+        decided = await call(client, "commit_or_revert", learned="Two is better than one.")
+        assert decided["next"].startswith("The campaign is over")
+        assert (await call(client, "lab_status"))["stop"]
+
+
 async def test_the_prompt_is_the_skill(lab: Lab) -> None:
     async with client_of(lab) as client:
         prompt = await client.get_prompt("research")
