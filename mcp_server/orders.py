@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 
-from pydantic import ValidationError
-
 from mcp_server.entries import Run
 from mcp_server.errors import NotNow
 from mcp_server.files import LITTER, is_locked
@@ -31,7 +29,7 @@ def is_ours(folder: RunPaths, order: Order | None) -> bool:
         return set(found) <= {folder.alive.name}
     try:
         return Order.read(folder.order) == order
-    except (OSError, ValidationError, ValueError):
+    except (OSError, ValueError):
         return False
 
 

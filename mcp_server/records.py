@@ -9,9 +9,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mcp_server.files import write_atomically
+from mcp_server.refusals import first
 
 
 class Record(BaseModel):
@@ -28,8 +29,11 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote. Raises OSError or pydantic.ValidationError."""
-        return cls.model_validate_json(path.read_bytes())
+        """Read what `write` wrote. Raises OSError, or ValueError that says what is wrong with it."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise ValueError(f"{path.name} cannot be read: {first(error)}") from None
 
 
 class RunState(StrEnum):

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import errno
 
-from pydantic import ValidationError
-
 from mcp_server import curves, dispatch, orders, pairs, settling
 from mcp_server.arena import Arena
 from mcp_server.campaign import beginning
@@ -25,7 +23,6 @@ from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
 from mcp_server.paths import RunPaths
 from mcp_server.reckoning import exam_result, still_alone
 from mcp_server.records import HostUse, RunResult, RunState
-from mcp_server.refusals import first
 
 SUSPICIOUS_NOISE_WIDTHS = 6.0
 ASK_AGAIN_SECONDS = 60.0
@@ -74,10 +71,6 @@ def _look_at_runs(house: House, done: CaughtUp) -> None:
                 done.changed = True
 
 
-def _why(error: ValueError) -> str:
-    return first(error) if isinstance(error, ValidationError) else str(error)[:200]
-
-
 def _look_at(house: House, run: Run) -> bool:
     folder, order = house.paths.run(run.campaign, run.experiment, run.run), house.order_of(run)
     # the lock is asked first: a supervisor that ends between the two questions has left its result
@@ -86,8 +79,9 @@ def _look_at(house: House, run: Run) -> bool:
         result = RunResult.read(folder.result) if folder.result.exists() else None
         if result is not None and not orders.answers(result, order):
             result = _ended(house, RunState.LOST, "supervisor_lost", "What lies in its folder is another run's result.")
-    except (ValidationError, ValueError) as error:
-        result = _ended(house, RunState.LOST, "supervisor_lost", f"The run's result cannot be read: {_why(error)}")
+    except ValueError as error:
+        said = f"The run's result cannot be read: {str(error)[:200]}"
+        result = _ended(house, RunState.LOST, "supervisor_lost", said)
     if result is not None and not alive:
         return _close(house, run, result)
     if alive:

@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from pydantic import ValidationError
-
 from mcp_server.arena import Arena
 from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.judgement import Judgement, awaited
@@ -37,7 +35,7 @@ def run_reply(run: Run) -> RunReply:
 
 def progress_of(paths: LabPaths, run: Run) -> RunProgress | None:
     """What the supervisor last said; None when it has not spoken."""
-    with contextlib.suppress(OSError, ValidationError):
+    with contextlib.suppress(OSError, ValueError):
         return RunProgress.read(paths.run(run.campaign, run.experiment, run.run).progress)
     return None
 

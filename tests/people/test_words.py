@@ -17,6 +17,7 @@ from mcp_server.arena import load_program
 from mcp_server.cli import cli
 from mcp_server.errors import ArenaError, AutoresearchError
 from mcp_server.lab import Lab
+from mcp_server.records import RunResult
 from tests.labs import attempt, begin, finish, git, make_lab
 from tests.people.grounds import PROGRAM, SCORE, TRAIN, baseline, ground
 
@@ -186,3 +187,11 @@ def test_doctor_tries_the_commands_of_the_arena_and_says_whose_python_runs(tmp_p
     assert "the server's Python" in findings["run"]["found"]
     assert "readable: [data]" in findings["run"]["fix"]
     assert "~/nowhere-at-all" in findings["run"]["fix"]
+
+
+def test_a_run_whose_papers_are_damaged_is_told_without_the_words_of_a_library(tmp_path: Path) -> None:
+    for text in ("{", '{"state": "splendid"}', '{"state": "scored", "score": "high"}', "[]"):
+        (tmp_path / "result.json").write_text(text)
+        with pytest.raises(ValueError, match=r"^result\.json cannot be read: ") as caught:
+            RunResult.read(tmp_path / "result.json")
+        assert not re.search(r"pydantic|https?:|Input should|type=", str(caught.value))
