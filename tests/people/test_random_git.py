@@ -199,6 +199,7 @@ class Walk:
         shutil.rmtree(other)
 
     def move(self) -> None:
+        self.played.end(lost=True)  # a supervisor whose folder goes away dies of it
         place = self.folder / f"lab-{self.draw.randrange(10**9)}"
         os.rename(self.tree, place)
         self.tree = place
