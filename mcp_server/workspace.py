@@ -286,7 +286,7 @@ class Workspace:
         name = f"refs/autoresearch/{check_tag(tag)}/{int(number)}"
         if not self.git.move_ref(name, new, old or self.git.zero):
             there = self.git.ref(name)
-            aside = name.replace("refs/autoresearch/", "refs/autoresearch-aside/", 1)
+            aside = name.replace("refs/autoresearch/", "refs/autoresearch-aside/", 1) + f"-{(there or '')[:7]}"
             raise WorkspaceError(
                 f"{name} does not point where the ledger says but to {there}, another's attempt. Set that aside with "
                 f"`git update-ref {aside} {there} && git update-ref -d {name} {there}`; the next call goes on."

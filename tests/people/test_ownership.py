@@ -387,6 +387,6 @@ def test_a_ref_in_the_way_is_named_and_the_command_named_sets_it_aside(tmp_path:
     with pytest.raises(AutoresearchError, match="does not point where the ledger says") as refused:
         lab.commit_or_revert(2)
     obey(str(refused.value), lab.paths.tree)
-    assert refs(lab.paths.tree, "refs/autoresearch-aside/") == {"refs/autoresearch-aside/first/2": other}
+    assert refs(lab.paths.tree, "refs/autoresearch-aside/") == {f"refs/autoresearch-aside/first/2-{other[:7]}": other}
     assert lab.commit_or_revert(2).decision == "kept"
     assert knob_in(lab.paths.tree) == 2.0
