@@ -74,6 +74,8 @@ def test_twelve_iterations_record_the_program_and_style_they_ran_under(tmp_path:
     assert len({first, second, third}) == 3
     assert all((style or "").startswith("mine@") for _, style in ran_under)
     assert len({style for _, style in ran_under}) == 2  # the edited style is another one
-    assert ["Half" in one["style_text"] for one in told] == [True] * 6 + [False] * 6
-    assert ["Two thirds" in one["style_text"] for one in told] == [False] * 6 + [True] * 6
+    # a style and a memo are told once, and again when they changed
+    assert [number for number, one in enumerate(told, 1) if "Half" in one["style_text"]] == [1]
+    assert [number for number, one in enumerate(told, 1) if "Two thirds" in one["style_text"]] == [STYLE_EDIT]
+    assert [number for number, one in enumerate(told, 1) if one["memo"]] == [1, MEMO_EDIT, MENDED]
     assert ["gaol" in one["problems"] for one in told] == [False] * 8 + [True] + [False] * 3
