@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
+from dev import references
 from mcp_server.cli import COMMANDS, cli
+from mcp_server.nouns.variables import VARIABLES
 from tests.command_lines import taught
 
 ROOT = Path(__file__).parent.parent
@@ -64,3 +66,18 @@ def test_every_command_line_of_ours_has_a_command_and_options_that_exist(where: 
         free = command.context_settings.get("ignore_unknown_options")
         wrong = [word for word in words[1:] if re.match(r"--?[a-z]", word) and word.split("=")[0] not in options]
         assert free or not wrong, f"{where}: autoresearch {' '.join(words)}"
+
+
+def test_the_references_say_what_the_code_says() -> None:
+    assert references.stale() == [], "python -m dev.references writes them"
+
+
+def test_every_variable_of_ours_is_explained_and_none_that_is_gone() -> None:
+    places = [ROOT / name for name in ("mcp_server", "hooks", "scripts", "bin", "prepare.py", "arenas")]
+    files = [file for place in places for file in ([place] if place.is_file() else sorted(place.rglob("*")))]
+    table = ROOT / "mcp_server" / "nouns" / "variables.py"
+    used: set[str] = set()
+    for file in files:
+        if file.is_file() and file != table and "__pycache__" not in file.parts:
+            used |= set(re.findall(r"AUTORESEARCH_[A-Z_]*[A-Z]", file.read_text("utf-8", errors="ignore")))
+    assert used == set(VARIABLES)

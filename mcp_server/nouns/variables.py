@@ -1,0 +1,81 @@
+"""Every environment variable of ours: who sets it, what it means. `docs/reference/variables.md` is written from here.
+
+A test compares this table with the source, so that none goes without a word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Audience(StrEnum):
+    """For whom a variable is; the headings of the page."""
+
+    PERSON = "You set it, for the server, the command line or the hooks"
+    INSTALL = "You set it, for how the plugin installs and starts"
+    RUN = "The lab sets it for your code: `run`, `score` and `checks`"
+    INSIDE = "Between our own processes; nothing to set"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable. `words` say what it does, with its default where it has one."""
+
+    audience: Audience
+    words: str
+
+
+_PERSON, _INSTALL, _RUN, _INSIDE = Audience.PERSON, Audience.INSTALL, Audience.RUN, Audience.INSIDE
+
+VARIABLES: dict[str, Variable] = {
+    "AUTORESEARCH_CACHE": Variable(_PERSON, "Folder of corpora and calibrations. Default: the user's cache folder."),
+    "AUTORESEARCH_CHART": Variable(_PERSON, "`off` draws no progress.png (a second of a processor each time)."),
+    "AUTORESEARCH_DASHBOARD": Variable(_PERSON, "`off` serves no live page beside `autoresearch serve`."),
+    "AUTORESEARCH_DEBUG": Variable(
+        _PERSON, "Any value lets the hooks show their own errors instead of staying silent."
+    ),
+    "AUTORESEARCH_GUARD": Variable(_PERSON, "`off` lets edits of protected files through the hooks; you edit then."),
+    "AUTORESEARCH_LOCKS": Variable(_PERSON, "Folder of the machine's device locks, for all labs of a user."),
+    "AUTORESEARCH_LOOP": Variable(_PERSON, "N: the Stop hook asks for up to N more turns where a client has no /loop."),
+    "AUTORESEARCH_PROJECT": Variable(_PERSON, "The lab's folder for a server that was started elsewhere."),
+    "AUTORESEARCH_THREADS": Variable(
+        _PERSON, "Threads of a run; the run finds the number it got in the same variable."
+    ),
+    "AUTORESEARCH_TIER": Variable(
+        _PERSON, "`T1` or `T0` forces a weaker sandbox, which every record says; a scorer finds the run's tier in it."
+    ),
+    "AUTORESEARCH_WAIT_SECONDS": Variable(
+        _PERSON, "How long a tool call waits where neither argument nor client tells."
+    ),
+    "AUTORESEARCH_EXTRAS": Variable(_INSTALL, "`train` installs PyTorch beside the server."),
+    "AUTORESEARCH_INSTALL": Variable(_INSTALL, "`never`: exit status 75 instead of an installation."),
+    "AUTORESEARCH_PYTHON": Variable(_INSTALL, "An interpreter that has autoresearch; nothing is installed then."),
+    "AUTORESEARCH_ARTIFACT": Variable(_RUN, "`score`: the sealed output of the run, read-only."),
+    "AUTORESEARCH_BUDGET_SECONDS": Variable(_RUN, "`run`: the seconds it has, on the clock of AUTORESEARCH_CLOCK."),
+    "AUTORESEARCH_CLOCK": Variable(_RUN, "`run`: `cpu` (processor seconds of the whole process tree) or `wall`."),
+    "AUTORESEARCH_DATA": Variable(_RUN, "The prepared corpus; a run finds its public half only."),
+    "AUTORESEARCH_DEVICE": Variable(_RUN, "`cpu`, `mps` or `cuda`: what was leased."),
+    "AUTORESEARCH_DRAW": Variable(
+        _RUN, "`score`: hexadecimal, what hidden choices are drawn from; equal for equal seeds, unknown to runs."
+    ),
+    "AUTORESEARCH_HANDOVER": Variable(_RUN, "`score`: the folder that it alone may write, where the arena names one."),
+    "AUTORESEARCH_INCUMBENT": Variable(_RUN, "`score`: the incumbent's code, where the arena sets `score_incumbent`."),
+    "AUTORESEARCH_OUT": Variable(_RUN, "`run`: the one folder it may write; what lies there is sealed and scored."),
+    "AUTORESEARCH_RUN": Variable(_RUN, "`score` with a hand-over: the name by which the world knows this run."),
+    "AUTORESEARCH_SEED": Variable(_RUN, "The seed of this run; the lab owns it."),
+    "AUTORESEARCH_SNAPSHOT": Variable(_RUN, "`score`: the experiment's code, read-only."),
+    "AUTORESEARCH_SPLIT": Variable(_RUN, "`score`: `val`, or `test` in the closing exam."),
+    "AUTORESEARCH_ALIVE_FD": Variable(_INSIDE, "Launcher to supervisor: the descriptor that holds the run's lock."),
+    "AUTORESEARCH_AUDIT_POSITIONS": Variable(_INSIDE, "Supervisor to our scorer: places audited by the second host."),
+    "AUTORESEARCH_HOST_REPLY_SECONDS": Variable(_INSIDE, "Tests of our scorer: how long a host may take to answer."),
+    "AUTORESEARCH_HOST_START_SECONDS": Variable(_INSIDE, "Tests of our scorer: how long a host may take to begin."),
+    "AUTORESEARCH_ITERATION": Variable(_INSIDE, "`autoresearch ralph` to its agent: the number of the iteration."),
+    "AUTORESEARCH_MARKS": Variable(_INSIDE, "Supervisor to the run: the descriptor for start, steps and losses."),
+    "AUTORESEARCH_RALPH": Variable(_INSIDE, "Marks every process of a `ralph` loop, so that all of them can be ended."),
+    "AUTORESEARCH_SCORE_LOG": Variable(_INSIDE, "Supervisor to our scorer: where its own messages go."),
+    "AUTORESEARCH_SECRET": Variable(_INSIDE, "Supervisor to the exam's scorer alone: draws the test split."),
+    "AUTORESEARCH_SUSPECT_BELOW": Variable(_INSIDE, "Lab to our scorer: scores below it are audited in full."),
+    "AUTORESEARCH_TOLERANCES": Variable(_INSIDE, "Lab to our scorer: this lab's own calibration of the audit."),
+    "AUTORESEARCH_WARM": Variable(_INSIDE, "Supervisor to our scorer: get ready while training runs."),
+}
