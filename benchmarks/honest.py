@@ -266,8 +266,11 @@ def refuted(lab: Lab, folder: Path, claims: Sequence[Any], experiments: Sequence
             codes.append(place)
         gains = []
         for turn in range(FRESH_SEEDS):
-            ours, theirs = bench.pair(codes[0], codes[1], 900_000 + turn)
-            gains.append(theirs - ours)
+            slot = bench.run(codes[0], 900_000 + turn, "side_by_side", codes[1])
+            beside = slot.result.incumbent_score
+            if beside is None:
+                raise SystemExit(f"experiment {base.number} beside {experiment.number} has no score")
+            gains.append(beside - slot.score)
         repeat = examination(gains)
         wrong = repeat.high < 0 if "improved" in claim.text else repeat.low > 0
         say(f"  {'REFUTED' if wrong else 'stands'}: {claim.text[:90]} [{repeat.low:+.4f}, {repeat.high:+.4f}]")

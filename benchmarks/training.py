@@ -65,15 +65,15 @@ class Bench:
     score_command: tuple[str, ...] = ("python", "-m", "mcp_server.scoring.lm")
     number: int = 0
 
-    def run(self, file: Path, seed: int, pairing: Pairing = "") -> Slot:
-        """Train and score one file, with `pairing` beside itself. Raises SystemExit when it has no score."""
+    def run(self, file: Path, seed: int, pairing: Pairing = "", other: Path | None = None) -> Slot:
+        """Train and score one file, with `pairing` beside `other` or itself. Raises SystemExit when it has no score."""
         self.number += 1
         paths = RunPaths(self.folder / "lab" / ".git" / "autoresearch" / "runs" / "bench" / "1" / str(self.number))
         paths.trusted.mkdir(parents=True)
         beside = paths.incumbent(1)
         for tree in (paths.work, beside) if pairing else (paths.work,):
             tree.mkdir(parents=True)
-            shutil.copy(file, tree / "train.py")
+            shutil.copy(other if other is not None and tree == beside else file, tree / "train.py")
             shutil.copy(ROOT / "prepare.py", tree / "prepare.py")
         RunSpec(
             campaign="bench",
