@@ -29,6 +29,9 @@ class Variable:
 _PERSON, _INSTALL, _RUN, _INSIDE = Audience.PERSON, Audience.INSTALL, Audience.RUN, Audience.INSIDE
 
 VARIABLES: dict[str, Variable] = {
+    "AUTORESEARCH_ALLOW": Variable(
+        _PERSON, "`off`: the plugin's hook lets nothing through unasked, not even our own tools and the editable files."
+    ),
     "AUTORESEARCH_CACHE": Variable(_PERSON, "Folder of corpora and calibrations. Default: the user's cache folder."),
     "AUTORESEARCH_CHART": Variable(_PERSON, "`off` draws no progress.png (a second of a processor each time)."),
     "AUTORESEARCH_DASHBOARD": Variable(_PERSON, "`off` serves no live page beside `autoresearch serve`."),
@@ -39,6 +42,9 @@ VARIABLES: dict[str, Variable] = {
     "AUTORESEARCH_LOCKS": Variable(_PERSON, "Folder of the machine's device locks, for all labs of a user."),
     "AUTORESEARCH_LOOP": Variable(_PERSON, "N: the Stop hook asks for up to N more turns where a client has no /loop."),
     "AUTORESEARCH_PROJECT": Variable(_PERSON, "The lab's folder for a server that was started elsewhere."),
+    "AUTORESEARCH_SHARED_TREE": Variable(
+        _PERSON, "`1`: two sessions may mix their edits in one work tree, and are only warned."
+    ),
     "AUTORESEARCH_THREADS": Variable(
         _PERSON, "Threads of a run; the run finds the number it got in the same variable."
     ),
@@ -70,11 +76,19 @@ VARIABLES: dict[str, Variable] = {
     "AUTORESEARCH_AUDIT_POSITIONS": Variable(_INSIDE, "Supervisor to our scorer: places audited by the second host."),
     "AUTORESEARCH_HOST_REPLY_SECONDS": Variable(_INSIDE, "Tests of our scorer: how long a host may take to answer."),
     "AUTORESEARCH_HOST_START_SECONDS": Variable(_INSIDE, "Tests of our scorer: how long a host may take to begin."),
+    "AUTORESEARCH_HOSTS_USUAL": Variable(_INSIDE, "Supervisor to our scorer: what the baseline's hosts used."),
     "AUTORESEARCH_ITERATION": Variable(_INSIDE, "`autoresearch ralph` to its agent: the number of the iteration."),
     "AUTORESEARCH_MARKS": Variable(_INSIDE, "Supervisor to the run: the descriptor for start, steps and losses."),
     "AUTORESEARCH_RALPH": Variable(_INSIDE, "Marks every process of a `ralph` loop, so that all of them can be ended."),
     "AUTORESEARCH_SCORE_LOG": Variable(_INSIDE, "Supervisor to our scorer: where its own messages go."),
     "AUTORESEARCH_SECRET": Variable(_INSIDE, "Supervisor to the exam's scorer alone: draws the test split."),
+    "AUTORESEARCH_SNAPSHOT_AS": Variable(
+        _INSIDE, "Supervisor to our scorer: the name under which a half's code is shown, so that it cannot tell which."
+    ),
+    "AUTORESEARCH_STARTUP_FREE": Variable(
+        _INSIDE,
+        "Supervisor to the run: seconds of start-up that do not count; what is beyond is charged to the budget.",
+    ),
     "AUTORESEARCH_SUSPECT_BELOW": Variable(_INSIDE, "Lab to our scorer: scores below it are audited in full."),
     "AUTORESEARCH_TOLERANCES": Variable(_INSIDE, "Lab to our scorer: this lab's own calibration of the audit."),
     "AUTORESEARCH_WARM": Variable(_INSIDE, "Supervisor to our scorer: get ready while training runs."),
