@@ -56,8 +56,6 @@ KINDS = (
          "A short run cannot afford a long memory of its gradients."),
     Kind("decay", r"DECAY|DROPOUT", ((2.0, 0.05), (0.5, 0.1)),
          "Regularisation is for those who see their data often."),
-    Kind("depth", r"DEPTH|LAYERS$", ((0.5, 0.6), (2.0, 0.05)),
-         "A shallower model takes more steps in a short budget, and everything still fits together."),
     Kind("size", r"DEPTH|WIDTH|HEAD|LAYER|DIM|RATIO|ROWS|SLOTS|TOKENS|SIZE|WINDOW", ((0.5, 0.05), (2.0, 0.05)),
          "A smaller model takes more steps, a larger one learns more from each."),
     Kind("other", r"", ((2.0, 0.05), (0.5, 0.05)), "Nobody knows; the run will tell."),
