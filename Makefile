@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # one thread per core that waits passively: a spinning wait slows a shared machine by up to 80 times
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup demo test matrix faults abuse bench e2e night-e2e clients arenas lint format clean distclean
+.PHONY: setup demo test matrix faults abuse honest bench e2e night-e2e clients arenas lint format clean distclean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/.installed
@@ -37,6 +37,10 @@ faults: setup
 
 abuse: setup
 	$(BIN)/python -m pytest -m abuse tests/abuse
+
+# verdicts beside other programs that come and go: under 25 minutes on 2 cores
+honest: setup
+	$(BIN)/python -m benchmarks.honest
 
 bench: setup
 	$(BIN)/python -m benchmarks
