@@ -101,7 +101,7 @@ def test_an_honest_model_is_neither_flagged_nor_refused(
 ) -> None:
     result = carry_out(HONEST, tmp_path, corpus, usual)
     record_property(
-        "abuse", [0, "An attention model, held to what it needed the first time.", result.state, result.tier]
+        "abuse", [0, "An attention model, held to what it needed the first time.", str(result.state), str(result.tier)]
     )
     assert result.state is RunState.SCORED, result.detail
     assert "hosts_unusual" not in result.flags
@@ -149,7 +149,9 @@ def test_a_host_that_reads_files_while_it_answers_is_told(corpus: Path, tmp_path
     if result.hosts.read_mb == 0:
         pytest.skip("the folder of this test lies in memory")
     happened = f"{result.state} {result.reason} {' '.join(result.flags)}".strip()
-    record_property("abuse", [32, "Reads files while it answers, for another host to find.", happened, result.tier])
+    record_property(
+        "abuse", [32, "Reads files while it answers, for another host to find.", happened, str(result.tier)]
+    )
     assert "hosts_unusual" in result.flags
 
 
