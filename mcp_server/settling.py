@@ -22,7 +22,7 @@ def fill_vault(house: House, done: CaughtUp) -> None:
     for experiment in house.ledger.unvaulted():
         with each(done, f"storing experiment {experiment.number} in the vault"):
             try:
-                house.workspace.move_vault(experiment.campaign, experiment.number, None, experiment.snapshot)
+                _point(house, experiment, experiment.snapshot)
             except GitError:
                 if house.workspace.whole(experiment.snapshot):
                     raise  # its runs say that it is gone
@@ -109,10 +109,7 @@ def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
             done.left[(campaign.tag, number)] = list(reverted.left)
     # the vault's commit tells the outcome too, so that git alone has the whole story
     settled = commit or house.workspace.commit_like(experiment.snapshot, f"{experiment.snapshot}^", message, at)
-    now_at = house.workspace.vault_at(campaign.tag, number)
-    if now_at != settled:
-        ours = now_at is None or now_at == experiment.snapshot or house.workspace.made_by(now_at, message, at)
-        house.workspace.move_vault(campaign.tag, number, now_at if ours else experiment.snapshot, settled)
+    _point(house, experiment, settled)
     for run in house.ledger.runs(campaign.tag, number):
         folder = house.paths.run(run.campaign, run.experiment, run.run)
         if orders.is_ours(folder, house.order_of(run)):
@@ -121,6 +118,22 @@ def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
             if decision == "revert":
                 dispatch.drop_artifact(folder)
     house.ledger.settle(campaign.tag, number, decision, commit, said)
+
+
+def _point(house: House, experiment: Experiment, commit: str) -> None:
+    """Let an attempt's ref name `commit`. Raises WorkspaceError where another's attempt lies there.
+
+    A ledger that was restored from a backup meets what was made of its attempts since: that is held, then replaced.
+    """
+    workspace, tag, number, snapshot = house.workspace, experiment.campaign, experiment.number, experiment.snapshot
+    there = workspace.vault_at(tag, number)
+    if there in (None, snapshot, commit):
+        workspace.move_vault(tag, number, there, commit)
+    elif workspace.same_attempt(there, snapshot, house.arena(experiment).editable):
+        workspace.hold(tag, [there], house.stamp())
+        workspace.move_vault(tag, number, there, commit)
+    else:
+        workspace.move_vault(tag, number, snapshot, commit)
 
 
 def _rules_since_keep(house: House, experiment: Experiment) -> list[str]:

@@ -310,11 +310,20 @@ class Workspace:
         """Whether commits are here with everything they are made of; git's gc removes what no ref holds."""
         return self.git.whole(commits)
 
-    def made_by(self, commit: str, title: str, date: str) -> bool:
-        """Whether a commit has this first line and this date, as an earlier try of the same settlement gave it."""
-        found = self.git.commits(commit, limit=1)[0]
-        words = clean_message(title).partition("\n")[0]
-        return found.author_epoch == int(_date(date).timestamp()) and found.message.partition("\n")[0] == words
+    def same_attempt(self, commit: str, snapshot: str, patterns: Iterable[str]) -> bool:
+        """Whether `commit` tells what became of the attempt that `snapshot` opened: its title, its editable files.
+
+        A settlement that was cut short leaves such a commit, and so does a decision that a restored ledger forgot.
+        """
+        try:
+            told = [
+                (found.message.partition("\n")[0], self.committed(patterns, one))
+                for one in (commit, snapshot)
+                for found in self.git.commits(one, limit=1)
+            ]
+            return len(told) == 2 and told[0] == told[1]
+        except GitError:
+            return False  # somebody's ref to what is no commit, or to one that is not here
 
     def free_number(self, tag: str, number: int) -> int:
         """The first number from this one on that no attempt has.

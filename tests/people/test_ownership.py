@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from mcp_server.errors import AutoresearchError, WorkspaceError
 from mcp_server.files import is_locked
 from mcp_server.lab import Lab
 from mcp_server.records import Order, RunResult, RunSpec, Status
-from tests.labs import edit, git
+from mcp_server.replies import ExamReply
+from tests.labs import edit, git, until
 from tests.people.played import Played, knob_in, named_commands, obey, small_lab, tried
 
 
@@ -53,6 +55,12 @@ def prune(lab: Lab) -> None:
 def refs(tree: Path, below: str = "refs/autoresearch/") -> dict[str, str]:
     lines = git(tree, "for-each-ref", "--format=%(refname) %(objectname)", below).splitlines()
     return dict(line.split() for line in lines)
+
+
+def examined(lab: Lab) -> ExamReply:
+    """A whole exam: a played supervisor trains no pair, so the baseline has its runs after the incumbent's."""
+    until(lambda: lab.exam(2).status == "done")
+    return lab.exam(2)
 
 
 # --- leftovers --------------------------------------------------------------------------------------------------------
@@ -170,15 +178,13 @@ def test_the_same_for_the_runs_of_an_exam(tmp_path: Path, played: Played) -> Non
     lab = small_lab(tmp_path / "lab")
     tried(lab, KNOB=2.0)
     backup(lab, tmp_path / "before.db")
-    lab.exam(2)
-    assert lab.exam(2).status == "done"
+    examined(lab)
     lab = restore(lab, tmp_path / "before.db")
     for number in (1, 2):
         for k in (2, 3):
             place = lab.paths.run("first", number, k).result
             RunResult.read(place).model_copy(update={"score": 1e9}).write(place)
-    lab.exam(2)
-    reply = lab.exam(2)
+    reply = examined(lab)
     assert (reply.status, reply.gain) == ("done", 3.0)
     assert len(list(lab.paths.leftovers.iterdir())) == 4
 
@@ -262,8 +268,7 @@ def test_after_gc_every_attempt_can_be_shown_examined_and_run_again(tmp_path: Pa
     assert lab.read_score(4).score == 0.25
     lab.commit_or_revert(4)
     prune(lab)
-    lab.exam(2)
-    assert lab.exam(2).status == "done"
+    examined(lab)
     git(lab.paths.tree, "fsck", "--strict", "--no-dangling")
 
 
@@ -390,3 +395,86 @@ def test_a_ref_in_the_way_is_named_and_the_command_named_sets_it_aside(tmp_path:
     assert refs(lab.paths.tree, "refs/autoresearch-aside/") == {f"refs/autoresearch-aside/first/2-{other[:7]}": other}
     assert lab.commit_or_revert(2).decision == "kept"
     assert knob_in(lab.paths.tree) == 2.0
+
+
+def settled(lab: Lab) -> None:
+    """Nothing is left to be done again by the next call, and nothing is complained of."""
+    with lab.reading() as (house, _, _arena):
+        assert not house.ledger.unsettled()
+        assert not house.ledger.unvaulted()
+    assert not [said for said in lab.lab_status().problems if "does not point" in said]
+
+
+@pytest.mark.parametrize(("knob", "decision"), [(2.0, "kept"), (9.0, "reverted")])
+@pytest.mark.parametrize("since", ["nothing", "a commit of the user's", "the branch deleted", "two lives"])
+def test_an_attempt_that_a_restored_ledger_forgot_to_have_decided_is_decided_again(
+    tmp_path: Path, played: Played, knob: float, decision: str, since: str
+) -> None:
+    lab = small_lab(tmp_path / "lab")
+    tree = lab.paths.tree
+    edit(lab, KNOB=knob)
+    lab.run_experiment("decided in every life")
+    backup(lab, tmp_path / "undecided.db")
+    if since == "a commit of the user's":  # the keep goes on top of it, so its tree is not the snapshot's
+        (tree / "note.txt").write_text("mine")
+        git(tree, "add", "note.txt")
+        git(tree, "commit", "-qm", "a note")
+    earlier = []
+    for life in range(1, 3 if since == "two lives" else 2):
+        assert lab.commit_or_revert(2).decision == decision
+        earlier.append(refs(tree)["refs/autoresearch/first/2"])
+        restore(lab, tmp_path / "undecided.db").close()
+        lab = Lab(tree, now=lambda later=timedelta(minutes=life): datetime.now(UTC) + later)
+    if since == "the branch deleted":
+        git(tree, "checkout", "-q", "--detach")
+        git(tree, "branch", "-qD", "autoresearch/first")
+    answered = lab.commit_or_revert(2)
+    assert answered.decision == ("overtaken" if since == "the branch deleted" and decision == "kept" else decision)
+    settled(lab)
+    now = refs(tree)["refs/autoresearch/first/2"]
+    assert now not in earlier
+    assert not refs(tree, "refs/autoresearch-aside/")
+    prune(lab)
+    for commit in (*earlier, now):  # what another life made of it is still there
+        assert f"KNOB = {knob}" in git(tree, "show", f"{commit}:train.py")
+    git(tree, "fsck", "--strict", "--no-dangling")
+
+
+def test_a_ledger_restored_from_before_the_vault_had_the_attempt_goes_on(tmp_path: Path, played: Played) -> None:
+    lab = small_lab(tmp_path / "lab")
+    tried(lab, KNOB=9.0)
+    lab.close()
+    with closing(sqlite3.connect(lab.paths.ledger)) as db:  # as a copy made between the record and the ref has it
+        db.execute(
+            "UPDATE experiments SET vaulted = 0, settled = 0, decision = NULL, decided_at = NULL WHERE number = 2"
+        )
+        db.commit()
+    lab = Lab(lab.paths.tree)
+    assert not lab.lab_status().problems
+    assert lab.commit_or_revert(2).decision == "reverted"
+    settled(lab)
+
+
+@pytest.mark.parametrize("what", ["another attempt", "the same title over other files", "the same files", "a blob"])
+def test_what_is_not_this_attempts_own_is_never_taken_for_it(tmp_path: Path, played: Played, what: str) -> None:
+    lab = small_lab(tmp_path / "lab")
+    tree = lab.paths.tree
+    edit(lab, KNOB=2.0)
+    lab.run_experiment("nearer")
+    title = git(tree, "log", "-1", "--format=%s", "refs/autoresearch/first/2").strip()
+    if what == "another attempt":
+        other = git(tree, "rev-parse", "refs/autoresearch/first/1").strip()
+    elif what == "a blob":
+        other = git(tree, "hash-object", "-w", "train.py").strip()
+    else:
+        whose, words = (
+            ("main", title) if what == "the same title over other files" else ("refs/autoresearch/first/2", "x")
+        )
+        other = git(tree, "commit-tree", f"{whose}^{{tree}}", "-p", "main", "-m", words).strip()
+    git(tree, "update-ref", "refs/autoresearch/first/2", other)
+    with pytest.raises(AutoresearchError, match="does not point where the ledger says") as refused:
+        lab.commit_or_revert(2)
+    assert refs(tree)["refs/autoresearch/first/2"] == other
+    obey(str(refused.value), tree)
+    assert lab.commit_or_revert(2).decision == "kept"
+    assert other in refs(tree, "refs/autoresearch-aside/").values()
