@@ -99,7 +99,8 @@ def launch(
         readable = sources(arena.readable, tree, paths.common.parent)
         trees = [(folder.work, experiment.snapshot), (folder.trusted, campaign.pinned)]
         if incumbent is not None:
-            trees.append((folder.incumbent(incumbent.number), incumbent.snapshot))
+            # its files are in both; what was kept is on the branch, also where git lost the snapshot
+            trees.append((folder.incumbent(incumbent.number), incumbent.commit_sha or incumbent.snapshot))
         for place, commit in trees:
             half_made = place.with_name(place.name + ".new")
             if place.exists():
