@@ -86,7 +86,7 @@ def test_a_keep_is_overtaken_when_the_editable_files_moved_on(user: UserReposito
     before = user.everything()
     outcome = campaign.keep(candidate)
     assert (outcome.status, outcome.commit) == ("overtaken", None)
-    assert "other editable files" in outcome.detail
+    assert "whose editable files no experiment measured" in outcome.detail
     assert user.everything() == before
 
 

@@ -151,6 +151,9 @@ class Walk:
                 self.git("reset", "-q")
 
     def switch(self) -> None:
+        """Commits on no branch are left behind under a name, so that notes stay findable in this test."""
+        if self.git("branch", "--show-current") == "":
+            self.git("branch", f"left-{len(self.trace)}")
         self.git("checkout", "-q", self.draw.choice(("main", "autoresearch/first", "autoresearch/first", "HEAD^0")))
 
     def reset(self) -> None:
@@ -175,7 +178,10 @@ class Walk:
         self.git("branch", "-qD", "autoresearch/first")
 
     def gc(self) -> None:
-        self.git("reflog", "expire", "--expire-unreachable=now", "HEAD", "--all") if self.draw.random() < 0.3 else None
+        """Now and then nothing but refs holds anything any more, but for stashes, which live in the log of theirs."""
+        if self.draw.random() < 0.3:
+            branches = self.git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/autoresearch*/**").split()
+            self.git("reflog", "expire", "--expire-unreachable=now", "HEAD", *branches)
         self.git("gc", "-q", "--prune=now")
 
     def worktree(self) -> None:
