@@ -45,7 +45,7 @@ honest: setup
 bench: setup
 	$(BIN)/python -m benchmarks
 
-# The real Claude Code, Codex and Inspector, in a folder of their own: no account, no global install.
+# The real clients (Claude Code, Codex, Gemini CLI, opencode, Copilot CLI, Inspector), in a folder of their own: no account, no global install.
 clients: $(VENV)/.installed
 	$(BIN)/python -m tests.e2e.clients
 

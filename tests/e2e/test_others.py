@@ -1,0 +1,42 @@
+"""Gemini CLI, opencode and Copilot CLI, the real ones, headless, each driven through whole experiments by a script."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.clients import installed, missing
+from tests.e2e.endpoint import serving
+from tests.e2e.loop import TAG, Notes, researcher
+from tests.e2e.others import OTHERS
+from tests.e2e.repositories import attempts, lay_project
+
+OWN = {"AUTORESEARCH_PYTHON": sys.executable}  # the server starts in the interpreter of these tests
+
+
+@pytest.fixture(params=OTHERS)
+def name(request: pytest.FixtureRequest) -> str:
+    if missing(request.param):
+        pytest.skip(missing(request.param))
+    return str(request.param)
+
+
+def test_a_campaign_in_a_checkout_of_the_project(tmp_path: Path, home: Path, name: str) -> None:
+    lab = lay_project(tmp_path / "lab", experiments=4)
+    notes = Notes()
+    script = researcher(lab, notes, paces=False)
+    with serving(script, str(lab)) as endpoint, OTHERS[name](endpoint, lab, home, "autoresearch", **OWN) as client:
+        session = client.wait()
+        seen = json.dumps(endpoint.requests[-1])
+    assert session.code == 0, session.errors[-2000:]
+    assert notes.refused == []
+    assert len(notes.decisions) == 3
+    assert notes.stop
+    assert attempts(lab, TAG) == ["1", "2", "3", "4"]
+    # opencode's skill tool lists a skill's files with ripgrep, and fetches that where it is missing: not from loopback
+    if name != "opencode" or shutil.which("rg", path=installed().path):
+        assert "Research, experiment after experiment" in seen
