@@ -17,8 +17,8 @@ setup: $(VENV)/.installed
 # written last, so that a broken install is begun again
 $(VENV)/.installed: pyproject.toml mcp_server/__init__.py scripts/make_venv.sh
 	@scripts/make_venv.sh $(VENV)
-	@scripts/say_torch.sh
-	$(BIN)/python -m pip install --quiet --editable ".[train,corpora,dev]"
+	torch=$$($(BIN)/python -B scripts/torch_build.py --ask) && \
+	    $(BIN)/python -m pip install --quiet --editable ".[train,corpora,dev]" $$torch
 	@touch $@
 
 demo: setup

@@ -8,6 +8,12 @@ from pathlib import Path
 
 # what a log says, and what that means and asks for
 CAUSES = (
+    (
+        ("the index has PyTorch only with its CUDA libraries",),
+        "there is no NVIDIA device here, and the index has PyTorch only with its CUDA libraries (3 GB). Start the "
+        "client with PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu for the CPU build, or with "
+        "AUTORESEARCH_TORCH=cuda for this one",
+    ),
     (("No space left",), "the disk is full. Free some space"),
     (
         ("cannot make a virtual environment", "ensurepip is not available"),

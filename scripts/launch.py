@@ -80,10 +80,17 @@ def make(data: Path, wanted: str) -> int:
         python = str(environment / "bin" / "python")
         if run([str(ROOT / "scripts" / "make_venv.sh"), str(environment)]):
             return 1
+        builds = [target]
+        if "train" in extras.split(","):
+            ask = [python, "-B", str(ROOT / "scripts" / "torch_build.py")]
+            torch = subprocess.run(ask, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
+            if torch.returncode:
+                return torch.returncode
+            builds += torch.stdout.split()
         # uv takes seconds where pip takes a minute; it has settings of its own, so pip has the last word
         uv = shutil.which("uv")
-        quick = uv is not None and not run([uv, "pip", "install", "--quiet", "--upgrade", "--python", python, target])
-        if not quick and run([python, "-m", "pip", "install", "--upgrade", "--progress-bar", "off", target]):
+        quick = uv is not None and not run([uv, "pip", "install", "--quiet", "--upgrade", "--python", python, *builds])
+        if not quick and run([python, "-m", "pip", "install", "--upgrade", "--progress-bar", "off", *builds]):
             return 1
         (data / "installed.new").write_text(wanted)
         (data / "installed.new").replace(data / "installed")

@@ -55,6 +55,9 @@ VARIABLES: dict[str, Variable] = {
         _PERSON, "How long a tool call waits where neither argument nor client tells."
     ),
     "AUTORESEARCH_EXTRAS": Variable(_INSTALL, "`train` installs PyTorch beside the server."),
+    "AUTORESEARCH_TORCH": Variable(
+        _INSTALL, "`cuda`: fetches PyTorch with its CUDA libraries even where no NVIDIA device is."
+    ),
     "AUTORESEARCH_INSTALL": Variable(_INSTALL, "`never`: exit status 75 instead of an installation."),
     "AUTORESEARCH_PYTHON": Variable(_INSTALL, "An interpreter that has autoresearch; nothing is installed then."),
     "AUTORESEARCH_ARTIFACT": Variable(_RUN, "`score`: the sealed output of the run, read-only."),
