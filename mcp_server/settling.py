@@ -1,7 +1,7 @@
 """Lets git follow what the ledger decided: the attempts' refs, the branch, the files of the work tree.
 
 Each step may be cut short anywhere and is done again by the next call; doing it twice is doing it once. A ref is made,
-or moved from a value that the ledger knows; whatever else lies there is somebody's, and is named.
+or moved from a commit of the same attempt; whatever else lies there is somebody's, and is named.
 """
 
 from __future__ import annotations
