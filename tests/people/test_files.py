@@ -158,6 +158,8 @@ def test_an_ordinary_user_can_delete_a_lab_and_a_clone_that_held_one(tmp_path: P
         "import sys; from pathlib import Path; from mcp_server.paths import RunPaths; from mcp_server.runner.seal "
         "import seal; run = RunPaths(Path(sys.argv[1])); seal(run.out, run.artifact, 1e9)"
     )
+    # sealed first, for what is sealed belongs to whoever seals, and that is the user
+    subprocess.run([sys.executable, "-c", script, str(sealed.folder)], check=True)
     user = an_ordinary_user()
     if user:
         for place in [begun, *begun.rglob("*")]:
@@ -165,7 +167,6 @@ def test_an_ordinary_user_can_delete_a_lab_and_a_clone_that_held_one(tmp_path: P
         for place in [tmp_path, *tmp_path.parents]:
             if place != Path(place.anchor) and not place.stat().st_mode & 0o001:
                 place.chmod(place.stat().st_mode | 0o011)
-    subprocess.run([sys.executable, "-c", script, str(sealed.folder)], check=True)
     removed = subprocess.run(
         [*user, "rm", "-rf", *(str(place) for place in begun.iterdir())], capture_output=True, text=True
     )
