@@ -1,43 +1,43 @@
 """Simulated campaigns: what the referee gains, claims and keeps wrongly, against simpler rules.
 
-`python -m benchmarks.referee [--reps 2000] [--guess 2] [--json FILE]`. A campaign is 126 runs of proposals that help
-(12 %, mean 0.0015), do nothing (28 %) or harm (60 %, mean 0.004); every run adds normal noise, on the same seed too, so
-pairing is no help here. All rules see the same proposals and the same luck. The simple rules are vectorised over
-campaigns; the referee is the real `judge`, called once per judgement with nothing but scores by seed, the noise and the
-runs left. Does not show: what pairing gains (the less noise, the higher up the table) or how real proposals are
-distributed.
+`python -m benchmarks.referee [--reps 2000] [--json FILE]`. A campaign is 126 runs of proposals that help (12 %, mean
+0.0015), do nothing (28 %) or harm (60 %, mean 0.004); every run adds normal noise, on the same seed too, so a shared
+seed is no help here. The referee is the lab's own `decide`, and it knows of the noise what a lab knows: a baseline's
+calibration, and whatever the campaign adds to it. Two ways of comparing: in one slot (every run is a pair) and one
+after the other. All rules see the same proposals. Does not show: how real proposals are distributed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcp_server.anchor import Conditions, needs_anchor
-from mcp_server.referee import Decision, KeepPolicy, Noise, Verdict, judge
+from mcp_server.judging.belief import Effects, Look, Widths
+from mcp_server.judging.decide import MOST_FAILURES, Decision, Evidence, Label, Policy, Record, Verdict, Who, decide
+from mcp_server.judging.drift import Conditions, scatter
+from mcp_server.judging.noise import Measured, apart_squares, estimate
 
 LEVELS = (1e-4, 2e-4, 4e-4, 7e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2)
 REFEREE = "referee"
-NULL_NIGHT, SEED_ONLY = "260 unchanged, step", "40 seed-only edits"
-STEP = -0.0016  # what one unchanged job of the reference once gained overnight
-SPEED_PER_SCORE = 1 / 0.06  # one per cent more steps is 0.0006 bits per byte
+SCORE_PER_SPEED = 0.06  # one per cent more steps is 0.0006 bits per byte
 Floats = NDArray[np.float64]
-Judge = Callable[[Mapping[int, float], Mapping[int, float], Noise, KeepPolicy, int | None], Verdict]
-# what to do with (candidate runs, their sum, incumbent runs, their sum): 0 discard, 1 keep, 2 run both again
-Rule = Callable[[Floats, Floats, Floats, Floats], Floats]
+# what to do with (looks, mean gain, sd of one look): 0 discard, 1 keep, 2 look again
+Rule = Callable[[Floats, Floats, Floats], Floats]
 
 
 @dataclass(frozen=True)
 class World:
-    """How proposals are distributed, in the score's unit."""
+    """How proposals are distributed, in the score's unit; gains are positive."""
 
     improving: float = 0.12
     neutral: float = 0.28
@@ -46,434 +46,490 @@ class World:
     runs: int = 126
 
     def proposals(self, draw: np.random.Generator, shape: tuple[int, int]) -> Floats:
-        """True changes; negative is better."""
         kind, size = draw.random(shape), draw.exponential(1.0, shape)
-        harm = np.where(kind < self.improving + self.neutral, 0.0, self.harm * size)
-        return np.where(kind < self.improving, -self.typical * size, harm)
+        harm = np.where(kind < self.improving + self.neutral, 0.0, -self.harm * size)
+        return np.where(kind < self.improving, self.typical * size, harm)
+
+
+NULL = World(improving=0.0, neutral=1.0)
 
 
 @dataclass(frozen=True)
-class Luck:
-    """Proposals (campaigns, runs) and the noise of every run in the order they are made (campaigns, 2 * runs + 8)."""
+class Machine:
+    """What a slot's machine does to a run. speed(turn, runs): its pace, 1 being usual. scatter: of the pace, run by
+    run (budget noise). lost: whether one run of the baseline's calibration crashed."""
 
-    proposals: Floats
-    noise: Floats
-    sd: float
+    speed: Callable[[int, int], float] = lambda turn, runs: 1.0
+    scatter: float = 0.0
+    lost: bool = False
 
 
-def deal(world: World, sd: float, reps: int, seed: int) -> Luck:
-    draw = np.random.default_rng([seed, round(sd * 1e7)])
-    proposals = world.proposals(draw, (reps, world.runs))
-    return Luck(proposals, draw.normal(0.0, sd, (reps, 2 * world.runs + 8)), sd)
+STEADY = Machine()
+MACHINES = {
+    "steady": STEADY,
+    "slows by 10 % half-way": Machine(speed=lambda turn, runs: 1.0 if turn < runs // 2 else 0.9),
+    "sawtooth load": Machine(speed=lambda turn, runs: 1.0 - 0.08 * (turn % 13) / 12),
+    "baseline crashes once": Machine(lost=True),
+    "budget noise of 1 %": Machine(scatter=0.01),
+}
 
 
 @dataclass
 class Outcome:
     """One entry per campaign; gains are positive when better, in the score's unit."""
 
-    gain: Floats  # true score of the baseline minus that of the last incumbent
-    claimed: Floats  # the same as recorded: mean of all runs of either
-    believed: Floats  # what the verdicts believed, summed
-    keeps: Floats
-    false: Floats  # keeps that are truly no better than what they replaced
-    doubted: Floats  # false keeps as the verdicts expected them
-    confirmed: Floats
-    confirmed_false: Floats
-    extra: Floats  # runs beyond one per proposal
-
-    @classmethod
-    def empty(cls, reps: int) -> Outcome:
-        return cls(*(np.zeros(reps) for _ in range(9)))
+    gain: list[float] = field(default_factory=list)
+    claimed: list[float] = field(default_factory=list)
+    believed: list[float] = field(default_factory=list)
+    keeps: list[int] = field(default_factory=list)
+    false: list[int] = field(default_factory=list)
+    confirmed: list[int] = field(default_factory=list)
+    confirmed_false: list[int] = field(default_factory=list)
+    extra: list[int] = field(default_factory=list)
+    first_kept: list[bool] = field(default_factory=list)
+    first_confirmed: list[bool] = field(default_factory=list)
+    said: list[tuple[float, bool]] = field(default_factory=list)  # (probability, truth) of every keep
 
     def row(self) -> dict[str, float]:
-        means = {name: float(np.mean(values)) for name, values in asdict(self).items()}
-        means["excess"] = (means["claimed"] - means["gain"]) / means["gain"] if means["gain"] > 0 else float("nan")
-        means["gain_error"] = float(np.std(self.gain) / np.sqrt(len(self.gain)))
-        means["losing"] = float(np.mean(self.gain < 0))
+        means = {name: float(np.mean(values or [0.0])) for name, values in asdict(self).items() if name != "said"}
+        means["gain_error"] = float(np.std(self.gain) / np.sqrt(max(len(self.gain), 1)))
+        means["over_claim"] = float(np.mean([b > c + 1e-12 for b, c in zip(self.believed, self.claimed, strict=True)]))
+        means["nights"] = float(np.mean([keeps > 0 for keeps in self.keeps]))
+        means["confirmed_nights"] = float(np.mean([keeps > 0 for keeps in self.confirmed]))
+        sure = [true for probability, true in self.said if probability >= 0.9]
+        means["sure"], means["sure_true"] = len(sure) / max(len(self.gain), 1), float(np.mean(sure or [1.0]))
         return means
 
 
-# ---- the simple rules, all campaigns in lockstep ----
+# ---- simple rules: one look is a pair, or a run beside the incumbent's mean ----
 
 
-def greedy(margin: float = 0.0) -> Rule:
-    return lambda n, total, m, other: (total / n < other / m - margin).astype(float)
+def simple_rules() -> dict[str, Rule]:
+    def z(n: Floats, gain: Floats, sd: Floats) -> Floats:
+        return gain / (sd / np.sqrt(n))
 
-
-def confirm_all(looks: int = 2) -> Rule:
-    """Every lower score is run again beside the incumbent."""
-    return lambda n, total, m, other: np.where(total / n >= other / m, 0.0, np.where(n < looks, 2.0, 1.0))
-
-
-def repeat_all(looks: int = 3) -> Rule:
-    return lambda n, total, m, other: np.where(n < looks, 2.0, (total / n < other / m).astype(float))
-
-
-def sequential(sd: float, keep: float = 1.64, drop: float = 0.0, most: int = 6) -> Rule:
-    """Run both until the difference is `keep` standard errors, or below `drop` (after Wald 1945)."""
-
-    def rule(n: Floats, total: Floats, m: Floats, other: Floats) -> Floats:
-        z = (other / m - total / n) / (sd * np.sqrt(1 / n + 1 / m))
-        return np.where(z > keep, 1.0, np.where((z < drop) | (n >= most), 0.0, 2.0))
-
-    return rule
-
-
-def simple_rules(sd: float) -> dict[str, Rule]:
     return {
-        "greedy": greedy(),
-        "margin 0.0005": greedy(0.0005),
-        "margin 1 sd": greedy(sd),
-        "confirm all": confirm_all(),
-        "triple all": repeat_all(),
-        "sequential z": sequential(sd),
-        "sequential z, eager": sequential(sd, keep=1.0, most=4),
+        "greedy": lambda n, gain, sd: (gain > 0.0).astype(float),
+        "margin 0.0005": lambda n, gain, sd: (gain > 0.0005).astype(float),
+        "margin 1 sd": lambda n, gain, sd: (gain > sd).astype(float),
+        "confirm all": lambda n, gain, sd: np.where(gain <= 0.0, 0.0, np.where(n < 2, 2.0, 1.0)),
+        "triple all": lambda n, gain, sd: np.where(n < 3, 2.0, (gain > 0.0).astype(float)),
+        "sequential z": lambda n, gain, sd: np.where(
+            z(n, gain, sd) > 1.64, 1.0, np.where((gain < 0.0) | (n >= 6), 0.0, 2.0)
+        ),
     }
 
 
-def lockstep(luck: Luck, rule: Rule) -> Outcome:
-    """Every campaign under one simple rule; a candidate whose repeat cannot be afforded is dropped."""
-    reps, runs = luck.proposals.shape
-    every, done = np.arange(reps), Outcome.empty(reps)
-    drawn, proposed = np.zeros(reps, int), np.zeros(reps, int)
-
-    def noise(where: NDArray[np.bool_]) -> Floats:
-        values = luck.noise[every, drawn]
-        drawn[where] += 1
-        return values
-
-    open_ = np.ones(reps, bool)
-    held = np.zeros(reps)  # true score of the incumbent; the baseline's is 0
-    baseline = noise(open_)
-    incumbent, m = baseline.copy(), np.ones(reps)
-    left = np.full(reps, runs)
-    fresh = open_.copy()
-    true, total, n = np.zeros(reps), np.zeros(reps), np.ones(reps)
-    while open_.any():
-        true = np.where(fresh, held + luck.proposals[every, np.minimum(proposed, runs - 1)], true)
-        total = np.where(fresh, true + noise(fresh), total)
-        n = np.where(fresh, 1.0, n)
-        proposed += fresh
-        left = left - fresh
-        action = rule(n, total, m, incumbent)
-        again_both = (action == 2) & (n >= m)
-        cost = np.where(action == 2, np.where(again_both, 2, 1), 0)
-        action = np.where(cost > left, 0.0, action)
-        again = open_ & (action == 2)
-        both = again & again_both
-        total, n = np.where(again, total + true + noise(again), total), n + again
-        incumbent, m = np.where(both, incumbent + held + noise(both), incumbent), m + both
-        left = left - again - both
-        done.extra += again.astype(float) + both
-        kept = open_ & (action == 1)
-        done.keeps += kept
-        done.false += kept & (true >= held)
-        held, incumbent, m = np.where(kept, true, held), np.where(kept, total, incumbent), np.where(kept, n, m)
-        fresh = open_ & ~again & (left > 0)
-        open_ = again | fresh
-    done.gain, done.claimed = -held, baseline - incumbent / m
-    return done
+def rival(world: World, sd: float, reps: int, seed: int, rule: Rule, slot: bool) -> float:
+    """Mean true gain of a simple rule that is told the noise its lab measured: two differences of equal code."""
+    draw = np.random.default_rng([seed, round(sd * 1e7), 1])
+    proposals = world.proposals(np.random.default_rng([seed, round(sd * 1e7)]), (reps, world.runs))
+    every, left, held = np.arange(reps), np.full(reps, world.runs), np.zeros(reps)
+    pair = math.sqrt(2.0) * sd
+    told = np.sqrt((draw.normal(0.0, pair, (reps, 2)) ** 2).mean(1))
+    proposed, n, total = np.zeros(reps, int), np.zeros(reps), np.zeros(reps)
+    # one after the other the incumbent's luck stays with it until it is replaced or run again
+    luck, runs_of = draw.normal(0.0, sd, reps) / (1.0 if slot else math.sqrt(3.0)), np.full(reps, 3.0)
+    while (left > 0).any():
+        open_ = left > 0
+        true = proposals[every, np.minimum(proposed, world.runs - 1)]
+        total, n, left = total + open_ * (true + draw.normal(0.0, pair if slot else sd, reps)), n + open_, left - open_
+        steps = np.maximum(n, 1.0)
+        gain = total / steps - (0.0 if slot else luck)
+        action = rule(steps, gain, told)
+        again = open_ & (action == 2.0) & (left > (0 if slot else 1))
+        if not slot:
+            # a repeat runs the incumbent as well
+            fresh = draw.normal(0.0, sd, reps)
+            luck = np.where(again, (luck * runs_of + fresh) / (runs_of + 1), luck)
+            runs_of, left = runs_of + again, left - again
+        kept = open_ & ~again & (action == 1.0)
+        held = held + kept * true
+        if not slot:
+            luck, runs_of = np.where(kept, total / steps - true, luck), np.where(kept, steps, runs_of)
+        done = open_ & ~again
+        proposed, n, total = proposed + done, np.where(done, 0.0, n), np.where(done, 0.0, total)
+    return float(held.mean())
 
 
-# ---- the referee, one campaign at a time ----
+# ---- the referee ----
 
 
-def refereed(
-    luck: Luck,
-    noise: Noise | None = None,
-    policy: KeepPolicy | None = None,
-    decide: Judge = judge,
+class Simulated:
+    """One campaign of a lab whose scores are drawn: it runs what `decide` asks for, and tells it what a lab knows."""
+
+    def __init__(self, draw: Iterator[float], sd: float, runs: int, slot: bool, machine: Machine, typical: float):
+        self.draw, self.sd, self.runs, self.left = draw, sd, runs, runs
+        self.slot, self.machine, self.turn = slot, machine, 0
+        self.policy = Policy(Effects(typical=typical))
+        self.record, self.held, self.number, self.incumbent_code = Record(), 0.0, 1, 1
+        self.scores: dict[int, list[tuple[int, float, Conditions]]] = defaultdict(list)  # by code
+        self.compared: list[tuple[Hashable, Hashable]] = []
+        self.widths, self.correlation, self.stale = Widths.unknown(self.policy.effects), 0.0, True
+        self.buys_luck = False
+        self._calibrate()
+
+    def run(self, code: int, true: float, seed: int) -> tuple[float, float]:
+        """The score of one run, and what the machine did to it; larger is better."""
+        pace = self.machine.speed(self.turn, self.runs)
+        if self.machine.scatter:
+            pace *= 1.0 + self.machine.scatter * next(self.draw)
+        self.turn += 1
+        shift = SCORE_PER_SPEED * (pace - 1.0)
+        score = true + self.sd * next(self.draw) + shift
+        conditions = Conditions("machine", pace=pace * (1.0 + 0.001 * next(self.draw)))
+        self.scores[code].append((seed, score, conditions))
+        return score, shift
+
+    def _calibrate(self) -> None:
+        if self.slot:
+            for _ in range(1 if self.machine.lost else 2):
+                difference = math.sqrt(2.0) * self.sd * next(self.draw)
+                self.widths = self.widths.measured(difference * difference, 1)
+            self.run(1, 0.0, 0)
+        else:
+            for seed in (0, 1) if self.machine.lost else (0, 0, 1):
+                self.run(1, 0.0, seed)
+        self.turn = 0
+        own = [score for _, score, _ in self.scores[1]]
+        self.baseline = sum(own) / len(own)
+
+    def known(self, code: int) -> Widths:
+        """What the lab knows of one plain comparison, as `campaign.evidence` brings it together."""
+        if self.slot or not self.stale:
+            return self.widths
+        several = [
+            Measured(code, seed, score)
+            for code, runs in self.scores.items()
+            if len(runs) > 1
+            for seed, score, _ in runs
+        ]
+        pairs = [*self.compared, (code, self.incumbent_code)]
+        noise = estimate(several, pairs, self.policy.effects.typical)
+        self.correlation = noise.correlation(self.policy.effects.typical)
+        widths = Widths.unknown(self.policy.effects).measured(*apart_squares(several, pairs, self.correlation))
+        self.widths, self.stale = replace(widths, seen=self.widths.seen), False
+        return self.widths
+
+    def attempt(self, change: float) -> Verdict:
+        """One proposal from its first run to the decision."""
+        self.number += 1
+        true, beside, candidate = self.held + change, {}, {}
+        anchored, code = False, self.number
+        looks: dict[int, int] = {}
+        mine = self.scores[self.incumbent_code]
+        self.left -= 1
+        self._one(code, true, 0, candidate, beside, looks)
+        while True:
+            widths = self.known(code)
+            theirs: defaultdict[int, list[float]] = defaultdict(list)
+            for seed, score, _ in mine:
+                theirs[seed].append(score)
+            verdict = decide(
+                Evidence(
+                    candidate=candidate,
+                    incumbent={seed: sum(some) / len(some) for seed, some in theirs.items()},
+                    widths=widths,
+                    beside=beside,
+                    paired=self.slot,
+                    correlation=self.correlation,
+                    chosen=self.incumbent_code != 1,
+                    policy=self.policy,
+                    record=self.record,
+                    runs_left=self.left,
+                    called_off=sum(looks.values()) - len(looks),
+                    anchored=anchored,
+                    now=self.scores[code][0][2],
+                    then=mine[-1][2],
+                    scatter=scatter([[one[2] for one in mine]]),
+                )
+            )
+            if verdict.decision is not Decision.CONFIRM:
+                break
+            self.stale = True
+            for order in verdict.orders:
+                self.left -= 1
+                if order.who is Who.CANDIDATE:
+                    self._one(code, true, order.seed, candidate, beside, looks)
+                else:
+                    if order.purpose == "anchor":
+                        anchored = True
+                        mine.clear()
+                    self.run(self.incumbent_code, self.held, order.seed)
+                    self.stale = True
+        self._settle(verdict, true, code, fair=sum(looks.values()) == len(looks))
+        return verdict
+
+    def claim(self) -> float:
+        """The gain as recorded: mean of the incumbent's scores minus that of the baseline's."""
+        own = [score for _, score, _ in self.scores[self.incumbent_code]]
+        return sum(own) / len(own) - self.baseline
+
+    def _one(
+        self,
+        code: int,
+        true: float,
+        seed: int,
+        candidate: dict[int, float],
+        beside: dict[int, float],
+        looks: dict[int, int],
+    ) -> None:
+        """One run; who buys luck calls an unlucky one off and runs it again, as long as the lab lets him."""
+        for look in range(1, (MOST_FAILURES if self.buys_luck else 1) + 1):
+            score, shift = self.run(code, true, seed)
+            candidate[seed], looks[seed] = score, look
+            if self.slot:
+                beside[seed] = self.held + shift + self.sd * next(self.draw)
+            if candidate[seed] - beside.get(seed, 0.0) > 0.5 * self.sd or self.left <= 0:
+                break
+
+    def _settle(self, verdict: Verdict, true: float, code: int, fair: bool) -> None:
+        if fair and verdict.gain is not None and verdict.share is not None:
+            look = Look(verdict.gain, verdict.share, verdict.squares, len(self.scores[code]) - 1.0)
+            if self.slot:
+                self.widths = self.widths.after(look)
+            else:
+                self.widths = self.widths.after(Look(verdict.gain, verdict.share))
+                if len(self.scores[code]) > 1:
+                    self.compared.append((code, self.incumbent_code))
+                    self.stale = True
+        self.record = self.record.after(verdict.evidence, verdict.lost)
+        if verdict.decision is Decision.KEEP:
+            self.held, self.incumbent_code = true, code
+        elif len(self.scores[code]) < 2:
+            del self.scores[code]
+
+
+def campaigns(
+    world: World,
+    sd: float,
+    reps: int,
+    seed: int = 1,
+    *,
+    slot: bool = True,
+    machine: Machine = STEADY,
+    typical: float | None = None,
+    buys_luck: bool = False,
     progress: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Every campaign under the real `judge`; it runs what the verdicts ask for."""
-    reps, runs = luck.proposals.shape
-    done = Outcome.empty(reps)
-    noise, policy = noise or Noise(sd=luck.sd, runs=runs), policy or KeepPolicy()
+    """Whole campaigns under the lab's own `decide`."""
+    done = Outcome()
+    proposals = world.proposals(np.random.default_rng([seed, round(sd * 1e7)]), (reps, world.runs))
     for rep in range(reps):
-        draw = iter(luck.noise[rep].tolist())
-        held, left = 0.0, runs
-        baseline = next(draw)
-        incumbent = {0: baseline}
-        for proposal in luck.proposals[rep].tolist():
-            if left <= 0:
+        draw = _normals(np.random.default_rng([seed, round(sd * 1e7), 2, rep]))
+        lab = Simulated(draw, sd, world.runs, slot, machine, typical or world.typical)
+        lab.buys_luck = buys_luck
+        totals = dict.fromkeys(("keeps", "false", "confirmed", "confirmed_false"), 0)
+        believed = claimed = 0.0
+        first = Verdict(Decision.DISCARD, "", "")
+        for turn, change in enumerate(proposals[rep].tolist()):
+            if lab.left <= 0:
                 break
-            true = held + proposal
-            candidate = {0: true + next(draw)}
-            left -= 1
-            while (verdict := decide(candidate, incumbent, noise, policy, left)).decision == Decision.CONFIRM:
-                for seed in verdict.seeds:
-                    for scores, score in ((candidate, true), (incumbent, held)):
-                        if seed not in scores:
-                            scores[seed] = score + next(draw)
-                            left -= 1
-                            done.extra[rep] += 1
-            if verdict.decision == Decision.KEEP:
-                false = true >= held
-                done.keeps[rep] += 1
-                done.false[rep] += false
-                done.doubted[rep] += 1.0 - (verdict.probability or 0.0)
-                done.believed[rep] -= verdict.expected or 0.0
-                done.confirmed[rep] += verdict.label == "confirmed"
-                done.confirmed_false[rep] += verdict.label == "confirmed" and false
-                held, incumbent = true, candidate
-        assert left >= 0, "a verdict spent more than was left"
-        done.gain[rep] = -held
-        done.claimed[rep] = baseline - sum(incumbent.values()) / len(incumbent)
+            verdict = lab.attempt(change)
+            first = verdict if turn == 0 else first
+            if verdict.decision is Decision.KEEP:
+                false, sure = change <= 0.0, verdict.label is Label.CONFIRMED
+                totals["keeps"] += 1
+                totals["false"] += false
+                totals["confirmed"] += sure
+                totals["confirmed_false"] += sure and false
+                believed, claimed = believed + (verdict.believed or 0.0), lab.claim()
+                done.said.append((verdict.probability or 0.0, not false))
+        assert lab.left >= 0, "a verdict spent more than was left"
+        for name, value in totals.items():
+            getattr(done, name).append(value)
+        done.gain.append(lab.held)
+        done.claimed.append(claimed)
+        done.believed.append(min(believed, max(claimed, 0.0)) if lab.record.proven else 0.0)
+        done.extra.append(world.runs - (lab.number - 1))
+        done.first_kept.append(first.decision is Decision.KEEP)
+        done.first_confirmed.append(first.label is Label.CONFIRMED)
         progress()
     return done
 
 
-# ---- a machine that drifts ----
+def _normals(draw: np.random.Generator) -> Iterator[float]:
+    while True:
+        yield from draw.normal(0.0, 1.0, 512).tolist()
 
 
-@dataclass(frozen=True)
-class Drift:
-    """Means per campaign. `from_drift`: keeps that the same scores without the drift would not have been."""
+# ---- the tables ----
 
-    keeps: float
-    false: float
-    from_drift: float
-    anchors: float
-    extra: float  # anchors included
-    gain: float
-    quiet: float  # share of campaigns with no keep at all
+QUIET, MIDDLE, LOUD = 1.1e-4, 7e-4, 2e-3  # at which the machines and the nights in which nothing helps are shown
+Rows = dict[str, dict[str, float]]
 
 
-def step_at(when: int, size: float = STEP) -> Callable[[int], float]:
-    return lambda run: size if run >= when else 0.0
+@dataclass
+class Told:
+    """Says how far the benchmark is; one line that writes over itself."""
+
+    whole: int
+    done: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.done % 25 == 0 or self.done == self.whole:
+            said = f"\r{self.done / self.whole:4.0%} of the campaigns, {time.monotonic() - self.began:.0f} s"
+            print(said, end="", file=sys.stderr, flush=True)
 
 
-def slow_walk(runs: int, size: float = STEP) -> Callable[[int], float]:
-    return lambda run: size * run / runs
-
-
-def steady(run: int) -> float:
-    return 0.0
-
-
-def drifting(
-    luck: Luck,
-    drifts: Sequence[Callable[[int], float]],
-    anchored: bool = True,
-    witness: str = "speed",
-    edits_speed: float = 0.0,
-    touched: tuple[str, ...] = (),
-    seed: int = 0,
-) -> Drift:
-    """Campaigns on a machine whose scores move by drifts[i](run), with the speed or the steps that explain it recorded.
-
-    witness: `speed`, a probe that sees the machine alone, to 0.1 %; `steps`, which a candidate's own edit changes as
-    well (edits_speed: the sd of that, as a share). An anchor runs the incumbent again, and its earlier runs
-    no longer count, as in the lab. Every proposal is made, whatever the repeats cost.
-    """
-    reps, _ = luck.proposals.shape
-    keeps, false, from_drift, anchors, extra, gain = (np.zeros(reps) for _ in range(6))
-    noise, policy = Noise(sd=luck.sd, runs=luck.proposals.shape[1]), KeepPolicy()
-    effect = policy.effects.typical
-    wobble = np.random.default_rng([seed, 7])
-    for rep in range(reps):
-        draw = iter(np.concatenate([luck.noise[rep], wobble.normal(0.0, luck.sd, 400)]).tolist())
-        drift, clock = drifts[rep % len(drifts)], 0
-        held, own = 0.0, 1.0  # true score of the incumbent, and how its code changes the steps done
-
-        def run(true: float, code: float) -> tuple[float, float, Conditions]:
-            """(score, score without the drift, conditions) of the next run."""
-            nonlocal clock
-            moved = drift(clock)  # noqa: B023  # called within this iteration only
-            clock += 1
-            clean = true + next(draw)  # noqa: B023  # likewise
-            fast = 1.0 - moved * SPEED_PER_SCORE
-            seen = fast * (1.0 + wobble.normal(0.0, 0.001))
-            here = (
-                Conditions("gpu", speed=seen)
-                if witness == "speed"
-                else Conditions("gpu", steps=round(1e5 * fast * code))
-            )
-            return clean + moved, clean, here
-
-        incumbent = {0: run(held, own)}
-        for proposal in luck.proposals[rep].tolist():
-            true = held + proposal
-            code = 1.0 + (wobble.normal(0.0, edits_speed) if edits_speed else 0.0)
-            candidate = {0: run(true, code)}
-            asked = False
-            while True:
-                scores = ({s: r[0] for s, r in candidate.items()}, {s: r[0] for s, r in incumbent.items()})
-                verdict = judge(*scores, noise, policy, None, touched=touched)
-                now, then = candidate[min(candidate)][2], incumbent[max(incumbent, key=lambda s: s in candidate)][2]
-                would_keep = verdict.decision != Decision.DISCARD
-                assert verdict.width is not None
-                moved = (verdict.width, effect, would_keep, verdict.spare)
-                if anchored and not asked and needs_anchor(now, then, *moved):
-                    asked = True
-                    incumbent = {min(candidate): run(held, own)}
-                    anchors[rep] += 1
-                    extra[rep] += 1
-                    continue
-                if verdict.decision != Decision.CONFIRM:
-                    break
-                for number in verdict.seeds:
-                    for runs, score, speed in ((candidate, true, code), (incumbent, held, own)):
-                        if number not in runs:
-                            runs[number] = run(score, speed)
-                            extra[rep] += 1
-            if verdict.decision == Decision.KEEP:
-                keeps[rep] += 1
-                clean = ({s: r[1] for s, r in candidate.items()}, {s: r[1] for s, r in incumbent.items()})
-                false[rep] += true >= held
-                from_drift[rep] += true >= held and judge(*clean, noise, policy, None).decision != Decision.KEEP
-                held, own, incumbent = true, code, candidate
-        gain[rep] = -held
-    means = [float(np.mean(values)) for values in (keeps, false, from_drift, anchors, extra, gain, keeps == 0)]
-    return Drift(*means)
-
-
-# ---- the table ----
-
-
-def compare_rules(
-    sd: float,
+def levels(
     reps: int,
-    seed: int = 1,
-    world: World | None = None,
-    progress: Callable[[], None] = lambda: None,
-    guess: float = 1.0,
-) -> dict[str, Outcome]:
-    """All rules on the same campaigns; keys are the names of the rules. guess: the referee is told so many times the
-    noise there is."""
-    luck = deal(world or World(), sd, reps, seed)
-    found = {name: lockstep(luck, rule) for name, rule in simple_rules(sd).items()}
-    found[REFEREE] = refereed(luck, Noise(sd=sd * guess, runs=luck.proposals.shape[1]), progress=progress)
+    apart_reps: int,
+    seed: int,
+    sds: Sequence[float],
+    tell: Callable[[], None],
+    stated: dict[str, list[tuple[float, bool]]],
+) -> dict[str, Rows]:
+    """Campaigns in which some proposals help: the referee and the best of the simple rules, by noise and comparison."""
+    found: dict[str, Rows] = {"slot": {}, "apart": {}}
+    for name, rows in found.items():
+        slot = name == "slot"
+        for sd in sds:
+            count = reps if slot else apart_reps
+            if not count:
+                continue
+            outcome = campaigns(World(), sd, count, seed, slot=slot, progress=tell)
+            row = outcome.row()
+            stated[name] += outcome.said
+            rivals = {
+                rule: rival(World(), sd, max(count, 500), seed, act, slot) for rule, act in simple_rules().items()
+            }
+            best = max(rivals, key=lambda rule: rivals[rule])
+            rows[f"{sd:.0e}"] = {
+                **row,
+                "best": rivals[best],
+                "greedy": rivals["greedy"],
+                "share": row["gain"] / rivals[best] if rivals[best] > 0 else math.inf,
+            }
     return found
 
 
-def goals(table: Mapping[float, Mapping[str, Mapping[str, float]]]) -> list[tuple[str, bool, str]]:
-    """(what was promised, whether it holds, the numbers) for the levels in the table."""
+def nights(reps: int, apart_reps: int, seed: int, tell: Callable[[], None]) -> Rows:
+    """Campaigns in which nothing helps, by machine, noise and comparison; and of somebody who buys luck."""
+    found: Rows = {}
+    for slot, count in ((True, reps), (False, apart_reps)):
+        if not count:
+            continue
+        kind = "slot" if slot else "apart"
+        for machine, how in MACHINES.items():
+            for sd in (QUIET, MIDDLE, LOUD):
+                outcome = campaigns(NULL, sd, count, seed + 1, slot=slot, machine=how, progress=tell)
+                found[f"{kind}, {machine}, {sd:.1e}"] = outcome.row()
+        for sd in (QUIET, MIDDLE, LOUD):
+            outcome = campaigns(NULL, sd, count, seed + 2, slot=slot, buys_luck=True, progress=tell)
+            found[f"{kind}, luck is bought, {sd:.1e}"] = outcome.row()
+    return found
+
+
+def moving(reps: int, apart_reps: int, seed: int, tell: Callable[[], None]) -> Rows:
+    """Campaigns in which some proposals help, on machines that move."""
+    found: Rows = {}
+    for slot, count in ((True, reps), (False, apart_reps)):
+        for machine, how in MACHINES.items() if count else ():
+            outcome = campaigns(World(), 4e-4, count, seed, slot=slot, machine=how, progress=tell)
+            found[f"{'slot' if slot else 'apart'}, {machine}"] = outcome.row()
+    return found
+
+
+def goals(table: Mapping[str, Rows], quiet: Rows, moved: Rows) -> list[tuple[str, bool, str]]:
+    """(what was promised, whether it holds, the numbers)."""
     said = []
-    for sd, rows in table.items():
-        ours, best = rows[REFEREE], max((row["gain"], name) for name, row in rows.items() if name != REFEREE)
-        if sd <= 7.01e-4:
-            share = ours["gain"] / best[0]
-            said.append((f"gain at {sd:.0e} at least 0.95 of the best", share >= 0.95, f"{share:.3f} of {best[1]}"))
-        if abs(sd - 2e-3) < 1e-9:
-            share = ours["gain"] / rows["greedy"]["gain"]
-            said.append(("gain at 2e-03 at least 1.15 of greedy", share >= 1.15, f"{share:.3f}"))
-        said.append((f"gain at {sd:.0e} never negative", ours["gain"] >= 0, f"{ours['gain']:.5f}"))
-        wrong = ours["confirmed_false"]
-        said.append((f"confirmed but false at {sd:.0e} under 0.3", wrong < 0.3, f"{wrong:.3f}"))
-        if ours["gain"] > 0.005:
-            excess, kind = ours["excess"], f"{ours['excess']:+.3f}"
-            said.append((f"claimed at {sd:.0e} within 10 % of the true gain", excess < 0.10, kind))
-    return said
-
-
-def drift_goals(found: Mapping[str, Drift]) -> list[tuple[str, bool, str]]:
-    """The same for a machine that moves and for nights in which nothing helps."""
-    said = []
-    for name, row in found.items():
-        if name.endswith(("step", "slow walk")) and name.startswith("sd "):
-            said.append((f"no false keep comes from drift ({name})", row.from_drift == 0, f"{row.from_drift:.3f}"))
-        if name == NULL_NIGHT:
-            said.append((f"{name}: no keep in 99 of 100 campaigns", row.quiet >= 0.99, f"{row.quiet:.3f} without"))
-            said.append((f"{name}: at most 2 extra runs", row.extra <= 2, f"{row.extra:.2f}"))
-        if name == SEED_ONLY:
-            said.append((f"{name}: at most 1 keep", row.keeps <= 1, f"{row.keeps:.2f}"))
-    return said
-
-
-def show(table: Mapping[float, Mapping[str, Mapping[str, float]]]) -> None:
-    head = f"{'rule':20s} {'gain':>7s} {'±':>5s} {'claims':>7s} {'excess':>7s} {'believed':>8s} {'keeps':>6s} "
-    head += f"{'false':>6s} {'said':>6s} {'conf.':>6s} {'c.false':>7s} {'extra':>6s} {'losing':>6s}"
-    for sd, rows in table.items():
-        print(f"\nnoise sd {sd:.0e}; gains in 1e-3 per campaign\n{head}")
-        for name, row in sorted(rows.items(), key=lambda item: -item[1]["gain"]):
-            ours = name == REFEREE
-            believed = f"{1e3 * row['believed']:8.2f}" if ours else f"{'':8s}"
-            doubted = f"{row['doubted']:6.2f}" if ours else f"{'':6s}"
-            labels = f"{row['confirmed']:6.2f} {row['confirmed_false']:7.3f}" if ours else f"{'':14s}"
-            print(
-                f"{name:20s} {1e3 * row['gain']:7.2f} {1e3 * row['gain_error']:5.2f} {1e3 * row['claimed']:7.2f} "
-                f"{row['excess']:+7.3f} {believed} {row['keeps']:6.2f} {row['false']:6.2f} {doubted} {labels} "
-                f"{row['extra']:6.1f} {row['losing']:6.3f}"
+    for kind, rows in table.items():
+        for level, row in rows.items():
+            sd, where = float(level), f"at {level}, {kind}"
+            if sd <= 7.01e-4:
+                said.append((f"gain {where} at least 0.95 of the best", row["share"] >= 0.95, f"{row['share']:.3f}"))
+            said.append((f"gain {where} never negative", row["gain"] >= 0.0, f"{row['gain']:.5f}"))
+            wrong = row["confirmed_false"]
+            said.append((f"confirmed but false {where} under 0.02 a campaign", wrong < 0.02, f"{wrong:.4f}"))
+            came, count = row["sure_true"], row["sure"]
+            said.append(
+                (f"said to be 90 % sure {where}: true in 90 %", came >= 0.9, f"{came:.3f} of {count:.1f} a night")
             )
+            over = row["over_claim"]
+            said.append((f"believed {where} never above the claim", over == 0.0, f"{over:.3f}"))
+    for name, row in quiet.items():
+        few, first, sure = row["nights"], row["first_kept"], row["first_confirmed"]
+        said.append((f"nothing helps ({name}): a keep in at most 1 night of 100", few <= 0.01, f"{few:.4f}"))
+        said.append((f"nothing helps ({name}): first edit kept at most 5 %", first <= 0.05, f"{first:.4f}"))
+        said.append((f"nothing helps ({name}): first edit confirmed at most 0.4 %", sure <= 0.004, f"{sure:.4f}"))
+        believed = row["believed"]
+        said.append((f"nothing helps ({name}): nothing to believe", believed <= 1e-4, f"{believed:.6f}"))
+    for name, row in moved.items():
+        steady = moved[f"{name.partition(',')[0]}, steady"]
+        worse = row["false"] - steady["false"]
+        said.append((f"no more false keeps than on a steady machine ({name})", worse <= 0.6, f"{worse:+.2f}"))
+        said.append(
+            (f"said to be 90 % sure ({name}): true in 90 %", row["sure_true"] >= 0.9, f"{row['sure_true']:.3f}")
+        )
+    return said
 
 
-def drift_table(reps: int, seed: int = 1) -> dict[str, Drift]:
-    """Campaigns on a machine that steps or walks, null campaigns, and seed-only edits."""
-    found: dict[str, Drift] = {}
-    world, null = World(), World(improving=0.0, neutral=1.0, runs=260)
-    steps = [step_at(when) for when in range(6, 120, 6)]
-    for sd in (1.1e-4, 4e-4):
-        luck = deal(world, sd, reps, seed)
-        found[f"sd {sd:.1e}, steady"] = drifting(luck, [steady])
-        found[f"sd {sd:.1e}, step, not anchored"] = drifting(luck, steps, anchored=False)
-        found[f"sd {sd:.1e}, step"] = drifting(luck, steps)
-        found[f"sd {sd:.1e}, step, seen in steps only"] = drifting(luck, steps, witness="steps", edits_speed=0.02)
-        found[f"sd {sd:.1e}, slow walk"] = drifting(luck, [slow_walk(world.runs)])
-    luck = deal(null, 1.1e-4, reps, seed)
-    walks = [slow_walk(null.runs)]
-    found[NULL_NIGHT] = drifting(luck, [step_at(when) for when in range(10, 250, 12)], witness="steps")
-    found["260 unchanged, slow walk"] = drifting(luck, walks, witness="steps")
-    luck = deal(replace(null, runs=40), 7e-4, reps, seed)
-    found[SEED_ONLY] = drifting(luck, [steady], touched=("seeding",))
-    found["40 lucky scores, not recognised"] = drifting(luck, [steady])
+def show(title: str, rows: Mapping[str, Mapping[str, float]]) -> None:
+    head = f"{'gain':>6s} {'±':>5s} {'share':>6s} {'greedy':>7s} {'claims':>7s} {'believe':>7s} {'keeps':>6s}"
+    head += f" {'false':>6s} {'conf.':>6s} {'c.false':>7s} {'extra':>6s} {'nights':>7s} {'first':>7s}"
+    head += f" {'>=90 %':>7s} {'true':>6s}"
+    print(f"\n{title}; gains in 1e-3 a campaign\n{'':34s} {head}")
+    for name, row in rows.items():
+        print(
+            f"{name:34s} {1e3 * row['gain']:6.2f} {1e3 * row['gain_error']:5.2f} {row.get('share', math.nan):6.3f} "
+            f"{1e3 * row.get('greedy', math.nan):7.2f} {1e3 * row['claimed']:7.2f} {1e3 * row['believed']:7.2f} "
+            f"{row['keeps']:6.2f} {row['false']:6.2f} {row['confirmed']:6.2f} {row['confirmed_false']:7.4f} "
+            f"{row['extra']:6.1f} {row['nights']:7.4f} {row['first_kept']:7.4f} {row['sure']:7.2f} "
+            f"{row['sure_true']:6.3f}"
+        )
+
+
+def calibration(said: Sequence[tuple[float, bool]]) -> list[tuple[float, float, int]]:
+    """(from which probability, how many of these keeps are true, how many) in tenths."""
+    found = []
+    for tenth in range(10):
+        some = [true for probability, true in said if tenth <= min(10.0 * probability, 9.999) < tenth + 1]
+        if some:
+            found.append((tenth / 10, sum(some) / len(some), len(some)))
     return found
-
-
-def show_drift(found: Mapping[str, Drift]) -> None:
-    columns = ("keeps", "false", "by drift", "anchors", "extra", "gain", "quiet")
-    print(f"\n{'machine and edits':42s} " + " ".join(f"{name:>8s}" for name in columns))
-    for name, row in found.items():
-        values = (row.keeps, row.false, row.from_drift, row.anchors, row.extra, 1e3 * row.gain, row.quiet)
-        print(f"{name:42s} " + " ".join(f"{value:8.2f}" for value in values))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--reps", type=int, default=2000, help="campaigns per noise level")
+    parser.add_argument("--reps", type=int, default=2000, help="campaigns per noise level, compared in one slot")
+    parser.add_argument("--apart-reps", type=int, help="the same for one after the other; a quarter by default")
+    parser.add_argument("--night-reps", type=int, help="nights in which nothing helps, per row; a quarter by default")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--levels", type=float, nargs="+", default=list(LEVELS), help="noise of one run")
-    parser.add_argument("--guess", type=float, default=1.0, help="the noise the referee is told, in true ones")
-    parser.add_argument("--drift-reps", type=int, default=100, help="campaigns per kind of drift; 0 leaves them out")
     parser.add_argument("--json", type=Path, help="write every number here as well")
     asked = parser.parse_args(arguments)
-    table: dict[float, dict[str, dict[str, float]]] = {}
-    began, finished = time.monotonic(), 0
-
-    def progress() -> None:
-        nonlocal finished
-        finished += 1
-        if finished % 50 == 0 or finished == asked.reps * len(asked.levels):
-            share = finished / (asked.reps * len(asked.levels))
-            print(
-                f"\r{share:4.0%} of the campaigns, {time.monotonic() - began:.0f} s",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    for sd in asked.levels:
-        found = compare_rules(sd, asked.reps, asked.seed, progress=progress, guess=asked.guess)
-        table[sd] = {name: outcome.row() for name, outcome in found.items()}
+    apart = asked.reps // 4 if asked.apart_reps is None else asked.apart_reps
+    quiet_reps = asked.reps // 4 if asked.night_reps is None else asked.night_reps
+    quiet_apart = min(quiet_reps, apart)
+    rows = 3 * (len(MACHINES) + 1)
+    whole = len(asked.levels) * (asked.reps + apart) + rows * (quiet_reps + quiet_apart)
+    moved_reps, moved_apart = asked.reps // 10, apart // 4
+    tell = Told(whole + len(MACHINES) * (moved_reps + moved_apart))
+    stated: dict[str, list[tuple[float, bool]]] = {"slot": [], "apart": []}
+    table = levels(asked.reps, apart, asked.seed, asked.levels, tell, stated)
+    quiet = nights(quiet_reps, quiet_apart, asked.seed, tell)
+    moved = moving(moved_reps, moved_apart, asked.seed, tell)
     print(file=sys.stderr)
-    show(table)
-    drifts = drift_table(asked.drift_reps, asked.seed) if asked.drift_reps else {}
-    if drifts:
-        show_drift(drifts)
-    said = goals(table) + drift_goals(drifts)
+    show("candidate and incumbent in one slot, by noise of one run", table["slot"])
+    show("one after the other", table["apart"])
+    show("nights in which nothing helps", quiet)
+    show("machines that move, noise 4e-4", moved)
+    for kind, keeps in stated.items():
+        print(f"\nkeeps by their stated probability, {kind}: from, true, how many")
+        for start, true, count in calibration(keeps):
+            print(f"  {start:.1f}  {true:.3f}  {count}")
+    said = goals(table, quiet, moved)
     print()
     for what, holds, numbers in said:
         print(f"{'holds ' if holds else 'MISSED'}  {what}: {numbers}")
+    print(f"\n{sum(holds for _, holds, _ in said)} of {len(said)} goals hold")
     if asked.json:
-        answer = {
-            "reps": asked.reps,
-            "seed": asked.seed,
-            "guess": asked.guess,
-            "levels": {f"{sd:g}": rows for sd, rows in table.items()},
-            "drift": {name: asdict(row) for name, row in drifts.items()},
-            "goals": [{"goal": what, "holds": holds, "found": numbers} for what, holds, numbers in said],
-        }
-        asked.json.write_text(json.dumps(answer, indent=1))
+        answer = {"reps": asked.reps, "apart": apart, "nights": quiet_reps, "seed": asked.seed, "levels": table}
+        listed = [{"goal": what, "holds": holds, "found": numbers} for what, holds, numbers in said]
+        asked.json.write_text(json.dumps({**answer, "null": quiet, "moving": moved, "goals": listed}, indent=1))
     return 0 if all(holds for _, holds, _ in said) else 1
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean
+from statistics import fmean
 
+from mcp_server.judging.student import student_quantile
 from mcp_server.records import AbortRule, CurvePoint
 from mcp_server.themes import Theme
 
@@ -97,7 +98,7 @@ def margin(past: Sequence[Past]) -> float | None:
     if slope <= 0:
         return None
     residual = sum((run.worse - level - slope * (run.gap - middle)) ** 2 for run in past) / (n - 2)
-    t = _student(1 - CHANCE, n - 2)
+    t = student_quantile(1 - CHANCE, n - 2)
 
     def doomed(at: float) -> bool:
         away = at - middle
@@ -115,9 +116,3 @@ def margin(past: Sequence[Past]) -> float | None:
         half = (low + high) / 2
         low, high = (low, half) if doomed(half) else (half, high)
     return high
-
-
-def _student(probability: float, freedom: int) -> float:
-    """Quantile of Student's t by its expansion around the normal one (Fisher & Cornish 1960)."""
-    z = NormalDist().inv_cdf(probability)
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)

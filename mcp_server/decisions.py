@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from mcp_server import astray, pairs, standing, tally
 from mcp_server.arena import Arena
+from mcp_server.campaign.evidence import Judgement, judge_experiment
 from mcp_server.caught import CaughtUp
 from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import NotNow
 from mcp_server.house import House
-from mcp_server.judgement import Judgement, judge_experiment
+from mcp_server.judging.decide import Decision
 from mcp_server.nouns.baseline import quiet_again
 from mcp_server.nouns.decided import Decided
 from mcp_server.overview import dry_spell
 from mcp_server.records import Status
-from mcp_server.referee import Decision
 from mcp_server.replies import DecisionReply
 from mcp_server.text import clean_block
 
@@ -78,10 +78,9 @@ def intend(
     judgement: Judgement | None,
     reason: str,
 ) -> None:
-    evidence = judgement.evidence() if judgement else Decided()
     failed = tally.failure_of(house.ledger.runs(found.campaign, found.number))
     outcome = "kept" if decision == "keep" else str(failed.state) if failed else "discarded"
-    evidence = evidence.model_copy(update={"reason": reason, "outcome": outcome})
+    evidence = judgement.decided(reason, outcome) if judgement else Decided(reason=reason, outcome=outcome)
     house.ledger.intend(found.campaign, found.number, decision, label, evidence, house.stamp())
 
 

@@ -12,10 +12,10 @@ from mcp_server.advice import calibration, predictions
 from mcp_server.arena import Arena
 from mcp_server.campaign.amending import told
 from mcp_server.campaign.contract import since_first
+from mcp_server.campaign.evidence import measured_noise
 from mcp_server.dispatch import resolve_budget
 from mcp_server.entries import Campaign, Experiment, Learning, Run
 from mcp_server.house import House
-from mcp_server.judgement import measured_noise
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.overview import tried_of

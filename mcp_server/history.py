@@ -12,6 +12,7 @@ from mcp_server import standing, tally
 from mcp_server.arena import Arena
 from mcp_server.campaign.amending import told
 from mcp_server.entries import Experiment
+from mcp_server.judging.looks import told_live
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.records import RunState
@@ -34,6 +35,7 @@ class HistoryRow(Reply):
     change: float | None = Field(default=None, description="gain over the incumbent of its time; positive is better")
     interval: list[float] = Field(default_factory=list, description="95 % interval of the gain")
     noise_widths: float | None = None
+    looks: int | None = Field(default=None, description="runs spent on it, those without a score included")
     theme: str = ""
     opened_at: str = ""
     decided_at: str = ""
@@ -106,6 +108,7 @@ def row_of(ledger: Ledger, experiment: Experiment, arena: Arena) -> HistoryRow:
         change=standing.rounded(verdict.change),
         interval=standing.edges_of(verdict),
         noise_widths=standing.rounded(verdict.noise_widths, 2),
+        looks=verdict.looks or None,
         theme=experiment.theme,
         opened_at=experiment.opened_at,
         decided_at=experiment.decided_at or "",
@@ -122,7 +125,8 @@ def page(lab: Lab, number: int | None = None) -> PageReply:
         runs = ledger.runs(campaign.tag, number)
         told = next((run for run in runs if run.result is not None and run.result.curve), None)
         last = house.paths.run(campaign.tag, number, runs[-1].run) if runs else None
-        progress = standing.progress_of(house.paths, runs[-1]) if runs and runs[-1].state is RunState.RUNNING else None
+        live = runs[-1] if runs and runs[-1].state is RunState.RUNNING and told_live(runs[-1]) else None
+        progress = standing.progress_of(house.paths, live) if live else None
         curve = told.result.curve if told and told.result else progress.curve if progress else ()
         measured = next((run.result for run in reversed(runs) if run.result is not None), None)
         return PageReply(

@@ -318,6 +318,13 @@ class Ledger:
         rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND decision IS NULL ORDER BY number", campaign)
         return [_experiment(row) for row in rows]
 
+    def decided(self, campaign: str) -> list[Experiment]:
+        """In the order in which they were decided."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND decision IS NOT NULL ORDER BY turn", campaign
+        )
+        return [_experiment(row) for row in rows]
+
     def kept(self, campaign: str) -> list[Experiment]:
         """Kept and settled, in the order in which they were kept; the last one is the incumbent."""
         rows = self._rows(
@@ -507,10 +514,10 @@ class Ledger:
         )[0]
         return row[0], row[1]
 
-    def measured_beside(self, campaign: str) -> list[tuple[int, int, str, int, float]]:
-        """(experiment, seed, machine, incumbent, its score) of every run that counts and measured its incumbent too."""
+    def measured_beside(self, campaign: str) -> list[tuple[int, int, str, int, float, float]]:
+        """(experiment, seed, machine, incumbent, own score, its score) of every run that counts and has both."""
         rows = self._rows(
-            "SELECT experiment, seed, machine, incumbent, incumbent_score FROM runs WHERE campaign = ?1"
+            "SELECT experiment, seed, machine, incumbent, score, incumbent_score FROM runs WHERE campaign = ?1"
             " AND incumbent_score IS NOT NULL AND incumbent IS NOT NULL AND state = 'scored' AND tainted = ''"
             " AND purpose != 'exam' ORDER BY ticket",
             campaign,

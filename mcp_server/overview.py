@@ -13,13 +13,13 @@ from mcp_server.advice import calibration as calibrated
 from mcp_server.arena import Program, load_program
 from mcp_server.campaign import beginning, company, contract
 from mcp_server.campaign.amending import told
+from mcp_server.campaign.evidence import measured_noise
 from mcp_server.caught import CaughtUp
 from mcp_server.dispatch import resolve_budget, resolve_devices
 from mcp_server.drawn import place_of
 from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import AutoresearchError, UnknownExperiment
 from mcp_server.house import House
-from mcp_server.judgement import measured_noise
 from mcp_server.knobs import KnobChange
 from mcp_server.ledger import Ledger
 from mcp_server.memory import Tried, line

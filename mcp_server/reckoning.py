@@ -7,12 +7,12 @@ from statistics import fmean
 
 from mcp_server import standing, tally
 from mcp_server.arena import Arena
+from mcp_server.campaign.evidence import record_of
 from mcp_server.entries import Campaign, Exam, Experiment, Run
-from mcp_server.examination import examination
-from mcp_server.judgement import measured_noise
+from mcp_server.judging.examination import examination
+from mcp_server.judging.totals import Kept, totals
 from mcp_server.ledger import Ledger
 from mcp_server.replies import ExamReply, TotalsReply
-from mcp_server.totals import Kept, totals
 
 
 def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
@@ -21,16 +21,14 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
     if not kept:
         return TotalsReply()
     ends = [tally.losses(ledger.runs(campaign.tag, one.number), arena) for one in (kept[0], kept[-1])]
-    baseline, incumbent = ends
+    baseline, incumbent = ({seed: -loss for seed, loss in scores.items()} for scores in ends)
     first, last = (arena.loss(fmean(scores.values())) if scores else None for scores in ends)
     reply = TotalsReply(baseline=standing.rounded(first), best=standing.rounded(last))
     if len(kept) > 1 and baseline and incumbent:
-        found = totals(baseline, incumbent, [kept_of(one) for one in kept[1:]])
-        believed = found.believed
-        noise = measured_noise(ledger, arena, campaign.tag)
-        if noise.equal or not noise.sd:
-            believed = min(believed, found.claimed)  # without noise nothing was lost to luck that could be given back
-        reply.claimed_gain, reply.honest_gain = standing.rounded(found.claimed), standing.rounded(believed)
+        proven = record_of(ledger, campaign.tag).proven
+        found = totals(baseline, incumbent, [kept_of(one) for one in kept[1:]], proven)
+        reply.proven = proven
+        reply.claimed_gain, reply.honest_gain = standing.rounded(found.claimed), standing.rounded(found.believed)
         reply.expected_false_keeps = standing.rounded(found.false_keeps, 2)
     exam = ledger.exam(campaign.tag)
     if exam is not None and exam.result:
@@ -45,8 +43,8 @@ def kept_of(experiment: Experiment) -> Kept:
     verdict = experiment.verdict
     return Kept(
         number=experiment.number,
-        delta=-(verdict.change or 0.0),
-        expected=-(verdict.believed or 0.0),
+        gain=verdict.change or 0.0,
+        believed=verdict.believed or 0.0,
         probability=1.0 if verdict.probability is None else verdict.probability,
         label=experiment.label or "provisional",
         simpler=verdict.code == "simpler",

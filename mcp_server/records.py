@@ -5,6 +5,7 @@ Everything here is data. Units live in the names; scores are in the arena's own 
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
@@ -206,6 +207,11 @@ class DeviceReading(Answer):
     load_before: float | None = None  # foreign load: busy cores, or GPU utilisation 0..1
     load_after: float | None = None
     speed: float | None = None  # the fixed speed probe, operations per second; compares a machine with itself
+
+    @property
+    def model(self) -> str:
+        """Cards of one model in one machine count as one; how much they differ is machine noise."""
+        return re.sub(r"\s*\(?(GPU|MIG)-[0-9a-fA-F-]{8,}\)?", "", self.identity)
 
 
 class Crash(Answer):

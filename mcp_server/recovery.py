@@ -12,12 +12,12 @@ import errno
 from mcp_server import curves, dispatch, orders, pairs, settling
 from mcp_server.arena import Arena
 from mcp_server.campaign import beginning
+from mcp_server.campaign.evidence import measured_noise
 from mcp_server.caught import CaughtUp, each
 from mcp_server.entries import Run
 from mcp_server.errors import AutoresearchError
 from mcp_server.files import is_locked, write_atomically
 from mcp_server.house import House
-from mcp_server.judgement import measured_noise
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
 from mcp_server.paths import RunPaths

@@ -179,7 +179,8 @@ class TotalsReply(Reply):
     baseline: float | None = None
     best: float | None = None
     claimed_gain: float | None = None
-    honest_gain: float | None = Field(default=None, description="shrunk for selection")
+    honest_gain: float | None = Field(default=None, description="to be believed; 0 while nothing is proven")
+    proven: bool | None = Field(default=None, description="whether the whole campaign rejects that nothing helped")
     expected_false_keeps: float | None = None
     first_campaign: str = Field(default="", description="the lab's first on this contract, if this is a later one")
     gain_since_first: float | None = Field(default=None, description="over that campaign's baseline")

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from mcp_server.arena import Arena
+from mcp_server.campaign.evidence import Judgement, awaited
 from mcp_server.entries import Campaign, Experiment, Run
-from mcp_server.judgement import Judgement, awaited
+from mcp_server.judging.looks import told_live
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
 from mcp_server.paths import LabPaths
@@ -92,9 +93,7 @@ def _say_progress(
         reply.phase, reply.queue_position = "waiting", len(ahead)
         left += slot * len(ahead)
     else:
-        reply.phase = progress.phase
-        # a repeat whose luck can be watched can be cancelled for it
-        reply.loss = rounded(progress.loss, 4) if current.purpose == "first" else None
+        reply.phase, reply.loss = progress.phase, rounded(progress.loss, 4) if told_live(current) else None
         reply.elapsed_seconds = round(progress.elapsed_seconds, 1)
         if progress.budget_seconds:
             left -= slot * min(1.0, progress.elapsed_seconds / progress.budget_seconds) * 0.9

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.campaign.evidence import policy_of
 from mcp_server.dispatch import local
 from mcp_server.errors import NotNow
-from mcp_server.judgement import policy_of
 from mcp_server.lab import Lab
 from mcp_server.nouns.decided import Decided
 from mcp_server.records import Status

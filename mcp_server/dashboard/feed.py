@@ -20,13 +20,14 @@ from pydantic import Field
 
 from mcp_server import standing
 from mcp_server.arena import Arena
+from mcp_server.campaign.evidence import measured_noise
 from mcp_server.chart import ChartCampaign, ChartPoint
 from mcp_server.chart.scale import scale_of
 from mcp_server.entries import Campaign, Experiment
 from mcp_server.errors import AutoresearchError
 from mcp_server.history import HistoryRow, row_of
 from mcp_server.house import House
-from mcp_server.judgement import measured_noise
+from mcp_server.judging.looks import told_live
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.records import RunState
@@ -298,10 +299,11 @@ def _live_runs(house: House, campaign: Campaign, arena: Arena) -> list[LiveRun]:
             live.phase, live.device = progress.phase, progress.device or ""
             live.elapsed_seconds = round(progress.elapsed_seconds, 1)
             live.budget_seconds, live.steps = progress.budget_seconds or None, progress.steps
-            live.loss, live.scored_fraction = standing.rounded(progress.loss, 4), progress.scored_fraction
-            live.curve = [
-                [point.step, round(point.loss, 4)] for point in standing.thinned(progress.curve, CURVE_POINTS)
-            ]
+            live.scored_fraction = progress.scored_fraction
+            if told_live(run):
+                live.loss = standing.rounded(progress.loss, 4)
+                shown = standing.thinned(progress.curve, CURVE_POINTS)
+                live.curve = [[point.step, round(point.loss, 4)] for point in shown]
         found.append(live)
     return found
 

@@ -31,6 +31,11 @@ def excused(run: Run) -> bool:
     return result.reason == "no_sandbox" or (result.reason == "disk_full" and result.crash is None)
 
 
+def told_live(run: Run) -> bool:
+    """Whether what a running run reports of its loss is told. A repeat whose luck can be watched can be called off."""
+    return run.purpose == "first"
+
+
 def may_repeat(run: Run) -> bool:
     """Whether a run told so little about its code that it may be run again: it was excused, or somebody stopped it."""
     return excused(run) or run.state is RunState.CANCELLED

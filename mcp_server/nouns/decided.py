@@ -35,8 +35,11 @@ class Decided(BaseModel):
     degrees: float | None = None  # of freedom behind the width
     believed: float | None = None  # the gain one should believe
     comparison: str = ""  # slot, apart or mixed: how candidate and incumbent were compared
+    share: float | None = None  # variance of the comparison, in that of one plain difference
+    squares: float = 0.0  # scatter of its own differences about their mean
     within_machine: bool = False  # what the machine itself moved could explain the whole difference
     evidence: float | None = None  # e-value of this look against "nothing here is better"
+    lost: float = 0.0  # of the allowance for simplifications
     seeds: tuple[int, ...] = ()
     looks: int = 0  # runs of the candidate that were spent on this, those without a score included
     against: int | None = None  # number of the incumbent

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mcp_server.bars import HIDDEN
-from mcp_server.judgement import TYPICAL_SHARE
-from mcp_server.noise import Measured, Noise, estimate
+from mcp_server.campaign.evidence import TYPICAL_SHARE
+from mcp_server.judging.decide import HIDDEN
+from mcp_server.judging.noise import Measured, Noise, estimate
 from mcp_server.proving import exploits, results
 from mcp_server.proving.evidence import Aim, Evidence, Finding, Severity
 

@@ -26,6 +26,7 @@ frozen: [prepare.py, score.py]
 run: python train.py
 score: python score.py
 budget: {seconds: 60, clock: cpu, startup_seconds: 20, grace_seconds: 1}
+keep: {confirm: never}
 devices: cpu
 ---
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcp_server.noise import Measured, Noise, compare, estimate, typical_sd
+from mcp_server.judging.noise import Measured, Noise, compare, estimate, typical_sd
 
 untimed = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 some_scores = st.dictionaries(st.integers(0, 5), st.floats(0.9, 1.1), min_size=1, max_size=5)

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from mcp_server.examination import examination, student_quantile
+from mcp_server.judging.examination import examination
+from mcp_server.judging.student import student_cdf, student_quantile
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,10 @@ def test_the_interval_covers_the_true_gain_as_often_as_it_says() -> None:
 def test_one_difference_has_no_interval() -> None:
     with pytest.raises(ValueError, match="no interval"):
         examination([0.1])
+
+
+@pytest.mark.parametrize("degrees", [1, 1.7, 4, 33.3])
+def test_the_quantile_is_where_the_distribution_says(degrees: float) -> None:
+    for probability in (0.6, 0.975, 0.999):
+        assert student_cdf(student_quantile(probability, degrees), degrees) == pytest.approx(probability, abs=1e-9)
+    assert student_cdf(-1.5, degrees) == pytest.approx(1.0 - student_cdf(1.5, degrees))

@@ -129,6 +129,32 @@ def estimate(
     )
 
 
+def apart_squares(
+    runs: Iterable[Measured], pairings: Sequence[tuple[Hashable, Hashable]], correlation: float
+) -> tuple[float, int]:
+    """Sum of squares and degrees of freedom of one plain difference between two runs on one seed at different times.
+
+    From codes that ran on several seeds of one machine, else from plain repeats, which bound it from below; and from
+    pairs that were compared on several seeds. correlation: of two codes on one seed.
+    """
+    cells: dict[tuple[Hashable, int, Hashable], list[float]] = defaultdict(list)
+    for run in runs:
+        if math.isfinite(run.score):
+            cells[run.code, run.seed, run.machine].append(run.score)
+    means = {cell: sum(scores) / len(scores) for cell, scores in cells.items()}
+    by_seed: dict[tuple[Hashable, Hashable], list[float]] = defaultdict(list)
+    for (code, _, machine), mean in means.items():
+        by_seed[code, machine].append(mean)
+    squares, degrees = _within(by_seed.values())
+    if not degrees:
+        squares, degrees = _within(cells.values())
+    squares *= 2.0 * (1.0 - correlation)
+    if correlation > 0.0:
+        paired, pairs = _within(_differences(means, pairings))
+        squares, degrees = squares + paired, degrees + pairs
+    return squares, degrees
+
+
 def typical_sd(squares: float, degrees: int, prior_sd: float) -> float | None:
     """Sd behind a pooled sum of squares; None when nothing was measured.
 

@@ -1,0 +1,387 @@
+"""Brings `decide` its evidence from the ledger, and says what it decided as a record. Gathers; decides nothing.
+
+Which runs are compared (untainted, of one machine, since the last anchor), what is known of the noise, how the machine
+ran, how often a seed was looked at and what the night has proven so far is read here; what it means is `decide`'s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from mcp_server import tally
+from mcp_server.arena import Arena
+from mcp_server.entries import Campaign, Experiment, Run
+from mcp_server.judging.belief import LEARNT_FROM, Effects, Look, Widths, learn
+from mcp_server.judging.decide import (
+    CONFIRMED_AT,
+    Bound,
+    Comparison,
+    Decision,
+    Evidence,
+    Policy,
+    Record,
+    Verdict,
+    Who,
+    broken_bounds,
+    decide,
+)
+from mcp_server.judging.drift import Conditions, Scatter, repeat_disagrees, scatter
+from mcp_server.judging.looks import MOST_EXCUSED, NO_LOOK, excused, looks
+from mcp_server.judging.noise import Measured, Noise, apart_squares, estimate
+from mcp_server.ledger import Ledger
+from mcp_server.nouns.decided import Decided
+from mcp_server.records import RunResult
+
+# A typical improvement, as a share of the baseline's score: 0.0015 of about 1 bit per byte is what agents find at the
+# reference's arena. An arena with its own scale says so by `keep.min_delta`.
+TYPICAL_SHARE = 0.0015
+# Where scores are so near zero that a share of them says nothing, the noise gives the scale: nobody looks for
+# improvements that are much smaller than what one run moves by itself.
+TYPICAL_PER_SD = 0.1
+LEAST_REPEATS = 3  # fewer do not say how far repeats usually lie apart
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict with what it was based on, and the runs it asks for: (experiment, seed, purpose)."""
+
+    verdict: Verdict
+    score: float | None
+    seeds: tuple[int, ...]
+    runs: tuple[Run, ...]  # of the candidate
+    wanted: tuple[tuple[int, int, str], ...]
+    incumbent: int
+
+    @property
+    def change(self) -> float | None:
+        return self.verdict.gain
+
+    @property
+    def label(self) -> str | None:
+        return None if self.verdict.label is None else str(self.verdict.label)
+
+    @property
+    def widths(self) -> float | None:
+        return self.verdict.widths
+
+    def decided(self, reason: str, outcome: str) -> Decided:
+        """The numbers behind a decision, as the ledger stores them."""
+        verdict = self.verdict
+        return Decided(
+            decision=str(verdict.decision),
+            code=verdict.code,
+            reason=reason,
+            outcome=outcome,
+            score=self.score,
+            change=verdict.gain,
+            low=verdict.interval[0] if verdict.interval else None,
+            high=verdict.interval[1] if verdict.interval else None,
+            noise_widths=verdict.widths,
+            probability=verdict.probability,
+            width=verdict.width,
+            degrees=verdict.degrees,
+            believed=verdict.believed,
+            comparison=str(verdict.comparison),
+            share=verdict.share,
+            squares=verdict.squares,
+            within_machine=verdict.within_machine,
+            evidence=verdict.evidence,
+            lost=verdict.lost,
+            seeds=self.seeds,
+            looks=sum(looks(self.runs).values()),
+            against=self.incumbent,
+            machine=self.runs[0].machine if self.runs else "",
+        )
+
+
+def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experiment: Experiment) -> Judgement | None:
+    """The verdict on what has been measured so far; None when there is no incumbent or the candidate failed."""
+    incumbent = ledger.incumbent(campaign.tag)
+    runs = ledger.runs(campaign.tag, experiment.number)
+    if incumbent is None or tally.failure_of(runs) is not None or not any(run.state.terminal for run in runs):
+        return None
+    evidence = gather(ledger, arena, campaign, experiment, incumbent)
+    verdict = decide(evidence)
+    numbers = {Who.CANDIDATE: experiment.number, Who.INCUMBENT: incumbent.number}
+    wanted = tuple((numbers[one.who], one.seed, one.purpose) for one in verdict.orders)
+    seeds = tuple(sorted(evidence.beside or evidence.candidate))
+    return Judgement(verdict, tally.mean_score(runs, arena), seeds, tuple(runs), wanted, incumbent.number)
+
+
+def gather(ledger: Ledger, arena: Arena, campaign: Campaign, experiment: Experiment, incumbent: Experiment) -> Evidence:
+    """All that `decide` is to know about one candidate."""
+    tag = campaign.tag
+    runs, theirs = ledger.runs(tag, experiment.number), ledger.runs(tag, incumbent.number)
+    ours = [run for run in runs if run.counts and run.purpose != "exam"]
+    tainted = [run for run in runs if run.tainted]
+    standing = since_anchor(theirs)
+    machine = ours[-1].machine if ours else None
+    held = tally.losses(standing, arena, machine=machine) or tally.losses(standing, arena)
+    candidate, beside = tally.losses(runs, arena), tally.losses_beside(runs, arena, incumbent.number)
+    takes_back = experiment.kind == "prune"
+    if takes_back:
+        # the runs the change was kept for were lucky ones: it proves its worth on seeds that it was not chosen by
+        held = {seed: held[seed] for seed in held.keys() & candidate.keys()}
+    policy = policy_of(ledger, arena, tag)
+    kind = Comparison.SLOT if beside else Comparison.APART
+    ongoing = ((experiment.number, incumbent.number),)
+    noise = measured_noise(ledger, arena, tag, ongoing)
+    left = math.inf if arena.stop.experiments is None else max(0, arena.stop.experiments - ledger.count(tag)["all"])
+    retried = not ours and 0 < len(tainted) <= MOST_EXCUSED
+    return Evidence(
+        candidate={seed: -loss for seed, loss in candidate.items()},
+        incumbent={seed: -loss for seed, loss in held.items()},
+        widths=widths_of(ledger, arena, tag, policy.effects, kind, noise, ongoing),
+        beside={seed: -loss for seed, loss in beside.items()},
+        paired=any(run.result is not None and run.result.pairing for run in ours),
+        correlation=noise.correlation(policy.effects.typical),
+        policy=policy,
+        record=record_of(ledger, tag),
+        runs_left=left,
+        called_off=_called_off(ledger, tag, experiment),
+        takes_back=takes_back,
+        touched=experiment.protocol,
+        broken=_broken(arena, ours),
+        saved=incumbent.nodes - experiment.nodes,
+        simplicity=arena.keep.simplicity,
+        tainted=() if ours else tuple(run.tainted for run in tainted) or ("no run of it counts",),
+        retry=runs[0].seed if retried else None,
+        awaited=bool(awaited(runs, theirs)),
+        failed=Counter(
+            (who, run.seed)
+            for who, some in ((Who.CANDIDATE, runs), (Who.INCUMBENT, theirs))
+            for run in some
+            if run.state.terminal and not run.counts and not excused(run) and run.purpose not in NO_LOOK
+        ),
+        anchored=bool(ours) and any(run.purpose == "anchor" and run.ticket > ours[0].ticket for run in theirs),
+        now=conditions_of(ours[0]) if ours else Conditions(),
+        then=conditions_of(standing[-1]) if standing else Conditions(),
+        scatter=_scatter(ledger, tag, incumbent),
+        disagrees=_disagrees(ledger, arena, tag, standing),
+        repeat_seed=theirs[0].seed if theirs else campaign.seed,
+    )
+
+
+# ---- scale and noise -------------------------------------------------------------------------------------------------
+
+
+def policy_of(ledger: Ledger, arena: Arena, tag: str) -> Policy:
+    """The arena's keep rule, on the arena's scale; where nobody set it, on the larger one that the campaign shows."""
+    rule = arena.keep
+    effects = Effects(typical=typical_effect(ledger, arena, tag))
+    if rule.min_delta != "auto":
+        return Policy(effects, rule.min_delta, rule.confirm)
+    tried = [one.verdict for one in ledger.experiments(tag, last=LEARNT_FROM) if _tells(one)]
+    seen = [(one.change, one.width) for one in tried if one.change is not None and one.width is not None]
+    return Policy(learn(effects, seen), confirm=rule.confirm)
+
+
+def _tells(experiment: Experiment) -> bool:
+    """Whether a decided experiment says how large changes are."""
+    return experiment.kind in ("attempt", "retest") and not experiment.protocol and experiment.decision is not None
+
+
+def typical_effect(ledger: Ledger, arena: Arena, tag: str) -> float:
+    """The size of a typical true improvement in the arena's unit, before the campaign has shown one."""
+    if arena.keep.min_delta != "auto" and arena.keep.min_delta > 0:
+        return 2.0 * arena.keep.min_delta  # who sets a least gain expects gains somewhat larger
+    baseline = ledger.baseline(tag)
+    scores = [run.score for run in baseline.counting if run.score is not None] if baseline else []
+    share = TYPICAL_SHARE * (abs(scores[0]) if scores and scores[0] else 1.0)
+    if len(scores) < 2:
+        return share
+    centre = fmean(scores)
+    sd = math.sqrt(sum((score - centre) ** 2 for score in scores) / (len(scores) - 1))
+    return max(share, TYPICAL_PER_SD * sd)
+
+
+def measured_noise(ledger: Ledger, arena: Arena, tag: str, also: tuple[tuple[int, int], ...] = ()) -> Noise:
+    """What chance does to a score of this campaign, from every code that was run more than once.
+
+    also: (candidate, incumbent) of a comparison that is not decided yet.
+    """
+    measured = _measured(ledger.scored_runs(tag, only_repeated=True), arena)
+    against: list[tuple[Hashable, Hashable]] = [*ledger.compared(tag), *also]
+    for number, seed, machine, incumbent, _, beside in ledger.measured_beside(tag):
+        # candidate and incumbent of one slot are a pair of their own, and a closer one than any two slots
+        if incumbent != number:
+            measured.append(Measured((number, incumbent), seed, arena.loss(beside), machine))
+            against.append((number, (number, incumbent)))
+    return estimate(measured, against, typical_effect(ledger, arena, tag))
+
+
+def slot_squares(ledger: Ledger, arena: Arena, tag: str) -> tuple[float, int]:
+    """Squares and degrees of freedom of differences in one slot: a code beside itself, and about each pair's mean."""
+    squares, degrees = 0.0, 0
+    pairs: defaultdict[tuple[int, int], list[float]] = defaultdict(list)
+    for number, _, _, incumbent, score, beside in ledger.measured_beside(tag):
+        difference = arena.loss(beside) - arena.loss(score)
+        if number == incumbent:
+            squares, degrees = squares + difference * difference, degrees + 1
+        else:
+            pairs[number, incumbent].append(difference)
+    for (number, _), several in pairs.items():
+        if len(several) < 2 or _called_off(ledger, tag, ledger.experiment(tag, number)):
+            continue  # what is left where looks were called off scatters by less than the noise does
+        centre = fmean(several)
+        squares += sum((one - centre) ** 2 for one in several)
+        degrees += len(several) - 1
+    return squares, degrees
+
+
+def widths_of(
+    ledger: Ledger,
+    arena: Arena,
+    tag: str,
+    effects: Effects,
+    kind: Comparison,
+    noise: Noise,
+    also: tuple[tuple[int, int], ...] = (),
+) -> Widths:
+    """What is known of one plain comparison of this kind: from repeats of equal code, then from every decided look."""
+    if kind is Comparison.SLOT:
+        squares, degrees = slot_squares(ledger, arena, tag)
+    else:
+        squares, degrees = apart_squares(
+            _measured(ledger.scored_runs(tag, only_repeated=True), arena),
+            [*ledger.compared(tag), *also],
+            noise.correlation(effects.typical),
+        )
+    widths = Widths.unknown(effects).measured(squares, degrees)
+    for one in ledger.experiments(tag, last=LEARNT_FROM):
+        said = one.verdict
+        whole = said.looks <= len(said.seeds)  # what is left where looks were called off is no fair sample
+        if _tells(one) and whole and said.change is not None and said.share and said.comparison == kind:
+            widths = widths.after(Look(said.change, said.share))
+    return widths
+
+
+def record_of(ledger: Ledger, tag: str) -> Record:
+    """What the night has proven, in the order of its decisions."""
+    record = Record()
+    for one in ledger.decided(tag):
+        said = one.verdict
+        kept = one.decision == "keep" and one.kind != "baseline"
+        record = record.after(said.evidence if said.evidence is not None else 1.0, said.lost if kept else 0.0)
+        # a campaign that an older version began goes on: what it was sure of counts as proven
+        if kept and said.version < 2 and (said.probability or 0.0) >= CONFIRMED_AT:
+            record = Record(record.evidence, True, record.spent)
+    return record
+
+
+def repeats_without(ledger: Ledger, arena: Arena, tag: str, left_out: Run) -> Noise:
+    """The noise that all runs but one show."""
+    others = [run for run in ledger.scored_runs(tag, only_repeated=True) if run.ticket != left_out.ticket]
+    return estimate(_measured(others, arena), (), typical_effect(ledger, arena, tag))
+
+
+def _measured(runs: Iterable[Run], arena: Arena) -> list[Measured]:
+    return [
+        Measured(run.experiment, run.seed, arena.loss(run.score), run.machine) for run in runs if run.score is not None
+    ]
+
+
+def _called_off(ledger: Ledger, tag: str, experiment: Experiment) -> int:
+    """Looks at this code that came to nothing; the same code under another number is the same code."""
+    twins = ledger.twins(experiment.fingerprint, tag) or [experiment]
+    runs = [run for twin in twins for run in ledger.runs(tag, twin.number)]
+    counted = sum(run.counts and run.purpose not in NO_LOOK for run in runs)
+    return max(0, sum(looks(runs).values()) - counted)
+
+
+# ---- the machine -----------------------------------------------------------------------------------------------------
+
+
+def since_anchor(runs: Sequence[Run]) -> list[Run]:
+    """The runs that speak for today's machine: all that count, or those since the incumbent was last re-anchored."""
+    counting = [run for run in runs if run.counts and run.purpose != "exam"]
+    anchors = [run.ticket for run in counting if run.purpose == "anchor"]
+    return [run for run in counting if not anchors or run.ticket >= anchors[-1]]
+
+
+def conditions_of(run: Run) -> Conditions:
+    """Under what a run was taken."""
+    result = run.result
+    if result is None or result.device is None:
+        return Conditions()
+    device = result.device
+    return Conditions(device.model, device.driver, device.speed, _pace(result))
+
+
+def _pace(result: RunResult) -> float | None:
+    """Steps per second of the budget's own clock."""
+    if not result.steps or not result.train_seconds or result.train_seconds <= 0.0:
+        return float(result.steps) if result.steps else None  # an older record: budgets are equal, so steps will do
+    return result.steps / result.train_seconds
+
+
+def _scatter(ledger: Ledger, tag: str, incumbent: Experiment) -> Scatter:
+    """How far readings of unchanged code lie apart: of the baseline and of the incumbent."""
+    baseline = ledger.baseline(tag)
+    codes = dict.fromkeys((baseline.number if baseline else incumbent.number, incumbent.number))
+    groups = [[conditions_of(run) for run in ledger.runs(tag, number) if run.counts] for number in codes]
+    return scatter(groups)
+
+
+def _disagrees(ledger: Ledger, arena: Arena, tag: str, runs: Sequence[Run]) -> bool:
+    """Whether the incumbent's last run lies further from the earlier ones on its seed and machine than repeats do.
+
+    How far repeats lie apart is asked of all others: the run in question would excuse itself.
+    """
+    if len(runs) < 2:
+        return False
+    *before, last = runs
+    same = [run.score for run in before if (run.seed, run.machine) == (last.seed, last.machine)]
+    earlier = [score for score in same if score is not None]
+    if not earlier or last.score is None:
+        return False
+    noise = repeats_without(ledger, arena, tag, last)
+    if noise.repeat_sd is None or noise.repeats < LEAST_REPEATS:
+        return False
+    return repeat_disagrees(fmean(earlier), last.score, noise.repeat_sd)
+
+
+def awaited(runs: Sequence[Run], theirs: Sequence[Run]) -> list[Run]:
+    """The incumbent's runs that are still open and on whose seeds this candidate ran: no verdict before they are in."""
+    seeds = {run.seed for run in runs}
+    return [
+        run
+        for run in theirs
+        if not run.state.terminal
+        and (run.purpose == "repeat" or (run.purpose in ("confirm", "anchor") and run.seed in seeds))
+    ]
+
+
+def _broken(arena: Arena, runs: Iterable[Run]) -> tuple[str, ...]:
+    """What forbids a keep whatever the score: failed checks, secondary metrics out of bounds."""
+    broken: list[str] = []
+    bounds = {name: Bound(guard.min, guard.max) for name, guard in arena.secondary.items()}
+    for result in (run.result for run in runs):
+        if result is None:
+            continue
+        if "checks_failed" in result.flags:
+            broken.append(f"A check failed. {result.detail}".strip())
+        if "hosts_unusual" in result.flags:
+            broken.append(
+                "Its model took far longer to build or to answer than is usual here, or read files; see `hosts`."
+            )
+        broken += broken_bounds(result.secondary, bounds)
+    return tuple(dict.fromkeys(broken))
+
+
+__all__ = [
+    "Decision",
+    "Judgement",
+    "awaited",
+    "gather",
+    "judge_experiment",
+    "measured_noise",
+    "policy_of",
+    "record_of",
+    "typical_effect",
+    "widths_of",
+]

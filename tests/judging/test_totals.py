@@ -1,0 +1,49 @@
+"""Honest totals: what was recorded, what to believe, and which keeps to test again."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcp_server.judging.totals import Kept, prune_order, totals
+
+KEEPS = (
+    Kept(3, 0.004, 0.0035, 0.99, "confirmed"),
+    Kept(7, 0.002, 0.001, 0.6),
+    Kept(9, -0.0001, 0.0, 0.1, simpler=True),
+    Kept(12, 0.001, 0.0002, 0.3),
+)
+
+
+def test_claimed_is_as_recorded_and_believed_is_less() -> None:
+    found = totals({0: -1.0, 1: -1.002}, {0: -0.994}, KEEPS)
+    assert found.claimed == pytest.approx(0.007)
+    assert found.believed == pytest.approx(0.0047)
+
+
+def test_what_is_to_be_believed_is_never_above_the_claim() -> None:
+    assert totals({0: -1.0}, {0: -0.998}, KEEPS).believed == pytest.approx(0.002)
+    assert totals({0: -1.0}, {0: -1.001}, KEEPS).believed == 0.0
+
+
+def test_while_nothing_is_proven_nothing_is_to_be_believed() -> None:
+    found = totals({0: -1.0}, {0: -0.994}, KEEPS, proven=False)
+    assert (found.claimed, found.believed) == (pytest.approx(0.006), 0.0)
+
+
+def test_a_false_keep_is_one_that_claimed_to_be_better() -> None:
+    assert totals({0: -1.0}, {0: -0.99}, KEEPS).false_keeps == pytest.approx(0.01 + 0.4 + 0.7)
+
+
+def test_a_campaign_without_a_keep_claims_nothing() -> None:
+    found = totals({0: -1.0}, {0: -1.0}, ())
+    assert (found.claimed, found.believed, found.false_keeps) == (0.0, 0.0, 0.0)
+
+
+def test_provisional_keeps_are_tested_again_backwards() -> None:
+    assert prune_order(KEEPS) == (12, 7)
+
+
+def test_with_few_runs_the_least_probable_are_tested() -> None:
+    assert prune_order(KEEPS, runs_left=1) == (12,)
+    assert prune_order((*KEEPS, Kept(15, 0.001, 0.0009, 0.9)), runs_left=2) == (12, 7)
+    assert prune_order(KEEPS, runs_left=0) == ()
