@@ -25,12 +25,14 @@ class Endpoint(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, script: Script, cwd: str) -> None:
+    def __init__(self, script: Script, cwd: str, first: int = 0) -> None:
         super().__init__(("127.0.0.1", 0), _Conversation)
         self.model = ScriptedModel(script)
         self.cwd = cwd
+        self._first = first  # number of the first step: a session that is resumed has steps of before
         self.requests: list[dict[str, Any]] = []
         self.refusals = 0  # so many requests more are answered with "too many requests"
+        self.refused = 0  # so many were
 
     @property
     def url(self) -> str:
@@ -41,10 +43,10 @@ class Endpoint(ThreadingHTTPServer):
         if dialect.is_side_call(request):
             return dialect.events_for(request, 0, Say("ok"), self.cwd)  # type: ignore[no-any-return]
         self.requests.append(request)
-        number, step = self.model.next(dialect.results_of(request))
+        number, step = self.model.next(dialect.results_of(request, self._first))
         if isinstance(step, Call) and dialect.lab_tool(request, step.tool) is None:
             time.sleep(SEARCH_SECONDS)
-        return dialect.events_for(request, number, step, self.cwd)  # type: ignore[no-any-return]
+        return dialect.events_for(request, self._first + number, step, self.cwd)  # type: ignore[no-any-return]
 
 
 class _Conversation(BaseHTTPRequestHandler):
@@ -60,6 +62,7 @@ class _Conversation(BaseHTTPRequestHandler):
             return self._send("application/json", b"{}")
         if self.server.refusals > 0:
             self.server.refusals -= 1
+            self.server.refused += 1
             error = {"type": "error", "error": {"type": "rate_limit_error", "message": "rate limit, try again"}}
             return self._send("application/json", json.dumps(error).encode(), 429)
         events = self.server.events(dialect, json.loads(body))
@@ -89,9 +92,9 @@ class _Conversation(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(script: Script, cwd: str) -> Iterator[Endpoint]:
+def serving(script: Script, cwd: str, first: int = 0) -> Iterator[Endpoint]:
     """An endpoint that plays `script` to one client started in `cwd`. What went wrong inside the script is raised."""
-    endpoint = Endpoint(script, cwd)
+    endpoint = Endpoint(script, cwd, first)
     thread = threading.Thread(target=endpoint.serve_forever, name="endpoint")
     thread.start()
     try:

@@ -15,8 +15,8 @@ def is_side_call(request: Mapping[str, Any]) -> bool:
     return not _offered(request)
 
 
-def results_of(request: Mapping[str, Any]) -> list[Result]:
-    """What our numbered steps were answered, in order."""
+def results_of(request: Mapping[str, Any], first: int = 0) -> list[Result]:
+    """What our steps, numbered from `first`, were answered, in order."""
     found: dict[int, Result] = {}
     for content in request["contents"]:
         for part in content.get("parts", []):
@@ -24,7 +24,7 @@ def results_of(request: Mapping[str, Any]) -> list[Result]:
             if answer and str(answer.get("id", "")).startswith("step_"):
                 said = answer.get("response", {})
                 found[int(answer["id"][5:])] = Result(str(said.get("output", said.get("error", said))), "error" in said)
-    return [found[number] for number in sorted(found)]
+    return [found[number] for number in sorted(found) if number >= first]
 
 
 def lab_tool(request: Mapping[str, Any], name: str) -> str | None:

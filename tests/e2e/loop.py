@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,17 +26,27 @@ class Notes:
 
 
 def researcher(
-    lab: Path, notes: Notes, seed: int = 0, paces: bool = True, skill: str = "autoresearch", a_turn: int = 100
+    lab: Path,
+    notes: Notes,
+    seed: int = 0,
+    paces: bool = True,
+    skill: str = "autoresearch",
+    a_turn: int = 100,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Script:
-    """Sections 1 to 4 of the skill. `paces`: the client has ScheduleWakeup. `a_turn`: experiments in one turn."""
+    """Sections 1 to 4 of the skill. `paces`: the client has ScheduleWakeup. `a_turn`: experiments in one turn.
+
+    `enough` is asked before each new idea: a person who said "thirty experiments" is obeyed as `stop` is.
+    """
     ideas, at_a_loss = random.Random(seed), True
     while True:
         notes.skill = (yield Skill(skill)).text or notes.skill
         for _ in range(a_turn):
             if at_a_loss:
                 status = yield Call("lab_status")
-                if status.data.get("stop"):
-                    notes.stop = status["stop"]
+                idle = not status.data.get("waiting_for_decision") and not status.data.get("running")
+                if status.data.get("stop") or (idle and enough()):
+                    notes.stop = status.data.get("stop") or "as many as were asked for"
                     if paces:
                         yield Wake(None)
                     yield Say("The campaign is over.")
@@ -47,6 +57,7 @@ def researcher(
                 at_a_loss = yield from _next(lab, status, notes, ideas)
             else:
                 at_a_loss = yield from propose(lab, notes, ideas)
+            at_a_loss = at_a_loss or enough()
         at_a_loss = True
         if paces:
             yield Wake(60)

@@ -10,16 +10,17 @@ from tests.e2e import hands
 from tests.e2e.script import Call, Result, Say, Step
 
 FEW_TOOLS = 3  # requests with fewer are side calls: titles, summaries
+SUMMARY = "an <analysis> block followed by a <summary> block"  # what a compaction asks for
 PREFIXES = hands.NAMES[:2]
 Events = list[tuple[str, dict[str, Any]]]
 
 
 def is_side_call(request: Mapping[str, Any]) -> bool:
-    return len(request.get("tools") or []) < FEW_TOOLS
+    return len(request.get("tools") or []) < FEW_TOOLS or SUMMARY in json.dumps(request["messages"][-1])
 
 
-def results_of(request: Mapping[str, Any]) -> list[Result]:
-    """What our numbered steps were answered, in order."""
+def results_of(request: Mapping[str, Any], first: int = 0) -> list[Result]:
+    """What our steps, numbered from `first`, were answered, in order."""
     found: dict[int, Result] = {}
     for message in request["messages"]:
         if message["role"] != "user" or isinstance(message["content"], str):
@@ -29,7 +30,7 @@ def results_of(request: Mapping[str, Any]) -> list[Result]:
                 content = block.get("content") or ""
                 texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
                 found[int(block["tool_use_id"][5:])] = Result("\n".join(texts), bool(block.get("is_error")))
-    return [found[number] for number in sorted(found)]
+    return [found[number] for number in sorted(found) if number >= first]
 
 
 def lab_tool(request: Mapping[str, Any], name: str) -> str | None:

@@ -16,8 +16,8 @@ def is_side_call(request: Mapping[str, Any]) -> bool:
     return not request.get("tools")
 
 
-def results_of(request: Mapping[str, Any]) -> list[Result]:
-    """What our numbered steps were answered, in order."""
+def results_of(request: Mapping[str, Any], first: int = 0) -> list[Result]:
+    """What our steps, numbered from `first`, were answered, in order."""
     found: dict[int, Result] = {}
     for item in request["input"]:
         if item["type"].endswith("_output") and str(item.get("call_id", "")).startswith("step_"):
@@ -28,7 +28,7 @@ def results_of(request: Mapping[str, Any]) -> list[Result]:
                 re.search(r"(^|Output:\n)(Error executing tool|tool call error|err:|timed out)", output) is not None
             )
             found[int(item["call_id"][5:])] = Result(output, failed)
-    return [found[number] for number in sorted(found)]
+    return [found[number] for number in sorted(found) if number >= first]
 
 
 def lab_tool(request: Mapping[str, Any], tool: str) -> str | None:
