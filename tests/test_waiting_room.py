@@ -17,11 +17,14 @@ from tests.test_packaging import load
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 SERVER = str(Path(counting_server.__file__))
-# an installation that ends when a file appears, and with the exit code that the file holds
+# An installation that ends when a file appears, and with the exit code that the file holds. Like a real one it goes on
+# when the client leaves, but not for ever.
 INSTALLING = """
 import pathlib, sys, time
-done = pathlib.Path(sys.argv[1])
+done, ends = pathlib.Path(sys.argv[1]), time.monotonic() + 120
 while not done.exists():
+    if time.monotonic() > ends:
+        sys.exit(1)
     time.sleep(0.02)
 print("collecting", file=sys.stderr)
 code = done.read_text()
