@@ -93,7 +93,9 @@ class Outcome:
     def row(self) -> dict[str, float]:
         means = {name: float(np.mean(values or [0.0])) for name, values in asdict(self).items() if name != "said"}
         means["gain_error"] = float(np.std(self.gain) / np.sqrt(max(len(self.gain), 1)))
-        means["over_claim"] = float(np.mean([b > c + 1e-12 for b, c in zip(self.believed, self.claimed, strict=True)]))
+        means["over_claim"] = float(
+            np.mean([b > max(c, 0.0) + 1e-12 for b, c in zip(self.believed, self.claimed, strict=True)])
+        )
         means["nights"] = float(np.mean([keeps > 0 for keeps in self.keeps]))
         means["confirmed_nights"] = float(np.mean([keeps > 0 for keeps in self.confirmed]))
         sure = [true for probability, true in self.said if probability >= 0.9]

@@ -229,7 +229,8 @@ class _Case:
             plain = given.widths.belief(Look(0.0)).width
             worse = (count * gain - bad * BAD_LOOK * plain) / (count + bad)
             # and what is left of them scatters by less than the noise does
-            weighed = replace(look, gain=worse, share=look.share * count / (count + bad), squares=0.0, degrees=0.0)
+            share = look.share * count / (count + bad) if given.beside else look.share
+            weighed = replace(look, gain=worse, share=share, squares=0.0, degrees=0.0)
         else:
             weighed = look
         belief = given.widths.belief(weighed)
