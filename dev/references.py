@@ -39,7 +39,10 @@ def commands() -> str:
 
     def lines() -> Iterator[str]:
         for name in COMMANDS:
-            context = click.Context(cli, info_name="autoresearch", max_content_width=WIDTH, terminal_width=WIDTH)
+            # -h as well: click keeps the first help option it makes for a command, whoever asked
+            context = click.Context(
+                cli, info_name="autoresearch", max_content_width=WIDTH, terminal_width=WIDTH, **cli.context_settings
+            )
             command = cli.get_command(context, name)
             assert command is not None
             inner = click.Context(

@@ -82,7 +82,7 @@ def test_a_weak_property_is_named_in_the_advice_and_slow_ones_get_the_delayed_te
 @pytest.mark.parametrize(
     ("change", "line", "said"),
     [
-        (("automatic: 60", "automatic: 160"), 3, "less than or equal to 100"),
+        (("automatic: 60", "automatic: 160"), 3, "must be 100 or less"),
         (("iteration: 2 days", "iteration: soon"), 4, "must be a duration"),
         (("traces: 5", "traces: 5\n    speed: 3"), 8, "unknown key"),
         (("    safe: 5\n", ""), 2, "`processes.safe` is missing"),

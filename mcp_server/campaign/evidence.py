@@ -163,6 +163,7 @@ def gather(ledger: Ledger, arena: Arena, campaign: Campaign, experiment: Experim
         scatter=_scatter(ledger, tag, incumbent),
         disagrees=_disagrees(ledger, arena, tag, standing),
         repeat_seed=theirs[0].seed if theirs else campaign.seed,
+        equal=noise.runs if noise.equal else 0,
     )
 
 

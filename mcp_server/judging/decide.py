@@ -19,7 +19,7 @@ from typing import Literal
 
 from mcp_server.judging.belief import SMALLEST, Belief, Effects, Look, Widths, interval, usual_luck
 from mcp_server.judging.drift import Anchor, Conditions, Scatter, machine_could, must_anchor
-from mcp_server.judging.noise import compare
+from mcp_server.judging.noise import EQUAL_RUNS, compare
 
 Scores = Mapping[int, float]
 MOST_WIDTHS = 99.0  # JSON knows no infinity, and nobody means more
@@ -137,6 +137,7 @@ class Evidence:
     scatter: Scatter = field(default_factory=Scatter)
     disagrees: bool = False  # the incumbent's last repeat lies further from its earlier ones than repeats do
     repeat_seed: int = 0  # of the incumbent, to measure the noise on
+    equal: int = 0  # runs of equal code that all gave the very same score; 0 once two have differed
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,8 @@ def decide(evidence: Evidence) -> Verdict:
     verdict = _simpler(case, verdict)
     if evidence.broken and verdict.code != "touches_luck":
         return case.verdict(Decision.DISCARD, "bound_broken", " ".join(evidence.broken), plain=True)
-    if case.comparison is Comparison.APART:
+    # where equal code never scored otherwise, the machine does not move the score
+    if case.comparison is Comparison.APART and evidence.equal < EQUAL_RUNS:
         verdict = _moved(case, verdict)
     if evidence.awaited and not evidence.beside:
         said = "the incumbent is being measured again, and this is judged beside it"
@@ -326,13 +328,30 @@ def _weighed(case: _Case) -> Verdict:
         again = orders if given.paired else (Order(Who.INCUMBENT, given.repeat_seed, "repeat"),)
         if given.runs_left >= 1 and again:
             return case.verdict(Decision.CONFIRM, "noise_unmeasured", said, again)
+    if gain > max(given.policy.min_delta, 0.0) and enough and given.equal >= EQUAL_RUNS:
+        return _exactly_better(case)
     # an arena that wants no repeats gets what one look says, a probability, and no promise
     settled = given.policy.confirm == "never" or (enough and case.proven and case.measured)
     if good and settled and (sure or not (orders and wanted)):
         return case.verdict(Decision.KEEP, "gain", "it clears the bar")
     if wanted and orders:
         return case.verdict(Decision.CONFIRM, *_doubt(case), orders)
+    if gain > max(given.policy.min_delta, 0.0) and given.equal and case.count < 2 and orders:
+        said = "every repeat so far was equal, so one more tells whether there is any noise"
+        return case.verdict(Decision.CONFIRM, "needs_repeat", said, orders)
     return case.verdict(Decision.DISCARD, *_no(case, good))
+
+
+def _exactly_better(case: _Case) -> Verdict:
+    """A keep where equal code has always scored the same: there is no luck, so every gain is one, however small.
+
+    Without this rule a campaign whose gains have shrunk to the guess of a noise that is not there would keep nothing
+    any more; and a few equal repeats prove nothing, for coarse scores are often equal.
+    """
+    said = f"in {case.given.equal} runs equal code never scored otherwise, so this is better"
+    kept = case.verdict(Decision.KEEP, "gain", said)
+    proof = max(case.evidence, PROVEN)
+    return replace(kept, label=Label.CONFIRMED, probability=1.0, believed=case.gain, evidence=proof)
 
 
 def _wants_look(case: _Case, good: bool, sure: bool) -> bool:

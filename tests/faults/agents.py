@@ -190,7 +190,7 @@ def _live(tree: Path, pipe: int, draw: random.Random) -> None:
         idea(lab, draw.random() < 0.6, draw.choice((0.0, 0.05, 0.2)))
         announce("run")
         words = f"idea {draw.randrange(10**9)}"
-        number = lab.run_experiment(words).experiment
+        number = lab.run_experiment(words, insist=True).experiment
         _say(pipe, {"experiment": number, "description": words})
         announce("score")
         score = lab.read_score(number)
@@ -200,7 +200,7 @@ def _live(tree: Path, pipe: int, draw: random.Random) -> None:
             score = lab.read_score(number)
         if score.status is Status.LOST and draw.random() < 0.5:
             announce("run")
-            assert lab.run_experiment(words).experiment == number
+            assert lab.run_experiment(words, insist=True).experiment == number
         decided = decide(lab, number, announce)
         _say(pipe, {"experiment": number, "decision": decided})
         announce("learn")

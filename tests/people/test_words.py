@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from mcp_server.arena import load_program
 from mcp_server.cli import cli
 from mcp_server.errors import ArenaError, AutoresearchError
+from mcp_server.judging.noise import EQUAL_RUNS
 from mcp_server.lab import Lab
 from mcp_server.records import RunResult
 from tests.labs import attempt, begin, finish, git, make_lab
@@ -129,7 +130,7 @@ def test_the_score_of_an_old_keep_is_compared_with_what_it_was_judged_against(tm
 
 def test_without_noise_the_honest_gain_is_never_above_the_claimed_one(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begin(lab, calibrate=EQUAL_RUNS)  # so many equal runs show that there is no noise
     attempt(lab, KNOB=2.0)
     attempt(lab, KNOB=2.9)
     totals = lab.lab_status().totals
