@@ -72,7 +72,7 @@ def test_in_a_second_work_tree_and_on_a_detached_head(tmp_path: Path) -> None:
     begin(lab)
     git(lab.paths.tree, "worktree", "add", "-q", "--detach", str(tmp_path / "second"))
     status = Lab(tmp_path / "second").lab_status()
-    assert "Join one with start_campaign(tag): first" in status.next
+    assert "start_campaign(tag): first" in status.next
     git(lab.paths.tree, "checkout", "-q", "--detach")
     assert lab.lab_status().campaign == "first"
 
