@@ -311,3 +311,31 @@ def test_a_bound_holds_or_is_named(value: float | None, holds: bool) -> None:
     said = broken_bounds(measured, {"latency_ms": Bound(min=1.0, max=5.0)})
     assert (said == ()) == holds
     assert all("latency_ms" in one for one in said)
+
+
+# ---- an arena without noise ----
+
+TINY = 1e-9  # of a gain, where a typical one is a million times larger
+
+
+def test_where_equal_code_never_scored_otherwise_the_smallest_gain_is_kept() -> None:
+    verdict = decide(apart(TINY, sd=1e-3, record=Record(), equal=12))
+    assert (verdict.decision, verdict.label, verdict.probability) == (Decision.KEEP, Label.CONFIRMED, 1.0)
+    assert verdict.believed == pytest.approx(TINY)
+    assert Record().after(verdict.evidence).proven
+
+
+def test_a_few_equal_runs_prove_nothing_but_one_more_is_asked_for() -> None:
+    verdict = decide(apart(TINY, sd=1e-3, equal=3))
+    assert (verdict.decision, verdict.code) == (Decision.CONFIRM, "needs_repeat")
+    assert [order.who for order in verdict.orders][:1] == [Who.CANDIDATE]
+
+
+def test_where_two_equal_runs_have_differed_such_a_gain_is_noise() -> None:
+    assert decide(apart(TINY, sd=1e-3, equal=0)).decision is Decision.DISCARD
+
+
+def test_without_noise_a_loss_is_a_loss_and_a_machine_that_moved_changes_nothing() -> None:
+    assert decide(apart(-TINY, equal=12)).decision is Decision.DISCARD
+    slower = {"now": Conditions("cpu", None, 1.0, 50.0), "then": Conditions("cpu", None, 1.0, 100.0)}
+    assert decide(apart(TINY, equal=12, **slower)).decision is Decision.KEEP
