@@ -120,8 +120,8 @@ def test_a_program_can_neither_signal_nor_slow_the_versions_beside_it(tmp_path: 
         f"    try:\n        {one}\n        os._exit(3)\n    except OSError:\n        pass\n" for one in REACHING
     )
     siblings = (
-        "\nimport os, resource\ndef parent(pid):\n    with open(f'/proc/{pid}/stat') as file:\n"
-        "        return int(file.read().rpartition(')')[2].split()[1])\n"
+        "\nimport os, resource\ndef parent(pid):\n    try:\n        with open(f'/proc/{pid}/stat') as file:\n"
+        "            return int(file.read().rpartition(')')[2].split()[1])\n    except OSError:\n        return 0\n"
         "pids = [int(name) for name in os.listdir('/proc') if name.isdigit()]\n"
         "others = [pid for pid in pids if parent(pid) == os.getppid() and pid != os.getpid()]\nassert others\n"
     )
