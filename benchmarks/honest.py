@@ -34,6 +34,7 @@ from typing import Any
 from benchmarks.__main__ import machine
 from benchmarks.neighbours import Neighbours
 from benchmarks.training import Bench
+from mcp_server.campaign.evidence import judge_experiment
 from mcp_server.entries import Experiment, Run
 from mcp_server.judging.examination import examination
 from mcp_server.lab import Lab
@@ -136,17 +137,18 @@ def tried(lab: Lab, description: str, source: str) -> Slot:
     (lab.paths.tree / "train.py").write_text(source)
     number = lab.run_experiment(description).experiment
     waited(lab, number)
-    view = lab.read_score(number)
-    _, run = first_run(lab, number)
-    verdict = view.verdict
-    low, high = verdict.interval if verdict is not None and verdict.interval else (math.nan, math.nan)
+    found, run = first_run(lab, number)
+    with lab.reading() as (house, campaign, arena):
+        view = judge_experiment(house.ledger, arena, campaign, found)
+    assert view is not None
+    low, high = view.verdict.interval or (math.nan, math.nan)
     record, label, runs = decided(lab, number)
     result = run.result
     assert result is not None
     assert run.score is not None
     slot = Slot(
         description=description,
-        gain=view.change if view.change is not None else math.nan,
+        gain=view.verdict.gain if view.verdict.gain is not None else math.nan,
         low=low,
         high=high,
         decision=record.decision,

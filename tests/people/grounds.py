@@ -74,6 +74,12 @@ def conda(prefix: Path, worth: float = 100.0) -> Path:
     skip = shutil.ignore_patterns("test", "site-packages", "__pycache__", "idlelib", "tkinter", "ensurepip", "config-*")
     shutil.copytree(base / "lib" / version, prefix / "lib" / version, ignore=skip)
     _with_package(prefix, worth)
+    # Debian's Python, copied, looks for packages in folders of its own
+    asked = [str(prefix / "bin" / "python"), "-c", "import site; print(*site.getsitepackages(), sep=chr(10))"]
+    for place in map(Path, subprocess.check_output(asked, text=True).splitlines()):
+        if place.is_relative_to(prefix):
+            place.mkdir(parents=True, exist_ok=True)
+            (place / "only_here.py").write_text(f"WORTH = {worth}\n")
     return prefix
 
 
