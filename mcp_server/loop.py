@@ -122,14 +122,17 @@ async def campaign(folder: Path, tag: str, pace: Pace, audience: Audience, log: 
         try:
             async with Client(stdio_client(command, errlog=messages)) as client:
                 return await _research(Session(client, audience), folder, tag, pace)
-        except* MCPError as group:
-            raise AutoresearchError(f"The server ended: {_first(group)}. Its last words are in {log}.") from None
-        except* AutoresearchError as group:
-            raise _first(group) from None
+        except (MCPError, AutoresearchError, BaseExceptionGroup) as error:
+            # by hand: what is raised in an `except*` reaches the caller in a group of its own on some Pythons
+            first = _first(error)
+            if isinstance(first, MCPError):
+                raise AutoresearchError(f"The server ended: {first}. Its last words are in {log}.") from None
+            if isinstance(first, AutoresearchError):
+                raise first from None
+            raise
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
+def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -174,6 +174,7 @@ class Verdict:
         return interval(self.gain, self.width, self.degrees)
 
 
+UNMOVED_RUNS = 3  # so many equal scores at different times show that the machine has no part in them
 MOST_FAILURES = 3  # a repeat that ends so often without a score is given up
 
 
@@ -187,8 +188,8 @@ def decide(evidence: Evidence) -> Verdict:
     verdict = _simpler(case, verdict)
     if evidence.broken and verdict.code != "touches_luck":
         return case.verdict(Decision.DISCARD, "bound_broken", " ".join(evidence.broken), plain=True)
-    # where equal code never scored otherwise, the machine does not move the score
-    if case.comparison is Comparison.APART and evidence.equal < EQUAL_RUNS:
+    # where equal code scored the very same at several times, the machine does not move the score
+    if case.comparison is Comparison.APART and evidence.equal < UNMOVED_RUNS:
         verdict = _moved(case, verdict)
     if evidence.awaited and not evidence.beside:
         said = "the incumbent is being measured again, and this is judged beside it"

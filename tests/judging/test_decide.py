@@ -339,3 +339,4 @@ def test_without_noise_a_loss_is_a_loss_and_a_machine_that_moved_changes_nothing
     assert decide(apart(-TINY, equal=12)).decision is Decision.DISCARD
     slower = {"now": Conditions("cpu", None, 1.0, 50.0), "then": Conditions("cpu", None, 1.0, 100.0)}
     assert decide(apart(TINY, equal=12, **slower)).decision is Decision.KEEP
+    assert decide(apart(0.01, equal=3, **slower)).decision is Decision.KEEP
