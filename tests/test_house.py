@@ -1,0 +1,117 @@
+"""The house stands as drawn: imports go down, modules stay small, docs/house.md is what the code says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dev import house
+
+FOUND = house.modules()
+# still to be mended
+NOT_YET = {
+    "browsing (views, floor 5) imports lab (lab, floor 6)",
+    "campaign.starting (campaign, floor 4) imports publishing (views, floor 5)",
+    "commands.adopting (commands, floor 9) imports cli (cli, floor 10)",
+    "commands.amend (commands, floor 9) imports cli (cli, floor 10)",
+    "commands.asking (commands, floor 9) imports cli (cli, floor 10)",
+    "commands.beginnings (commands, floor 9) imports cli (cli, floor 10)",
+    "commands.closings (commands, floor 9) imports cli (cli, floor 10)",
+    "commands.looping (commands, floor 9) imports cli (cli, floor 10)",
+    "commands.maps (commands, floor 9) imports cli (cli, floor 10)",
+    "commands.pages (commands, floor 9) imports cli (cli, floor 10)",
+    "commands.proofs (commands, floor 9) imports cli (cli, floor 10)",
+    "commands.reports (commands, floor 9) imports cli (cli, floor 10)",
+    "commands.verbs (commands, floor 9) imports cli (cli, floor 10)",
+    "commands.views (commands, floor 9) imports cli (cli, floor 10)",
+    "finalize (views, floor 5) imports lab (lab, floor 6)",
+    "findings (views, floor 5) imports lab (lab, floor 6)",
+    "history (views, floor 5) imports lab (lab, floor 6)",
+    "http_face (faces, floor 7) imports server (server, floor 8)",
+    "loop (researcher, floor 7) imports waiting (faces, floor 7)",
+    "overview (campaign, floor 4) imports drawn (views, floor 5)",
+    "programs.commands (programs, floor 2) imports scoring.printed (scoring, floor 4)",
+    "proving.attacks (proving, floor 5) imports researcher (researcher, floor 7)",
+    "proving.harms (proving, floor 5) imports researcher (researcher, floor 7)",
+    "ralph.settling (ralph, floor 7) imports waiting (faces, floor 7)",
+    "judging.decide has 548 lines",
+    "ledger has 744 lines",
+    "workspace has 540 lines",
+    "mcp_server has 80 modules",
+    "commands has 15 modules",
+    "proving has 15 modules",
+    "runner has 32 modules",
+    "dashboard.app.dashboard_app has 64 lines",
+    "dispatch.launch has 105 lines",
+    "overview.whereabouts has 70 lines",
+    "proposals.open_experiment has 81 lines",
+    "server._add_work has 79 lines",
+}
+
+
+def planted(tmp_path: Path, name: str, source: str) -> dict[str, house.Module]:
+    """Today's house with one more module."""
+    file = tmp_path / house.PACKAGE / Path(*name.split(".")).with_suffix(".py")
+    file.parent.mkdir(parents=True)
+    file.write_text(source)
+    return FOUND | {name: house.modules(tmp_path)[name]}
+
+
+def test_imports_go_down_or_stay_in_their_room() -> None:
+    assert [said for said in house.upward(FOUND) if said not in NOT_YET] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from mcp_server.lab import Lab",
+        "from mcp_server import lab",
+        "import mcp_server.lab",
+        "def late():\n    from mcp_server.lab import Lab",
+        "import importlib\nlate = lambda: importlib.import_module('mcp_server.lab')",
+        "from importlib import import_module\nlate = lambda one: import_module('mcp_server.lab' if one else 'json')",
+    ],
+)
+def test_an_import_that_goes_up_is_found_wherever_it_stands(tmp_path: Path, source: str) -> None:
+    said = [one for one in house.upward(planted(tmp_path, "judging.planted", source)) if "planted" in one]
+    assert said == ["judging.planted (judging, floor 2) imports lab (lab, floor 6)"]
+
+
+def test_an_import_of_a_command_chosen_at_run_time_is_found(tmp_path: Path) -> None:
+    source = "import importlib\nlate = lambda name: importlib.import_module(f'mcp_server.commands.{name}')"
+    said = [one for one in house.upward(planted(tmp_path, "views.planted", source)) if "planted" in one]
+    assert said == ["views.planted (views, floor 5) imports commands (commands, floor 9)"]
+
+
+def test_a_module_that_stands_in_no_room_is_found(tmp_path: Path) -> None:
+    assert "helpers stands in no room" in house.upward(planted(tmp_path, "helpers", "from mcp_server import errors"))
+
+
+def test_only_some_rooms_know_the_database_torch_the_event_loop_and_the_system() -> None:
+    assert house.out_of_place(FOUND) == []
+
+
+@pytest.mark.parametrize("library", ["sqlite3", "subprocess", "os", "torch", "anyio.to_thread"])
+def test_what_decides_can_do_nothing_else(tmp_path: Path, library: str) -> None:
+    said = house.out_of_place(planted(tmp_path, "judging.planted", f"def late():\n    import {library}"))
+    assert said
+    assert "judging.planted" in said[0]
+
+
+def test_nothing_is_too_large_to_be_read_in_one_look() -> None:
+    assert [said for said in house.too_large(FOUND) if said not in NOT_YET] == []
+
+
+def test_what_is_too_large_is_found(tmp_path: Path) -> None:
+    lines = "\n".join(["def long():"] + ["    pass"] * house.LINES_OF_A_MODULE)
+    said = house.too_large(planted(tmp_path, "views.planted", lines))
+    assert {"views.planted has 501 lines", "views.planted.long has 501 lines"} <= set(said)
+
+
+def test_every_module_says_in_its_first_words_what_it_is() -> None:
+    assert [one.name for one in FOUND.values() if one.path.name != "__init__.py" and not one.caption] == []
+
+
+def test_the_page_of_the_house_says_what_the_code_says() -> None:
+    assert house.main(["--check"]) == 0, "python -m dev.house writes it"
