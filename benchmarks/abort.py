@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.training import ROOT, SHIPPED, Bench, Slot
 from mcp_server import abort
 from mcp_server.abort import Past, gap, replay
-from mcp_server.records import CurvePoint
+from mcp_server.nouns.records import CurvePoint
 
 CURVES = ROOT / "benchmarks" / "curves.json"
 # none of the kinds that bend the curve; good and bad ones as an agent would try

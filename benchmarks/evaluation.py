@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mcp_server.paths import cache_folder
-from mcp_server.records import Tier
+from mcp_server.nouns.paths import cache_folder
+from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import probe
 from mcp_server.runner.tree import read_stat
 from mcp_server.scoring import audit, processes, tolerances

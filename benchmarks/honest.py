@@ -35,11 +35,11 @@ from benchmarks.__main__ import machine
 from benchmarks.neighbours import Neighbours
 from benchmarks.training import Bench
 from mcp_server.campaign.evidence import judge_experiment
-from mcp_server.entries import Experiment, Run
 from mcp_server.judging.examination import examination
 from mcp_server.lab import Lab
 from mcp_server.newlab import LANGUAGE_MODEL, Template, template, write_lab
 from mcp_server.nouns.decided import Decided
+from mcp_server.nouns.rows import Experiment, Run
 from mcp_server.workspace import Workspace
 
 TAG = "honest"

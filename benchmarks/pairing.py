@@ -23,8 +23,8 @@ from pathlib import Path
 
 from benchmarks.clock import BUSY
 from benchmarks.training import SHIPPED, Bench
-from mcp_server.paths import device_locks_folder
-from mcp_server.records import Pairing
+from mcp_server.nouns.paths import device_locks_folder
+from mcp_server.nouns.records import Pairing
 from mcp_server.runner import cores
 
 MOST_BUSY, CHANGE_SECONDS = 3, (1.0, 5.0)

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Literal
 
 from mcp_server.engines import local
-from mcp_server.files import locked, try_lock
-from mcp_server.paths import RunPaths, cache_folder
-from mcp_server.records import Budget, Pairing, RunResult, RunSpec, RunState
+from mcp_server.nouns.files import locked, try_lock
+from mcp_server.nouns.paths import RunPaths, cache_folder
+from mcp_server.nouns.records import Budget, Pairing, RunResult, RunSpec, RunState
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED, PLAIN = ROOT / "train.py", ROOT / "benchmarks" / "baseline_train.py"

@@ -40,8 +40,6 @@ FLOORS = {
 
 # Modules that still lie flat or in a neighbour, and the room each is on its way to.
 _MOVING = """\
-nouns: errors paths files text records entries replies numbers
-nouns: refusals
 edits: syntax knobs touches renaming themes fingerprint takeback
 judging: abort
 repo: git gitcommand worktree editable patterns frozen lfs materialise
@@ -49,7 +47,8 @@ repo: messages workspace
 ledger: migrations ledger
 arena: arena arenawords frontmatter shellwords yamllines styles corpus
 memory: memory recall advice
-runner.machine: runner.devices runner.queue runner.nvidia runner.cores runner.load runner.health runner.hosts runner.tree
+runner.machine: runner.devices runner.queue runner.nvidia runner.cores runner.load
+runner.machine: runner.health runner.hosts runner.tree
 campaign: house campaigns proposals decisions standing overview reckoning tally
 campaign: dispatch orders pairs pairing curves recovery settling caught
 campaign: astray

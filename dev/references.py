@@ -19,9 +19,9 @@ import anyio
 import click
 from mcp.client import Client
 
-from mcp_server import replies
 from mcp_server.cli import COMMANDS, cli
 from mcp_server.migrations import STEPS
+from mcp_server.nouns import replies
 from mcp_server.nouns.variables import VARIABLES, Audience
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from mcp_server.judging.student import student_quantile
-from mcp_server.records import AbortRule, CurvePoint
+from mcp_server.nouns.records import AbortRule, CurvePoint
 from mcp_server.themes import Theme
 
 LOOK = 1 / 3  # of the incumbent's tokens; a usual cool-down has not begun to tell by then

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcp_server.memory import KEPT, Tried, signed
-from mcp_server.text import clean_line
+from mcp_server.nouns.text import clean_line
 from mcp_server.themes import least_tried
 
 DRY_SPELL = 5  # decided experiments without a keep after which advice is given

@@ -27,8 +27,8 @@ from pydantic import (
 
 from mcp_server import shellwords
 from mcp_server.arenawords import explain
-from mcp_server.errors import ArenaError
 from mcp_server.frontmatter import split
+from mcp_server.nouns.errors import ArenaError
 from mcp_server.yamllines import refuse_repeated_keys
 
 PROGRAM_LIMIT_BYTES = 256_000

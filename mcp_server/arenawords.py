@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mcp_server.refusals import given, is_union_branch, nearest, sentence
+from mcp_server.nouns.refusals import given, is_union_branch, nearest, sentence
 from mcp_server.yamllines import line_of
 
 SECTIONS = ("metric", "budget", "keep", "stop")

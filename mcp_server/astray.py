@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mcp_server.arena import Arena
-from mcp_server.entries import Campaign
-from mcp_server.errors import AutoresearchError, GitError, NotNow
 from mcp_server.fingerprint import fingerprint
 from mcp_server.house import House, incumbent_commit
 from mcp_server.knobs import knob_changes
+from mcp_server.nouns.errors import AutoresearchError, GitError, NotNow
+from mcp_server.nouns.rows import Campaign
 from mcp_server.patterns import Patterns
 from mcp_server.takeback import behind
 

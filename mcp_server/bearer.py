@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-from mcp_server.errors import AutoresearchError
+from mcp_server.nouns.errors import AutoresearchError
 
 
 def read_token(path: Path) -> str:

@@ -9,12 +9,12 @@ from mcp_server import standing, tally
 from mcp_server.arena import Arena
 from mcp_server.campaign import beginning, company
 from mcp_server.campaign.amending import program_in_force
-from mcp_server.entries import Campaign, Experiment
-from mcp_server.errors import NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.house import House
+from mcp_server.nouns.errors import NotNow, UnknownExperiment, WorkspaceError
+from mcp_server.nouns.replies import CampaignReply
+from mcp_server.nouns.rows import Campaign, Experiment
+from mcp_server.nouns.text import clean_line
 from mcp_server.programs.check import refuse_missing
-from mcp_server.replies import CampaignReply
-from mcp_server.text import clean_line
 
 SYMBOLIC_LINK = "120000"  # as git writes the mode
 EDITABLE_LIMIT_BYTES = 2_000_000

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mcp_server.errors import AutoresearchError
+from mcp_server.nouns.errors import AutoresearchError
 
 log = logging.getLogger(__name__)
 

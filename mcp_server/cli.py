@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from mcp_server import __version__
-from mcp_server.errors import AutoresearchError
+from mcp_server.nouns.errors import AutoresearchError
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.errors import CorpusError
-from mcp_server.files import mend
-from mcp_server.paths import cache_folder
+from mcp_server.nouns.errors import CorpusError
+from mcp_server.nouns.files import mend
+from mcp_server.nouns.paths import cache_folder
 
 
 @dataclass(frozen=True)

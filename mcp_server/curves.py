@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mcp_server import abort
 from mcp_server.arena import Arena
-from mcp_server.entries import Experiment, Run
 from mcp_server.ledger import Ledger
-from mcp_server.records import AbortRule
+from mcp_server.nouns.records import AbortRule
+from mcp_server.nouns.rows import Experiment, Run
 
 REMEMBERED = 120  # of the newest runs with a curve; the incumbents change, and a verb is to answer at once
 

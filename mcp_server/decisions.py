@@ -6,16 +6,16 @@ from mcp_server import astray, pairs, standing, tally
 from mcp_server.arena import Arena
 from mcp_server.campaign.evidence import Judgement, judge_experiment
 from mcp_server.caught import CaughtUp
-from mcp_server.entries import Campaign, Experiment
-from mcp_server.errors import NotNow
 from mcp_server.house import House
 from mcp_server.judging.decide import Decision
 from mcp_server.nouns.baseline import quiet_again
 from mcp_server.nouns.decided import Decided
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.records import Status
+from mcp_server.nouns.replies import DecisionReply
+from mcp_server.nouns.rows import Campaign, Experiment
+from mcp_server.nouns.text import clean_block
 from mcp_server.overview import dry_spell
-from mcp_server.records import Status
-from mcp_server.replies import DecisionReply
-from mcp_server.text import clean_block
 
 WRITE_FIRST = "Write down what it teaches (append_learnings)."  # left out where the lesson came with the decision
 

@@ -21,11 +21,11 @@ import anyio
 
 from mcp_server.arena import parse_program
 from mcp_server.corpus import prepared_corpus
-from mcp_server.errors import CorpusError, NotNow, UnknownExperiment, WorkspaceError
-from mcp_server.files import is_locked
 from mcp_server.lab import Lab
 from mcp_server.loop import FEWEST, Audience, Outcome, Pace, campaign
 from mcp_server.newlab import Template, write_lab
+from mcp_server.nouns.errors import CorpusError, NotNow, UnknownExperiment, WorkspaceError
+from mcp_server.nouns.files import is_locked
 
 TAG = "demo"
 MARK = "autoresearch-demo"  # a file in .git: this folder is ours to replace

@@ -18,12 +18,12 @@ from mcp_server import orders
 from mcp_server.arena import Arena
 from mcp_server.campaign.readable import readable_folders
 from mcp_server.engines import local
-from mcp_server.entries import Campaign, Experiment, Run
-from mcp_server.files import private_folder, try_lock
-from mcp_server.paths import BESIDE, LabPaths, RunPaths
+from mcp_server.nouns.files import private_folder, try_lock
+from mcp_server.nouns.paths import BESIDE, LabPaths, RunPaths
+from mcp_server.nouns.records import AbortRule, Budget, HostUse, Order, Pairing, RunSpec
+from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.programs.readable import in_home, lay, shown, sources
 from mcp_server.programs.sealed import sealed
-from mcp_server.records import AbortRule, Budget, HostUse, Order, Pairing, RunSpec
 from mcp_server.runner.devices import available
 from mcp_server.workspace import Workspace
 

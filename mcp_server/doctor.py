@@ -20,14 +20,14 @@ from pathlib import Path
 
 from mcp_server.arena import Arena, load_program
 from mcp_server.corpus import prepared_corpus
-from mcp_server.errors import ArenaError, AutoresearchError, CorpusError
 from mcp_server.ledger import Ledger
-from mcp_server.paths import cache_folder, device_locks_folder
+from mcp_server.nouns.errors import ArenaError, AutoresearchError, CorpusError
+from mcp_server.nouns.paths import cache_folder, device_locks_folder
+from mcp_server.nouns.records import Tier, UserEnvironment
+from mcp_server.nouns.replies import Reply
 from mcp_server.programs.check import looked_over
 from mcp_server.programs.commands import is_ours
 from mcp_server.programs.lacks import lacks
-from mcp_server.records import Tier, UserEnvironment
-from mcp_server.replies import Reply
 from mcp_server.runner import devices
 from mcp_server.runner.sandbox import Confinement, probe, wrap
 from mcp_server.secrecy.guard import search_for

@@ -14,8 +14,8 @@ import os
 import shutil
 from pathlib import Path
 
-from mcp_server.files import write_atomically
-from mcp_server.paths import LabPaths
+from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.paths import LabPaths
 from mcp_server.workspace import Workspace
 
 _BEFORE = (b"<!--ar:", b"\texperiment\tscore\tmetric\t", b"Matplotlib")  # in what versions drew that kept no record

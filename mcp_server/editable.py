@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from mcp_server import worktree
-from mcp_server.errors import WorkspaceError
 from mcp_server.git import FILE_MODES, Entry, Repository
+from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.patterns import Patterns
 from mcp_server.worktree import LITTER, Seen
 

@@ -14,14 +14,14 @@ from pydantic import Field
 from mcp_server import standing, tally
 from mcp_server.arena import Arena
 from mcp_server.chart.words import shown
-from mcp_server.entries import Campaign, Experiment, Run
-from mcp_server.errors import NotNow, WorkspaceError
 from mcp_server.house import House
 from mcp_server.lab import Lab
-from mcp_server.numbers import fixed
+from mcp_server.nouns.errors import NotNow, WorkspaceError
+from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.replies import Reply
+from mcp_server.nouns.rows import Campaign, Experiment, Run
+from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.reckoning import totals_of
-from mcp_server.replies import Reply
-from mcp_server.text import clean_block, clean_line
 from mcp_server.workspace import Workspace, check_tag
 
 PREFIX = "autoresearch-final"

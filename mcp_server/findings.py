@@ -14,14 +14,14 @@ from mcp_server.campaign.amending import told
 from mcp_server.campaign.contract import since_first
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.dispatch import resolve_budget
-from mcp_server.entries import Campaign, Experiment, Learning, Run
 from mcp_server.house import House
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
+from mcp_server.nouns.records import DeviceReading
+from mcp_server.nouns.replies import NoiseReply, TotalsReply
+from mcp_server.nouns.rows import Campaign, Experiment, Learning, Run
 from mcp_server.overview import tried_of
 from mcp_server.reckoning import totals_of
-from mcp_server.records import DeviceReading
-from mcp_server.replies import NoiseReply, TotalsReply
 from mcp_server.themes import least_tried
 
 DIFF_BYTES = 6_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mcp_server.errors import ArenaError
+from mcp_server.nouns.errors import ArenaError
 
 _DASHES = re.compile(r"---\s*$")
 _FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})\s*[\w.+-]*\s*$")

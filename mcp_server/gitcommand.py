@@ -23,7 +23,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 import git as gitpython
 
-from mcp_server.errors import GitError
+from mcp_server.nouns.errors import GitError
 
 _WALLS = (
     *("--no-pager", "--no-optional-locks", "--no-replace-objects", "--literal-pathspecs"),

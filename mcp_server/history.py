@@ -11,13 +11,13 @@ from pydantic import Field
 from mcp_server import standing, tally
 from mcp_server.arena import Arena
 from mcp_server.campaign.amending import told
-from mcp_server.entries import Experiment
 from mcp_server.judging.looks import told_live
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
-from mcp_server.records import RunState
-from mcp_server.replies import Reply, RunReply, ScoreReply
-from mcp_server.text import clean_block, clean_line
+from mcp_server.nouns.records import RunState
+from mcp_server.nouns.replies import Reply, RunReply, ScoreReply
+from mcp_server.nouns.rows import Experiment
+from mcp_server.nouns.text import clean_block, clean_line
 
 DIFF_BYTES = 40_000
 OUTCOMES = {"keep": "kept", "overtaken": "overtaken"}

@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 
 from mcp_server.arena import Arena, Program, parse_program
-from mcp_server.entries import Campaign, Experiment, Run
-from mcp_server.errors import AutoresearchError
 from mcp_server.ledger import Ledger
-from mcp_server.paths import LabPaths
-from mcp_server.records import Order
+from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.paths import LabPaths
+from mcp_server.nouns.records import Order
+from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.workspace import Workspace
 
 

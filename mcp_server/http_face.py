@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_server.bearer import read_token
-from mcp_server.errors import AutoresearchError
+from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.server import build_server
 
 BODY_LIMIT_BYTES = 1 << 20

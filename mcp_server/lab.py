@@ -36,19 +36,21 @@ from mcp_server.decisions import (
     judgement_of,
     next_for,
 )
-from mcp_server.entries import Campaign
-from mcp_server.errors import ArenaError, AutoresearchError, LedgerError, NotNow, UnknownExperiment, WorkspaceError
-from mcp_server.files import locked
 from mcp_server.house import House
 from mcp_server.ledger import Ledger
 from mcp_server.memory import admit
-from mcp_server.overview import nowhere, recalled, whereabouts
-from mcp_server.paths import LabPaths
-from mcp_server.proposals import DESCRIPTION_LIMIT, open_experiment, open_without
-from mcp_server.publishing import Publisher, finish_drawing
-from mcp_server.reckoning import examined
-from mcp_server.records import Status
-from mcp_server.replies import (
+from mcp_server.nouns.errors import (
+    ArenaError,
+    AutoresearchError,
+    LedgerError,
+    NotNow,
+    UnknownExperiment,
+    WorkspaceError,
+)
+from mcp_server.nouns.files import locked
+from mcp_server.nouns.paths import LabPaths
+from mcp_server.nouns.records import Status
+from mcp_server.nouns.replies import (
     AmendReply,
     CampaignReply,
     DecisionReply,
@@ -59,8 +61,13 @@ from mcp_server.replies import (
     ScoreReply,
     StatusReply,
 )
+from mcp_server.nouns.rows import Campaign
+from mcp_server.nouns.text import clean_block, clean_line
+from mcp_server.overview import nowhere, recalled, whereabouts
+from mcp_server.proposals import DESCRIPTION_LIMIT, open_experiment, open_without
+from mcp_server.publishing import Publisher, finish_drawing
+from mcp_server.reckoning import examined
 from mcp_server.secrecy.guard import of_old_corpus
-from mcp_server.text import clean_block, clean_line
 from mcp_server.workspace import Workspace
 
 log = logging.getLogger(__name__)

@@ -18,13 +18,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mcp_server.entries import Amendment, Campaign, Exam, Experiment, Learning, Run, Trained
-from mcp_server.errors import LedgerError, UnknownExperiment
-from mcp_server.files import mend, private_file, private_folder
 from mcp_server.migrations import STEPS
 from mcp_server.nouns.baseline import Baseline
 from mcp_server.nouns.decided import Decided
-from mcp_server.records import CurvePoint, RunResult, RunState
+from mcp_server.nouns.errors import LedgerError, UnknownExperiment
+from mcp_server.nouns.files import mend, private_file, private_folder
+from mcp_server.nouns.records import CurvePoint, RunResult, RunState
+from mcp_server.nouns.rows import Amendment, Campaign, Exam, Experiment, Learning, Run, Trained
 
 # the columns an experiment is born with; the rest is written by its decision
 OPENED = (

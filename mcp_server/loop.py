@@ -20,12 +20,12 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
 
 import mcp_server
-from mcp_server.errors import AutoresearchError, NotNow
-from mcp_server.files import write_atomically
 from mcp_server.history import HistoryRow
-from mcp_server.numbers import fixed
-from mcp_server.records import RunState, Status
-from mcp_server.replies import (
+from mcp_server.nouns.errors import AutoresearchError, NotNow
+from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.records import RunState, Status
+from mcp_server.nouns.replies import (
     CampaignReply,
     DecisionReply,
     ExperimentReply,

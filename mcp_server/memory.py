@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcp_server.fingerprint import KnobChange
-from mcp_server.numbers import fixed
-from mcp_server.text import LEARNING_CHARACTERS, clean_block, clean_line, scrub
+from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.text import LEARNING_CHARACTERS, clean_block, clean_line, scrub
 from mcp_server.themes import Theme
 
 LINE_CHARACTERS = 260

@@ -8,8 +8,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from mcp_server.entries import Campaign, Experiment
-from mcp_server.numbers import fixed
+from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.rows import Campaign, Experiment
 
 TITLE_LENGTH = 72
 

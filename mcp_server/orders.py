@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 
-from mcp_server.entries import Run
-from mcp_server.errors import NotNow
-from mcp_server.files import LITTER, is_locked
-from mcp_server.paths import LabPaths, RunPaths
-from mcp_server.records import Order, RunResult
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.files import LITTER, is_locked
+from mcp_server.nouns.paths import LabPaths, RunPaths
+from mcp_server.nouns.records import Order, RunResult
+from mcp_server.nouns.rows import Run
 
 
 def is_ours(folder: RunPaths, order: Order | None) -> bool:

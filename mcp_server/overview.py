@@ -17,23 +17,23 @@ from mcp_server.campaign.evidence import measured_noise
 from mcp_server.caught import CaughtUp
 from mcp_server.dispatch import resolve_budget, resolve_devices
 from mcp_server.drawn import place_of
-from mcp_server.entries import Campaign, Experiment
-from mcp_server.errors import AutoresearchError, UnknownExperiment
 from mcp_server.house import House
 from mcp_server.knobs import KnobChange
 from mcp_server.ledger import Ledger
 from mcp_server.memory import Tried, line
 from mcp_server.nouns.decided import Decided
-from mcp_server.paths import LabPaths, device_locks_folder
+from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
+from mcp_server.nouns.paths import LabPaths, device_locks_folder
+from mcp_server.nouns.records import RunState, Status
+from mcp_server.nouns.replies import DeviceReply, NoiseReply, RecallReply, StatusReply
+from mcp_server.nouns.rows import Campaign, Experiment
+from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.programs.sealed import words_of
 from mcp_server.recall import Lesson
 from mcp_server.reckoning import totals_of
-from mcp_server.records import RunState, Status
-from mcp_server.replies import DeviceReply, NoiseReply, RecallReply, StatusReply
 from mcp_server.runner.devices import holder
 from mcp_server.runner.sandbox import probe
 from mcp_server.styles import style_text
-from mcp_server.text import clean_block, clean_line
 
 LAST_SHOWN = 5
 RANKED = 400  # of the newest experiments and learnings, besides the ones the word index names

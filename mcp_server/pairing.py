@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mcp_server.records import Pairing
+from mcp_server.nouns.records import Pairing
 
 Asked = Literal["auto", "side_by_side", "sequential"]
 Clock = Literal["wall", "cpu"]

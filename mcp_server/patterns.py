@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from mcp_server.errors import WorkspaceError
+from mcp_server.nouns.errors import WorkspaceError
 
 _WILD = re.compile(r"[*?\[]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -12,17 +12,17 @@ from mcp_server import astray, pairs, recovery, standing, tally
 from mcp_server.arena import Arena
 from mcp_server.campaign import beginning, company
 from mcp_server.campaigns import EDITABLE_LIMIT_BYTES
-from mcp_server.entries import Campaign, Experiment, Run
-from mcp_server.errors import NotNow, WorkspaceError
 from mcp_server.fingerprint import change, fingerprint, nodes
 from mcp_server.house import House, incumbent_commit
 from mcp_server.judging.looks import excused, excuses_left, looks, may_repeat, repeats_left
 from mcp_server.knobs import knob_changes
 from mcp_server.messages import opened
 from mcp_server.nouns.baseline import calibration, quiet_again
-from mcp_server.replies import ExperimentReply
+from mcp_server.nouns.errors import NotNow, WorkspaceError
+from mcp_server.nouns.replies import ExperimentReply
+from mcp_server.nouns.rows import Campaign, Experiment, Run
+from mcp_server.nouns.text import clean_line
 from mcp_server.styles import style_version
-from mcp_server.text import clean_line
 from mcp_server.themes import theme
 from mcp_server.touches import touches_protocol
 

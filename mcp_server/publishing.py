@@ -18,11 +18,11 @@ from mcp_server.arena import Arena
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
 from mcp_server.drawn import Drawn, lab_mark, place_of
-from mcp_server.entries import Campaign, Experiment, Run
-from mcp_server.files import write_atomically
 from mcp_server.house import House
 from mcp_server.ledger import Ledger
 from mcp_server.memory import admit
+from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.overview import tried_of
 from mcp_server.reckoning import totals_of
 from mcp_server.views import (

@@ -16,8 +16,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mcp_server.errors import ArenaError
-from mcp_server.refusals import given, is_union_branch, nearest, sentence
+from mcp_server.nouns.errors import ArenaError
+from mcp_server.nouns.refusals import given, is_union_branch, nearest, sentence
 from mcp_server.yamllines import line_of, refuse_repeated_keys
 
 LARGEST_BYTES = 256_000

@@ -8,11 +8,11 @@ from statistics import fmean
 from mcp_server import standing, tally
 from mcp_server.arena import Arena
 from mcp_server.campaign.evidence import record_of
-from mcp_server.entries import Campaign, Exam, Experiment, Run
 from mcp_server.judging.examination import examination
 from mcp_server.judging.totals import Kept, totals
 from mcp_server.ledger import Ledger
-from mcp_server.replies import ExamReply, TotalsReply
+from mcp_server.nouns.replies import ExamReply, TotalsReply
+from mcp_server.nouns.rows import Campaign, Exam, Experiment, Run
 
 
 def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:

@@ -14,15 +14,15 @@ from mcp_server.arena import Arena
 from mcp_server.campaign import beginning
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.caught import CaughtUp, each
-from mcp_server.entries import Run
-from mcp_server.errors import AutoresearchError
-from mcp_server.files import is_locked, write_atomically
 from mcp_server.house import House
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
-from mcp_server.paths import RunPaths
+from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.files import is_locked, write_atomically
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import HostUse, RunResult, RunState
+from mcp_server.nouns.rows import Run
 from mcp_server.reckoning import exam_result, still_alone
-from mcp_server.records import HostUse, RunResult, RunState
 
 SUSPICIOUS_NOISE_WIDTHS = 6.0
 ASK_AGAIN_SECONDS = 60.0

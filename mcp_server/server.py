@@ -33,9 +33,9 @@ from mcp_server.faces.refusing import PlainServer
 from mcp_server.faces.resources import add_resources
 from mcp_server.faces.speaking import call
 from mcp_server.lab import CALIBRATE, Lab
-from mcp_server.numbers import fixed
-from mcp_server.records import Status
-from mcp_server.replies import (
+from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.records import Status
+from mcp_server.nouns.replies import (
     CampaignReply,
     DecisionReply,
     ExperimentReply,

@@ -12,9 +12,9 @@ from functools import partial
 from mcp_server import astray, dispatch, messages, orders
 from mcp_server.campaign.amending import told
 from mcp_server.caught import CaughtUp, each
-from mcp_server.entries import Experiment
-from mcp_server.errors import GitError, NotNow
 from mcp_server.house import House, incumbent_commit
+from mcp_server.nouns.errors import GitError, NotNow
+from mcp_server.nouns.rows import Experiment
 
 
 def fill_vault(house: House, done: CaughtUp) -> None:

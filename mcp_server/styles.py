@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from mcp_server.text import clean_block
+from mcp_server.nouns.text import clean_block
 
 STYLE_CHARACTERS = 4000
 

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from mcp_server.errors import ArenaError
-from mcp_server.refusals import first
+from mcp_server.nouns.errors import ArenaError
+from mcp_server.nouns.refusals import first
 from mcp_server.researcher import Move, Proposal, Trial
 
 SUGGESTIONS = "proposals.yaml"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from mcp_server.arena import Arena
-from mcp_server.entries import Experiment, Run
-from mcp_server.records import RunState, Status
+from mcp_server.nouns.records import RunState, Status
+from mcp_server.nouns.rows import Experiment, Run
 
 
 def status_of(experiment: Experiment, runs: Sequence[Run]) -> Status:

@@ -18,8 +18,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from mcp_server.numbers import fixed
-from mcp_server.replies import ExperimentReply, ScoreReply
+from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.replies import ExperimentReply, ScoreReply
 
 STYLES = {
     "kept": "bold green",

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from mcp_server.lab import Lab
-from mcp_server.records import Status
-from mcp_server.replies import DecisionReply, ScoreReply
+from mcp_server.nouns.records import Status
+from mcp_server.nouns.replies import DecisionReply, ScoreReply
 
 UNFINISHED = frozenset({Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING})
 POLL_SECONDS = 0.25  # a result enters by the next verb, whoever calls it, so somebody has to ask

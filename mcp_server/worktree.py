@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from mcp_server.errors import WorkspaceError
+from mcp_server.nouns.errors import WorkspaceError
 
 LITTER = ".autoresearch~"  # ends the name of a temporary file that had to lie beside its target
 _STALE_SECONDS = 3600.0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from mcp_server.errors import ArenaError
+from mcp_server.nouns.errors import ArenaError
 
 
 def line_of(node: yaml.Node, place: Sequence[str | int], first: int = 1) -> int:

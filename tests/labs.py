@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from mcp_server.lab import Lab
-from mcp_server.records import RunState
-from mcp_server.replies import DecisionReply, ScoreReply
+from mcp_server.nouns.records import RunState
+from mcp_server.nouns.replies import DecisionReply, ScoreReply
 
 TRAIN = """\
 # A stand-in for a trainer: its constants are its weights.

@@ -9,8 +9,8 @@ import dataclasses
 import os
 from datetime import UTC, datetime, timedelta
 
-from mcp_server.paths import RunPaths
-from mcp_server.records import Crash, RunResult, RunState
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import Crash, RunResult, RunState
 
 
 class Clock:

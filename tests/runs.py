@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mcp_server.engines import local
-from mcp_server.files import locked, try_lock
-from mcp_server.paths import RunPaths
-from mcp_server.records import Budget, RunProgress, RunResult, RunSpec
+from mcp_server.nouns.files import locked, try_lock
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import Budget, RunProgress, RunResult, RunSpec
 
 # leaves one file, says when it begins and one step: the least an honest trainer does
 HONEST = """

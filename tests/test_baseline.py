@@ -11,10 +11,10 @@ import pytest
 
 from mcp_server.campaign.evidence import policy_of
 from mcp_server.dispatch import local
-from mcp_server.errors import NotNow
 from mcp_server.lab import Lab
 from mcp_server.nouns.decided import Decided
-from mcp_server.records import Status
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.records import Status
 from tests.labs import SEQUENTIAL, TRAIN, edit, finish, git, make_lab
 from tests.played import Clock, Played, result_of
 

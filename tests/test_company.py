@@ -15,8 +15,8 @@ from mcp.client import Client
 
 from mcp_server.campaign import company
 from mcp_server.campaign.own_tree import make_tree
-from mcp_server.errors import WorkspaceError
 from mcp_server.lab import Lab
+from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.server import build_server
 from tests.labs import begin, edit, finish, git, make_lab, until
 

@@ -22,11 +22,11 @@ from typing import Any
 
 import pytest
 
-from mcp_server.errors import AutoresearchError
-from mcp_server.files import is_locked, write_atomically
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
-from mcp_server.records import RunResult, RunState, Status
+from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.files import is_locked, write_atomically
+from mcp_server.nouns.records import RunResult, RunState, Status
 from tests.faults.agents import FAR, apart
 from tests.faults.scene import settle_down
 from tests.labs import attempt, begin, edit, finish, git, make_lab, until

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcp_server.errors import GitError, WorkspaceError
 from mcp_server.git import Entry, Repository
 from mcp_server.materialise import materialise, overlay, stays_inside
+from mcp_server.nouns.errors import GitError, WorkspaceError
 from mcp_server.patterns import Patterns, is_safe_path
 from tests.repositories import EDITABLE, Campaign, UserRepository
 

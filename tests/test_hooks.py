@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.entries import Campaign
 from mcp_server.ledger import Ledger
+from mcp_server.nouns.rows import Campaign
 from tests.labs import begin, make_lab
 
 HOOK = Path(__file__).parent.parent / "hooks" / "guard.py"

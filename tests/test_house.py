@@ -13,6 +13,7 @@ FOUND = house.modules()
 NOT_YET = {
     "browsing (views, floor 5) imports lab (lab, floor 6)",
     "campaign.starting (campaign, floor 4) imports publishing (views, floor 5)",
+    "commands has 15 modules",
     "commands.adopting (commands, floor 9) imports cli (cli, floor 10)",
     "commands.amend (commands, floor 9) imports cli (cli, floor 10)",
     "commands.asking (commands, floor 9) imports cli (cli, floor 10)",
@@ -25,28 +26,27 @@ NOT_YET = {
     "commands.reports (commands, floor 9) imports cli (cli, floor 10)",
     "commands.verbs (commands, floor 9) imports cli (cli, floor 10)",
     "commands.views (commands, floor 9) imports cli (cli, floor 10)",
+    "dashboard.app.dashboard_app has 64 lines",
+    "dispatch.launch has 105 lines",
     "finalize (views, floor 5) imports lab (lab, floor 6)",
     "findings (views, floor 5) imports lab (lab, floor 6)",
     "history (views, floor 5) imports lab (lab, floor 6)",
     "http_face (faces, floor 7) imports server (server, floor 8)",
+    "judging.decide has 548 lines",
+    "ledger has 744 lines",
     "loop (researcher, floor 7) imports waiting (faces, floor 7)",
+    "mcp_server has 71 modules",
     "overview (campaign, floor 4) imports drawn (views, floor 5)",
+    "overview.whereabouts has 70 lines",
     "programs.commands (programs, floor 2) imports scoring.printed (scoring, floor 4)",
+    "proposals.open_experiment has 81 lines",
+    "proving has 15 modules",
     "proving.attacks (proving, floor 5) imports researcher (researcher, floor 7)",
     "proving.harms (proving, floor 5) imports researcher (researcher, floor 7)",
     "ralph.settling (ralph, floor 7) imports waiting (faces, floor 7)",
-    "judging.decide has 548 lines",
-    "ledger has 744 lines",
-    "workspace has 540 lines",
-    "mcp_server has 80 modules",
-    "commands has 15 modules",
-    "proving has 15 modules",
     "runner has 32 modules",
-    "dashboard.app.dashboard_app has 64 lines",
-    "dispatch.launch has 105 lines",
-    "overview.whereabouts has 70 lines",
-    "proposals.open_experiment has 81 lines",
     "server._add_work has 79 lines",
+    "workspace has 540 lines",
 }
 
 
@@ -85,7 +85,9 @@ def test_an_import_of_a_command_chosen_at_run_time_is_found(tmp_path: Path) -> N
 
 
 def test_a_module_that_stands_in_no_room_is_found(tmp_path: Path) -> None:
-    assert "helpers stands in no room" in house.upward(planted(tmp_path, "helpers", "from mcp_server import errors"))
+    assert "helpers stands in no room" in house.upward(
+        planted(tmp_path, "helpers", "from mcp_server.nouns import errors")
+    )
 
 
 def test_only_some_rooms_know_the_database_torch_the_event_loop_and_the_system() -> None:

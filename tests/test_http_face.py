@@ -20,8 +20,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
 from mcp_server.bearer import read_token
-from mcp_server.errors import AutoresearchError
 from mcp_server.http_face import BODY_LIMIT_BYTES, BURST, Bucket, Guarded, http_app, is_loopback, serve_http
+from mcp_server.nouns.errors import AutoresearchError
 from tests.labs import begin, make_lab, until
 
 TOKEN = "a-token-that-only-the-owner-knows"

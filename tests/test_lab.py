@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.errors import ArenaError, AutoresearchError, NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.lab import Lab
+from mcp_server.nouns.errors import ArenaError, AutoresearchError, NotNow, UnknownExperiment, WorkspaceError
 from tests.labs import SEQUENTIAL, attempt, begin, edit, finish, git, make_lab, until
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.entries import Campaign, Experiment
-from mcp_server.errors import LedgerError, UnknownExperiment
 from mcp_server.ledger import Ledger
 from mcp_server.migrations import STEPS
 from mcp_server.nouns.decided import Decided
-from mcp_server.records import RunResult, RunState
+from mcp_server.nouns.errors import LedgerError, UnknownExperiment
+from mcp_server.nouns.records import RunResult, RunState
+from mcp_server.nouns.rows import Campaign, Experiment
 
 AT = "2026-01-01T00:00:00+00:00"
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from mcp_server.dispatch import local
-from mcp_server.entries import Run
 from mcp_server.judging.looks import MOST_EXCUSED, MOST_REPEATS, excused, looks
 from mcp_server.lab import Lab
-from mcp_server.records import Crash, RunProgress, RunResult, RunState
+from mcp_server.nouns.records import Crash, RunProgress, RunResult, RunState
+from mcp_server.nouns.rows import Run
 from tests.labs import edit, make_lab
 from tests.played import Clock, Played
 

@@ -15,7 +15,7 @@ import pytest
 
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
-from mcp_server.records import RunResult
+from mcp_server.nouns.records import RunResult
 from tests.faults.agents import FAR, apart, knob_of, write_train
 from tests.faults.scene import held_locks, processes_of
 from tests.labs import begin, finish, git, make_lab, until

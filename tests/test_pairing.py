@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mcp_server.arena import parse_program
-from mcp_server.errors import ArenaError
+from mcp_server.nouns.errors import ArenaError
 from mcp_server.pairing import Machine, Work, choose, words
 
 LAPTOP = Machine("cpu", equal_cards=0, cores=2, free_bytes=8e9)

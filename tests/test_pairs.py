@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.entries import Run
 from mcp_server.lab import Lab
+from mcp_server.nouns.rows import Run
 from tests.labs import SCORE, attempt, begin, git, make_lab, until
 
 pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a pair needs two cores")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from mcp_server.corpus import read_corpus
-from mcp_server.errors import WorkspaceError
-from mcp_server.files import open_lock, private_folder
 from mcp_server.ledger import Ledger
-from mcp_server.paths import device_locks_folder
+from mcp_server.nouns.errors import WorkspaceError
+from mcp_server.nouns.files import open_lock, private_folder
+from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.runner import cores, devices
 from tests.scoring.tiny import write_corpus
 

@@ -12,13 +12,13 @@ from click.testing import CliRunner
 
 from mcp_server.arena import Arena, parse_program
 from mcp_server.cli import cli
-from mcp_server.errors import NotNow
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.records import RunResult, RunState, Tier
 from mcp_server.proving import attacks, harms, intruder
 from mcp_server.proving.answers import constant_answer, fitted
 from mcp_server.proving.evidence import Aim, Evidence, Severity, Trial, Tried
 from mcp_server.proving.scan import Watched, check_files, program_files, scan, suspects, told, watched
 from mcp_server.proving.verdict import Readiness, Verdict, weigh
-from mcp_server.records import RunResult, RunState, Tier
 from tests.labs import PROGRAM, git, make_lab
 
 SOURCE = (

@@ -15,7 +15,7 @@ from PIL import Image
 from mcp_server.chart.map import draw
 from mcp_server.chart.places import MapRequest, Place
 from mcp_server.cli import cli
-from mcp_server.errors import ArenaError
+from mcp_server.nouns.errors import ArenaError
 from mcp_server.readiness import (
     ASSIST,
     FIELD,

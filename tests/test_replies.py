@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_server import replies
-from mcp_server.replies import RecallReply, Reply
+from mcp_server.nouns import replies
+from mcp_server.nouns.replies import RecallReply, Reply
 
 KINDS = [kind for kind in vars(replies).values() if isinstance(kind, type) and issubclass(kind, Reply)]
 

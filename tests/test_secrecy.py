@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 import prepare
-from mcp_server.errors import CorpusError
-from mcp_server.records import Tier
+from mcp_server.nouns.errors import CorpusError
+from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import probe
 from mcp_server.secrecy import closure, guard, proof, searching
 from mcp_server.secrecy.choosing import hidable

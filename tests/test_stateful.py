@@ -29,11 +29,11 @@ from hypothesis.stateful import (
 )
 
 from mcp_server.dispatch import local
-from mcp_server.errors import NotNow
 from mcp_server.judging.looks import MOST_REPEATS
 from mcp_server.lab import Lab
-from mcp_server.paths import RunPaths
-from mcp_server.records import RunResult, RunState, Status
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import RunResult, RunState, Status
 from tests.faults.cuts import Cut, cut_before
 from tests.labs import edit, git, make_lab
 

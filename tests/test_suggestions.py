@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_server.errors import ArenaError
+from mcp_server.nouns.errors import ArenaError
 from mcp_server.researcher import KEPT, Trial, lesson
 from mcp_server.suggestions import parse_suggestions, suggest
 

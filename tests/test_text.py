@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.text import (
+from mcp_server.nouns.text import (
     FENCED_BYTES,
     bounded,
     clean_block,

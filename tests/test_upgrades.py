@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from mcp_server import migrations
-from mcp_server.errors import LedgerError
 from mcp_server.ledger import Ledger
 from mcp_server.migrations import STEPS
 from mcp_server.nouns.decided import Decided
-from mcp_server.records import Audit, RunResult, RunState
+from mcp_server.nouns.errors import LedgerError
+from mcp_server.nouns.records import Audit, RunResult, RunState
 from tests.faults.cuts import cut_before
 from tests.labs import attempt, begin, git, make_lab
 

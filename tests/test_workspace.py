@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.errors import WorkspaceError
+from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.workspace import Workspace
 from tests.repositories import DATE, EDITABLE, Campaign, UserRepository
 

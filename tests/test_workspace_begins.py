@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.errors import GitError, WorkspaceError
+from mcp_server.nouns.errors import GitError, WorkspaceError
 from mcp_server.workspace import Workspace, check_tag
 from tests.repositories import EDITABLE, Campaign, UserRepository
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from mcp_server.files import write_atomically
+from mcp_server.nouns.files import write_atomically
 from mcp_server.workspace import Workspace
 from tests.repositories import DATE, UserRepository
 

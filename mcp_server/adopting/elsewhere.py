@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_server.numbers import shown
-from mcp_server.text import clean_line
+from mcp_server.nouns.numbers import shown
+from mcp_server.nouns.text import clean_line
 
 SOURCE = "elsewhere"
 MOST_ROWS = 5000

@@ -15,11 +15,11 @@ from pathlib import Path
 from mcp_server.adopting import elsewhere, pi, reference
 from mcp_server.adopting.found import Found, program
 from mcp_server.arena import Arena, load_program, parse_program
-from mcp_server.errors import WorkspaceError
-from mcp_server.files import locked, write_atomically
 from mcp_server.frontmatter import has_front_matter
 from mcp_server.ledger import Ledger
-from mcp_server.paths import LabPaths
+from mcp_server.nouns.errors import WorkspaceError
+from mcp_server.nouns.files import locked, write_atomically
+from mcp_server.nouns.paths import LabPaths
 from mcp_server.programs.check import looked_over
 from mcp_server.programs.lacks import lacks
 from mcp_server.programs.uv import find_uv

@@ -8,10 +8,10 @@ from __future__ import annotations
 from mcp_server.arena import Arena, Program, load_program
 from mcp_server.campaign.readable import readable_folders
 from mcp_server.campaign.rules import RULES, Change, Holder, changes
-from mcp_server.entries import Amendment, Campaign
-from mcp_server.errors import ArenaError, NotNow
 from mcp_server.house import House
-from mcp_server.replies import AmendReply
+from mcp_server.nouns.errors import ArenaError, NotNow
+from mcp_server.nouns.replies import AmendReply
+from mcp_server.nouns.rows import Amendment, Campaign
 
 
 def program_in_force(house: House, campaign: Campaign) -> tuple[Program, str]:

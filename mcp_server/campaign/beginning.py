@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 
 from mcp_server import messages, pairs, standing, tally
 from mcp_server.arena import Arena
-from mcp_server.entries import Campaign, Experiment, Run
-from mcp_server.errors import NotNow
 from mcp_server.fingerprint import change, fingerprint, nodes
 from mcp_server.house import House
 from mcp_server.nouns.baseline import Baseline, calibration
 from mcp_server.nouns.decided import Decided
-from mcp_server.records import RunState
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.records import RunState
+from mcp_server.nouns.rows import Campaign, Experiment, Run
+from mcp_server.nouns.text import clean_line
 from mcp_server.styles import style_version
-from mcp_server.text import clean_line
 
 OFTEN = 4  # runs beside other programs, after which another clock is offered
 OF_THE_SCORER = ("scorer_failed", "scorer_timeout")

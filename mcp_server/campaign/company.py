@@ -14,9 +14,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mcp_server.entries import Experiment
-from mcp_server.errors import NotNow
-from mcp_server.files import try_lock
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.files import try_lock
+from mcp_server.nouns.rows import Experiment
 
 SHARED = "AUTORESEARCH_SHARED_TREE"  # set to 1: two sessions may mix their edits in one work tree, and are only warned
 

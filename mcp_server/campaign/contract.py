@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 from mcp_server import tally
 from mcp_server.arena import Arena
-from mcp_server.entries import Campaign, Experiment
 from mcp_server.fingerprint import fingerprint
 from mcp_server.house import House
-from mcp_server.replies import TotalsReply
+from mcp_server.nouns.replies import TotalsReply
+from mcp_server.nouns.rows import Campaign, Experiment
 
 DIGITS = 6
 _FROZEN: dict[tuple[str, str, tuple[str, ...]], str] = {}  # a commit's files never change

@@ -14,7 +14,6 @@ from statistics import fmean
 
 from mcp_server import tally
 from mcp_server.arena import Arena
-from mcp_server.entries import Campaign, Experiment, Run
 from mcp_server.judging.belief import LEARNT_FROM, Effects, Look, Widths, learn
 from mcp_server.judging.decide import (
     CONFIRMED_AT,
@@ -34,7 +33,8 @@ from mcp_server.judging.looks import MOST_EXCUSED, NO_LOOK, excused, looks
 from mcp_server.judging.noise import Measured, Noise, apart_squares, estimate
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
-from mcp_server.records import RunResult
+from mcp_server.nouns.records import RunResult
+from mcp_server.nouns.rows import Campaign, Experiment, Run
 
 # A typical improvement, as a share of the baseline's score: 0.0015 of about 1 bit per byte is what agents find at the
 # reference's arena. An arena with its own scale says so by `keep.min_delta`.

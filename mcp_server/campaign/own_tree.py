@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mcp_server.errors import GitError, WorkspaceError
+from mcp_server.nouns.errors import GitError, WorkspaceError
 from mcp_server.workspace import Workspace
 
 

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from mcp_server.errors import ArenaError
-from mcp_server.paths import LabPaths, cache_folder
+from mcp_server.nouns.errors import ArenaError
+from mcp_server.nouns.paths import LabPaths, cache_folder
 
 LEDGER = Path("autoresearch") / "lab.db"  # below a git folder
 CACHE = "the cache of corpora"

@@ -11,10 +11,10 @@ from mcp_server.campaign.contract import worse_beginning
 from mcp_server.campaign.readable import readable_folders
 from mcp_server.campaigns import check_files, join
 from mcp_server.corpus import prepared_corpus
-from mcp_server.entries import Campaign
 from mcp_server.house import House
+from mcp_server.nouns.replies import CampaignReply
+from mcp_server.nouns.rows import Campaign
 from mcp_server.publishing import Publisher
-from mcp_server.replies import CampaignReply
 from mcp_server.secrecy.guard import before_campaign
 
 

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from mcp_server.chart.canvas import Canvas
 from mcp_server.chart.labels import LEADER, TOO_FAR, Box, Wanted, place
 from mcp_server.chart.points import KEPT, ChartPoint
-from mcp_server.text import clean_line
+from mcp_server.nouns.text import clean_line
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from mcp_server.chart.marks import changes, draw_campaign, draw_changes
 from mcp_server.chart.points import ChartCampaign, Kind, Size, Theme
 from mcp_server.chart.scale import Scale
 from mcp_server.chart.style import MARKS, PALETTES, SHEETS, Palette, Sheet
-from mcp_server.files import write_atomically
+from mcp_server.nouns.files import write_atomically
 
 # A "$" in a label of the agent's is a dollar, and the same campaign gives the same bytes.
 SETTINGS: dict[Any, Any] = {"svg.hashsalt": "autoresearch", "font.family": "DejaVu Sans", "text.parse_math": False}

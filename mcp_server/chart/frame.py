@@ -14,7 +14,7 @@ from mcp_server.chart.canvas import Canvas
 from mcp_server.chart.marks import is_crowded, strokes_of
 from mcp_server.chart.points import KEPT
 from mcp_server.chart.style import MARKS, dashes
-from mcp_server.text import clean_line
+from mcp_server.nouns.text import clean_line
 
 TICKS = (1, 2, 2.5, 5, 10)
 MARGIN = 0.012  # of the width, left of the title

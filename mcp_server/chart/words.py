@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import get_args
 
 from mcp_server.chart.points import KEPT, ChartCampaign, ChartPoint, Kind
-from mcp_server.text import clean_line
+from mcp_server.nouns.text import clean_line
 
 
 def title(campaigns: Sequence[ChartCampaign]) -> tuple[str, tuple[str, ...]]:

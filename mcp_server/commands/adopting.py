@@ -12,7 +12,7 @@ from mcp_server import terminal
 from mcp_server.adopting.plan import carry_out, plan
 from mcp_server.cli import Place
 from mcp_server.commands import asking
-from mcp_server.replies import Reply
+from mcp_server.nouns.replies import Reply
 
 SHOWN_ROWS = 3
 

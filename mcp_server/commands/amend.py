@@ -9,7 +9,7 @@ import click
 from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking
-from mcp_server.errors import NotNow
+from mcp_server.nouns.errors import NotNow
 
 
 @click.command()

@@ -15,7 +15,7 @@ from rich.console import RenderableType
 from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.lab import Lab
-from mcp_server.replies import Reply, ScoreReply
+from mcp_server.nouns.replies import Reply, ScoreReply
 
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -21,10 +21,10 @@ from mcp_server import doctor as health
 from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking
-from mcp_server.errors import AutoresearchError
 from mcp_server.history import HistoryRow
 from mcp_server.newlab import LANGUAGE_MODEL, template, templates, write_lab
-from mcp_server.replies import Reply
+from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.replies import Reply
 from mcp_server.workspace import Workspace
 
 MARKS = {

@@ -9,12 +9,12 @@ import click
 from mcp_server import terminal, waiting
 from mcp_server.cli import Place
 from mcp_server.commands import asking
-from mcp_server.errors import NotNow
 from mcp_server.judging.totals import prune_order
 from mcp_server.lab import EXAM_SEEDS, Lab
-from mcp_server.numbers import fixed
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.replies import ExamReply
 from mcp_server.reckoning import kept_of
-from mcp_server.replies import ExamReply
 
 POLL_SECONDS = 0.5
 

@@ -14,10 +14,10 @@ import click
 from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking, turns
-from mcp_server.errors import NotNow
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.text import tag_complaint
 from mcp_server.ralph.driver import Plan, loop
 from mcp_server.ralph.pacing import End, Limits
-from mcp_server.text import tag_complaint
 
 NOT_COMPLETE = 3
 

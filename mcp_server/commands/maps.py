@@ -14,7 +14,8 @@ from mcp_server.chart.places import MapRequest, draw_map
 from mcp_server.chart.places import Place as Spot
 from mcp_server.cli import Place
 from mcp_server.commands import asking
-from mcp_server.errors import NotNow
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.replies import Reply
 from mcp_server.readiness import (
     ASSIST,
     AUTOMATIC,
@@ -27,7 +28,6 @@ from mcp_server.readiness import (
     read_processes,
     shipped_example,
 )
-from mcp_server.replies import Reply
 
 
 class ProcessReply(Reply):

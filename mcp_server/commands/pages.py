@@ -11,8 +11,15 @@ from rich.text import Text
 
 from mcp_server.cli import commands_in
 from mcp_server.history import HistoryReply, PageReply
-from mcp_server.numbers import fixed
-from mcp_server.replies import CrashReply, DecisionReply, ExperimentReply, RunReply, ScoreReply, StatusReply
+from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.replies import (
+    CrashReply,
+    DecisionReply,
+    ExperimentReply,
+    RunReply,
+    ScoreReply,
+    StatusReply,
+)
 from mcp_server.terminal import (
     facts,
     gained,

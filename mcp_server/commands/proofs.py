@@ -17,12 +17,12 @@ from rich.text import Text
 from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.nouns.replies import Reply
 from mcp_server.proving.asked import PATIENCE_SECONDS, REPEATS, Proof, Step, Wish
 from mcp_server.proving.evidence import Severity, Tried
 from mcp_server.proving.proof import prove
 from mcp_server.proving.results import iteration_seconds
 from mcp_server.proving.verdict import Readiness
-from mcp_server.replies import Reply
 
 MARKS = {Severity.BLOCKS: ("✗", "bold red"), Severity.WARNS: ("!", "yellow"), Severity.NOTES: ("·", "dim")}
 COLOURS = {Readiness.READY: "bold green", Readiness.REPEATS: "bold yellow", Readiness.NOT_READY: "bold red"}

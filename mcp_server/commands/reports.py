@@ -19,10 +19,10 @@ from mcp_server import terminal
 from mcp_server.chart import ChartRequest, start_drawing
 from mcp_server.cli import Place
 from mcp_server.commands import asking
-from mcp_server.files import write_atomically
 from mcp_server.lab import Lab
+from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.replies import Reply
 from mcp_server.publishing import chart_campaign
-from mcp_server.replies import Reply
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PRINT_SECONDS = 60.0

@@ -12,12 +12,12 @@ from rich.text import Text
 from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking, pages
-from mcp_server.errors import UnknownExperiment
 from mcp_server.history import HistoryReply, page
 from mcp_server.history import history as history_of
 from mcp_server.lab import Lab
-from mcp_server.records import Status
-from mcp_server.replies import Reply, StatusReply
+from mcp_server.nouns.errors import UnknownExperiment
+from mcp_server.nouns.records import Status
+from mcp_server.nouns.replies import Reply, StatusReply
 
 FRAME_SECONDS = 0.5  # supervisors write their progress twice a second
 STATUSES = [status.value for status in Status]

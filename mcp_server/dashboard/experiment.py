@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mcp_server.entries import Experiment
-from mcp_server.errors import UnknownExperiment
 from mcp_server.history import PageReply, page
 from mcp_server.lab import Lab
-from mcp_server.replies import Reply, VerdictReply
-from mcp_server.text import clean_block, clean_line
+from mcp_server.nouns.errors import UnknownExperiment
+from mcp_server.nouns.replies import Reply, VerdictReply
+from mcp_server.nouns.rows import Experiment
+from mcp_server.nouns.text import clean_block, clean_line
 
 LOG_BYTES = 64 * 1024
 PROGRAM_CHARACTERS = 60_000

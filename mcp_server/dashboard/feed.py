@@ -23,17 +23,17 @@ from mcp_server.arena import Arena
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.chart import ChartCampaign, ChartPoint
 from mcp_server.chart.scale import scale_of
-from mcp_server.entries import Campaign, Experiment
-from mcp_server.errors import AutoresearchError
 from mcp_server.history import HistoryRow, row_of
 from mcp_server.house import House
 from mcp_server.judging.looks import told_live
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
-from mcp_server.records import RunState
-from mcp_server.replies import Reply
+from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.records import RunState
+from mcp_server.nouns.replies import Reply
+from mcp_server.nouns.rows import Campaign, Experiment
+from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.styles import style_version
-from mcp_server.text import clean_block, clean_line
 
 LOOK_SECONDS = 0.4  # supervisors write their progress twice a second
 STATUS_SECONDS = 30.0  # what depends on the clock alone, such as a stop rule in hours

@@ -11,7 +11,7 @@ import uvicorn
 
 from mcp_server.bearer import read_token
 from mcp_server.dashboard.app import Feeds, dashboard_app
-from mcp_server.errors import AutoresearchError
+from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.workspace import Workspace
 
 HOST = "127.0.0.1"

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import mcp_server
-from mcp_server.files import is_locked
-from mcp_server.paths import RunPaths
+from mcp_server.nouns.files import is_locked
+from mcp_server.nouns.paths import RunPaths
 
 ALIVE_FD = "AUTORESEARCH_ALIVE_FD"
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from mcp_server.text import complaint, tag_complaint
+from mcp_server.nouns.text import complaint, tag_complaint
 
 LONGEST_WAIT_SECONDS = 24 * 3600.0
 

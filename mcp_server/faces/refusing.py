@@ -14,7 +14,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 
-from mcp_server.refusals import given, nearest, place, sentence
+from mcp_server.nouns.refusals import given, nearest, place, sentence
 
 Lifespan = TypeVar("Lifespan")
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from anyio.to_thread import run_sync
 from mcp.server.mcpserver.exceptions import ToolError
 
-from mcp_server.errors import AutoresearchError
+from mcp_server.nouns.errors import AutoresearchError
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from mcp_server.entries import Run
-from mcp_server.records import RunState
+from mcp_server.nouns.records import RunState
+from mcp_server.nouns.rows import Run
 
 MOST_EXCUSED = 3  # per code and seed; machines rarely fail more often, and what fails every time is no accident
 MOST_REPEATS = 5  # of one code and seed in all, whoever ended its runs

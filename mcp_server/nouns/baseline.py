@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from mcp_server.entries import Experiment, Run
-from mcp_server.records import RunState
+from mcp_server.nouns.records import RunState
+from mcp_server.nouns.rows import Experiment, Run
 
 ORDERED = ("first", "repeat", "seed")  # purposes of the runs that a baseline is born with
 MEASURING = (*ORDERED, "retry")

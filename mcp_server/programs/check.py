@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mcp_server.arena import Arena
-from mcp_server.errors import WorkspaceError
+from mcp_server.nouns.errors import WorkspaceError
+from mcp_server.nouns.records import UserEnvironment
 from mcp_server.programs.choose import chosen
 from mcp_server.programs.missing import Missing, Place, missing
 from mcp_server.programs.readable import shown, sources
-from mcp_server.records import UserEnvironment
 
 
 def looked_over(

@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcp_server.arena import Arena
+from mcp_server.nouns.records import UserEnvironment
 from mcp_server.programs import environment
 from mcp_server.programs.commands import conda_prefix, is_ours
 from mcp_server.programs.uv import find_uv, uses_uv, variables
-from mcp_server.records import UserEnvironment
 
 FOLDERS = (".venv", "venv")
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from mcp_server.nouns.records import UserEnvironment
 from mcp_server.programs import uv
-from mcp_server.records import UserEnvironment
 from mcp_server.scoring import printed
 
 PYTHON_NAMES = ("python", "python3")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mcp_server.records import UserEnvironment
+from mcp_server.nouns.records import UserEnvironment
 from mcp_server.runner.sandbox.confinement import SYSTEM
 
 PYTHONS = ("python", "python3")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mcp_server.records import UserEnvironment
+from mcp_server.nouns.records import UserEnvironment
 from mcp_server.runner.devices import available
 
 ASKS_FOR_CUDA = re.compile(

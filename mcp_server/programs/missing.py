@@ -14,10 +14,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from mcp_server.arena import Arena
+from mcp_server.nouns.records import UserEnvironment
 from mcp_server.programs import uv
 from mcp_server.programs.commands import CONDAS, PYTHON_NAMES, behind_conda, conda_prefix, is_ours, which
 from mcp_server.programs.environment import in_system
-from mcp_server.records import UserEnvironment
 from mcp_server.runner.sandbox.confinement import interpreter_paths
 from mcp_server.shellwords import SHELLS
 

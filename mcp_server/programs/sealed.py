@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcp_server.arena import Arena
-from mcp_server.entries import Campaign
-from mcp_server.paths import LabPaths
+from mcp_server.nouns.paths import LabPaths
+from mcp_server.nouns.records import Answer, UserEnvironment
+from mcp_server.nouns.rows import Campaign
 from mcp_server.programs import environment
 from mcp_server.programs.choose import chosen
-from mcp_server.records import Answer, UserEnvironment
 
 FILE = "environment.json"
 

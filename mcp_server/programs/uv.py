@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mcp_server.records import UserEnvironment
+from mcp_server.nouns.records import UserEnvironment
 
 FLAGS = ("--no-sync", "--frozen", "--offline")
 USUAL_FOLDERS = (".local/bin", ".cargo/bin")  # of the home; a client's PATH often lacks them

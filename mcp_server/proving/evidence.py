@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from mcp_server.arena import Arena
 from mcp_server.judging.decide import Bound, broken_bounds
-from mcp_server.records import RunResult, RunState
+from mcp_server.nouns.records import RunResult, RunState
 
 
 class Severity(StrEnum):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mcp_server.errors import NotNow
+from mcp_server.nouns.errors import NotNow
 from mcp_server.proving.attacks import WORK, Sources, in_python, moved
 from mcp_server.researcher import Move, constants, edited
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from mcp_server.nouns.records import RunState, Tier
 from mcp_server.proving.evidence import Aim, Evidence, Finding, Severity, Trial, Tried
-from mcp_server.records import RunState, Tier
 
 Gain = Callable[[float], float]  # of a loss, over the baseline; 0 where chance explains it
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.errors import ArenaError
+from mcp_server.nouns.errors import ArenaError
+from mcp_server.nouns.records import RunState
 from mcp_server.proving.ground import proving_ground, read_source
-from mcp_server.records import RunState
 from mcp_server.runner import cores
 
 BUDGET_SECONDS = 20.0  # of each run, where the arena's own is longer

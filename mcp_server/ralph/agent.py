@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.errors import NotNow
+from mcp_server.nouns.errors import NotNow
 from mcp_server.runner.logs import BoundedLog, clean
 
 MARK = "AUTORESEARCH_RALPH"  # its value is the lock of the loop: one for each work tree

@@ -16,16 +16,16 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Protocol
 
-from mcp_server.errors import AutoresearchError, NotNow
-from mcp_server.files import try_lock, write_atomically
 from mcp_server.lab import Lab
+from mcp_server.nouns.errors import AutoresearchError, NotNow
+from mcp_server.nouns.files import try_lock, write_atomically
+from mcp_server.nouns.text import clean_line
 from mcp_server.ralph import agent, settling
 from mcp_server.ralph.guarding import Guard
 from mcp_server.ralph.pacing import End, Lap, Limits, Outcome, over, rest, spent
 from mcp_server.ralph.prompt import prompt_for
 from mcp_server.ralph.settling import Standing
 from mcp_server.ralph.telling import Told, told
-from mcp_server.text import clean_line
 
 MEMORY = "progress.txt"
 LOGS_KEPT = 100

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mcp_server.errors import WorkspaceError
 from mcp_server.lab import Lab
+from mcp_server.nouns.errors import WorkspaceError
+from mcp_server.nouns.text import clean_block
 from mcp_server.ralph.settling import Standing
-from mcp_server.text import clean_block
 
 OWN = "PROMPT.md"
 LIMIT_CHARACTERS = 40_000

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mcp_server.errors import AutoresearchError, UnknownExperiment
 from mcp_server.house import incumbent_commit
 from mcp_server.lab import CALIBRATE, Lab
+from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
+from mcp_server.nouns.records import RunState, Status
+from mcp_server.nouns.replies import DecisionReply
 from mcp_server.ralph.pacing import Outcome
-from mcp_server.records import RunState, Status
-from mcp_server.replies import DecisionReply
 from mcp_server.tally import mean_score
 from mcp_server.waiting import UNFINISHED
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_server.text import clean_line
+from mcp_server.nouns.text import clean_line
 
 LIMITED = re.compile(
     r"rate.?limit|too many requests|\b429\b|\b529\b|overloaded|usage.?limit|quota exceeded|limit reached", re.IGNORECASE

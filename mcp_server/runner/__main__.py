@@ -13,9 +13,9 @@ import os
 import sys
 from pathlib import Path
 
-from mcp_server.files import try_lock
-from mcp_server.paths import RunPaths
-from mcp_server.records import RunResult, RunSpec, RunState
+from mcp_server.nouns.files import try_lock
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import RunResult, RunSpec, RunState
 from mcp_server.runner.child import rise
 from mcp_server.runner.run import Run
 from mcp_server.runner.stop import Stop

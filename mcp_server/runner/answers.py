@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from mcp_server.records import Audit, HostUse
-from mcp_server.refusals import given, place, sentence
+from mcp_server.nouns.records import Audit, HostUse
+from mcp_server.nouns.refusals import given, place, sentence
 from mcp_server.runner.logs import clean
 
 LONGEST_WAIT = 30 * 24 * 3600.0  # the world may take a month

@@ -15,7 +15,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from mcp_server.records import Tier
+from mcp_server.nouns.records import Tier
 from mcp_server.runner import cores
 from mcp_server.runner.sandbox import Confinement, wrap
 from mcp_server.runner.tree import Tree

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mcp_server.records import Budget
+from mcp_server.nouns.records import Budget
 
 OVERRUN_SECONDS, OVERRUN_SHARE = 2.0, 0.03  # an exit this little after the end of the budget is still in time
 SUSPEND_SECONDS = 1.0  # CLOCK_BOOTTIME ran ahead of CLOCK_MONOTONIC by this much: the machine slept

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.files import private_folder, try_lock
+from mcp_server.nouns.files import private_folder, try_lock
 
 MOMENT_SECONDS = 0.1  # over which it is seen how busy each core is
 TOPOLOGY = Path("/sys/devices/system/cpu")

@@ -10,7 +10,7 @@ import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mcp_server.records import Crash
+from mcp_server.nouns.records import Crash
 from mcp_server.runner.logs import excerpt
 from mcp_server.runner.unseen import Hint
 

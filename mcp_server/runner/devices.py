@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mcp_server.files import is_locked, private_folder, try_lock, write_atomically
+from mcp_server.nouns.files import is_locked, private_folder, try_lock, write_atomically
 from mcp_server.runner import nvidia
 from mcp_server.runner.queue import Ticket
 

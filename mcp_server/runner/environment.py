@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mcp_server
-from mcp_server.paths import RunPaths
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import RunSpec, Tier
 from mcp_server.programs import commands as programs
 from mcp_server.programs import uv
 from mcp_server.programs.commands import PYTHON_NAMES
-from mcp_server.records import RunSpec, Tier
 from mcp_server.runner.clock import free_startup
 from mcp_server.runner.devices import Lease
 from mcp_server.runner.sandbox import Confinement

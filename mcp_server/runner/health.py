@@ -7,7 +7,7 @@ import os
 import platform
 import time
 
-from mcp_server.records import DeviceReading
+from mcp_server.nouns.records import DeviceReading
 from mcp_server.runner import load, nvidia
 from mcp_server.runner.devices import Lease
 

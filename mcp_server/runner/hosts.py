@@ -12,7 +12,7 @@ pages as would be worth it are told.
 
 from __future__ import annotations
 
-from mcp_server.records import HostUse
+from mcp_server.nouns.records import HostUse
 
 # times the usual, and processor seconds on top for what neighbours and clocks of 10 ms add
 UNUSUAL_READY, UNUSUAL_ANSWERS, UNUSUAL_SECONDS = 1.5, 4.0, 1.0

@@ -11,7 +11,7 @@ import math
 import os
 from dataclasses import dataclass, field
 
-from mcp_server.records import CurvePoint
+from mcp_server.nouns.records import CurvePoint
 
 LINE_BYTES = 4096
 TOTAL_BYTES = 64 * 1024 * 1024  # a mark for every step of 800,000

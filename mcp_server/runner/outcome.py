@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcp_server.records import Crash, Half, HostUse, RunResult, RunState
+from mcp_server.nouns.records import Crash, Half, HostUse, RunResult, RunState
 from mcp_server.runner import answers, hosts
 from mcp_server.runner.crash import Diagnosis
 from mcp_server.runner.seal import Refused

@@ -12,7 +12,7 @@ import json
 import os
 from pathlib import Path
 
-from mcp_server.files import try_lock
+from mcp_server.nouns.files import try_lock
 
 
 class Ticket:

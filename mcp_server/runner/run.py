@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from mcp_server.paths import RunPaths, device_locks_folder
-from mcp_server.records import RunResult, RunSpec, RunState, Tier
+from mcp_server.nouns.paths import RunPaths, device_locks_folder
+from mcp_server.nouns.records import RunResult, RunSpec, RunState, Tier
 from mcp_server.runner import cores, devices, health, limits, nvidia, outcome, scorer, slot
 from mcp_server.runner.checks import run_checks
 from mcp_server.runner.environment import Surroundings, is_language_model_scorer

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mcp_server.records import RunResult, RunState, Tier
+from mcp_server.nouns.records import RunResult, RunState, Tier
 from mcp_server.runner import limits, outcome, scorer
 from mcp_server.runner.crash import diagnose, told
 from mcp_server.runner.environment import Surroundings, is_language_model_scorer, is_printed_scorer

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mcp_server.records import Pairing, RunSpec
+from mcp_server.nouns.records import Pairing, RunSpec
 from mcp_server.runner import cores, devices
 from mcp_server.runner.environment import threads
 from mcp_server.runner.pace import Alone, InTurns, SideBySide

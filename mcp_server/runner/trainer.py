@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mcp_server.records import CurvePoint
+from mcp_server.nouns.records import CurvePoint
 from mcp_server.runner import child as children
 from mcp_server.runner.clock import Moment, Order, Stopwatch, Stretch, free_startup, moment
 from mcp_server.runner.environment import Surroundings, for_trainer

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from mcp_server.paths import RunPaths
-from mcp_server.records import RunProgress
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import RunProgress
 from mcp_server.runner.trainer import Look
 
 INTERVAL_SECONDS = 0.5

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mcp_server.errors import CorpusError
-from mcp_server.refusals import first
+from mcp_server.nouns.errors import CorpusError
+from mcp_server.nouns.refusals import first
 
 Tokens = NDArray[np.uint16]
 FILLER_TOKENS = 1 << 20  # enough training text for every replaced suffix of an audit

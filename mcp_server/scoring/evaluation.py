@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mcp_server.records import Audit, HostUse
+from mcp_server.nouns.records import Audit, HostUse
 from mcp_server.scoring import audit
 from mcp_server.scoring.audit import Estimate, Floats, Positions, Tolerance
 from mcp_server.scoring.corpus import Split, Tokens

@@ -22,8 +22,8 @@ from typing import Literal
 
 import numpy as np
 
-from mcp_server.errors import AutoresearchError, CorpusError
-from mcp_server.records import HostUse, Tier
+from mcp_server.nouns.errors import AutoresearchError, CorpusError
+from mcp_server.nouns.records import HostUse, Tier
 from mcp_server.scoring import tolerances
 from mcp_server.scoring.corpus import Split, read_split
 from mcp_server.scoring.evaluation import Rejected, Rule, Scored, batch_rows, evaluate, hosts

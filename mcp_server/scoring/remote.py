@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mcp_server.errors import SandboxError
-from mcp_server.records import HostUse, Tier
+from mcp_server.nouns.errors import SandboxError
+from mcp_server.nouns.records import HostUse, Tier
 from mcp_server.runner import hosts
 from mcp_server.runner.sandbox import Confinement, wrap
 from mcp_server.scoring import processes

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mcp_server.errors import AutoresearchError
-from mcp_server.refusals import first
+from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.refusals import first
 from mcp_server.scoring.audit import Tolerance
 
 PACKAGED = "tolerances.json"

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mcp_server.errors import CorpusError
+from mcp_server.nouns.errors import CorpusError
 
 SECONDS = 300.0  # importing torch and its compiler from a cold disk
 PACKAGES = (

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from mcp_server.errors import CorpusError
+from mcp_server.nouns.errors import CorpusError
 from mcp_server.secrecy.proof import Proof, prove, refusal, sealed_index
 from mcp_server.secrecy.searching import Progress
 from mcp_server.workspace import Workspace

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mcp_server.errors import CorpusError
-from mcp_server.paths import cache_folder
+from mcp_server.nouns.errors import CorpusError
+from mcp_server.nouns.paths import cache_folder
 from mcp_server.secrecy import proof
 from mcp_server.secrecy.choosing import NEAR, Choice, choose
 from mcp_server.secrecy.shingles import Index

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mcp_server.errors import CorpusError
-from mcp_server.paths import cache_folder
-from mcp_server.records import Tier
+from mcp_server.nouns.errors import CorpusError
+from mcp_server.nouns.paths import cache_folder
+from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import Confinement, probe
 from mcp_server.secrecy.choosing import hidable
 from mcp_server.secrecy.hidden import FILE, hidden_copies

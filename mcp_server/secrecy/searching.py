@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from mcp_server.errors import CorpusError
-from mcp_server.paths import cache_folder
-from mcp_server.records import Tier
+from mcp_server.nouns.errors import CorpusError
+from mcp_server.nouns.paths import cache_folder
+from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import Confinement, wrap
 from mcp_server.runner.sandbox.confinement import interpreter_paths, system_paths
 from mcp_server.secrecy.shingles import Index

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.records import RunResult
+from mcp_server.nouns.records import RunResult
 from mcp_server.runner.sandbox import probe
 from mcp_server.scoring import tolerances
 from mcp_server.scoring.audit import Tolerance

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.records import HostUse, RunResult, RunState, Tier
+from mcp_server.nouns.records import HostUse, RunResult, RunState, Tier
 from mcp_server.runner import hosts
 from mcp_server.runner.sandbox import probe
 from tests.abuse.model_runs import MODELS, lay_out, read

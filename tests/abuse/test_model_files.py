@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.records import RunResult, RunState
+from mcp_server.nouns.records import RunResult, RunState
 from tests.abuse.model_runs import POSITIONS, Deed, carry_out, deeds
 from tests.scoring.tiny import write_corpus
 

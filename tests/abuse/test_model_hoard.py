@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcp_server.records import Tier
+from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import probe
 from tests.abuse.model_runs import MODELS, POSITIONS, lay_out, read
 from tests.scoring.tiny import WIDTH, write_corpus

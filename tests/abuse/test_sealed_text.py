@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import prepare
-from mcp_server.records import RunState, Tier
+from mcp_server.nouns.records import RunState, Tier
 from mcp_server.runner.sandbox import probe
 from mcp_server.secrecy import closure, proof, searching
 from tests.runner.test_sandbox import has

@@ -23,9 +23,9 @@ from typing import Any
 
 import pytest
 
-from mcp_server.files import is_locked
-from mcp_server.paths import device_locks_folder
-from mcp_server.records import RunResult, RunState, Tier
+from mcp_server.nouns.files import is_locked
+from mcp_server.nouns.paths import device_locks_folder
+from mcp_server.nouns.records import RunResult, RunState, Tier
 from mcp_server.runner.devices import lock_path
 from mcp_server.runner.sandbox import probe
 from tests.runner.test_sandbox import has

@@ -14,7 +14,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_server.demo import stop_runs
 from mcp_server.loop import Outcome, Pace, Session, campaign
 from mcp_server.newlab import template, write_lab
-from mcp_server.replies import DecisionReply, ExperimentReply, ScoreReply
+from mcp_server.nouns.replies import DecisionReply, ExperimentReply, ScoreReply
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXPERIMENTS = 8

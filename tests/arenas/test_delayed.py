@@ -20,11 +20,11 @@ import anyio
 import pytest
 
 from mcp_server.demo import stop_runs
-from mcp_server.files import is_locked
 from mcp_server.lab import Lab
 from mcp_server.loop import Outcome, Pace, campaign
 from mcp_server.newlab import template, write_lab
-from mcp_server.records import RunProgress, Status
+from mcp_server.nouns.files import is_locked
+from mcp_server.nouns.records import RunProgress, Status
 from mcp_server.runner.sandbox import probe
 from tests.arenas.campaigns import ROOT, Silence, attempt, best
 from tests.labs import finish, until
@@ -292,7 +292,7 @@ import anyio
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_server.loop import Session
-from mcp_server.replies import CampaignReply, ExperimentReply, StatusReply
+from mcp_server.nouns.replies import CampaignReply, ExperimentReply, StatusReply
 from tests.arenas.campaigns import Silence
 from tests.arenas.test_delayed import environment, written
 folder = Path(sys.argv[1])

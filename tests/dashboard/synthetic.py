@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mcp_server.lab import Lab
-from mcp_server.records import CurvePoint, DeviceReading, RunResult, RunState, Tier
+from mcp_server.nouns.records import CurvePoint, DeviceReading, RunResult, RunState, Tier
 from tests.labs import TRAIN, begin, make_lab
 
 BEGAN = datetime(2026, 3, 1, 21, 0, tzinfo=UTC)

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from mcp_server.campaign.own_tree import make_tree
-from mcp_server.entries import Experiment
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
+from mcp_server.nouns.rows import Experiment
 from tests.e2e.drivers import Client, Session, claude, codex, plug, plug_codex
 from tests.e2e.endpoint import Endpoint, serving
 from tests.e2e.loop import TAG, Notes, researcher

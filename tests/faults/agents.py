@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mcp_server.files import write_atomically
 from mcp_server.lab import Lab
-from mcp_server.records import Status
+from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.records import Status
 from tests.labs import TRAIN
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.paths import LabPaths
-from mcp_server.records import RunProgress
+from mcp_server.nouns.paths import LabPaths
+from mcp_server.nouns.records import RunProgress
 
 
 @dataclass(frozen=True)

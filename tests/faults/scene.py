@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from mcp_server.files import is_locked, locked
 from mcp_server.house import House
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
-from mcp_server.paths import device_locks_folder
+from mcp_server.nouns.files import is_locked, locked
+from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.publishing import learnings_text, results_text
 from mcp_server.runner.queue import Ticket
 from tests.labs import SCORE, TRAIN, git, make_lab, until

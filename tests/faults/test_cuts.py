@@ -17,8 +17,8 @@ import pytest
 from mcp_server.dispatch import local
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
-from mcp_server.paths import RunPaths
-from mcp_server.records import RunResult, RunState
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import RunResult, RunState
 from tests.faults.agents import FAR, apart, idea, knob_of
 from tests.faults.cuts import cut_before
 from tests.faults.scene import TAG, check, make_scene, prune, users_files, users_status

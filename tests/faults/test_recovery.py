@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.errors import AutoresearchError, NotNow
-from mcp_server.files import try_lock
 from mcp_server.lab import Lab
+from mcp_server.nouns.errors import AutoresearchError, NotNow
+from mcp_server.nouns.files import try_lock
+from mcp_server.nouns.records import RunProgress, Status
 from mcp_server.publishing import results_text
-from mcp_server.records import RunProgress, Status
 from tests.labs import SCORE, TRAIN, attempt, begin, edit, finish, git, make_lab, open_states, until
 
 # answers "later" until somebody puts a file beside it

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.lab import Lab
-from mcp_server.replies import ScoreReply
+from mcp_server.nouns.replies import ScoreReply
 from tests.labs import finish, git
 
 PROGRAM = """\

@@ -21,9 +21,9 @@ from click.testing import CliRunner
 from mcp_server.cli import cli
 from mcp_server.engines import local
 from mcp_server.lab import Lab
-from mcp_server.paths import RunPaths
-from mcp_server.records import RunResult, RunSpec, RunState
-from mcp_server.replies import DecisionReply
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import RunResult, RunSpec, RunState
+from mcp_server.nouns.replies import DecisionReply
 from tests.labs import edit, make_lab
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.errors import NotNow
 from mcp_server.lab import Lab
+from mcp_server.nouns.errors import NotNow
 from mcp_server.takeback import Agreement, agreement, behind
 from tests.labs import edit, git
 from tests.people.played import Played, knob_in, named_commands, obey, small_lab, tried

@@ -155,7 +155,8 @@ def test_an_ordinary_user_can_delete_a_lab_and_a_clone_that_held_one(tmp_path: P
     (sealed.out / "deep").mkdir(parents=True)
     (sealed.out / "deep" / "weights").write_text("w")
     script = (
-        "import sys; from pathlib import Path; from mcp_server.paths import RunPaths; from mcp_server.runner.seal "
+        "import sys; from pathlib import Path; from mcp_server.nouns.paths import RunPaths;"
+        "from mcp_server.runner.seal "
         "import seal; run = RunPaths(Path(sys.argv[1])); seal(run.out, run.artifact, 1e9)"
     )
     # sealed first, for what is sealed belongs to whoever seals, and that is the user

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.errors import ArenaError, WorkspaceError
 from mcp_server.lab import Lab
+from mcp_server.nouns.errors import ArenaError, WorkspaceError
 from tests.labs import finish
 from tests.people.grounds import SCORE, TRAIN, baseline, conda, ground, uv, venv
 

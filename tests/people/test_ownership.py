@@ -17,11 +17,11 @@ import pytest
 from click.testing import CliRunner
 
 from mcp_server.cli import cli
-from mcp_server.errors import AutoresearchError, WorkspaceError
-from mcp_server.files import is_locked
 from mcp_server.lab import Lab
-from mcp_server.records import Order, RunResult, RunSpec, Status
-from mcp_server.replies import ExamReply
+from mcp_server.nouns.errors import AutoresearchError, WorkspaceError
+from mcp_server.nouns.files import is_locked
+from mcp_server.nouns.records import Order, RunResult, RunSpec, Status
+from mcp_server.nouns.replies import ExamReply
 from tests.labs import edit, git, until
 from tests.people.played import Played, knob_in, named_commands, obey, small_lab, tried
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.errors import AutoresearchError
 from mcp_server.lab import Lab
-from mcp_server.records import RunState
+from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.records import RunState
 from tests.labs import git
 from tests.people.played import Played, knob_in, named_commands, obey, small_lab
 

@@ -15,10 +15,10 @@ from click.testing import CliRunner, Result
 
 from mcp_server.arena import load_program
 from mcp_server.cli import cli
-from mcp_server.errors import ArenaError, AutoresearchError
 from mcp_server.judging.noise import EQUAL_RUNS
 from mcp_server.lab import Lab
-from mcp_server.records import RunResult
+from mcp_server.nouns.errors import ArenaError, AutoresearchError
+from mcp_server.nouns.records import RunResult
 from tests.labs import attempt, begin, finish, git, make_lab
 from tests.people.grounds import PROGRAM, SCORE, TRAIN, baseline, ground
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.files import is_locked
-from mcp_server.paths import device_locks_folder
-from mcp_server.records import RunResult, RunState
+from mcp_server.nouns.files import is_locked
+from mcp_server.nouns.paths import device_locks_folder
+from mcp_server.nouns.records import RunResult, RunState
 from mcp_server.runner import cores
 from tests.runs import RunFolder
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.paths import device_locks_folder
+from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.runner import devices
 from mcp_server.runner.queue import Ticket
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 WAITER = """
 import sys, time
 from pathlib import Path
-from mcp_server.paths import device_locks_folder
+from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.runner import devices
 from mcp_server.runner.queue import Ticket
 ticket = Ticket(Path(sys.argv[1]), int(sys.argv[2]), tuple(sys.argv[3].split(",")))

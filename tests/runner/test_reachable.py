@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from mcp_server.paths import RunPaths
-from mcp_server.records import RunSpec, Tier
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import RunSpec, Tier
 from mcp_server.runner.devices import Lease
 from mcp_server.runner.environment import Surroundings, for_trainer
 from mcp_server.runner.sandbox import Confinement, calls, probe, wrap

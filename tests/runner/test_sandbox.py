@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.records import Tier
+from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import Confinement, confinement, probe, sharedmemory, wrap
 from mcp_server.runner.sandbox.probe import BURGLAR
 

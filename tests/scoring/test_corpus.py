@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_server.errors import CorpusError
+from mcp_server.nouns.errors import CorpusError
 from mcp_server.scoring.corpus import Meta, draw_documents, lay_out, read_split
 from tests.scoring.tiny import BOS, VOCAB, WIDTH, write_corpus
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcp_server.records import Tier
+from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import probe
 from mcp_server.runner.tree import read_stat
 from mcp_server.scoring import processes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.errors import AutoresearchError
+from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.runner.sandbox import probe
 from mcp_server.scoring.calibrate import FLOORS, Reading, calibrate, table, write_table
 from mcp_server.scoring.tolerances import Entry, Table, read

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mcp_server.records import Tier
+from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import bubblewrap, landlock
 from mcp_server.runner.sandbox.confinement import Confinement
 from mcp_server.runner.sandbox.probe import TierReport, probe

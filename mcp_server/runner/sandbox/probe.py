@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from mcp_server.records import Tier
+from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import bubblewrap, calls, confine, identity, landlock
 from mcp_server.runner.sandbox.confinement import Confinement
 

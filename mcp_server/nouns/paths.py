@@ -10,7 +10,7 @@ from pathlib import Path
 
 import platformdirs
 
-from mcp_server.errors import WorkspaceError
+from mcp_server.nouns.errors import WorkspaceError
 
 BESIDE = "beside"  # below a run's folder: what the incumbent's half of a pair leaves
 

@@ -12,8 +12,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mcp_server.files import write_atomically
-from mcp_server.refusals import first
+from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.refusals import first
 
 
 class Record(BaseModel):

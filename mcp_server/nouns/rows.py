@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcp_server.nouns.decided import UNDECIDED, Decided
-from mcp_server.records import CurvePoint, RunResult, RunState
+from mcp_server.nouns.records import CurvePoint, RunResult, RunState
 
 
 @dataclass(frozen=True)
