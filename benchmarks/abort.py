@@ -1,6 +1,6 @@
 """What stopping hopeless runs would save: `python -m benchmarks.abort [--record] [--budget 20]`.
 
-Replays the rule of `mcp_server.abort` on real runs whose ends are known: each run judged by a rule learnt from all the
+Replays the rule of `mcp_server.judging.abort` on real runs whose ends are known: each run judged by a rule learnt from all the
 others. The runs are in `curves.json`: edits of the shipped train.py's constants, trained on one seed with a budget of
 processor seconds and scored as in a lab. `--record` makes them anew (some 30 slots, on a quiet machine).
 """
@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.training import ROOT, SHIPPED, Bench, Slot
-from mcp_server import abort
-from mcp_server.abort import Past, gap, replay
+from mcp_server.judging import abort
+from mcp_server.judging.abort import Past, gap, replay
 from mcp_server.nouns.records import CurvePoint
 
 CURVES = ROOT / "benchmarks" / "curves.json"

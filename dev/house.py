@@ -40,8 +40,6 @@ FLOORS = {
 
 # Modules that still lie flat or in a neighbour, and the room each is on its way to.
 _MOVING = """\
-edits: syntax knobs touches renaming themes fingerprint takeback
-judging: abort
 repo: git gitcommand worktree editable patterns frozen lfs materialise
 repo: messages workspace
 ledger: migrations ledger

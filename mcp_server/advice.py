@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mcp_server.edits.themes import least_tried
 from mcp_server.memory import KEPT, Tried, signed
 from mcp_server.nouns.text import clean_line
-from mcp_server.themes import least_tried
 
 DRY_SPELL = 5  # decided experiments without a keep after which advice is given
 

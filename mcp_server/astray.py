@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mcp_server.arena import Arena
-from mcp_server.fingerprint import fingerprint
+from mcp_server.edits.constants import knob_changes
+from mcp_server.edits.fingerprint import fingerprint
+from mcp_server.edits.takeback import behind
 from mcp_server.house import House, incumbent_commit
-from mcp_server.knobs import knob_changes
 from mcp_server.nouns.errors import AutoresearchError, GitError, NotNow
 from mcp_server.nouns.rows import Campaign
 from mcp_server.patterns import Patterns
-from mcp_server.takeback import behind
 
 LOOKED_BACK = 12  # kept experiments that a candidate may have been made from
 INSIST = "--anyway (the tool: insist=true)"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mcp_server import abort
 from mcp_server.arena import Arena
+from mcp_server.judging import abort
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.records import AbortRule
 from mcp_server.nouns.rows import Experiment, Run

@@ -14,6 +14,7 @@ from mcp_server.campaign.amending import told
 from mcp_server.campaign.contract import since_first
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.dispatch import resolve_budget
+from mcp_server.edits.themes import least_tried
 from mcp_server.house import House
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
@@ -22,7 +23,6 @@ from mcp_server.nouns.replies import NoiseReply, TotalsReply
 from mcp_server.nouns.rows import Campaign, Experiment, Learning, Run
 from mcp_server.overview import tried_of
 from mcp_server.reckoning import totals_of
-from mcp_server.themes import least_tried
 
 DIFF_BYTES = 6_000
 MOST_KEPT, MOST_LESSONS = 40, 40

@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcp_server.fingerprint import KnobChange
+from mcp_server.edits.fingerprint import KnobChange
+from mcp_server.edits.themes import Theme
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.text import LEARNING_CHARACTERS, clean_block, clean_line, scrub
-from mcp_server.themes import Theme
 
 LINE_CHARACTERS = 260
 NEAR_DUPLICATE = 0.8  # share of three-word pieces two lessons have in common

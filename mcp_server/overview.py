@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mcp_server import curves, pairing, pairs, standing, tally, themes
+from mcp_server import curves, pairing, pairs, standing, tally
 from mcp_server import recall as ranking
 from mcp_server.advice import DRY_SPELL, advice, plateau, predictions
 from mcp_server.advice import calibration as calibrated
@@ -17,8 +17,9 @@ from mcp_server.campaign.evidence import measured_noise
 from mcp_server.caught import CaughtUp
 from mcp_server.dispatch import resolve_budget, resolve_devices
 from mcp_server.drawn import place_of
+from mcp_server.edits import themes
+from mcp_server.edits.constants import KnobChange
 from mcp_server.house import House
-from mcp_server.knobs import KnobChange
 from mcp_server.ledger import Ledger
 from mcp_server.memory import Tried, line
 from mcp_server.nouns.decided import Decided

@@ -12,10 +12,12 @@ from mcp_server import astray, pairs, recovery, standing, tally
 from mcp_server.arena import Arena
 from mcp_server.campaign import beginning, company
 from mcp_server.campaigns import EDITABLE_LIMIT_BYTES
-from mcp_server.fingerprint import change, fingerprint, nodes
+from mcp_server.edits.constants import knob_changes
+from mcp_server.edits.fingerprint import change, fingerprint, nodes
+from mcp_server.edits.luck import touches_protocol
+from mcp_server.edits.themes import theme
 from mcp_server.house import House, incumbent_commit
 from mcp_server.judging.looks import excused, excuses_left, looks, may_repeat, repeats_left
-from mcp_server.knobs import knob_changes
 from mcp_server.messages import opened
 from mcp_server.nouns.baseline import calibration, quiet_again
 from mcp_server.nouns.errors import NotNow, WorkspaceError
@@ -23,8 +25,6 @@ from mcp_server.nouns.replies import ExperimentReply
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_line
 from mcp_server.styles import style_version
-from mcp_server.themes import theme
-from mcp_server.touches import touches_protocol
 
 DESCRIPTION_LIMIT = 200  # characters
 

@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mcp_server.edits.themes import themes
 from mcp_server.memory import Tried, line
 from mcp_server.nouns.text import clean_line
-from mcp_server.themes import themes
 
 _WORD = re.compile(r"[a-z0-9]+(?:\.\d+)?")
 _KNOB = re.compile(r"^\s*(?P<name>[A-Za-z_][\w.\[\]*]*)\s*(?P<rest>.*)$", re.DOTALL)

@@ -15,11 +15,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcp_server.edits.themes import Theme
 from mcp_server.memory import Tried, line, signed
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.text import LEARNING_CHARACTERS, clean_block, clean_line
-from mcp_server.themes import Theme
 
 REFERENCE_COLUMNS = ("commit", "val_bpb", "memory_gb", "status", "description")
 OWN_COLUMNS = (

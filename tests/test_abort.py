@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server import abort
-from mcp_server.abort import Past, earned, gap, margin, replay, rule
+from mcp_server.judging import abort
+from mcp_server.judging.abort import Past, earned, gap, margin, replay, rule
 from mcp_server.nouns.records import AbortRule, CurvePoint, RunState, Status
 from mcp_server.runner.marks import Marks
 from tests.labs import TRAIN, attempt, begin, edit, finish, make_lab

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.touches import touches_protocol
+from mcp_server.edits.luck import touches_protocol
 
 TRAIN = (Path(__file__).parents[1] / "train.py").read_text()
 SMALL = """

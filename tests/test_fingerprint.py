@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.fingerprint import (
+from mcp_server.edits.fingerprint import (
     KnobChange,
     change,
     fingerprint,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mcp_server.advice import advice, calibration, knob_range, predictions
-from mcp_server.fingerprint import KnobChange
+from mcp_server.edits.fingerprint import KnobChange
+from mcp_server.edits.themes import Theme, least_tried, theme, themes
 from mcp_server.memory import (
     Tried,
     admit,
@@ -14,7 +15,6 @@ from mcp_server.memory import (
     signed,
 )
 from mcp_server.recall import KnobQuery, Lesson, knob_query, recall
-from mcp_server.themes import Theme, least_tried, theme, themes
 
 
 def tried(number: int, description: str, outcome: str = "discarded", **more: object) -> Tried:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from mcp_server import messages, pairs, standing, tally
 from mcp_server.arena import Arena
-from mcp_server.fingerprint import change, fingerprint, nodes
+from mcp_server.edits.fingerprint import change, fingerprint, nodes
 from mcp_server.house import House
 from mcp_server.nouns.baseline import Baseline, calibration
 from mcp_server.nouns.decided import Decided

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from mcp_server import tally
 from mcp_server.arena import Arena
-from mcp_server.fingerprint import fingerprint
+from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.house import House
 from mcp_server.nouns.replies import TotalsReply
 from mcp_server.nouns.rows import Campaign, Experiment

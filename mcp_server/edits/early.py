@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from mcp_server.syntax import dotted
+from mcp_server.edits.syntax import dotted
 
 LOADER = re.compile(r"loader|batches|blocks|sampler|dataset|shards", re.IGNORECASE)
 _CLOCK = re.compile(r"(^|\.)Budget$")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.abort import mean_loss
+from mcp_server.judging.abort import mean_loss
 from mcp_server.nouns.records import AbortRule, Budget, CurvePoint
 from mcp_server.runner.seal import MOST_FILES
 from mcp_server.runner.tree import Stat, Tree, Usage

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.edits.takeback import Agreement, agreement, behind
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
-from mcp_server.takeback import Agreement, agreement, behind
 from tests.labs import edit, git
 from tests.people.played import Played, knob_in, named_commands, obey, small_lab, tried
 

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mcp_server.syntax import Sources, dotted, named, tree_of
+from mcp_server.edits.syntax import Sources, dotted, named, tree_of
 
 VALUE_CHARACTERS = 60
 _CAPITALS = re.compile(r"_?[A-Z][A-Z0-9_]*$")

@@ -10,9 +10,9 @@ import ast
 import hashlib
 from collections import Counter
 
-from mcp_server.knobs import KnobChange, knob_changes, knobs
-from mcp_server.syntax import Source, Sources, canonical, flat, heading, named, tokens, tree_of, walk
-from mcp_server.touches import touches_protocol
+from mcp_server.edits.constants import KnobChange, knob_changes, knobs
+from mcp_server.edits.luck import touches_protocol
+from mcp_server.edits.syntax import Source, Sources, canonical, flat, heading, named, tokens, tree_of, walk
 
 __all__ = ["KnobChange", "change", "fingerprint", "knob_changes", "knobs", "nodes", "touches_protocol"]
 

@@ -15,8 +15,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
 from mcp_server.edits.early import LOADER, early_work
-from mcp_server.renaming import only_renamed
-from mcp_server.syntax import Source, Sources, canonical, dotted, flat, heading, imported, named, tree_of
+from mcp_server.edits.renaming import only_renamed
+from mcp_server.edits.syntax import Source, Sources, canonical, dotted, flat, heading, imported, named, tree_of
 
 SEED, ORDER, BUDGET = "seeding", "data order", "budget"
 SHOWN_CHARACTERS = 90

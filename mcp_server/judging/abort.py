@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from mcp_server.edits.themes import Theme
 from mcp_server.judging.student import student_quantile
 from mcp_server.nouns.records import AbortRule, CurvePoint
-from mcp_server.themes import Theme
 
 LOOK = 1 / 3  # of the incumbent's tokens; a usual cool-down has not begun to tell by then
 STRETCH = 0.3  # the part of those tokens, up to the look, over which losses are averaged
