@@ -1,8 +1,8 @@
 """What stopping hopeless runs would save: `python -m benchmarks.abort [--record] [--budget 20]`.
 
-Replays the rule of `mcp_server.judging.abort` on real runs whose ends are known: each run judged by a rule learnt from all the
-others. The runs are in `curves.json`: edits of the shipped train.py's constants, trained on one seed with a budget of
-processor seconds and scored as in a lab. `--record` makes them anew (some 30 slots, on a quiet machine).
+Replays the rule of `mcp_server.judging.abort` on real runs whose ends are known: each run judged by a rule learnt from
+all the others. The runs are in `curves.json`: edits of the shipped train.py's constants, trained on one seed with a
+budget of processor seconds and scored as in a lab. `--record` makes them anew (some 30 slots, on a quiet machine).
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ from mcp_server.lab import Lab
 from mcp_server.newlab import LANGUAGE_MODEL, Template, template, write_lab
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.rows import Experiment, Run
-from mcp_server.workspace import Workspace
+from mcp_server.repo.workspace import Workspace
 
 TAG = "honest"
 EQUAL_EDITS = 12

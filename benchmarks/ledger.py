@@ -22,12 +22,12 @@ from functools import partial
 from pathlib import Path
 
 from mcp_server.dispatch import local
-from mcp_server.gitcommand import GitCommand
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import DeviceReading, RunResult, RunState
 from mcp_server.nouns.rows import Experiment
+from mcp_server.repo.command import GitCommand
 
 ROUNDS = 15
 TARGETS = {"lab_status": 50.0, "recall": 50.0, "recall by constant": 50.0, "run_experiment without git": 100.0}

@@ -40,8 +40,6 @@ FLOORS = {
 
 # Modules that still lie flat or in a neighbour, and the room each is on its way to.
 _MOVING = """\
-repo: git gitcommand worktree editable patterns frozen lfs materialise
-repo: messages workspace
 ledger: migrations ledger
 arena: arena arenawords frontmatter shellwords yamllines styles corpus
 memory: memory recall advice
@@ -78,7 +76,7 @@ WAY = [
         "The edit is checked, and answered with the earlier result where it was tried.",
         "mcp_server.proposals:open_experiment",
     ),
-    ("The edit becomes a commit that nothing loses.", "mcp_server.workspace:Workspace.snapshot"),
+    ("The edit becomes a commit that nothing loses.", "mcp_server.repo.workspace:Workspace.snapshot"),
     ("The experiment and its run are written down.", "mcp_server.ledger:Ledger.open_experiment"),
     ("The run's folder is laid out and its supervisor started; now the server may die.", "mcp_server.dispatch:launch"),
     ("Where the supervisor runs is the engine's affair.", "mcp_server.engines.local:launch"),
@@ -91,7 +89,7 @@ WAY = [
     ("Whether the change is kept is decided here, from the evidence alone.", "mcp_server.judging.decide:decide"),
     ("The decision is written down before git moves.", "mcp_server.decisions:intend"),
     ("Git follows, as it would after a crash.", "mcp_server.settling:settle_decisions"),
-    ("A keep is a commit on the campaign's branch.", "mcp_server.workspace:Workspace.keep"),
+    ("A keep is a commit on the campaign's branch.", "mcp_server.repo.workspace:Workspace.keep"),
     ("What was learned is remembered.", "mcp_server.memory:admit"),
 ]
 

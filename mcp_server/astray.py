@@ -17,7 +17,7 @@ from mcp_server.edits.takeback import behind
 from mcp_server.house import House, incumbent_commit
 from mcp_server.nouns.errors import AutoresearchError, GitError, NotNow
 from mcp_server.nouns.rows import Campaign
-from mcp_server.patterns import Patterns
+from mcp_server.repo.patterns import Patterns
 
 LOOKED_BACK = 12  # kept experiments that a candidate may have been made from
 INSIST = "--anyway (the tool: insist=true)"

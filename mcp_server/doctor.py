@@ -28,11 +28,11 @@ from mcp_server.nouns.replies import Reply
 from mcp_server.programs.check import looked_over
 from mcp_server.programs.commands import is_ours
 from mcp_server.programs.lacks import lacks
+from mcp_server.repo.workspace import Workspace
 from mcp_server.runner import devices
 from mcp_server.runner.sandbox import Confinement, probe, wrap
 from mcp_server.secrecy.guard import search_for
 from mcp_server.secrecy.proof import refusal
-from mcp_server.workspace import Workspace
 
 ANSWER_SECONDS = 60.0  # a cold import of torch from a slow disk
 ROOM_BYTES, TIGHT_BYTES = 10 * 2**30, 2 * 2**30  # a night of small weights; a handful of runs

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import LabPaths
-from mcp_server.workspace import Workspace
+from mcp_server.repo.workspace import Workspace
 
 _BEFORE = (b"<!--ar:", b"\texperiment\tscore\tmetric\t", b"Matplotlib")  # in what versions drew that kept no record
 _REMEMBERED = 2  # digests of each view: the one before a kill and the one after

@@ -22,7 +22,7 @@ from mcp_server.nouns.replies import Reply
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.reckoning import totals_of
-from mcp_server.workspace import Workspace, check_tag
+from mcp_server.repo.workspace import Workspace, check_tag
 
 PREFIX = "autoresearch-final"
 TITLE = 72  # what `git log --oneline` and pull requests show of a title

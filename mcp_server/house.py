@@ -14,7 +14,7 @@ from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.paths import LabPaths
 from mcp_server.nouns.records import Order
 from mcp_server.nouns.rows import Campaign, Experiment, Run
-from mcp_server.workspace import Workspace
+from mcp_server.repo.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,8 @@ from mcp_server.overview import nowhere, recalled, whereabouts
 from mcp_server.proposals import DESCRIPTION_LIMIT, open_experiment, open_without
 from mcp_server.publishing import Publisher, finish_drawing
 from mcp_server.reckoning import examined
+from mcp_server.repo.workspace import Workspace
 from mcp_server.secrecy.guard import of_old_corpus
-from mcp_server.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

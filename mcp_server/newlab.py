@@ -11,10 +11,10 @@ from pathlib import Path
 
 from mcp_server.arena import load_program
 from mcp_server.frontmatter import has_front_matter
-from mcp_server.git import Repository
-from mcp_server.gitcommand import GitCommand, last_words
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.files import write_atomically
+from mcp_server.repo.command import GitCommand, last_words
+from mcp_server.repo.git import Repository
 
 LANGUAGE_MODEL = "lm"
 LANGUAGE_MODEL_FILES = ("program.md", "prepare.py", "train.py")

@@ -18,12 +18,12 @@ from mcp_server.edits.luck import touches_protocol
 from mcp_server.edits.themes import theme
 from mcp_server.house import House, incumbent_commit
 from mcp_server.judging.looks import excused, excuses_left, looks, may_repeat, repeats_left
-from mcp_server.messages import opened
 from mcp_server.nouns.baseline import calibration, quiet_again
 from mcp_server.nouns.errors import NotNow, WorkspaceError
 from mcp_server.nouns.replies import ExperimentReply
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_line
+from mcp_server.repo.messages import opened
 from mcp_server.styles import style_version
 
 DESCRIPTION_LIMIT = 200  # characters

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 
-from mcp_server import astray, dispatch, messages, orders
+from mcp_server import astray, dispatch, orders
 from mcp_server.campaign.amending import told
 from mcp_server.caught import CaughtUp, each
 from mcp_server.house import House, incumbent_commit
 from mcp_server.nouns.errors import GitError, NotNow
 from mcp_server.nouns.rows import Experiment
+from mcp_server.repo import messages
 
 
 def fill_vault(house: House, done: CaughtUp) -> None:

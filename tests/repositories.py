@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from mcp_server.workspace import Snapshot, Workspace
+from mcp_server.repo.workspace import Snapshot, Workspace
 
 DATE = "2026-01-02T03:04:05.678+00:00"
 EDITABLE = ("train.py",)

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcp_server.git import Entry, Repository
-from mcp_server.materialise import materialise, overlay, stays_inside
 from mcp_server.nouns.errors import GitError, WorkspaceError
-from mcp_server.patterns import Patterns, is_safe_path
+from mcp_server.repo.git import Entry, Repository
+from mcp_server.repo.materialise import materialise, overlay, stays_inside
+from mcp_server.repo.patterns import Patterns, is_safe_path
 from tests.repositories import EDITABLE, Campaign, UserRepository
 
 
@@ -107,7 +107,7 @@ def test_without_git_the_first_command_says_so(user: UserRepository, monkeypatch
 
 
 def test_importing_without_git_works_and_is_quick_to_say_so(tmp_path: Path) -> None:
-    code = "import mcp_server.workspace, sys; sys.exit('torch' in sys.modules)"
+    code = "import mcp_server.repo.workspace, sys; sys.exit('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PATH": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])},

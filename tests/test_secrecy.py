@@ -22,12 +22,12 @@ import pytest
 import prepare
 from mcp_server.nouns.errors import CorpusError
 from mcp_server.nouns.records import Tier
+from mcp_server.repo.workspace import Workspace
 from mcp_server.runner.sandbox import probe
 from mcp_server.secrecy import closure, guard, proof, searching
 from mcp_server.secrecy.choosing import hidable
 from mcp_server.secrecy.hidden import hidden_copies
 from mcp_server.secrecy.shingles import Index
-from mcp_server.workspace import Workspace
 from tests.labs import git
 from tests.runner.test_sandbox import has
 

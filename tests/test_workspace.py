@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.nouns.errors import WorkspaceError
-from mcp_server.workspace import Workspace
+from mcp_server.repo.workspace import Workspace
 from tests.repositories import DATE, EDITABLE, Campaign, UserRepository
 
 

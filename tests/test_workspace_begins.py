@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.nouns.errors import GitError, WorkspaceError
-from mcp_server.workspace import Workspace, check_tag
+from mcp_server.repo.workspace import Workspace, check_tag
 from tests.repositories import EDITABLE, Campaign, UserRepository
 
 

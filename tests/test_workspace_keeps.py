@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.nouns.errors import GitError, WorkspaceError
-from mcp_server.workspace import Workspace
+from mcp_server.repo.workspace import Workspace
 from tests.repositories import DATE, EDITABLE, Campaign, UserRepository
 
 

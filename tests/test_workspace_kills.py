@@ -20,7 +20,7 @@ import pytest
 from pydantic import BaseModel
 
 from mcp_server.nouns.files import write_atomically
-from mcp_server.workspace import Workspace
+from mcp_server.repo.workspace import Workspace
 from tests.repositories import DATE, UserRepository
 
 PATTERNS = ("train.py", "src/")

@@ -23,7 +23,7 @@ from mcp_server.nouns.paths import LabPaths
 from mcp_server.programs.check import looked_over
 from mcp_server.programs.lacks import lacks
 from mcp_server.programs.uv import find_uv
-from mcp_server.workspace import Workspace
+from mcp_server.repo.workspace import Workspace
 
 RESULTS = "results.tsv"
 NO_SHAPE = (

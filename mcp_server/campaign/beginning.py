@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC, datetime
 
-from mcp_server import messages, pairs, standing, tally
+from mcp_server import pairs, standing, tally
 from mcp_server.arena import Arena
 from mcp_server.edits.fingerprint import change, fingerprint, nodes
 from mcp_server.house import House
@@ -19,6 +19,7 @@ from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.records import RunState
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_line
+from mcp_server.repo import messages
 from mcp_server.styles import style_version
 
 OFTEN = 4  # runs beside other programs, after which another clock is offered

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mcp_server.nouns.errors import GitError, WorkspaceError
-from mcp_server.workspace import Workspace
+from mcp_server.repo.workspace import Workspace
 
 
 def make_tree(workspace: Workspace, tag: str, from_ref: str, place: str) -> Path:

@@ -25,7 +25,7 @@ from mcp_server.history import HistoryRow
 from mcp_server.newlab import LANGUAGE_MODEL, template, templates, write_lab
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.replies import Reply
-from mcp_server.workspace import Workspace
+from mcp_server.repo.workspace import Workspace
 
 MARKS = {
     health.State.FINE: ("✓", "green"),

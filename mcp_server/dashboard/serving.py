@@ -12,7 +12,7 @@ import uvicorn
 from mcp_server.bearer import read_token
 from mcp_server.dashboard.app import Feeds, dashboard_app
 from mcp_server.nouns.errors import AutoresearchError
-from mcp_server.workspace import Workspace
+from mcp_server.repo.workspace import Workspace
 
 HOST = "127.0.0.1"
 FIRST_PORT, PORTS = 8766, 20

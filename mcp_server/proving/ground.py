@@ -21,7 +21,6 @@ from mcp_server import dispatch
 from mcp_server.arena import Arena, load_program
 from mcp_server.corpus import prepared_corpus
 from mcp_server.engines import local
-from mcp_server.gitcommand import GitCommand, last_words
 from mcp_server.nouns.errors import AutoresearchError, WorkspaceError
 from mcp_server.nouns.files import is_locked, locked, try_lock
 from mcp_server.nouns.paths import LabPaths, RunPaths
@@ -29,7 +28,8 @@ from mcp_server.nouns.records import RunResult, RunSpec, RunState
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.programs.check import refuse_missing
 from mcp_server.proving.evidence import Trial
-from mcp_server.workspace import Workspace
+from mcp_server.repo.command import GitCommand, last_words
+from mcp_server.repo.workspace import Workspace
 
 TAG = "proof"
 EDITABLE_BYTES = 2_000_000

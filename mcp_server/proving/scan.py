@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from mcp_server.arena import Arena
-from mcp_server.patterns import Patterns
 from mcp_server.proving.evidence import Finding, Severity
+from mcp_server.repo.patterns import Patterns
 
 SAYS = "autoresearch-proof:"
 SECRET = re.compile(

@@ -12,11 +12,11 @@ import os
 import shutil
 from pathlib import Path
 
-from mcp_server import worktree
 from mcp_server.house import incumbent_commit
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.files import write_atomically
+from mcp_server.repo import worktree
 
 PROGRAM = "program.md"
 REFUSED = "refs/autoresearch-refused"

@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from mcp_server.git import Repository
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import LabPaths, cache_folder
 from mcp_server.nouns.records import Tier
+from mcp_server.repo.git import Repository
 from mcp_server.runner import devices
 from mcp_server.runner.sandbox import probe
 from mcp_server.scoring import audit

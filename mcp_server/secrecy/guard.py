@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from mcp_server.nouns.errors import CorpusError
+from mcp_server.repo.workspace import Workspace
 from mcp_server.secrecy.proof import Proof, prove, refusal, sealed_index
 from mcp_server.secrecy.searching import Progress
-from mcp_server.workspace import Workspace
 
 
 def search_for(

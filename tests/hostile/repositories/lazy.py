@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcp_server.nouns.errors import GitError
-from mcp_server.workspace import Workspace
+from mcp_server.repo.workspace import Workspace
 from tests.hostile.canary import Canary
 from tests.repositories import UserRepository
 

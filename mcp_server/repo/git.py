@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from mcp_server.gitcommand import GitCommand, last_words
 from mcp_server.nouns.errors import GitError, WorkspaceError
+from mcp_server.repo.command import GitCommand, last_words
 
 _REF_TEXT = re.compile(r"[\w@][\w@./{}^~+\-]{0,199}")
 FILE_MODES = ("100644", "100755")

@@ -15,15 +15,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from mcp_server import editable, worktree
-from mcp_server.frozen import FrozenChange, compare
-from mcp_server.git import FILE_MODES, Commit, Entry, Repository, clean_message
-from mcp_server.gitcommand import LockHeld
-from mcp_server.materialise import Materialised, materialise, overlay
 from mcp_server.nouns.errors import GitError, WorkspaceError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import LabPaths
-from mcp_server.patterns import Patterns
+from mcp_server.repo import editable, worktree
+from mcp_server.repo.command import LockHeld
+from mcp_server.repo.frozen import FrozenChange, compare
+from mcp_server.repo.git import FILE_MODES, Commit, Entry, Repository, clean_message
+from mcp_server.repo.materialise import Materialised, materialise, overlay
+from mcp_server.repo.patterns import Patterns
 
 _TAG = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\^?")

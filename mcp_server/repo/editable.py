@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mcp_server import worktree
-from mcp_server.git import FILE_MODES, Entry, Repository
 from mcp_server.nouns.errors import WorkspaceError
-from mcp_server.patterns import Patterns
-from mcp_server.worktree import LITTER, Seen
+from mcp_server.repo import worktree
+from mcp_server.repo.git import FILE_MODES, Entry, Repository
+from mcp_server.repo.patterns import Patterns
+from mcp_server.repo.worktree import LITTER, Seen
 
 LIMIT_BYTES = 2_000_000
 _SUBMODULE = "160000"

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from mcp_server import lfs, worktree
-from mcp_server.git import FILE_MODES, Entry, Repository
+from mcp_server.repo import lfs, worktree
+from mcp_server.repo.git import FILE_MODES, Entry, Repository
 
 _SHOWN_LINES = 12
 _SHOWN_WIDTH = 200

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from mcp_server import lfs
-from mcp_server.git import FILE_MODES, Entry, Repository
-from mcp_server.lfs import write_all
-from mcp_server.patterns import is_safe_path
+from mcp_server.repo import lfs
+from mcp_server.repo.git import FILE_MODES, Entry, Repository
+from mcp_server.repo.lfs import write_all
+from mcp_server.repo.patterns import is_safe_path
 
 _LINK, _SUBMODULE = "120000", "160000"
 _CHUNK = 1 << 20
