@@ -41,7 +41,6 @@ FLOORS = {
 # Modules that still lie flat or in a neighbour, and the room each is on its way to.
 _MOVING = """\
 ledger: migrations ledger
-arena: arena arenawords frontmatter shellwords yamllines styles corpus
 memory: memory recall advice
 runner.machine: runner.devices runner.queue runner.nvidia runner.cores runner.load
 runner.machine: runner.health runner.hosts runner.tree
@@ -71,7 +70,7 @@ EFFECTS = frozenset({"os", "subprocess", "sqlite3", "socket", "shutil", "tempfil
 WAY = [
     ("The agent edits the editable files and calls the tool or the command.", "mcp_server.lab:Lab.run_experiment"),
     ("First, in every verb: what happened meanwhile is taken in.", "mcp_server.recovery:catch_up"),
-    ("The rules in force are read.", "mcp_server.arena:parse_program"),
+    ("The rules in force are read.", "mcp_server.arena.program:parse_program"),
     (
         "The edit is checked, and answered with the earlier result where it was tried.",
         "mcp_server.proposals:open_experiment",

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.edits.constants import knob_changes
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.edits.takeback import behind

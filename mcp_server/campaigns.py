@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from mcp_server import standing, tally
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.campaign import beginning, company
 from mcp_server.campaign.amending import program_in_force
 from mcp_server.house import House

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcp_server import astray, pairs, standing, tally
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.campaign.evidence import Judgement, judge_experiment
 from mcp_server.caught import CaughtUp
 from mcp_server.house import House

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import anyio
 
-from mcp_server.arena import parse_program
-from mcp_server.corpus import prepared_corpus
+from mcp_server.arena.corpus import prepared_corpus
+from mcp_server.arena.program import parse_program
 from mcp_server.lab import Lab
 from mcp_server.loop import FEWEST, Audience, Outcome, Pace, campaign
 from mcp_server.newlab import Template, write_lab

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
-from mcp_server.arena import Arena, load_program
-from mcp_server.corpus import prepared_corpus
+from mcp_server.arena.corpus import prepared_corpus
+from mcp_server.arena.program import Arena, load_program
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import ArenaError, AutoresearchError, CorpusError
 from mcp_server.nouns.paths import cache_folder, device_locks_folder

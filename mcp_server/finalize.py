@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from mcp_server import standing, tally
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.chart.words import shown
 from mcp_server.house import House
 from mcp_server.lab import Lab

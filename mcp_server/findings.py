@@ -9,7 +9,7 @@ from datetime import datetime
 
 from mcp_server import tally
 from mcp_server.advice import calibration, predictions
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.campaign.amending import told
 from mcp_server.campaign.contract import since_first
 from mcp_server.campaign.evidence import measured_noise

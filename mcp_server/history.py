@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from mcp_server import standing, tally
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.campaign.amending import told
 from mcp_server.judging.looks import told_live
 from mcp_server.lab import Lab

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from mcp_server.arena import Arena, Program, parse_program
+from mcp_server.arena.program import Arena, Program, parse_program
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.paths import LabPaths

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mcp_server import astray, orders, pairs, recovery, standing
-from mcp_server.arena import Arena, load_program
+from mcp_server.arena.program import Arena, load_program
 from mcp_server.campaign import amending, beginning
 from mcp_server.campaign.amending import program_in_force
 from mcp_server.campaign.starting import start

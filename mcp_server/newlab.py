@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.arena import load_program
-from mcp_server.frontmatter import has_front_matter
+from mcp_server.arena.frontmatter import has_front_matter
+from mcp_server.arena.program import load_program
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.repo.command import GitCommand, last_words

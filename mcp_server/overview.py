@@ -10,7 +10,8 @@ from mcp_server import curves, pairing, pairs, standing, tally
 from mcp_server import recall as ranking
 from mcp_server.advice import DRY_SPELL, advice, plateau, predictions
 from mcp_server.advice import calibration as calibrated
-from mcp_server.arena import Program, load_program
+from mcp_server.arena.program import Program, load_program
+from mcp_server.arena.styles import style_text
 from mcp_server.campaign import beginning, company, contract
 from mcp_server.campaign.amending import told
 from mcp_server.campaign.evidence import measured_noise
@@ -34,7 +35,6 @@ from mcp_server.recall import Lesson
 from mcp_server.reckoning import totals_of
 from mcp_server.runner.devices import holder
 from mcp_server.runner.sandbox import probe
-from mcp_server.styles import style_text
 
 LAST_SHOWN = 5
 RANKED = 400  # of the newest experiments and learnings, besides the ones the word index names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.dispatch import resolve_budget, resolve_devices
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.records import Pairing

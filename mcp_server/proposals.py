@@ -9,7 +9,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from mcp_server import astray, pairs, recovery, standing, tally
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
+from mcp_server.arena.styles import style_version
 from mcp_server.campaign import beginning, company
 from mcp_server.campaigns import EDITABLE_LIMIT_BYTES
 from mcp_server.edits.constants import knob_changes
@@ -24,7 +25,6 @@ from mcp_server.nouns.replies import ExperimentReply
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.messages import opened
-from mcp_server.styles import style_version
 
 DESCRIPTION_LIMIT = 200  # characters
 

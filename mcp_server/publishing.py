@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from mcp_server import tally
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
 from mcp_server.drawn import Drawn, lab_mark, place_of

@@ -16,9 +16,9 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from mcp_server.arena.yamllines import line_of, refuse_repeated_keys
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.refusals import given, is_union_branch, nearest, sentence
-from mcp_server.yamllines import line_of, refuse_repeated_keys
 
 LARGEST_BYTES = 256_000
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0, "mo": 30 * 86400.0, "y": 365 * 86400.0}

@@ -6,7 +6,7 @@ import json
 from statistics import fmean
 
 from mcp_server import standing, tally
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.campaign.evidence import record_of
 from mcp_server.judging.examination import examination
 from mcp_server.judging.totals import Kept, totals

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 
 from mcp_server import curves, dispatch, orders, pairs, settling
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.campaign import beginning
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.caught import CaughtUp, each

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.campaign.evidence import Judgement, awaited
 from mcp_server.judging.looks import told_live
 from mcp_server.ledger import Ledger

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
 
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.nouns.records import RunState, Status
 from mcp_server.nouns.rows import Experiment, Run
 

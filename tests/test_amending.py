@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mcp_server.arena import Arena, parse_program
+from mcp_server.arena.program import Arena, parse_program
 from mcp_server.campaign.readable import readable_folders
 from mcp_server.campaign.rules import RULES, Holder, changes, keys
 from mcp_server.cli import cli

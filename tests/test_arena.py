@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.arena import load_program, parse_program
+from mcp_server.arena.program import load_program, parse_program
 from mcp_server.nouns.errors import ArenaError
 
 GOOD = """---

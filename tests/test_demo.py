@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mcp_server.arena import parse_program
+from mcp_server.arena.program import parse_program
 from mcp_server.commands.stage import Screen, ending
 from mcp_server.demo import MARK, Plan, _program, demonstrate, fit, make_room, stop_runs
 from mcp_server.history import HistoryRow

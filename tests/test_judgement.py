@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.arena import Arena, parse_program
+from mcp_server.arena.program import Arena, parse_program
 from mcp_server.campaign.evidence import Judgement, judge_experiment, policy_of, record_of, typical_effect
 from mcp_server.judging.decide import Decision
 from mcp_server.ledger import Ledger

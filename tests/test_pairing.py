@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mcp_server.arena import parse_program
+from mcp_server.arena.program import parse_program
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.pairing import Machine, Work, choose, words
 

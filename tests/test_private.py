@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.corpus import read_corpus
+from mcp_server.arena.corpus import read_corpus
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.files import open_lock, private_folder

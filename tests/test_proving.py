@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mcp_server.arena import Arena, parse_program
+from mcp_server.arena.program import Arena, parse_program
 from mcp_server.cli import cli
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.records import RunResult, RunState, Tier

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mcp_server.adopting import elsewhere, pi, reference
 from mcp_server.adopting.found import Found, program
-from mcp_server.arena import Arena, load_program, parse_program
-from mcp_server.frontmatter import has_front_matter
+from mcp_server.arena.frontmatter import has_front_matter
+from mcp_server.arena.program import Arena, load_program, parse_program
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.files import locked, write_atomically

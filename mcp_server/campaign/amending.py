@@ -5,7 +5,7 @@ Recorded in the ledger with its time and the digests of both versions, and told 
 
 from __future__ import annotations
 
-from mcp_server.arena import Arena, Program, load_program
+from mcp_server.arena.program import Arena, Program, load_program
 from mcp_server.campaign.readable import readable_folders
 from mcp_server.campaign.rules import RULES, Change, Holder, changes
 from mcp_server.house import House

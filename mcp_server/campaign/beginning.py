@@ -10,7 +10,8 @@ import dataclasses
 from datetime import UTC, datetime
 
 from mcp_server import pairs, standing, tally
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
+from mcp_server.arena.styles import style_version
 from mcp_server.edits.fingerprint import change, fingerprint, nodes
 from mcp_server.house import House
 from mcp_server.nouns.baseline import Baseline, calibration
@@ -20,7 +21,6 @@ from mcp_server.nouns.records import RunState
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo import messages
-from mcp_server.styles import style_version
 
 OFTEN = 4  # runs beside other programs, after which another clock is offered
 OF_THE_SCORER = ("scorer_failed", "scorer_timeout")

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 
 from mcp_server import tally
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.house import House
 from mcp_server.nouns.replies import TotalsReply

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mcp_server.arena import Arena, Guard
+from mcp_server.arena.program import Arena, Guard
 
 SHOWN = 120  # characters of a value in a list of changes
 

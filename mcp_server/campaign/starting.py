@@ -6,11 +6,11 @@ import hashlib
 import secrets
 
 from mcp_server import recovery
-from mcp_server.arena import Program
+from mcp_server.arena.corpus import prepared_corpus
+from mcp_server.arena.program import Program
 from mcp_server.campaign.contract import worse_beginning
 from mcp_server.campaign.readable import readable_folders
 from mcp_server.campaigns import check_files, join
-from mcp_server.corpus import prepared_corpus
 from mcp_server.house import House
 from mcp_server.nouns.replies import CampaignReply
 from mcp_server.nouns.rows import Campaign

@@ -19,7 +19,8 @@ from typing import Any
 from pydantic import Field
 
 from mcp_server import standing
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
+from mcp_server.arena.styles import style_version
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.chart import ChartCampaign, ChartPoint
 from mcp_server.chart.scale import scale_of
@@ -33,7 +34,6 @@ from mcp_server.nouns.records import RunState
 from mcp_server.nouns.replies import Reply
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block, clean_line
-from mcp_server.styles import style_version
 
 LOOK_SECONDS = 0.4  # supervisors write their progress twice a second
 STATUS_SECONDS = 30.0  # what depends on the clock alone, such as a stop rule in hours

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.records import UserEnvironment
 from mcp_server.programs.choose import chosen

@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.nouns.records import UserEnvironment
 from mcp_server.programs import environment
 from mcp_server.programs.commands import conda_prefix, is_ours

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
+from mcp_server.arena.shellwords import SHELLS
 from mcp_server.nouns.records import UserEnvironment
 from mcp_server.programs import uv
 from mcp_server.programs.commands import CONDAS, PYTHON_NAMES, behind_conda, conda_prefix, is_ours, which
 from mcp_server.programs.environment import in_system
 from mcp_server.runner.sandbox.confinement import interpreter_paths
-from mcp_server.shellwords import SHELLS
 
 BUILT_IN = ("cd", "source", ".", "export", "set", "ulimit", "eval", "exec", "time")  # words of a shell, no programs
 WITH_OWN_ENVIRONMENT = ("poetry", "pipenv", "pdm", "hatch", "pixi", "rye")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.nouns.paths import LabPaths
 from mcp_server.nouns.records import Answer, UserEnvironment
 from mcp_server.nouns.rows import Campaign

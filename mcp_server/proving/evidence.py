@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.judging.decide import Bound, broken_bounds
 from mcp_server.nouns.records import RunResult, RunState
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from mcp_server.arena import Arena
+from mcp_server.arena.program import Arena
 from mcp_server.proving.evidence import Finding, Severity
 from mcp_server.repo.patterns import Patterns
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from mcp_server.arena import load_program
+from mcp_server.arena.program import load_program
 from mcp_server.cli import cli
 from mcp_server.lab import Lab
 from mcp_server.scoring.printed import answer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.arena import Arena, parse_program
+from mcp_server.arena.program import Arena, parse_program
 from mcp_server.programs import environment
 from mcp_server.programs.choose import chosen
 from mcp_server.programs.commands import command_line

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from mcp_server.arena import load_program
+from mcp_server.arena.program import load_program
 from mcp_server.cli import cli
 from mcp_server.judging.noise import EQUAL_RUNS
 from mcp_server.lab import Lab

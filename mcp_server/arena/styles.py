@@ -16,8 +16,9 @@ STYLE_CHARACTERS = 4000
 
 def shipped_folder() -> Path:
     """Where the shipped styles lie: in the package of a wheel, beside it in a checkout."""
-    packaged = Path(__file__).parent / "styles"
-    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "skills" / "autoresearch" / "styles"
+    package = Path(__file__).parents[1]
+    packaged = package / "styles"
+    return packaged if packaged.is_dir() else package.parent / "skills" / "autoresearch" / "styles"
 
 
 def style_names(tree: Path) -> list[str]:

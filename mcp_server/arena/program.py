@@ -25,11 +25,11 @@ from pydantic import (
     model_validator,
 )
 
-from mcp_server import shellwords
-from mcp_server.arenawords import explain
-from mcp_server.frontmatter import split
+from mcp_server.arena.frontmatter import split
+from mcp_server.arena.program import shellwords
+from mcp_server.arena.wording import explain
+from mcp_server.arena.yamllines import refuse_repeated_keys
 from mcp_server.nouns.errors import ArenaError
-from mcp_server.yamllines import refuse_repeated_keys
 
 PROGRAM_LIMIT_BYTES = 256_000
 MOST_FOLDERS = 200  # of one folder, in which a program.md is looked for that may have been meant

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from mcp_server.arena.yamllines import line_of
 from mcp_server.nouns.refusals import given, is_union_branch, nearest, sentence
-from mcp_server.yamllines import line_of
 
 SECTIONS = ("metric", "budget", "keep", "stop")
 EXAMPLES = {
