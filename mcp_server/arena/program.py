@@ -25,8 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from mcp_server.arena import shellwords
 from mcp_server.arena.frontmatter import split
-from mcp_server.arena.program import shellwords
 from mcp_server.arena.wording import explain
 from mcp_server.arena.yamllines import refuse_repeated_keys
 from mcp_server.nouns.errors import ArenaError
