@@ -40,8 +40,6 @@ FLOORS = {
 
 # Modules that still lie flat or in a neighbour, and the room each is on its way to.
 _MOVING = """\
-ledger: migrations ledger
-memory: memory recall advice
 runner.machine: runner.devices runner.queue runner.nvidia runner.cores runner.load
 runner.machine: runner.health runner.hosts runner.tree
 campaign: house campaigns proposals decisions standing overview reckoning tally
@@ -60,7 +58,7 @@ ON_THE_WAY = {
 # Who alone may import what, by the beginning of the importing module's name.
 ALONE = {
     "torch": ("scoring.host",),
-    "sqlite3": ("ledger", "migrations"),
+    "sqlite3": ("ledger",),
     "anyio": ("faces", "server", "dashboard", "researcher", "demo", "loop"),
 }
 PURE = ("judging", "edits", "memory")  # these decide from what they are handed
@@ -89,7 +87,7 @@ WAY = [
     ("The decision is written down before git moves.", "mcp_server.decisions:intend"),
     ("Git follows, as it would after a crash.", "mcp_server.settling:settle_decisions"),
     ("A keep is a commit on the campaign's branch.", "mcp_server.repo.workspace:Workspace.keep"),
-    ("What was learned is remembered.", "mcp_server.memory:admit"),
+    ("What was learned is remembered.", "mcp_server.memory.admission:admit"),
 ]
 
 

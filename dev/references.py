@@ -20,7 +20,7 @@ import click
 from mcp.client import Client
 
 from mcp_server.cli import COMMANDS, cli
-from mcp_server.migrations import STEPS
+from mcp_server.ledger.schema import STEPS
 from mcp_server.nouns import replies
 from mcp_server.nouns.variables import VARIABLES, Audience
 

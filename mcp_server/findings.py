@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mcp_server import tally
-from mcp_server.advice import calibration, predictions
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.amending import told
 from mcp_server.campaign.contract import since_first
@@ -18,6 +17,7 @@ from mcp_server.edits.themes import least_tried
 from mcp_server.house import House
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
+from mcp_server.memory.advice import calibration, predictions
 from mcp_server.nouns.records import DeviceReading
 from mcp_server.nouns.replies import NoiseReply, TotalsReply
 from mcp_server.nouns.rows import Campaign, Experiment, Learning, Run

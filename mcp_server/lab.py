@@ -38,7 +38,7 @@ from mcp_server.decisions import (
 )
 from mcp_server.house import House
 from mcp_server.ledger import Ledger
-from mcp_server.memory import admit
+from mcp_server.memory.admission import admit
 from mcp_server.nouns.errors import (
     ArenaError,
     AutoresearchError,

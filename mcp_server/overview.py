@@ -7,9 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcp_server import curves, pairing, pairs, standing, tally
-from mcp_server import recall as ranking
-from mcp_server.advice import DRY_SPELL, advice, plateau, predictions
-from mcp_server.advice import calibration as calibrated
 from mcp_server.arena.program import Program, load_program
 from mcp_server.arena.styles import style_text
 from mcp_server.campaign import beginning, company, contract
@@ -22,7 +19,11 @@ from mcp_server.edits import themes
 from mcp_server.edits.constants import KnobChange
 from mcp_server.house import House
 from mcp_server.ledger import Ledger
-from mcp_server.memory import Tried, line
+from mcp_server.memory import recall as ranking
+from mcp_server.memory.advice import DRY_SPELL, advice, plateau, predictions
+from mcp_server.memory.advice import calibration as calibrated
+from mcp_server.memory.recall import Lesson
+from mcp_server.memory.wording import Tried, line
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
 from mcp_server.nouns.paths import LabPaths, device_locks_folder
@@ -31,7 +32,6 @@ from mcp_server.nouns.replies import DeviceReply, NoiseReply, RecallReply, Statu
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.programs.sealed import words_of
-from mcp_server.recall import Lesson
 from mcp_server.reckoning import totals_of
 from mcp_server.runner.devices import holder
 from mcp_server.runner.sandbox import probe

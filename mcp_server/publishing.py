@@ -20,7 +20,7 @@ from mcp_server.chart import ChartCampaign, ChartPoint, ChartRequest, start_draw
 from mcp_server.drawn import Drawn, lab_mark, place_of
 from mcp_server.house import House
 from mcp_server.ledger import Ledger
-from mcp_server.memory import admit
+from mcp_server.memory.admission import admit
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.overview import tried_of

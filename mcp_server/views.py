@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.edits.themes import Theme
-from mcp_server.memory import Tried, line, signed
+from mcp_server.memory.wording import Tried, line, signed
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.text import LEARNING_CHARACTERS, clean_block, clean_line

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.ledger import Ledger
-from mcp_server.migrations import STEPS
+from mcp_server.ledger.schema import STEPS
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import LedgerError, UnknownExperiment
 from mcp_server.nouns.records import RunResult, RunState

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_server.advice import advice, calibration, knob_range, predictions
 from mcp_server.edits.fingerprint import KnobChange
 from mcp_server.edits.themes import Theme, least_tried, theme, themes
-from mcp_server.memory import (
-    Tried,
-    admit,
-    line,
-    says_the_same,
-    signed,
-)
-from mcp_server.recall import KnobQuery, Lesson, knob_query, recall
+from mcp_server.memory.admission import admit, says_the_same
+from mcp_server.memory.advice import advice, calibration, knob_range, predictions
+from mcp_server.memory.recall import KnobQuery, Lesson, knob_query, recall
+from mcp_server.memory.wording import Tried, line, signed
 
 
 def tried(number: int, description: str, outcome: str = "discarded", **more: object) -> Tried:

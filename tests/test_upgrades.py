@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server import migrations
-from mcp_server.ledger import Ledger
-from mcp_server.migrations import STEPS
+from mcp_server.ledger import Ledger, schema
+from mcp_server.ledger.schema import STEPS
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import LedgerError
 from mcp_server.nouns.records import Audit, RunResult, RunState
@@ -72,7 +71,7 @@ def test_an_earlier_schema_is_brought_up_to_date_and_nothing_is_lost(tmp_path: P
         assert incumbent.number == 4
 
 
-def schema(path: Path) -> set[tuple[str, str, str]]:
+def tables_of(path: Path) -> set[tuple[str, str, str]]:
     with closing(sqlite3.connect(path)) as db:
         rows = db.execute("SELECT type, name, tbl_name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
         columns = [("column", row[1], "experiments") for row in db.execute("PRAGMA table_info(experiments)")]
@@ -84,12 +83,12 @@ def test_an_upgraded_ledger_has_the_schema_of_a_new_one(tmp_path: Path, steps: i
     old_ledger(tmp_path / "old.db", steps)
     for name in ("old.db", "new.db"):
         Ledger(tmp_path / name).close()
-    assert schema(tmp_path / "old.db") == schema(tmp_path / "new.db")
+    assert tables_of(tmp_path / "old.db") == tables_of(tmp_path / "new.db")
 
 
 @pytest.mark.parametrize("name", RELEASED)
 def test_a_released_step_is_never_edited(name: str) -> None:
-    text: str = getattr(migrations, name)
+    text: str = getattr(schema, name)
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == RELEASED[name]
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server.edits.fingerprint import KnobChange
-from mcp_server.memory import Tried
+from mcp_server.memory.wording import Tried
 from mcp_server.views import Entry, ResultRow, learnings_md, results_tsv, taken_in, write_learnings, write_results
 
 ROWS = [

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mcp_server.edits.themes import themes
-from mcp_server.memory import Tried, line
+from mcp_server.memory.wording import Tried, line
 from mcp_server.nouns.text import clean_line
 
 _WORD = re.compile(r"[a-z0-9]+(?:\.\d+)?")

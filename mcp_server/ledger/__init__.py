@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mcp_server.migrations import STEPS
+from mcp_server.ledger.schema import STEPS
 from mcp_server.nouns.baseline import Baseline
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import LedgerError, UnknownExperiment

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcp_server.edits.themes import least_tried
-from mcp_server.memory import KEPT, Tried, signed
+from mcp_server.memory.wording import KEPT, Tried, signed
 from mcp_server.nouns.text import clean_line
 
 DRY_SPELL = 5  # decided experiments without a keep after which advice is given
