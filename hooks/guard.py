@@ -19,13 +19,15 @@ import os
 import re
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from allowance import allowance
-from contract import campaign_of, is_meant, lab_of, listed
+from contract import campaign_of, git_folders, is_meant, lab_of, listed
 
 HERE = Path(__file__).resolve().parent
 STATUS_LIMIT = 4000
+MARKS_KEPT_SECONDS = 30 * 24 * 3600
 BLOCK_CAP = 8  # Claude Code's own, where CLAUDE_CODE_STOP_HOOK_BLOCK_CAP says nothing else
 SKILL_IN_SHORT = """\
 The skill `autoresearch` in short: lab_status; one idea (recall) in the editable files only; run_experiment, which waits
@@ -212,11 +214,33 @@ def at_stop(event):
     }
 
 
+def leave_mark(event):
+    """Let the server know that hooks run in this session: some clients skip them, and say nothing."""
+    lab = lab_of(Path(os.path.realpath(event.get("cwd") or os.getcwd())))
+    session = event.get("session_id")
+    state = git_folders(lab)[1] / "autoresearch" if lab else None
+    if not session or state is None or not (state / "lab.db").is_file():
+        return
+    import hashlib
+
+    mark = state / "hooked" / hashlib.sha256(str(session).encode()).hexdigest()[:24]
+    if not mark.exists():
+        mark.parent.mkdir(mode=0o700, exist_ok=True)
+        for old in mark.parent.iterdir():
+            if time.time() - old.stat().st_mtime > MARKS_KEPT_SECONDS:
+                old.unlink()
+    mark.touch(mode=0o600)
+
+
 def main():
     """Read the event from stdin, write the answer to stdout. Never fails: a broken courtesy must not stop a session."""
     events = {"PreToolUse": before_tool, "SessionStart": at_session_start, "Stop": at_stop}
     try:
         event = json.load(sys.stdin)
+        with contextlib.suppress(
+            OSError, ValueError, IndexError
+        ):  # a lab of another user's, a full disk: the answer matters more
+            leave_mark(event)
         answer = events.get(event.get("hook_event_name"), lambda _: None)(event)
     except Exception as error:
         if os.environ.get("AUTORESEARCH_DEBUG"):

@@ -1,5 +1,13 @@
 """`python -m mcp_server`: the lab as an MCP server on stdio."""
 
-from mcp_server.server import main
+import io
+import sys
 
+from mcp_server.faces.opening import Opening, take_stdin
+
+opening = Opening(take_stdin())
+
+from mcp_server.server import main  # noqa: E402  # this import takes a second, on a busy machine many
+
+sys.stdin = io.TextIOWrapper(opening.end(), encoding="utf-8")
 main()

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from mcp_server import astray, orders, pairs, recovery, standing
 from mcp_server.arena.program import Arena, load_program
-from mcp_server.campaign import amending, beginning
+from mcp_server.campaign import amending, beginning, overwritten
 from mcp_server.campaign.amending import program_in_force
+from mcp_server.campaign.overwritten import NOBODY, Caller
 from mcp_server.campaign.starting import start
 from mcp_server.campaigns import (
     campaign_at,
@@ -253,7 +254,7 @@ class Lab:
         with self._verb() as (house, _):
             return recalled(house.ledger, clean_block(query, 2000), list(knobs)[:20], limit)
 
-    def lab_status(self) -> StatusReply:
+    def lab_status(self, caller: Caller = NOBODY) -> StatusReply:
         """Where are we: what a fresh agent reads first. It answers in every state of the work tree and of program.md.
 
         Raises LedgerError alone, for a ledger that is damaged or newer than this code.
@@ -268,6 +269,7 @@ class Lab:
                 reply = whereabouts(house, campaign, program, problem, caught)
                 reply.problems += of_old_corpus(campaign.corpus)
                 reply.problems += astray.remarks(house, campaign, program.arena)
+                reply.problems += overwritten.remarks(house, campaign, program.arena, caller)
                 return reply
         except LedgerError:
             raise

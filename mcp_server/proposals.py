@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from mcp_server import astray, pairs, recovery, standing, tally
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
-from mcp_server.campaign import beginning, company
+from mcp_server.campaign import beginning, company, overwritten
 from mcp_server.campaigns import EDITABLE_LIMIT_BYTES
 from mcp_server.edits.constants import knob_changes
 from mcp_server.edits.fingerprint import change, fingerprint, nodes
@@ -49,7 +49,7 @@ def open_experiment(
     crowd = company.company_in(house.ledger.undecided(campaign.tag), session, tree, lambda: company.present(state))
     incumbent = house.ledger.incumbent(campaign.tag)
     offered = incumbent is None and beginning.needs_baseline(house, campaign, arena)
-    sources, before = read_sources(house, campaign, arena, incumbent)
+    sources, before = read_sources(house, campaign, arena)
     marks = fingerprint(sources)
     if incumbent is not None and marks == incumbent.fingerprint:
         raise NotNow(
@@ -132,24 +132,12 @@ def _awaited_baseline(house: House, campaign: Campaign) -> int | None:
     return baseline.number if baseline else None
 
 
-def read_sources(
-    house: House, campaign: Campaign, arena: Arena, incumbent: Experiment | None
-) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
+def read_sources(house: House, campaign: Campaign, arena: Arena) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
     """The editable files now and as the incumbent has them. Raises WorkspaceError."""
     changed = house.workspace.frozen_changes(campaign.pinned, arena.frozen)
     if changed:
-        names = ", ".join(one.path for one in changed)
-        back = f"Put it back with `git restore --source {campaign.pinned[:12]} -- {changed[0].path}`."
-        if incumbent is None:  # what was wrong in the first version can only be mended in another campaign
-            tag = beginning.free_tag(house, campaign)
-            back = (
-                f"This campaign has no score yet that would be lost: commit {names} (`git commit -- {names}`) and "
-                f"begin another campaign with start_campaign('{tag}'), which measures with it."
-            )
-        raise WorkspaceError(
-            f"Frozen: {names} differs from the campaign's first version, which is what is measured. {back}\n"
-            + "\n".join(one.diff for one in changed[:3])
-        )
+        said = overwritten.differs(house, campaign, changed)
+        raise WorkspaceError("\n".join([said, *(one.diff for one in changed[:3])]))
     tip = incumbent_commit(house.ledger, campaign)
     sources = house.workspace.read_editable(arena.editable, tip, EDITABLE_LIMIT_BYTES)
     for path, content in sources.items():

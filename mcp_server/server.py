@@ -28,7 +28,7 @@ from mcp_types import Tool, ToolAnnotations
 from mcp_server import __version__
 from mcp_server.campaign.own_tree import make_tree
 from mcp_server.faces import arguments as given
-from mcp_server.faces.open_labs import OpenLabs, client_of, fresh
+from mcp_server.faces.open_labs import OpenLabs, caller_of, client_of, fresh
 from mcp_server.faces.refusing import PlainServer
 from mcp_server.faces.resources import add_resources
 from mcp_server.faces.speaking import call
@@ -280,7 +280,7 @@ def _add_memory(mcp: Server, labs: OpenLabs) -> None:
     async def lab_status(ctx: Ctx) -> StatusReply:
         """Where the lab stands: goal, campaign, incumbent, queue, noise, last results, decisions, style, memo."""
         guest = labs.guest(ctx)
-        return fresh(guest, await call(lambda: labs.at(ctx).lab_status()))
+        return fresh(guest, await call(lambda: labs.at(ctx).lab_status(caller_of(ctx))))
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp.client import Client
+from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ResourceUpdated
 
 from mcp_server.lab import Lab
@@ -190,6 +191,17 @@ async def test_a_resource_is_read_in_the_project_that_the_last_call_named(
         assert not (await client.call_tool("lab_status", {}, meta=turn)).is_error
         contents = (await client.read_resource("autoresearch://program")).contents
     assert "goal: bring KNOB to three" in str(getattr(contents[0], "text", ""))
+
+
+async def test_a_resource_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = tmp_path / "plugins" / "cache" / "autoresearch"
+    (plugin / ".codex-plugin").mkdir(parents=True)
+    for folder, why in ((plugin, "call lab_status, then read it again"), (tmp_path, "not in a git repository")):
+        monkeypatch.chdir(folder)
+        async with Client(build_server()) as client:
+            for name in ("program", "experiments/1"):
+                with pytest.raises(MCPError, match=why):
+                    await client.read_resource(f"autoresearch://{name}")
 
 
 async def test_the_last_decision_says_that_the_campaign_is_over(tmp_path: Path) -> None:

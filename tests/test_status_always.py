@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mcp_server.campaign.company import Session, arrive, leave
+from mcp_server.campaign.overwritten import Caller, silent_hooks
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import try_lock
@@ -106,3 +111,52 @@ def test_who_holds_a_device_is_named_with_the_time_left(tmp_path: Path) -> None:
         os.close(fd)
     assert (device.state, device.experiment) == ("busy", "night/7 of the lab in /home/b/lab, about 15 min left")
     assert lab.lab_status().devices[0].state == "free"
+
+
+CODEX = Caller("codex-mcp-client", "one conversation")
+
+
+def overwritten(folder: Path) -> Lab:
+    lab = make_lab(folder)
+    begin(lab)
+    (lab.paths.tree / "score.py").write_text("print('{\"score\": 0}')\n")
+    return lab
+
+
+def test_an_overwritten_frozen_file_is_named_with_the_command_that_puts_it_back(tmp_path: Path) -> None:
+    lab = overwritten(tmp_path / "lab")
+    said = " ".join(lab.lab_status().problems)
+    assert "score.py differs from the campaign's first version, which is what is measured" in said
+    assert "hook" not in said  # of a client that skips none there is nothing to say
+    subprocess.run(said.split("`")[1], shell=True, cwd=lab.paths.tree, check=True)
+    assert lab.lab_status().problems == []
+
+
+def test_codex_is_told_that_its_hooks_sleep_while_frozen_files_are_overwritten(tmp_path: Path) -> None:
+    lab = overwritten(tmp_path / "lab")
+    assert any("with /hooks in `codex`" in said for said in lab.lab_status(CODEX).problems)
+    git(lab.paths.tree, "restore", "score.py")
+    assert lab.lab_status(CODEX).problems == []
+
+
+def test_hooks_that_ran_in_this_conversation_are_not_called_asleep(tmp_path: Path) -> None:
+    lab = overwritten(tmp_path / "lab")
+    event = {"hook_event_name": "PreToolUse", "session_id": CODEX.session, "cwd": str(lab.paths.tree)}
+    guard = Path(__file__).parent.parent / "hooks" / "guard.py"
+    subprocess.run([sys.executable, str(guard)], input=json.dumps(event), text=True, check=True)
+    assert not any("hook" in said for said in lab.lab_status(CODEX).problems)
+    assert any("hook" in said for said in lab.lab_status(Caller(CODEX.client, "another one")).problems)
+    assert not any("hook" in said for said in lab.lab_status(Caller(CODEX.client)).problems)  # it tells no conversation
+
+
+def test_the_command_that_adds_the_hooks_of_a_codex_plugin_works_and_overwrites_nothing(tmp_path: Path) -> None:
+    said = silent_hooks(Caller(CODEX.client, "any", plugin=True), ran=False)
+    here = Path(__file__).parent.parent / ".codex-plugin"
+    release = tmp_path / "plugins" / "cache" / "autoresearch" / "autoresearch" / "0.1.0" / ".codex-plugin"
+    shutil.copytree(here, release)
+    where = {**os.environ, "CODEX_HOME": str(tmp_path)}
+    subprocess.run(said.split("`")[1], shell=True, env=where, check=True)
+    assert (tmp_path / "hooks.json").read_text() == (here / "user_hooks.json").read_text()
+    (tmp_path / "hooks.json").write_text("mine")
+    subprocess.run(said.split("`")[1], shell=True, env=where, check=False)
+    assert (tmp_path / "hooks.json").read_text() == "mine"

@@ -21,7 +21,9 @@ from typing import Any
 from mcp.server.mcpserver import Context
 
 from mcp_server.campaign import company
+from mcp_server.campaign.overwritten import Caller
 from mcp_server.lab import Lab, utc_now
+from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import StatusReply
 from mcp_server.watch import watch
 
@@ -78,6 +80,12 @@ class OpenLabs:
                 self._watches.append(watch(lab.paths.tree, lambda name: self.tell(name)))
             return self._open[tree]
 
+    def last(self) -> Lab:
+        """The lab that a resource is about, which names none: the last call's. Raises AutoresearchError."""
+        if self._named is None and self._tree is None and _in_plugin(_project_folder()):
+            raise NotNow("A resource names no project: call lab_status, then read it again.")
+        return self.at()
+
     def guest(self, ctx: Ctx) -> Guest:
         """Who calls. Sessions that were silent for long are forgotten, and their edits stand in nobody's way."""
         now = time.monotonic()
@@ -118,14 +126,26 @@ def client_of(ctx: Ctx) -> str:
     return params.client_info.name if params is not None else ""
 
 
-def project_of(ctx: Ctx) -> Path | None:
-    """Codex starts a plugin's server in the plugin's folder and names the project in each call's `_meta`."""
+def caller_of(ctx: Ctx) -> Caller:
+    """Which client calls, in which conversation, and whether as a plugin of its own; Codex alone tells the last two."""
+    meta = getattr(ctx.request_context, "meta", None) or {}
+    session = _turn(ctx).get("session_id")
+    return Caller(client_of(ctx), session if isinstance(session, str) else "", "plugin_id" in meta)
+
+
+def _turn(ctx: Ctx) -> dict[str, Any]:
+    """What Codex tells of itself in each call's `_meta`."""
     meta: Any = getattr(ctx.request_context, "meta", None)
     turn = meta.get("x-codex-turn-metadata") if isinstance(meta, dict) else None
     if isinstance(turn, str):
         with contextlib.suppress(ValueError):
             turn = json.loads(turn)
-    places = turn.get("workspaces") if isinstance(turn, dict) else None
+    return turn if isinstance(turn, dict) else {}
+
+
+def project_of(ctx: Ctx) -> Path | None:
+    """Codex starts a plugin's server in the plugin's folder and names the project in each call's `_meta`."""
+    places = _turn(ctx).get("workspaces")
     first = next(iter(places), None) if isinstance(places, list | dict) else None
     path = first.get("path") if isinstance(first, dict) else first
     return Path(path) if isinstance(path, str) and Path(path).is_dir() else None
@@ -134,6 +154,11 @@ def project_of(ctx: Ctx) -> Path | None:
 def _project_folder() -> Path:
     """The folder the client has open, as its environment tells; else the one the server was started in."""
     return Path(os.environ.get("AUTORESEARCH_PROJECT") or os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd())
+
+
+def _in_plugin(folder: Path) -> bool:
+    """Whether a folder is our own, installed as a plugin of Codex, which starts the server there."""
+    return {"plugins", "cache"} <= set(folder.parts) and (folder / ".codex-plugin").is_dir()
 
 
 def fresh(guest: Guest, status: StatusReply) -> StatusReply:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from anyio.to_thread import run_sync
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 
 from mcp_server.nouns.errors import AutoresearchError
 
@@ -27,3 +27,11 @@ async def call(verb: Callable[[], T]) -> T:
     """Run one verb in a worker thread. A verb takes milliseconds, so a cancelled call lets it finish."""
     with spoken():
         return await run_sync(verb)
+
+
+async def read(verb: Callable[[], T]) -> T:
+    """The same for a resource, whose errors the SDK tells apart from a tool's."""
+    try:
+        return await run_sync(verb)
+    except AutoresearchError as error:
+        raise ResourceError(str(error)) from None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +19,8 @@ from mcp_server.repo.git import FILE_MODES, Entry, Repository
 
 _SHOWN_LINES = 12
 _SHOWN_WIDTH = 200
+_TICK_SECONDS = 2.0
+_AS_COMMITTED: set[tuple[object, ...]] = set()  # a status asks often, and a corpus takes seconds to read
 _COMPARED_BYTES = 200_000  # beyond, a line-by-line difference is slow and nobody reads it
 
 
@@ -31,9 +35,14 @@ def compare(repository: Repository, entries: Mapping[str, Entry]) -> list[Frozen
     files = {path: entry for path, entry in sorted(entries.items()) if entry.mode in FILE_MODES}
     differing = {}
     for path, entry in files.items():
+        state = _state(repository, path, entry)
+        if state in _AS_COMMITTED:
+            continue
         seen = worktree.look(repository.tree, path, repository.start_hash, _COMPARED_BYTES)
         if seen.oid != entry.oid:
             differing[path] = seen
+        elif state is not None:
+            _AS_COMMITTED.add(state)
     absent = [path for path, seen in differing.items() if seen.kind == "absent"]
     skipped = {path for path, (tag, _) in repository.index(absent).items() if tag == "S"} if absent else set()
     changes = []
@@ -51,6 +60,18 @@ def compare(repository: Repository, entries: Mapping[str, Entry]) -> list[Frozen
         elif committed.replace(b"\r\n", b"\n") != seen.content.replace(b"\r\n", b"\n"):
             changes.append(FrozenChange(path, _first_lines(path, committed, seen.content)))
     return changes
+
+
+def _state(repository: Repository, path: str, entry: Entry) -> tuple[object, ...] | None:
+    """What tells that a file is as it was when it was read; None where it may change again within one tick."""
+    try:
+        status = os.lstat(repository.tree / path)
+    except OSError:
+        return None
+    if time.time() - status.st_ctime < _TICK_SECONDS:
+        return None
+    same = (status.st_dev, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return (str(repository.tree), path, entry.oid, *same)
 
 
 def _is_large_file(committed: bytes, repository: Repository, path: str) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.e2e.script import Call, Edit, Read, Result, Say, Shell, Skill, Step
+from tests.e2e.script import Call, Edit, Read, Resource, Result, Say, Shell, Skill, Step
 
 Events = list[tuple[str, dict[str, Any]]]
 
@@ -54,6 +54,8 @@ def events_for(request: Mapping[str, Any], number: int, step: Step, cwd: str) ->
 
 def _item(step: Step, call_id: str) -> dict[str, Any]:
     match step:
+        case Resource(uri):
+            return _function("read_mcp_resource", {"server": "autoresearch", "uri": uri}, call_id)
         case Read(path):
             return _function("exec_command", {"cmd": f"cat {path}"}, call_id)
         case Edit(path, old, new):

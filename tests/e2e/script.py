@@ -26,6 +26,13 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Resource:
+    """Read one of the lab's resources, with the client's own tool (Codex)."""
+
+    uri: str
+
+
+@dataclass(frozen=True)
 class Read:
     """Look at a file, with the client's own tool."""
 
@@ -69,7 +76,7 @@ class Say:
     text: str
 
 
-Step = Call | Read | Edit | Shell | Skill | Wake | Say
+Step = Call | Resource | Read | Edit | Shell | Skill | Wake | Say
 
 
 @dataclass(frozen=True)

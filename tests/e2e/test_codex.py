@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,8 +13,8 @@ import pytest
 from tests.e2e.drivers import codex, plug_codex
 from tests.e2e.endpoint import serving
 from tests.e2e.night import TAG, Diary, assert_an_honest_night, night, three_turns
-from tests.e2e.repositories import attempts, kept, lay_lab, lay_project
-from tests.e2e.script import Call, Result, Say, Script, edit, until_decided, until_scored
+from tests.e2e.repositories import attempts, git, kept, lay_lab, lay_project
+from tests.e2e.script import Call, Resource, Result, Say, Script, Shell, edit, until_decided, until_scored
 from tests.labs import until
 
 pytestmark = pytest.mark.usefixtures("needs_codex")
@@ -58,6 +60,71 @@ def test_a_night_as_an_installed_plugin_in_a_foreign_repository(tmp_path: Path, 
     # Codex runs no hooks of a plugin that is an Agent Plugins package too, so this is the server alone
     assert_an_honest_night(lab, diary)
     assert "autoresearch:autoresearch" in told
+
+
+def tempted(told: list[Result]) -> Script:
+    """Overwrites a frozen file, and asks what the lab says of it."""
+    yield Call("start_campaign", {"tag": TAG, "calibrate": 0})
+    yield from until_scored(1)
+    told.append((yield from edit("prepare.py", "TARGET = 3.0", "TARGET = 2.0")))
+    told.append((yield Call("lab_status")))
+    yield Say("seen")
+
+
+def test_a_status_says_that_hooks_are_not_trusted_while_frozen_files_are_overwritten(
+    tmp_path: Path, home: Path
+) -> None:
+    lab, told = lay_project(tmp_path / "lab"), list[Result]()
+    with serving(tempted(told), str(lab)) as endpoint, codex(endpoint, lab, home, **OWN) as client:
+        assert client.wait().code == 0
+    problems = " ".join(told[1]["problems"])
+    assert "prepare.py differs from the campaign's first version" in problems
+    assert "/hooks" in problems
+    # trusted, they refuse; and what they do not see is no reason to call them asleep
+    seen: list[Result] = []
+
+    def again() -> Script:
+        yield Shell("""python3 -c "open('prepare.py', 'w').write('TARGET = -4.0')" """)
+        seen.append((yield Call("lab_status")))
+        yield Say("seen")
+
+    with serving(again(), str(lab)) as endpoint, codex(endpoint, lab, home, "go", HOOKS, **OWN) as client:
+        assert client.wait().code == 0
+    assert "prepare.py differs" in " ".join(seen[0]["problems"])
+    assert "/hooks" not in " ".join(seen[0]["problems"])
+
+
+def test_the_hooks_of_a_plugin_are_added_with_the_command_that_a_status_names(tmp_path: Path, home: Path) -> None:
+    lab, told = plug_codex(lay_lab(tmp_path / "lab"), home), list[Result]()
+    with serving(tempted(told), str(lab)) as endpoint, codex(endpoint, lab, home, "go", HOOKS, **OWN) as client:
+        assert client.wait().code == 0
+    (said,) = (problem for problem in told[1]["problems"] if "hook" in problem)
+    where = {"HOME": str(home), "CODEX_HOME": str(home / ".codex"), "PATH": os.environ["PATH"]}
+    subprocess.run(said.split("`")[1], shell=True, check=True, env=where)
+    git(lab, "checkout", "-q", "--", "prepare.py")
+    with serving(tempted(told), str(lab)) as endpoint, codex(endpoint, lab, home, "go", HOOKS, **OWN) as client:
+        assert client.wait().code == 0
+    assert "outside this lab's editable files" in told[2].text
+    assert "problems" not in told[3].data
+
+
+def test_a_resource_is_read_in_the_plugin(tmp_path: Path, home: Path) -> None:
+    lab, told = plug_codex(lay_lab(tmp_path / "lab"), home), dict[str, str]()
+
+    def play() -> Script:
+        told["early"] = (yield Resource("autoresearch://program")).text
+        yield Call("start_campaign", {"tag": TAG, "calibrate": 0})
+        yield from until_scored(1)
+        for name in ("program", "experiments/1", "results.tsv"):
+            told[name] = (yield Resource(f"autoresearch://{name}")).text
+        yield Say("read")
+
+    with serving(play(), str(lab)) as endpoint, codex(endpoint, lab, home, **OWN) as client:
+        assert client.wait().code == 0
+    assert "call lab_status, then read it again" in told["early"]
+    assert "goal: bring KNOB to the target" in told["program"]
+    assert "baseline: unchanged code" in told["experiments/1"]
+    assert "baseline: unchanged code" in told["results.tsv"]
 
 
 def test_a_run_longer_than_the_limit_of_a_call_is_read_later(tmp_path: Path, home: Path) -> None:

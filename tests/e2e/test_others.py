@@ -14,6 +14,7 @@ from tests.e2e.endpoint import serving
 from tests.e2e.loop import TAG, Notes, researcher
 from tests.e2e.others import OTHERS
 from tests.e2e.repositories import attempts, lay_project
+from tests.e2e.script import Call, Result, Say, Script
 
 OWN = {"AUTORESEARCH_PYTHON": sys.executable}  # the server starts in the interpreter of these tests
 
@@ -40,3 +41,40 @@ def test_a_campaign_in_a_checkout_of_the_project(tmp_path: Path, home: Path, nam
     # opencode's skill tool lists a skill's files with ripgrep, and fetches that where it is missing: not from loopback
     if name != "opencode" or shutil.which("rg", path=installed().path):
         assert "Research, experiment after experiment" in seen
+
+
+LATE = """\
+#!/bin/sh
+case "$*" in "-P -m mcp_server") exec {python} -c '{late}' ;; esac
+exec {python} "$@"
+"""
+LATE_IMPORT = """
+import importlib.abc, runpy, sys, time
+class Late(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "mcp_server.server":
+            time.sleep(12)
+sys.meta_path.insert(0, Late())
+runpy.run_module("mcp_server", run_name="__main__")
+"""
+
+
+def test_a_server_that_starts_slowly_does_not_lose_its_tools(tmp_path: Path, home: Path) -> None:
+    """Copilot CLI asks in the newer protocol first, gives up on it after some seconds, and falls back."""
+    if missing("copilot"):
+        pytest.skip(missing("copilot"))
+    python = tmp_path / "late-python"
+    python.write_text(LATE.format(python=sys.executable, late=LATE_IMPORT))
+    python.chmod(0o755)
+    seen: list[Result] = []
+
+    def play() -> Script:
+        seen.append((yield Call("lab_status")))
+        yield Say("seen")
+
+    lab = lay_project(tmp_path / "lab")
+    late = {"AUTORESEARCH_PYTHON": str(python)}
+    with serving(play(), str(lab)) as endpoint, OTHERS["copilot"](endpoint, lab, home, "status", **late) as client:
+        session = client.wait()
+    assert session.code == 0, session.errors[-2000:]
+    assert "start_campaign" in seen[0]["next"]
