@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -21,9 +23,15 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture
+def torch_build(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    return importlib.import_module("torch_build")
+
+
 def offer(index: Path, version: str, *requires: str) -> None:
     """Put a build of torch that holds nothing into a folder of wheels."""
-    index.mkdir(exist_ok=True)
+    index.mkdir(exist_ok=True, parents=True)
     required = "".join(f"Requires-Dist: {one}\n" for one in requires)
     files = {
         "METADATA": f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n{required}",
@@ -56,13 +64,62 @@ def test_a_build_that_only_comes_with_cuda_is_said_with_the_one_line_that_avoids
     assert "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu" in answer.stderr
 
 
-def test_whoever_chose_cuda_and_whoever_cannot_be_asked_at_setup_gets_it(tmp_path: Path) -> None:
+def test_whoever_chose_cuda_gets_it_and_an_unattended_setup_stops_before_it(tmp_path: Path) -> None:
     offer(tmp_path, "2.13.0", *CUDA)
     chosen = asked(tmp_path, AUTORESEARCH_TORCH="cuda")
     assert (chosen.returncode, chosen.stdout, chosen.stderr) == (0, "", "")
     setup = asked(tmp_path, "--ask")
-    assert setup.returncode == 0
+    assert (setup.returncode, setup.stdout) == (3, "")
+    assert "Nothing was fetched" in setup.stderr
     assert "make distclean && PIP_EXTRA_INDEX_URL=" in setup.stderr
+
+
+def test_where_nobody_chose_an_index_the_cpu_build_of_pytorch_is_taken_unattended_too(
+    tmp_path: Path, torch_build: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    offer(tmp_path / "usual", "2.13.0", *CUDA)
+    offer(tmp_path / "cpu" / "torch", "2.13.0+cpu")
+    wheel = next((tmp_path / "cpu" / "torch").iterdir())
+    (wheel.parent / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
+    for name, value in environment(tmp_path / "usual").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AUTORESEARCH_TORCH", raising=False)
+    monkeypatch.delenv("PIP_NO_INDEX")
+    usual = f"file://{tmp_path}/nothing"
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    for chosen in (True, False):
+        (tmp_path / "pip.conf").write_text(f"[global]\n{'' if chosen else 'extra-'}index-url = {usual}\n")
+        monkeypatch.setattr(torch_build, "CPU_INDEX", (tmp_path / "cpu").as_uri())
+        code, said = torch_build.main(asks=False), capfd.readouterr()
+        assert (code, said.out == "") == ((3, True) if chosen else (0, False))
+        (tmp_path / "pip.conf").unlink()
+    assert said.out.strip().startswith(f"torch@{wheel.as_uri().replace('+', '%2B')}#sha256=")
+    assert "PyTorch 2.13.0+cpu comes from" in said.err
+    # and it is what an installer takes
+    target = ["install", "--quiet", "--no-deps", "--target", str(tmp_path / "there"), said.out.strip()]
+    subprocess.run([sys.executable, "-m", "pip", *target], check=True)
+    assert (tmp_path / "there" / "torch-2.13.0+cpu.dist-info").is_dir()
+
+
+def test_every_case_of_the_choice(torch_build: ModuleType) -> None:
+    build, choice, what = torch_build.Build, torch_build.choice, torch_build.Choice
+    cuda, cpu = build("2.13.0", CUDA, "https://one"), build("2.13.0+cpu", ("filelock",), "https://two")
+    plain, none = build("2.13.0", ("filelock",), "https://three"), build()
+    table = [
+        (none, none, False, what.AS_IT_COMES),  # no index answers: the installer will say so
+        (plain, none, False, what.AS_IT_COMES),
+        (cpu, none, False, what.NAMED),
+        (cuda, cpu, False, what.FROM_PYTORCH),
+        (cuda, cpu, True, what.FROM_PYTORCH),
+        (cuda, none, False, what.STOP),
+        (cuda, none, True, what.ASK),
+        (cuda, cuda, False, what.STOP),  # PyTorch's index did not answer
+    ]
+    for usual, of_pytorch, can_ask, wanted in table:
+        assert choice(usual, of_pytorch, "x86_64", can_ask) is wanted
+    only_there = build("2.13.0", ('nvidia-cublas; platform_machine == "x86_64"',), "https://one")
+    assert choice(only_there, none, "aarch64", False) is what.AS_IT_COMES
+    assert choice(only_there, none, "x86_64", False) is what.STOP
 
 
 def test_a_cpu_build_is_named_where_the_index_offers_one_so_that_every_installer_takes_it(tmp_path: Path) -> None:
