@@ -26,8 +26,8 @@ import numpy as np
 
 from mcp_server.nouns.paths import cache_folder
 from mcp_server.nouns.records import Tier
+from mcp_server.runner.machine.tree import read_stat
 from mcp_server.runner.sandbox import probe
-from mcp_server.runner.tree import read_stat
 from mcp_server.scoring import audit, processes, tolerances
 from mcp_server.scoring.corpus import Split, read_split
 from mcp_server.scoring.evaluation import Rejected, Rule, batch_rows, evaluate, plain

@@ -25,7 +25,7 @@ from benchmarks.clock import BUSY
 from benchmarks.training import SHIPPED, Bench
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.nouns.records import Pairing
-from mcp_server.runner import cores
+from mcp_server.runner.machine import cores
 
 MOST_BUSY, CHANGE_SECONDS = 3, (1.0, 5.0)
 WAYS = ("free", "bound", "side by side", "in turns")

@@ -40,8 +40,6 @@ FLOORS = {
 
 # Modules that still lie flat or in a neighbour, and the room each is on its way to.
 _MOVING = """\
-runner.machine: runner.devices runner.queue runner.nvidia runner.cores runner.load
-runner.machine: runner.health runner.hosts runner.tree
 campaign: house campaigns proposals decisions standing overview reckoning tally
 campaign: dispatch orders pairs pairing curves recovery settling caught
 campaign: astray

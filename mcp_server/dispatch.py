@@ -25,7 +25,7 @@ from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.programs.readable import in_home, lay, shown, sources
 from mcp_server.programs.sealed import sealed
 from mcp_server.repo.workspace import Workspace
-from mcp_server.runner.devices import available
+from mcp_server.runner.machine.devices import available
 
 STARTS = 3  # a supervisor that fails to begin is tried this often
 TOLERANCES = "tolerances.json"  # this lab's calibration of the audit, in the state folder

@@ -29,7 +29,7 @@ from mcp_server.programs.check import looked_over
 from mcp_server.programs.commands import is_ours
 from mcp_server.programs.lacks import lacks
 from mcp_server.repo.workspace import Workspace
-from mcp_server.runner import devices
+from mcp_server.runner.machine import devices
 from mcp_server.runner.sandbox import Confinement, probe, wrap
 from mcp_server.secrecy.guard import search_for
 from mcp_server.secrecy.proof import refusal

@@ -33,7 +33,7 @@ from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.programs.sealed import words_of
 from mcp_server.reckoning import totals_of
-from mcp_server.runner.devices import holder
+from mcp_server.runner.machine.devices import holder
 from mcp_server.runner.sandbox import probe
 
 LAST_SHOWN = 5

@@ -8,9 +8,9 @@ from mcp_server.ledger import Ledger
 from mcp_server.nouns.records import Pairing
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.pairing import Choice, Machine, Work, choose
-from mcp_server.runner import cores, devices
 from mcp_server.runner.environment import thread_count
-from mcp_server.runner.limits import available_memory
+from mcp_server.runner.machine import cores, devices
+from mcp_server.runner.process.limits import available_memory
 
 PAIRED = ("first", "repeat", "seed", "retry", "confirm")  # purposes; an anchor is a run of the incumbent alone
 

@@ -10,7 +10,7 @@ import pytest
 from mcp_server.judging import abort
 from mcp_server.judging.abort import Past, earned, gap, margin, replay, rule
 from mcp_server.nouns.records import AbortRule, CurvePoint, RunState, Status
-from mcp_server.runner.marks import Marks
+from mcp_server.runner.process.marks import Marks
 from tests.labs import TRAIN, attempt, begin, edit, finish, make_lab
 from tests.runs import HONEST, RunFolder
 

@@ -14,7 +14,7 @@ from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.files import open_lock, private_folder
 from mcp_server.nouns.paths import device_locks_folder
-from mcp_server.runner import cores, devices
+from mcp_server.runner.machine import cores, devices
 from tests.scoring.tiny import write_corpus
 
 STRANGER, VICTIM = 64_001, 64_002  # user ids that nobody has

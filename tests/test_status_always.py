@@ -17,7 +17,7 @@ from mcp_server.lab import Lab
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import try_lock
 from mcp_server.nouns.paths import device_locks_folder
-from mcp_server.runner.devices import Holder, Lease, lock_path, sign
+from mcp_server.runner.machine.devices import Holder, Lease, lock_path, sign
 from tests.labs import begin, git, make_lab
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mcp_server.nouns.records import UserEnvironment
-from mcp_server.runner.devices import available
+from mcp_server.runner.machine.devices import available
 
 ASKS_FOR_CUDA = re.compile(
     r"""torch\.cuda\.(?!is_available)|device\(["']cuda|device=["']cuda|\.cuda\(\)|\.to\(["']cuda"""

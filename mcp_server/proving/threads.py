@@ -14,7 +14,7 @@ from pathlib import Path
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.records import RunState
 from mcp_server.proving.ground import proving_ground, read_source
-from mcp_server.runner import cores
+from mcp_server.runner.machine import cores
 
 BUDGET_SECONDS = 20.0  # of each run, where the arena's own is longer
 ROUNDS = 2  # in turn, so that a machine that moves does not favour one

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.nouns.errors import NotNow
-from mcp_server.runner.logs import BoundedLog, clean
+from mcp_server.runner.process.logs import BoundedLog, clean
 
 MARK = "AUTORESEARCH_RALPH"  # its value is the lock of the loop: one for each work tree
 PROMPT_WORD = "{prompt}"  # in the command it stands for the prompt; without it the prompt comes on stdin

@@ -16,10 +16,10 @@ from pathlib import Path
 from mcp_server.nouns.files import try_lock
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import RunResult, RunSpec, RunState
-from mcp_server.runner.child import rise
+from mcp_server.runner.machine.tree import adopt_orphans
+from mcp_server.runner.process.child import rise
+from mcp_server.runner.process.stop import Stop
 from mcp_server.runner.run import Run
-from mcp_server.runner.stop import Stop
-from mcp_server.runner.tree import adopt_orphans
 
 ALIVE_FD = "AUTORESEARCH_ALIVE_FD"
 RESERVE_BYTES = 64 * 1024  # on the disk from the beginning, so that a full one still takes the result

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from mcp_server.nouns.records import Audit, HostUse
 from mcp_server.nouns.refusals import given, place, sentence
-from mcp_server.runner.logs import clean
+from mcp_server.runner.process.logs import clean
 
 LONGEST_WAIT = 30 * 24 * 3600.0  # the world may take a month
 QUOTED_CHARACTERS = 120  # of what was printed instead of an answer

@@ -6,12 +6,12 @@ import shlex
 import time
 from dataclasses import dataclass
 
-from mcp_server.runner import child as children
 from mcp_server.runner.environment import Surroundings, for_check
-from mcp_server.runner.limits import Crossed, Limits
-from mcp_server.runner.listen import listen
-from mcp_server.runner.logs import BoundedLog, excerpt
-from mcp_server.runner.stop import Stop
+from mcp_server.runner.process import child as children
+from mcp_server.runner.process.limits import Crossed, Limits
+from mcp_server.runner.process.listen import listen
+from mcp_server.runner.process.logs import BoundedLog, excerpt
+from mcp_server.runner.process.stop import Stop
 
 DETAIL_BYTES = 1500
 

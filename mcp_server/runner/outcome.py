@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mcp_server.nouns.records import Crash, Half, HostUse, RunResult, RunState
-from mcp_server.runner import answers, hosts
-from mcp_server.runner.crash import Diagnosis
+from mcp_server.runner import answers
+from mcp_server.runner.machine import shares
+from mcp_server.runner.process.crash import Diagnosis
 from mcp_server.runner.seal import Refused
 from mcp_server.runner.trainer import Training
 
@@ -127,7 +128,7 @@ def of_answer(
         case None:
             return ended(result, RunState.CANCELLED, "cancelled", "Cancelled while it was scored.")
         case answers.Score():
-            strange = answer.hosts is not None and hosts.unusual(answer.hosts, usual)
+            strange = answer.hosts is not None and shares.unusual(answer.hosts, usual)
             result = result.model_copy(
                 update={
                     "flags": (*result.flags, "hosts_unusual") if strange else result.flags,

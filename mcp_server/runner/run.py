@@ -12,15 +12,17 @@ from datetime import UTC, datetime
 
 from mcp_server.nouns.paths import RunPaths, device_locks_folder
 from mcp_server.nouns.records import RunResult, RunSpec, RunState, Tier
-from mcp_server.runner import cores, devices, health, limits, nvidia, outcome, scorer, slot
+from mcp_server.runner import outcome, scorer, slot
 from mcp_server.runner.checks import run_checks
 from mcp_server.runner.environment import Surroundings, is_language_model_scorer
-from mcp_server.runner.limits import Crossed, Limits
-from mcp_server.runner.load import LoadMeter, queue_per_core, taint
+from mcp_server.runner.machine import cores, devices, health, nvidia
+from mcp_server.runner.machine.load import LoadMeter, queue_per_core, taint
+from mcp_server.runner.process import limits
+from mcp_server.runner.process.limits import Crossed, Limits
+from mcp_server.runner.process.stop import Stop
 from mcp_server.runner.sandbox import probe, sharedmemory
 from mcp_server.runner.side import Side
 from mcp_server.runner.slot import Slot
-from mcp_server.runner.stop import Stop
 from mcp_server.runner.trainer import Look, Trainer, Training, attend
 from mcp_server.runner.view import View, replace_quickly
 

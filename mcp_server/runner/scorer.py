@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
-from mcp_server.runner import child as children
-from mcp_server.runner import cores
 from mcp_server.runner.answers import NO_NUMBER, REFUSED_BY_JSON, Answer, Failure, parse
 from mcp_server.runner.environment import (
     Surroundings,
@@ -23,12 +21,14 @@ from mcp_server.runner.environment import (
     scorer_threads,
     with_own_package,
 )
-from mcp_server.runner.limits import Crossed, Limits
-from mcp_server.runner.listen import listen
-from mcp_server.runner.logs import BoundedLog, excerpt
-from mcp_server.runner.stop import Stop
-from mcp_server.runner.unseen import hint
-from mcp_server.runner.whisper import whispered
+from mcp_server.runner.machine import cores
+from mcp_server.runner.process import child as children
+from mcp_server.runner.process.limits import Crossed, Limits
+from mcp_server.runner.process.listen import listen
+from mcp_server.runner.process.logs import BoundedLog, excerpt
+from mcp_server.runner.process.secrets import secrets_by_pipe
+from mcp_server.runner.process.stop import Stop
+from mcp_server.runner.process.unseen import hint
 
 ANSWER_BYTES = 256 * 1024
 WARM_FROM_SECONDS = 10.0  # of training; in less, starting up would take a large part of it
@@ -76,7 +76,7 @@ class Asked:
             confinement = replace(confinement, env=_own_environment(around, confinement.env, warm))
         command, secrets = around.command_line(around.spec.score_command, around.paths.trusted), None
         if not trusted:
-            command, confinement, secrets = whispered(command, confinement)
+            command, confinement, secrets = secrets_by_pipe(command, confinement)
         try:
             self._child = children.start(
                 command,

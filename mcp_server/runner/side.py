@@ -13,15 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mcp_server.nouns.records import RunResult, RunState, Tier
-from mcp_server.runner import limits, outcome, scorer
-from mcp_server.runner.crash import diagnose, told
+from mcp_server.runner import outcome, scorer
 from mcp_server.runner.environment import Surroundings, is_language_model_scorer, is_printed_scorer
-from mcp_server.runner.limits import Crossed, Limits
-from mcp_server.runner.logs import hand_over
+from mcp_server.runner.process import limits
+from mcp_server.runner.process.crash import diagnose, told
+from mcp_server.runner.process.limits import Crossed, Limits
+from mcp_server.runner.process.logs import hand_over
+from mcp_server.runner.process.stop import Stop
+from mcp_server.runner.process.unseen import hint
 from mcp_server.runner.seal import Refused, measure, seal
-from mcp_server.runner.stop import Stop
 from mcp_server.runner.trainer import Look, Training
-from mcp_server.runner.unseen import hint
 
 FOLDER_SECONDS = 0.5
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcp_server.nouns.records import Pairing, RunSpec
-from mcp_server.runner import cores, devices
 from mcp_server.runner.environment import threads
+from mcp_server.runner.machine import cores, devices
+from mcp_server.runner.machine.queue import Ticket
 from mcp_server.runner.pace import Alone, InTurns, SideBySide
-from mcp_server.runner.queue import Ticket
 from mcp_server.runner.trainer import Pace
 
 

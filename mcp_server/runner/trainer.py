@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mcp_server.nouns.records import CurvePoint
-from mcp_server.runner import child as children
-from mcp_server.runner.clock import Moment, Order, Stopwatch, Stretch, free_startup, moment
 from mcp_server.runner.environment import Surroundings, for_trainer
-from mcp_server.runner.limits import Crossed, Limits
-from mcp_server.runner.logs import BoundedLog
-from mcp_server.runner.marks import Marks
-from mcp_server.runner.stop import Stop
-from mcp_server.runner.tree import Usage
+from mcp_server.runner.machine.tree import Usage
+from mcp_server.runner.process import child as children
+from mcp_server.runner.process.clock import Moment, Order, Stopwatch, Stretch, free_startup, moment
+from mcp_server.runner.process.limits import Crossed, Limits
+from mcp_server.runner.process.logs import BoundedLog
+from mcp_server.runner.process.marks import Marks
+from mcp_server.runner.process.stop import Stop
 
 TICK_SECONDS = 0.05
 DRAIN_BYTES = 1 << 20  # of log per look; the loop must come round for its ticks

@@ -30,7 +30,7 @@ from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import LabPaths, cache_folder
 from mcp_server.nouns.records import Tier
 from mcp_server.repo.git import Repository
-from mcp_server.runner import devices
+from mcp_server.runner.machine import devices
 from mcp_server.runner.sandbox import probe
 from mcp_server.scoring import audit
 from mcp_server.scoring.corpus import Split, read_split

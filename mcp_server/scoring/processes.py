@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from mcp_server.runner.tree import read_stat
+from mcp_server.runner.machine.tree import read_stat
 
 
 def tree(root: int) -> set[int]:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from mcp_server.nouns.errors import SandboxError
 from mcp_server.nouns.records import HostUse, Tier
-from mcp_server.runner import hosts
+from mcp_server.runner.machine import shares
 from mcp_server.runner.sandbox import Confinement, wrap
 from mcp_server.scoring import processes
 from mcp_server.scoring.corpus import Tokens
@@ -192,7 +192,7 @@ class Host:
         known = _json(message.text)
         self._ready_seconds = self._meter.read()
         self._read_before = processes.read_bytes(self._process.pid)
-        if self._ready_seconds > hosts.most_to_get_ready(self.setting.usual):
+        if self._ready_seconds > shares.most_to_get_ready(self.setting.usual):
             raise HostFailed("host_overspent", self._spent("to get ready", self._ready_seconds))
         self.narrow = known.get("narrow") is True
         self.selective = known.get("selective") is True
@@ -214,7 +214,7 @@ class Host:
         self._answer_seconds = max(0.0, self._meter.read() - self._ready_seconds)
         self._read_since = max(self._read_since, processes.read_bytes(self._process.pid) - self._read_before)
         share = self._asked / self.setting.tokens if self.setting.tokens else 1.0
-        if self._answer_seconds > hosts.most_to_answer(self.setting.usual, share):
+        if self._answer_seconds > shares.most_to_answer(self.setting.usual, share):
             raise HostFailed("host_overspent", self._spent("to answer", self._answer_seconds))
 
     def _spent(self, what: str, seconds: float) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mcp_server.nouns.records import HostUse, RunResult, RunState, Tier
-from mcp_server.runner import hosts
+from mcp_server.runner.machine import shares
 from mcp_server.runner.sandbox import probe
 from tests.abuse.model_runs import MODELS, lay_out, read
 from tests.scoring.tiny import write_corpus
@@ -120,7 +120,7 @@ def test_what_a_host_computes_beside_its_answers_is_told_or_refused(
     code, expected = CHEATS[where]
     # a little beyond the limit that must catch it
     seconds = (
-        hosts.UNUSUAL_READY * usual.ready_seconds + 1.0 if expected == "unusual" else hosts.most_to_answer(usual, 1.0)
+        shares.UNUSUAL_READY * usual.ready_seconds + 1.0 if expected == "unusual" else shares.most_to_answer(usual, 1.0)
     ) + 1.0
     head, main = HONEST.split('if __name__ == "__main__":')
     source = f'{IN_HOST}{BURN}SECONDS = {seconds}\n{head}\n{code}\nif __name__ == "__main__":{main}'

@@ -26,7 +26,7 @@ import pytest
 from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.nouns.records import RunResult, RunState, Tier
-from mcp_server.runner.devices import lock_path
+from mcp_server.runner.machine.devices import lock_path
 from mcp_server.runner.sandbox import probe
 from tests.runner.test_sandbox import has
 from tests.runner.test_supervisor import alive_with

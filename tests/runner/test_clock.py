@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mcp_server.nouns.records import Budget
-from mcp_server.runner.clock import Moment, Order, Stopwatch
+from mcp_server.runner.process.clock import Moment, Order, Stopwatch
 
 T0 = Moment(monotonic=1000.0, boottime=5000.0, cpu=0.0)
 

@@ -11,7 +11,7 @@ import pytest
 from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.nouns.records import RunResult, RunState
-from mcp_server.runner import cores
+from mcp_server.runner.machine import cores
 from tests.runs import RunFolder
 
 ALL = sorted(os.sched_getaffinity(0))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.runner.crash import diagnose, ended_by
+from mcp_server.runner.process.crash import diagnose, ended_by
 
 
 def crash_of(tmp_path: Path, text: str) -> tuple[str, int]:

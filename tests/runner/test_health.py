@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.runner import devices, health, load, nvidia
-from mcp_server.runner.devices import Lease
+from mcp_server.runner.machine import devices, health, load, nvidia
+from mcp_server.runner.machine.devices import Lease
 
 SMI = """#!/bin/sh
 case "$*" in

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.runner.logs import BoundedLog, clean, excerpt
+from mcp_server.runner.process.logs import BoundedLog, clean, excerpt
 
 
 @pytest.mark.parametrize(

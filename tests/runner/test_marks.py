@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from mcp_server.runner.marks import CURVE_POINTS, LINE_BYTES, TOTAL_BYTES, Marks, Step, parse
+from mcp_server.runner.process.marks import CURVE_POINTS, LINE_BYTES, TOTAL_BYTES, Marks, Step, parse
 
 
 def line(**fields: object) -> bytes:

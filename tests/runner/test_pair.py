@@ -18,7 +18,7 @@ from mcp_server.engines import local
 from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.nouns.records import RunResult, RunSpec, RunState, Tier
-from mcp_server.runner import cores, devices
+from mcp_server.runner.machine import cores, devices
 from mcp_server.runner.sandbox import probe
 from tests.runner.test_supervisor import STARTS, WAITS, alive_with, device_is_free, gone
 from tests.runs import HONEST, INCUMBENT, RunFolder

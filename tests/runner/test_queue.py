@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mcp_server.nouns.paths import device_locks_folder
-from mcp_server.runner import devices
-from mcp_server.runner.queue import Ticket
+from mcp_server.runner.machine import devices
+from mcp_server.runner.machine.queue import Ticket
 
 ROOT = Path(__file__).parents[2]
 # Waits its turn, says which device it got, holds it until its stdin closes.
@@ -21,8 +21,8 @@ WAITER = """
 import sys, time
 from pathlib import Path
 from mcp_server.nouns.paths import device_locks_folder
-from mcp_server.runner import devices
-from mcp_server.runner.queue import Ticket
+from mcp_server.runner.machine import devices
+from mcp_server.runner.machine.queue import Ticket
 ticket = Ticket(Path(sys.argv[1]), int(sys.argv[2]), tuple(sys.argv[3].split(",")))
 print("waiting", flush=True)
 lease = devices.lease(device_locks_folder(), ticket, lambda: time.sleep(0.01) or True)

@@ -20,8 +20,8 @@ import pytest
 
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import RunSpec, Tier
-from mcp_server.runner.devices import Lease
 from mcp_server.runner.environment import Surroundings, for_trainer
+from mcp_server.runner.machine.devices import Lease
 from mcp_server.runner.sandbox import Confinement, calls, probe, wrap
 from mcp_server.runner.sandbox.confinement import ETC, PRIVATE_HOME, SYSFS, SYSTEM, interpreter_paths
 from mcp_server.scoring.remote import PACKAGE, Setting

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mcp_server.nouns.records import Budget, RunResult, RunState
-from mcp_server.runner.clock import Moment, Order, Stopwatch, free_startup
+from mcp_server.runner.process.clock import Moment, Order, Stopwatch, free_startup
 from tests.labs import SEQUENTIAL, TRAIN, begin, edit, finish, make_lab
 from tests.runs import HONEST, RunFolder
 

@@ -18,7 +18,7 @@ from mcp_server.engines import local
 from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.nouns.records import RunResult, RunSpec, RunState, Tier
-from mcp_server.runner.devices import lock_path
+from mcp_server.runner.machine.devices import lock_path
 from mcp_server.runner.sandbox import probe
 from mcp_server.runner.seal import measure
 from tests.labs import until

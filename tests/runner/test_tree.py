@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.runner.tree import read_stat
+from mcp_server.runner.machine.tree import read_stat
 
 # Runs a command as the only child of a fresh subreaper, samples it to its end, and prints what it saw.
 KEEPER = """
 import json, subprocess, sys, time
-from mcp_server.runner.tree import Tree, adopt_orphans
+from mcp_server.runner.machine.tree import Tree, adopt_orphans
 adopt_orphans()
 seconds = float(sys.argv[1])
 process = subprocess.Popen([sys.executable, "-c", sys.argv[2]], start_new_session=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mcp_server.nouns.records import RunSpec
 from mcp_server.programs.lacks import ASKS_FOR_CUDA, MAY_DO_WITHOUT
-from mcp_server.runner.logs import clean
+from mcp_server.runner.process.logs import clean
 from mcp_server.runner.sandbox.confinement import PRIVATE_HOME
 
 TAIL_CHARACTERS = 20_000

@@ -24,7 +24,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
-def whispered(argv: Sequence[str], confinement: Confinement) -> tuple[list[str], Confinement, int | None]:
+def secrets_by_pipe(argv: Sequence[str], confinement: Confinement) -> tuple[list[str], Confinement, int | None]:
     """Command and confinement without the secrets in sight, and the descriptor to close once it was started."""
     secrets = {name: value for name, value in confinement.env.items() if name in SECRET}
     if not secrets:

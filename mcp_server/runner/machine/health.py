@@ -8,8 +8,8 @@ import platform
 import time
 
 from mcp_server.nouns.records import DeviceReading
-from mcp_server.runner import load, nvidia
-from mcp_server.runner.devices import Lease
+from mcp_server.runner.machine import load, nvidia
+from mcp_server.runner.machine.devices import Lease
 
 RELEASE_SECONDS = 5.0  # a driver frees the memory of a killed process within moments
 

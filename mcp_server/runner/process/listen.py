@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from mcp_server.runner.child import Child
-from mcp_server.runner.limits import Crossed, Limits, crossed
-from mcp_server.runner.stop import Stop
+from mcp_server.runner.process.child import Child
+from mcp_server.runner.process.limits import Crossed, Limits, crossed
+from mcp_server.runner.process.stop import Stop
 
 TICK_SECONDS = 0.1
 READ_BYTES = 1 << 20

@@ -16,9 +16,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mcp_server.nouns.records import Tier
-from mcp_server.runner import cores
+from mcp_server.runner.machine import cores
+from mcp_server.runner.machine.tree import Tree
 from mcp_server.runner.sandbox import Confinement, wrap
-from mcp_server.runner.tree import Tree
 
 VICTIM_SCORE = 800  # the kernel's out-of-memory killer takes the run before anything else of the user's
 FREEZE_LOOKS = 5  # a fork bomb outlives them, and meets its own limit

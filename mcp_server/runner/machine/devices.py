@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from mcp_server.nouns.files import is_locked, private_folder, try_lock, write_atomically
-from mcp_server.runner import nvidia
-from mcp_server.runner.queue import Ticket
+from mcp_server.runner.machine import nvidia
+from mcp_server.runner.machine.queue import Ticket
 
 
 def available() -> tuple[str, ...]:

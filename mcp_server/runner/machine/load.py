@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from mcp_server.runner.tree import TICKS_PER_SECOND
+from mcp_server.runner.machine.tree import TICKS_PER_SECOND
 
 PROBE_SECONDS = 0.05
 PROBE_OPERATIONS = 2_000  # per look at the clock

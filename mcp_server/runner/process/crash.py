@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcp_server.nouns.records import Crash
-from mcp_server.runner.logs import excerpt
-from mcp_server.runner.unseen import Hint
+from mcp_server.runner.process.logs import excerpt
+from mcp_server.runner.process.unseen import Hint
 
 TRACEBACK = "Traceback (most recent call last):"
 FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<where>.+))?$')

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mcp_server.judging.abort import mean_loss
 from mcp_server.nouns.records import AbortRule, Budget, CurvePoint
+from mcp_server.runner.machine.tree import Stat, Tree, Usage
 from mcp_server.runner.seal import MOST_FILES
-from mcp_server.runner.tree import Stat, Tree, Usage
 
 GIGABYTE = 1e9
 MEMORY_SHARE = 0.85  # of what the machine had free at the start, unless the arena says otherwise
