@@ -60,7 +60,7 @@ def open_experiment(
     if earlier is not None:
         return earlier
     if incumbent is not None and kind != "prune" and not insist:
-        astray.refuse(house, campaign, arena, sources)
+        crowd += astray.refuse(house, campaign, arena, sources)
     number = house.workspace.free_number(campaign.tag, house.ledger.next_number(campaign.tag))
     edit = change(before, sources)
     tried = [e for e in house.ledger.same_edit(edit, campaign.tag) if e.number != number]
