@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
-from mcp_server.judging.belief import SMALLEST, Belief, Effects, Look, Widths, interval, usual_luck
+from mcp_server.judging.belief import SMALLEST, Belief, Effects, Look, Widths, usual_luck
 from mcp_server.judging.drift import Anchor, Conditions, Scatter, machine_could, must_anchor
 from mcp_server.judging.noise import EQUAL_RUNS, compare
 
@@ -158,6 +158,7 @@ class Verdict:
     believed: float | None = None
     width: float | None = None
     degrees: float | None = None
+    reach: float | None = None  # half of the 95 % interval
     evidence: float | None = None
     share: float | None = None
     squares: float = 0.0
@@ -169,9 +170,9 @@ class Verdict:
     @property
     def interval(self) -> tuple[float, float] | None:
         """In which the true gain lies with 95 %, as far as the looks alone say; None without scores."""
-        if self.gain is None or self.width is None or self.degrees is None:
+        if self.gain is None or self.reach is None:
             return None
-        return interval(self.gain, self.width, self.degrees)
+        return self.gain - self.reach, self.gain + self.reach
 
 
 UNMOVED_RUNS = 3  # so many equal scores at different times show that the machine has no part in them
@@ -296,8 +297,8 @@ class _Case:
                 said += " The noise was never measured."
         return Verdict(
             decision, code, said, label, self.gain, self.widths, self.probability, self.belief.gain,
-            self.belief.width, self.belief.degrees, self.evidence, self.look.share, self.look.squares,
-            comparison=self.comparison, orders=orders,
+            self.belief.width, self.belief.degrees, self.given.widths.reach(self.look), self.evidence,
+            self.look.share, self.look.squares, comparison=self.comparison, orders=orders,
         )  # fmt: skip
 
 

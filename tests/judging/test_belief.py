@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from mcp_server.judging.belief import Effects, Look, Widths, interval, learn, usual_luck
+from mcp_server.judging.belief import Effects, Look, Widths, learn, usual_luck
 
 
 def draw_effect(draw: random.Random, effects: Effects) -> float:
@@ -70,10 +70,20 @@ def test_a_noise_beyond_all_effects_leaves_the_prior() -> None:
     assert (found.probability, found.evidence) == (0.12, 1.0)
 
 
-def test_the_interval_has_the_tails_of_the_degrees_there_are() -> None:
-    low, high = interval(1.0, 0.1, 2.0)
-    assert high - 1.0 == pytest.approx(0.43027, abs=1e-4)
-    assert 1.0 - low == pytest.approx(0.43027, abs=1e-4)
+@pytest.mark.parametrize("typical_gains", [0.03, 0.3, 1.0, 3.0, 30.0])
+def test_the_interval_covers_the_truth_in_19_of_20_though_two_differences_told_the_noise(typical_gains: float) -> None:
+    draw, sd, covered = random.Random(5), typical_gains * Effects().typical, 0
+    for _ in range(400):
+        known = Widths.unknown(Effects()).measured(draw.gauss(0, sd) ** 2 + draw.gauss(0, sd) ** 2, 2)
+        covered += abs(draw.gauss(0, sd)) <= known.reach(Look(0.0))
+    assert 0.93 <= covered / 400 <= 0.97
+
+
+def test_the_interval_is_a_normals_once_the_noise_is_known() -> None:
+    known = Widths.unknown(Effects()).measured(500 * 1e-6, 500)
+    assert known.reach(Look(0.3)) == pytest.approx(1.96e-3, rel=0.08)
+    assert known.reach(Look(0.3, 1 / 4)) == pytest.approx(0.98e-3, rel=0.08)
+    assert known.reach(Look(0.3, machine=2e-3)) == pytest.approx(1.96e-3 * 5**0.5, rel=0.08)
 
 
 def test_looks_at_codes_that_do_nothing_show_the_noise_as_well() -> None:
