@@ -114,7 +114,11 @@ def begin(lab: Lab, tag: str = "first", calibrate: int = 0) -> ScoreReply:
 def attempt(lab: Lab, description: str = "move KNOB", **constants: float) -> DecisionReply:
     """One whole iteration: edit, run, wait, decide, and again while the referee asks for repeats."""
     edit(lab, **constants)
-    number = lab.run_experiment(description).experiment
+    return decide(lab, lab.run_experiment(description).experiment)
+
+
+def decide(lab: Lab, number: int) -> DecisionReply:
+    """Wait and decide, again while the referee asks for repeats: a machine whose speed moved makes it ask for one."""
     for _ in range(8):
         finish(lab, number)
         reply = lab.commit_or_revert(number)

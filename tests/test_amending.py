@@ -17,7 +17,7 @@ from mcp_server.lab import Lab
 from mcp_server.nouns.errors import ArenaError, NotNow
 from mcp_server.nouns.paths import LabPaths
 from mcp_server.report import markdown
-from tests.labs import PROGRAM, attempt, begin, edit, finish, git, make_lab
+from tests.labs import PROGRAM, attempt, begin, decide, edit, finish, git, make_lab
 
 
 def arena_of(more: str = "", **replaced: str) -> Arena:
@@ -105,7 +105,7 @@ def test_an_edit_that_lowers_a_bar_is_said_everywhere_and_changes_no_verdict(tmp
     warned = lab.run_experiment("beyond the bound").warnings
     assert any("only a person may do that" in words for words in warned)
     finish(lab, 2)
-    assert lab.commit_or_revert(2).decision == "reverted"
+    assert decide(lab, 2).decision == "reverted"
 
 
 def test_what_a_person_amends_is_in_force_and_told_wherever_gains_are(tmp_path: Path) -> None:

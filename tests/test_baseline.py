@@ -15,7 +15,7 @@ from mcp_server.lab import Lab
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.records import Status
-from tests.labs import SEQUENTIAL, TRAIN, edit, finish, git, make_lab
+from tests.labs import SEQUENTIAL, TRAIN, decide, edit, finish, git, make_lab
 from tests.played import Clock, Played, result_of
 
 BROKEN = TRAIN.replace("KNOB = 1.0", "KNOB = 1.0\nraise KeyError('no such corpus')")
@@ -72,7 +72,7 @@ def test_code_that_crashes_is_replaced_by_the_next_attempt_which_is_calibrated_l
     edit(lab, KNOB=2.5)
     assert lab.run_experiment("nearer").experiment == 3
     finish(lab, 3)
-    assert lab.commit_or_revert(3).decision == "kept"
+    assert decide(lab, 3).decision == "kept"
     log = git(lab.paths.tree, "log", "--format=%s", "autoresearch/first", "^main").splitlines()
     assert log == ["Experiment 3: nearer", "Experiment 2: mended"]
 

@@ -29,7 +29,7 @@ from mcp_server.nouns.files import is_locked, write_atomically
 from mcp_server.nouns.records import RunResult, RunState, Status
 from tests.faults.agents import FAR, apart
 from tests.faults.scene import settle_down
-from tests.labs import attempt, begin, edit, finish, git, make_lab, until
+from tests.labs import attempt, begin, decide, edit, finish, git, make_lab, until
 from tests.runs import RunFolder
 
 
@@ -174,7 +174,7 @@ def _decide_all(tree: Path, knob: float) -> None:
     edit(lab, KNOB=knob)
     number = lab.run_experiment("again").experiment
     assert finish(lab, number).score == (knob - 3) ** 2
-    assert lab.commit_or_revert(number).decision == "reverted"
+    assert decide(lab, number).decision == "reverted"
     assert lab.lab_status().problems == []
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import ArenaError, AutoresearchError, NotNow, UnknownExperiment, WorkspaceError
-from tests.labs import SEQUENTIAL, attempt, begin, edit, finish, git, make_lab, until
+from tests.labs import SEQUENTIAL, attempt, begin, decide, edit, finish, git, make_lab, until
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_files_edited_since_the_snapshot_are_left_alone_and_named(lab: Lab) -> N
     number = lab.run_experiment("farther").experiment
     finish(lab, number)
     edit(lab, KNOB=-6.0)
-    reply = lab.commit_or_revert(number)
+    reply = decide(lab, number)
     assert (reply.decision, reply.left) == ("reverted", ["train.py"])
     assert "KNOB = -6.0" in (lab.paths.tree / "train.py").read_text()
 
@@ -393,8 +393,8 @@ def test_a_keep_on_top_of_another_keep_is_judged_against_it(lab: Lab) -> None:
     second = lab.run_experiment("two and a half").experiment
     finish(lab, first)
     finish(lab, second)
-    assert lab.commit_or_revert(second).change == 3.75
-    lost = lab.commit_or_revert(first)
+    assert decide(lab, second).change == 3.75
+    lost = decide(lab, first)
     assert (lost.decision, lost.change) == ("reverted", -0.75)
 
 
@@ -404,7 +404,7 @@ def test_a_commit_of_the_user_on_the_branch_is_kept_below_ours(lab: Lab) -> None
     number = lab.run_experiment("nearer").experiment
     git(lab.paths.tree, "commit", "-q", "--allow-empty", "-m", "the user's own", "--only", "--", "notes.txt")
     finish(lab, number)
-    assert lab.commit_or_revert(number).decision == "kept"
+    assert decide(lab, number).decision == "kept"
     titles = git(lab.paths.tree, "log", "--format=%s", "-2", "autoresearch/first").splitlines()
     assert titles == ["Experiment 2: nearer", "the user's own"]
 
@@ -451,7 +451,7 @@ def test_taking_back_a_change_that_matters_is_refused(lab: Lab) -> None:
     attempt(lab, "nearer", KNOB=2.5)
     number = lab.run_without(2).experiment
     finish(lab, number)
-    decided = lab.commit_or_revert(number)
+    decided = decide(lab, number)
     assert (decided.decision, decided.restored) == ("reverted", ["train.py"])
     assert "stays" in decided.reason
 
