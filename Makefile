@@ -1,13 +1,13 @@
 # Everything from a clean clone: make demo, make test. Each target sets up what it misses and nothing twice.
 # PYTHON=/path/to/python3 picks the interpreter (3.11 or later); pip's own settings are honoured. DEMO and TESTS add
-# options to the demonstration and to pytest.
+# options to the demonstration and to pytest, MUTANTS words to choose mutants by.
 
 VENV := .venv
 BIN := $(VENV)/bin
 # one thread per core that waits passively: a spinning wait slows a shared machine by up to 80 times
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup demo test matrix faults abuse honest bench e2e night-e2e clients arenas lint format clean distclean
+.PHONY: setup demo test quick mutants matrix faults abuse honest bench e2e night-e2e clients arenas lint format clean distclean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/.installed
@@ -24,9 +24,19 @@ $(VENV)/.installed: pyproject.toml mcp_server/__init__.py scripts/make_venv.sh
 demo: setup
 	$(BIN)/autoresearch demo $(DEMO)
 
-# two at a time: most tests wait for processes
+# two at a time: most tests wait for processes. Whoever is done takes from what the other still has before it.
+TWO := -n 2 --dist worksteal
+
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/python -m pytest $(TWO) $(TESTS)
+
+# everything pure, in under a minute: rules, tables, texts (tests/quick.py says by which rule)
+quick: $(VENV)/.installed
+	$(BIN)/python -m pytest --quick $(TWO) $(TESTS)
+
+# whether the tests notice a rule that was changed: about eighty small mistakes, one at a time
+mutants: $(VENV)/.installed
+	$(BIN)/python -m dev.mutants $(MUTANTS)
 
 # setup, a short demonstration and the tests, with every Python of 3.11 or later that this machine has
 matrix:
@@ -50,7 +60,7 @@ clients: $(VENV)/.installed
 	$(BIN)/python -m tests.e2e.clients
 
 e2e: setup clients
-	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest -m "not slow" $(TWO) tests/e2e
 
 # minutes each: the pace of a loop, and nights of thirty experiments with clients that are killed on the way
 night-e2e: setup clients

@@ -43,8 +43,8 @@ def hold_snapshots(house: House, done: CaughtUp) -> None:
                 found = [one for one in found if house.workspace.whole(*_named(one))]
             house.workspace.hold(tag, [commit for one in found for commit in _named(one)], house.stamp())
             house.ledger.held([(tag, one.number) for one in found])
-            gone = [(tag, one.number) for one in experiments if one not in found]
-            house.ledger.held(gone, gone=True)
+            there = {one.number for one in found}
+            house.ledger.held([(tag, one.number) for one in experiments if one.number not in there], gone=True)
             dispatch.unlock_artifacts(house.paths, tag)
             done.changed = True
 

@@ -2,13 +2,55 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.quick import FORBIDDEN, is_quick, reaches_outside
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only what is pure (tests/quick.py), in under a minute")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("quick"):
+        sys.addaudithook(_stay_inside)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if config.getoption("quick") and collection_path.name.startswith("test_") and not is_quick(collection_path):
+        return True
+    return None  # somebody else's question
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("quick"):
+        items[:] = [one for one in items if one.get_closest_marker("quick") or not reaches_outside(one.path)]
+
+
+_inside = False  # whether a test runs that may not leave this process
+
+
+def _stay_inside(event: str, given: tuple[Any, ...]) -> None:
+    if _inside and event in FORBIDDEN:
+        raise AssertionError(f"a quick test called {event}{given[:1]}: it belongs among the others (tests/quick.py)")
+
+
+@pytest.fixture
+def _quick(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What holds a quick test to its promise."""
+    global _inside
+    _inside = request.config.getoption("quick")
+    yield
+    _inside = False
+
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, _quick: None) -> Path:
     folder = tmp_path_factory.mktemp("alone")
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(folder / "cache"))
     monkeypatch.setenv("AUTORESEARCH_LOCKS", str(folder / "locks"))
@@ -19,3 +61,8 @@ def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     for name in ("AUTORESEARCH_PROJECT", "CLAUDE_PROJECT_DIR", "AUTORESEARCH_WAIT_SECONDS", "AUTORESEARCH_CAMPAIGN"):
         monkeypatch.delenv(name, raising=False)
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if "not e2e" in config.getoption("markexpr") and not config.getoption("quick"):
+        terminalreporter.write_line("Tests that drive the real clients (Claude Code, Codex and others): make e2e")

@@ -33,20 +33,24 @@ def campaign(random: random.Random, runs: int, scatter: float) -> list[Past]:
     return found
 
 
+@pytest.mark.quick
 def test_the_gap_is_what_one_run_is_behind_another_on_the_same_rows() -> None:
     assert gap(curve(0.25), curve(0.0)) == pytest.approx(0.25, abs=0.02)
     assert gap(curve(0.0), curve(0.0)) == 0.0
 
 
+@pytest.mark.quick
 def test_a_gap_hardly_depends_on_how_long_the_other_run_is() -> None:
     # 100 steps leave 100 points, 300 steps leave 75 that are means of four
     assert gap(curve(0.1, steps=101), curve(0.0)) == pytest.approx(0.1, abs=0.08)  # batches differ by 0.3
 
 
+@pytest.mark.quick
 def test_a_run_too_short_to_reach_the_look_has_no_gap() -> None:
     assert gap(curve(0.1, steps=60), curve(0.0)) is None
 
 
+@pytest.mark.quick
 def test_nothing_is_stopped_before_the_past_is_long_enough() -> None:
     past = campaign(random.Random(1), abort.FEWEST_PAST, scatter=0.01)
     assert earned(past) is not None
@@ -54,11 +58,13 @@ def test_nothing_is_stopped_before_the_past_is_long_enough() -> None:
     assert rule(curve(0.0), past[:-1]) is None
 
 
+@pytest.mark.quick
 def test_gaps_that_say_nothing_stop_nothing() -> None:
     numbers = random.Random(2)
     assert earned([Past(numbers.gauss(0, 1), numbers.gauss(0, 1)) for _ in range(60)]) is None
 
 
+@pytest.mark.quick
 def test_no_limit_lies_below_a_gap_from_which_a_run_came_back() -> None:
     for seed in range(50):
         past = campaign(random.Random(seed), 40, scatter=0.02)
@@ -66,6 +72,7 @@ def test_no_limit_lies_below_a_gap_from_which_a_run_came_back() -> None:
         assert limit is None or limit >= max((run.gap for run in past if run.worse <= 0), default=0.0)
 
 
+@pytest.mark.quick
 def test_of_the_runs_that_would_have_won_fewer_than_two_in_a_hundred_are_stopped() -> None:
     """On later runs that the rule has not learnt from; and it stops a good part of the others."""
     stopped = lost = won = runs = 0
@@ -83,6 +90,7 @@ def test_of_the_runs_that_would_have_won_fewer_than_two_in_a_hundred_are_stopped
     assert stopped > 0.1 * runs
 
 
+@pytest.mark.quick
 def test_a_replay_judges_each_run_by_the_others() -> None:
     past = [Past(0.01 * i, 0.01 * i - 0.02) for i in range(30)]
     assert replay([*past, Past(5.0, -1.0)])[1] == 1  # had it not been known, it would have been stopped

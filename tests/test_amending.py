@@ -40,10 +40,12 @@ def rewrite(lab: Lab, before: str, after: str) -> None:
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.quick
 def test_every_key_of_the_arena_has_a_rule() -> None:
     assert [name for name, _ in keys(arena_of())] == list(RULES)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -67,6 +69,7 @@ def test_what_widens_rights_or_lowers_a_bar_is_a_persons(before: str, after: str
     assert set(holders(arena_of(before), arena_of(after)).values()) == {Holder.PERSON}
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -86,6 +89,7 @@ def test_what_is_stricter_or_harmless_applies_by_being_written(before: str, afte
     assert set(found.values()) == {Holder.ANYBODY}
 
 
+@pytest.mark.quick
 def test_limits_of_a_run_may_be_lowered_and_not_raised_and_another_device_is_a_persons() -> None:
     assert holders(arena_of(), arena_of(startup="startup_seconds: 4")) == {"budget.startup_seconds": "anybody"}
     assert holders(arena_of(), arena_of(startup="startup_seconds: 6")) == {"budget.startup_seconds": "person"}

@@ -13,6 +13,8 @@ from mcp_server.cli import COMMANDS, cli
 from mcp_server.nouns.variables import VARIABLES
 from tests.command_lines import taught
 
+pytestmark = pytest.mark.quick
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # names in quotes beside a RunState or a Decision that are no reason codes

@@ -29,6 +29,7 @@ devices: {devices}
 {more}---
 """
 CARD = DeviceReading(name="cuda:0", identity="H200 (GPU-00000000-0000)", driver="550")
+pytestmark = pytest.mark.quick  # a ledger in a file, and nothing runs
 
 
 def arena_of(direction: str = "minimize", more: str = "", devices: str = "auto") -> Arena:

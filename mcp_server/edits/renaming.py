@@ -37,12 +37,14 @@ class _Renaming:
         if isinstance(old, list) and isinstance(new, list):
             return len(old) == len(new) and all(map(self.explains, old, new))
         if isinstance(old, str) and isinstance(new, str) and field in ("id", "attr", "arg", "name", "key"):
-            return self._same_name(old, new)
+            return self._same_name(old, new, field)
         return repr(old) == repr(new)
 
-    def _same_name(self, old: str, new: str) -> bool:
-        if old not in self._own[0] or new not in self._own[1]:
-            return old == new
+    def _same_name(self, old: str, new: str, field: str) -> bool:
+        given = old in self._own[0], new in self._own[1]
+        if not all(given):
+            # a variable that only one of the files gives is another thing in the other one: a builtin, or nothing
+            return old == new and not (field == "id" and any(given))
         return self._new_of.setdefault(old, new) == new and self._old_of.setdefault(new, old) == old
 
 

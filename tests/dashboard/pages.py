@@ -44,7 +44,7 @@ def start(folder: Path, port: int = 0) -> Served:
 
 def stop(served: Served, how: int = signal.SIGTERM) -> None:
     served.process.send_signal(how)
-    served.process.wait(timeout=20)
+    served.process.wait(timeout=120)
     if served.process.stdout is not None:
         served.process.stdout.close()
 

@@ -77,6 +77,7 @@ def opened_page(profile, served: Served) -> Iterator[object]:  # type: ignore[no
     found.on("request", lambda request: heard.requests.append(request.url))
     found.goto(served.link)
     found.wait_for_selector("#table tbody tr")
+    found.wait_for_selector("#legend li")  # told when the chart library has drawn
     yield found
     found.close()
     allowed = "net::ERR_CONNECTION_REFUSED", "net::ERR_INCOMPLETE_CHUNKED_ENCODING", "net::ERR_CONNECTION_RESET"
@@ -85,19 +86,24 @@ def opened_page(profile, served: Served) -> Iterator[object]:  # type: ignore[no
     assert heard.strangers(served.origin) == []
 
 
+def leave_the_experiment(page) -> None:  # type: ignore[no-untyped-def]
+    """Close the dialog, and wait until it has put address and focus back, which browsers do a moment later."""
+    page.keyboard.press("Escape")
+    page.wait_for_function("location.hash === ''")
+
+
 def centre_of(page, selector: str) -> tuple[float, float]:  # type: ignore[no-untyped-def]
     box = page.query_selector(selector).bounding_box()
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 def test_the_page_loads_with_totals_chart_and_table(page) -> None:  # type: ignore[no-untyped-def]
-    page.wait_for_selector("#chart .main-svg")
+    page.wait_for_selector("#link[data-state=live]")
     assert page.inner_text("#name") == "first"
     assert "token" not in page.url
     assert "126 experiments" in page.inner_text("#chart-words")
     assert "kept, confirmed" in page.inner_text("#legend")
     assert page.inner_text("#found") == "126 experiments"
-    assert page.get_attribute("#link", "data-state") == "live"
     drawn = page.evaluate("document.querySelectorAll('#chart .points path').length")
     assert drawn == 126
 
@@ -130,9 +136,8 @@ def test_an_experiment_opens_with_verdict_diff_curve_log_and_the_way_back(page) 
     page.wait_for_selector("#experiment-body .curve .main-svg")
     assert page.query_selector("#experiment-body .diff .added") is not None
     assert "git restore --source refs/autoresearch/first/126 -- train.py" in told
-    page.keyboard.press("Escape")
-    page.wait_for_selector("#experiment", state="hidden")
-    assert "#" not in page.url
+    leave_the_experiment(page)
+    assert page.is_hidden("#experiment")
 
 
 def test_hostile_words_stay_words(page) -> None:  # type: ignore[no-untyped-def]
@@ -141,7 +146,7 @@ def test_hostile_words_stay_words(page) -> None:  # type: ignore[no-untyped-def]
     page.wait_for_selector("#experiment-body .facts")
     assert HOSTILE in page.inner_text("#experiment-title")
     assert page.inner_text("#experiment-body").count(HOSTILE) == 2  # in what was learned and in the log
-    page.keyboard.press("Escape")
+    leave_the_experiment(page)
     page.focus("#chart-frame")
     for _ in range(7):  # from the last experiment back to the hostile one
         page.keyboard.press("ArrowLeft")
@@ -152,7 +157,6 @@ def test_hostile_words_stay_words(page) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_a_mouse_over_a_mark_tells_what_it_was_and_a_click_opens_it(page) -> None:  # type: ignore[no-untyped-def]
-    page.wait_for_selector("#chart .main-svg")
     x, y = centre_of(page, "#chart .subplot.xy .points path >> nth=-1")  # the baseline is drawn last
     page.mouse.move(x - 40, y - 40)
     page.mouse.move(x, y, steps=4)
@@ -167,7 +171,6 @@ def test_a_mouse_over_a_mark_tells_what_it_was_and_a_click_opens_it(page) -> Non
 
 
 def test_a_drag_zooms_into_a_stretch_and_a_button_shows_the_whole_again(page) -> None:  # type: ignore[no-untyped-def]
-    page.wait_for_selector("#chart .main-svg")
     frame = page.query_selector("#chart .nsewdrag").bounding_box()
     page.mouse.move(frame["x"] + 0.2 * frame["width"], frame["y"] + 0.05 * frame["height"])
     page.mouse.down()
@@ -215,7 +218,6 @@ def test_a_phone_sees_everything_without_scrolling_sideways(browser, night: Serv
     phone = browser.new_context(viewport={"width": 375, "height": 740}, has_touch=True, is_mobile=True)
     pages = opened_page(phone, night)
     page = next(pages)
-    page.wait_for_selector("#chart .main-svg")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     page.tap("#table tr[data-experiment='126'] td.words")
     page.wait_for_selector("#experiment-body .facts")
@@ -227,7 +229,6 @@ def test_a_phone_sees_everything_without_scrolling_sideways(browser, night: Serv
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_violation(page, scheme: str) -> None:  # type: ignore[no-untyped-def]
     page.emulate_media(color_scheme=scheme)
-    page.wait_for_selector("#chart .main-svg")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     for number in (None, 126):
         if number:
@@ -282,7 +283,6 @@ def test_ten_thousand_experiments_stay_smooth(profile, tmp_path: Path) -> None: 
     with serving(tmp_path / "lab") as served:
         pages = opened_page(profile, served)
         page = next(pages)
-        page.wait_for_selector("#chart .main-svg")
         assert page.inner_text("#found") == "10,000 experiments"
         assert page.evaluate("document.querySelectorAll('#chart .points path').length") <= 3000
         assert page.evaluate("document.querySelectorAll('#table tbody tr').length") <= 25

@@ -10,10 +10,13 @@ from tests.e2e.clients import missing
 from tests.e2e.repositories import commit_all
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by the marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What drives a real client is run by `make e2e`; the rest of this folder belongs to every run."""
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents:
+        wanted = getattr(item, "fixturenames", ())
+        if here in item.path.parents and any(name.startswith("needs_") for name in wanted):
             item.add_marker(pytest.mark.e2e)
 
 
@@ -41,6 +44,12 @@ def needs_codex() -> None:
 def needs_inspector() -> None:
     if missing("inspector"):
         pytest.skip(missing("inspector"))
+
+
+@pytest.fixture
+def needs_conformance() -> None:
+    if missing("conformance"):
+        pytest.skip(missing("conformance"))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from mcp_server.http_face import http_app
-from tests.e2e.clients import installed, missing, scrubbed
+from tests.e2e.clients import installed, scrubbed
 from tests.e2e.repositories import attempts, lay_lab
 from tests.e2e.servers import TOKEN, http
 from tests.labs import until
@@ -108,7 +108,7 @@ def open_door(tmp_path: Path) -> Iterator[str]:
 SCENARIOS = ("server-initialize", "ping", "tools-list", "resources-list", "prompts-list", "dns-rebinding-protection")
 
 
-@pytest.mark.skipif(bool(missing("conformance")), reason=missing("conformance") or "installed")
+@pytest.mark.usefixtures("needs_conformance")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_conformance_suite_passes(open_door: str, home: Path, scenario: str) -> None:
     command = [str(installed().conformance), "server", "--url", open_door, "--scenario", scenario]

@@ -16,6 +16,7 @@ from tests.e2e.others import OTHERS
 from tests.e2e.repositories import attempts, lay_project
 from tests.e2e.script import Call, Result, Say, Script
 
+pytestmark = pytest.mark.e2e
 OWN = {"AUTORESEARCH_PYTHON": sys.executable}  # the server starts in the interpreter of these tests
 
 

@@ -14,6 +14,8 @@ from mcp_server.scoring.audit import Positions, Tolerance
 from mcp_server.scoring.corpus import Meta, Split, lay_out
 from mcp_server.scoring.probes import Probes, reason
 
+pytestmark = pytest.mark.quick
+
 META = Meta(format=1, fingerprint="0", vocab_size=50, sequence_length=16, bos_id=0, shards=("train.bin",))
 SEED = st.integers(0, 2**32)
 

@@ -13,6 +13,8 @@ from mcp_server.nouns.errors import CorpusError
 from mcp_server.scoring.corpus import Meta, draw_documents, lay_out, read_split
 from tests.scoring.tiny import BOS, VOCAB, WIDTH, write_corpus
 
+pytestmark = pytest.mark.quick
+
 
 @given(st.lists(st.integers(0, 9), min_size=2, max_size=200), st.integers(2, 40))
 @settings(deadline=None)

@@ -29,6 +29,8 @@ from mcp_server.scoring.protocol import (
     send_text,
 )
 
+pytestmark = pytest.mark.quick
+
 FLOATS = np.dtype("<f4")
 ANY = arrays.arrays(st.sampled_from(DTYPES), arrays.array_shapes(min_dims=1, max_dims=3, max_side=8))
 
