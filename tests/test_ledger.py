@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,19 @@ def test_every_step_of_the_schema_is_counted(tmp_path: Path) -> None:
     Ledger(tmp_path / "lab.db").close()
     with sqlite3.connect(tmp_path / "lab.db") as db:
         assert db.execute("PRAGMA user_version").fetchone()[0] == len(STEPS)
+
+
+def test_two_open_ledgers_of_one_process_lose_nothing_when_another_process_looks_in(tmp_path: Path) -> None:
+    """A server with two work trees has the file open twice; a command in a terminal opens and closes it meanwhile."""
+    path = tmp_path / "lab.db"
+    first = Ledger(path)
+    first.note_program("d", "p", AT)
+    second = Ledger(path)
+    look = f"from pathlib import Path; from mcp_server.ledger import Ledger; Ledger(Path({str(path)!r})).close()"
+    subprocess.run([sys.executable, "-c", look], check=True, cwd=Path(__file__).parents[1])
+    first.note_program("after", "p", AT)
+    assert [digest for digest, _, _ in second.programs()] == ["d", "after"]
+    fresh = Ledger(path)
+    assert [digest for digest, _, _ in fresh.programs()] == ["d", "after"]
+    for one in (first, second, fresh):
+        one.close()

@@ -43,8 +43,14 @@ def not_ours(path: Path) -> str:
 
 
 def private_file(path: Path) -> None:
-    """Have a file at `path`, empty if it is new, that only its owner may read. Raises OSError."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    """Have a file at `path`, empty if it is new, that only its owner may read. Raises OSError.
+
+    One that is there is not opened: closing it again would drop every POSIX lock that this process has on it, and with
+    them SQLite's. Another process would then take itself for the last reader of a database and remove its log, into
+    which we still write.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     mend(path)
 
 
