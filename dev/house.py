@@ -40,10 +40,7 @@ FLOORS = {
 
 # Modules that still lie flat or in a neighbour, and the room each is on its way to.
 _MOVING = """\
-campaign: house campaigns proposals decisions standing overview reckoning tally
-campaign: dispatch orders pairs pairing curves recovery settling caught
-campaign: astray
-views: views publishing history findings report finalize drawn browsing
+views: views publishing history findings report finalize browsing
 views: chart
 setup: doctor readiness newlab adopting
 researcher: researcher suggestions loop demo
@@ -65,15 +62,18 @@ EFFECTS = frozenset({"os", "subprocess", "sqlite3", "socket", "shutil", "tempfil
 # How one experiment goes through the house, and the function that does each step.
 WAY = [
     ("The agent edits the editable files and calls the tool or the command.", "mcp_server.lab:Lab.run_experiment"),
-    ("First, in every verb: what happened meanwhile is taken in.", "mcp_server.recovery:catch_up"),
+    ("First, in every verb: what happened meanwhile is taken in.", "mcp_server.campaign.upkeep.recovery:catch_up"),
     ("The rules in force are read.", "mcp_server.arena.program:parse_program"),
     (
         "The edit is checked, and answered with the earlier result where it was tried.",
-        "mcp_server.proposals:open_experiment",
+        "mcp_server.campaign.intake:open_experiment",
     ),
     ("The edit becomes a commit that nothing loses.", "mcp_server.repo.workspace:Workspace.snapshot"),
     ("The experiment and its run are written down.", "mcp_server.ledger:Ledger.open_experiment"),
-    ("The run's folder is laid out and its supervisor started; now the server may die.", "mcp_server.dispatch:launch"),
+    (
+        "The run's folder is laid out and its supervisor started; now the server may die.",
+        "mcp_server.campaign.runs.dispatch:launch",
+    ),
     ("Where the supervisor runs is the engine's affair.", "mcp_server.engines.local:launch"),
     ("The supervisor: its place in the queue, the device, the answer.", "mcp_server.runner.run:Run.carry_out"),
     ("The trainer in its walls, on its budget.", "mcp_server.runner.trainer:Trainer"),
@@ -82,8 +82,8 @@ WAY = [
     ("The next verb, whoever calls it, takes the result in.", "mcp_server.ledger:Ledger.close_run"),
     ("The evidence is gathered.", "mcp_server.campaign.evidence:gather"),
     ("Whether the change is kept is decided here, from the evidence alone.", "mcp_server.judging.decide:decide"),
-    ("The decision is written down before git moves.", "mcp_server.decisions:intend"),
-    ("Git follows, as it would after a crash.", "mcp_server.settling:settle_decisions"),
+    ("The decision is written down before git moves.", "mcp_server.campaign.decide:intend"),
+    ("Git follows, as it would after a crash.", "mcp_server.campaign.upkeep.settling:settle_decisions"),
     ("A keep is a commit on the campaign's branch.", "mcp_server.repo.workspace:Workspace.keep"),
     ("What was learned is remembered.", "mcp_server.memory.admission:admit"),
 ]

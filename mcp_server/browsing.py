@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from mcp_server import publishing
-from mcp_server.drawn import place_of
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import fence
+from mcp_server.repo.drawn import place_of
 
 LOG_BYTES = 4096
 DIFF_BYTES = 40_000

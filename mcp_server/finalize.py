@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from mcp_server import standing, tally
 from mcp_server.arena.program import Arena
+from mcp_server.campaign import progress, tally
+from mcp_server.campaign.bench import House
+from mcp_server.campaign.exam import totals_of
 from mcp_server.chart.words import shown
-from mcp_server.house import House
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow, WorkspaceError
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.replies import Reply
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_block, clean_line
-from mcp_server.reckoning import totals_of
 from mcp_server.repo.workspace import Workspace, check_tag
 
 PREFIX = "autoresearch-final"
@@ -224,7 +224,7 @@ def _message_of_all(house: House, campaign: Campaign, arena: Arena, kept: Sequen
         honest += "; no closing exam was made"
     lines = []
     for one in kept[1:]:
-        change = standing.rounded(one.verdict.change)
+        change = progress.rounded(one.verdict.change)
         gain = f", gain {shown(change)}" if change is not None else ""
         lines.append(f"- {one.number}: {clean_line(one.description, 120)} ({one.label or 'kept'}{gain})")
     parts = [

@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mcp_server import tally
 from mcp_server.arena.program import Arena
-from mcp_server.campaign.amending import told
-from mcp_server.campaign.contract import since_first
+from mcp_server.campaign import tally
+from mcp_server.campaign.beginning.amend import told
+from mcp_server.campaign.beginning.contract import since_first
+from mcp_server.campaign.bench import House
 from mcp_server.campaign.evidence import measured_noise
-from mcp_server.dispatch import resolve_budget
+from mcp_server.campaign.exam import totals_of
+from mcp_server.campaign.runs.dispatch import resolve_budget
+from mcp_server.campaign.status import tried_of
 from mcp_server.edits.themes import least_tried
-from mcp_server.house import House
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.memory.advice import calibration, predictions
 from mcp_server.nouns.records import DeviceReading
 from mcp_server.nouns.replies import NoiseReply, TotalsReply
 from mcp_server.nouns.rows import Campaign, Experiment, Learning, Run
-from mcp_server.overview import tried_of
-from mcp_server.reckoning import totals_of
 
 DIFF_BYTES = 6_000
 MOST_KEPT, MOST_LESSONS = 40, 40

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from mcp_server import standing, tally
 from mcp_server.arena.program import Arena
-from mcp_server.campaign.amending import told
+from mcp_server.campaign import progress, tally
+from mcp_server.campaign.beginning.amend import told
 from mcp_server.judging.looks import told_live
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
@@ -104,10 +104,10 @@ def row_of(ledger: Ledger, experiment: Experiment, arena: Arena) -> HistoryRow:
         label=experiment.label or "",
         kind=experiment.kind,
         description=clean_line(experiment.description),
-        score=standing.rounded(score),
-        change=standing.rounded(verdict.change),
-        interval=standing.edges_of(verdict),
-        noise_widths=standing.rounded(verdict.noise_widths, 2),
+        score=progress.rounded(score),
+        change=progress.rounded(verdict.change),
+        interval=progress.edges_of(verdict),
+        noise_widths=progress.rounded(verdict.noise_widths, 2),
         looks=verdict.looks or None,
         theme=experiment.theme,
         opened_at=experiment.opened_at,
@@ -126,8 +126,8 @@ def page(lab: Lab, number: int | None = None) -> PageReply:
         told = next((run for run in runs if run.result is not None and run.result.curve), None)
         last = house.paths.run(campaign.tag, number, runs[-1].run) if runs else None
         live = runs[-1] if runs and runs[-1].state is RunState.RUNNING and told_live(runs[-1]) else None
-        progress = standing.progress_of(house.paths, live) if live else None
-        curve = told.result.curve if told and told.result else progress.curve if progress else ()
+        now = progress.progress_of(house.paths, live) if live else None
+        curve = told.result.curve if told and told.result else now.curve if now else ()
         measured = next((run.result for run in reversed(runs) if run.result is not None), None)
         return PageReply(
             score=score,
@@ -135,7 +135,7 @@ def page(lab: Lab, number: int | None = None) -> PageReply:
             hypothesis=clean_block(experiment.hypothesis),
             expected_delta=experiment.expected_delta,
             base=experiment.base,
-            runs=[standing.run_reply(run) for run in runs],
+            runs=[progress.run_reply(run) for run in runs],
             curve=[[point.step, point.loss] for point in curve],
             device=measured.device.identity if measured and measured.device else "",
             tier=measured.tier or "" if measured else "",

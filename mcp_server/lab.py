@@ -13,21 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server import astray, orders, pairs, recovery, standing
 from mcp_server.arena.program import Arena, load_program
-from mcp_server.campaign import amending, beginning, overwritten
-from mcp_server.campaign.amending import program_in_force
-from mcp_server.campaign.overwritten import NOBODY, Caller
-from mcp_server.campaign.starting import start
-from mcp_server.campaigns import (
-    campaign_at,
-    experiment_at,
-    join,
-    over_by_rule,
-    refuse_when_over,
-)
-from mcp_server.caught import CaughtUp
-from mcp_server.decisions import (
+from mcp_server.campaign import overwritten, progress
+from mcp_server.campaign.beginning import amend, baseline
+from mcp_server.campaign.beginning.amend import program_in_force
+from mcp_server.campaign.beginning.start import start
+from mcp_server.campaign.bench import House
+from mcp_server.campaign.decide import (
     WRITE_FIRST,
     confirming,
     decide_without_score,
@@ -37,7 +29,14 @@ from mcp_server.decisions import (
     judgement_of,
     next_for,
 )
-from mcp_server.house import House
+from mcp_server.campaign.exam import examined
+from mcp_server.campaign.find import campaign_at, experiment_at, join, over_by_rule, refuse_when_over
+from mcp_server.campaign.intake import DESCRIPTION_LIMIT, open_experiment, open_without
+from mcp_server.campaign.overwritten import NOBODY, Caller
+from mcp_server.campaign.runs import orders, pairing
+from mcp_server.campaign.status import nowhere, recalled, whereabouts
+from mcp_server.campaign.upkeep import astray, recovery
+from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit
 from mcp_server.nouns.errors import (
@@ -64,10 +63,7 @@ from mcp_server.nouns.replies import (
 )
 from mcp_server.nouns.rows import Campaign
 from mcp_server.nouns.text import clean_block, clean_line
-from mcp_server.overview import nowhere, recalled, whereabouts
-from mcp_server.proposals import DESCRIPTION_LIMIT, open_experiment, open_without
 from mcp_server.publishing import Publisher, finish_drawing
-from mcp_server.reckoning import examined
 from mcp_server.repo.workspace import Workspace
 from mcp_server.secrecy.guard import of_old_corpus
 
@@ -122,7 +118,7 @@ class Lab:
                 room = self._publisher.make_room(house, tag)
                 return join(house, existing, [*room, *of_old_corpus(existing.corpus)])
             program = program or load_program(self.paths.program)
-            return start(house, self._publisher, program, tag, from_ref, calibrate)
+            return start(house, self._publisher.make_room, program, tag, from_ref, calibrate)
 
     def run_experiment(
         self,
@@ -162,12 +158,12 @@ class Lab:
             campaign, arena = campaign_at(house)
             found = experiment_at(house, campaign, experiment, session)
             judgement = judgement_of(house, campaign, arena, found)
-            reply = standing.score_reply(house.ledger, self.paths, found, arena, self.now(), judgement)
+            reply = progress.score_reply(house.ledger, self.paths, found, arena, self.now(), judgement)
             reply.warnings += caught.problems
             due = reply.eta_seconds if reply.phase == "pending" else None
             reply.next = next_for(found, Status(reply.status), judgement, due)
             if found.kind == "baseline" and reply.phase != "pending":
-                reply.next = beginning.of_campaign(house, campaign, arena) or reply.next
+                reply.next = baseline.of_campaign(house, campaign, arena) or reply.next
             return reply
 
     def commit_or_revert(
@@ -200,7 +196,7 @@ class Lab:
                 return decided(house, found, CaughtUp())
             self.workspace.guard()
             if decision != "revert" or found.kind == "baseline":
-                beginning.refuse_without_baseline(house, campaign, arena, found)
+                baseline.refuse_without_baseline(house, campaign, arena, found)
             judgement = judgement_of(house, campaign, arena, found)
             if decision == "revert":
                 runs = house.ledger.runs(campaign.tag, found.number)
@@ -287,7 +283,7 @@ class Lab:
             for run in waiting:
                 orders.ask_to_stop(self.paths.run(run.campaign, run.experiment, run.run), house.order_of(run))
             recovery.catch_up(house)
-            reply = standing.experiment_reply(house.ledger, self.paths, found, arena, self.now())
+            reply = progress.experiment_reply(house.ledger, self.paths, found, arena, self.now())
             reply.next = f"It ends within the grace; commit_or_revert({experiment}) then puts the files back."
             return reply
 
@@ -295,7 +291,7 @@ class Lab:
         """A person's: what program.md would change of the rules, or put exactly the version `digest` in force."""
         with self._verb() as (house, _):
             campaign, _ = campaign_at(house)
-            return amending.amend(house, campaign, digest)
+            return amend.amend(house, campaign, digest)
 
     def exam(self, seeds: int = EXAM_SEEDS) -> ExamReply:
         """The closing exam: baseline and incumbent on the untouched split and fresh paired seeds."""
@@ -312,7 +308,7 @@ class Lab:
             exam = house.ledger.exam(campaign.tag)
             if exam is None or (exam.result is not None and exam.incumbent != incumbent.number):
                 fresh = [campaign.seed + FIRST_EXAM_SEED + turn for turn in range(seeds)]
-                paired = bool(pairs.choice_of(house.ledger, arena, campaign).pairing)
+                paired = bool(pairing.choice_of(house.ledger, arena, campaign).pairing)
                 house.ledger.open_exam(campaign.tag, kept[0].number, incumbent.number, fresh, house.stamp(), paired)
                 recovery.catch_up(house)
                 exam = house.ledger.exam(campaign.tag)
@@ -331,7 +327,7 @@ class Lab:
             campaign, _ = campaign_at(house)
             found = experiment_at(house, campaign, experiment)
             runs = house.ledger.runs(campaign.tag, found.number)
-            return all(run.state.terminal for run in runs) and not standing.awaited_by(house.ledger, found, runs)
+            return all(run.state.terminal for run in runs) and not progress.awaited_by(house.ledger, found, runs)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[tuple[House, Campaign, Arena]]:

@@ -13,18 +13,18 @@ import subprocess
 import time
 from pathlib import Path
 
-from mcp_server import tally
 from mcp_server.arena.program import Arena
+from mcp_server.campaign import tally
+from mcp_server.campaign.bench import House
 from mcp_server.campaign.evidence import measured_noise
+from mcp_server.campaign.exam import totals_of
+from mcp_server.campaign.status import tried_of
 from mcp_server.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
-from mcp_server.drawn import Drawn, lab_mark, place_of
-from mcp_server.house import House
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.rows import Campaign, Experiment, Run
-from mcp_server.overview import tried_of
-from mcp_server.reckoning import totals_of
+from mcp_server.repo.drawn import Drawn, lab_mark, place_of
 from mcp_server.views import (
     Entry,
     ResultRow,

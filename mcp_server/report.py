@@ -17,13 +17,13 @@ from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from mcp_server.campaign.status import doubt_of
 from mcp_server.chart.words import duration, shown
 from mcp_server.findings import DIFF_BYTES, MOST_KEPT, Findings
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.replies import TotalsReply
 from mcp_server.nouns.rows import Experiment
 from mcp_server.nouns.text import clean_block, clean_line
-from mcp_server.overview import doubt_of
 
 CHART = "progress.png"
 MOST_FAILURES_PER_THEME = 3

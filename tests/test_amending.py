@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from mcp_server.arena.program import Arena, parse_program
-from mcp_server.campaign.readable import readable_folders
-from mcp_server.campaign.rules import RULES, Holder, changes, keys
+from mcp_server.campaign.beginning.keys import RULES, Holder, changes, keys
+from mcp_server.campaign.beginning.readable import readable_folders
 from mcp_server.cli import cli
 from mcp_server.findings import gather
 from mcp_server.history import history

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.campaign.evidence import policy_of
-from mcp_server.dispatch import local
+from mcp_server.campaign.runs.dispatch import local
 from mcp_server.lab import Lab
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import NotNow

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.dispatch import local
+from mcp_server.campaign.runs.dispatch import local
 from mcp_server.judging.looks import MOST_EXCUSED, MOST_REPEATS, excused, looks
 from mcp_server.lab import Lab
 from mcp_server.nouns.records import Crash, RunProgress, RunResult, RunState

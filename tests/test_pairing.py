@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from mcp_server.arena.program import parse_program
+from mcp_server.judging.pairing import Machine, Work, choose, words
 from mcp_server.nouns.errors import ArenaError
-from mcp_server.pairing import Machine, Work, choose, words
 
 LAPTOP = Machine("cpu", equal_cards=0, cores=2, free_bytes=8e9)
 TRAINS = Work("cpu", threads=1, needed_bytes=1e9, exact=False)

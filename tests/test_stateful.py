@@ -28,7 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mcp_server.dispatch import local
+from mcp_server.campaign.runs.dispatch import local
 from mcp_server.judging.looks import MOST_REPEATS
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow

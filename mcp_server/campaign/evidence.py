@@ -12,8 +12,8 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from mcp_server import tally
 from mcp_server.arena.program import Arena
+from mcp_server.campaign import tally
 from mcp_server.judging.belief import LEARNT_FROM, Effects, Look, Widths, learn
 from mcp_server.judging.decide import (
     CONFIRMED_AT,

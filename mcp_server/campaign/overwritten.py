@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import beginning
-from mcp_server.house import House
+from mcp_server.campaign.beginning import baseline
+from mcp_server.campaign.bench import House
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.rows import Campaign
 from mcp_server.repo.frozen import FrozenChange
@@ -59,7 +59,7 @@ def differs(house: House, campaign: Campaign, changed: Sequence[FrozenChange]) -
         every = shlex.join(one.path for one in changed)
         back = (
             f"This campaign has no score yet that would be lost: commit {names} (`git commit -- {every}`) and begin "
-            f"another campaign with start_campaign('{beginning.free_tag(house, campaign)}'), which measures with it."
+            f"another campaign with start_campaign('{baseline.free_tag(house, campaign)}'), which measures with it."
         )
     return f"Frozen: {names} differs from the campaign's first version, which is what is measured. {back}"
 

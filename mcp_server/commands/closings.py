@@ -7,6 +7,7 @@ import time
 import click
 
 from mcp_server import terminal, waiting
+from mcp_server.campaign.exam import kept_of
 from mcp_server.cli import Place
 from mcp_server.commands import asking
 from mcp_server.judging.totals import prune_order
@@ -14,7 +15,6 @@ from mcp_server.lab import EXAM_SEEDS, Lab
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.replies import ExamReply
-from mcp_server.reckoning import kept_of
 
 POLL_SECONDS = 0.5
 

@@ -18,14 +18,14 @@ from typing import Any
 
 from pydantic import Field
 
-from mcp_server import standing
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
+from mcp_server.campaign import progress
+from mcp_server.campaign.bench import House
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.chart import ChartCampaign, ChartPoint
 from mcp_server.chart.scale import scale_of
 from mcp_server.history import HistoryRow, row_of
-from mcp_server.house import House
 from mcp_server.judging.looks import told_live
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
@@ -282,7 +282,7 @@ def _live_runs(house: House, campaign: Campaign, arena: Arena) -> list[LiveRun]:
     found = []
     for run in house.ledger.open_runs():
         experiment = house.ledger.experiment(run.campaign, run.experiment)
-        progress = standing.progress_of(house.paths, run) if run.state is RunState.RUNNING else None
+        now = progress.progress_of(house.paths, run) if run.state is RunState.RUNNING else None
         live = LiveRun(
             campaign=run.campaign,
             experiment=run.experiment,
@@ -293,16 +293,16 @@ def _live_runs(house: House, campaign: Campaign, arena: Arena) -> list[LiveRun]:
             description=clean_line(experiment.description),
         )
         if run.campaign == campaign.tag:
-            short = standing.experiment_reply(house.ledger, house.paths, experiment, arena, house.now())
+            short = progress.experiment_reply(house.ledger, house.paths, experiment, arena, house.now())
             live.eta_seconds, live.ahead = short.eta_seconds, short.queue_position
-        if progress is not None:
-            live.phase, live.device = progress.phase, progress.device or ""
-            live.elapsed_seconds = round(progress.elapsed_seconds, 1)
-            live.budget_seconds, live.steps = progress.budget_seconds or None, progress.steps
-            live.scored_fraction = progress.scored_fraction
+        if now is not None:
+            live.phase, live.device = now.phase, now.device or ""
+            live.elapsed_seconds = round(now.elapsed_seconds, 1)
+            live.budget_seconds, live.steps = now.budget_seconds or None, now.steps
+            live.scored_fraction = now.scored_fraction
             if told_live(run):
-                live.loss = standing.rounded(progress.loss, 4)
-                shown = standing.thinned(progress.curve, CURVE_POINTS)
+                live.loss = progress.rounded(now.loss, 4)
+                shown = progress.thinned(now.curve, CURVE_POINTS)
                 live.curve = [[point.step, round(point.loss, 4)] for point in shown]
         found.append(live)
     return found

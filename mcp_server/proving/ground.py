@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server import dispatch
 from mcp_server.arena.corpus import prepared_corpus
 from mcp_server.arena.program import Arena, load_program
+from mcp_server.campaign.runs import dispatch
 from mcp_server.engines import local
 from mcp_server.nouns.errors import AutoresearchError, WorkspaceError
 from mcp_server.nouns.files import is_locked, locked, try_lock

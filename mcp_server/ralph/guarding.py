@@ -12,7 +12,7 @@ import os
 import shutil
 from pathlib import Path
 
-from mcp_server.house import incumbent_commit
+from mcp_server.campaign.bench import incumbent_commit
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.files import write_atomically

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mcp_server.house import incumbent_commit
+from mcp_server.campaign.bench import incumbent_commit
+from mcp_server.campaign.tally import mean_score
 from mcp_server.lab import CALIBRATE, Lab
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
 from mcp_server.nouns.records import RunState, Status
 from mcp_server.nouns.replies import DecisionReply
 from mcp_server.ralph.pacing import Outcome
-from mcp_server.tally import mean_score
 from mcp_server.waiting import UNFINISHED
 
 POLL_SECONDS = 0.25  # a result enters by the next verb, whoever calls it, so somebody has to ask

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.dispatch import local
+from mcp_server.campaign.runs.dispatch import local
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.paths import RunPaths

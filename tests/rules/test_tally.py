@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mcp_server.campaign.tally import failure_of, losses, losses_beside, mean_score, status_of
 from mcp_server.nouns.records import Half
 from mcp_server.nouns.rows import Run
-from mcp_server.tally import failure_of, losses, losses_beside, mean_score, status_of
 from tests.rules.records import arena, experiment, run
 
 SCORED, CRASHED, REJECTED = run(score=1.0), run("crashed"), run("rejected")

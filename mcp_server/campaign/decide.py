@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from mcp_server import astray, pairs, standing, tally
 from mcp_server.arena.program import Arena
+from mcp_server.campaign import progress, tally
+from mcp_server.campaign.bench import House
 from mcp_server.campaign.evidence import Judgement, judge_experiment
-from mcp_server.caught import CaughtUp
-from mcp_server.house import House
+from mcp_server.campaign.runs import pairing
+from mcp_server.campaign.status import dry_spell
+from mcp_server.campaign.upkeep import astray
+from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.judging.decide import Decision
 from mcp_server.nouns.baseline import quiet_again
 from mcp_server.nouns.decided import Decided
@@ -15,7 +18,6 @@ from mcp_server.nouns.records import Status
 from mcp_server.nouns.replies import DecisionReply
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block
-from mcp_server.overview import dry_spell
 
 WRITE_FIRST = "Write down what it teaches (append_learnings)."  # left out where the lesson came with the decision
 
@@ -32,7 +34,7 @@ def follow(house: House, campaign: Campaign, found: Experiment, judgement: Judge
     if any(not run.state.terminal for run in judgement.runs):
         raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
     if verdict.decision is Decision.CONFIRM and decision == "auto":
-        paired = bool(pairs.choice_of(house.ledger, house.arena(found), campaign).pairing)
+        paired = bool(pairing.choice_of(house.ledger, house.arena(found), campaign).pairing)
         mine = {seed for number, seed, _ in judgement.wanted if number == found.number}
         for number, seed, purpose in judgement.wanted:
             if paired and number == judgement.incumbent and seed in mine:
@@ -90,11 +92,11 @@ def confirming(house: House, found: Experiment, judgement: Judgement | None) -> 
     return DecisionReply(
         experiment=found.number,
         decision="confirming",
-        change=standing.rounded(judgement.change),
-        noise_widths=standing.rounded(judgement.widths, 2),
-        probability=standing.rounded(judgement.verdict.probability, 3),
+        change=progress.rounded(judgement.change),
+        noise_widths=progress.rounded(judgement.widths, 2),
+        probability=progress.rounded(judgement.verdict.probability, 3),
         reason=judgement.verdict.reason,
-        runs=[standing.run_reply(run) for run in runs],
+        runs=[progress.run_reply(run) for run in runs],
         next=f"read_score({found.number}) waits for the repeats; then commit_or_revert({found.number}) again.",
     )
 
@@ -116,11 +118,11 @@ def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
         experiment=found.number,
         decision=names[found.decision or "revert"],
         label=found.label or "",
-        score=standing.rounded(verdict.score),
-        change=standing.rounded(verdict.change),
-        interval=standing.edges_of(verdict),
-        noise_widths=standing.rounded(verdict.noise_widths, 2),
-        probability=standing.rounded(verdict.probability, 3),
+        score=progress.rounded(verdict.score),
+        change=progress.rounded(verdict.change),
+        interval=progress.edges_of(verdict),
+        noise_widths=progress.rounded(verdict.noise_widths, 2),
+        probability=progress.rounded(verdict.probability, 3),
         reason=clean_block(verdict.reason + _race(found), 400),
         commit=(found.commit_sha or "")[:12],
         restored=caught.restored.get(key, []),
@@ -152,7 +154,7 @@ def next_for(found: Experiment, status: Status, judgement: Judgement | None, due
     """What the arena allows now; `due_seconds` until the world is asked again, if it is awaited."""
     number = found.number
     if due_seconds is not None:
-        return standing.in_the_field([number], due_seconds)
+        return progress.in_the_field([number], due_seconds)
     if status in (Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING):
         return f"Not finished; read_score({number}) again. Giving up the wait never affects the run."
     if found.decision is not None:

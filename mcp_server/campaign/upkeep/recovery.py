@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import errno
 
-from mcp_server import curves, dispatch, orders, pairs, settling
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import beginning
+from mcp_server.campaign.beginning import baseline
+from mcp_server.campaign.bench import House
 from mcp_server.campaign.evidence import measured_noise
-from mcp_server.caught import CaughtUp, each
-from mcp_server.house import House
+from mcp_server.campaign.exam import exam_result, still_alone
+from mcp_server.campaign.runs import abort, dispatch, orders, pairing
+from mcp_server.campaign.upkeep import settling
+from mcp_server.campaign.upkeep.caught import CaughtUp, each
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
 from mcp_server.nouns.errors import AutoresearchError
@@ -22,7 +24,6 @@ from mcp_server.nouns.files import is_locked, write_atomically
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import HostUse, RunResult, RunState
 from mcp_server.nouns.rows import Run
-from mcp_server.reckoning import exam_result, still_alone
 
 SUSPICIOUS_NOISE_WIDTHS = 6.0
 ASK_AGAIN_SECONDS = 60.0
@@ -57,7 +58,7 @@ def _begin_campaigns(house: House, done: CaughtUp) -> None:
             if not campaign.ready:
                 house.workspace.begin(campaign.tag, campaign.pinned, house.arena(campaign).editable)
                 house.ledger.campaign_ready(campaign.tag)
-            beginning.open_first(house, campaign)
+            baseline.open_first(house, campaign)
             done.changed = True
 
 
@@ -135,7 +136,7 @@ def _close(house: House, run: Run, result: RunResult) -> bool:
 def _tend_baselines(house: House, done: CaughtUp) -> None:
     for tag in house.ledger.active_campaigns():
         with each(done, f"looking after the baseline of {tag}"):
-            done.changed |= beginning.tend(house, tag)
+            done.changed |= baseline.tend(house, tag)
 
 
 def _close_exams(house: House, done: CaughtUp) -> None:
@@ -206,7 +207,7 @@ def start(house: House, run: Run, *, rescore: bool = False) -> None:
     assert campaign is not None
     experiment = house.ledger.experiment(run.campaign, run.experiment)
     arena = house.arena(experiment)
-    beside, pairing = pairs.beside(house.ledger, arena, campaign, run, experiment, rescore)
+    beside, way = pairing.beside(house.ledger, arena, campaign, run, experiment, rescore)
     dispatch.launch(
         workspace=house.workspace,
         paths=house.paths,
@@ -216,18 +217,18 @@ def start(house: House, run: Run, *, rescore: bool = False) -> None:
         run=run,
         order=house.order_of(run),
         usual=usual(house.ledger, run.campaign),
-        abort=None if rescore else curves.abort_rule(house.ledger, arena, experiment, run),
+        abort=None if rescore else abort.abort_rule(house.ledger, arena, experiment, run),
         suspect_below=_suspect_below(house.ledger, arena, run.campaign),
         incumbent=beside,
-        pairing=pairing,
+        pairing=way,
         rescore=rescore,
     )
 
 
 def usual(ledger: Ledger, tag: str) -> dispatch.Usual:
     """What the unchanged code of a campaign needs beside its budget; of hosts, the incumbent's where that is more."""
-    baseline, incumbent = ledger.baseline(tag), ledger.incumbent(tag)
-    results = [run.result for run in baseline.runs if run.result] if baseline else []
+    unchanged, incumbent = ledger.baseline(tag), ledger.incumbent(tag)
+    results = [run.result for run in unchanged.runs if run.result] if unchanged else []
     walls = [result.startup_seconds for result in results if result.startup_seconds]
     spent = [result.startup_spent_seconds for result in results if result.startup_spent_seconds is not None]
     kept = [run.result for run in ledger.runs(tag, incumbent.number) if run.result] if incumbent else []

@@ -14,9 +14,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server import orders
 from mcp_server.arena.program import Arena
-from mcp_server.campaign.readable import readable_folders
+from mcp_server.campaign.beginning.readable import readable_folders
+from mcp_server.campaign.runs import orders
 from mcp_server.engines import local
 from mcp_server.nouns.files import private_folder, try_lock
 from mcp_server.nouns.paths import BESIDE, LabPaths, RunPaths

@@ -6,9 +6,9 @@ Recorded in the ledger with its time and the digests of both versions, and told 
 from __future__ import annotations
 
 from mcp_server.arena.program import Arena, Program, load_program
-from mcp_server.campaign.readable import readable_folders
-from mcp_server.campaign.rules import RULES, Change, Holder, changes
-from mcp_server.house import House
+from mcp_server.campaign.beginning.keys import RULES, Change, Holder, changes
+from mcp_server.campaign.beginning.readable import readable_folders
+from mcp_server.campaign.bench import House
 from mcp_server.nouns.errors import ArenaError, NotNow
 from mcp_server.nouns.replies import AmendReply
 from mcp_server.nouns.rows import Amendment, Campaign

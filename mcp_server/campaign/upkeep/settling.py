@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 
-from mcp_server import astray, dispatch, orders
-from mcp_server.campaign.amending import told
-from mcp_server.caught import CaughtUp, each
-from mcp_server.house import House, incumbent_commit
+from mcp_server.campaign.beginning.amend import told
+from mcp_server.campaign.bench import House, incumbent_commit
+from mcp_server.campaign.runs import dispatch, orders
+from mcp_server.campaign.upkeep import astray
+from mcp_server.campaign.upkeep.caught import CaughtUp, each
 from mcp_server.nouns.errors import GitError, NotNow
 from mcp_server.nouns.rows import Experiment
 from mcp_server.repo import messages

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from mcp_server import tally
 from mcp_server.arena.program import Arena
+from mcp_server.campaign import tally
+from mcp_server.campaign.bench import House
 from mcp_server.edits.fingerprint import fingerprint
-from mcp_server.house import House
 from mcp_server.nouns.replies import TotalsReply
 from mcp_server.nouns.rows import Campaign, Experiment
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC, datetime
 
-from mcp_server import pairs, standing, tally
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
+from mcp_server.campaign import progress, tally
+from mcp_server.campaign.bench import House
+from mcp_server.campaign.runs import pairing
 from mcp_server.edits.fingerprint import change, fingerprint, nodes
-from mcp_server.house import House
 from mcp_server.nouns.baseline import Baseline, calibration
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import NotNow
@@ -53,7 +54,7 @@ def open_first(house: House, campaign: Campaign) -> None:
         tree=str(house.paths.tree),
     )
     snapshot = house.workspace.commit_like(campaign.pinned, campaign.pinned, messages.opened(campaign, experiment), at)
-    paired = bool(pairs.choice_of(house.ledger, program.arena, campaign).pairing)
+    paired = bool(pairing.choice_of(house.ledger, program.arena, campaign).pairing)
     ordered = calibration(campaign.seed, campaign.calibrate, paired)
     house.workspace.hold(campaign.tag, [snapshot], at)
     house.ledger.open_experiment(dataclasses.replace(experiment, snapshot=snapshot), ordered)
@@ -149,7 +150,7 @@ def told(house: House, campaign: Campaign, arena: Arena, baseline: Baseline) -> 
         return f"{name} is scored and becomes the first commit of {campaign.branch}; lab_status says what hinders it."
     due = waits_until(baseline.open)
     if due is not None and due > house.now():
-        when = standing.tried_again(due, house.now())
+        when = progress.tried_again(due, house.now())
         said = f"{name} {beside_others(baseline)}; {when} read_score({number}) waits for it."
         return said + _never_quiet(house, campaign, arena, baseline)
     if baseline.kept:

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mcp_server.arena.program import Arena
+from mcp_server.campaign.bench import House, incumbent_commit
 from mcp_server.edits.constants import knob_changes
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.edits.takeback import behind, nothing_more
-from mcp_server.house import House, incumbent_commit
 from mcp_server.nouns.errors import AutoresearchError, GitError, NotNow
 from mcp_server.nouns.rows import Campaign
 from mcp_server.repo.patterns import Patterns

@@ -8,16 +8,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from mcp_server import astray, pairs, recovery, standing, tally
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
-from mcp_server.campaign import beginning, company, overwritten
-from mcp_server.campaigns import EDITABLE_LIMIT_BYTES
+from mcp_server.campaign import company, overwritten, progress, tally
+from mcp_server.campaign.beginning import baseline
+from mcp_server.campaign.bench import House, incumbent_commit
+from mcp_server.campaign.find import EDITABLE_LIMIT_BYTES
+from mcp_server.campaign.runs import pairing
+from mcp_server.campaign.upkeep import astray, recovery
 from mcp_server.edits.constants import knob_changes
 from mcp_server.edits.fingerprint import change, fingerprint, nodes
 from mcp_server.edits.luck import touches_protocol
 from mcp_server.edits.themes import theme
-from mcp_server.house import House, incumbent_commit
 from mcp_server.judging.looks import excused, excuses_left, looks, may_repeat, repeats_left
 from mcp_server.nouns.baseline import calibration, quiet_again
 from mcp_server.nouns.errors import NotNow, WorkspaceError
@@ -48,7 +50,7 @@ def open_experiment(
     tree, state = str(house.paths.tree), house.paths.state
     crowd = company.company_in(house.ledger.undecided(campaign.tag), session, tree, lambda: company.present(state))
     incumbent = house.ledger.incumbent(campaign.tag)
-    offered = incumbent is None and beginning.needs_baseline(house, campaign, arena)
+    offered = incumbent is None and baseline.needs_baseline(house, campaign, arena)
     sources, before = read_sources(house, campaign, arena)
     marks = fingerprint(sources)
     if incumbent is not None and marks == incumbent.fingerprint:
@@ -100,13 +102,13 @@ def open_experiment(
     if kind == "prune" and incumbent is not None:
         # on the seeds that the change was chosen by, its luck would only be seen again
         seed = max(run.seed for run in house.ledger.runs(campaign.tag, incumbent.number)) + 1
-    paired = bool(pairs.choice_of(house.ledger, arena, campaign).pairing)
+    paired = bool(pairing.choice_of(house.ledger, arena, campaign).pairing)
     ordered = calibration(seed, campaign.calibrate, paired) if offered else [(seed, "first")]
     house.ledger.open_experiment(experiment, ordered)
     if seed != campaign.seed and incumbent is not None and not arena.score_incumbent and not paired:
         house.ledger.open_run(campaign.tag, incumbent.number, seed, "confirm", experiment.opened_at)
     started = recovery.catch_up(house)
-    reply = standing.experiment_reply(house.ledger, house.paths, experiment, arena, house.now())
+    reply = progress.experiment_reply(house.ledger, house.paths, experiment, arena, house.now())
     reply.warnings += crowd + warnings_of(experiment, tried) + started.problems
     reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
     return reply
@@ -128,8 +130,8 @@ def open_without(house: House, campaign: Campaign, arena: Arena, number: int) ->
 
 def _awaited_baseline(house: House, campaign: Campaign) -> int | None:
     """What an attempt will be judged against that is made while the baseline is in the field."""
-    baseline = house.ledger.baseline(campaign.tag)
-    return baseline.number if baseline else None
+    found = house.ledger.baseline(campaign.tag)
+    return found.number if found else None
 
 
 def read_sources(house: House, campaign: Campaign, arena: Arena) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
@@ -169,7 +171,7 @@ def answered(house: House, campaign: Campaign, arena: Arena, marks: str) -> Expe
         if left:
             house.ledger.open_run(campaign.tag, twin.number, runs[-1].seed, "retry", house.stamp(), quiet_again(runs))
             recovery.catch_up(house)
-        reply = standing.experiment_reply(house.ledger, house.paths, twin, arena, house.now())
+        reply = progress.experiment_reply(house.ledger, house.paths, twin, arena, house.now())
         if left:
             reply.warnings.append(_run_again(twin, runs[-1], spent))
         else:

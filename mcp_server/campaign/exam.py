@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from statistics import fmean
 
-from mcp_server import standing, tally
 from mcp_server.arena.program import Arena
+from mcp_server.campaign import progress, tally
 from mcp_server.campaign.evidence import record_of
 from mcp_server.judging.examination import examination
 from mcp_server.judging.totals import Kept, totals
@@ -23,17 +23,17 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
     ends = [tally.losses(ledger.runs(campaign.tag, one.number), arena) for one in (kept[0], kept[-1])]
     baseline, incumbent = ({seed: -loss for seed, loss in scores.items()} for scores in ends)
     first, last = (arena.loss(fmean(scores.values())) if scores else None for scores in ends)
-    reply = TotalsReply(baseline=standing.rounded(first), best=standing.rounded(last))
+    reply = TotalsReply(baseline=progress.rounded(first), best=progress.rounded(last))
     if len(kept) > 1 and baseline and incumbent:
         proven = record_of(ledger, campaign.tag).proven
         found = totals(baseline, incumbent, [kept_of(one) for one in kept[1:]], proven)
         reply.proven = proven
-        reply.claimed_gain, reply.honest_gain = standing.rounded(found.claimed), standing.rounded(found.believed)
-        reply.expected_false_keeps = standing.rounded(found.false_keeps, 2)
+        reply.claimed_gain, reply.honest_gain = progress.rounded(found.claimed), progress.rounded(found.believed)
+        reply.expected_false_keeps = progress.rounded(found.false_keeps, 2)
     exam = ledger.exam(campaign.tag)
     if exam is not None and exam.result:
         found = json.loads(exam.result)
-        reply.exam_gain = standing.rounded(found.get("gain"))
+        reply.exam_gain = progress.rounded(found.get("gain"))
         reply.exam_interval = [round(edge, 6) for edge in found.get("interval") or []]
     return reply
 
@@ -111,8 +111,8 @@ def examined(ledger: Ledger, arena: Arena, campaign: Campaign, exam: Exam) -> Ex
         incumbent=exam.incumbent,
         status=status,
         seeds=list(exam.seeds),
-        runs=[standing.run_reply(run) for run in runs],
-        gain=standing.rounded(found.get("gain")),
+        runs=[progress.run_reply(run) for run in runs],
+        gain=progress.rounded(found.get("gain")),
         interval=[round(edge, 6) for edge in found.get("interval") or []],
         claimed_gain=totals_of(ledger, arena, campaign).claimed_gain,
         next={

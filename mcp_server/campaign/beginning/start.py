@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 
-from mcp_server import recovery
 from mcp_server.arena.corpus import prepared_corpus
 from mcp_server.arena.program import Program
-from mcp_server.campaign.contract import worse_beginning
-from mcp_server.campaign.readable import readable_folders
-from mcp_server.campaigns import check_files, join
-from mcp_server.house import House
+from mcp_server.campaign.beginning.contract import worse_beginning
+from mcp_server.campaign.beginning.readable import readable_folders
+from mcp_server.campaign.bench import House
+from mcp_server.campaign.find import check_files, join
+from mcp_server.campaign.upkeep import recovery
 from mcp_server.nouns.replies import CampaignReply
 from mcp_server.nouns.rows import Campaign
-from mcp_server.publishing import Publisher
 from mcp_server.secrecy.guard import before_campaign
 
 
 def start(
-    house: House, publisher: Publisher, program: Program, tag: str, from_ref: str, calibrate: int
+    house: House,
+    make_room: Callable[[House, str], list[str]],
+    program: Program,
+    tag: str,
+    from_ref: str,
+    calibrate: int,
 ) -> CampaignReply:
-    """Begin a campaign that there is none of yet. Raises AutoresearchError, with nothing changed."""
+    """Begin a campaign that there is none of yet; `make_room` sees to the places of its views.
+
+    Raises AutoresearchError, with nothing changed.
+    """
     arena, workspace = program.arena, house.workspace
     workspace.guard()
     workspace.refuse_foreign(tag)
@@ -48,7 +56,7 @@ def start(
     workspace.begin(tag, pinned, arena.editable)
     house.ledger.intend_campaign(campaign, str(house.paths.tree))
     workspace.ignore_views()
-    warnings += publisher.make_room(house, tag)
+    warnings += make_room(house, tag)
     warnings += recovery.catch_up(house).problems
     worse = worse_beginning(house, campaign, arena, workspace.committed(arena.editable, pinned))
     reply = join(house, campaign, [*warnings, *([worse] if worse else [])])

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.evidence import Judgement, awaited
+from mcp_server.campaign.tally import failure_of, mean_score, status_of
 from mcp_server.judging.looks import told_live
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
@@ -16,7 +17,6 @@ from mcp_server.nouns.records import CurvePoint, RunProgress, RunState, Status
 from mcp_server.nouns.replies import CrashReply, ExperimentReply, RunReply, ScoreReply, VerdictReply
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_block, clean_line
-from mcp_server.tally import failure_of, mean_score, status_of
 
 CURVE_POINTS = 6
 EXCERPT_CHARACTERS = 1500

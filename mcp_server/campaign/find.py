@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from mcp_server import standing, tally
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import beginning, company
-from mcp_server.campaign.amending import program_in_force
-from mcp_server.house import House
+from mcp_server.campaign import company, progress, tally
+from mcp_server.campaign.beginning.amend import program_in_force
+from mcp_server.campaign.beginning.baseline import of_campaign
+from mcp_server.campaign.bench import House
 from mcp_server.nouns.errors import NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.nouns.replies import CampaignReply
 from mcp_server.nouns.rows import Campaign, Experiment
@@ -113,7 +113,7 @@ def join(house: House, campaign: Campaign, problems: Sequence[str] = ()) -> Camp
         campaign=campaign.tag,
         branch=campaign.branch,
         warnings=warnings,
-        next=beginning.of_campaign(house, campaign, house.arena(campaign)),
+        next=of_campaign(house, campaign, house.arena(campaign)),
     )
     if baseline is not None:
         reply.baseline, reply.seeds = baseline.number, [run.seed for run in baseline.measuring]
@@ -127,7 +127,7 @@ def over_by_rule(house: House, campaign: Campaign, arena: Arena) -> str:
     incumbent = house.ledger.incumbent(campaign.tag)
     best = tally.mean_score(house.ledger.runs(campaign.tag, incumbent.number), arena) if incumbent else None
     counts, stale = house.ledger.count(campaign.tag), house.ledger.since_keep(campaign.tag)
-    return standing.stop_reason(arena, campaign, counts, stale, best, house.now())
+    return progress.stop_reason(arena, campaign, counts, stale, best, house.now())
 
 
 def refuse_when_over(house: House, campaign: Campaign, arena: Arena) -> None:

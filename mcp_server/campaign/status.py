@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mcp_server import curves, pairing, pairs, standing, tally
 from mcp_server.arena.program import Program, load_program
 from mcp_server.arena.styles import style_text
-from mcp_server.campaign import beginning, company, contract
-from mcp_server.campaign.amending import told
+from mcp_server.campaign import company, progress, tally
+from mcp_server.campaign.beginning import contract
+from mcp_server.campaign.beginning.amend import told
+from mcp_server.campaign.beginning.baseline import of_campaign
+from mcp_server.campaign.bench import House
 from mcp_server.campaign.evidence import measured_noise
-from mcp_server.caught import CaughtUp
-from mcp_server.dispatch import resolve_budget, resolve_devices
-from mcp_server.drawn import place_of
+from mcp_server.campaign.exam import totals_of
+from mcp_server.campaign.runs import abort
+from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
+from mcp_server.campaign.runs.pairing import choice_of
+from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.edits import themes
 from mcp_server.edits.constants import KnobChange
-from mcp_server.house import House
+from mcp_server.judging import pairing
 from mcp_server.ledger import Ledger
 from mcp_server.memory import recall as ranking
 from mcp_server.memory.advice import DRY_SPELL, advice, plateau, predictions
@@ -32,7 +36,7 @@ from mcp_server.nouns.replies import DeviceReply, NoiseReply, RecallReply, Statu
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.programs.sealed import words_of
-from mcp_server.reckoning import totals_of
+from mcp_server.repo.drawn import place_of
 from mcp_server.runner.machine.devices import holder
 from mcp_server.runner.sandbox import probe
 
@@ -101,17 +105,17 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
     counts = ledger.count(tag)
     best = tally.mean_score(ledger.runs(tag, incumbent.number), arena) if incumbent else None
     undecided = ledger.undecided(tag)
-    states = {one.number: standing.status_now(ledger, one, ledger.runs(tag, one.number)) for one in undecided}
+    states = {one.number: progress.status_now(ledger, one, ledger.runs(tag, one.number)) for one in undecided}
     busy = (Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING)
     # nobody decides on a baseline: it is adopted, or replaced by the next attempt
     decidable = [one.number for one in undecided if one.kind != "baseline"]
     waiting = [number for number in decidable if states[number] not in busy]
-    baseline = beginning.of_campaign(house, campaign, arena)
+    baseline = of_campaign(house, campaign, arena)
     last = [tried_of(ledger, one) for one in ledger.experiments(tag, last=60)]
     devices = resolve_devices(arena)
     budget = resolve_budget(arena, devices)
     noise = measured_noise(ledger, arena, tag)
-    over = standing.stop_reason(arena, campaign, counts, ledger.since_keep(tag), best, house.now())
+    over = progress.stop_reason(arena, campaign, counts, ledger.since_keep(tag), best, house.now())
     tier = probe()
     reply = StatusReply(
         campaign=tag,
@@ -130,14 +134,14 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         devices=device_replies(house, devices),
         sessions=sessions_here(house),
         noise=NoiseReply(
-            sd=standing.rounded(noise.sd),
-            paired_sd=standing.rounded(noise.paired_sd),
-            repeat_sd=standing.rounded(noise.repeat_sd),
+            sd=progress.rounded(noise.sd),
+            paired_sd=progress.rounded(noise.paired_sd),
+            repeat_sd=progress.rounded(noise.repeat_sd),
             runs=noise.runs,
         ),
         totals=contract.since_first(house, campaign, arena, totals_of(ledger, arena, campaign)),
-        early_abort=curves.words(ledger, arena, tag),
-        pairing=pairing.words(pairs.choice_of(ledger, arena, campaign)),
+        early_abort=abort.words(ledger, arena, tag),
+        pairing=pairing.words(choice_of(ledger, arena, campaign)),
         tier=tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300]),
         python=words_of(house.paths, campaign),
         program=program.digest,
@@ -152,17 +156,17 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         next=_next(over, baseline, waiting, [n for n in decidable if states[n] in busy], plateau(last)),
     )
     if incumbent is not None:
-        reply.incumbent = standing.experiment_reply(ledger, house.paths, incumbent, arena, house.now())
+        reply.incumbent = progress.experiment_reply(ledger, house.paths, incumbent, arena, house.now())
         reply.incumbent.change = reply.incumbent.noise_widths = None
     reply.running = [
-        standing.experiment_reply(ledger, house.paths, one, arena, house.now())
+        progress.experiment_reply(ledger, house.paths, one, arena, house.now())
         for one in undecided
         if states[one.number] in busy
     ]
     out = [one for one in reply.running if one.phase == "pending"]
     if out and len(out) == len(reply.running) and not waiting and not over:
         due = min(one.eta_seconds or 0.0 for one in out)
-        reply.next = standing.in_the_field([one.experiment for one in out], due)
+        reply.next = progress.in_the_field([one.experiment for one in out], due)
     return reply
 
 
@@ -190,9 +194,9 @@ def nowhere(paths: LabPaths, error: AutoresearchError | None, caught: CaughtUp) 
 
 def _advice(last: Sequence[Tried]) -> str:
     said = [advice(last)]
-    pairs = predictions(last)
-    if len(pairs) >= 3:
-        said.append(calibrated(pairs).words())
+    foretold = predictions(last)
+    if len(foretold) >= 3:
+        said.append(calibrated(foretold).words())
     return " ".join(part for part in said if part)
 
 
@@ -222,9 +226,9 @@ def device_replies(house: House, devices: Sequence[str]) -> list[DeviceReply]:
     """What each device of the arena does now: for this lab, or for another one of this machine and user."""
     busy: dict[str, str] = {}
     for run in house.ledger.open_runs():
-        progress = standing.progress_of(house.paths, run) if run.state is RunState.RUNNING else None
-        if progress is not None and progress.device and progress.phase != "waiting":
-            busy[progress.device] = f"{run.campaign}/{run.experiment}, {progress.phase}"
+        now = progress.progress_of(house.paths, run) if run.state is RunState.RUNNING else None
+        if now is not None and now.device and now.phase != "waiting":
+            busy[now.device] = f"{run.campaign}/{run.experiment}, {now.phase}"
     for device in devices:
         held = None if device in busy else holder(device_locks_folder(), device)
         if held is not None:

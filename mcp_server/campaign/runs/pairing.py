@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mcp_server.arena.program import Arena
-from mcp_server.dispatch import resolve_budget, resolve_devices
+from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
+from mcp_server.judging.pairing import Choice, Machine, Work, choose
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.records import Pairing
 from mcp_server.nouns.rows import Campaign, Experiment, Run
-from mcp_server.pairing import Choice, Machine, Work, choose
 from mcp_server.runner.environment import thread_count
 from mcp_server.runner.machine import cores, devices
 from mcp_server.runner.process.limits import available_memory
