@@ -40,8 +40,6 @@ FLOORS = {
 
 # Modules that still lie flat or in a neighbour, and the room each is on its way to.
 _MOVING = """\
-views: views publishing history findings report finalize browsing
-views: chart
 setup: doctor readiness newlab adopting
 researcher: researcher suggestions loop demo
 faces: http_face terminal watch waiting bearer

@@ -63,9 +63,9 @@ from mcp_server.nouns.replies import (
 )
 from mcp_server.nouns.rows import Campaign
 from mcp_server.nouns.text import clean_block, clean_line
-from mcp_server.publishing import Publisher, finish_drawing
 from mcp_server.repo.workspace import Workspace
 from mcp_server.secrecy.guard import of_old_corpus
+from mcp_server.views.publishing import Publisher, finish_drawing
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,6 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
 
 import mcp_server
-from mcp_server.history import HistoryRow
 from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.numbers import fixed
@@ -37,6 +36,7 @@ from mcp_server.nouns.replies import (
 )
 from mcp_server.researcher import FAILED, Proposal, Trial, judged, lesson, propose
 from mcp_server.suggestions import SUGGESTIONS, parse_suggestions, suggest
+from mcp_server.views.history import HistoryRow
 from mcp_server.waiting import UNFINISHED
 
 FEWEST, MOST = 5, 12  # experiments after the baseline: promised, and enough

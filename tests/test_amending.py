@@ -11,12 +11,12 @@ from mcp_server.arena.program import Arena, parse_program
 from mcp_server.campaign.beginning.keys import RULES, Holder, changes, keys
 from mcp_server.campaign.beginning.readable import readable_folders
 from mcp_server.cli import cli
-from mcp_server.findings import gather
-from mcp_server.history import history
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import ArenaError, NotNow
 from mcp_server.nouns.paths import LabPaths
-from mcp_server.report import markdown
+from mcp_server.views.findings import gather
+from mcp_server.views.history import history
+from mcp_server.views.report import markdown
 from tests.labs import PROGRAM, attempt, begin, decide, edit, finish, git, make_lab
 
 

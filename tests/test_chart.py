@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mcp_server.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
-from mcp_server.chart.draw import Picture, draw_progress
-from mcp_server.chart.labels import Box, Wanted, leader, place
-from mcp_server.chart.points import REQUEST, Size, Theme
-from mcp_server.chart.scale import scale_of
-from mcp_server.chart.style import MARKS, PALETTES, SHEETS
-from mcp_server.chart.words import hours, shown, title
+from mcp_server.views.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
+from mcp_server.views.chart.draw import Picture, draw_progress
+from mcp_server.views.chart.labels import Box, Wanted, leader, place
+from mcp_server.views.chart.points import REQUEST, Size, Theme
+from mcp_server.views.chart.scale import scale_of
+from mcp_server.views.chart.style import MARKS, PALETTES, SHEETS
+from mcp_server.views.chart.words import hours, shown, title
 
 WORDS = ["MATRIX_LR 0.04→0.05", "hashed bigram table", "cool-down 0.75", "9 layers × 640", "init 0.68", "drop smear"]
 
@@ -247,7 +247,7 @@ def test_a_request_survives_the_journey_and_is_drawn_by_a_process_of_its_own(tmp
 
 
 def test_importing_the_chart_does_not_import_the_plotting_library() -> None:
-    code = "import sys, mcp_server.chart; sys.exit('matplotlib' in sys.modules or 'numpy' in sys.modules)"
+    code = "import sys, mcp_server.views.chart; sys.exit('matplotlib' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -19,10 +19,11 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from rich.console import Console
 
-from mcp_server import history, terminal
+from mcp_server import terminal
 from mcp_server.cli import COMMANDS, TOOL_NAMES, cli
 from mcp_server.commands import pages
 from mcp_server.lab import Lab
+from mcp_server.views import history
 from tests.labs import TRAIN, attempt, begin, edit, git, make_lab, until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -275,7 +276,7 @@ def test_every_page_fits_the_width_of_the_terminal(researched: Path, width: int)
     shown = [
         *pages.lab(lab.lab_status(), width),
         *pages.table(history.history(lab)),
-        *(part for number in (2, 4) for part in pages.experiment(history.page(lab, number))),
+        *(part for number in (2, 4) for part in pages.experiment(history.page(lab, lab.read_score(number)))),
     ]
     lab.close()
     console = Console(width=width, force_terminal=True, markup=False, highlight=False)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.findings import gather
 from mcp_server.lab import Lab
-from mcp_server.report import markdown
+from mcp_server.views.findings import gather
+from mcp_server.views.report import markdown
 from tests.labs import attempt, begin, edit, finish, git, make_lab
 
 

@@ -15,11 +15,11 @@ from rich.console import Console
 from mcp_server.arena.program import parse_program
 from mcp_server.commands.stage import Screen, ending
 from mcp_server.demo import MARK, Plan, _program, demonstrate, fit, make_room, stop_runs
-from mcp_server.history import HistoryRow
 from mcp_server.lab import Lab
 from mcp_server.loop import Outcome, Pace, _goes_on
 from mcp_server.newlab import Template, template
 from mcp_server.nouns.errors import AutoresearchError, WorkspaceError
+from mcp_server.views.history import HistoryRow
 from tests.labs import PROGRAM, git
 
 ROOT = Path(__file__).resolve().parent.parent

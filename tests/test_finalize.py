@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.finalize import finalize
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow, WorkspaceError
+from mcp_server.views.finalize import finalize
 from tests.labs import TRAIN, attempt, begin, git, make_lab
 
 APART = TRAIN.replace("SECONDS = 0.0", "\n\n\nSECONDS = 0.0").replace("SPREAD = 0.0", "\n\n\nOTHER = 0\nSPREAD = 0.0")

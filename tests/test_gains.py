@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mcp_server.chart.words import title
 from mcp_server.cli import cli
-from mcp_server.history import history
 from mcp_server.lab import Lab
-from mcp_server.publishing import chart_campaign
+from mcp_server.views.chart.words import title
+from mcp_server.views.history import history
+from mcp_server.views.publishing import chart_campaign
 from tests.labs import attempt, begin, edit, finish, git, make_lab
 
 

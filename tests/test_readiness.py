@@ -12,8 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mcp_server.chart.map import draw
-from mcp_server.chart.places import MapRequest, Place
 from mcp_server.cli import cli
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.readiness import (
@@ -27,6 +25,8 @@ from mcp_server.readiness import (
     read_processes,
     shipped_example,
 )
+from mcp_server.views.chart.map import draw
+from mcp_server.views.chart.places import MapRequest, Place
 
 ONE = """\
 processes:

@@ -13,9 +13,9 @@ from markdown_it import MarkdownIt
 
 from mcp_server.cli import cli
 from mcp_server.commands.reports import BROWSERS, printed
-from mcp_server.findings import gather
 from mcp_server.lab import Lab
-from mcp_server.report import fenced, html, markdown, plain
+from mcp_server.views.findings import gather
+from mcp_server.views.report import fenced, html, markdown, plain
 from tests.dashboard.synthetic import campaign_of
 from tests.labs import make_lab
 

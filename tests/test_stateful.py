@@ -373,7 +373,7 @@ class LabMachine(RuleBasedStateMachine):
 def no_drawing() -> Iterator[None]:
     """A chart costs a second of processor time and is not what this is about."""
     patch = pytest.MonkeyPatch()
-    patch.setattr("mcp_server.publishing._may_draw", lambda _: False)
+    patch.setattr("mcp_server.views.publishing._may_draw", lambda _: False)
     try:
         yield
     finally:

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from mcp_server.edits.fingerprint import KnobChange
 from mcp_server.memory.wording import Tried
-from mcp_server.views import Entry, ResultRow, learnings_md, results_tsv, taken_in, write_learnings, write_results
+from mcp_server.views.tables import (
+    Entry,
+    ResultRow,
+    learnings_md,
+    results_tsv,
+    taken_in,
+    write_learnings,
+    write_results,
+)
 
 ROWS = [
     ResultRow(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from mcp_server.arena.program import Arena, Program, parse_program
 from mcp_server.ledger import Ledger
@@ -55,6 +57,15 @@ class House:
             # another repository may lie there by now, and is none of ours
             return found if found.paths.common == self.paths.common else None
         return None
+
+
+class Readable(Protocol):
+    """What opens a lab to be read: `Lab`, for the rooms below it that show more than a verb says."""
+
+    paths: LabPaths
+    workspace: Workspace
+
+    def reading(self) -> AbstractContextManager[tuple[House, Campaign, Arena]]: ...
 
 
 def incumbent_commit(ledger: Ledger, campaign: Campaign) -> str:

@@ -21,11 +21,11 @@ from mcp_server import doctor as health
 from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking
-from mcp_server.history import HistoryRow
 from mcp_server.newlab import LANGUAGE_MODEL, template, templates, write_lab
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.replies import Reply
 from mcp_server.repo.workspace import Workspace
+from mcp_server.views.history import HistoryRow
 
 MARKS = {
     health.State.FINE: ("✓", "green"),

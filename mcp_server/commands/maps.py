@@ -10,8 +10,6 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mcp_server import terminal
-from mcp_server.chart.places import MapRequest, draw_map
-from mcp_server.chart.places import Place as Spot
 from mcp_server.cli import Place
 from mcp_server.commands import asking
 from mcp_server.nouns.errors import NotNow
@@ -28,6 +26,8 @@ from mcp_server.readiness import (
     read_processes,
     shipped_example,
 )
+from mcp_server.views.chart.places import MapRequest, draw_map
+from mcp_server.views.chart.places import Place as Spot
 
 
 class ProcessReply(Reply):

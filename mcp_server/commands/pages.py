@@ -10,7 +10,6 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mcp_server.cli import commands_in
-from mcp_server.history import HistoryReply, PageReply
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.replies import (
     CrashReply,
@@ -36,6 +35,7 @@ from mcp_server.terminal import (
     stack,
     status,
 )
+from mcp_server.views.history import HistoryReply, PageReply
 
 Parts = list[RenderableType | None]
 DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red", "diff": "bold", "index": "dim"}

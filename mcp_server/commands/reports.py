@@ -16,13 +16,13 @@ import click
 from pydantic import Field
 
 from mcp_server import terminal
-from mcp_server.chart import ChartRequest, start_drawing
 from mcp_server.cli import Place
 from mcp_server.commands import asking
 from mcp_server.lab import Lab
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.replies import Reply
-from mcp_server.publishing import chart_campaign
+from mcp_server.views.chart import ChartRequest, start_drawing
+from mcp_server.views.publishing import chart_campaign
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PRINT_SECONDS = 60.0
@@ -80,8 +80,8 @@ def report(place: Place, out: Path | None, html: bool, pdf: bool, as_json: bool)
       autoresearch report --out /tmp/night --pdf
     """
     # by name: rendering and the chart's data take a moment to import, which `dashboard --help` need not pay
-    words = importlib.import_module("mcp_server.report")
-    found = importlib.import_module("mcp_server.findings").gather(lab := asking.lab_at(place))
+    words = importlib.import_module("mcp_server.views.report")
+    found = importlib.import_module("mcp_server.views.findings").gather(lab := asking.lab_at(place))
     folder = (place.folder / (out or "report")).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "report.md"]
@@ -152,7 +152,7 @@ def finalize(place: Place, way: str, as_json: bool) -> None:
       autoresearch finalize               branch autoresearch-final/<tag>/all, one commit
       autoresearch finalize --branches    autoresearch-final/<tag>/<experiment>, one for each kept change
     """
-    reply = importlib.import_module("mcp_server.finalize").finalize(asking.lab_at(place), way == "branches")
+    reply = importlib.import_module("mcp_server.views.finalize").finalize(asking.lab_at(place), way == "branches")
     rows = [
         (one.branch, f"{one.commit[:12]}  {one.title}" + (f"  (needs {one.builds_on})" if one.builds_on else ""))
         for one in reply.branches

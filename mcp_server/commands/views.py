@@ -12,12 +12,12 @@ from rich.text import Text
 from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking, pages
-from mcp_server.history import HistoryReply, page
-from mcp_server.history import history as history_of
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import UnknownExperiment
 from mcp_server.nouns.records import Status
 from mcp_server.nouns.replies import Reply, StatusReply
+from mcp_server.views.history import HistoryReply, page
+from mcp_server.views.history import history as history_of
 
 FRAME_SECONDS = 0.5  # supervisors write their progress twice a second
 STATUSES = [status.value for status in Status]
@@ -135,7 +135,8 @@ def show(place: Place, number: int | None, as_json: bool) -> None:
       autoresearch show 12
       autoresearch show 12 --json | jq -r .diff | git apply     take a discarded change up again
     """
-    reply = page(asking.lab_at(place), number)
+    lab = asking.lab_at(place)
+    reply = page(lab, lab.read_score(number))
     _paged(reply, as_json, pages.experiment(reply))
 
 

@@ -33,11 +33,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mcp_server.chart.style import PALETTES
 from mcp_server.dashboard.experiment import experiment_view, program_view
 from mcp_server.dashboard.feed import Cursor, Feed
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
+from mcp_server.views.chart.style import PALETTES
 
 HERE = Path(__file__).parent
 LOOPBACK = ["127.0.0.1", "localhost"]

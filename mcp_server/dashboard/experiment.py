@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mcp_server.history import PageReply, page
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import UnknownExperiment
 from mcp_server.nouns.replies import Reply, VerdictReply
 from mcp_server.nouns.rows import Experiment
 from mcp_server.nouns.text import clean_block, clean_line
+from mcp_server.views.history import PageReply, page
 
 LOG_BYTES = 64 * 1024
 PROGRAM_CHARACTERS = 60_000
@@ -39,7 +39,7 @@ class ProgramView(Reply):
 
 def experiment_view(lab: Lab, number: int) -> ExperimentView:
     """Raises UnknownExperiment."""
-    told = page(lab, number)
+    told = page(lab, lab.read_score(number))
     with lab.reading() as (house, campaign, arena):
         files = shlex.join(arena.editable)
         experiment = house.ledger.experiment(campaign.tag, number)

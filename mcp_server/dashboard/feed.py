@@ -23,9 +23,6 @@ from mcp_server.arena.styles import style_version
 from mcp_server.campaign import progress
 from mcp_server.campaign.bench import House
 from mcp_server.campaign.evidence import measured_noise
-from mcp_server.chart import ChartCampaign, ChartPoint
-from mcp_server.chart.scale import scale_of
-from mcp_server.history import HistoryRow, row_of
 from mcp_server.judging.looks import told_live
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
@@ -34,6 +31,9 @@ from mcp_server.nouns.records import RunState
 from mcp_server.nouns.replies import Reply
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block, clean_line
+from mcp_server.views.chart import ChartCampaign, ChartPoint
+from mcp_server.views.chart.scale import scale_of
+from mcp_server.views.history import HistoryRow, row_of
 
 LOOK_SECONDS = 0.4  # supervisors write their progress twice a second
 STATUS_SECONDS = 30.0  # what depends on the clock alone, such as a stop rule in hours

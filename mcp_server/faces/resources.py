@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from mcp.server import MCPServer
 
-from mcp_server import browsing
 from mcp_server.faces.open_labs import OpenLabs
 from mcp_server.faces.speaking import read
+from mcp_server.views import browsing
 
 
 def add_resources(mcp: MCPServer[OpenLabs], labs: OpenLabs) -> None:

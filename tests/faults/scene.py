@@ -18,8 +18,8 @@ from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.files import is_locked, locked
 from mcp_server.nouns.paths import device_locks_folder
-from mcp_server.publishing import learnings_text, results_text
 from mcp_server.runner.machine.queue import Ticket
+from mcp_server.views.publishing import learnings_text, results_text
 from tests.labs import SCORE, TRAIN, git, make_lab, until
 
 TAG = "first"

@@ -16,7 +16,7 @@ from mcp_server.lab import Lab
 from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.files import try_lock
 from mcp_server.nouns.records import RunProgress, Status
-from mcp_server.publishing import results_text
+from mcp_server.views.publishing import results_text
 from tests.labs import SCORE, TRAIN, attempt, begin, edit, finish, git, make_lab, open_states, until
 
 # answers "later" until somebody puts a file beside it

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.lab import Lab
-from mcp_server.publishing import finish_drawing
+from mcp_server.views.publishing import finish_drawing
 from tests.labs import git, make_lab
 from tests.people.played import Played, small_lab, tried
 

@@ -114,7 +114,7 @@ def start_drawing(request: ChartRequest) -> subprocess.Popen[bytes]:
         file.write(request.to_json())
         file.seek(0)
         return subprocess.Popen(
-            [sys.executable, "-m", "mcp_server.chart"],
+            [sys.executable, "-m", "mcp_server.views.chart"],
             stdin=file,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

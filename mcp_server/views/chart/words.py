@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import get_args
 
-from mcp_server.chart.points import KEPT, ChartCampaign, ChartPoint, Kind
 from mcp_server.nouns.text import clean_line
+from mcp_server.views.chart.points import KEPT, ChartCampaign, ChartPoint, Kind
 
 
 def title(campaigns: Sequence[ChartCampaign]) -> tuple[str, tuple[str, ...]]:

@@ -1,12 +1,12 @@
-"""`python -m mcp_server.chart`: draw the request that stands on stdin as JSON."""
+"""`python -m mcp_server.views.chart`: draw the request that stands on stdin as JSON."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from mcp_server.chart.draw import draw_progress
-from mcp_server.chart.points import REQUEST
+from mcp_server.views.chart.draw import draw_progress
+from mcp_server.views.chart.points import REQUEST
 
 
 def main() -> int:

@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from mcp_server.chart.labels import Box
-from mcp_server.chart.points import KEPT, ChartCampaign, ChartPoint, Kind
-from mcp_server.chart.scale import scale_of
-from mcp_server.chart.style import MARKS, Ink, Palette, Sheet, dot_area
+from mcp_server.views.chart.labels import Box
+from mcp_server.views.chart.points import KEPT, ChartCampaign, ChartPoint, Kind
+from mcp_server.views.chart.scale import scale_of
+from mcp_server.views.chart.style import MARKS, Ink, Palette, Sheet, dot_area
 
 
 class Canvas:

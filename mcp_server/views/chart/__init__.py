@@ -4,6 +4,6 @@ Importing this costs nothing; `canvas`, `frame`, `marks`, `callouts` and `draw` 
 about a second, so a server hands a `ChartRequest` to `start_drawing` and goes on.
 """
 
-from mcp_server.chart.points import ChartCampaign, ChartPoint, ChartRequest, start_drawing
+from mcp_server.views.chart.points import ChartCampaign, ChartPoint, ChartRequest, start_drawing
 
 __all__ = ["ChartCampaign", "ChartPoint", "ChartRequest", "start_drawing"]

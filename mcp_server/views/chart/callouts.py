@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from matplotlib.lines import Line2D
 
-from mcp_server.chart.canvas import Canvas
-from mcp_server.chart.labels import LEADER, TOO_FAR, Box, Wanted, place
-from mcp_server.chart.points import KEPT, ChartPoint
 from mcp_server.nouns.text import clean_line
+from mcp_server.views.chart.canvas import Canvas
+from mcp_server.views.chart.labels import LEADER, TOO_FAR, Box, Wanted, place
+from mcp_server.views.chart.points import KEPT, ChartPoint
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,13 @@ from mcp_server.campaign.bench import House
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.status import tried_of
-from mcp_server.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.repo.drawn import Drawn, lab_mark, place_of
-from mcp_server.views import (
+from mcp_server.views.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
+from mcp_server.views.tables import (
     Entry,
     ResultRow,
     learnings_md,

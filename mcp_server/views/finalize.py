@@ -13,16 +13,15 @@ from pydantic import Field
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import progress, tally
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import House, Readable
 from mcp_server.campaign.exam import totals_of
-from mcp_server.chart.words import shown
-from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow, WorkspaceError
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.replies import Reply
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.repo.workspace import Workspace, check_tag
+from mcp_server.views.chart.words import shown
 
 PREFIX = "autoresearch-final"
 TITLE = 72  # what `git log --oneline` and pull requests show of a title
@@ -53,7 +52,7 @@ class _Planned:
     ref: str
 
 
-def finalize(lab: Lab, each: bool) -> FinalReply:
+def finalize(lab: Readable, each: bool) -> FinalReply:
     """One commit for the campaign, or (`each`) a branch for each kept change.
 
     Raises NotNow when nothing was kept, WorkspaceError when a ref of that name is somebody else's.

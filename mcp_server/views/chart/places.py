@@ -36,6 +36,6 @@ REQUEST = TypeAdapter(MapRequest)
 
 def draw_map(request: MapRequest) -> str:
     """Draw in a process of its own, which alone loads the plotting library. "" or why it did not work."""
-    command = [sys.executable, "-m", "mcp_server.chart.map"]
+    command = [sys.executable, "-m", "mcp_server.views.chart.map"]
     done = subprocess.run(command, input=REQUEST.dump_json(request), capture_output=True, check=False)
     return "" if done.returncode == 0 else done.stderr.decode(errors="replace").strip()[-500:] or "it said nothing"

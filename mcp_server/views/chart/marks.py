@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.markers import CARETDOWN, CARETUP, TICKDOWN, TICKUP, MarkerStyle
 
-from mcp_server.chart.canvas import Canvas
-from mcp_server.chart.points import KEPT, ChartCampaign, ChartPoint, Kind
-from mcp_server.chart.style import MARKS, Ink, dashes
+from mcp_server.views.chart.canvas import Canvas
+from mcp_server.views.chart.points import KEPT, ChartCampaign, ChartPoint, Kind
+from mcp_server.views.chart.style import MARKS, Ink, dashes
 
 NOISE_WIDTHS = 2.0  # half the height of the band: equal code lands outside it about once in twenty
 CROWDED = 600  # from here on what has no score is drawn as strokes: crosses would lie on crosses

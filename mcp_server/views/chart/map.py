@@ -20,10 +20,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from mcp_server.chart.labels import LEADER, Box, Wanted, place
-from mcp_server.chart.places import REQUEST, MapRequest
-from mcp_server.chart.style import PALETTES
 from mcp_server.nouns.files import write_atomically
+from mcp_server.views.chart.labels import LEADER, Box, Wanted, place
+from mcp_server.views.chart.places import REQUEST, MapRequest
+from mcp_server.views.chart.style import PALETTES
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 TICKS = (

@@ -12,15 +12,15 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from mcp_server.chart import words
-from mcp_server.chart.callouts import Label, draw_change_words, draw_labels
-from mcp_server.chart.canvas import Canvas
-from mcp_server.chart.frame import draw_axes, draw_legend, draw_title
-from mcp_server.chart.marks import changes, draw_campaign, draw_changes
-from mcp_server.chart.points import ChartCampaign, Kind, Size, Theme
-from mcp_server.chart.scale import Scale
-from mcp_server.chart.style import MARKS, PALETTES, SHEETS, Palette, Sheet
 from mcp_server.nouns.files import write_atomically
+from mcp_server.views.chart import words
+from mcp_server.views.chart.callouts import Label, draw_change_words, draw_labels
+from mcp_server.views.chart.canvas import Canvas
+from mcp_server.views.chart.frame import draw_axes, draw_legend, draw_title
+from mcp_server.views.chart.marks import changes, draw_campaign, draw_changes
+from mcp_server.views.chart.points import ChartCampaign, Kind, Size, Theme
+from mcp_server.views.chart.scale import Scale
+from mcp_server.views.chart.style import MARKS, PALETTES, SHEETS, Palette, Sheet
 
 # A "$" in a label of the agent's is a dollar, and the same campaign gives the same bytes.
 SETTINGS: dict[Any, Any] = {"svg.hashsalt": "autoresearch", "font.family": "DejaVu Sans", "text.parse_math": False}

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcp_server.chart.points import ChartCampaign
+from mcp_server.views.chart.points import ChartCampaign
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ from mcp_server.arena.program import Arena
 from mcp_server.campaign import tally
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.beginning.contract import since_first
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import House, Readable
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.runs.dispatch import resolve_budget
 from mcp_server.campaign.status import tried_of
 from mcp_server.edits.themes import least_tried
-from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.memory.advice import calibration, predictions
 from mcp_server.nouns.records import DeviceReading
@@ -63,7 +62,7 @@ class Findings:
     rules: tuple[str, ...] = ()  # where a person changed them
 
 
-def gather(lab: Lab) -> Findings:
+def gather(lab: Readable) -> Findings:
     """Read the campaign this lab is on, beside the lab's lock: a long campaign takes a while and nobody shall wait."""
     with lab.reading() as (house, campaign, arena):
         pass
@@ -79,7 +78,7 @@ def gather(lab: Lab) -> Findings:
     return Findings(**{**found.__dict__, "kept": (*kept, *found.kept[MOST_KEPT:])})
 
 
-def _diff(lab: Lab, experiment: Experiment, arena: Arena) -> str:
+def _diff(lab: Readable, experiment: Experiment, arena: Arena) -> str:
     commit = experiment.snapshot
     return lab.workspace.diff(f"{commit}^", commit, arena.editable, limit=DIFF_BYTES)
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mcp_server import publishing
-from mcp_server.lab import Lab
+from mcp_server.campaign.bench import Readable
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import fence
 from mcp_server.repo.drawn import place_of
+from mcp_server.views import publishing
 
 LOG_BYTES = 4096
 DIFF_BYTES = 40_000
 
 
-def program_text(lab: Lab) -> str:
+def program_text(lab: Readable) -> str:
     """program.md as it is in force."""
     with lab.reading() as (house, campaign, _):
         return house.program(campaign.program).text
 
 
-def log_text(lab: Lab, number: int, limit_bytes: int = LOG_BYTES) -> str:
+def log_text(lab: Readable, number: int, limit_bytes: int = LOG_BYTES) -> str:
     """The end of the log of an experiment's last run: data, fenced."""
     with lab.reading() as (house, campaign, _):
         run = house.ledger.runs(campaign.tag, house.ledger.experiment(campaign.tag, number).number)[-1]
@@ -31,26 +31,26 @@ def log_text(lab: Lab, number: int, limit_bytes: int = LOG_BYTES) -> str:
         raise NotNow(f"Experiment {number} has no log yet. read_score({number}) says where it is.") from None
 
 
-def diff_text(lab: Lab, number: int, limit_bytes: int = DIFF_BYTES) -> str:
+def diff_text(lab: Readable, number: int, limit_bytes: int = DIFF_BYTES) -> str:
     """What an experiment changed against the incumbent of its time."""
     with lab.reading() as (house, campaign, arena):
         experiment = house.ledger.experiment(campaign.tag, number)
         return lab.workspace.diff(f"{experiment.snapshot}^", experiment.snapshot, arena.editable, limit=limit_bytes)
 
 
-def results_text(lab: Lab) -> str:
+def results_text(lab: Readable) -> str:
     """The table of decided experiments, as results.tsv has it."""
     with lab.reading() as (house, campaign, arena):
         return publishing.results_text(house.ledger, campaign, arena)
 
 
-def learnings_text(lab: Lab) -> str:
+def learnings_text(lab: Readable) -> str:
     """learnings.md as it would be written now."""
     with lab.reading() as (house, campaign, _):
         return publishing.learnings_text(house.ledger, campaign.tag)
 
 
-def chart_bytes(lab: Lab) -> bytes:
+def chart_bytes(lab: Readable) -> bytes:
     """progress.png as it was drawn last."""
     try:
         return place_of(lab.paths, lab.paths.chart.name).read_bytes()
@@ -60,6 +60,6 @@ def chart_bytes(lab: Lab) -> bytes:
 
 def loop_text() -> str:
     """One iteration of the loop, for clients without skills: the text of the skill."""
-    packaged = Path(__file__).parent / "skills"
-    folder = packaged if packaged.is_dir() else Path(__file__).parent.parent / "skills"
+    package = Path(__file__).parents[1]
+    folder = package / "skills" if (package / "skills").is_dir() else package.parent / "skills"
     return (folder / "autoresearch" / "SKILL.md").read_text(encoding="utf-8").split("---", 2)[-1].strip()

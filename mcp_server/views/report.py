@@ -18,12 +18,12 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from mcp_server.campaign.status import doubt_of
-from mcp_server.chart.words import duration, shown
-from mcp_server.findings import DIFF_BYTES, MOST_KEPT, Findings
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.replies import TotalsReply
 from mcp_server.nouns.rows import Experiment
 from mcp_server.nouns.text import clean_block, clean_line
+from mcp_server.views.chart.words import duration, shown
+from mcp_server.views.findings import DIFF_BYTES, MOST_KEPT, Findings
 
 CHART = "progress.png"
 MOST_FAILURES_PER_THEME = 3
@@ -279,6 +279,6 @@ def html(found: Findings, chart: bytes | None) -> str:
         for child in token.children or []:
             if child.type == "image":  # there is one; what an agent wrote cannot make another
                 child.attrs["src"] = inside if child.attrs.get("src") == CHART else ""
-    pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "dashboard" / "templates"), autoescape=True)
+    pages = Environment(loader=FileSystemLoader(Path(__file__).parents[1] / "dashboard" / "templates"), autoescape=True)
     body = Markup(reader.renderer.render(tokens, reader.options, {}))
     return pages.get_template("report.html").render(title=found.campaign.tag, body=body)

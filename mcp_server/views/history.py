@@ -11,8 +11,8 @@ from pydantic import Field
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import progress, tally
 from mcp_server.campaign.beginning.amend import told
+from mcp_server.campaign.bench import Readable
 from mcp_server.judging.looks import told_live
-from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.records import RunState
 from mcp_server.nouns.replies import Reply, RunReply, ScoreReply
@@ -72,7 +72,7 @@ class PageReply(Reply):
     diff: str = ""
 
 
-def history(lab: Lab, statuses: tuple[str, ...] = (), limit: int | None = None) -> HistoryReply:
+def history(lab: Readable, statuses: tuple[str, ...] = (), limit: int | None = None) -> HistoryReply:
     """The rows of a campaign, oldest first; the newest `limit` of those whose status is asked for."""
     with lab.reading() as (house, campaign, arena):
         rows = [row_of(house.ledger, found, arena) for found in house.ledger.experiments(campaign.tag)]
@@ -115,9 +115,8 @@ def row_of(ledger: Ledger, experiment: Experiment, arena: Arena) -> HistoryRow:
     )
 
 
-def page(lab: Lab, number: int | None = None) -> PageReply:
-    """One experiment (the last one by default) with its diff, curve, runs and learnings."""
-    score = lab.read_score(number)
+def page(lab: Readable, score: ScoreReply) -> PageReply:
+    """The experiment of a score with its diff, curve, runs and learnings."""
     number = score.experiment
     with lab.reading() as (house, campaign, arena):
         ledger = house.ledger

@@ -9,12 +9,12 @@ from matplotlib.markers import CARETUP, MarkerStyle
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from mcp_server.chart import words
-from mcp_server.chart.canvas import Canvas
-from mcp_server.chart.marks import is_crowded, strokes_of
-from mcp_server.chart.points import KEPT
-from mcp_server.chart.style import MARKS, dashes
 from mcp_server.nouns.text import clean_line
+from mcp_server.views.chart import words
+from mcp_server.views.chart.canvas import Canvas
+from mcp_server.views.chart.marks import is_crowded, strokes_of
+from mcp_server.views.chart.points import KEPT
+from mcp_server.views.chart.style import MARKS, dashes
 
 TICKS = (1, 2, 2.5, 5, 10)
 MARGIN = 0.012  # of the width, left of the title

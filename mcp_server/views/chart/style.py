@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from mcp_server.chart.points import Kind, Size, Theme
+from mcp_server.views.chart.points import Kind, Size, Theme
 
 
 @dataclass(frozen=True)
