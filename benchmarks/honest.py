@@ -37,10 +37,10 @@ from benchmarks.training import Bench
 from mcp_server.campaign.evidence import judge_experiment
 from mcp_server.judging.examination import examination
 from mcp_server.lab import Lab
-from mcp_server.newlab import LANGUAGE_MODEL, Template, template, write_lab
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.rows import Experiment, Run
 from mcp_server.repo.workspace import Workspace
+from mcp_server.setup.newlab import LANGUAGE_MODEL, Template, template, write_lab
 
 TAG = "honest"
 EQUAL_EDITS = 12

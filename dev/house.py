@@ -40,9 +40,7 @@ FLOORS = {
 
 # Modules that still lie flat or in a neighbour, and the room each is on its way to.
 _MOVING = """\
-setup: doctor readiness newlab adopting
-researcher: researcher suggestions loop demo
-faces: http_face terminal watch waiting bearer
+faces: waiting
 """
 ON_THE_WAY = {
     name: room for room, _, names in (line.partition(": ") for line in _MOVING.splitlines()) for name in names.split()
@@ -52,7 +50,7 @@ ON_THE_WAY = {
 ALONE = {
     "torch": ("scoring.host",),
     "sqlite3": ("ledger",),
-    "anyio": ("faces", "server", "dashboard", "researcher", "demo", "loop"),
+    "anyio": ("faces", "server", "dashboard", "researcher"),
 }
 PURE = ("judging", "edits", "memory")  # these decide from what they are handed
 EFFECTS = frozenset({"os", "subprocess", "sqlite3", "socket", "shutil", "tempfile"})

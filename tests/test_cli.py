@@ -19,9 +19,9 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from rich.console import Console
 
-from mcp_server import terminal
 from mcp_server.cli import COMMANDS, TOOL_NAMES, cli
 from mcp_server.commands import pages
+from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.views import history
 from tests.labs import TRAIN, attempt, begin, edit, git, make_lab, until

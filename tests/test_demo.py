@@ -14,11 +14,11 @@ from rich.console import Console
 
 from mcp_server.arena.program import parse_program
 from mcp_server.commands.stage import Screen, ending
-from mcp_server.demo import MARK, Plan, _program, demonstrate, fit, make_room, stop_runs
 from mcp_server.lab import Lab
-from mcp_server.loop import Outcome, Pace, _goes_on
-from mcp_server.newlab import Template, template
 from mcp_server.nouns.errors import AutoresearchError, WorkspaceError
+from mcp_server.researcher.demo import MARK, Plan, _program, demonstrate, fit, make_room, stop_runs
+from mcp_server.researcher.loop import Outcome, Pace, _goes_on
+from mcp_server.setup.newlab import Template, template
 from mcp_server.views.history import HistoryRow
 from tests.labs import PROGRAM, git
 
@@ -179,7 +179,7 @@ def test_the_ending_tells_the_table_the_totals_and_how_to_go_on(shown: tuple[Pat
 def test_ending_it_early_leaves_nothing_behind(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from tests.test_demo import *;"
-        "from mcp_server.terminal import screen;"
+        "from mcp_server.faces.terminal import screen;"
         "place = Path(sys.argv[1]);"
         "chosen = Plan(folder=place / 'demo-lab', template=tiny(place / 'template', 30.0), budget_seconds=None);"
         "demonstrate(chosen, Lines(screen()))"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server import doctor
-from mcp_server.doctor import Finding, HealthReply, State
+from mcp_server.setup import doctor
+from mcp_server.setup.doctor import Finding, HealthReply, State
 from tests.labs import begin, git, make_lab
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -28,17 +28,13 @@ NOT_YET = {
     "commands.verbs (commands, floor 9) imports cli (cli, floor 10)",
     "commands.views (commands, floor 9) imports cli (cli, floor 10)",
     "dashboard.app.dashboard_app",
-    "http_face (faces, floor 7) imports server (server, floor 8)",
     "judging.decide",
     "ledger",
-    "loop (researcher, floor 7) imports waiting (faces, floor 7)",
-    "mcp_server",
     "programs.commands (programs, floor 2) imports scoring.printed (scoring, floor 4)",
     "proving",
-    "proving.attacks (proving, floor 5) imports researcher (researcher, floor 7)",
-    "proving.harms (proving, floor 5) imports researcher (researcher, floor 7)",
     "ralph.settling (ralph, floor 7) imports waiting (faces, floor 7)",
     "repo.workspace",
+    "researcher.loop (researcher, floor 7) imports waiting (faces, floor 7)",
     "server._add_work",
 }
 

@@ -19,9 +19,10 @@ from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
-from mcp_server.bearer import read_token
-from mcp_server.http_face import BODY_LIMIT_BYTES, BURST, Bucket, Guarded, http_app, is_loopback, serve_http
+from mcp_server.faces.bearer import read_token
+from mcp_server.faces.http import BODY_LIMIT_BYTES, BURST, Bucket, Guarded, http_app, is_loopback, serve_http
 from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.server import build_server
 from tests.labs import begin, make_lab, until
 
 TOKEN = "a-token-that-only-the-owner-knows"
@@ -36,7 +37,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         begin(lab)
         lab.close()
         listening.bind(("127.0.0.1", 0))
-        app = http_app(folder / "lab", TOKEN, "127.0.0.1")
+        app = http_app(build_server(folder / "lab"), TOKEN, "127.0.0.1")
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -119,7 +120,7 @@ def test_the_token_file_is_made_private_and_a_readable_one_is_refused(tmp_path: 
 
 def test_leaving_loopback_without_a_chosen_token_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AutoresearchError, match="--token-file"):
-        serve_http(tmp_path, tmp_path / "token", host="0.0.0.0")
+        serve_http(build_server(tmp_path), tmp_path / "token", host="0.0.0.0")
     assert not (tmp_path / "token").exists()
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mcp_server.cli import cli
 from mcp_server.nouns.errors import ArenaError
-from mcp_server.readiness import (
+from mcp_server.setup.readiness import (
     ASSIST,
     FIELD,
     LOOP,

@@ -8,20 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.researcher import (
+from mcp_server.edits.movable import Move, constants, edited, written
+from mcp_server.researcher.habits import (
     BETTER,
     FAILED,
     KEPT,
     UNKNOWN,
     WORSE,
-    Move,
     Trial,
-    constants,
-    edited,
     judged,
     lesson,
     propose,
-    written,
 )
 
 SOURCE = '''\

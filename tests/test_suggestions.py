@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mcp_server.nouns.errors import ArenaError
-from mcp_server.researcher import KEPT, Trial, lesson
-from mcp_server.suggestions import parse_suggestions, suggest
+from mcp_server.researcher.habits import KEPT, Trial, lesson
+from mcp_server.researcher.listed import parse_suggestions, suggest
 
 STEPS = parse_suggestions("""
 - {title: say it shorter, edits: [{old: a long way of, new: a way of}]}

@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.faces import terminal
 from mcp_server.nouns.errors import NotNow
 
 

@@ -17,14 +17,14 @@ import click
 from rich.table import Column, Table
 from rich.text import Text
 
-from mcp_server import doctor as health
-from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking
-from mcp_server.newlab import LANGUAGE_MODEL, template, templates, write_lab
+from mcp_server.faces import terminal
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.replies import Reply
 from mcp_server.repo.workspace import Workspace
+from mcp_server.setup import doctor as health
+from mcp_server.setup.newlab import LANGUAGE_MODEL, template, templates, write_lab
 from mcp_server.views.history import HistoryRow
 
 MARKS = {
@@ -195,7 +195,9 @@ def demo(place: Place, /, folder: Path, plain: bool, as_json: bool, **numbers: A
     # both end tidily; a shell makes its background jobs ignore the first, and nobody would hear the second then
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    show = importlib.import_module("mcp_server.demo")  # it brings the client of the SDK, which takes a second
+    show = importlib.import_module(
+        "mcp_server.researcher.demo"
+    )  # it brings the client of the SDK, which takes a second
     stage = importlib.import_module("mcp_server.commands.stage")
     console = terminal.screen(stderr=as_json)
     plan = show.Plan(
@@ -250,19 +252,20 @@ def serve(
       autoresearch serve --http --port 8765       loopback, with a bearer token that only you can read
     """
     # only the one that is asked for: the SDK takes a second to import, the web server more
-    module = importlib.import_module("mcp_server.http_face" if http else "mcp_server.server")
+    build = importlib.import_module("mcp_server.server").build_server
     if not http:
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
         fixed = place.folder.resolve() if place.folder != Path(".") else None
         with live_page(place, dashboard):
-            module.build_server(fixed).run("stdio")
+            build(fixed).run("stdio")
         return
+    web = importlib.import_module("mcp_server.faces.http")
     paths = Workspace(place.folder).paths
     token = token_file or paths.state / "token"
     token.parent.mkdir(parents=True, exist_ok=True)
     click.echo(f"http://{host}:{port}/mcp, bearer token in {token}", err=True)
     with live_page(place, dashboard):
-        module.serve_http(paths.tree, token, host, port, names, chosen_token=token_file is not None)
+        web.serve_http(build(paths.tree), token, host, port, names, chosen_token=token_file is not None)
 
 
 @contextlib.contextmanager

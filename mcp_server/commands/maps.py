@@ -9,12 +9,12 @@ import click
 from rich.table import Column, Table
 from rich.text import Text
 
-from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.faces import terminal
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import Reply
-from mcp_server.readiness import (
+from mcp_server.setup.readiness import (
     ASSIST,
     AUTOMATIC,
     FAST_SECONDS,

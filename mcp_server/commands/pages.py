@@ -10,16 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mcp_server.cli import commands_in
-from mcp_server.nouns.numbers import fixed
-from mcp_server.nouns.replies import (
-    CrashReply,
-    DecisionReply,
-    ExperimentReply,
-    RunReply,
-    ScoreReply,
-    StatusReply,
-)
-from mcp_server.terminal import (
+from mcp_server.faces.terminal import (
     facts,
     gained,
     hint,
@@ -34,6 +25,15 @@ from mcp_server.terminal import (
     sparkline,
     stack,
     status,
+)
+from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.replies import (
+    CrashReply,
+    DecisionReply,
+    ExperimentReply,
+    RunReply,
+    ScoreReply,
+    StatusReply,
 )
 from mcp_server.views.history import HistoryReply, PageReply
 

@@ -14,9 +14,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.faces import terminal
 from mcp_server.nouns.replies import Reply
 from mcp_server.proving.asked import PATIENCE_SECONDS, REPEATS, Proof, Step, Wish
 from mcp_server.proving.evidence import Severity, Tried

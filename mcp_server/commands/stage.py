@@ -14,8 +14,19 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mcp_server.commands import pages
-from mcp_server.loop import Audience, Outcome
-from mcp_server.terminal import clock, facts, gained, in_widths, joined, number, part_done, seconds, show, stack
+from mcp_server.faces.terminal import (
+    clock,
+    facts,
+    gained,
+    in_widths,
+    joined,
+    number,
+    part_done,
+    seconds,
+    show,
+    stack,
+)
+from mcp_server.researcher.loop import Audience, Outcome
 from mcp_server.views.history import HistoryReply, HistoryRow
 
 NOTES = 4  # of the last words are kept on the screen

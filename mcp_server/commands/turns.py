@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from mcp_server import terminal
+from mcp_server.faces import terminal
 from mcp_server.ralph.driver import Audience, Report, Turn, unknown_cost
 from mcp_server.ralph.settling import Standing
 

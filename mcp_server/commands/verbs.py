@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from mcp_server import terminal, waiting
+from mcp_server import waiting
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT
 from mcp_server.campaign.own_tree import make_tree
 from mcp_server.cli import Place, commands_in
 from mcp_server.commands import asking, pages
+from mcp_server.faces import terminal
 from mcp_server.lab import CALIBRATE, HYPOTHESIS_LIMIT, Lab
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import complaint, tag_complaint

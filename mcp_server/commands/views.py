@@ -9,9 +9,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from mcp_server import terminal
 from mcp_server.cli import Place
 from mcp_server.commands import asking, pages
+from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import UnknownExperiment
 from mcp_server.nouns.records import Status

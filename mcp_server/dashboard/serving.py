@@ -9,8 +9,8 @@ from pathlib import Path
 
 import uvicorn
 
-from mcp_server.bearer import read_token
 from mcp_server.dashboard.app import Feeds, dashboard_app
+from mcp_server.faces.bearer import read_token
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.repo.workspace import Workspace
 

@@ -22,10 +22,10 @@ from mcp.server.mcpserver import Context
 
 from mcp_server.campaign import company
 from mcp_server.campaign.overwritten import Caller
+from mcp_server.faces.watch import watch
 from mcp_server.lab import Lab, utc_now
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import StatusReply
-from mcp_server.watch import watch
 
 FORGOTTEN_AFTER_SECONDS = 3600.0  # an HTTP client says no goodbye
 Ctx = Context[Any, Any]

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mcp_server.edits.movable import Move, constants, edited
 from mcp_server.proving import intruder
 from mcp_server.proving.answers import constant_answer, fitted
-from mcp_server.researcher import Move, constants, edited
 
 Sources = Mapping[str, bytes]
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from mcp_server.edits.movable import Move, constants, edited
 from mcp_server.nouns.errors import NotNow
 from mcp_server.proving.attacks import WORK, Sources, in_python, moved
-from mcp_server.researcher import Move, constants, edited
 
 MOST = 5  # harms that are worth trying before one gives up
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")

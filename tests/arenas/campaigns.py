@@ -11,10 +11,10 @@ import anyio
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from mcp_server.demo import stop_runs
-from mcp_server.loop import Outcome, Pace, Session, campaign
-from mcp_server.newlab import template, write_lab
 from mcp_server.nouns.replies import DecisionReply, ExperimentReply, ScoreReply
+from mcp_server.researcher.demo import stop_runs
+from mcp_server.researcher.loop import Outcome, Pace, Session, campaign
+from mcp_server.setup.newlab import template, write_lab
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXPERIMENTS = 8

@@ -19,13 +19,13 @@ from typing import Any
 import anyio
 import pytest
 
-from mcp_server.demo import stop_runs
 from mcp_server.lab import Lab
-from mcp_server.loop import Outcome, Pace, campaign
-from mcp_server.newlab import template, write_lab
 from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.records import RunProgress, Status
+from mcp_server.researcher.demo import stop_runs
+from mcp_server.researcher.loop import Outcome, Pace, campaign
 from mcp_server.runner.sandbox import probe
+from mcp_server.setup.newlab import template, write_lab
 from tests.arenas.campaigns import ROOT, Silence, attempt, best
 from tests.labs import finish, until
 
@@ -291,7 +291,7 @@ from pathlib import Path
 import anyio
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp_server.loop import Session
+from mcp_server.researcher.loop import Session
 from mcp_server.nouns.replies import CampaignReply, ExperimentReply, StatusReply
 from tests.arenas.campaigns import Silence
 from tests.arenas.test_delayed import environment, written

@@ -16,7 +16,6 @@ from rich.console import Console
 
 from mcp_server.commands.turns import Screen, ending
 from mcp_server.lab import Lab
-from mcp_server.newlab import template, write_lab
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.files import is_locked, locked
 from mcp_server.nouns.records import Tier
@@ -26,6 +25,7 @@ from mcp_server.ralph.pacing import End, Lap, Limits, Outcome, over, rest, spent
 from mcp_server.ralph.settling import Standing
 from mcp_server.ralph.telling import told
 from mcp_server.runner.sandbox import probe
+from mcp_server.setup.newlab import template, write_lab
 from tests.arenas.campaigns import ROOT
 from tests.arenas.scripted_agent import program
 from tests.arenas.test_delayed import orders, outreach

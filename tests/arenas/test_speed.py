@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.suggestions import parse_suggestions
+from mcp_server.researcher.listed import parse_suggestions
 from tests.arenas.campaigns import ROOT, attempt, best, research
 
 ARENA = ROOT / "arenas" / "speed"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.arena.program import load_program
-from mcp_server.newlab import template, templates, write_lab
+from mcp_server.setup.newlab import template, templates, write_lab
 from tests.arenas.campaigns import ROOT
 from tests.labs import git
 

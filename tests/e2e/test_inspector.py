@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from mcp_server.http_face import http_app
+from mcp_server.faces.http import http_app
+from mcp_server.server import build_server
 from tests.e2e.clients import installed, scrubbed
 from tests.e2e.repositories import attempts, lay_lab
 from tests.e2e.servers import TOKEN, http
@@ -85,7 +86,7 @@ def test_one_iteration_through_the_inspector_on_http(tmp_path: Path, home: Path)
 @pytest.fixture
 def open_door(tmp_path: Path) -> Iterator[str]:
     """The HTTP face for a suite that knows no tokens: the token is added on the way in, everything else is real."""
-    face = http_app(lay_lab(tmp_path / "lab"), TOKEN, "127.0.0.1")
+    face = http_app(build_server(lay_lab(tmp_path / "lab")), TOKEN, "127.0.0.1")
 
     async def with_token(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "http":

@@ -22,10 +22,10 @@ import anyio
 from mcp_server.arena.corpus import prepared_corpus
 from mcp_server.arena.program import parse_program
 from mcp_server.lab import Lab
-from mcp_server.loop import FEWEST, Audience, Outcome, Pace, campaign
-from mcp_server.newlab import Template, write_lab
 from mcp_server.nouns.errors import CorpusError, NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.nouns.files import is_locked
+from mcp_server.researcher.loop import FEWEST, Audience, Outcome, Pace, campaign
+from mcp_server.setup.newlab import Template, write_lab
 
 TAG = "demo"
 MARK = "autoresearch-demo"  # a file in .git: this folder is ours to replace

@@ -11,15 +11,16 @@ import ipaddress
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_server.bearer import read_token
+from mcp_server.faces.bearer import read_token
 from mcp_server.nouns.errors import AutoresearchError
-from mcp_server.server import build_server
 
 BODY_LIMIT_BYTES = 1 << 20
 REQUESTS_PER_SECOND, BURST = 20.0, 60.0
@@ -82,21 +83,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def http_app(tree: Path, token: str, host: str, names: tuple[str, ...] = ()) -> ASGIApp:
+def http_app(server: MCPServer[Any], token: str, host: str, names: tuple[str, ...] = ()) -> ASGIApp:
     """The guarded app. `names`: host names under which it may be called besides loopback's and `host`."""
     known = dict.fromkeys(("127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host, *names))
     security = TransportSecuritySettings(
         allowed_hosts=[f"{name}:*" for name in known] + list(known),
         allowed_origins=[f"{scheme}://{name}:*" for scheme in ("http", "https") for name in known],
     )
-    app = build_server(tree).streamable_http_app(
-        transport_security=security, max_request_body_size=BODY_LIMIT_BYTES, host=host
-    )
+    app = server.streamable_http_app(transport_security=security, max_request_body_size=BODY_LIMIT_BYTES, host=host)
     return Guarded(app, token)
 
 
 def serve_http(
-    tree: Path,
+    server: MCPServer[Any],
     token_file: Path,
     host: str = "127.0.0.1",
     port: int = 8765,
@@ -112,4 +111,4 @@ def serve_http(
             "leaving this machine is a decision and not an accident."
         )
     token = read_token(token_file)
-    uvicorn.run(http_app(tree, token, host, names), host=host, port=port, log_level="warning", server_header=False)
+    uvicorn.run(http_app(server, token, host, names), host=host, port=port, log_level="warning", server_header=False)

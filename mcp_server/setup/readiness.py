@@ -169,8 +169,9 @@ def _template(process: Process, quadrant: Quadrant) -> str:
 
 def shipped_example() -> Path:
     """Where the shipped processes lie: in the package of a wheel, beside it in a checkout."""
-    packaged = Path(__file__).parent / "examples" / "processes.yaml"
-    beside = Path(__file__).parent.parent / "skills" / "arena" / "examples" / "processes.yaml"
+    package = Path(__file__).parents[1]
+    packaged = package / "examples" / "processes.yaml"
+    beside = package.parent / "skills" / "arena" / "examples" / "processes.yaml"
     return packaged if packaged.is_file() else beside
 
 

@@ -17,9 +17,10 @@ from collections.abc import Sequence
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from mcp_server.edits.movable import Move
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.refusals import first
-from mcp_server.researcher import Move, Proposal, Trial
+from mcp_server.researcher.habits import Proposal, Trial
 
 SUGGESTIONS = "proposals.yaml"
 

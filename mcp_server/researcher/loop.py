@@ -34,8 +34,8 @@ from mcp_server.nouns.replies import (
     ScoreReply,
     StatusReply,
 )
-from mcp_server.researcher import FAILED, Proposal, Trial, judged, lesson, propose
-from mcp_server.suggestions import SUGGESTIONS, parse_suggestions, suggest
+from mcp_server.researcher.habits import FAILED, Proposal, Trial, judged, lesson, propose
+from mcp_server.researcher.listed import SUGGESTIONS, parse_suggestions, suggest
 from mcp_server.views.history import HistoryRow
 from mcp_server.waiting import UNFINISHED
 

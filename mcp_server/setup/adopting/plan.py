@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server.adopting import elsewhere, pi, reference
-from mcp_server.adopting.found import Found, program
 from mcp_server.arena.frontmatter import has_front_matter
 from mcp_server.arena.program import Arena, load_program, parse_program
 from mcp_server.ledger import Ledger
@@ -24,6 +22,8 @@ from mcp_server.programs.check import looked_over
 from mcp_server.programs.lacks import lacks
 from mcp_server.programs.uv import find_uv
 from mcp_server.repo.workspace import Workspace
+from mcp_server.setup.adopting import elsewhere, pi, reference
+from mcp_server.setup.adopting.found import Found, program
 
 RESULTS = "results.tsv"
 NO_SHAPE = (

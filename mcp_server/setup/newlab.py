@@ -43,7 +43,7 @@ class Written:
 
 def templates() -> dict[str, Template]:
     """What ships with this installation: files at the root and in arenas/ of a checkout, else those in the package."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     packaged, root = package / "templates", package.parent
     folders = [path for place in (packaged, root / "arenas") if place.is_dir() for path in place.iterdir()]
     found = {path.name: Template(path.name, _files(path)) for path in folders if (path / "program.md").is_file()}

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mcp_server.adopting.found import Found
-from mcp_server.adopting.reference import COPY
+from mcp_server.setup.adopting.found import Found
+from mcp_server.setup.adopting.reference import COPY
 
 KIND = "pi-autoresearch"
 FILES = {

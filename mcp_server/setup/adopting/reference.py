@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mcp_server.adopting.constants import constants, data_folders
-from mcp_server.adopting.found import Found
+from mcp_server.setup.adopting.constants import constants, data_folders
+from mcp_server.setup.adopting.found import Found
 
 KIND = "karpathy/autoresearch"
 TRAIN, PREPARE, MEMO = "train.py", "prepare.py", "program.md"

@@ -9,19 +9,14 @@ together.
 
 from __future__ import annotations
 
-import ast
-import functools
 import math
-import operator
 import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-ARITHMETIC = {
-    **{ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul},
-    **{ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv, ast.Pow: operator.pow},
-}
+from mcp_server.edits.movable import Constant, Move, constants, edited, evaluated, written
+
 LEAST_MOMENTUM = 0.5  # of two steps
 KEPT, BETTER, UNKNOWN, WORSE, FAILED = "kept", "better", "unknown", "worse", "failed"
 
@@ -63,37 +58,6 @@ KINDS = (
 
 
 @dataclass(frozen=True)
-class Constant:
-    """A number in CAPITALS at the top of a file. `start` and `end` are offsets of its text."""
-
-    name: str
-    value: float | int
-    text: str
-    start: int
-    end: int
-
-    @property
-    def kind(self) -> Kind:
-        return next(kind for kind in KINDS if kind.fits(self.name))
-
-
-@dataclass(frozen=True)
-class Move:
-    """One constant from one value to another, each as Python writes it; a change of text has a name only."""
-
-    name: str
-    before: str
-    after: str
-
-    @property
-    def up(self) -> bool:
-        return _evaluated(self.after) > _evaluated(self.before)
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.before} -> {self.after}" if self.after else self.name
-
-
-@dataclass(frozen=True)
 class Trial:
     """What became of a proposal. Gains: positive is better.
 
@@ -127,89 +91,6 @@ class Proposal:
         return [move.name for move in self.moves if move.after]
 
 
-# --- reading and writing constants ------------------------------------------------------------------------------------
-
-
-def constants(source: str, device: str = "cpu") -> list[Constant]:
-    """The numbers in CAPITALS of a file, in order. Of a call with one value for each device the named one is taken."""
-    lines = [0]
-    for line in source.encode().splitlines(keepends=True):
-        lines.append(lines[-1] + len(line))
-    found = []
-    for name, node in _assignments(ast.parse(source)):
-        value_node = _for_device(node, device)
-        if value_node is None or value_node.end_lineno is None or value_node.end_col_offset is None:
-            continue
-        # ast counts bytes of UTF-8, so offsets are of bytes
-        start = lines[value_node.lineno - 1] + value_node.col_offset
-        end = lines[value_node.end_lineno - 1] + value_node.end_col_offset
-        text = source.encode()[start:end].decode()
-        try:
-            found.append(Constant(name, _evaluated(text), text, start, end))
-        except ValueError:
-            continue
-    return found
-
-
-def _assignments(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    for statement in tree.body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else []
-        if isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            targets = [statement.target]
-        if len(targets) == 1 and isinstance(targets[0], ast.Name) and re.fullmatch(r"[A-Z][A-Z0-9_]*", targets[0].id):
-            value = statement.value  # type: ignore[attr-defined]  # both kinds of assignment have one
-            yield targets[0].id, value
-
-
-def _for_device(node: ast.expr, device: str) -> ast.expr | None:
-    if isinstance(node, ast.Call):
-        return next((word.value for word in node.keywords if word.arg == device.partition(":")[0]), None)
-    return node
-
-
-@functools.cache
-def _evaluated(text: str) -> float | int:
-    """The value of a number or of plain arithmetic on numbers, such as 2**17. Raises ValueError for anything else."""
-    return _value(ast.parse(text.strip(), mode="eval").body)
-
-
-def _value(node: ast.expr) -> float | int:
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return node.value  # type: ignore[return-value]  # the line above sees to it
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -_value(node.operand)
-    if isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC:
-        left, right = _value(node.left), _value(node.right)
-        if not isinstance(node.op, ast.Pow) or (abs(left) <= 10 and 0 <= right <= 64):
-            value: float | int = ARITHMETIC[type(node.op)](left, right)
-            return value
-    raise ValueError(f"{ast.unparse(node)} is no number")
-
-
-def written(value: float | int, like: str) -> str:
-    """A value as Python would write it, in the manner of the one it replaces."""
-    if isinstance(_evaluated(like), int):
-        whole = max(1, round(value))
-        power = whole.bit_length() - 1
-        return f"2**{power}" if "**" in like and whole == 2**power else str(whole)
-    return repr(float(f"{value:.3g}"))
-
-
-def edited(source: str, moves: Sequence[Move], device: str = "cpu") -> str:
-    """The source with the moves made. Raises ValueError when a constant is not there with the value it should have."""
-    known = {constant.name: constant for constant in constants(source, device)}
-    text = source.encode()
-    for move in sorted(moves, key=lambda move: -known[move.name].start if move.name in known else 0):
-        constant = known.get(move.name)
-        if constant is None or constant.text != move.before:
-            raise ValueError(f"{move.name} is not {move.before} here")
-        text = text[: constant.start] + move.after.encode() + text[constant.end :]
-    return text.decode()
-
-
-# --- choosing ---------------------------------------------------------------------------------------------------------
-
-
 def propose(source: str, trials: Sequence[Trial], seed: int, device: str = "cpu") -> Proposal | None:
     """The next experiment on this source; None when every step it knows was tried. The same inputs, the same answer."""
     rng = random.Random(f"{seed} {len(trials)}")
@@ -236,7 +117,7 @@ def propose(source: str, trials: Sequence[Trial], seed: int, device: str = "cpu"
 def _options(here: dict[str, Constant], trials: Sequence[Trial]) -> Iterator[tuple[tuple[Move, ...], float]]:
     for constant in here.values():
         for move, weight in _steps(constant):
-            yield (move,), weight * _evidence(move, constant.kind, trials)
+            yield (move,), weight * _evidence(move, _kind_of(constant.name), trials)
     together = tuple(
         move
         for trial in trials
@@ -249,7 +130,7 @@ def _options(here: dict[str, Constant], trials: Sequence[Trial]) -> Iterator[tup
 
 
 def _steps(constant: Constant) -> Iterator[tuple[Move, float]]:
-    kind, value = constant.kind, constant.value
+    kind, value = _kind_of(constant.name), constant.value
     for factor, weight in kind.factors:
         if kind.name == "momentum" and 0 < value < 1:
             moved: float | int = 1 - (1 - value) / factor  # what counts is how far it is from one
@@ -264,7 +145,7 @@ def _steps(constant: Constant) -> Iterator[tuple[Move, float]]:
         if kind.name in ("schedule", "momentum", "decay") and 0 <= value <= 1:
             moved = min(moved, 1.0 if kind.name == "schedule" else 0.999)
         after = written(moved, constant.text)
-        if _evaluated(after) != value:
+        if evaluated(after) != value:
             yield Move(constant.name, constant.text, after), weight
 
 
@@ -305,7 +186,7 @@ def _why(moves: Sequence[Move], here: dict[str, Constant], trials: Sequence[Tria
     if len(moves) > 1:
         return "Each of these came out better alone, but not surely; together it may show."
     move = moves[0]
-    said = [here[move.name].kind.why]
+    said = [_kind_of(move.name).why]
     for trial in trials:
         if any(earlier.name == move.name for earlier in trial.moves):
             way = (
