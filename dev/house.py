@@ -48,7 +48,7 @@ ON_THE_WAY = {
 
 # Who alone may import what, by the beginning of the importing module's name.
 ALONE = {
-    "torch": ("scoring.host",),
+    "torch": ("scoring.host", "scoring.checkpoint"),
     "sqlite3": ("ledger",),
     "anyio": ("faces", "server", "dashboard", "researcher"),
 }

@@ -1,6 +1,6 @@
 """A command of program.md as it is started: its program found in the environment that was chosen. Pure but for looks.
 
-`python -m mcp_server...` is ours and always means the server's Python.
+`python -m mcp_server...` is ours and means the server's Python; only a checkpoint is measured with the training's.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mcp_server.scoring import printed
 
 PYTHON_NAMES = ("python", "python3")
 PRINTED = "mcp_server.scoring.printed"
+CHECKPOINT = "mcp_server.scoring.checkpoint"
 CONDAS = ("conda", "mamba", "micromamba")
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 
@@ -56,6 +57,9 @@ def command_line(
     if is_ours(command) and command[2] == PRINTED:
         # as a file: where the package's own folder may not be listed, its name cannot be found
         return [sys.executable, "-P", printed.__file__, *command[3:]]
+    if is_ours(command) and command[2] == CHECKPOINT and found is not None and found.prefix is not None:
+        # with the training's Python: it imports what the training does
+        return [str(found.python), "-P", str(Path(printed.__file__).with_name("checkpoint.py")), *command[3:]]
     if is_ours(command) or (program in PYTHON_NAMES and (found is None or found.prefix is None)):
         return [sys.executable, *rest]
     if found is None:

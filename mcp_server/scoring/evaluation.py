@@ -18,8 +18,7 @@ from mcp_server.nouns.records import Audit, HostUse
 from mcp_server.scoring import audit
 from mcp_server.scoring.audit import Estimate, Floats, Positions, Tolerance
 from mcp_server.scoring.corpus import Split, Tokens
-from mcp_server.scoring.explain import CAUSES, differing
-from mcp_server.scoring.probes import probe, reason
+from mcp_server.scoring.probes import CAUSES, differing, probe, reason
 from mcp_server.scoring.remote import Host, HostFailed, Setting
 
 Claims = NDArray[np.float32]

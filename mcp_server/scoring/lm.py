@@ -27,7 +27,7 @@ from mcp_server.nouns.records import HostUse, Tier
 from mcp_server.scoring import tolerances
 from mcp_server.scoring.corpus import Split, read_split
 from mcp_server.scoring.evaluation import Rejected, Rule, Scored, batch_rows, evaluate, hosts
-from mcp_server.scoring.explain import CAUSES
+from mcp_server.scoring.probes import CAUSES
 from mcp_server.scoring.remote import Setting
 from mcp_server.scoring.tolerances import Table
 

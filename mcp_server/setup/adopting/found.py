@@ -30,9 +30,15 @@ class Found:
     experiments: int | None = None
     notes: tuple[str, ...] = field(default=())  # what was guessed, and where from
 
+    measured: str = ""  # a score command that measures what the run leaves; without one its printed number counts
+
     @property
     def score(self) -> str:
-        return f"python -m mcp_server.scoring.printed {self.metric}"
+        """The score command, with what it is worth."""
+        if self.measured:
+            return f"{_scalar(self.measured)}  # their measure, on the checkpoint that the run leaves"
+        claim = "CLAIMED BY THE RUN: what it prints, measured by nobody else"
+        return f"{_scalar(f'python -m mcp_server.scoring.printed {self.metric}')}  # {claim}"
 
 
 def program(found: Found) -> str:
@@ -46,7 +52,7 @@ def program(found: Found) -> str:
         f"editable: {_flow(list(found.editable))}",
         *([f"frozen: {_flow(list(found.frozen))}"] if found.frozen else []),
         f"run: {_scalar(found.run)}",
-        f"score: {_scalar(found.score)}  # CLAIMED BY THE RUN: what it prints, measured by nobody else",
+        f"score: {found.score}",
         f"budget: {{seconds: {found.seconds:g}}}  # all of a run: start-up, their own time budget, evaluation",
         *([f"readable: {_flow(list(found.readable))}"] if found.readable else []),
         *([f"checks: {_flow(list(found.checks))}"] if found.checks else []),

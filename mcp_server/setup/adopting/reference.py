@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from mcp_server.setup.adopting.checkpoints import measured
 from mcp_server.setup.adopting.constants import constants, data_folders
 from mcp_server.setup.adopting.found import Found
 
@@ -38,7 +39,10 @@ def recognise(tree: Path, tracked: Callable[[str], bool], uv: bool) -> Found | N
     seconds = own if isinstance(own, float) and own > 0 else USUAL_SECONDS
     run, how = _run(said, texts, tree, uv)
     left = written(texts[TRAIN])
+    checkpoint = measured(texts[TRAIN], texts[PREPARE] if tracked(PREPARE) else "", left, values)
     if left:
+        # behind a shell nobody gives uv its flags, and `python` is the same environment's
+        run = run.replace("uv run train.py", "python train.py")
         copied = "".join(f' && cp "{name}" "$AUTORESEARCH_OUT"' for name in left)
         run = f"bash -c '{COPY} && {run}{copied}'"
     readable = data_folders(values)
@@ -61,7 +65,8 @@ def recognise(tree: Path, tracked: Callable[[str], bool], uv: bool) -> Found | N
         # the reference ends a run by hand at twice its time budget; a short one needs room for start-up and evaluation
         seconds=max(2 * seconds, seconds + 120),
         readable=tuple(readable),
-        notes=(where, why, how, f"their own time budget is {seconds:g} s"),
+        notes=tuple(filter(None, (where, why, how, f"their own time budget is {seconds:g} s", checkpoint.why_not))),
+        measured=checkpoint.score,
     )
 
 
