@@ -19,7 +19,8 @@ import anyio
 import click
 from mcp.client import Client
 
-from mcp_server.cli import COMMANDS, cli
+from mcp_server.cli import cli
+from mcp_server.commands.names import COMMANDS
 from mcp_server.ledger.schema import STEPS
 from mcp_server.nouns import replies
 from mcp_server.nouns.variables import VARIABLES, Audience

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from mcp_server.cli import COMMANDS, cli
+from mcp_server.cli import cli
+from mcp_server.commands.names import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = ("autoresearch", "claude", "codex", "gemini", "opencode", "copilot")

@@ -19,8 +19,9 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from rich.console import Console
 
-from mcp_server.cli import COMMANDS, TOOL_NAMES, cli
-from mcp_server.commands import pages
+from mcp_server.cli import cli
+from mcp_server.commands.names import COMMANDS, TOOL_NAMES
+from mcp_server.commands.screens import pages
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.views import history

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from mcp_server.arena.program import parse_program
-from mcp_server.commands.stage import Screen, ending
+from mcp_server.commands.screens.stage import Screen, ending
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import AutoresearchError, WorkspaceError
 from mcp_server.researcher.demo import MARK, Plan, _program, demonstrate, fit, make_room, stop_runs

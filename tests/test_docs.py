@@ -9,7 +9,8 @@ import click
 import pytest
 
 from dev import references
-from mcp_server.cli import COMMANDS, cli
+from mcp_server.cli import cli
+from mcp_server.commands.names import COMMANDS
 from mcp_server.nouns.variables import VARIABLES
 from tests.command_lines import taught
 

@@ -17,6 +17,7 @@ from mcp_server.researcher.habits import (
     WORSE,
     Trial,
     judged,
+    kind_of,
     lesson,
     propose,
 )
@@ -219,5 +220,5 @@ def test_no_lesson_calls_an_unknown_thing_worse_or_better(gain: float, interval:
 
 def test_the_shipped_train_py_offers_steps_of_many_kinds() -> None:
     source = (Path(__file__).parent.parent / "train.py").read_text("utf-8")
-    kinds = {constant.kind.name for constant in constants(source)}
+    kinds = {kind_of(constant.name).name for constant in constants(source)}
     assert {"batch", "rate", "schedule", "size", "start", "momentum"} <= kinds

@@ -8,8 +8,8 @@ import click
 from pydantic import Field
 from rich.text import Text
 
-from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.nouns.replies import Reply
 from mcp_server.setup.adopting.plan import carry_out, plan

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.nouns.errors import NotNow
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 from rich.console import RenderableType
 
-from mcp_server.cli import Place
+from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.replies import Reply, ScoreReply

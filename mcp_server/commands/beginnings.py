@@ -17,8 +17,8 @@ import click
 from rich.table import Column, Table
 from rich.text import Text
 
-from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.replies import Reply
@@ -198,7 +198,7 @@ def demo(place: Place, /, folder: Path, plain: bool, as_json: bool, **numbers: A
     show = importlib.import_module(
         "mcp_server.researcher.demo"
     )  # it brings the client of the SDK, which takes a second
-    stage = importlib.import_module("mcp_server.commands.stage")
+    stage = importlib.import_module("mcp_server.commands.screens.stage")
     console = terminal.screen(stderr=as_json)
     plan = show.Plan(
         folder=(place.folder / folder).resolve(),

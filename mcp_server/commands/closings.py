@@ -8,8 +8,8 @@ import click
 
 from mcp_server import waiting
 from mcp_server.campaign.exam import kept_of
-from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.judging.totals import prune_order
 from mcp_server.lab import EXAM_SEEDS, Lab

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from mcp_server.cli import Place
-from mcp_server.commands import asking, turns
+from mcp_server.commands import asking
+from mcp_server.commands.names import Place
+from mcp_server.commands.screens import turns
 from mcp_server.faces import terminal
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import tag_complaint

@@ -9,8 +9,8 @@ import click
 from rich.table import Column, Table
 from rich.text import Text
 
-from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import Reply

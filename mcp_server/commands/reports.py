@@ -15,8 +15,8 @@ from pathlib import Path
 import click
 from pydantic import Field
 
-from mcp_server.cli import Place
 from mcp_server.commands import asking
+from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.files import write_atomically

@@ -7,8 +7,9 @@ import click
 from mcp_server import waiting
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT
 from mcp_server.campaign.own_tree import make_tree
-from mcp_server.cli import Place, commands_in
-from mcp_server.commands import asking, pages
+from mcp_server.commands import asking
+from mcp_server.commands.names import Place, commands_in
+from mcp_server.commands.screens import pages
 from mcp_server.faces import terminal
 from mcp_server.lab import CALIBRATE, HYPOTHESIS_LIMIT, Lab
 from mcp_server.nouns.errors import NotNow

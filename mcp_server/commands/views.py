@@ -9,8 +9,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from mcp_server.cli import Place
-from mcp_server.commands import asking, pages
+from mcp_server.commands import asking
+from mcp_server.commands.names import Place
+from mcp_server.commands.screens import pages
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import UnknownExperiment

@@ -117,7 +117,7 @@ def propose(source: str, trials: Sequence[Trial], seed: int, device: str = "cpu"
 def _options(here: dict[str, Constant], trials: Sequence[Trial]) -> Iterator[tuple[tuple[Move, ...], float]]:
     for constant in here.values():
         for move, weight in _steps(constant):
-            yield (move,), weight * _evidence(move, _kind_of(constant.name), trials)
+            yield (move,), weight * _evidence(move, kind_of(constant.name), trials)
     together = tuple(
         move
         for trial in trials
@@ -130,7 +130,7 @@ def _options(here: dict[str, Constant], trials: Sequence[Trial]) -> Iterator[tup
 
 
 def _steps(constant: Constant) -> Iterator[tuple[Move, float]]:
-    kind, value = _kind_of(constant.name), constant.value
+    kind, value = kind_of(constant.name), constant.value
     for factor, weight in kind.factors:
         if kind.name == "momentum" and 0 < value < 1:
             moved: float | int = 1 - (1 - value) / factor  # what counts is how far it is from one
@@ -168,7 +168,7 @@ def _evidence(move: Move, kind: Kind, trials: Sequence[Trial]) -> float:
                     continue
                 elif trial.outcome != KEPT and alone:
                     weight *= 0.05 if same else 4.0
-            elif alone and same and _kind_of(earlier.name) is kind:
+            elif alone and same and kind_of(earlier.name) is kind:
                 # its relatives may like the same direction
                 weight *= {KEPT: 1.5, BETTER: 1.2, UNKNOWN: 1.0, WORSE: 0.8, FAILED: 0.6}[trial.outcome]
     last = next((trial for trial in reversed(trials) if any(m.name == move.name for m in trial.moves)), None)
@@ -178,7 +178,7 @@ def _evidence(move: Move, kind: Kind, trials: Sequence[Trial]) -> float:
     return weight
 
 
-def _kind_of(name: str) -> Kind:
+def kind_of(name: str) -> Kind:
     return next(kind for kind in KINDS if kind.fits(name))
 
 
@@ -186,7 +186,7 @@ def _why(moves: Sequence[Move], here: dict[str, Constant], trials: Sequence[Tria
     if len(moves) > 1:
         return "Each of these came out better alone, but not surely; together it may show."
     move = moves[0]
-    said = [_kind_of(move.name).why]
+    said = [kind_of(move.name).why]
     for trial in trials:
         if any(earlier.name == move.name for earlier in trial.moves):
             way = (

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mcp_server.commands.turns import Screen, ending
+from mcp_server.commands.screens.turns import Screen, ending
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.files import is_locked, locked

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from mcp_server.commands import pages
+from mcp_server.commands.screens import pages
 from mcp_server.faces.terminal import (
     clock,
     facts,

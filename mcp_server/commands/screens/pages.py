@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from mcp_server.cli import commands_in
+from mcp_server.commands.names import commands_in
 from mcp_server.faces.terminal import (
     facts,
     gained,

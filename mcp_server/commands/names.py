@@ -1,0 +1,79 @@
+"""What the commands are called, one line about each, and how the server's words read for somebody who types them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of `autoresearch --help`, and the module of `commands/` that holds the rest."""
+
+    section: str
+    module: str
+    words: str
+
+
+COMMANDS = {
+    "new": Entry("Begin", "beginnings", "Write a lab from a template: program.md and the files it names."),
+    "adopt": Entry("Begin", "adopting", "Take over a repository of karpathy/autoresearch, a fork, or pi-autoresearch."),
+    "prepare": Entry("Begin", "beginnings", "Build the corpus of a language-model lab."),
+    "doctor": Entry("Begin", "beginnings", "Check this machine and say how to fix what is missing."),
+    "check-arena": Entry("Begin", "proofs", "Prove an arena before any loop: runs, cheats, harms, a verdict."),
+    "readiness": Entry("Begin", "maps", "Place work processes on the map of what is ripe for research."),
+    "demo": Entry("Begin", "beginnings", "Watch a campaign of real training with a built-in researcher."),
+    "serve": Entry("Begin", "beginnings", "Serve the lab to an agent over MCP (stdio)."),
+    "start": Entry("Work", "verbs", "Begin a campaign, or join it: branch, baseline, calibration."),
+    "run": Entry("Work", "verbs", "Run an experiment on the editable files as they are now."),
+    "score": Entry("Work", "verbs", "Read the score and the verdict of an experiment."),
+    "decide": Entry("Work", "verbs", "Keep or revert, as the referee says."),
+    "keep": Entry("Work", "verbs", "Keep an experiment; the referee is not overruled."),
+    "revert": Entry("Work", "verbs", "Put the files back as the incumbent has them."),
+    "cancel": Entry("Work", "verbs", "Stop the runs of an experiment."),
+    "learn": Entry("Work", "verbs", "Write down what was learned."),
+    "ralph": Entry("Work", "looping", "Restart a fresh agent for every iteration, until the target is reached."),
+    "recall": Entry("Look", "verbs", "What was tried and learned, best match first."),
+    "status": Entry("Look", "views", "Where the lab stands, on one screen."),
+    "watch": Entry("Look", "views", "The same, live."),
+    "history": Entry("Look", "views", "All experiments in a table."),
+    "dashboard": Entry("Look", "reports", "Serve the live page: chart, table, running experiment."),
+    "amend": Entry("Work", "amend", "Put an edit of program.md in force while a campaign runs."),
+    "exam": Entry("End", "closings", "Measure the honest gain on fresh seeds and the untouched split."),
+    "report": Entry("End", "reports", "Write the campaign's report: Markdown, HTML, PDF."),
+    "finalize": Entry("End", "reports", "Turn the campaign into commits to review."),
+    "prune": Entry("End", "closings", "Re-test provisional keeps and drop those that do not matter."),
+    "show": Entry("Look", "views", "One experiment: diff, curve, verdict, crash, learnings."),
+}
+# what the tools of the server are called, where the command line has a shorter word
+TOOL_NAMES = {
+    "start-campaign": "start",
+    "run-experiment": "run",
+    "read-score": "score",
+    "commit-or-revert": "decide",
+    "append-learnings": "learn",
+    "lab-status": "status",
+    "cancel-experiment": "cancel",
+}
+
+
+def commands_in(words: str) -> str:
+    """The server's words for a person at a terminal, who types commands, not tools: `read_score(3)` is `score 3`."""
+    for tool, command in TOOL_NAMES.items():
+        called = rf"`?\b{tool.replace('-', '_')}\b(?:\(([^()]*)\))?`?"
+        words = re.sub(called, partial(_typed, command), words)
+    return words
+
+
+def _typed(command: str, found: re.Match[str]) -> str:
+    return f"`{command} {found[1] or ''}".rstrip() + "`"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a command acts: a folder of the lab, and the campaign if it is named."""
+
+    folder: Path
+    campaign: str | None = None
