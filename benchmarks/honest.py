@@ -113,9 +113,9 @@ def waited(lab: Lab, number: int) -> None:
 
 
 def first_run(lab: Lab, number: int) -> tuple[Experiment, Run]:
-    with lab.reading() as (house, campaign, _):
-        found = house.ledger.experiment(campaign.tag, number)
-        runs = [run for run in house.ledger.runs(campaign.tag, number) if run.counts]
+    with lab.reading() as (bench, campaign, _):
+        found = bench.ledger.experiment(campaign.tag, number)
+        runs = [run for run in bench.ledger.runs(campaign.tag, number) if run.counts]
     if not runs:
         raise SystemExit(f"experiment {number} has no score: {found.description}")
     return found, runs[0]
@@ -127,9 +127,9 @@ def decided(lab: Lab, number: int) -> tuple[Decided, str, int]:
         waited(lab, number)
         if lab.commit_or_revert(number).decision != "confirming":
             break
-    with lab.reading() as (house, campaign, _):
-        found = house.ledger.experiment(campaign.tag, number)
-        return found.verdict, found.label or "", len(house.ledger.runs(campaign.tag, number))
+    with lab.reading() as (bench, campaign, _):
+        found = bench.ledger.experiment(campaign.tag, number)
+        return found.verdict, found.label or "", len(bench.ledger.runs(campaign.tag, number))
 
 
 def tried(lab: Lab, description: str, source: str) -> Slot:
@@ -138,8 +138,8 @@ def tried(lab: Lab, description: str, source: str) -> Slot:
     number = lab.run_experiment(description).experiment
     waited(lab, number)
     found, run = first_run(lab, number)
-    with lab.reading() as (house, campaign, arena):
-        view = judge_experiment(house.ledger, arena, campaign, found)
+    with lab.reading() as (bench, campaign, arena):
+        view = judge_experiment(bench.ledger, arena, campaign, found)
     assert view is not None
     low, high = view.verdict.interval or (math.nan, math.nan)
     record, label, runs = decided(lab, number)
@@ -181,10 +181,10 @@ print(json.dumps(list(found.values())))
 
 def worth(lab: Lab) -> dict[str, float]:
     """The true gain of both planted edits: the baseline's own sealed weights, answered with each constant."""
-    with lab.reading() as (house, campaign, _):
-        kept = house.ledger.kept(campaign.tag)[0]
-        run = next(run for run in house.ledger.runs(campaign.tag, kept.number) if run.counts)
-        weights = house.paths.run(campaign.tag, kept.number, run.run).artifact / "model.safetensors"
+    with lab.reading() as (bench, campaign, _):
+        kept = bench.ledger.kept(campaign.tag)[0]
+        run = next(run for run in bench.ledger.runs(campaign.tag, kept.number) if run.counts)
+        weights = bench.paths.run(campaign.tag, kept.number, run.run).artifact / "model.safetensors"
     command = [sys.executable, "-c", WORTH, str(weights), *(str(one) for one in (SHARPNESS, BETTER, WORSE))]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -232,9 +232,9 @@ def shown(folder: Path, seed: int, options: Sequence[str]) -> dict[str, Any]:
     print(done.stdout)
     found: dict[str, Any] = {"seconds": round(time.monotonic() - began, 1)}
     with contextlib.closing(Lab(lab_folder, campaign="demo")) as lab:
-        with lab.reading() as (house, campaign, _):
-            experiments = house.ledger.experiments(campaign.tag)
-            lessons = [one for one in house.ledger.learnings() if one.experiment is not None]
+        with lab.reading() as (bench, campaign, _):
+            experiments = bench.ledger.experiments(campaign.tag)
+            lessons = [one for one in bench.ledger.learnings() if one.experiment is not None]
         found["tried"] = sum(one.kind != "baseline" for one in experiments)
         kept = [one for one in experiments if one.decision == "keep" and one.kind != "baseline"]
         found["kept"] = len(kept)
@@ -253,8 +253,8 @@ def shown(folder: Path, seed: int, options: Sequence[str]) -> dict[str, Any]:
 def refuted(lab: Lab, folder: Path, claims: Sequence[Any], experiments: Sequence[Experiment]) -> Iterator[str]:
     """The lessons whose sign repeats on fresh seeds speak against, beside their own incumbent and with nothing else."""
     by_number = {one.number: one for one in experiments}
-    with lab.reading() as (house, _, arena):
-        workspace: Workspace = house.workspace
+    with lab.reading() as (bench, _, arena):
+        workspace: Workspace = bench.workspace
         budget = arena.budget.seconds
     bench = Bench(folder, budget)
     for claim in claims:

@@ -82,9 +82,9 @@ def begin(lab: Lab) -> None:
 
 def score(lab: Lab, value: float) -> None:
     """Let the open runs have ended well."""
-    with lab.reading() as (house, _, _):
-        for run in house.ledger.open_runs():
-            house.ledger.close_run(run, result(value), AT)
+    with lab.reading() as (bench, _, _):
+        for run in bench.ledger.open_runs():
+            bench.ledger.close_run(run, result(value), AT)
 
 
 def result(value: float) -> RunResult:
@@ -201,8 +201,8 @@ def measure(experiments: int) -> dict[str, Gauge]:
     with tempfile.TemporaryDirectory() as folder:
         lab = repository(Path(folder) / "lab")
         begin(lab)
-        with lab.reading() as (house, _, _):
-            fill(house.ledger, experiments)
+        with lab.reading() as (bench, _, _):
+            fill(bench.ledger, experiments)
         lab.lab_status()  # draws the views of the new past, once
 
         def propose(turn: int) -> None:

@@ -18,7 +18,7 @@ from mcp_server.campaign import overwritten, progress
 from mcp_server.campaign.beginning import amend, baseline
 from mcp_server.campaign.beginning.amend import program_in_force
 from mcp_server.campaign.beginning.start import start
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.decide import (
     WRITE_FIRST,
     confirming,
@@ -98,8 +98,8 @@ class Lab:
         """Draw what is still to be drawn, and let go of the ledger."""
         if self._ledger is not None:
             finish_drawing()
-            with contextlib.suppress(AutoresearchError), self._verb() as (house, _):
-                self._publish(house, at_once=True)
+            with contextlib.suppress(AutoresearchError), self._verb() as (bench, _):
+                self._publish(bench, at_once=True)
             finish_drawing()
         if self._ledger is not None:
             self._ledger.close()
@@ -112,13 +112,13 @@ class Lab:
         if not 0 <= calibrate <= 20:
             raise ArenaError(f"calibrate is {calibrate}; it counts the extra baseline runs and must be 0 to 20.")
         program = None if self.paths.ledger.exists() else load_program(self.paths.program)
-        with self._verb() as (house, _):
-            existing = house.ledger.campaign(tag)
+        with self._verb() as (bench, _):
+            existing = bench.ledger.campaign(tag)
             if existing is not None:
-                room = self._publisher.make_room(house, tag)
-                return join(house, existing, [*room, *of_old_corpus(existing.corpus)])
+                room = self._publisher.make_room(bench, tag)
+                return join(bench, existing, [*room, *of_old_corpus(existing.corpus)])
             program = program or load_program(self.paths.program)
-            return start(house, self._publisher.make_room, program, tag, from_ref, calibrate)
+            return start(bench, self._publisher.make_room, program, tag, from_ref, calibrate)
 
     def run_experiment(
         self,
@@ -135,11 +135,11 @@ class Lab:
         description = clean_line(description, DESCRIPTION_LIMIT)
         if not description:
             raise NotNow("The description is empty. Say in one line what this experiment changes.")
-        with self._verb() as (house, caught):
-            campaign, arena = campaign_at(house)
-            refuse_when_over(house, campaign, arena)
+        with self._verb() as (bench, caught):
+            campaign, arena = campaign_at(bench)
+            refuse_when_over(bench, campaign, arena)
             reply = open_experiment(
-                house,
+                bench,
                 campaign,
                 arena,
                 description,
@@ -148,22 +148,22 @@ class Lab:
                 session=session,
                 insist=insist,
             )
-            _, problem = program_in_force(house, campaign)
+            _, problem = program_in_force(bench, campaign)
             reply.warnings += [*caught.problems, *([problem] if problem else [])]
             return reply
 
     def read_score(self, experiment: int | None = None, session: str = "") -> ScoreReply:
         """Score, noise band and state of an experiment, by default the last one of the session. Never waits."""
-        with self._verb() as (house, caught):
-            campaign, arena = campaign_at(house)
-            found = experiment_at(house, campaign, experiment, session)
-            judgement = judgement_of(house, campaign, arena, found)
-            reply = progress.score_reply(house.ledger, self.paths, found, arena, self.now(), judgement)
+        with self._verb() as (bench, caught):
+            campaign, arena = campaign_at(bench)
+            found = experiment_at(bench, campaign, experiment, session)
+            judgement = judgement_of(bench, campaign, arena, found)
+            reply = progress.score_reply(bench.ledger, self.paths, found, arena, self.now(), judgement)
             reply.warnings += caught.problems
             due = reply.eta_seconds if reply.phase == "pending" else None
             reply.next = next_for(found, Status(reply.status), judgement, due)
             if found.kind == "baseline" and reply.phase != "pending":
-                reply.next = baseline.of_campaign(house, campaign, arena) or reply.next
+                reply.next = baseline.of_campaign(bench, campaign, arena) or reply.next
             return reply
 
     def commit_or_revert(
@@ -189,53 +189,53 @@ class Lab:
                 f"decision is {clean_line(decision, 40)!r}; it must be auto, keep or revert. `auto` "
                 "follows the referee."
             )
-        with self._verb() as (house, _):
-            campaign, arena = campaign_at(house)
-            found = experiment_at(house, campaign, experiment, session)
+        with self._verb() as (bench, _):
+            campaign, arena = campaign_at(bench)
+            found = experiment_at(bench, campaign, experiment, session)
             if found.decision is not None:
-                return decided(house, found, CaughtUp())
+                return decided(bench, found, CaughtUp())
             self.workspace.guard()
             if decision != "revert" or found.kind == "baseline":
-                baseline.refuse_without_baseline(house, campaign, arena, found)
-            judgement = judgement_of(house, campaign, arena, found)
+                baseline.refuse_without_baseline(bench, campaign, arena, found)
+            judgement = judgement_of(bench, campaign, arena, found)
             if decision == "revert":
-                runs = house.ledger.runs(campaign.tag, found.number)
+                runs = bench.ledger.runs(campaign.tag, found.number)
                 if any(not run.state.terminal for run in runs):
                     raise NotNow(
                         f"Experiment {found.number} is still running. Wait with read_score, or call "
                         "cancel_experiment first."
                     )
-                intend(house, found, "revert", None, judgement, "asked for by the agent")
+                intend(bench, found, "revert", None, judgement, "asked for by the agent")
             elif judgement is None:
-                decide_without_score(house, campaign, found)
+                decide_without_score(bench, campaign, found)
             else:
-                follow(house, campaign, found, judgement, decision)
-            caught = recovery.catch_up(house)
-            found = house.ledger.experiment(campaign.tag, found.number)
+                follow(bench, campaign, found, judgement, decision)
+            caught = recovery.catch_up(bench)
+            found = bench.ledger.experiment(campaign.tag, found.number)
             if found.decision is None:
-                return confirming(house, found, judgement)
+                return confirming(bench, found, judgement)
             if not found.settled:
                 raise WorkspaceError(
                     f"Decided, but git could not follow: {' '.join(caught.problems)} Mend that; the next "
                     "call finishes it."
                 )
-            reply, over = decided(house, found, caught), over_by_rule(house, campaign, arena)
+            reply, over = decided(bench, found, caught), over_by_rule(bench, campaign, arena)
             if over:
                 reply.next = f"{WRITE_FIRST} The campaign is over: {over}. Stop."
             return reply
 
     def append_learnings(self, text: str, experiment: int | None = None, tags: Sequence[str] = ()) -> LearningReply:
         """Add one lesson to the shared memory."""
-        with self._verb() as (house, _):
-            campaign, _ = campaign_at(house)
+        with self._verb() as (bench, _):
+            campaign, _ = campaign_at(bench)
             if experiment is not None:
-                house.ledger.experiment(campaign.tag, experiment)
-            known = [learning.text for learning in house.ledger.learnings()]
+                bench.ledger.experiment(campaign.tag, experiment)
+            known = [learning.text for learning in bench.ledger.learnings()]
             admitted = admit(text, known)
             if admitted.text is None:
                 raise NotNow(admitted.refusal)
             labels = [clean_line(tag, 32) for tag in list(tags)[:8]]
-            key = house.ledger.add_learning(campaign.tag, experiment, admitted.text, labels, "agent", house.stamp())
+            key = bench.ledger.add_learning(campaign.tag, experiment, admitted.text, labels, "agent", bench.stamp())
             return LearningReply(
                 learning=key,
                 text=admitted.text,
@@ -247,8 +247,8 @@ class Lab:
         """What was tried and learned, best match first."""
         if not 1 <= limit <= 50:
             raise NotNow(f"limit is {limit}; it must be 1 to 50.")
-        with self._verb() as (house, _):
-            return recalled(house.ledger, clean_block(query, 2000), list(knobs)[:20], limit)
+        with self._verb() as (bench, _):
+            return recalled(bench.ledger, clean_block(query, 2000), list(knobs)[:20], limit)
 
     def lab_status(self, caller: Caller = NOBODY) -> StatusReply:
         """Where are we: what a fresh agent reads first. It answers in every state of the work tree and of program.md.
@@ -259,13 +259,13 @@ class Lab:
         try:
             if not self.paths.ledger.exists():
                 return nowhere(self.paths, None, caught)
-            with self._verb() as (house, caught):
-                campaign, _ = campaign_at(house)
-                program, problem = program_in_force(house, campaign)
-                reply = whereabouts(house, campaign, program, problem, caught)
+            with self._verb() as (bench, caught):
+                campaign, _ = campaign_at(bench)
+                program, problem = program_in_force(bench, campaign)
+                reply = whereabouts(bench, campaign, program, problem, caught)
                 reply.problems += of_old_corpus(campaign.corpus)
-                reply.problems += astray.remarks(house, campaign, program.arena)
-                reply.problems += overwritten.remarks(house, campaign, program.arena, caller)
+                reply.problems += astray.remarks(bench, campaign, program.arena)
+                reply.problems += overwritten.remarks(bench, campaign, program.arena, caller)
                 return reply
         except LedgerError:
             raise
@@ -274,94 +274,94 @@ class Lab:
 
     def cancel_experiment(self, experiment: int) -> ExperimentReply:
         """Stop the runs of an experiment and record it."""
-        with self._verb() as (house, _):
-            campaign, arena = campaign_at(house)
-            found = house.ledger.experiment(campaign.tag, experiment)
-            waiting = [run for run in house.ledger.runs(campaign.tag, experiment) if not run.state.terminal]
+        with self._verb() as (bench, _):
+            campaign, arena = campaign_at(bench)
+            found = bench.ledger.experiment(campaign.tag, experiment)
+            waiting = [run for run in bench.ledger.runs(campaign.tag, experiment) if not run.state.terminal]
             if not waiting:
                 raise NotNow(f"Experiment {experiment} is not running. read_score({experiment}) shows how it ended.")
             for run in waiting:
-                orders.ask_to_stop(self.paths.run(run.campaign, run.experiment, run.run), house.order_of(run))
-            recovery.catch_up(house)
-            reply = progress.experiment_reply(house.ledger, self.paths, found, arena, self.now())
+                orders.ask_to_stop(self.paths.run(run.campaign, run.experiment, run.run), bench.order_of(run))
+            recovery.catch_up(bench)
+            reply = progress.experiment_reply(bench.ledger, self.paths, found, arena, self.now())
             reply.next = f"It ends within the grace; commit_or_revert({experiment}) then puts the files back."
             return reply
 
     def amend(self, digest: str | None = None) -> AmendReply:
         """A person's: what program.md would change of the rules, or put exactly the version `digest` in force."""
-        with self._verb() as (house, _):
-            campaign, _ = campaign_at(house)
-            return amend.amend(house, campaign, digest)
+        with self._verb() as (bench, _):
+            campaign, _ = campaign_at(bench)
+            return amend.amend(bench, campaign, digest)
 
     def exam(self, seeds: int = EXAM_SEEDS) -> ExamReply:
         """The closing exam: baseline and incumbent on the untouched split and fresh paired seeds."""
         if not 2 <= seeds <= 50:
             raise NotNow(f"seeds is {seeds}; it must be 2 to 50, for one difference has no interval.")
-        with self._verb() as (house, _):
-            campaign, arena = campaign_at(house)
-            incumbent = house.ledger.incumbent(campaign.tag)
-            kept = house.ledger.kept(campaign.tag)
+        with self._verb() as (bench, _):
+            campaign, arena = campaign_at(bench)
+            incumbent = bench.ledger.incumbent(campaign.tag)
+            kept = bench.ledger.kept(campaign.tag)
             if incumbent is None or incumbent.number == kept[0].number:
                 raise NotNow(
                     "Nothing but the baseline was kept, so there is no gain to examine. Keep an improvement first."
                 )
-            exam = house.ledger.exam(campaign.tag)
+            exam = bench.ledger.exam(campaign.tag)
             if exam is None or (exam.result is not None and exam.incumbent != incumbent.number):
                 fresh = [campaign.seed + FIRST_EXAM_SEED + turn for turn in range(seeds)]
-                paired = bool(pairing.choice_of(house.ledger, arena, campaign).pairing)
-                house.ledger.open_exam(campaign.tag, kept[0].number, incumbent.number, fresh, house.stamp(), paired)
-                recovery.catch_up(house)
-                exam = house.ledger.exam(campaign.tag)
+                paired = bool(pairing.choice_of(bench.ledger, arena, campaign).pairing)
+                bench.ledger.open_exam(campaign.tag, kept[0].number, incumbent.number, fresh, bench.stamp(), paired)
+                recovery.catch_up(bench)
+                exam = bench.ledger.exam(campaign.tag)
             assert exam is not None
-            return examined(house.ledger, arena, campaign, exam)
+            return examined(bench.ledger, arena, campaign, exam)
 
     def run_without(self, number: int) -> ExperimentReply:
         """Run the incumbent with the change of one kept experiment taken back; part of `prune`."""
-        with self._verb() as (house, _):
-            campaign, arena = campaign_at(house)
-            return open_without(house, campaign, arena, number)
+        with self._verb() as (bench, _):
+            campaign, arena = campaign_at(bench)
+            return open_without(bench, campaign, arena, number)
 
     def finished(self, experiment: int | None = None) -> bool:
         """Whether no run that an experiment (the last one by default) waits for is open; what a waiting face asks."""
-        with self._verb() as (house, _):
-            campaign, _ = campaign_at(house)
-            found = experiment_at(house, campaign, experiment)
-            runs = house.ledger.runs(campaign.tag, found.number)
-            return all(run.state.terminal for run in runs) and not progress.awaited_by(house.ledger, found, runs)
+        with self._verb() as (bench, _):
+            campaign, _ = campaign_at(bench)
+            found = experiment_at(bench, campaign, experiment)
+            runs = bench.ledger.runs(campaign.tag, found.number)
+            return all(run.state.terminal for run in runs) and not progress.awaited_by(bench.ledger, found, runs)
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[tuple[House, Campaign, Arena]]:
-        """For faces that show more than a verb says: the house, caught up, with the lock held."""
-        with self._verb() as (house, _):
-            yield house, *campaign_at(house)
+    def reading(self) -> Iterator[tuple[Bench, Campaign, Arena]]:
+        """For faces that show more than a verb says: the bench, caught up, with the lock held."""
+        with self._verb() as (bench, _):
+            yield bench, *campaign_at(bench)
 
     # --- how the verbs find what they act on -------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _verb(self) -> Iterator[tuple[House, CaughtUp]]:
+    def _verb(self) -> Iterator[tuple[Bench, CaughtUp]]:
         """The lab's lock, an open ledger, and everything caught up with."""
         with self._mutex:
             if not self.paths.ledger.exists():
                 load_program(self.paths.program)  # no lab here: say so before anything is created
             with self._disk(), locked(self.paths.lock):
-                house = self._house()
-                caught = recovery.catch_up(house)
+                bench = self._house()
+                caught = recovery.catch_up(bench)
                 with contextlib.suppress(AutoresearchError):  # no campaign here, so nothing is drawn
-                    caught.problems += self._publisher.make_room(house, campaign_at(house)[0].tag)
-                yield house, caught
-                self._publish(house)
+                    caught.problems += self._publisher.make_room(bench, campaign_at(bench)[0].tag)
+                yield bench, caught
+                self._publish(bench)
 
-    def _publish(self, house: House, *, at_once: bool = False) -> None:
+    def _publish(self, bench: Bench, *, at_once: bool = False) -> None:
         """Draw the views of the campaign this work tree is on, if it is on one."""
         try:
             with contextlib.suppress(UnknownExperiment):
-                campaign, arena = campaign_at(house)
-                for problem in self._publisher.publish(house, campaign, arena, at_once=at_once):
+                campaign, arena = campaign_at(bench)
+                for problem in self._publisher.publish(bench, campaign, arena, at_once=at_once):
                     log.warning(problem)
         except AutoresearchError as error:
             log.warning("%s", error)  # what the verb did is recorded; it must not look as if it had failed
 
-    def _house(self) -> House:
+    def _house(self) -> Bench:
         if self._ledger is not None and not self._ledger.in_place():
             self._ledger.close()  # somebody put another file there, a backup perhaps: what we hold is nobody's
             self._ledger = None
@@ -369,7 +369,7 @@ class Lab:
             ledger = Ledger(self.paths.ledger)
             ledger.check()
             self._ledger = ledger
-        return House(self.workspace, self.paths, self._ledger, self.now, self._named)
+        return Bench(self.workspace, self.paths, self._ledger, self.now, self._named)
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:

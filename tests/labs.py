@@ -129,5 +129,5 @@ def decide(lab: Lab, number: int) -> DecisionReply:
 
 def open_states(lab: Lab) -> list[RunState]:
     """The states of the runs that are not over."""
-    with lab.reading() as (house, _, _):
-        return [run.state for run in house.ledger.open_runs()]
+    with lab.reading() as (bench, _, _):
+        return [run.state for run in bench.ledger.open_runs()]

@@ -42,14 +42,14 @@ def lab(tmp_path: Path, clock: Clock, engine: Played) -> Iterator[Lab]:
 
 
 def purposes(lab: Lab, number: int) -> list[str]:
-    with lab.reading() as (house, campaign, _):
-        return [run.purpose for run in house.ledger.runs(campaign.tag, number)]
+    with lab.reading() as (bench, campaign, _):
+        return [run.purpose for run in bench.ledger.runs(campaign.tag, number)]
 
 
 def counting(lab: Lab) -> int:
     """Runs of the baseline that count."""
-    with lab.reading() as (house, campaign, _):
-        baseline = house.ledger.baseline(campaign.tag)
+    with lab.reading() as (bench, campaign, _):
+        baseline = bench.ledger.baseline(campaign.tag)
         assert baseline is not None
         return len(baseline.counting)
 
@@ -111,8 +111,8 @@ def test_after_any_failure_the_scale_is_the_new_baselines(
         engine.end("scored", score)
         lab.lab_status()
     assert counting(lab) == 3
-    with lab.reading() as (house, campaign, arena):
-        scale = policy_of(house.ledger, arena, campaign.tag).effects.typical
+    with lab.reading() as (bench, campaign, arena):
+        scale = policy_of(bench.ledger, arena, campaign.tag).effects.typical
     assert scale == pytest.approx(0.0015 * (abs(score) or 1.0))
     assert lab.lab_status().next.startswith("Propose the next experiment")
     lab.close()
@@ -229,8 +229,8 @@ def test_nothing_is_judged_before_the_baselines_repeats_are_in(lab: Lab, engine:
     lab.start_campaign("first")
     engine.end("scored", 4.0)
     lab.lab_status()
-    with lab.reading() as (house, campaign, _):
-        house.ledger.open_run(campaign.tag, 1, campaign.seed, "repeat", house.stamp(), clock() + timedelta(seconds=60))
+    with lab.reading() as (bench, campaign, _):
+        bench.ledger.open_run(campaign.tag, 1, campaign.seed, "repeat", bench.stamp(), clock() + timedelta(seconds=60))
     edit(lab, KNOB=2.5)
     lab.run_experiment("nearer")
     engine.end("scored", 0.25)
@@ -272,10 +272,10 @@ def test_an_abandoned_campaign_asks_for_no_more_of_the_machine(lab: Lab, engine:
 def test_a_baseline_that_an_older_version_discarded_gets_a_successor(lab: Lab, engine: Played) -> None:
     lab.start_campaign("first")
     engine.end("tainted", 1.0)
-    with lab.reading() as (house, campaign, _):
-        for run in house.ledger.open_runs():
-            house.ledger.close_run(run, result_of("cancelled"), house.stamp())
-        house.ledger.intend(campaign.tag, 1, "revert", None, Decided(reason="it has no score"), house.stamp())
+    with lab.reading() as (bench, campaign, _):
+        for run in bench.ledger.open_runs():
+            bench.ledger.close_run(run, result_of("cancelled"), bench.stamp())
+        bench.ledger.intend(campaign.tag, 1, "revert", None, Decided(reason="it has no score"), bench.stamp())
     assert "call run_experiment" in lab.lab_status().next
     assert lab.run_experiment("unchanged").experiment == 2
     engine.end("scored", 1.0)

@@ -71,8 +71,8 @@ def test_without_being_asked_for_no_incumbent_is_laid_beside_a_run(tmp_path: Pat
     )
     number = lab.run_experiment("move KNOB").experiment
     finish(lab, number)
-    with lab.reading() as (house, _, _):
-        result = house.ledger.runs("first", number)[0].result
+    with lab.reading() as (bench, _, _):
+        result = bench.ledger.runs("first", number)[0].result
     assert result is not None
     assert (result.incumbent, result.incumbent_score) == (None, None)
 
@@ -81,8 +81,8 @@ def test_what_a_scorer_draws_from_is_the_same_on_one_seed_and_no_other(tmp_path:
     lab = lab_with(tmp_path / "lab", TELLING, SEQUENTIAL)
     begin(lab, calibrate=2)
     finish(lab, 1)
-    with lab.reading() as (house, _, _):
-        first, repeat, another = house.ledger.runs("first", 1)
+    with lab.reading() as (bench, _, _):
+        first, repeat, another = bench.ledger.runs("first", 1)
     assert first.seed == repeat.seed != another.seed
     assert first.score == repeat.score != another.score
 

@@ -64,8 +64,8 @@ async def test_an_attempt_is_refused_while_another_sessions_edit_lies_undecided_
         words = await refusal(other, "run_experiment", description="by the second")
         assert "Experiment 2 of another session" in words
         assert "start_campaign('first', tree=" in words
-        with lab.reading() as (house, campaign, _):
-            assert len(house.ledger.experiments(campaign.tag)) == 2
+        with lab.reading() as (bench, campaign, _):
+            assert len(bench.ledger.experiments(campaign.tag)) == 2
         # the first may go on as it likes, and once it has decided so may the second
         assert (await call(one, "commit_or_revert"))["decision"] == "kept"
         assert (await call(other, "run_experiment", description="by the second"))["experiment"] == 3
@@ -134,8 +134,8 @@ async def test_each_agent_in_a_work_tree_of_its_own_gets_the_credit_for_its_own_
         assert (mine["score"], theirs["score"]) == (1.0, 9.0)
         assert (await call(other, "commit_or_revert"))["decision"] == "reverted"
         assert (await call(one, "commit_or_revert"))["decision"] == "kept"
-    with lab.reading() as (house, campaign, _):
-        begun = house.ledger.experiments(campaign.tag)[1:]
+    with lab.reading() as (bench, campaign, _):
+        begun = bench.ledger.experiments(campaign.tag)[1:]
     assert [Path(item.tree).name for item in begun] == ["lab", "second"]
     assert len({item.session for item in begun}) == 2
     assert lab.lab_status().incumbent.experiment == mine["experiment"]  # type: ignore[union-attr]

@@ -134,8 +134,8 @@ def test_the_branch_holds_exactly_what_was_kept_and_the_vault_every_attempt(
 def test_it_writes_down_what_it_learned_and_draws_the_views(shown: tuple[Path, Outcome, Witness]) -> None:
     folder, _, witness = shown
     lab = Lab(folder)
-    with lab.reading() as (house, _, _):
-        learned = house.ledger.learnings()
+    with lab.reading() as (bench, _, _):
+        learned = bench.ledger.learnings()
     lab.close()
     assert {learning.experiment for learning in learned} <= {2, 3, 4, 5, 6}
     assert len(learned) >= 3  # near repetitions are refused, and said

@@ -66,8 +66,8 @@ def test_a_gain_is_positive_when_better_in_every_reply_sentence_and_file(lab: La
 def test_every_place_states_the_same_gain_after_a_keep_was_measured_again(lab: Lab) -> None:
     begin(lab)
     kept = attempt(lab, "nearer", KNOB=2.5)
-    with lab.reading() as (house, campaign, _):
-        house.ledger.open_run(campaign.tag, kept.experiment, campaign.seed + 5, "confirm", house.stamp())
+    with lab.reading() as (bench, campaign, _):
+        bench.ledger.open_run(campaign.tag, kept.experiment, campaign.seed + 5, "confirm", bench.stamp())
     again = finish(lab, kept.experiment)
     assert again.score is not None
     assert again.score != kept.score  # another seed
@@ -79,8 +79,8 @@ def test_every_place_states_the_same_gain_after_a_keep_was_measured_again(lab: L
     assert totals.best == incumbent.score == again.score
     assert totals.baseline is not None
     assert totals.claimed_gain == pytest.approx(abs(totals.baseline - again.score), abs=2e-6)
-    with lab.reading() as (house, campaign, arena):
-        drawn = chart_campaign(house.ledger, campaign, arena)
+    with lab.reading() as (bench, campaign, arena):
+        drawn = chart_campaign(bench.ledger, campaign, arena)
     assert [point.value for point in drawn.incumbents] == pytest.approx([totals.baseline, totals.best], abs=1e-6)
     assert drawn.claimed_gain == totals.claimed_gain
     headline, _ = title([drawn])

@@ -17,8 +17,6 @@ NOT_YET = {
     "dashboard.app.dashboard_app",
     "judging.decide",
     "ledger",
-    "programs.commands (programs, floor 2) imports scoring.printed (scoring, floor 4)",
-    "proving",
     "ralph.settling (ralph, floor 7) imports waiting (faces, floor 7)",
     "repo.workspace",
     "researcher.loop (researcher, floor 7) imports waiting (faces, floor 7)",

@@ -116,8 +116,8 @@ def try_edit(lab: Lab, description: str, before: str, after: str) -> tuple[str, 
         assert score.status in ("scored", "confirming"), score
         reply = lab.commit_or_revert(number)
         if reply.decision != "confirming":
-            with lab.reading() as (house, campaign, _):
-                verdict = house.ledger.experiment(campaign.tag, number).verdict
+            with lab.reading() as (bench, campaign, _):
+                verdict = bench.ledger.experiment(campaign.tag, number).verdict
             return reply.decision, reply.label, verdict.code
     raise AssertionError("the referee never had enough")
 

@@ -231,9 +231,9 @@ def test_a_repeat_is_run_by_both_and_judged_when_both_are_in(tmp_path: Path) -> 
     lab = make_lab(tmp_path / "lab", noise=0.01, more="keep: {confirm: always}\n")
     begin(lab)
     reply = attempt(lab, "nearer", KNOB=2.5)
-    with lab.reading() as (house, campaign, _):
-        seeds = [{run.seed for run in house.ledger.runs(campaign.tag, number) if run.counts} for number in (1, 2)]
-        assert house.ledger.experiment(campaign.tag, 2).verdict.seeds == tuple(sorted(seeds[1]))
+    with lab.reading() as (bench, campaign, _):
+        seeds = [{run.seed for run in bench.ledger.runs(campaign.tag, number) if run.counts} for number in (1, 2)]
+        assert bench.ledger.experiment(campaign.tag, 2).verdict.seeds == tuple(sorted(seeds[1]))
     assert reply.decision == "kept"
     assert len(seeds[0]) >= 2
     assert seeds[0] == seeds[1]
@@ -289,8 +289,8 @@ def test_a_valid_edit_of_the_program_applies_from_the_next_experiment(lab: Lab) 
     program.write_text(program.read_text().replace("Bring KNOB to three.", "Be quick."))
     assert lab.lab_status().memo == "Be quick."
     attempt(lab, "nearer", KNOB=2.5)
-    with lab.reading() as (house, campaign, _):
-        first, second = house.ledger.experiments(campaign.tag)
+    with lab.reading() as (bench, campaign, _):
+        first, second = bench.ledger.experiments(campaign.tag)
     assert first.program != second.program
 
 
@@ -474,7 +474,7 @@ def test_an_experiment_remembers_the_text_of_its_style(tmp_path: Path) -> None:
     attempt(lab, KNOB=2.0)
     style.write_text("Style: mine\n\nGo all the way.\n")
     attempt(lab, KNOB=3.0)
-    with lab.reading() as (house, _, _):
-        first, second, third = (one.style for one in house.ledger.experiments("first"))
+    with lab.reading() as (bench, _, _):
+        first, second, third = (one.style for one in bench.ledger.experiments("first"))
     assert first == second != third
     assert str(third).startswith("mine@")

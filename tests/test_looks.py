@@ -75,8 +75,8 @@ def test_one_code_is_not_run_without_end(lab: Lab, engine: Played, clock: Clock,
         clock.forward(3600)  # a run beside other programs is repeated later
         said = " ".join(lab.run_experiment("again").warnings)
     assert "not run again" in said
-    with lab.reading() as (house, campaign, _):
-        assert len(house.ledger.runs(campaign.tag, 2)) == 1 + MOST_REPEATS
+    with lab.reading() as (bench, campaign, _):
+        assert len(bench.ledger.runs(campaign.tag, 2)) == 1 + MOST_REPEATS
 
 
 def test_reverting_in_between_buys_no_more_runs(lab: Lab, engine: Played) -> None:
@@ -86,8 +86,8 @@ def test_reverting_in_between_buys_no_more_runs(lab: Lab, engine: Played) -> Non
         numbers.add(lab.run_experiment("again and again").experiment)
         engine.end("cancelled")
         lab.commit_or_revert(max(numbers), "revert")
-    with lab.reading() as (house, campaign, _):
-        assert sum(len(house.ledger.runs(campaign.tag, number)) for number in numbers) == 1 + MOST_REPEATS
+    with lab.reading() as (bench, campaign, _):
+        assert sum(len(bench.ledger.runs(campaign.tag, number)) for number in numbers) == 1 + MOST_REPEATS
 
 
 def test_what_a_repeat_costs_is_said(lab: Lab, engine: Played) -> None:

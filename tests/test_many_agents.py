@@ -29,8 +29,8 @@ def live(tree: Path, who: int, experiments: int, seconds: float) -> None:
     lab = Lab(tree)
     lab.start_campaign(TAG)
     for turn in range(experiments):
-        with lab.reading() as (house, campaign, _):
-            incumbent = house.ledger.incumbent(campaign.tag)
+        with lab.reading() as (bench, campaign, _):
+            incumbent = bench.ledger.incumbent(campaign.tag)
             assert incumbent is not None
             text = (lab.workspace.blob(str(incumbent.commit_sha), "train.py") or b"").decode()
         unique = random.Random(f"{who} {turn}").random() / 1000  # sums of such steps never meet: no idea comes twice
@@ -146,8 +146,8 @@ def test_an_agent_that_waits_is_served_before_one_that_came_later(tmp_path: Path
         numbers.append(lab.run_experiment(f"idea {turn}").experiment)
     for number in numbers:
         finish(lab, number)
-    with lab.reading() as (house, campaign, _):
-        begun = [house.ledger.runs(campaign.tag, number)[0].result for number in numbers]
+    with lab.reading() as (bench, campaign, _):
+        begun = [bench.ledger.runs(campaign.tag, number)[0].result for number in numbers]
     stamps = [one.started_at for one in begun if one is not None]
     ends = [one.ended_at for one in begun if one is not None]
     assert stamps == sorted(stamps, key=str)

@@ -37,8 +37,8 @@ def moving_lab(folder: Path, more: str = "keep: {min_delta: 0.5}\n", train: str 
 
 
 def runs_of(lab: Lab, number: int) -> list[Run]:
-    with lab.reading() as (house, campaign, _):
-        return house.ledger.runs(campaign.tag, number)
+    with lab.reading() as (bench, campaign, _):
+        return bench.ledger.runs(campaign.tag, number)
 
 
 def test_on_a_machine_that_moves_the_incumbent_of_the_same_slot_is_the_comparison(tmp_path: Path) -> None:

@@ -172,8 +172,8 @@ class LabMachine(RuleBasedStateMachine):
             self.knob_of[next_number] = knob
 
     def excused(self, number: int) -> bool:
-        with self.labs[0].reading() as (house, campaign, _):
-            runs = house.ledger.runs(campaign.tag, number)
+        with self.labs[0].reading() as (bench, campaign, _):
+            runs = bench.ledger.runs(campaign.tag, number)
         return all(run.state in (RunState.LOST, RunState.CANCELLED) or run.tainted for run in runs)
 
     @rule(tree=st.integers(0, 1), pick=st.integers(0, 30), decision=st.sampled_from(("auto", "auto", "auto", "revert")))
@@ -299,8 +299,8 @@ class LabMachine(RuleBasedStateMachine):
         edit(self.labs[tree], KNOB=knob)
         known = len(self.knob_of)
         self.cut(tree, effect, lambda lab: lab.run_experiment(f"to {knob}"))
-        with self.labs[tree].reading() as (house, campaign, _):
-            found = house.ledger.experiments(campaign.tag)
+        with self.labs[tree].reading() as (bench, campaign, _):
+            found = bench.ledger.experiments(campaign.tag)
         assert len(found) in (known, known + 1)
         if len(found) > known:
             self.knob_of[known + 1] = knob
@@ -336,8 +336,8 @@ class LabMachine(RuleBasedStateMachine):
         return sorted(self.knob_of)[-1 - pick % len(self.knob_of)]  # the newest are the most interesting
 
     def open(self) -> set[Key]:
-        with self.labs[0].reading() as (house, _, _):
-            return {(run.experiment, run.run) for run in house.ledger.open_runs()}
+        with self.labs[0].reading() as (bench, _, _):
+            return {(run.experiment, run.run) for run in bench.ledger.open_runs()}
 
     def take_notice(self) -> None:
         """Let results enter, so that what a verb will do can be foretold."""
@@ -346,8 +346,8 @@ class LabMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.kept)
     @invariant()
     def everything_agrees(self) -> None:
-        with self.labs[1].reading() as (house, campaign, _):
-            ledger, tag = house.ledger, campaign.tag
+        with self.labs[1].reading() as (bench, campaign, _):
+            ledger, tag = bench.ledger, campaign.tag
             assert [one.number for one in ledger.experiments(tag)] == sorted(self.knob_of)
             assert [one.number for one in ledger.kept(tag)] == self.kept
             assert ledger.unsettled() == ledger.unvaulted() == []

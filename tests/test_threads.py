@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mcp_server.proving.threads import Tried, best, counts, measure
 from mcp_server.runner.machine import cores
+from mcp_server.setup.threads import Tried, best, counts, measure
 from tests.labs import git, make_lab
 
 # worth more with fewer threads, as a small model on the processor clock is

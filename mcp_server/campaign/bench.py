@@ -20,7 +20,7 @@ from mcp_server.repo.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class House:
+class Bench:
     """One lab seen from one work tree. `now` is UTC; passing it in keeps time an argument."""
 
     workspace: Workspace
@@ -65,7 +65,7 @@ class Readable(Protocol):
     paths: LabPaths
     workspace: Workspace
 
-    def reading(self) -> AbstractContextManager[tuple[House, Campaign, Arena]]: ...
+    def reading(self) -> AbstractContextManager[tuple[Bench, Campaign, Arena]]: ...
 
 
 def incumbent_commit(ledger: Ledger, campaign: Campaign) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import progress, tally
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import Judgement, judge_experiment
 from mcp_server.campaign.runs import pairing
 from mcp_server.campaign.status import dry_spell
@@ -22,25 +22,25 @@ from mcp_server.nouns.text import clean_block
 WRITE_FIRST = "Write down what it teaches (append_learnings)."  # left out where the lesson came with the decision
 
 
-def judgement_of(house: House, campaign: Campaign, arena: Arena, found: Experiment) -> Judgement | None:
+def judgement_of(bench: Bench, campaign: Campaign, arena: Arena, found: Experiment) -> Judgement | None:
     """The referee's view, or None while there is nothing to compare."""
     if found.kind == "baseline" or found.decision is not None:
         return None
-    return judge_experiment(house.ledger, arena, campaign, found)
+    return judge_experiment(bench.ledger, arena, campaign, found)
 
 
-def follow(house: House, campaign: Campaign, found: Experiment, judgement: Judgement, decision: str) -> None:
+def follow(bench: Bench, campaign: Campaign, found: Experiment, judgement: Judgement, decision: str) -> None:
     verdict = judgement.verdict
     if any(not run.state.terminal for run in judgement.runs):
         raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
     if verdict.decision is Decision.CONFIRM and decision == "auto":
-        paired = bool(pairing.choice_of(house.ledger, house.arena(found), campaign).pairing)
+        paired = bool(pairing.choice_of(bench.ledger, bench.arena(found), campaign).pairing)
         mine = {seed for number, seed, _ in judgement.wanted if number == found.number}
         for number, seed, purpose in judgement.wanted:
             if paired and number == judgement.incumbent and seed in mine:
                 continue  # it is trained in the candidate's own slot
             later = quiet_again(judgement.runs) if purpose == "retry" else None
-            house.ledger.open_run(campaign.tag, number, seed, purpose, house.stamp(), later)
+            bench.ledger.open_run(campaign.tag, number, seed, purpose, bench.stamp(), later)
         return
     if decision == "keep" and verdict.decision is not Decision.KEEP:
         raise NotNow(
@@ -48,46 +48,46 @@ def follow(house: House, campaign: Campaign, found: Experiment, judgement: Judge
             "`keep` cannot overrule it; use auto, or revert."
         )
     kept = verdict.decision is Decision.KEEP
-    waiting = [one.number for one in house.ledger.unsettled() if one.campaign == campaign.tag]
+    waiting = [one.number for one in bench.ledger.unsettled() if one.campaign == campaign.tag]
     if waiting:
         raise NotNow(
             f"Experiment {waiting[0]} is decided, but git could not follow yet; lab_status says why. Mend that first: "
             f"experiment {found.number} has to be judged against what comes of it."
         )
-    intend(house, found, "keep" if kept else "revert", judgement.label if kept else None, judgement, verdict.reason)
+    intend(bench, found, "keep" if kept else "revert", judgement.label if kept else None, judgement, verdict.reason)
 
 
-def decide_without_score(house: House, campaign: Campaign, found: Experiment) -> None:
+def decide_without_score(bench: Bench, campaign: Campaign, found: Experiment) -> None:
     """A baseline or a failed attempt: there is nothing to judge."""
-    runs = house.ledger.runs(campaign.tag, found.number)
+    runs = bench.ledger.runs(campaign.tag, found.number)
     if any(not run.state.terminal for run in runs):
         raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
     failed = tally.failure_of(runs)
-    if failed is None and found.kind != "baseline" and house.ledger.incumbent(found.campaign) is None:
+    if failed is None and found.kind != "baseline" and bench.ledger.incumbent(found.campaign) is None:
         raise NotNow(
             f"Experiment {found.number} has a score, but the baseline has none yet to compare it with. "
             "Wait for it with read_score(1)."
         )
     reason = (failed.result.reason if failed and failed.result else "") or "it has no score"
-    intend(house, found, "revert", None, None, reason)
+    intend(bench, found, "revert", None, None, reason)
 
 
 def intend(
-    house: House,
+    bench: Bench,
     found: Experiment,
     decision: str,
     label: str | None,
     judgement: Judgement | None,
     reason: str,
 ) -> None:
-    failed = tally.failure_of(house.ledger.runs(found.campaign, found.number))
+    failed = tally.failure_of(bench.ledger.runs(found.campaign, found.number))
     outcome = "kept" if decision == "keep" else str(failed.state) if failed else "discarded"
     evidence = judgement.decided(reason, outcome) if judgement else Decided(reason=reason, outcome=outcome)
-    house.ledger.intend(found.campaign, found.number, decision, label, evidence, house.stamp())
+    bench.ledger.intend(found.campaign, found.number, decision, label, evidence, bench.stamp())
 
 
-def confirming(house: House, found: Experiment, judgement: Judgement | None) -> DecisionReply:
-    runs = [run for run in house.ledger.runs(found.campaign, found.number) if not run.state.terminal]
+def confirming(bench: Bench, found: Experiment, judgement: Judgement | None) -> DecisionReply:
+    runs = [run for run in bench.ledger.runs(found.campaign, found.number) if not run.state.terminal]
     assert judgement is not None
     return DecisionReply(
         experiment=found.number,
@@ -101,17 +101,17 @@ def confirming(house: House, found: Experiment, judgement: Judgement | None) -> 
     )
 
 
-def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
+def decided(bench: Bench, found: Experiment, caught: CaughtUp) -> DecisionReply:
     verdict = found.verdict
     key = (found.campaign, found.number)
-    incumbent = house.ledger.incumbent(found.campaign)
+    incumbent = bench.ledger.incumbent(found.campaign)
     names = {"keep": "kept", "revert": "reverted", "overtaken": "overtaken"}
     after = {
         "keep": f"{WRITE_FIRST} Build on it.",
         "revert": f"{WRITE_FIRST} Try something else.",
-        "overtaken": _after_overtaken(house, found) if found.decision == "overtaken" else "",
+        "overtaken": _after_overtaken(bench, found) if found.decision == "overtaken" else "",
     }[found.decision or "revert"]
-    dry = dry_spell(house.ledger, found.campaign) if found.decision == "revert" else ""
+    dry = dry_spell(bench.ledger, found.campaign) if found.decision == "revert" else ""
     if dry:
         after = f"{WRITE_FIRST} {dry} Try something of another kind."
     return DecisionReply(
@@ -132,11 +132,11 @@ def decided(house: House, found: Experiment, caught: CaughtUp) -> DecisionReply:
     )
 
 
-def _after_overtaken(house: House, found: Experiment) -> str:
+def _after_overtaken(bench: Bench, found: Experiment) -> str:
     """The way on for a candidate that the branch could not take."""
-    campaign, arena = house.ledger.campaign(found.campaign), house.arena(found)
+    campaign, arena = bench.ledger.campaign(found.campaign), bench.arena(found)
     assert campaign is not None
-    state = astray.branch(house, campaign, arena)
+    state = astray.branch(bench, campaign, arena)
     files = " ".join(arena.editable)
     again = f"`git restore --source refs/autoresearch/{found.campaign}/{found.number} -- {files}`, then run_experiment"
     return f"{state.said + ' ' if state else ''}The candidate stays in the vault: {again}, measures it again."

@@ -9,7 +9,7 @@ from mcp_server.arena.program import Arena
 from mcp_server.campaign import company, progress, tally
 from mcp_server.campaign.beginning.amend import program_in_force
 from mcp_server.campaign.beginning.baseline import of_campaign
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.nouns.errors import NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.nouns.replies import CampaignReply
 from mcp_server.nouns.rows import Campaign, Experiment
@@ -20,20 +20,20 @@ SYMBOLIC_LINK = "120000"  # as git writes the mode
 EDITABLE_LIMIT_BYTES = 2_000_000
 
 
-def campaign_at(house: House) -> tuple[Campaign, Arena]:
+def campaign_at(bench: Bench) -> tuple[Campaign, Arena]:
     """The campaign a verb called here acts on, and the arena in force. Raises UnknownExperiment."""
-    head = house.workspace.branch_at_head()
+    head = bench.workspace.branch_at_head()
     by_branch = head.removeprefix("autoresearch/") if head and head.startswith("autoresearch/") else None
-    joined = house.ledger.campaign_of(str(house.paths.tree))
-    for tag in (house.named,) if house.named else (by_branch, joined):
-        campaign = house.ledger.campaign(tag) if tag else None
+    joined = bench.ledger.campaign_of(str(bench.paths.tree))
+    for tag in (bench.named,) if bench.named else (by_branch, joined):
+        campaign = bench.ledger.campaign(tag) if tag else None
         if campaign is not None and campaign.ready:
-            program, _ = program_in_force(house, campaign)
-            return house.ledger.campaign(campaign.tag) or campaign, program.arena
-    tags = house.ledger.active_campaigns()
-    if house.named or not tags:
+            program, _ = program_in_force(bench, campaign)
+            return bench.ledger.campaign(campaign.tag) or campaign, program.arena
+    tags = bench.ledger.active_campaigns()
+    if bench.named or not tags:
         raise UnknownExperiment(
-            (f"There is no campaign {house.named}. " if house.named else "No campaign has begun in this lab. ")
+            (f"There is no campaign {bench.named}. " if bench.named else "No campaign has begun in this lab. ")
             + "Begin one with start_campaign(tag), for example start_campaign('first')."
         )
     raise UnknownExperiment(
@@ -42,17 +42,17 @@ def campaign_at(house: House) -> tuple[Campaign, Arena]:
     )
 
 
-def experiment_at(house: House, campaign: Campaign, number: int | None, session: str = "") -> Experiment:
+def experiment_at(bench: Bench, campaign: Campaign, number: int | None, session: str = "") -> Experiment:
     """The experiment of that number; without one, the last that `session` began, or that belongs to nobody alive."""
     if number is not None:
-        return house.ledger.experiment(campaign.tag, number)
-    last = house.ledger.experiments(campaign.tag, last=1)
+        return bench.ledger.experiment(campaign.tag, number)
+    last = bench.ledger.experiments(campaign.tag, last=1)
     if not last:
         raise UnknownExperiment(f"Campaign {campaign.tag} has no experiment yet. run_experiment makes one.")
-    mine = house.ledger.last_begun_by(campaign.tag, session) if session else None
+    mine = bench.ledger.last_begun_by(campaign.tag, session) if session else None
     if mine is not None:
         return mine
-    if session and last[0].session in company.present(house.paths.state):
+    if session and last[0].session in company.present(bench.paths.state):
         raise NotNow(
             f"Experiment {last[0].number} belongs to another session, and this one has begun none. Name the number "
             f"if that is the one you mean: read_score({last[0].number})."
@@ -60,35 +60,35 @@ def experiment_at(house: House, campaign: Campaign, number: int | None, session:
     return last[0]
 
 
-def check_files(house: House, arena: Arena, commit: str) -> None:
+def check_files(bench: Bench, arena: Arena, commit: str) -> None:
     """What the arena names must be in the commit the campaign begins from."""
     for key, paths_named in (("frozen", arena.frozen), ("editable", arena.editable)):
         for path in paths_named:
-            _refuse_link(house, key, path, commit)
+            _refuse_link(bench, key, path, commit)
     for path in arena.frozen:
-        if not house.workspace.committed((path,), commit):
+        if not bench.workspace.committed((path,), commit):
             raise WorkspaceError(
                 f"The frozen file {path} is not in commit {commit[:10]}. Commit it, or take it out of "
                 "`frozen` in program.md."
             )
     for pattern in arena.editable:
-        if not house.workspace.committed((pattern,), commit):
+        if not bench.workspace.committed((pattern,), commit):
             raise WorkspaceError(
                 f"The editable file {pattern} is not in commit {commit[:10]}. Commit it, or correct "
                 "`editable` in program.md."
             )
-    house.workspace.read_editable(arena.editable, commit, EDITABLE_LIMIT_BYTES)
-    paths = house.paths
+    bench.workspace.read_editable(arena.editable, commit, EDITABLE_LIMIT_BYTES)
+    paths = bench.paths
     refuse_missing(
-        arena, paths.tree, paths.common.parent, lambda path: bool(house.workspace.git.entries(commit, (path,)))
+        arena, paths.tree, paths.common.parent, lambda path: bool(bench.workspace.git.entries(commit, (path,)))
     )
 
 
-def _refuse_link(house: House, key: str, path: str, commit: str) -> None:
-    entry = house.workspace.git.entry(commit, path)
+def _refuse_link(bench: Bench, key: str, path: str, commit: str) -> None:
+    entry = bench.workspace.git.entry(commit, path)
     if entry is None or entry.mode != SYMBOLIC_LINK:
         return
-    target = os.fsdecode(house.workspace.git.blobs([entry.oid])[entry.oid])
+    target = os.fsdecode(bench.workspace.git.blobs([entry.oid])[entry.oid])
     meant = os.path.normpath(os.path.join(os.path.dirname(path), target))
     raise WorkspaceError(
         f"{path} is a symbolic link to {clean_line(target, 200)}, and an attempt is stored as files. Name the file "
@@ -96,11 +96,11 @@ def _refuse_link(house: House, key: str, path: str, commit: str) -> None:
     )
 
 
-def join(house: House, campaign: Campaign, problems: Sequence[str] = ()) -> CampaignReply:
+def join(bench: Bench, campaign: Campaign, problems: Sequence[str] = ()) -> CampaignReply:
     """Verbs called in this work tree act on the campaign from now on; the reply says how its baseline stands."""
-    house.ledger.join(str(house.paths.tree), campaign.tag, house.stamp())
-    house.workspace.ignore_views()
-    head = house.workspace.branch_at_head()
+    bench.ledger.join(str(bench.paths.tree), campaign.tag, bench.stamp())
+    bench.workspace.ignore_views()
+    head = bench.workspace.branch_at_head()
     warnings = list(problems)
     if head != campaign.branch:
         warnings.append(
@@ -108,12 +108,12 @@ def join(house: House, campaign: Campaign, problems: Sequence[str] = ()) -> Camp
             f"{campaign.branch}. "
             f"`git restore --source {campaign.branch} -- FILE` brings the incumbent's files here."
         )
-    incumbent, baseline = house.ledger.incumbent(campaign.tag), house.ledger.baseline(campaign.tag)
+    incumbent, baseline = bench.ledger.incumbent(campaign.tag), bench.ledger.baseline(campaign.tag)
     reply = CampaignReply(
         campaign=campaign.tag,
         branch=campaign.branch,
         warnings=warnings,
-        next=of_campaign(house, campaign, house.arena(campaign)),
+        next=of_campaign(bench, campaign, bench.arena(campaign)),
     )
     if baseline is not None:
         reply.baseline, reply.seeds = baseline.number, [run.seed for run in baseline.measuring]
@@ -123,15 +123,15 @@ def join(house: House, campaign: Campaign, problems: Sequence[str] = ()) -> Camp
     return reply
 
 
-def over_by_rule(house: House, campaign: Campaign, arena: Arena) -> str:
-    incumbent = house.ledger.incumbent(campaign.tag)
-    best = tally.mean_score(house.ledger.runs(campaign.tag, incumbent.number), arena) if incumbent else None
-    counts, stale = house.ledger.count(campaign.tag), house.ledger.since_keep(campaign.tag)
-    return progress.stop_reason(arena, campaign, counts, stale, best, house.now())
+def over_by_rule(bench: Bench, campaign: Campaign, arena: Arena) -> str:
+    incumbent = bench.ledger.incumbent(campaign.tag)
+    best = tally.mean_score(bench.ledger.runs(campaign.tag, incumbent.number), arena) if incumbent else None
+    counts, stale = bench.ledger.count(campaign.tag), bench.ledger.since_keep(campaign.tag)
+    return progress.stop_reason(arena, campaign, counts, stale, best, bench.now())
 
 
-def refuse_when_over(house: House, campaign: Campaign, arena: Arena) -> None:
-    over = over_by_rule(house, campaign, arena)
+def refuse_when_over(bench: Bench, campaign: Campaign, arena: Arena) -> None:
+    over = over_by_rule(bench, campaign, arena)
     if over:
         raise NotNow(
             f"The campaign is over: {over}. Decide what is open, write down what was learned, and "

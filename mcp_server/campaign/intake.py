@@ -12,7 +12,7 @@ from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
 from mcp_server.campaign import company, overwritten, progress, tally
 from mcp_server.campaign.beginning import baseline
-from mcp_server.campaign.bench import House, incumbent_commit
+from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.campaign.find import EDITABLE_LIMIT_BYTES
 from mcp_server.campaign.runs import pairing
 from mcp_server.campaign.upkeep import astray, recovery
@@ -32,7 +32,7 @@ DESCRIPTION_LIMIT = 200  # characters
 
 
 def open_experiment(
-    house: House,
+    bench: Bench,
     campaign: Campaign,
     arena: Arena,
     description: str,
@@ -47,25 +47,25 @@ def open_experiment(
     Raises NotNow while the undecided edit of another living session lies in this work tree, and, unless the caller
     insists, where the branch or the files are not where a run could bring something.
     """
-    tree, state = str(house.paths.tree), house.paths.state
-    crowd = company.company_in(house.ledger.undecided(campaign.tag), session, tree, lambda: company.present(state))
-    incumbent = house.ledger.incumbent(campaign.tag)
-    offered = incumbent is None and baseline.needs_baseline(house, campaign, arena)
-    sources, before = read_sources(house, campaign, arena)
+    tree, state = str(bench.paths.tree), bench.paths.state
+    crowd = company.company_in(bench.ledger.undecided(campaign.tag), session, tree, lambda: company.present(state))
+    incumbent = bench.ledger.incumbent(campaign.tag)
+    offered = incumbent is None and baseline.needs_baseline(bench, campaign, arena)
+    sources, before = read_sources(bench, campaign, arena)
     marks = fingerprint(sources)
     if incumbent is not None and marks == incumbent.fingerprint:
         raise NotNow(
             f"Nothing changed: {', '.join(arena.editable)} means the same as the incumbent, experiment "
             f"{incumbent.number}. Edit it, then call run_experiment again."
         )
-    earlier = None if kind == "prune" or offered else answered(house, campaign, arena, marks)
+    earlier = None if kind == "prune" or offered else answered(bench, campaign, arena, marks)
     if earlier is not None:
         return earlier
     if incumbent is not None and kind != "prune" and not insist:
-        crowd += astray.refuse(house, campaign, arena, sources)
-    number = house.workspace.free_number(campaign.tag, house.ledger.next_number(campaign.tag))
+        crowd += astray.refuse(bench, campaign, arena, sources)
+    number = bench.workspace.free_number(campaign.tag, bench.ledger.next_number(campaign.tag))
     edit = change(before, sources)
-    tried = [e for e in house.ledger.same_edit(edit, campaign.tag) if e.number != number]
+    tried = [e for e in bench.ledger.same_edit(edit, campaign.tag) if e.number != number]
     if offered:
         kind = "baseline"
     elif tried and kind == "attempt":
@@ -79,7 +79,7 @@ def open_experiment(
         hypothesis=hypothesis,
         expected_delta=expected_delta,
         snapshot="",
-        base=incumbent.number if incumbent else None if offered else _awaited_baseline(house, campaign),
+        base=incumbent.number if incumbent else None if offered else _awaited_baseline(bench, campaign),
         fingerprint=marks,
         edit=edit,
         nodes=nodes(sources),
@@ -87,61 +87,61 @@ def open_experiment(
         protocol=touches_protocol(before, sources),
         theme=theme(f"{description} {hypothesis}", [name for name, _, _ in changes]),
         program=campaign.program,
-        style=style_version(arena.style, house.paths.tree),
-        opened_at=house.stamp(),
+        style=style_version(arena.style, bench.paths.tree),
+        opened_at=bench.stamp(),
         tree=tree,
         session=session,
     )
-    tip = incumbent_commit(house.ledger, campaign)
-    snapshot = house.workspace.snapshot(arena.editable, tip, opened(campaign, experiment), experiment.opened_at)
+    tip = incumbent_commit(bench.ledger, campaign)
+    snapshot = bench.workspace.snapshot(arena.editable, tip, opened(campaign, experiment), experiment.opened_at)
     if snapshot.files != sources:
         raise NotNow("The editable files changed while the snapshot was taken. Call run_experiment again.")
     experiment = dataclasses.replace(experiment, snapshot=snapshot.commit)
-    house.workspace.hold(campaign.tag, [snapshot.commit], experiment.opened_at)  # before the ledger names it
+    bench.workspace.hold(campaign.tag, [snapshot.commit], experiment.opened_at)  # before the ledger names it
     seed = campaign.seed
     if kind == "prune" and incumbent is not None:
         # on the seeds that the change was chosen by, its luck would only be seen again
-        seed = max(run.seed for run in house.ledger.runs(campaign.tag, incumbent.number)) + 1
-    paired = bool(pairing.choice_of(house.ledger, arena, campaign).pairing)
+        seed = max(run.seed for run in bench.ledger.runs(campaign.tag, incumbent.number)) + 1
+    paired = bool(pairing.choice_of(bench.ledger, arena, campaign).pairing)
     ordered = calibration(seed, campaign.calibrate, paired) if offered else [(seed, "first")]
-    house.ledger.open_experiment(experiment, ordered)
+    bench.ledger.open_experiment(experiment, ordered)
     if seed != campaign.seed and incumbent is not None and not arena.score_incumbent and not paired:
-        house.ledger.open_run(campaign.tag, incumbent.number, seed, "confirm", experiment.opened_at)
-    started = recovery.catch_up(house)
-    reply = progress.experiment_reply(house.ledger, house.paths, experiment, arena, house.now())
+        bench.ledger.open_run(campaign.tag, incumbent.number, seed, "confirm", experiment.opened_at)
+    started = recovery.catch_up(bench)
+    reply = progress.experiment_reply(bench.ledger, bench.paths, experiment, arena, bench.now())
     reply.warnings += crowd + warnings_of(experiment, tried) + started.problems
     reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
     return reply
 
 
-def open_without(house: House, campaign: Campaign, arena: Arena, number: int) -> ExperimentReply:
+def open_without(bench: Bench, campaign: Campaign, arena: Arena, number: int) -> ExperimentReply:
     """The incumbent with the change of one kept experiment taken back, as an attempt. Raises NotNow."""
-    found, incumbent = house.ledger.experiment(campaign.tag, number), house.ledger.incumbent(campaign.tag)
+    found, incumbent = bench.ledger.experiment(campaign.tag, number), bench.ledger.incumbent(campaign.tag)
     if incumbent is None or found.decision != "keep" or found.commit_sha is None or found.label == "baseline":
         raise NotNow(f"Experiment {number} is not a kept change. `autoresearch history --status kept` lists them.")
-    tip = incumbent_commit(house.ledger, campaign)
-    files = house.workspace.without(found.commit_sha, tip, arena.editable)
+    tip = incumbent_commit(bench.ledger, campaign)
+    files = bench.workspace.without(found.commit_sha, tip, arena.editable)
     if files is None:
         raise NotNow(f"Later changes build on experiment {number}, so it cannot be taken back alone. It stays.")
-    house.workspace.lay(files, arena.editable, tip)
+    bench.workspace.lay(files, arena.editable, tip)
     description = clean_line(f"without experiment {number}: {found.description}", DESCRIPTION_LIMIT)
-    return open_experiment(house, campaign, arena, description, kind="prune")
+    return open_experiment(bench, campaign, arena, description, kind="prune")
 
 
-def _awaited_baseline(house: House, campaign: Campaign) -> int | None:
+def _awaited_baseline(bench: Bench, campaign: Campaign) -> int | None:
     """What an attempt will be judged against that is made while the baseline is in the field."""
-    found = house.ledger.baseline(campaign.tag)
+    found = bench.ledger.baseline(campaign.tag)
     return found.number if found else None
 
 
-def read_sources(house: House, campaign: Campaign, arena: Arena) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
+def read_sources(bench: Bench, campaign: Campaign, arena: Arena) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
     """The editable files now and as the incumbent has them. Raises WorkspaceError."""
-    changed = house.workspace.frozen_changes(campaign.pinned, arena.frozen)
+    changed = bench.workspace.frozen_changes(campaign.pinned, arena.frozen)
     if changed:
-        said = overwritten.differs(house, campaign, changed)
+        said = overwritten.differs(bench, campaign, changed)
         raise WorkspaceError("\n".join([said, *(one.diff for one in changed[:3])]))
-    tip = incumbent_commit(house.ledger, campaign)
-    sources = house.workspace.read_editable(arena.editable, tip, EDITABLE_LIMIT_BYTES)
+    tip = incumbent_commit(bench.ledger, campaign)
+    sources = bench.workspace.read_editable(arena.editable, tip, EDITABLE_LIMIT_BYTES)
     for path, content in sources.items():
         if path.endswith(".py"):
             try:
@@ -152,13 +152,13 @@ def read_sources(house: House, campaign: Campaign, arena: Arena) -> tuple[Mappin
                     f"{path}{f', line {line}' if line else ''} is not valid Python: {error}. Mend it; "
                     "nothing was run or counted."
                 ) from None
-    return sources, house.workspace.committed(arena.editable, tip)
+    return sources, bench.workspace.committed(arena.editable, tip)
 
 
-def answered(house: House, campaign: Campaign, arena: Arena, marks: str) -> ExperimentReply | None:
+def answered(bench: Bench, campaign: Campaign, arena: Arena, marks: str) -> ExperimentReply | None:
     """The earlier result of the same code, or the attempt on its way again; None if it is to be run as a new one."""
-    twins = house.ledger.twins(marks, campaign.tag)
-    runs_of = {twin.number: house.ledger.runs(campaign.tag, twin.number) for twin in twins}
+    twins = bench.ledger.twins(marks, campaign.tag)
+    runs_of = {twin.number: bench.ledger.runs(campaign.tag, twin.number) for twin in twins}
     spent = [run for runs in runs_of.values() for run in runs]
     for twin in reversed(twins):
         runs = runs_of[twin.number]
@@ -166,12 +166,12 @@ def answered(house: House, campaign: Campaign, arena: Arena, marks: str) -> Expe
         left = repeats_left(spent, runs[-1].seed) if again else 0
         if (left and twin.decision is not None) or twin.decision == "overtaken":
             continue
-        if left and not house.workspace.whole(twin.snapshot):
+        if left and not bench.workspace.whole(twin.snapshot):
             continue  # its commit is gone, so it can only be run as another
         if left:
-            house.ledger.open_run(campaign.tag, twin.number, runs[-1].seed, "retry", house.stamp(), quiet_again(runs))
-            recovery.catch_up(house)
-        reply = progress.experiment_reply(house.ledger, house.paths, twin, arena, house.now())
+            bench.ledger.open_run(campaign.tag, twin.number, runs[-1].seed, "retry", bench.stamp(), quiet_again(runs))
+            recovery.catch_up(bench)
+        reply = progress.experiment_reply(bench.ledger, bench.paths, twin, arena, bench.now())
         if left:
             reply.warnings.append(_run_again(twin, runs[-1], spent))
         else:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.beginning import baseline
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.rows import Campaign
 from mcp_server.repo.frozen import FrozenChange
@@ -50,28 +50,28 @@ class Caller:
 NOBODY = Caller()  # a person at a terminal, and our own pages
 
 
-def differs(house: House, campaign: Campaign, changed: Sequence[FrozenChange]) -> str:
+def differs(bench: Bench, campaign: Campaign, changed: Sequence[FrozenChange]) -> str:
     """Which frozen files are not the campaign's, and what to do about it."""
     names = ", ".join(one.path for one in changed[:NAMED])
     names += f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
     back = f"Put it back with `git restore --source {campaign.pinned[:12]} -- {shlex.quote(changed[0].path)}`."
-    if house.ledger.incumbent(campaign.tag) is None:  # a wrong first version can only be mended in another campaign
+    if bench.ledger.incumbent(campaign.tag) is None:  # a wrong first version can only be mended in another campaign
         every = shlex.join(one.path for one in changed)
         back = (
             f"This campaign has no score yet that would be lost: commit {names} (`git commit -- {every}`) and begin "
-            f"another campaign with start_campaign('{baseline.free_tag(house, campaign)}'), which measures with it."
+            f"another campaign with start_campaign('{baseline.free_tag(bench, campaign)}'), which measures with it."
         )
     return f"Frozen: {names} differs from the campaign's first version, which is what is measured. {back}"
 
 
-def remarks(house: House, campaign: Campaign, arena: Arena, caller: Caller) -> list[str]:
+def remarks(bench: Bench, campaign: Campaign, arena: Arena, caller: Caller) -> list[str]:
     """What a status says of overwritten files. Never raises: a status answers in every state."""
     try:
-        changed = house.workspace.frozen_changes(campaign.pinned, arena.frozen)
-        said = [differs(house, campaign, changed)] if changed else []
+        changed = bench.workspace.frozen_changes(campaign.pinned, arena.frozen)
+        said = [differs(bench, campaign, changed)] if changed else []
     except AutoresearchError as error:
         return [str(error)]
-    hooks = silent_hooks(caller, hooks_ran(house.paths.state, caller.session)) if said else ""
+    hooks = silent_hooks(caller, hooks_ran(bench.paths.state, caller.session)) if said else ""
     return [*said, *([hooks] if hooks else [])]
 
 

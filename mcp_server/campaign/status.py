@@ -12,7 +12,7 @@ from mcp_server.campaign import company, progress, tally
 from mcp_server.campaign.beginning import contract
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.beginning.baseline import of_campaign
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.runs import abort
@@ -98,10 +98,10 @@ def recalled(ledger: Ledger, query: str, knobs: Sequence[str], limit: int) -> Re
     )
 
 
-def whereabouts(house: House, campaign: Campaign, program: Program, problem: str, caught: CaughtUp) -> StatusReply:
+def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str, caught: CaughtUp) -> StatusReply:
     """Where a campaign stands."""
-    ledger, arena, tag = house.ledger, program.arena, campaign.tag
-    incumbent, chart = ledger.incumbent(tag), place_of(house.paths, house.paths.chart.name)
+    ledger, arena, tag = bench.ledger, program.arena, campaign.tag
+    incumbent, chart = ledger.incumbent(tag), place_of(bench.paths, bench.paths.chart.name)
     counts = ledger.count(tag)
     best = tally.mean_score(ledger.runs(tag, incumbent.number), arena) if incumbent else None
     undecided = ledger.undecided(tag)
@@ -110,12 +110,12 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
     # nobody decides on a baseline: it is adopted, or replaced by the next attempt
     decidable = [one.number for one in undecided if one.kind != "baseline"]
     waiting = [number for number in decidable if states[number] not in busy]
-    baseline = of_campaign(house, campaign, arena)
+    baseline = of_campaign(bench, campaign, arena)
     last = [tried_of(ledger, one) for one in ledger.experiments(tag, last=60)]
     devices = resolve_devices(arena)
     budget = resolve_budget(arena, devices)
     noise = measured_noise(ledger, arena, tag)
-    over = progress.stop_reason(arena, campaign, counts, ledger.since_keep(tag), best, house.now())
+    over = progress.stop_reason(arena, campaign, counts, ledger.since_keep(tag), best, bench.now())
     tier = probe()
     reply = StatusReply(
         campaign=tag,
@@ -131,35 +131,35 @@ def whereabouts(house: House, campaign: Campaign, program: Program, problem: str
         waiting_for_decision=waiting,
         last=[line(replace(item, learned=())) for item in last[-LAST_SHOWN:]],  # lessons follow below
         learnings=[clean_line(one.text, 200) for one in ledger.learnings(last=LAST_SHOWN)],
-        devices=device_replies(house, devices),
-        sessions=sessions_here(house),
+        devices=device_replies(bench, devices),
+        sessions=sessions_here(bench),
         noise=NoiseReply(
             sd=progress.rounded(noise.sd),
             paired_sd=progress.rounded(noise.paired_sd),
             repeat_sd=progress.rounded(noise.repeat_sd),
             runs=noise.runs,
         ),
-        totals=contract.since_first(house, campaign, arena, totals_of(ledger, arena, campaign)),
+        totals=contract.since_first(bench, campaign, arena, totals_of(ledger, arena, campaign)),
         early_abort=abort.words(ledger, arena, tag),
         pairing=pairing.words(choice_of(ledger, arena, campaign)),
         tier=tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300]),
-        python=words_of(house.paths, campaign),
+        python=words_of(bench.paths, campaign),
         program=program.digest,
         rules=[told(one) for one in ledger.amendments(tag)[-LAST_SHOWN:]],
         problems=[problem, *caught.problems] if problem else list(caught.problems),
         advice=_advice(last),
         stop=over,
         style=arena.style or "",
-        style_text=style_text(arena.style, house.paths.tree),
+        style_text=style_text(arena.style, bench.paths.tree),
         memo=clean_block(program.memo, MEMO_CHARACTERS),
         chart=str(chart) if chart.exists() else "",
         next=_next(over, baseline, waiting, [n for n in decidable if states[n] in busy], plateau(last)),
     )
     if incumbent is not None:
-        reply.incumbent = progress.experiment_reply(ledger, house.paths, incumbent, arena, house.now())
+        reply.incumbent = progress.experiment_reply(ledger, bench.paths, incumbent, arena, bench.now())
         reply.incumbent.change = reply.incumbent.noise_widths = None
     reply.running = [
-        progress.experiment_reply(ledger, house.paths, one, arena, house.now())
+        progress.experiment_reply(ledger, bench.paths, one, arena, bench.now())
         for one in undecided
         if states[one.number] in busy
     ]
@@ -222,17 +222,17 @@ def _next(over: str, baseline: str, waiting: Sequence[int], running: Sequence[in
     return "Propose the next experiment: recall, edit, run_experiment."
 
 
-def device_replies(house: House, devices: Sequence[str]) -> list[DeviceReply]:
+def device_replies(bench: Bench, devices: Sequence[str]) -> list[DeviceReply]:
     """What each device of the arena does now: for this lab, or for another one of this machine and user."""
     busy: dict[str, str] = {}
-    for run in house.ledger.open_runs():
-        now = progress.progress_of(house.paths, run) if run.state is RunState.RUNNING else None
+    for run in bench.ledger.open_runs():
+        now = progress.progress_of(bench.paths, run) if run.state is RunState.RUNNING else None
         if now is not None and now.device and now.phase != "waiting":
             busy[now.device] = f"{run.campaign}/{run.experiment}, {now.phase}"
     for device in devices:
         held = None if device in busy else holder(device_locks_folder(), device)
         if held is not None:
-            left = (held.ends_at - house.now().timestamp()) / 60
+            left = (held.ends_at - bench.now().timestamp()) / 60
             soon = f", about {left:.0f} min left" if left >= 1 else ", nearly done" if left > -5 else ""
             busy[device] = clean_line(f"{held.run} of the lab in {_near_home(held.lab)}{soon}", 200)
     return [
@@ -241,10 +241,10 @@ def device_replies(house: House, devices: Sequence[str]) -> list[DeviceReply]:
     ]
 
 
-def sessions_here(house: House) -> list[str]:
+def sessions_here(bench: Bench) -> list[str]:
     """The sessions of this work tree, once there are several: each must know that it is not alone."""
-    tree = str(house.paths.tree)
-    here = [one.words() for one in company.present(house.paths.state).values() if one.tree == tree]
+    tree = str(bench.paths.tree)
+    here = [one.words() for one in company.present(bench.paths.state).values() if one.tree == tree]
     return [clean_line(words, 120) for words in here] if len(here) > 1 else []
 
 

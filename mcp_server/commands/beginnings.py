@@ -136,7 +136,7 @@ def doctor(place: Place, calibrate: bool, threads: bool, as_json: bool) -> None:
 
 def _threads(folder: Path) -> bool:
     """Measure how many threads a trainer should have, and say what to write into program.md."""
-    proof = importlib.import_module("mcp_server.proving.threads")
+    proof = importlib.import_module("mcp_server.setup.threads")
 
     def say(tried: Any) -> None:
         score = "no score" if tried.score is None else f"score {tried.score:.5g}"

@@ -99,5 +99,5 @@ def prune(place: Place, most: int) -> None:
 
 
 def _provisional(lab: Lab, most: int) -> tuple[int, ...]:
-    with lab.reading() as (house, campaign, _):
-        return prune_order([kept_of(one) for one in house.ledger.kept(campaign.tag)[1:]], most)
+    with lab.reading() as (bench, campaign, _):
+        return prune_order([kept_of(one) for one in bench.ledger.kept(campaign.tag)[1:]], most)

@@ -108,8 +108,8 @@ def _chart(lab: Lab, path: Path) -> bytes | None:
     """Draw the campaign's chart into `path`; None where charts are off or nothing could be drawn."""
     if os.environ.get("AUTORESEARCH_CHART") == "off":
         return None
-    with lab.reading() as (house, campaign, arena):
-        request = ChartRequest((chart_campaign(house.ledger, campaign, arena),), png=path)
+    with lab.reading() as (bench, campaign, arena):
+        request = ChartRequest((chart_campaign(bench.ledger, campaign, arena),), png=path)
     return path.read_bytes() if start_drawing(request).wait() == 0 else None
 
 

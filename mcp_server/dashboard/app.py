@@ -79,8 +79,8 @@ class Feeds:
         return self._open[tag]
 
     def _campaigns(self) -> list[str]:
-        with self.at("").lab.reading() as (house, _, _):
-            return house.ledger.active_campaigns()
+        with self.at("").lab.reading() as (bench, _, _):
+            return bench.ledger.active_campaigns()
 
     def close(self) -> None:
         for feed in self._open.values():

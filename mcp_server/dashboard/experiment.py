@@ -40,9 +40,9 @@ class ProgramView(Reply):
 def experiment_view(lab: Lab, number: int) -> ExperimentView:
     """Raises UnknownExperiment."""
     told = page(lab, lab.read_score(number))
-    with lab.reading() as (house, campaign, arena):
+    with lab.reading() as (bench, campaign, arena):
         files = shlex.join(arena.editable)
-        experiment = house.ledger.experiment(campaign.tag, number)
+        experiment = bench.ledger.experiment(campaign.tag, number)
     ref = shlex.quote(told.vault)
     return ExperimentView(
         page=told,
@@ -80,8 +80,8 @@ def _end_of(log: Path) -> str:
 
 def program_view(lab: Lab, digest: str) -> ProgramView:
     """Raises UnknownExperiment when there was no such version."""
-    with lab.reading() as (house, _, _):
-        versions = house.ledger.programs()
+    with lab.reading() as (bench, _, _):
+        versions = bench.ledger.programs()
     for place, (found, text, at) in enumerate(versions):
         if found == digest:
             before = versions[place - 1][1] if place else ""

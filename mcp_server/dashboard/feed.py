@@ -21,7 +21,7 @@ from pydantic import Field
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
 from mcp_server.campaign import progress
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.judging.looks import told_live
 from mcp_server.lab import Lab
@@ -150,18 +150,18 @@ class Feed:
 
     def _look(self) -> None:
         try:
-            with self.lab.reading() as (house, campaign, arena):
-                ledger = house.ledger
+            with self.lab.reading() as (bench, campaign, arena):
+                ledger = bench.ledger
                 if campaign.tag != self._tag:
                     self._begin(campaign.tag)
-                runs = _live_runs(house, campaign, arena)
+                runs = _live_runs(bench, campaign, arena)
                 seen = (
                     ledger.views_stamp(campaign.tag),
                     ledger.next_number(campaign.tag),
                     campaign.program,
                     tuple((run.campaign, run.experiment, run.run, run.state, run.phase) for run in runs),
                     tuple(ledger.active_campaigns()),
-                    _edited(house),
+                    _edited(bench),
                 )
         except AutoresearchError as error:
             self._without_campaign(str(error))
@@ -246,10 +246,10 @@ class Feed:
         return self._ledger
 
 
-def _edited(house: House) -> tuple[int, ...]:
+def _edited(bench: Bench) -> tuple[int, ...]:
     """When program.md and its style were written last, so that an edit shows at once."""
     found = []
-    for path in (house.paths.program, house.paths.tree / "styles"):
+    for path in (bench.paths.program, bench.paths.tree / "styles"):
         try:
             found.append(path.stat().st_mtime_ns)
         except OSError:
@@ -277,12 +277,12 @@ def _machine(name: str) -> str:
     return clean_line(name, 120)
 
 
-def _live_runs(house: House, campaign: Campaign, arena: Arena) -> list[LiveRun]:
+def _live_runs(bench: Bench, campaign: Campaign, arena: Arena) -> list[LiveRun]:
     """Of all campaigns, for they share the devices; curves of this one's."""
     found = []
-    for run in house.ledger.open_runs():
-        experiment = house.ledger.experiment(run.campaign, run.experiment)
-        now = progress.progress_of(house.paths, run) if run.state is RunState.RUNNING else None
+    for run in bench.ledger.open_runs():
+        experiment = bench.ledger.experiment(run.campaign, run.experiment)
+        now = progress.progress_of(bench.paths, run) if run.state is RunState.RUNNING else None
         live = LiveRun(
             campaign=run.campaign,
             experiment=run.experiment,
@@ -293,7 +293,7 @@ def _live_runs(house: House, campaign: Campaign, arena: Arena) -> list[LiveRun]:
             description=clean_line(experiment.description),
         )
         if run.campaign == campaign.tag:
-            short = progress.experiment_reply(house.ledger, house.paths, experiment, arena, house.now())
+            short = progress.experiment_reply(bench.ledger, bench.paths, experiment, arena, bench.now())
             live.eta_seconds, live.ahead = short.eta_seconds, short.queue_position
         if now is not None:
             live.phase, live.device = now.phase, now.device or ""

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import mcp_server
 from mcp_server.nouns.records import UserEnvironment
 from mcp_server.programs import uv
-from mcp_server.scoring import printed
 
 PYTHON_NAMES = ("python", "python3")
 PRINTED = "mcp_server.scoring.printed"
+PRINTED_FILE = Path(mcp_server.__file__).parent / "scoring" / "printed.py"
 CHECKPOINT = "mcp_server.scoring.checkpoint"
 CONDAS = ("conda", "mamba", "micromamba")
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
@@ -56,10 +57,10 @@ def command_line(
     program, *rest = command
     if is_ours(command) and command[2] == PRINTED:
         # as a file: where the package's own folder may not be listed, its name cannot be found
-        return [sys.executable, "-P", printed.__file__, *command[3:]]
+        return [sys.executable, "-P", str(PRINTED_FILE), *command[3:]]
     if is_ours(command) and command[2] == CHECKPOINT and found is not None and found.prefix is not None:
         # with the training's Python: it imports what the training does
-        return [str(found.python), "-P", str(Path(printed.__file__).with_name("checkpoint.py")), *command[3:]]
+        return [str(found.python), "-P", str(Path(str(PRINTED_FILE)).with_name("checkpoint.py")), *command[3:]]
     if is_ours(command) or (program in PYTHON_NAMES and (found is None or found.prefix is None)):
         return [sys.executable, *rest]
     if found is None:

@@ -55,21 +55,21 @@ class Guard:
 
     def before(self) -> None:
         """Remember where the branch stands; an agent's turn begins."""
-        with self._lab.reading() as (house, campaign, _):
-            self._tip = house.workspace.branch(campaign.tag)
+        with self._lab.reading() as (bench, campaign, _):
+            self._tip = bench.workspace.branch(campaign.tag)
 
     def _uncommit(self) -> bool:
         """Take the agent's own commits off the branch, and leave their files in the work tree. Whether there were any.
 
         The lab's keeps during the turn, asked for by the agent, stay.
         """
-        with self._lab.reading() as (house, campaign, _):
-            git, tip = house.workspace.git, house.workspace.branch(campaign.tag)
-            kept = incumbent_commit(house.ledger, campaign)
+        with self._lab.reading() as (bench, campaign, _):
+            git, tip = bench.workspace.git, bench.workspace.branch(campaign.tag)
+            kept = incumbent_commit(bench.ledger, campaign)
             if tip is None or self._tip is None or tip in (self._tip, kept):
                 return False
             base = kept if git.is_ancestor(self._tip, kept) else self._tip
-            if not git.is_ancestor(base, tip) or house.workspace.branch_at_head() != campaign.branch:
+            if not git.is_ancestor(base, tip) or bench.workspace.branch_at_head() != campaign.branch:
                 return False
             git.move_ref(f"{REFUSED}/{campaign.tag}/{tip[:12]}", tip, git.zero, "autoresearch: committed by an agent")
             if not git.move_ref(f"refs/heads/{campaign.branch}", base, tip, "autoresearch: the lab makes the commits"):
@@ -81,16 +81,16 @@ class Guard:
             return True
 
     def _changed(self) -> list[str]:
-        with self._lab.reading() as (house, campaign, arena):
-            return [one.path for one in house.workspace.frozen_changes(campaign.pinned, arena.frozen)]
+        with self._lab.reading() as (bench, campaign, arena):
+            return [one.path for one in bench.workspace.frozen_changes(campaign.pinned, arena.frozen)]
 
     def _restore(self, path: str) -> None:
-        with self._lab.reading() as (house, campaign, _):
-            content = house.workspace.blob(campaign.pinned, path)
-            place = house.paths.tree / path
+        with self._lab.reading() as (bench, campaign, _):
+            content = bench.workspace.blob(campaign.pinned, path)
+            place = bench.paths.tree / path
             self._keep(place, path)
             _clear(place)
-            worktree.replace(house.paths.tree, path, content or b"", False, house.paths.state / "tmp")
+            worktree.replace(bench.paths.tree, path, content or b"", False, bench.paths.state / "tmp")
 
     def _keep(self, place: Path, path: str) -> None:
         """A copy of what lies there, if it is a file of reasonable size; the oldest copies go."""

@@ -51,8 +51,8 @@ def begin(lab: Lab, tag: str, tell: Callable[[str], None]) -> None:
     if not begun:
         tell(f"Campaign {tag}: the baseline runs.")
         lab.start_campaign(tag, calibrate=CALIBRATE)
-    with lab.reading() as (house, campaign, _):
-        baseline = house.ledger.baseline(campaign.tag)
+    with lab.reading() as (bench, campaign, _):
+        baseline = bench.ledger.baseline(campaign.tag)
     if baseline is not None:
         _wait(lab, baseline.number)
 
@@ -62,8 +62,8 @@ def standing(lab: Lab) -> Standing:
     status = lab.lab_status()
     incumbent = status.incumbent.experiment if status.incumbent else None
     secondary = lab.read_score(incumbent).secondary if incumbent is not None else {}
-    with lab.reading() as (house, campaign, arena):
-        score = mean_score(house.ledger.runs(campaign.tag, incumbent), arena) if incumbent is not None else None
+    with lab.reading() as (bench, campaign, arena):
+        score = mean_score(bench.ledger.runs(campaign.tag, incumbent), arena) if incumbent is not None else None
     score = None if score is None else score + 0.0  # the loss of zero, turned round, is minus zero
     target = arena.stop.target
     complete = target is not None and score is not None and arena.loss(score) <= arena.loss(target)
@@ -87,30 +87,30 @@ def settle(lab: Lab, description: str, before: Standing) -> Settled:
 
 
 def _run_what_is_left(lab: Lab, description: str, settled: Settled) -> None:
-    with lab.reading() as (house, campaign, arena):
-        tip = incumbent_commit(house.ledger, campaign)
-        untouched = house.workspace.nothing_changed(arena.editable, tip)
-        known = {one.number for one in house.ledger.experiments(campaign.tag)}
-        out = [one for one in house.ledger.undecided(campaign.tag) if one.tree == str(house.paths.tree)]
+    with lab.reading() as (bench, campaign, arena):
+        tip = incumbent_commit(bench.ledger, campaign)
+        untouched = bench.workspace.nothing_changed(arena.editable, tip)
+        known = {one.number for one in bench.ledger.experiments(campaign.tag)}
+        out = [one for one in bench.ledger.undecided(campaign.tag) if one.tree == str(bench.paths.tree)]
         # edits that are in the field already are not new
-        waiting = any(house.workspace.nothing_changed(arena.editable, one.snapshot) for one in out)
+        waiting = any(bench.workspace.nothing_changed(arena.editable, one.snapshot) for one in out)
     if untouched or waiting:
         return
     reply = lab.run_experiment(description)
     settled.experiment = reply.experiment
     if reply.experiment in known:
         settled.said.append(f"The same code was tried as experiment {reply.experiment} and not run again.")
-        with lab.reading() as (house, campaign, arena):
-            twin = house.ledger.experiment(campaign.tag, reply.experiment)
+        with lab.reading() as (bench, campaign, arena):
+            twin = bench.ledger.experiment(campaign.tag, reply.experiment)
             if twin.decision is not None:
-                tip = incumbent_commit(house.ledger, campaign)
-                house.workspace.revert(arena.editable, twin.snapshot, tip)
+                tip = incumbent_commit(bench.ledger, campaign)
+                bench.workspace.revert(arena.editable, twin.snapshot, tip)
 
 
 def _decide_open(lab: Lab, settled: Settled) -> None:
     """Every experiment that can be decided is; what the world has not answered yet stays out."""
-    with lab.reading() as (house, campaign, _):
-        numbers = [one.number for one in house.ledger.undecided(campaign.tag) if one.kind != "baseline"]
+    with lab.reading() as (bench, campaign, _):
+        numbers = [one.number for one in bench.ledger.undecided(campaign.tag) if one.kind != "baseline"]
     for number in numbers:
         decision = _decided(lab, number)
         settled.experiment = number
@@ -135,8 +135,8 @@ def _decided(lab: Lab, number: int) -> DecisionReply | None:
 def _wait(lab: Lab, number: int) -> Status:
     """Wait for a run on this machine; the world is not waited for."""
     while True:
-        with lab.reading() as (house, campaign, _):
-            runs = house.ledger.runs(campaign.tag, number)
+        with lab.reading() as (bench, campaign, _):
+            runs = bench.ledger.runs(campaign.tag, number)
             waiting = [run for run in runs if not run.state.terminal]
         if waiting and all(run.state is RunState.PENDING for run in waiting):
             return Status.PENDING
@@ -150,9 +150,9 @@ def cancel_what_runs(lab: Lab) -> None:
     """Leave no run behind on this machine; what is in the field stays there, it is paid for."""
     ends = time.monotonic() + STOPPING_SECONDS
     while time.monotonic() < ends:
-        with lab.reading() as (house, campaign, arena):
-            mine = [run for run in house.ledger.open_runs() if run.campaign == campaign.tag]
-            folders = [house.paths.run(run.campaign, run.experiment, run.run) for run in mine]
+        with lab.reading() as (bench, campaign, arena):
+            mine = [run for run in bench.ledger.open_runs() if run.campaign == campaign.tag]
+            folders = [bench.paths.run(run.campaign, run.experiment, run.run) for run in mine]
             local = [one for one in folders if not (arena.handover and one.sealed.exists())]
             for folder in local:
                 folder.cancel.touch()

@@ -105,10 +105,10 @@ def stop_runs(folder: Path) -> None:
     with contextlib.suppress(UnknownExperiment), contextlib.closing(Lab(folder)) as lab:
         ends = time.monotonic() + STOPPING_SECONDS
         while time.monotonic() < ends:
-            with lab.reading() as (house, _, _):
-                waiting = house.ledger.open_runs()
+            with lab.reading() as (bench, _, _):
+                waiting = bench.ledger.open_runs()
                 for run in waiting:
-                    house.paths.run(run.campaign, run.experiment, run.run).cancel.touch()
+                    bench.paths.run(run.campaign, run.experiment, run.run).cancel.touch()
             if not waiting:
                 return
             time.sleep(0.2)  # the supervisor tells by its lock, which sends no event

@@ -16,15 +16,15 @@ DIFF_BYTES = 40_000
 
 def program_text(lab: Readable) -> str:
     """program.md as it is in force."""
-    with lab.reading() as (house, campaign, _):
-        return house.program(campaign.program).text
+    with lab.reading() as (bench, campaign, _):
+        return bench.program(campaign.program).text
 
 
 def log_text(lab: Readable, number: int, limit_bytes: int = LOG_BYTES) -> str:
     """The end of the log of an experiment's last run: data, fenced."""
-    with lab.reading() as (house, campaign, _):
-        run = house.ledger.runs(campaign.tag, house.ledger.experiment(campaign.tag, number).number)[-1]
-        log = house.paths.run(run.campaign, run.experiment, run.run).log
+    with lab.reading() as (bench, campaign, _):
+        run = bench.ledger.runs(campaign.tag, bench.ledger.experiment(campaign.tag, number).number)[-1]
+        log = bench.paths.run(run.campaign, run.experiment, run.run).log
     try:
         return fence(log.read_text(encoding="utf-8", errors="replace"), limit_bytes=limit_bytes)
     except FileNotFoundError:
@@ -33,21 +33,21 @@ def log_text(lab: Readable, number: int, limit_bytes: int = LOG_BYTES) -> str:
 
 def diff_text(lab: Readable, number: int, limit_bytes: int = DIFF_BYTES) -> str:
     """What an experiment changed against the incumbent of its time."""
-    with lab.reading() as (house, campaign, arena):
-        experiment = house.ledger.experiment(campaign.tag, number)
+    with lab.reading() as (bench, campaign, arena):
+        experiment = bench.ledger.experiment(campaign.tag, number)
         return lab.workspace.diff(f"{experiment.snapshot}^", experiment.snapshot, arena.editable, limit=limit_bytes)
 
 
 def results_text(lab: Readable) -> str:
     """The table of decided experiments, as results.tsv has it."""
-    with lab.reading() as (house, campaign, arena):
-        return publishing.results_text(house.ledger, campaign, arena)
+    with lab.reading() as (bench, campaign, arena):
+        return publishing.results_text(bench.ledger, campaign, arena)
 
 
 def learnings_text(lab: Readable) -> str:
     """learnings.md as it would be written now."""
-    with lab.reading() as (house, campaign, _):
-        return publishing.learnings_text(house.ledger, campaign.tag)
+    with lab.reading() as (bench, campaign, _):
+        return publishing.learnings_text(bench.ledger, campaign.tag)
 
 
 def chart_bytes(lab: Readable) -> bytes:

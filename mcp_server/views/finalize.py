@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import progress, tally
-from mcp_server.campaign.bench import House, Readable
+from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.exam import totals_of
 from mcp_server.nouns.errors import NotNow, WorkspaceError
 from mcp_server.nouns.numbers import fixed
@@ -57,13 +57,13 @@ def finalize(lab: Readable, each: bool) -> FinalReply:
 
     Raises NotNow when nothing was kept, WorkspaceError when a ref of that name is somebody else's.
     """
-    with lab.reading() as (house, campaign, arena):
-        kept = house.ledger.kept(campaign.tag)
+    with lab.reading() as (bench, campaign, arena):
+        kept = bench.ledger.kept(campaign.tag)
         if len(kept) < 2:
             raise NotNow("Nothing but the baseline was kept, so there is nothing to review. Keep an improvement first.")
         check_tag(campaign.tag)
-        planned = (_branches if each else _squash)(house, campaign, arena, kept)
-        _make(house.workspace, campaign.tag, planned)
+        planned = (_branches if each else _squash)(bench, campaign, arena, kept)
+        _make(bench.workspace, campaign.tag, planned)
     first = planned[0].branch
     return FinalReply(
         campaign=campaign.tag,
@@ -91,9 +91,9 @@ def _make(workspace: Workspace, tag: str, planned: Sequence[_Planned]) -> None:
             raise WorkspaceError(f"The ref {name} appeared just now and is not ours. Look at it, then try again.")
 
 
-def _squash(house: House, campaign: Campaign, arena: Arena, kept: Sequence[Experiment]) -> list[_Planned]:
-    workspace, last = house.workspace, kept[-1]
-    message = _message_of_all(house, campaign, arena, kept)
+def _squash(bench: Bench, campaign: Campaign, arena: Arena, kept: Sequence[Experiment]) -> list[_Planned]:
+    workspace, last = bench.workspace, kept[-1]
+    message = _message_of_all(bench, campaign, arena, kept)
     files = workspace.committed(arena.editable, str(last.commit_sha))
     commit = workspace.snapshot(arena.editable, campaign.pinned, message, _date(last), files=files).commit
     name = f"{PREFIX}/{campaign.tag}/all"  # beside those of single changes, which git would not let stand below it
@@ -103,9 +103,9 @@ def _squash(house: House, campaign: Campaign, arena: Arena, kept: Sequence[Exper
     return [_Planned(branch, f"refs/heads/{name}")]
 
 
-def _branches(house: House, campaign: Campaign, arena: Arena, kept: Sequence[Experiment]) -> list[_Planned]:
+def _branches(bench: Bench, campaign: Campaign, arena: Arena, kept: Sequence[Experiment]) -> list[_Planned]:
     """Each change alone on the starting point where it can stand there, else on all that were kept before it."""
-    workspace, patterns = house.workspace, arena.editable
+    workspace, patterns = bench.workspace, arena.editable
     start = workspace.committed(patterns, campaign.pinned)
     planned: list[_Planned] = []
     tip, before = campaign.pinned, [kept[0].number]
@@ -113,7 +113,7 @@ def _branches(house: House, campaign: Campaign, arena: Arena, kept: Sequence[Exp
         after = workspace.committed(patterns, str(one.commit_sha))
         alone = _carried(workspace, start, workspace.committed(patterns, f"{one.commit_sha}^"), after)
         builds_on = before[1:] if alone is None else []
-        words = _message_of_one(house, arena, one, previous, builds_on)
+        words = _message_of_one(bench, arena, one, previous, builds_on)
         # the campaign as a straight line of commits, for the changes that need what came before
         tip = workspace.snapshot(patterns, tip, words, _date(one), files=after).commit
         before.append(one.number)
@@ -163,9 +163,9 @@ def _date(one: Experiment) -> str:
 # --- the evidence -----------------------------------------------------------------------------------------------------
 
 
-def _message_of_one(house: House, arena: Arena, one: Experiment, previous: Experiment, builds_on: Sequence[int]) -> str:
-    runs = house.ledger.runs(one.campaign, one.number)
-    lessons = house.ledger.learnings_of(one.campaign, one.number)
+def _message_of_one(bench: Bench, arena: Arena, one: Experiment, previous: Experiment, builds_on: Sequence[int]) -> str:
+    runs = bench.ledger.runs(one.campaign, one.number)
+    lessons = bench.ledger.learnings_of(one.campaign, one.number)
     stands = (
         f"It cannot stand without what was kept before it: experiments {', '.join(map(str, builds_on))}."
         if builds_on
@@ -174,7 +174,7 @@ def _message_of_one(house: House, arena: Arena, one: Experiment, previous: Exper
     parts = [
         clean_line(one.description, TITLE),
         f"Kept as experiment {one.number} of {_branch(one)}, next to experiment {previous.number}.\n"
-        f"{_evidence(house, arena, one, runs)}",
+        f"{_evidence(bench, arena, one, runs)}",
         f"Why it was tried: {clean_block(one.hypothesis)}" if one.hypothesis else "",
         "\n".join(f"Learned: {clean_line(lesson.text, 400)}" for lesson in lessons),
         stands,
@@ -187,7 +187,7 @@ def _branch(one: Experiment) -> str:
     return f"autoresearch/{one.campaign}"
 
 
-def _evidence(house: House, arena: Arena, one: Experiment, runs: Sequence[Run]) -> str:
+def _evidence(bench: Bench, arena: Arena, one: Experiment, runs: Sequence[Run]) -> str:
     verdict, metric = one.verdict, arena.metric
     unit = f" {metric.unit}" if metric.unit else ""
     score = tally.mean_score(runs, arena)
@@ -208,8 +208,8 @@ def _evidence(house: House, arena: Arena, one: Experiment, runs: Sequence[Run]) 
     return "\n".join(lines)
 
 
-def _message_of_all(house: House, campaign: Campaign, arena: Arena, kept: Sequence[Experiment]) -> str:
-    totals, metric = totals_of(house.ledger, arena, campaign), arena.metric
+def _message_of_all(bench: Bench, campaign: Campaign, arena: Arena, kept: Sequence[Experiment]) -> str:
+    totals, metric = totals_of(bench.ledger, arena, campaign), arena.metric
     unit = f" {metric.unit}" if metric.unit else ""
     changes = len(kept) - 1
     count = f"{changes} kept change{'s' if changes != 1 else ''}"

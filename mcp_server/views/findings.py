@@ -11,7 +11,7 @@ from mcp_server.arena.program import Arena
 from mcp_server.campaign import tally
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.beginning.contract import since_first
-from mcp_server.campaign.bench import House, Readable
+from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.runs.dispatch import resolve_budget
@@ -64,11 +64,11 @@ class Findings:
 
 def gather(lab: Readable) -> Findings:
     """Read the campaign this lab is on, beside the lab's lock: a long campaign takes a while and nobody shall wait."""
-    with lab.reading() as (house, campaign, arena):
+    with lab.reading() as (bench, campaign, arena):
         pass
-    beside = Ledger(house.paths.ledger)
+    beside = Ledger(bench.paths.ledger)
     try:
-        found = _read(replace(house, ledger=beside), campaign, arena)
+        found = _read(replace(bench, ledger=beside), campaign, arena)
     finally:
         beside.close()
     kept = [
@@ -83,8 +83,8 @@ def _diff(lab: Readable, experiment: Experiment, arena: Arena) -> str:
     return lab.workspace.diff(f"{commit}^", commit, arena.editable, limit=DIFF_BYTES)
 
 
-def _read(house: House, campaign: Campaign, arena: Arena) -> Findings:
-    ledger, tag = house.ledger, campaign.tag
+def _read(bench: Bench, campaign: Campaign, arena: Arena) -> Findings:
+    ledger, tag = bench.ledger, campaign.tag
     experiments = ledger.experiments(tag)
     runs = {one.number: ledger.runs(tag, one.number) for one in experiments}
     kept = [_kept(one, runs[one.number], arena) for one in ledger.kept(tag)]
@@ -97,7 +97,7 @@ def _read(house: House, campaign: Campaign, arena: Arena) -> Findings:
     return Findings(
         campaign=campaign,
         arena=arena,
-        totals=since_first(house, campaign, arena, totals_of(ledger, arena, campaign)),
+        totals=since_first(bench, campaign, arena, totals_of(ledger, arena, campaign)),
         noise=NoiseReply(sd=noise.sd, paired_sd=noise.paired_sd, repeat_sd=noise.repeat_sd, runs=noise.runs),
         kept=tuple(kept[1:]),
         baseline=kept[0] if kept else None,

@@ -74,8 +74,8 @@ class PageReply(Reply):
 
 def history(lab: Readable, statuses: tuple[str, ...] = (), limit: int | None = None) -> HistoryReply:
     """The rows of a campaign, oldest first; the newest `limit` of those whose status is asked for."""
-    with lab.reading() as (house, campaign, arena):
-        rows = [row_of(house.ledger, found, arena) for found in house.ledger.experiments(campaign.tag)]
+    with lab.reading() as (bench, campaign, arena):
+        rows = [row_of(bench.ledger, found, arena) for found in bench.ledger.experiments(campaign.tag)]
         chosen = [row for row in rows if not statuses or row.status in statuses]
         shown = chosen if limit is None else chosen[-limit:]
         return HistoryReply(
@@ -84,7 +84,7 @@ def history(lab: Readable, statuses: tuple[str, ...] = (), limit: int | None = N
             unit=arena.metric.unit,
             direction=arena.metric.direction,
             experiments=shown,
-            rules=[told(one) for one in house.ledger.amendments(campaign.tag)],
+            rules=[told(one) for one in bench.ledger.amendments(campaign.tag)],
             left_out=len(rows) - len(shown),
         )
 
@@ -118,14 +118,14 @@ def row_of(ledger: Ledger, experiment: Experiment, arena: Arena) -> HistoryRow:
 def page(lab: Readable, score: ScoreReply) -> PageReply:
     """The experiment of a score with its diff, curve, runs and learnings."""
     number = score.experiment
-    with lab.reading() as (house, campaign, arena):
-        ledger = house.ledger
+    with lab.reading() as (bench, campaign, arena):
+        ledger = bench.ledger
         experiment = ledger.experiment(campaign.tag, number)
         runs = ledger.runs(campaign.tag, number)
         told = next((run for run in runs if run.result is not None and run.result.curve), None)
-        last = house.paths.run(campaign.tag, number, runs[-1].run) if runs else None
+        last = bench.paths.run(campaign.tag, number, runs[-1].run) if runs else None
         live = runs[-1] if runs and runs[-1].state is RunState.RUNNING and told_live(runs[-1]) else None
-        now = progress.progress_of(house.paths, live) if live else None
+        now = progress.progress_of(bench.paths, live) if live else None
         curve = told.result.curve if told and told.result else now.curve if now else ()
         measured = next((run.result for run in reversed(runs) if run.result is not None), None)
         return PageReply(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import tally
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.status import tried_of
@@ -100,7 +100,7 @@ def learnings_text(ledger: Ledger, tag: str) -> str:
     return learnings_md(learning_entries(ledger), recent, tag, lab_mark(ledger.lab))
 
 
-def take_in_learnings(house: House, tag: str, path: Path) -> bool:
+def take_in_learnings(bench: Bench, tag: str, path: Path) -> bool:
     """Lines a person wrote into learnings.md become learnings; whether all of what they wrote did."""
     try:
         if path.is_symlink() or path.stat().st_size > LEARNINGS_LIMIT_BYTES:
@@ -108,11 +108,11 @@ def take_in_learnings(house: House, tag: str, path: Path) -> bool:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return True
-    known = [one.text for one in house.ledger.learnings()]
+    known = [one.text for one in bench.ledger.learnings()]
     for lesson in taken_in(text, known):
         admitted = admit(lesson, known)
         if admitted.text is not None:
-            house.ledger.add_learning(tag, None, admitted.text, [], "person", house.stamp())
+            bench.ledger.add_learning(tag, None, admitted.text, [], "person", bench.stamp())
             known.append(admitted.text)
     return not unsaid(text, known)
 
@@ -161,31 +161,31 @@ class Publisher:
         self._stamp_file = state / ("views-" + hashlib.sha256(tree.encode()).hexdigest()[:12])
         self._drawn: tuple[str, Drawn] | None = None
 
-    def _views(self, house: House) -> Drawn:
+    def _views(self, bench: Bench) -> Drawn:
         """What was drawn here by this ledger; another may have been put in its place meanwhile."""
-        if self._drawn is None or self._drawn[0] != house.ledger.lab:
-            self._drawn = house.ledger.lab, Drawn(house.workspace, house.ledger.lab, self._stamp_file.exists())
+        if self._drawn is None or self._drawn[0] != bench.ledger.lab:
+            self._drawn = bench.ledger.lab, Drawn(bench.workspace, bench.ledger.lab, self._stamp_file.exists())
         return self._drawn[1]
 
-    def make_room(self, house: House, tag: str) -> list[str]:
+    def make_room(self, bench: Bench, tag: str) -> list[str]:
         """See that no file of the user's is where a view goes; what was done about one, in words."""
         try:
-            said = self._views(house).make_room(tag)
+            said = self._views(bench).make_room(tag)
         except OSError as error:
             return [f"The place of a view could not be looked at: {error}. It is left alone."]
         if said:
             self._stamp_file.unlink(missing_ok=True)  # all views are drawn anew, where they belong now
         return said
 
-    def publish(self, house: House, campaign: Campaign, arena: Arena, *, at_once: bool = False) -> list[str]:
+    def publish(self, bench: Bench, campaign: Campaign, arena: Arena, *, at_once: bool = False) -> list[str]:
         """Bring results.tsv, learnings.md and progress.png up to date; what could not be written, in words."""
-        ledger, views = house.ledger, self._views(house)
-        said = self.make_room(house, campaign.tag)
-        results, learnings, chart = (place_of(house.paths, name) for name in Drawn.NAMES)
+        ledger, views = bench.ledger, self._views(bench)
+        said = self.make_room(bench, campaign.tag)
+        results, learnings, chart = (place_of(bench.paths, name) for name in Drawn.NAMES)
         try:
             before = drawn, charted, lesson_drawn, drawn_at = self._last()
             on_disk = learnings.stat().st_mtime_ns if learnings.exists() else 0
-            if on_disk != drawn_at and not take_in_learnings(house, campaign.tag, learnings):
+            if on_disk != drawn_at and not take_in_learnings(bench, campaign.tag, learnings):
                 kept = views.keep_copy(learnings, campaign.tag)
                 said.append(f"Not all that was written into learnings.md is a lesson; what it was is kept as {kept}.")
             stamp, lesson = ledger.views_stamp(campaign.tag)

@@ -383,8 +383,8 @@ def test_the_loop_is_a_heartbeat_for_what_is_in_the_field(tmp_path: Path) -> Non
     with contextlib.closing(Lab(folder)) as lab:
         for number in (1, 2, 3, 4):
             assert finish(lab, number).score is not None
-        with lab.reading() as (house, campaign, _):
-            runs = [one for number in (1, 2, 3, 4) for one in house.ledger.runs(campaign.tag, number)]
+        with lab.reading() as (bench, campaign, _):
+            runs = [one for number in (1, 2, 3, 4) for one in bench.ledger.runs(campaign.tag, number)]
     assert set(orders(handover)) == {f"ralph-{run.experiment}-{run.run}" for run in runs}
 
 

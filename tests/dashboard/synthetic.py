@@ -34,8 +34,8 @@ WORDS = {"kept": "clearly better", "discarded": "within the noise of the incumbe
 def fill(lab: Lab, count: int, *, seed: int = 1, descriptions: dict[int, str] | None = None) -> None:
     """Experiments 2 to `count` of this lab's campaign, decided; numbers as a language model's night has them."""
     draw = random.Random(seed)
-    with lab.reading() as (house, campaign, arena):
-        pinned, ledger, program = campaign.pinned, house.ledger, campaign.program
+    with lab.reading() as (bench, campaign, arena):
+        pinned, ledger, program = campaign.pinned, bench.ledger, campaign.program
         commits = [_snapshot(lab, arena.editable, pinned, place) for place in range(len(IDEAS))]
         best, rows, runs = 1.0021, [], []
         ledger_path = ledger.path

@@ -45,8 +45,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         patch.setenv("AUTORESEARCH_CHART", "off")
         lab = campaign_of(folder / "lab", 126, {120: HOSTILE})
         lab.append_learnings(HOSTILE, 120, ["<i>tag</i>"])
-        with lab.reading() as (house, campaign, _):
-            log = house.paths.run(campaign.tag, 120, 1).log
+        with lab.reading() as (bench, campaign, _):
+            log = bench.paths.run(campaign.tag, 120, 1).log
         log.parent.mkdir(parents=True)
         log.write_text(f"step 1\n{HOSTILE}\x1b[31m\n")
         lab.close()

@@ -134,8 +134,8 @@ def write_train(lab: Lab, text: str, knob: float, seconds: float = 0.0) -> None:
 
 
 def incumbent_text(lab: Lab) -> str:
-    with lab.reading() as (house, campaign, _):
-        incumbent = house.ledger.incumbent(campaign.tag)
+    with lab.reading() as (bench, campaign, _):
+        incumbent = bench.ledger.incumbent(campaign.tag)
         commit = incumbent.commit_sha if incumbent and incumbent.commit_sha else campaign.pinned
     content = lab.workspace.blob(commit, "train.py")
     assert content is not None

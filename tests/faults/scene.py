@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.files import is_locked, locked
@@ -96,8 +96,8 @@ def settle_down(lab: Lab) -> None:
 
     def quiet() -> bool:
         nonlocal number
-        with lab.reading() as (house, _, _):
-            number = len(house.ledger.open_runs())
+        with lab.reading() as (bench, _, _):
+            number = len(bench.ledger.open_runs())
         return number == 0
 
     until(quiet, 120)
@@ -159,10 +159,10 @@ def _runs_ended_once(ledger: Ledger) -> None:
 
 
 def _views_are_drawn(lab: Lab, ledger: Ledger) -> None:
-    house = House(lab.workspace, lab.paths, ledger, lab.now)
+    bench = Bench(lab.workspace, lab.paths, ledger, lab.now)
     campaign = ledger.campaign(TAG)
     assert campaign is not None
-    assert lab.paths.results.read_text() == results_text(ledger, campaign, house.arena(campaign))
+    assert lab.paths.results.read_text() == results_text(ledger, campaign, bench.arena(campaign))
     if not ledger.undecided(TAG):  # learnings.md counts what is under way, and is drawn again when it is decided
         assert lab.paths.learnings.read_text() == learnings_text(ledger, TAG)
 

@@ -119,12 +119,12 @@ def learning_sweep(stage: Stage, first: int, step: int) -> list[str]:
 
     def verb(text: str) -> bool:
         lab = Lab(stage.tree)
-        with lab.reading() as (house, _, _):
-            known = [one.text for one in house.ledger.learnings()]
+        with lab.reading() as (bench, _, _):
+            known = [one.text for one in bench.ledger.learnings()]
         if text not in known:  # the answer to a call that was cut short after its record
             lab.append_learnings(text)
-        with lab.reading() as (house, _, _):
-            return [one.text for one in house.ledger.learnings()].count(text) == 1
+        with lab.reading() as (bench, _, _):
+            return [one.text for one in bench.ledger.learnings()].count(text) == 1
 
     return sweep(stage, first, step, prepare, verb)
 

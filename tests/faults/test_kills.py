@@ -63,8 +63,8 @@ def strike(lab: Lab, agent: Agent, victim: str, step: str, group: bool, draw: ra
 def heal(tree: Path, turn: int, next_one: bool) -> None:
     """Another server comes and goes on: everything must be there, and the next iteration must work."""
     lab = Lab(tree)
-    with lab.reading() as (house, campaign, _):
-        undecided = [one.number for one in house.ledger.undecided(campaign.tag)]
+    with lab.reading() as (bench, campaign, _):
+        undecided = [one.number for one in bench.ledger.undecided(campaign.tag)]
     for number in undecided:
         assert decide(lab, number) in ("kept", "reverted")
     if next_one:

@@ -221,9 +221,9 @@ def test_what_is_tried_while_the_baseline_is_out_is_judged_when_it_has_come_home
     assert lab.read_score(number).next.startswith("Experiment 2 is in the field")
     # its answer comes first
     ready.touch()
-    with lab.reading() as (house, _, _):
-        baseline = house.ledger.runs("first", 1)[0]
-    house.ledger.close_run(baseline, baseline.result, house.stamp(), clock.at.timestamp() + 3600 * 3)
+    with lab.reading() as (bench, _, _):
+        baseline = bench.ledger.runs("first", 1)[0]
+    bench.ledger.close_run(baseline, baseline.result, bench.stamp(), clock.at.timestamp() + 3600 * 3)
     clock.jump(hours=2)
     assert finish(lab, number).score == 1.0
     with pytest.raises(NotNow, match="cannot be judged yet"):
@@ -237,8 +237,8 @@ def test_pending_is_noted_again_when_its_record_was_cut_short(tmp_path: Path) ->
     clock = Clock()
     lab, number, ready = pending_lab(tmp_path, clock)
     folder = lab.paths.run("first", number, 1)
-    with lab.reading() as (house, _, _):
-        run = house.ledger.runs("first", number)[0]
+    with lab.reading() as (bench, _, _):
+        run = bench.ledger.runs("first", number)[0]
     assert run.result is not None
     run.result.write(folder.result)  # as it lay there before it was removed
     assert lab.read_score(number).status == Status.PENDING
@@ -405,9 +405,9 @@ def test_a_full_disk_of_a_run_excuses_it(lab: Lab) -> None:
 def test_the_views_tell_of_a_repeat_that_ended_after_the_decision(lab: Lab) -> None:
     begin(lab)
     attempt(lab, "nearer", KNOB=2.0)
-    with lab.reading() as (house, campaign, _):
-        house.ledger.open_run(campaign.tag, 2, campaign.seed + 1, "anchor", house.stamp())
+    with lab.reading() as (bench, campaign, _):
+        bench.ledger.open_run(campaign.tag, 2, campaign.seed + 1, "anchor", bench.stamp())
     finish(lab, 2)
-    with lab.reading() as (house, campaign, arena):
+    with lab.reading() as (bench, campaign, arena):
         pass
-    assert lab.paths.results.read_text() == results_text(house.ledger, campaign, arena)
+    assert lab.paths.results.read_text() == results_text(bench.ledger, campaign, arena)

@@ -49,8 +49,8 @@ def test_a_file_that_we_did_not_draw_is_kept_beside(tmp_path: Path, played: Play
     assert kept.read_bytes() == THEIRS[name]
     assert kept.is_symlink() == (way == "link")
     assert not path.is_symlink()
-    with lab.reading() as (house, _, _):
-        assert house.ledger.learnings() == []  # a foreign page is not turned round into lessons
+    with lab.reading() as (bench, _, _):
+        assert bench.ledger.learnings() == []  # a foreign page is not turned round into lessons
     if name != "progress.png":
         assert path.read_bytes() != THEIRS[name]
 

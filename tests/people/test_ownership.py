@@ -238,10 +238,10 @@ def test_a_moved_folder_goes_on(tmp_path: Path, played: Played) -> None:
 def test_a_spec_a_seal_and_a_result_carry_the_order(tmp_path: Path, played: Played) -> None:
     lab = small_lab(tmp_path / "lab")
     folder = lab.paths.run("first", 1, 1)
-    with lab.reading() as (house, campaign, _):
-        order = house.order_of(house.ledger.runs(campaign.tag, 1)[0])
+    with lab.reading() as (bench, campaign, _):
+        order = bench.order_of(bench.ledger.runs(campaign.tag, 1)[0])
         assert order == Order(
-            lab=house.ledger.lab, snapshot=house.ledger.experiment(campaign.tag, 1).snapshot, run_id=order.run_id
+            lab=bench.ledger.lab, snapshot=bench.ledger.experiment(campaign.tag, 1).snapshot, run_id=order.run_id
         )
     assert RunSpec.read(folder.spec).order == RunResult.read(folder.result).order == order
 
@@ -327,13 +327,13 @@ def test_an_attempt_whose_commit_is_gone_is_settled_and_tried_again_under_anothe
     played.hold = False
     played.end(lost=True)
     assert lab.read_score(2).status == Status.LOST
-    with lab.reading() as (house, campaign, _):
-        house.ledger.open_run(campaign.tag, 2, campaign.seed, "retry", house.stamp())
+    with lab.reading() as (bench, campaign, _):
+        bench.ledger.open_run(campaign.tag, 2, campaign.seed, "retry", bench.stamp())
     reply = lab.read_score(2)
     assert reply.status == Status.LOST
     assert lab.finished(2)
-    with lab.reading() as (house, campaign, _):
-        last = house.ledger.runs(campaign.tag, 2)[-1].result
+    with lab.reading() as (bench, campaign, _):
+        last = bench.ledger.runs(campaign.tag, 2)[-1].result
     assert last is not None
     assert "is gone from this repository" in last.detail
     assert lab.run_experiment("nearer").experiment == 3
@@ -344,8 +344,8 @@ def test_an_attempt_whose_commit_is_gone_is_settled_and_tried_again_under_anothe
 
 def test_a_run_that_can_be_neither_begun_nor_measured_can_be_cancelled(tmp_path: Path, played: Played) -> None:
     lab = small_lab(tmp_path / "lab")
-    with lab.reading() as (house, campaign, _):
-        house.ledger.open_run(campaign.tag, 1, 5, "repeat", house.stamp())
+    with lab.reading() as (bench, campaign, _):
+        bench.ledger.open_run(campaign.tag, 1, 5, "repeat", bench.stamp())
     played.hold = True
     lab.cancel_experiment(1)
     played.end(lost=True)
@@ -399,9 +399,9 @@ def test_a_ref_in_the_way_is_named_and_the_command_named_sets_it_aside(tmp_path:
 
 def settled(lab: Lab) -> None:
     """Nothing is left to be done again by the next call, and nothing is complained of."""
-    with lab.reading() as (house, _, _arena):
-        assert not house.ledger.unsettled()
-        assert not house.ledger.unvaulted()
+    with lab.reading() as (bench, _, _arena):
+        assert not bench.ledger.unsettled()
+        assert not bench.ledger.unvaulted()
     assert not [said for said in lab.lab_status().problems if "does not point" in said]
 
 

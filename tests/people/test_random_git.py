@@ -83,8 +83,8 @@ class Walk:
         self.verb(lambda: self.lab.run_experiment("an idea"))
 
     def decide(self) -> None:
-        with self.known.reading() as (house, campaign, _):
-            undecided = [one.number for one in house.ledger.undecided(campaign.tag)]
+        with self.known.reading() as (bench, campaign, _):
+            undecided = [one.number for one in bench.ledger.undecided(campaign.tag)]
         for number in undecided:
             reply = self.verb(lambda number=number: self.lab.commit_or_revert(number))
             if reply is not None and reply.decision == "overtaken":
@@ -243,8 +243,8 @@ class Walk:
         self.check()
 
     def check(self) -> None:
-        with self.known.reading() as (house, campaign, _):
-            ledger, tag = house.ledger, campaign.tag
+        with self.known.reading() as (bench, campaign, _):
+            ledger, tag = bench.ledger, campaign.tag
             for one in ledger.experiments(tag):
                 for run in ledger.runs(tag, one.number):
                     if run.state is RunState.SCORED:

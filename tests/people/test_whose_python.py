@@ -130,8 +130,8 @@ def test_a_campaign_from_before_there_was_a_choice_goes_on_with_the_servers_pyth
     begin(lab)
     (lab.paths.state / "runs" / "first" / "environment.json").unlink()
     venv(lab.paths.tree / ".venv")
-    with lab.reading() as (house, campaign, asked):
-        assert sealed(house.paths, campaign, asked, lab.paths.tree).prefix is None
+    with lab.reading() as (bench, campaign, asked):
+        assert sealed(bench.paths, campaign, asked, lab.paths.tree).prefix is None
     lab.close()
 
 

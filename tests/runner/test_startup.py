@@ -141,8 +141,8 @@ def test_a_candidate_is_charged_for_what_its_baseline_did_not_need(tmp_path: Pat
         edit(lab, EARLY=2.0, KNOB=2.0)
         number = lab.run_experiment("learn before the budget begins").experiment
         finish(lab, number)
-        with lab.reading() as (house, _, _):
-            (baseline, *_), (candidate, *_) = (house.ledger.runs("first", one) for one in (1, number))
+        with lab.reading() as (bench, _, _):
+            (baseline, *_), (candidate, *_) = (bench.ledger.runs("first", one) for one in (1, number))
         assert baseline.result is not None
         assert candidate.result is not None
         assert baseline.result.charged_seconds == 0

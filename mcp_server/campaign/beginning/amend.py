@@ -8,17 +8,17 @@ from __future__ import annotations
 from mcp_server.arena.program import Arena, Program, load_program
 from mcp_server.campaign.beginning.keys import RULES, Change, Holder, changes
 from mcp_server.campaign.beginning.readable import readable_folders
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.nouns.errors import ArenaError, NotNow
 from mcp_server.nouns.replies import AmendReply
 from mcp_server.nouns.rows import Amendment, Campaign
 
 
-def program_in_force(house: House, campaign: Campaign) -> tuple[Program, str]:
+def program_in_force(bench: Bench, campaign: Campaign) -> tuple[Program, str]:
     """The program in force and why the file is not: only what an edit may set applies by being written."""
-    in_force = house.program(campaign.program)
+    in_force = bench.program(campaign.program)
     try:
-        written = load_program(house.paths.program)
+        written = load_program(bench.paths.program)
         if written.digest == in_force.digest:
             return in_force, ""
         found = _comparable(in_force.arena, written.arena)
@@ -28,11 +28,11 @@ def program_in_force(house: House, campaign: Campaign) -> tuple[Program, str]:
                 f"program.md changes {'; '.join(change.words for change in persons)}. While a campaign runs only a "
                 "person may do that, with `autoresearch amend`."
             )
-        _refuse_outdated(house, campaign, written, found)
+        _refuse_outdated(bench, campaign, written, found)
     except ArenaError as error:
         return in_force, f"{error} Until then the last valid version ({in_force.digest}) stays in force."
-    house.ledger.note_program(written.digest, written.text, house.stamp())
-    house.ledger.set_program(campaign.tag, written.digest)
+    bench.ledger.note_program(written.digest, written.text, bench.stamp())
+    bench.ledger.set_program(campaign.tag, written.digest)
     return written, ""
 
 
@@ -48,10 +48,10 @@ def _comparable(before: Arena, after: Arena) -> list[Change]:
     return found
 
 
-def _refuse_outdated(house: House, campaign: Campaign, written: Program, found: list[Change]) -> None:
+def _refuse_outdated(bench: Bench, campaign: Campaign, written: Program, found: list[Change]) -> None:
     """A second work tree still has the text from before an amendment; that is no edit. Raises ArenaError."""
     if any(RULES[change.key].holder is Holder.PERSON for change in found):
-        for amendment in house.ledger.amendments(campaign.tag):
+        for amendment in bench.ledger.amendments(campaign.tag):
             if amendment.before == written.digest:
                 raise ArenaError(
                     f"program.md is as it was before it was amended at {amendment.at[:16]} (then: "
@@ -60,11 +60,11 @@ def _refuse_outdated(house: House, campaign: Campaign, written: Program, found: 
                 )
 
 
-def amend(house: House, campaign: Campaign, digest: str | None) -> AmendReply:
+def amend(bench: Bench, campaign: Campaign, digest: str | None) -> AmendReply:
     """What program.md would change; with the digest that was shown, put it in force. Raises ArenaError, NotNow."""
-    before, written = house.program(campaign.program), load_program(house.paths.program)
+    before, written = bench.program(campaign.program), load_program(bench.paths.program)
     found = _comparable(before.arena, written.arena)
-    readable_folders(written.arena.readable, house.paths, campaign.corpus)
+    readable_folders(written.arena.readable, bench.paths, campaign.corpus)
     if written.digest == before.digest or not found:
         raise NotNow(
             f"program.md changes no rule of {campaign.tag}: there is nothing to amend. Edit it first; "
@@ -76,10 +76,10 @@ def amend(house: House, campaign: Campaign, digest: str | None) -> AmendReply:
         return reply
     if digest != written.digest:
         raise NotNow("program.md was edited since its changes were shown. Nothing was put in force; look at it again.")
-    at = house.stamp()
-    house.ledger.note_program(written.digest, written.text, at)
-    last = house.ledger.next_number(campaign.tag) - 1
-    house.ledger.amend(Amendment(campaign.tag, at, before.digest, written.digest, tuple(words), last))
+    at = bench.stamp()
+    bench.ledger.note_program(written.digest, written.text, at)
+    last = bench.ledger.next_number(campaign.tag) - 1
+    bench.ledger.amend(Amendment(campaign.tag, at, before.digest, written.digest, tuple(words), last))
     reply.applied = True
     reply.next = f"In force from experiment {last + 1} on, and told in status, history, report and the next keep."
     return reply

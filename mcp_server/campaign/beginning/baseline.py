@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
 from mcp_server.campaign import progress, tally
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.runs import pairing
 from mcp_server.edits.fingerprint import change, fingerprint, nodes
 from mcp_server.nouns.baseline import Baseline, calibration
@@ -28,11 +28,11 @@ OF_THE_SCORER = ("scorer_failed", "scorer_timeout")
 AT_LEAST_AGAIN = ("disk_full", "no_sandbox", "killed", "suspended", "supervisor_lost", "cancelled")
 
 
-def open_first(house: House, campaign: Campaign) -> None:
+def open_first(bench: Bench, campaign: Campaign) -> None:
     """Experiment 1: the code as it was found, with the runs that measure its noise."""
-    program = house.program(campaign.program)
-    sources = house.workspace.committed(program.arena.editable, campaign.pinned)
-    at = house.stamp()
+    program = bench.program(campaign.program)
+    sources = bench.workspace.committed(program.arena.editable, campaign.pinned)
+    at = bench.stamp()
     experiment = Experiment(
         campaign=campaign.tag,
         number=1,
@@ -49,99 +49,99 @@ def open_first(house: House, campaign: Campaign) -> None:
         protocol=(),
         theme="baseline",
         program=campaign.program,
-        style=style_version(program.arena.style, house.paths.tree),
+        style=style_version(program.arena.style, bench.paths.tree),
         opened_at=at,
-        tree=str(house.paths.tree),
+        tree=str(bench.paths.tree),
     )
-    snapshot = house.workspace.commit_like(campaign.pinned, campaign.pinned, messages.opened(campaign, experiment), at)
-    paired = bool(pairing.choice_of(house.ledger, program.arena, campaign).pairing)
+    snapshot = bench.workspace.commit_like(campaign.pinned, campaign.pinned, messages.opened(campaign, experiment), at)
+    paired = bool(pairing.choice_of(bench.ledger, program.arena, campaign).pairing)
     ordered = calibration(campaign.seed, campaign.calibrate, paired)
-    house.workspace.hold(campaign.tag, [snapshot], at)
-    house.ledger.open_experiment(dataclasses.replace(experiment, snapshot=snapshot), ordered)
+    bench.workspace.hold(campaign.tag, [snapshot], at)
+    bench.ledger.open_experiment(dataclasses.replace(experiment, snapshot=snapshot), ordered)
 
 
-def tend(house: House, tag: str) -> bool:
+def tend(bench: Bench, tag: str) -> bool:
     """Adopt a baseline that has a score, repeat what has to be repeated, settle what was replaced; True if any was."""
-    baseline = house.ledger.baseline(tag)
+    baseline = bench.ledger.baseline(tag)
     if baseline is None:
         return False
     changed = False
-    for experiment in house.ledger.undecided(tag) if baseline.number > 1 else ():
+    for experiment in bench.ledger.undecided(tag) if baseline.number > 1 else ():
         if experiment.kind == "baseline" and experiment.number != baseline.number:
             said = Decided(reason=f"it failed, and experiment {baseline.number} is the baseline instead")
-            house.ledger.intend(tag, experiment.number, "revert", None, said, house.stamp())
+            bench.ledger.intend(tag, experiment.number, "revert", None, said, bench.stamp())
             changed = True
     decision = baseline.experiment.decision
     if decision is None and baseline.counting and not baseline.rejected:
         first = baseline.counting[0]
         verdict = Decided(score=first.score, seeds=(first.seed,), reason="the baseline", decision="keep")
-        house.ledger.intend(tag, baseline.number, "keep", "baseline", verdict, house.stamp())
+        bench.ledger.intend(tag, baseline.number, "keep", "baseline", verdict, bench.stamp())
         changed = True
     again = baseline.again() if decision in (None, "keep") else []
-    if not again or not _is_needed(house, tag, baseline):
+    if not again or not _is_needed(bench, tag, baseline):
         return changed
     for seed in again:
-        house.ledger.open_run(tag, baseline.number, seed, "retry", house.stamp(), baseline.not_before())
+        bench.ledger.open_run(tag, baseline.number, seed, "retry", bench.stamp(), baseline.not_before())
     return True
 
 
-def _is_needed(house: House, tag: str, baseline: Baseline) -> bool:
+def _is_needed(bench: Bench, tag: str, baseline: Baseline) -> bool:
     """Whether a repeat is worth the machine: nothing was kept over the baseline, and somebody works on the campaign."""
-    incumbent = house.ledger.incumbent(tag)
+    incumbent = bench.ledger.incumbent(tag)
     if incumbent is not None and incumbent.number != baseline.number:
         return False
-    here = house.named or (house.workspace.branch_at_head() or "").removeprefix("autoresearch/")
-    return tag == here or tag in house.ledger.joined()
+    here = bench.named or (bench.workspace.branch_at_head() or "").removeprefix("autoresearch/")
+    return tag == here or tag in bench.ledger.joined()
 
 
-def needs_baseline(house: House, campaign: Campaign, arena: Arena) -> bool:
+def needs_baseline(bench: Bench, campaign: Campaign, arena: Arena) -> bool:
     """Whether the next attempt is to be the baseline. Raises NotNow while nothing can be compared and none is needed.
 
     A baseline that is in the field, for hours or days, hinders nobody: what is tried meanwhile is judged when it is in.
     """
-    baseline = house.ledger.baseline(campaign.tag)
+    baseline = bench.ledger.baseline(campaign.tag)
     if baseline is None or baseline.failed:
         return True
     if baseline.kept or baseline.in_the_field:
         return False
-    raise NotNow(f"{told(house, campaign, arena, baseline)} Nothing was run or counted.")
+    raise NotNow(f"{told(bench, campaign, arena, baseline)} Nothing was run or counted.")
 
 
-def refuse_without_baseline(house: House, campaign: Campaign, arena: Arena, found: Experiment) -> None:
+def refuse_without_baseline(bench: Bench, campaign: Campaign, arena: Arena, found: Experiment) -> None:
     """Raises NotNow for the baseline itself, which nobody decides on, and for what nothing can be compared with yet."""
-    baseline = house.ledger.baseline(campaign.tag)
+    baseline = bench.ledger.baseline(campaign.tag)
     assert baseline is not None  # a campaign with an experiment has one
     if found.kind == "baseline":
-        raise NotNow(f"A baseline is adopted, never reverted. {told(house, campaign, arena, baseline)}".strip())
-    incumbent = house.ledger.incumbent(campaign.tag)
+        raise NotNow(f"A baseline is adopted, never reverted. {told(bench, campaign, arena, baseline)}".strip())
+    incumbent = bench.ledger.incumbent(campaign.tag)
     if baseline.calibrated and incumbent is not None:
         return
-    failed = tally.failure_of(house.ledger.runs(campaign.tag, found.number))
+    failed = tally.failure_of(bench.ledger.runs(campaign.tag, found.number))
     if failed is None and (incumbent is None or incumbent.number == baseline.number):
         raise NotNow(
-            f"Experiment {found.number} cannot be judged yet. {told(house, campaign, arena, baseline)} "
+            f"Experiment {found.number} cannot be judged yet. {told(bench, campaign, arena, baseline)} "
             f"commit_or_revert({found.number}, 'revert') puts the files back without a verdict."
         )
 
 
-def of_campaign(house: House, campaign: Campaign, arena: Arena) -> str:
+def of_campaign(bench: Bench, campaign: Campaign, arena: Arena) -> str:
     """How the campaign's baseline stands and which verb leads on; "" when it is measured."""
-    baseline = house.ledger.baseline(campaign.tag)
+    baseline = bench.ledger.baseline(campaign.tag)
     if baseline is None:
         return f"Campaign {campaign.tag} has not begun; lab_status says what hinders it, and any verb tries again."
-    return told(house, campaign, arena, baseline)
+    return told(bench, campaign, arena, baseline)
 
 
-def told(house: House, campaign: Campaign, arena: Arena, baseline: Baseline) -> str:
+def told(bench: Bench, campaign: Campaign, arena: Arena, baseline: Baseline) -> str:
     """How the baseline stands and which verb leads on; "" when it is measured."""
     number, name = baseline.number, f"The baseline, experiment {baseline.number},"
     if baseline.experiment.decision == "overtaken":
         return (
             f"{name} was overtaken: {clean_line(baseline.experiment.verdict.reason, 200)} Take that commit back with "
-            f"`git revert` and call run_experiment, or start_campaign('{free_tag(house, campaign)}') from it."
+            f"`git revert` and call run_experiment, or start_campaign('{free_tag(bench, campaign)}') from it."
         )
     if baseline.failed:
-        return f"{name} {_failure(baseline)}. {_way_out(house, campaign, arena, baseline)}"
+        return f"{name} {_failure(baseline)}. {_way_out(bench, campaign, arena, baseline)}"
     if baseline.in_the_field:
         return f"{name} is in the field; read_score({number}) says when the next answer is due."
     if not baseline.open:
@@ -149,23 +149,23 @@ def told(house: House, campaign: Campaign, arena: Arena, baseline: Baseline) -> 
             return ""
         return f"{name} is scored and becomes the first commit of {campaign.branch}; lab_status says what hinders it."
     due = waits_until(baseline.open)
-    if due is not None and due > house.now():
-        when = progress.tried_again(due, house.now())
+    if due is not None and due > bench.now():
+        when = progress.tried_again(due, bench.now())
         said = f"{name} {beside_others(baseline)}; {when} read_score({number}) waits for it."
-        return said + _never_quiet(house, campaign, arena, baseline)
+        return said + _never_quiet(bench, campaign, arena, baseline)
     if baseline.kept:
         return f"{name} is being repeated to measure the noise; read_score({number}) waits for it."
     return f"{name} is being measured; read_score({number}) waits for it."
 
 
-def _never_quiet(house: House, campaign: Campaign, arena: Arena, baseline: Baseline) -> str:
+def _never_quiet(bench: Bench, campaign: Campaign, arena: Arena, baseline: Baseline) -> str:
     """The way out for a machine that is never left alone: a clock that other programs hardly move."""
     on_wall = any(run.result is not None and run.result.clock == "wall" for run in baseline.tainted)
     if len(baseline.tainted) < OFTEN or not on_wall or any(card in arena.devices for card in ("cuda", "mps")):
         return ""
     return (
         " If the machine never gets quiet, `budget: {clock: cpu}` in program.md counts processor time, which other "
-        f"programs hardly move: start_campaign('{free_tag(house, campaign)}') begins with it."
+        f"programs hardly move: start_campaign('{free_tag(bench, campaign)}') begins with it."
     )
 
 
@@ -207,11 +207,11 @@ def _failure(baseline: Baseline) -> str:
     return words.get(worst.state, "has no score that counts") + said
 
 
-def _way_out(house: House, campaign: Campaign, arena: Arena, baseline: Baseline) -> str:
+def _way_out(bench: Bench, campaign: Campaign, arena: Arena, baseline: Baseline) -> str:
     files = ", ".join(arena.editable)
     last = next(run for run in reversed(baseline.measuring) if not run.counts)
     reason = last.result.reason if last.result is not None else ""
-    tag = free_tag(house, campaign)
+    tag = free_tag(bench, campaign)
     fresh = f"What is frozen is fixed for a campaign: mend and commit it, then start_campaign('{tag}')"
     if reason in AT_LEAST_AGAIN or last.state in (RunState.LOST, RunState.CANCELLED):
         return "When the cause is gone call run_experiment: the code that lies here is measured as the baseline."
@@ -223,11 +223,11 @@ def _way_out(house: House, campaign: Campaign, arena: Arena, baseline: Baseline)
     )
 
 
-def free_tag(house: House, campaign: Campaign) -> str:
+def free_tag(bench: Bench, campaign: Campaign) -> str:
     """A tag that no campaign has, for one that goes on from this one."""
     stem, _, count = campaign.tag.rpartition("-")
     number = int(count) + 1 if stem and count.isdigit() and len(count) < 4 else 2
     stem = stem if number > 2 else campaign.tag
-    while house.ledger.campaign(f"{stem[:43]}-{number}") is not None:
+    while bench.ledger.campaign(f"{stem[:43]}-{number}") is not None:
         number += 1
     return f"{stem[:43]}-{number}"

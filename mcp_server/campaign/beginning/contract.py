@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import tally
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.nouns.replies import TotalsReply
 from mcp_server.nouns.rows import Campaign, Experiment
@@ -20,11 +20,11 @@ DIGITS = 6
 _FROZEN: dict[tuple[str, str, tuple[str, ...]], str] = {}  # a commit's files never change
 
 
-def _measure(house: House, campaign: Campaign, arena: Arena) -> tuple[object, ...]:
+def _measure(bench: Bench, campaign: Campaign, arena: Arena) -> tuple[object, ...]:
     """What must be equal for the scores of two campaigns to mean the same."""
-    key = (str(house.paths.common), campaign.pinned, arena.frozen)
+    key = (str(bench.paths.common), campaign.pinned, arena.frozen)
     if key not in _FROZEN:
-        files = house.workspace.committed(arena.frozen, campaign.pinned) if arena.frozen else {}
+        files = bench.workspace.committed(arena.frozen, campaign.pinned) if arena.frozen else {}
         told = hashlib.sha256(b"\0".join(part for path in sorted(files) for part in (path.encode(), files[path])))
         _FROZEN[key] = told.hexdigest()
     budget = arena.budget
@@ -32,35 +32,35 @@ def _measure(house: House, campaign: Campaign, arena: Arena) -> tuple[object, ..
     return (*same, campaign.fingerprint, _FROZEN[key])
 
 
-def others(house: House, campaign: Campaign) -> list[Campaign]:
+def others(bench: Bench, campaign: Campaign) -> list[Campaign]:
     """The lab's other campaigns that measure the same, oldest first."""
-    found = [one for one in house.ledger.campaigns() if one.ready and one.tag != campaign.tag]
+    found = [one for one in bench.ledger.campaigns() if one.ready and one.tag != campaign.tag]
     if not found:
         return []
-    mine = _measure(house, campaign, house.arena(campaign))
-    return [one for one in found if _measure(house, one, house.arena(one)) == mine]
+    mine = _measure(bench, campaign, bench.arena(campaign))
+    return [one for one in found if _measure(bench, one, bench.arena(one)) == mine]
 
 
-def _score(house: House, arena: Arena, experiment: Experiment) -> float | None:
-    return tally.mean_score(house.ledger.runs(experiment.campaign, experiment.number), arena)
+def _score(bench: Bench, arena: Arena, experiment: Experiment) -> float | None:
+    return tally.mean_score(bench.ledger.runs(experiment.campaign, experiment.number), arena)
 
 
-def since_first(house: House, campaign: Campaign, arena: Arena, totals: TotalsReply) -> TotalsReply:
+def since_first(bench: Bench, campaign: Campaign, arena: Arena, totals: TotalsReply) -> TotalsReply:
     """The totals with the gain over the baseline of the lab's first campaign that measures the same, if an older."""
-    earlier = [one for one in others(house, campaign) if one.began_at <= campaign.began_at]
+    earlier = [one for one in others(bench, campaign) if one.began_at <= campaign.began_at]
     for first in earlier:
-        kept = house.ledger.kept(first.tag)
-        score = _score(house, arena, kept[0]) if kept else None
+        kept = bench.ledger.kept(first.tag)
+        score = _score(bench, arena, kept[0]) if kept else None
         if score is not None and totals.best is not None:
             gain = round(arena.loss(score) - arena.loss(totals.best), DIGITS)
             return totals.model_copy(update={"first_campaign": first.tag, "gain_since_first": gain})
     return totals
 
 
-def worse_beginning(house: House, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> str:
+def worse_beginning(bench: Bench, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> str:
     """What to know about the code a campaign begins from when the lab has better; "" when it has none."""
-    known = others(house, campaign)
-    tips = [(tip, _score(house, arena, tip)) for one in known if (tip := house.ledger.incumbent(one.tag)) is not None]
+    known = others(bench, campaign)
+    tips = [(tip, _score(bench, arena, tip)) for one in known if (tip := bench.ledger.incumbent(one.tag)) is not None]
     scored = [(arena.loss(score), tip) for tip, score in tips if score is not None]
     if not scored:
         return ""
@@ -71,8 +71,8 @@ def worse_beginning(house: House, campaign: Campaign, arena: Arena, sources: Map
     measured = [
         (arena.loss(score), twin)
         for one in known
-        for twin in house.ledger.twins(marks, one.tag)
-        if (score := _score(house, arena, twin)) is not None
+        for twin in bench.ledger.twins(marks, one.tag)
+        if (score := _score(bench, arena, twin)) is not None
     ]
     unit = f" {arena.metric.unit}" if arena.metric.unit else ""
     have = f"the lab's best is experiment {best.number} of {best.campaign} ({arena.loss(best_loss):.6g}{unit})"

@@ -10,7 +10,7 @@ from mcp_server.arena.corpus import prepared_corpus
 from mcp_server.arena.program import Program
 from mcp_server.campaign.beginning.contract import worse_beginning
 from mcp_server.campaign.beginning.readable import readable_folders
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.find import check_files, join
 from mcp_server.campaign.upkeep import recovery
 from mcp_server.nouns.replies import CampaignReply
@@ -19,8 +19,8 @@ from mcp_server.secrecy.guard import before_campaign
 
 
 def start(
-    house: House,
-    make_room: Callable[[House, str], list[str]],
+    bench: Bench,
+    make_room: Callable[[Bench, str], list[str]],
     program: Program,
     tag: str,
     from_ref: str,
@@ -30,16 +30,16 @@ def start(
 
     Raises AutoresearchError, with nothing changed.
     """
-    arena, workspace = program.arena, house.workspace
+    arena, workspace = program.arena, bench.workspace
     workspace.guard()
     workspace.refuse_foreign(tag)
     pinned = workspace.resolve(from_ref)
-    check_files(house, arena, pinned)
+    check_files(bench, arena, pinned)
     corpus = prepared_corpus() if arena.needs_corpus else None
-    readable_folders(arena.readable, house.paths, str(corpus.folder) if corpus else None)
+    readable_folders(arena.readable, bench.paths, str(corpus.folder) if corpus else None)
     warnings = before_campaign(corpus.folder, arena.readable, workspace, pinned) if corpus else []
-    at = house.stamp()
-    house.ledger.note_program(program.digest, program.text, at)
+    at = bench.stamp()
+    bench.ledger.note_program(program.digest, program.text, at)
     campaign = Campaign(
         tag=tag,
         pinned=pinned,
@@ -54,11 +54,11 @@ def start(
         ready=False,
     )
     workspace.begin(tag, pinned, arena.editable)
-    house.ledger.intend_campaign(campaign, str(house.paths.tree))
+    bench.ledger.intend_campaign(campaign, str(bench.paths.tree))
     workspace.ignore_views()
-    warnings += make_room(house, tag)
-    warnings += recovery.catch_up(house).problems
-    worse = worse_beginning(house, campaign, arena, workspace.committed(arena.editable, pinned))
-    reply = join(house, campaign, [*warnings, *([worse] if worse else [])])
+    warnings += make_room(bench, tag)
+    warnings += recovery.catch_up(bench).problems
+    worse = worse_beginning(bench, campaign, arena, workspace.committed(arena.editable, pinned))
+    reply = join(bench, campaign, [*warnings, *([worse] if worse else [])])
     reply.next += f" Then edit {', '.join(arena.editable)} and call run_experiment."
     return reply

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign.bench import House, incumbent_commit
+from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.edits.constants import knob_changes
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.edits.takeback import behind, nothing_more
@@ -32,14 +32,14 @@ class Astray:
 
 
 def branch(
-    house: House, campaign: Campaign, arena: Arena, candidate: Mapping[str, bytes] | None = None
+    bench: Bench, campaign: Campaign, arena: Arena, candidate: Mapping[str, bytes] | None = None
 ) -> Astray | None:
     """How the branch stands, if a keep could not simply follow it. `candidate`: what is about to be measured.
 
     A tip whose editable files are the incumbent's or those of any attempt of the campaign takes a keep; so does one
     that has the candidate's own files, as when an agent commits before it runs.
     """
-    expected, tip = incumbent_commit(house.ledger, campaign), house.workspace.branch(campaign.tag)
+    expected, tip = incumbent_commit(bench.ledger, campaign), bench.workspace.branch(campaign.tag)
     if tip == expected:
         return None
     short = expected[:12]
@@ -49,15 +49,15 @@ def branch(
             f"`git branch {campaign.branch} {short}` puts it back.",
             True,
         )
-    there = house.workspace.committed(arena.editable, tip)
+    there = bench.workspace.committed(arena.editable, tip)
     marks = fingerprint(there)
-    incumbent = house.ledger.incumbent(campaign.tag)
-    at_start = incumbent is None and there == house.workspace.committed(arena.editable, campaign.pinned)
+    incumbent = bench.ledger.incumbent(campaign.tag)
+    at_start = incumbent is None and there == bench.workspace.committed(arena.editable, campaign.pinned)
     if at_start or (incumbent is not None and marks == incumbent.fingerprint):
         return None
-    back = _back(house, campaign, expected, tip, house.workspace.nothing_changed(arena.editable, tip))
-    known = house.ledger.twins(marks, campaign.tag)
-    if known and house.workspace.git.is_ancestor(tip, expected):
+    back = _back(bench, campaign, expected, tip, bench.workspace.nothing_changed(arena.editable, tip))
+    known = bench.ledger.twins(marks, campaign.tag)
+    if known and bench.workspace.git.is_ancestor(tip, expected):
         return Astray(
             f"{campaign.branch} stands at {tip[:12]}, behind the incumbent, and has the files of experiment "
             f"{known[-1].number}. `{back}` brings it forward.",
@@ -73,21 +73,21 @@ def branch(
     )
 
 
-def measured(house: House, campaign: Campaign, files: Mapping[str, bytes]) -> bool:
+def measured(bench: Bench, campaign: Campaign, files: Mapping[str, bytes]) -> bool:
     """Whether an experiment of this campaign has these files, so that a keep on top of them buries nothing unknown."""
-    return bool(house.ledger.twins(fingerprint(files), campaign.tag))
+    return bool(bench.ledger.twins(fingerprint(files), campaign.tag))
 
 
-def _back(house: House, campaign: Campaign, expected: str, tip: str, clean: bool) -> str:
+def _back(bench: Bench, campaign: Campaign, expected: str, tip: str, clean: bool) -> str:
     """A command that takes the branch to the incumbent; what it leaves stays reachable, files on disk stay as they are.
 
     clean: the editable files on disk are the tip's, and may be brought along.
     """
-    here = house.workspace.branch_at_head() == campaign.branch
-    forward = house.workspace.git.is_ancestor(tip, expected)
+    here = bench.workspace.branch_at_head() == campaign.branch
+    forward = bench.workspace.git.is_ancestor(tip, expected)
     if here and forward and clean:
         return f"git merge --ff-only {expected[:12]}"
-    place = None if here else house.workspace.tree_on(campaign.branch)
+    place = None if here else bench.workspace.tree_on(campaign.branch)
     saved = "" if forward else f"git branch -f set-aside-{tip[:7]} {tip[:12]} && "
     if here or place:
         return f"{saved}git {'' if here else f'-C {shlex.quote(str(place))} '}reset -q {expected[:12]}"
@@ -105,17 +105,17 @@ class TakenBack:
     unmeant: bool
 
 
-def work_tree(house: House, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> TakenBack | None:
+def work_tree(bench: Bench, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> TakenBack | None:
     """Whether the editable files have older text than the incumbent's wherever something was kept since; None if not.
 
     One constant set back on purpose, beside another change, looks the same as an edit that was begun before the keep;
     where git does not tell which of the two it is, it is said and not stopped.
     """
-    kept = house.ledger.kept(campaign.tag)[-LOOKED_BACK:]
+    kept = bench.ledger.kept(campaign.tag)[-LOOKED_BACK:]
     if len(kept) < 2 or kept[-1].fingerprint == fingerprint(sources):
         return None
     try:
-        files = [(one.number, house.workspace.committed(arena.editable, one.snapshot)) for one in kept]
+        files = [(one.number, bench.workspace.committed(arena.editable, one.snapshot)) for one in kept]
     except GitError:
         return None  # some of it is gone: nothing to compare with
     base = behind(files, sources)
@@ -128,8 +128,8 @@ def work_tree(house: House, campaign: Campaign, arena: Arena, sources: Mapping[s
         for change in knob_changes(incumbent, sources)
         if change.name in taken
     ]
-    command = _restore(house, arena, incumbent_commit(house.ledger, campaign), incumbent, sources, dict(files)[base])
-    at_head = fingerprint(house.workspace.committed(arena.editable, house.workspace.head()[1]))
+    command = _restore(bench, arena, incumbent_commit(bench.ledger, campaign), incumbent, sources, dict(files)[base])
+    at_head = fingerprint(bench.workspace.committed(arena.editable, bench.workspace.head()[1]))
     unmeant = at_head in {one.fingerprint for one in kept[:-1]} or nothing_more(dict(files)[base], incumbent, sources)
     return TakenBack(
         f"The editable files here {'were made' if unmeant else 'look made'} from experiment {base}'s and take back "
@@ -140,7 +140,7 @@ def work_tree(house: House, campaign: Campaign, arena: Arena, sources: Mapping[s
 
 
 def _restore(
-    house: House,
+    bench: Bench,
     arena: Arena,
     commit: str,
     incumbent: Mapping[str, bytes],
@@ -155,22 +155,22 @@ def _restore(
         if path in sources and sources[path] != base.get(path):
             mine = f"{path}.mine"
             if patterns.match(mine):  # it would be taken for one more editable file
-                mine = str(house.paths.state / mine.replace("/", "-"))
+                mine = str(bench.paths.state / mine.replace("/", "-"))
             parts.append(f"cp {shlex.quote(path)} {shlex.quote(mine)}")
     parts.append(f"git restore --source {commit[:12]} -- {shlex.join(differing)}")
     return " && ".join(parts)
 
 
-def refuse(house: House, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> list[str]:
+def refuse(bench: Bench, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> list[str]:
     """What to know of an edit that is run all the same.
 
     Raises NotNow where a run would be spent for nothing: no keep could follow it, or it takes back what was kept and
     nobody meant that.
     """
-    found = branch(house, campaign, arena, sources)
+    found = branch(bench, campaign, arena, sources)
     if found is not None and found.stuck:
         raise NotNow(f"{found.said} Nothing was run; {INSIST} runs it all the same.")
-    taken = work_tree(house, campaign, arena, sources)
+    taken = work_tree(bench, campaign, arena, sources)
     if taken is None:
         return []
     if taken.unmeant:
@@ -181,18 +181,18 @@ def refuse(house: House, campaign: Campaign, arena: Arena, sources: Mapping[str,
     ]
 
 
-def remarks(house: House, campaign: Campaign, arena: Arena) -> list[str]:
+def remarks(bench: Bench, campaign: Campaign, arena: Arena) -> list[str]:
     """What a status says of the branch and of the files here. Never raises: a status answers in every state."""
     try:
-        sources = house.workspace.read_editable(arena.editable, incumbent_commit(house.ledger, campaign))
-        return _remarks(house, campaign, arena, sources)
+        sources = bench.workspace.read_editable(arena.editable, incumbent_commit(bench.ledger, campaign))
+        return _remarks(bench, campaign, arena, sources)
     except AutoresearchError as error:
         return [str(error)]
 
 
-def _remarks(house: House, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> list[str]:
-    found = branch(house, campaign, arena, sources)
+def _remarks(bench: Bench, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> list[str]:
+    found = branch(bench, campaign, arena, sources)
     if found is not None:
         return [found.said]  # its command may bring the files along
-    taken = work_tree(house, campaign, arena, sources)
+    taken = work_tree(bench, campaign, arena, sources)
     return [taken.said] if taken else []

@@ -11,7 +11,7 @@ import errno
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.beginning import baseline
-from mcp_server.campaign.bench import House
+from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import exam_result, still_alone
 from mcp_server.campaign.runs import abort, dispatch, orders, pairing
@@ -32,7 +32,7 @@ _failed_starts: dict[str, int] = {}  # by run, in this process: a wait must end 
 INTERRUPTIONS = 3  # a scorer that takes its supervisor along every time must not be asked for ever
 
 
-def catch_up(house: House) -> CaughtUp:
+def catch_up(bench: Bench) -> CaughtUp:
     """Roll every unfinished intent forward or back. Call with the lab's lock held."""
     done = CaughtUp()
     steps = (
@@ -46,65 +46,65 @@ def catch_up(house: House) -> CaughtUp:
         _start_runs,
     )
     for step in steps:
-        step(house, done)
+        step(bench, done)
     return done
 
 
-def _begin_campaigns(house: House, done: CaughtUp) -> None:
-    for campaign in house.ledger.campaigns():
-        if campaign.ready and house.ledger.next_number(campaign.tag) > 1:
+def _begin_campaigns(bench: Bench, done: CaughtUp) -> None:
+    for campaign in bench.ledger.campaigns():
+        if campaign.ready and bench.ledger.next_number(campaign.tag) > 1:
             continue
         with each(done, f"beginning campaign {campaign.tag}"):
             if not campaign.ready:
-                house.workspace.begin(campaign.tag, campaign.pinned, house.arena(campaign).editable)
-                house.ledger.campaign_ready(campaign.tag)
-            baseline.open_first(house, campaign)
+                bench.workspace.begin(campaign.tag, campaign.pinned, bench.arena(campaign).editable)
+                bench.ledger.campaign_ready(campaign.tag)
+            baseline.open_first(bench, campaign)
             done.changed = True
 
 
-def _look_at_runs(house: House, done: CaughtUp) -> None:
-    for run in house.ledger.open_runs():
+def _look_at_runs(bench: Bench, done: CaughtUp) -> None:
+    for run in bench.ledger.open_runs():
         with each(done, f"looking at run {run.run} of experiment {run.experiment}"):
-            if orders.is_ours(house.paths.run(run.campaign, run.experiment, run.run), house.order_of(run)):
-                done.changed |= _look_at(house, run)
+            if orders.is_ours(bench.paths.run(run.campaign, run.experiment, run.run), bench.order_of(run)):
+                done.changed |= _look_at(bench, run)
             else:
-                done.problems.append(orders.set_aside(house.paths, run))
+                done.problems.append(orders.set_aside(bench.paths, run))
                 done.changed = True
 
 
-def _look_at(house: House, run: Run) -> bool:
-    folder, order = house.paths.run(run.campaign, run.experiment, run.run), house.order_of(run)
+def _look_at(bench: Bench, run: Run) -> bool:
+    folder, order = bench.paths.run(run.campaign, run.experiment, run.run), bench.order_of(run)
     # the lock is asked first: a supervisor that ends between the two questions has left its result
     alive = is_locked(folder.alive)
     try:
         result = RunResult.read(folder.result) if folder.result.exists() else None
         if result is not None and not orders.answers(result, order):
-            result = _ended(house, RunState.LOST, "supervisor_lost", "What lies in its folder is another run's result.")
+            result = _ended(bench, RunState.LOST, "supervisor_lost", "What lies in its folder is another run's result.")
     except ValueError as error:
         said = f"The run's result cannot be read: {str(error)[:200]}"
-        result = _ended(house, RunState.LOST, "supervisor_lost", said)
+        result = _ended(bench, RunState.LOST, "supervisor_lost", said)
     if result is not None and not alive:
-        return _close(house, run, result)
+        return _close(bench, run, result)
     if alive:
         if run.state is not RunState.RUNNING and folder.begun.exists():
-            house.ledger.run_state(run, RunState.RUNNING)
+            bench.ledger.run_state(run, RunState.RUNNING)
             return True
         return False
     if folder.cancel.exists():
-        return _close(house, run, _ended(house, RunState.CANCELLED, "cancelled", "It was cancelled."))
+        return _close(bench, run, _ended(bench, RunState.CANCELLED, "cancelled", "It was cancelled."))
     if not folder.begun.exists():
         said = dispatch.complaint(folder)
         if said:
-            return _close(house, run, _ended(house, RunState.LOST, "supervisor_lost", said))
+            return _close(bench, run, _ended(bench, RunState.LOST, "supervisor_lost", said))
         return False  # due later, or never launched: `_start_runs` does both
     if folder.sealed.exists() and _times(folder) < INTERRUPTIONS:
         # what was sealed needs no second training, and what was handed over to the world is in the field already
         write_atomically(folder.interrupted, str(_times(folder) + 1).encode())
         sealed: RunResult = RunResult.read(folder.sealed)  # its supervisor compares the order before it scores
         again = {"state": RunState.PENDING, "retry_after_seconds": ASK_AT_ONCE_SECONDS}
-        return _close(house, run, sealed.model_copy(update=again))
+        return _close(bench, run, sealed.model_copy(update=again))
     detail = "Its supervisor died. Run the same code again; it will not count as another attempt."
-    return _close(house, run, _ended(house, RunState.LOST, "supervisor_lost", detail))
+    return _close(bench, run, _ended(bench, RunState.LOST, "supervisor_lost", detail))
 
 
 def _times(folder: RunPaths) -> int:
@@ -115,74 +115,74 @@ def _times(folder: RunPaths) -> int:
         return 0
 
 
-def _ended(house: House, state: RunState, reason: str, detail: str) -> RunResult:
-    return RunResult(state=state, reason=reason, detail=detail, ended_at=house.stamp())
+def _ended(bench: Bench, state: RunState, reason: str, detail: str) -> RunResult:
+    return RunResult(state=state, reason=reason, detail=detail, ended_at=bench.stamp())
 
 
-def _close(house: House, run: Run, result: RunResult) -> bool:
-    folder = house.paths.run(run.campaign, run.experiment, run.run)
+def _close(bench: Bench, run: Run, result: RunResult) -> bool:
+    folder = bench.paths.run(run.campaign, run.experiment, run.run)
     if result.state is RunState.PENDING:
         wait = result.retry_after_seconds or ASK_AGAIN_SECONDS
-        house.ledger.close_run(run, result, house.stamp(), ask_again_at=house.now().timestamp() + wait)
+        bench.ledger.close_run(run, result, bench.stamp(), ask_again_at=bench.now().timestamp() + wait)
         # the result goes last: while it is there, a call after this one was cut short comes here again
         for place in (folder.begun, folder.result):
             place.unlink(missing_ok=True)
         return True
-    closed = house.ledger.close_run(run, result, house.stamp())
-    dispatch.tidy(house.paths, run)
+    closed = bench.ledger.close_run(run, result, bench.stamp())
+    dispatch.tidy(bench.paths, run)
     return closed
 
 
-def _tend_baselines(house: House, done: CaughtUp) -> None:
-    for tag in house.ledger.active_campaigns():
+def _tend_baselines(bench: Bench, done: CaughtUp) -> None:
+    for tag in bench.ledger.active_campaigns():
         with each(done, f"looking after the baseline of {tag}"):
-            done.changed |= baseline.tend(house, tag)
+            done.changed |= baseline.tend(bench, tag)
 
 
-def _close_exams(house: House, done: CaughtUp) -> None:
-    for tag in house.ledger.active_campaigns():
-        exam, campaign = house.ledger.exam(tag), house.ledger.campaign(tag)
+def _close_exams(bench: Bench, done: CaughtUp) -> None:
+    for tag in bench.ledger.active_campaigns():
+        exam, campaign = bench.ledger.exam(tag), bench.ledger.campaign(tag)
         if exam is None or exam.result is not None or campaign is None:
             continue
-        alone = still_alone(house.ledger, house.arena(campaign), exam)
+        alone = still_alone(bench.ledger, bench.arena(campaign), exam)
         for seed in alone:
-            house.ledger.open_run(tag, exam.baseline, seed, "exam", house.stamp())
-        result = None if alone else exam_result(house.ledger, house.arena(campaign), exam)
+            bench.ledger.open_run(tag, exam.baseline, seed, "exam", bench.stamp())
+        result = None if alone else exam_result(bench.ledger, bench.arena(campaign), exam)
         done.changed |= bool(alone)
         if result is not None:
-            house.ledger.close_exam(exam, result)
+            bench.ledger.close_exam(exam, result)
             done.changed = True
 
 
-def _start_runs(house: House, done: CaughtUp) -> None:
-    for run in house.ledger.open_runs():
-        folder = house.paths.run(run.campaign, run.experiment, run.run)
+def _start_runs(bench: Bench, done: CaughtUp) -> None:
+    for run in bench.ledger.open_runs():
+        folder = bench.paths.run(run.campaign, run.experiment, run.run)
         again = run.state is RunState.PENDING
-        if not _due(run, house.now().timestamp()):
+        if not _due(run, bench.now().timestamp()):
             continue
         if folder.begun.exists() or is_locked(folder.alive):
             continue
         with each(done, f"starting run {run.run} of experiment {run.experiment}"):
             done.changed = True
             try:
-                start(house, run, rescore=again)
+                start(bench, run, rescore=again)
             except (AutoresearchError, OSError) as error:
-                said = _hopeless(house, run, error)
+                said = _hopeless(bench, run, error)
                 if not said:
                     raise
-                _close(house, run, _ended(house, RunState.LOST, "cannot_start", said))
+                _close(bench, run, _ended(bench, RunState.LOST, "cannot_start", said))
                 continue
             if again:
-                house.ledger.run_state(run, RunState.RUNNING)
+                bench.ledger.run_state(run, RunState.RUNNING)
 
 
-def _hopeless(house: House, run: Run, error: Exception) -> str:
+def _hopeless(bench: Bench, run: Run, error: Exception) -> str:
     """Why a run that could not be started never will be; "" while another try may bring something."""
-    campaign = house.ledger.campaign(run.campaign)
+    campaign = bench.ledger.campaign(run.campaign)
     assert campaign is not None
-    snapshot = house.ledger.experiment(run.campaign, run.experiment).snapshot
+    snapshot = bench.ledger.experiment(run.campaign, run.experiment).snapshot
     for commit in (snapshot, campaign.pinned):
-        if not house.workspace.whole(commit):
+        if not bench.workspace.whole(commit):
             return (
                 f"The commit {commit[:12]} that it measures is gone from this repository; git's gc removes what no ref "
                 "holds. Fetch it from a copy of the repository, or run the code again as a new experiment."
@@ -201,24 +201,24 @@ def _due(run: Run, now: float) -> bool:
     return left <= 0 or left > (asked_for or longest)
 
 
-def start(house: House, run: Run, *, rescore: bool = False) -> None:
+def start(bench: Bench, run: Run, *, rescore: bool = False) -> None:
     """Launch one run. Raises AutoresearchError or OSError; the run stays queued and is tried again."""
-    campaign = house.ledger.campaign(run.campaign)
+    campaign = bench.ledger.campaign(run.campaign)
     assert campaign is not None
-    experiment = house.ledger.experiment(run.campaign, run.experiment)
-    arena = house.arena(experiment)
-    beside, way = pairing.beside(house.ledger, arena, campaign, run, experiment, rescore)
+    experiment = bench.ledger.experiment(run.campaign, run.experiment)
+    arena = bench.arena(experiment)
+    beside, way = pairing.beside(bench.ledger, arena, campaign, run, experiment, rescore)
     dispatch.launch(
-        workspace=house.workspace,
-        paths=house.paths,
+        workspace=bench.workspace,
+        paths=bench.paths,
         arena=arena,
         campaign=campaign,
         experiment=experiment,
         run=run,
-        order=house.order_of(run),
-        usual=usual(house.ledger, run.campaign),
-        abort=None if rescore else abort.abort_rule(house.ledger, arena, experiment, run),
-        suspect_below=_suspect_below(house.ledger, arena, run.campaign),
+        order=bench.order_of(run),
+        usual=usual(bench.ledger, run.campaign),
+        abort=None if rescore else abort.abort_rule(bench.ledger, arena, experiment, run),
+        suspect_below=_suspect_below(bench.ledger, arena, run.campaign),
         incumbent=beside,
         pairing=way,
         rescore=rescore,

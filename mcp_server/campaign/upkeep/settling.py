@@ -10,7 +10,7 @@ import dataclasses
 from functools import partial
 
 from mcp_server.campaign.beginning.amend import told
-from mcp_server.campaign.bench import House, incumbent_commit
+from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.campaign.runs import dispatch, orders
 from mcp_server.campaign.upkeep import astray
 from mcp_server.campaign.upkeep.caught import CaughtUp, each
@@ -19,34 +19,34 @@ from mcp_server.nouns.rows import Experiment
 from mcp_server.repo import messages
 
 
-def fill_vault(house: House, done: CaughtUp) -> None:
+def fill_vault(bench: Bench, done: CaughtUp) -> None:
     """Give each new attempt its ref."""
-    for experiment in house.ledger.unvaulted():
+    for experiment in bench.ledger.unvaulted():
         with each(done, f"storing experiment {experiment.number} in the vault"):
             try:
-                _point(house, experiment, experiment.snapshot)
+                _point(bench, experiment, experiment.snapshot)
             except GitError:
-                if house.workspace.whole(experiment.snapshot):
+                if bench.workspace.whole(experiment.snapshot):
                     raise  # its runs say that it is gone
-            house.ledger.vaulted(experiment.campaign, experiment.number)
+            bench.ledger.vaulted(experiment.campaign, experiment.number)
             done.changed = True
 
 
-def hold_snapshots(house: House, done: CaughtUp) -> None:
+def hold_snapshots(bench: Bench, done: CaughtUp) -> None:
     """Have git keep what an older version left to its gc, where that is still there."""
     by_tag: dict[str, list[Experiment]] = {}
-    for experiment in house.ledger.unheld():
+    for experiment in bench.ledger.unheld():
         by_tag.setdefault(experiment.campaign, []).append(experiment)
     for tag, experiments in by_tag.items():
         with each(done, f"keeping the attempts of {tag} from git's gc"):
             found = [one for one in experiments if _named(one)]
-            if not house.workspace.whole(*(commit for one in found for commit in _named(one))):
-                found = [one for one in found if house.workspace.whole(*_named(one))]
-            house.workspace.hold(tag, [commit for one in found for commit in _named(one)], house.stamp())
-            house.ledger.held([(tag, one.number) for one in found])
+            if not bench.workspace.whole(*(commit for one in found for commit in _named(one))):
+                found = [one for one in found if bench.workspace.whole(*_named(one))]
+            bench.workspace.hold(tag, [commit for one in found for commit in _named(one)], bench.stamp())
+            bench.ledger.held([(tag, one.number) for one in found])
             there = {one.number for one in found}
-            house.ledger.held([(tag, one.number) for one in experiments if one.number not in there], gone=True)
-            dispatch.unlock_artifacts(house.paths, tag)
+            bench.ledger.held([(tag, one.number) for one in experiments if one.number not in there], gone=True)
+            dispatch.unlock_artifacts(bench.paths, tag)
             done.changed = True
 
 
@@ -55,42 +55,42 @@ def _named(experiment: Experiment) -> list[str]:
     return [experiment.snapshot, *([experiment.commit_sha] if experiment.commit_sha else [])]
 
 
-def settle_decisions(house: House, done: CaughtUp) -> None:
+def settle_decisions(bench: Bench, done: CaughtUp) -> None:
     """Carry out what was decided, in the order of the decisions."""
-    for experiment in house.ledger.unsettled():
+    for experiment in bench.ledger.unsettled():
         with each(done, f"settling experiment {experiment.number}"):
             try:
-                _settle(house, experiment, done)
+                _settle(bench, experiment, done)
             except GitError:
-                if house.workspace.whole(experiment.snapshot):
+                if bench.workspace.whole(experiment.snapshot):
                     raise
-                _settle_without_code(house, experiment)
+                _settle_without_code(bench, experiment)
             done.changed = True
 
 
-def _settle_without_code(house: House, experiment: Experiment) -> None:
+def _settle_without_code(bench: Bench, experiment: Experiment) -> None:
     """An attempt whose snapshot git lost: a keep cannot be carried out any more, and nothing is left to be reverted."""
     said = f"The commit {experiment.snapshot[:12]} of experiment {experiment.number} is gone from this repository."
     decision = "overtaken" if experiment.decision == "keep" else experiment.decision or "revert"
-    house.ledger.settle(experiment.campaign, experiment.number, decision, None, said, gone=True)
+    bench.ledger.settle(experiment.campaign, experiment.number, decision, None, said, gone=True)
 
 
-def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
+def _settle(bench: Bench, experiment: Experiment, done: CaughtUp) -> None:
     """Let git follow a decision; doing it twice is doing it once."""
-    campaign = house.ledger.campaign(experiment.campaign)
+    campaign = bench.ledger.campaign(experiment.campaign)
     assert campaign is not None
     assert experiment.decided_at is not None
-    arena = house.arena(experiment)
-    tip = incumbent_commit(house.ledger, campaign)
-    rules = _rules_since_keep(house, experiment)
+    arena = bench.arena(experiment)
+    tip = incumbent_commit(bench.ledger, campaign)
+    rules = _rules_since_keep(bench, experiment)
     message = messages.decided(campaign, experiment, arena.metric.name, arena.metric.unit, rules)
     at, number = experiment.decided_at, experiment.number
-    tree = house.tree_of(experiment)
+    tree = bench.tree_of(experiment)
     commit: str | None = None
     decision, said = experiment.decision or "revert", ""
     if decision == "keep":
-        workspace = tree or house.workspace
-        known = partial(astray.measured, house, campaign)
+        workspace = tree or bench.workspace
+        known = partial(astray.measured, bench, campaign)
         outcome = workspace.keep(campaign.tag, experiment.snapshot, tip, message, at, arena.editable, known)
         commit = outcome.commit
         if outcome.status == "overtaken":
@@ -110,38 +110,38 @@ def _settle(house: House, experiment: Experiment, done: CaughtUp) -> None:
             done.restored[(campaign.tag, number)] = list(reverted.restored)
             done.left[(campaign.tag, number)] = list(reverted.left)
     # the vault's commit tells the outcome too, so that git alone has the whole story
-    settled = commit or house.workspace.commit_like(experiment.snapshot, f"{experiment.snapshot}^", message, at)
-    _point(house, experiment, settled)
-    for run in house.ledger.runs(campaign.tag, number):
-        folder = house.paths.run(run.campaign, run.experiment, run.run)
-        if orders.is_ours(folder, house.order_of(run)):
+    settled = commit or bench.workspace.commit_like(experiment.snapshot, f"{experiment.snapshot}^", message, at)
+    _point(bench, experiment, settled)
+    for run in bench.ledger.runs(campaign.tag, number):
+        folder = bench.paths.run(run.campaign, run.experiment, run.run)
+        if orders.is_ours(folder, bench.order_of(run)):
             if run.state.terminal:
-                dispatch.tidy(house.paths, run)  # whoever closed the run may have died before
+                dispatch.tidy(bench.paths, run)  # whoever closed the run may have died before
             if decision == "revert":
                 dispatch.drop_artifact(folder)
-    house.ledger.settle(campaign.tag, number, decision, commit, said)
+    bench.ledger.settle(campaign.tag, number, decision, commit, said)
 
 
-def _point(house: House, experiment: Experiment, commit: str) -> None:
+def _point(bench: Bench, experiment: Experiment, commit: str) -> None:
     """Let an attempt's ref name `commit`. Raises WorkspaceError where another's attempt lies there.
 
     A ledger that was restored from a backup meets what was made of its attempts since: that is held, then replaced.
     """
-    workspace, tag, number, snapshot = house.workspace, experiment.campaign, experiment.number, experiment.snapshot
+    workspace, tag, number, snapshot = bench.workspace, experiment.campaign, experiment.number, experiment.snapshot
     there = workspace.vault_at(tag, number)
     if there in (None, snapshot, commit):
         workspace.move_vault(tag, number, there, commit)
-    elif workspace.same_attempt(there, snapshot, house.arena(experiment).editable):
-        workspace.hold(tag, [there], house.stamp())
+    elif workspace.same_attempt(there, snapshot, bench.arena(experiment).editable):
+        workspace.hold(tag, [there], bench.stamp())
         workspace.move_vault(tag, number, there, commit)
     else:
         workspace.move_vault(tag, number, snapshot, commit)
 
 
-def _rules_since_keep(house: House, experiment: Experiment) -> list[str]:
+def _rules_since_keep(bench: Bench, experiment: Experiment) -> list[str]:
     """What a person changed of the rules since the keep before, as it goes into this one's commit."""
     if experiment.decision != "keep" or experiment.decided_at is None:
         return []
-    kept = [one.decided_at or "" for one in house.ledger.kept(experiment.campaign) if one.number != experiment.number]
-    found = house.ledger.amendments(experiment.campaign)
+    kept = [one.decided_at or "" for one in bench.ledger.kept(experiment.campaign) if one.number != experiment.number]
+    found = bench.ledger.amendments(experiment.campaign)
     return [told(one) for one in found if (kept[-1] if kept else "") < one.at <= experiment.decided_at]
