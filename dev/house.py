@@ -38,14 +38,6 @@ FLOORS = {
     "__main__": 11,
 }
 
-# Modules that still lie flat or in a neighbour, and the room each is on its way to.
-_MOVING = """\
-faces: waiting
-"""
-ON_THE_WAY = {
-    name: room for room, _, names in (line.partition(": ") for line in _MOVING.splitlines()) for name in names.split()
-}
-
 # Who alone may import what, by the beginning of the importing module's name.
 ALONE = {
     "torch": ("scoring.host", "scoring.checkpoint"),
@@ -133,8 +125,8 @@ def room_of(name: str) -> str | None:
     """The room of a module: the longest beginning of its name that stands on a floor."""
     parts = name.split(".")
     for beginning in (".".join(parts[:length]) for length in range(len(parts), 0, -1)):
-        if beginning in ON_THE_WAY or beginning in FLOORS:
-            return ON_THE_WAY.get(beginning, beginning)
+        if beginning in FLOORS:
+            return beginning
     return None
 
 

@@ -321,14 +321,6 @@ class Lab:
             campaign, arena = campaign_at(bench)
             return open_without(bench, campaign, arena, number)
 
-    def finished(self, experiment: int | None = None) -> bool:
-        """Whether no run that an experiment (the last one by default) waits for is open; what a waiting face asks."""
-        with self._verb() as (bench, _):
-            campaign, _ = campaign_at(bench)
-            found = experiment_at(bench, campaign, experiment)
-            runs = bench.ledger.runs(campaign.tag, found.number)
-            return all(run.state.terminal for run in runs) and not progress.awaited_by(bench.ledger, found, runs)
-
     @contextlib.contextmanager
     def reading(self) -> Iterator[tuple[Bench, Campaign, Arena]]:
         """For faces that show more than a verb says: the bench, caught up, with the lock held."""

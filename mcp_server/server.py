@@ -27,6 +27,7 @@ from mcp_types import Tool, ToolAnnotations
 
 from mcp_server import __version__
 from mcp_server.campaign.own_tree import make_tree
+from mcp_server.campaign.waiting import POLL_SECONDS, over
 from mcp_server.faces import arguments as given
 from mcp_server.faces.open_labs import OpenLabs, caller_of, client_of, fresh
 from mcp_server.faces.refusing import PlainServer
@@ -34,7 +35,6 @@ from mcp_server.faces.resources import add_resources
 from mcp_server.faces.speaking import call
 from mcp_server.lab import CALIBRATE, Lab
 from mcp_server.nouns.numbers import fixed
-from mcp_server.nouns.records import Status
 from mcp_server.nouns.replies import (
     CampaignReply,
     DecisionReply,
@@ -51,9 +51,7 @@ log = logging.getLogger(__name__)
 WAIT_SECONDS = {"claude-code": 24 * 3600.0, "codex-mcp-client": 240.0}
 UNKNOWN_CLIENT_WAIT_SECONDS = 45.0
 FIELD_WAIT_SECONDS = 300.0
-POLL_SECONDS = 0.25
 PROGRESS_SECONDS = 2.0
-UNFINISHED = {Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING}
 
 # which resources an edited file shows through
 RESOURCES_OF = {
@@ -115,9 +113,8 @@ async def until_finished(ctx: Ctx, lab: Lab, number: int | None, seconds: float,
     ends, told = time.monotonic() + seconds, 0.0
     reply = await call(lambda: lab.read_score(number, session))
     meant = reply.experiment  # the last one when the wait began, whatever is begun meanwhile
-    while reply.status in UNFINISHED and time.monotonic() < ends:
-        if reply.phase == "pending" and (reply.eta_seconds or 0.0) > FIELD_WAIT_SECONDS:
-            return reply  # the world answers in days: a call that waits for it keeps the agent from its next idea
+    # the world may answer in days: a call that waits for it keeps the agent from its next idea
+    while not over(reply, FIELD_WAIT_SECONDS) and time.monotonic() < ends:
         if time.monotonic() - told >= PROGRESS_SECONDS:
             told = time.monotonic()
             elapsed, left = reply.elapsed_seconds or 0.0, reply.eta_seconds or 0.0
@@ -196,7 +193,7 @@ def _add_work(mcp: Server, labs: OpenLabs) -> None:
 
         lab, session, begun = await call(begin)
         seconds = wait_limit(ctx, wait_seconds)
-        if seconds <= 0 or begun.status not in UNFINISHED:
+        if seconds <= 0 or not begun.open:
             return ScoreReply(**{name: getattr(begun, name) for name in ExperimentReply.model_fields})
         score = await until_finished(ctx, lab, begun.experiment, seconds, session)
         score.warnings = list(dict.fromkeys(begun.warnings + score.warnings))

@@ -101,7 +101,7 @@ def until(question, seconds: float = 300.0):  # type: ignore[no-untyped-def]
 
 def finish(lab: Lab, number: int | None = None) -> ScoreReply:
     """Wait until an experiment has no open runs."""
-    until(lambda: lab.finished(number))
+    until(lambda: not lab.read_score(number).open)
     return lab.read_score(number)
 
 

@@ -49,7 +49,7 @@ def researched(tmp_path_factory: pytest.TempPathFactory) -> Path:
         attempt(lab, "KNOB 2 -> 9", KNOB=9.0)
         lab.paths.tree.joinpath("train.py").write_text(TRAIN.replace("KNOB = 1.0", "KNOB = undefined"))
         number = lab.run_experiment("a slip").experiment
-        until(lambda: lab.finished(number))
+        until(lambda: not lab.read_score(number).open)
         lab.commit_or_revert(number)
         lab.close()
     return folder / "lab"
@@ -191,9 +191,9 @@ def test_ctrl_c_ends_the_wait_and_says_that_the_run_goes_on(tmp_path: Path) -> N
     assert waiting.returncode == 130
     assert "experiment 2 goes on" in rest
     assert "`autoresearch cancel 2` stops it" in rest
-    assert not lab.finished(2)
+    assert lab.read_score(2).open
     assert call(tmp_path / "lab", "cancel", "2").exit_code == 0
-    until(lambda: lab.finished(2))
+    until(lambda: not lab.read_score(2).open)
     assert lab.read_score(2).status == "cancelled"
     lab.close()
 

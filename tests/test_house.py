@@ -17,9 +17,7 @@ NOT_YET = {
     "dashboard.app.dashboard_app",
     "judging.decide",
     "ledger",
-    "ralph.settling (ralph, floor 7) imports waiting (faces, floor 7)",
     "repo.workspace",
-    "researcher.loop (researcher, floor 7) imports waiting (faces, floor 7)",
     "server._add_work",
 }
 

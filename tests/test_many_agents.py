@@ -37,7 +37,7 @@ def live(tree: Path, who: int, experiments: int, seconds: float) -> None:
         write_train(lab, text, knob_of(text) + (-3 - unique if turn % 3 == 0 else 3 + unique), seconds)
         number = lab.run_experiment(f"agent {who}, idea {turn}").experiment
         for _ in range(20):
-            while not lab.finished(number):
+            while lab.read_score(number).open:
                 time.sleep(0.05)
             if lab.commit_or_revert(number).decision != "confirming":
                 break

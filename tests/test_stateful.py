@@ -341,7 +341,7 @@ class LabMachine(RuleBasedStateMachine):
 
     def take_notice(self) -> None:
         """Let results enter, so that what a verb will do can be foretold."""
-        self.labs[0].finished(1)
+        self.labs[0].read_score(1)
 
     @precondition(lambda self: self.kept)
     @invariant()

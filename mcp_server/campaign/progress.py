@@ -81,7 +81,8 @@ def _say_progress(
     ahead = [run for run in ledger.open_runs() if run.ticket < waiting[0].ticket and run.state is not RunState.PENDING]
     slot = usual_slot_seconds(ledger, reply.campaign, arena)
     left = slot * len(waiting)
-    current = next((run for run in waiting if run.state is RunState.RUNNING), waiting[0])
+    # only where nothing runs or waits for a device is it the world that is awaited
+    current = min(waiting, key=lambda run: (run.state is not RunState.RUNNING, run.state is RunState.PENDING))
     progress = progress_of(paths, current)
     if current.state is RunState.PENDING and current.ask_again_at is not None:
         reply.phase, left = "pending", max(0.0, current.ask_again_at - now.timestamp())

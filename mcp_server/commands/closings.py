@@ -6,7 +6,7 @@ import time
 
 import click
 
-from mcp_server import waiting
+from mcp_server.campaign import waiting
 from mcp_server.campaign.exam import kept_of
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place

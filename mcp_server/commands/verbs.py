@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mcp_server import waiting
+from mcp_server.campaign import waiting
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT
 from mcp_server.campaign.own_tree import make_tree
 from mcp_server.commands import asking
@@ -116,7 +116,7 @@ def run(
         expect,
         insist=anyway,
     )
-    if wait and reply.status in waiting.UNFINISHED:
+    if wait and reply.open:
         if not as_json:
             terminal.show(terminal.screen(stderr=True), terminal.problems(reply.warnings))
         _score(lab, reply.experiment, True, as_json)
@@ -143,7 +143,7 @@ def score(place: Place, number: int | None, wait: bool, as_json: bool) -> None:
 
 def _score(lab: Lab, number: int | None, wait: bool, as_json: bool) -> None:
     reply = lab.read_score(number)
-    if wait and reply.status in waiting.UNFINISHED:
+    if wait and reply.open:
         with asking.waiting(reply.experiment, as_json) as tell:
             reply = waiting.until_finished(lab, reply.experiment, tell)
     asking.answer(reply, as_json, *pages.score(reply))

@@ -72,6 +72,11 @@ class Status(StrEnum):
     LOST = "lost"
     OVERTAKEN = "overtaken"  # somebody moved the branch; the candidate stays in the vault
 
+    @property
+    def open(self) -> bool:
+        """Whether runs are still awaited."""
+        return self in (Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING)
+
 
 class Tier(StrEnum):
     """How well a run is shut in. See docs/trust.md."""

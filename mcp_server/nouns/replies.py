@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from mcp_server.nouns.records import Status
+
 
 class Reply(BaseModel):
     """A reply leaves out what it has nothing to say about."""
@@ -61,6 +63,11 @@ class ExperimentReply(Reply):
     loss: float | None = Field(default=None, description="training loss, as the loader reports it")
     warnings: list[str] = Field(default_factory=list)
     next: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether runs are still awaited."""
+        return Status(self.status).open
 
 
 class VerdictReply(Reply):

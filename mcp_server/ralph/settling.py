@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 
 from mcp_server.campaign.bench import incumbent_commit
 from mcp_server.campaign.tally import mean_score
+from mcp_server.campaign.waiting import POLL_SECONDS, until_finished
 from mcp_server.lab import CALIBRATE, Lab
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
-from mcp_server.nouns.records import RunState, Status
 from mcp_server.nouns.replies import DecisionReply
 from mcp_server.ralph.pacing import Outcome
-from mcp_server.waiting import UNFINISHED
 
-POLL_SECONDS = 0.25  # a result enters by the next verb, whoever calls it, so somebody has to ask
 MOST_REPEATS = 8  # rounds of confirmation before an experiment is left for the next turn
 STOPPING_SECONDS = 30.0
 
@@ -54,7 +52,7 @@ def begin(lab: Lab, tag: str, tell: Callable[[str], None]) -> None:
     with lab.reading() as (bench, campaign, _):
         baseline = bench.ledger.baseline(campaign.tag)
     if baseline is not None:
-        _wait(lab, baseline.number)
+        until_finished(lab, baseline.number, field_seconds=0)
 
 
 def standing(lab: Lab) -> Standing:
@@ -124,26 +122,12 @@ def _decide_open(lab: Lab, settled: Settled) -> None:
 
 def _decided(lab: Lab, number: int) -> DecisionReply | None:
     for _ in range(MOST_REPEATS):
-        if _wait(lab, number) is Status.PENDING:
+        if until_finished(lab, number, field_seconds=0).open:  # the world is not waited for
             return None
         decision = lab.commit_or_revert(number)
         if decision.decision != "confirming":
             return decision
     return None
-
-
-def _wait(lab: Lab, number: int) -> Status:
-    """Wait for a run on this machine; the world is not waited for."""
-    while True:
-        with lab.reading() as (bench, campaign, _):
-            runs = bench.ledger.runs(campaign.tag, number)
-            waiting = [run for run in runs if not run.state.terminal]
-        if waiting and all(run.state is RunState.PENDING for run in waiting):
-            return Status.PENDING
-        reply = lab.read_score(number)
-        if reply.status not in UNFINISHED:
-            return Status(reply.status)
-        time.sleep(POLL_SECONDS)
 
 
 def cancel_what_runs(lab: Lab) -> None:

@@ -37,7 +37,6 @@ from mcp_server.nouns.replies import (
 from mcp_server.researcher.habits import FAILED, Proposal, Trial, judged, lesson, propose
 from mcp_server.researcher.listed import SUGGESTIONS, parse_suggestions, suggest
 from mcp_server.views.history import HistoryRow
-from mcp_server.waiting import UNFINISHED
 
 FEWEST, MOST = 5, 12  # experiments after the baseline: promised, and enough
 NOT_RUN = 0  # in place of a number
@@ -109,7 +108,7 @@ class Session:
         """Wait for an experiment, however many calls it takes."""
         while True:
             found = await self.ask(ScoreReply, "read_score", experiment=number, wait_seconds=WAIT_SECONDS)
-            if found.status not in UNFINISHED:
+            if not found.open:
                 return found
 
 

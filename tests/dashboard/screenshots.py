@@ -50,7 +50,7 @@ def main(folder: Path) -> None:
                 page.close()
         browser.close()
         lab.cancel_experiment(running)
-        until(lambda: lab.finished(running))
+        until(lambda: not lab.read_score(running).open)
         lab.close()
 
 

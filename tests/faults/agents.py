@@ -26,7 +26,6 @@ from tests.labs import TRAIN
 
 T = TypeVar("T")
 FAR = TRAIN.replace("KNOB = 1.0", "KNOB = 1000.0")  # far from the goal, so that there is always something to gain
-UNFINISHED = {Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING}
 
 
 def apart(function: Callable[[], T]) -> T:
@@ -153,7 +152,7 @@ def idea(lab: Lab, good: bool, seconds: float) -> None:
 def decide(lab: Lab, number: int, announce: Callable[[str], None] = lambda _: None) -> str:
     """Wait for an experiment and decide on it, with as many repeats as the referee asks for."""
     for _ in range(20):
-        while (score := lab.read_score(number)).status in UNFINISHED:
+        while (score := lab.read_score(number)).open:
             time.sleep(0.02)
         keeps = score.verdict is not None and score.verdict.decision == "keep"
         announce("keep" if keeps else "revert")
@@ -194,7 +193,7 @@ def _live(tree: Path, pipe: int, draw: random.Random) -> None:
         _say(pipe, {"experiment": number, "description": words})
         announce("score")
         score = lab.read_score(number)
-        while score.status in UNFINISHED:
+        while score.open:
             time.sleep(0.02)
             announce("score")
             score = lab.read_score(number)

@@ -331,7 +331,7 @@ def test_an_attempt_whose_commit_is_gone_is_settled_and_tried_again_under_anothe
         bench.ledger.open_run(campaign.tag, 2, campaign.seed, "retry", bench.stamp())
     reply = lab.read_score(2)
     assert reply.status == Status.LOST
-    assert lab.finished(2)
+    assert not lab.read_score(2).open
     with lab.reading() as (bench, campaign, _):
         last = bench.ledger.runs(campaign.tag, 2)[-1].result
     assert last is not None
@@ -349,7 +349,7 @@ def test_a_run_that_can_be_neither_begun_nor_measured_can_be_cancelled(tmp_path:
     played.hold = True
     lab.cancel_experiment(1)
     played.end(lost=True)
-    assert lab.finished(1)
+    assert not lab.read_score(1).open
 
 
 def test_the_exam_of_a_lab_whose_code_is_gone_ends(tmp_path: Path, played: Played) -> None:

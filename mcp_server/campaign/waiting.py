@@ -1,0 +1,55 @@
+"""One wait for a score, for every face: when it is over, and how long between two looks. It never affects the run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from mcp_server.nouns.replies import DecisionReply, ScoreReply
+
+POLL_SECONDS = 0.25  # a result enters by the next verb, whoever calls it, so somebody has to ask
+
+
+class Verbs(Protocol):
+    """The verbs that are waited for; `Lab` has them."""
+
+    def read_score(self, experiment: int | None = None, session: str = "") -> ScoreReply: ...
+
+    def commit_or_revert(
+        self, experiment: int | None = None, decision: str = "auto", learned: str = "", session: str = ""
+    ) -> DecisionReply: ...
+
+
+def over(reply: ScoreReply, field_seconds: float = math.inf) -> bool:
+    """Whether a wait ends: nothing is open, or only the world is awaited and its answer is `field_seconds` away."""
+    return not reply.open or (reply.phase == "pending" and (reply.eta_seconds or 0.0) >= field_seconds)
+
+
+def until_finished(
+    lab: Verbs,
+    number: int | None,
+    tell: Callable[[ScoreReply], None] = lambda reply: None,
+    field_seconds: float = math.inf,
+) -> ScoreReply:
+    """The score of an experiment once the wait for it is over; `tell` hears how it stands meanwhile."""
+    while True:
+        reply = lab.read_score(number)
+        tell(reply)
+        if over(reply, field_seconds):
+            return reply
+        number = reply.experiment  # the last one at the start of the wait, also when another one is opened meanwhile
+        time.sleep(POLL_SECONDS)
+
+
+def until_decided(
+    lab: Verbs, number: int | None, decision: str, tell: Callable[[ScoreReply], None], learned: str = ""
+) -> DecisionReply:
+    """A decision that waits for the repeats the referee asks for, and asks again when they are there."""
+    while True:
+        reply = lab.commit_or_revert(number, decision, learned)
+        if reply.decision != "confirming":
+            return reply
+        number = reply.experiment
+        until_finished(lab, number, tell)
