@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mcp_server.arena.program import Arena, load_program
-from mcp_server.campaign import overwritten, progress
+from mcp_server.campaign import progress
 from mcp_server.campaign.beginning import amend, baseline
 from mcp_server.campaign.beginning.amend import program_in_force
 from mcp_server.campaign.beginning.start import start
@@ -32,10 +32,11 @@ from mcp_server.campaign.decide import (
 from mcp_server.campaign.exam import examined
 from mcp_server.campaign.find import campaign_at, experiment_at, join, over_by_rule, refuse_when_over
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT, open_experiment, open_without
-from mcp_server.campaign.overwritten import NOBODY, Caller
 from mcp_server.campaign.runs import orders, pairing
 from mcp_server.campaign.status import nowhere, recalled, whereabouts
-from mcp_server.campaign.upkeep import astray, recovery
+from mcp_server.campaign.trees import astray, overwritten
+from mcp_server.campaign.trees.overwritten import NOBODY, Caller
+from mcp_server.campaign.upkeep import recovery
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit

@@ -26,7 +26,7 @@ from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import Tool, ToolAnnotations
 
 from mcp_server import __version__
-from mcp_server.campaign.own_tree import make_tree
+from mcp_server.campaign.trees.own import make_tree
 from mcp_server.campaign.waiting import POLL_SECONDS, over
 from mcp_server.faces import arguments as given
 from mcp_server.faces.open_labs import OpenLabs, caller_of, client_of, fresh

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from mcp.client import Client
 
-from mcp_server.campaign import company
-from mcp_server.campaign.own_tree import make_tree
+from mcp_server.campaign.trees import company
+from mcp_server.campaign.trees.own import make_tree
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.server import build_server
@@ -101,7 +101,7 @@ async def test_what_a_session_left_behind_is_the_next_ones(lab: Lab) -> None:
 
 def test_a_session_whose_server_was_killed_is_gone_at_once(lab: Lab) -> None:
     words = (
-        "import sys, time, pathlib; from mcp_server.campaign import company as c; "
+        "import sys, time, pathlib; from mcp_server.campaign.trees import company as c; "
         "c.arrive(pathlib.Path(sys.argv[1]), c.Session('abc', 'claude-code', sys.argv[2], '2026-01-01T10:20:30')); "
         "print('here', flush=True); time.sleep(600)"
     )

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.campaign.company import Session, arrive, leave
-from mcp_server.campaign.overwritten import Caller, silent_hooks
+from mcp_server.campaign.trees.company import Session, arrive, leave
+from mcp_server.campaign.trees.overwritten import Caller, silent_hooks
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import try_lock

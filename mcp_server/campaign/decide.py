@@ -8,7 +8,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import Judgement, judge_experiment
 from mcp_server.campaign.runs import pairing
 from mcp_server.campaign.status import dry_spell
-from mcp_server.campaign.upkeep import astray
+from mcp_server.campaign.trees import astray
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.judging.decide import Decision
 from mcp_server.nouns.baseline import quiet_again

@@ -6,10 +6,11 @@ import os
 from collections.abc import Sequence
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import company, progress, tally
+from mcp_server.campaign import progress, tally
 from mcp_server.campaign.beginning.amend import program_in_force
 from mcp_server.campaign.beginning.baseline import of_campaign
 from mcp_server.campaign.bench import Bench
+from mcp_server.campaign.trees import company
 from mcp_server.nouns.errors import NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.nouns.replies import CampaignReply
 from mcp_server.nouns.rows import Campaign, Experiment

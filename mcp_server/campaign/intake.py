@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
-from mcp_server.campaign import company, overwritten, progress, tally
+from mcp_server.campaign import progress, tally
 from mcp_server.campaign.beginning import baseline
 from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.campaign.find import EDITABLE_LIMIT_BYTES
 from mcp_server.campaign.runs import pairing
-from mcp_server.campaign.upkeep import astray, recovery
+from mcp_server.campaign.trees import astray, company, overwritten
+from mcp_server.campaign.upkeep import recovery
 from mcp_server.edits.constants import knob_changes
 from mcp_server.edits.fingerprint import change, fingerprint, nodes
 from mcp_server.edits.luck import touches_protocol

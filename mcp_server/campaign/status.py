@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mcp_server.arena.program import Program, load_program
 from mcp_server.arena.styles import style_text
-from mcp_server.campaign import company, progress, tally
+from mcp_server.campaign import progress, tally
 from mcp_server.campaign.beginning import contract
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.beginning.baseline import of_campaign
@@ -18,6 +18,7 @@ from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.runs import abort
 from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
 from mcp_server.campaign.runs.pairing import choice_of
+from mcp_server.campaign.trees import company
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.edits import themes
 from mcp_server.edits.constants import KnobChange

@@ -6,7 +6,7 @@ import click
 
 from mcp_server.campaign import waiting
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT
-from mcp_server.campaign.own_tree import make_tree
+from mcp_server.campaign.trees.own import make_tree
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place, commands_in
 from mcp_server.commands.screens import pages

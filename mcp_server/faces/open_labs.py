@@ -20,8 +20,8 @@ from typing import Any
 
 from mcp.server.mcpserver import Context
 
-from mcp_server.campaign import company
-from mcp_server.campaign.overwritten import Caller
+from mcp_server.campaign.trees import company
+from mcp_server.campaign.trees.overwritten import Caller
 from mcp_server.faces.watch import watch
 from mcp_server.lab import Lab, utc_now
 from mcp_server.nouns.errors import NotNow

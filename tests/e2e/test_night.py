@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.campaign.own_tree import make_tree
+from mcp_server.campaign.trees.own import make_tree
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.rows import Experiment

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.campaign.company import SHARED, Session, company_in, in_the_way
+from mcp_server.campaign.trees.company import SHARED, Session, company_in, in_the_way
 from mcp_server.nouns.errors import NotNow
 from tests.rules.records import AT, experiment
 

@@ -12,7 +12,7 @@ from functools import partial
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.campaign.runs import dispatch, orders
-from mcp_server.campaign.upkeep import astray
+from mcp_server.campaign.trees import astray
 from mcp_server.campaign.upkeep.caught import CaughtUp, each
 from mcp_server.nouns.errors import GitError, NotNow
 from mcp_server.nouns.rows import Experiment
