@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from mcp_server.arena.program import Arena
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.records import UserEnvironment
 from mcp_server.programs.choose import chosen
+from mcp_server.programs.lacks import lacks
 from mcp_server.programs.missing import Missing, Place, missing
 from mcp_server.programs.readable import shown, sources
 
@@ -36,6 +37,15 @@ def refuse_missing(arena: Arena, tree: Path, main: Path, committed: Callable[[st
     stops = [f"program.md, {one}" for one in said if one.stops]
     if stops:
         raise WorkspaceError("\n".join([*stops, f"`python` would be {found.words()}. Nothing was started."]))
+
+
+def foreseen(arena: Arena, tree: Path, main: Path, texts: Mapping[str, bytes], own: Collection[str]) -> list[str]:
+    """What the code of a first run will ask for in vain, as far as its text tells; it may know better.
+
+    texts: the editable files, by path. own: all files of the commit.
+    """
+    code = [content.decode("utf-8", "replace") for path, content in texts.items() if path.endswith(".py")]
+    return lacks(code, chosen(arena, tree, main, os.environ, Path(sys.prefix)), tree, own)
 
 
 def _never_raising(committed: Callable[[str], bool]) -> Callable[[str], bool]:

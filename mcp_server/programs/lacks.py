@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from mcp_server.nouns.records import UserEnvironment
@@ -15,19 +15,31 @@ ASKS_FOR_CUDA = re.compile(
     r"""torch\.cuda\.(?!is_available)|device\(["']cuda|device=["']cuda|\.cuda\(\)|\.to\(["']cuda"""
 )
 ASKS_FOR_MLX = re.compile(r"^\s*(?:from|import) mlx\b", re.MULTILINE)
-MAY_DO_WITHOUT = re.compile(r"torch\.cuda\.is_available\(\)")
+# it asks whether there is one, or has a processor to choose
+MAY_DO_WITHOUT = re.compile(
+    r"""is_available\(|startswith\(\s*["']cuda|==\s*["']cuda["']|(?:\belse|\bor|\bdefault\s*=)\s*["']cpu["']"""
+)
 
 
-def lacks(sources: Sequence[str], found: UserEnvironment, tree: Path) -> list[str]:
-    """Sentences, each about one thing that the code needs and this machine has not."""
+def needs_cuda(text: str) -> bool:
+    """Whether code cannot do without an NVIDIA GPU."""
+    return ASKS_FOR_CUDA.search(text) is not None and MAY_DO_WITHOUT.search(text) is None
+
+
+def lacks(sources: Sequence[str], found: UserEnvironment, tree: Path, own: Collection[str] = ()) -> list[str]:
+    """Sentences, each about one thing that the code needs and this machine has not.
+
+    own: files of the repository; a module or package of the name of any is taken to be found, wherever it lies.
+    """
     text = "\n".join(sources)
     said = []
     cards = [name for name in available() if name.startswith("cuda")]
-    if ASKS_FOR_CUDA.search(text) and not MAY_DO_WITHOUT.search(text) and not cards:
+    if needs_cuda(text) and not cards:
         said.append("This machine lacks an NVIDIA GPU, which the code asks for (torch.cuda).")
     if ASKS_FOR_MLX.search(text) and sys.platform != "darwin":
         said.append("This machine lacks an Apple GPU, which the code asks for (mlx).")
-    absent = [name for name in _imported(sources) if not _there(name, found, tree)]
+    known = {part.removesuffix(".py") for path in own for part in path.split("/")}
+    absent = [name for name in _imported(sources) if name not in known and not _there(name, found, tree)]
     if absent:
         said.append(f"{found.python} ({found.source}) lacks the packages {', '.join(absent[:12])}.")
     return said

@@ -12,7 +12,8 @@ import pytest
 
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import ArenaError, WorkspaceError
-from tests.labs import finish
+from mcp_server.programs.lacks import needs_cuda
+from tests.labs import finish, git
 from tests.people.grounds import SCORE, TRAIN, baseline, conda, ground, uv, venv
 
 ELSEWHERE = ("VIRTUAL_ENV", "CONDA_PREFIX", "UV_PROJECT_ENVIRONMENT")
@@ -184,3 +185,35 @@ def test_a_scorer_that_misses_its_data_is_told_the_same(tmp_path: Path) -> None:
     found = baseline(folder)
     assert found.reason == "scorer_failed"
     assert "readable: [data]" in found.detail
+
+
+def test_what_the_first_run_will_ask_for_in_vain_is_said_when_the_campaign_begins(tmp_path: Path) -> None:
+    helper = "import json\n"
+    train = f"import helper, nowhere_to_be_found, os.path\n{TRAIN}"
+    folder = ground(tmp_path / "lab", train=train)
+    (folder / "src").mkdir()
+    (folder / "src" / "helper.py").write_text(helper)
+    subprocess.run(["git", "add", "."], cwd=folder, check=True)
+    git(folder, "commit", "-qm", "helper")
+    lab = Lab(folder)
+    warnings = " ".join(lab.start_campaign("first", calibrate=0).warnings)
+    assert "lacks the packages nowhere_to_be_found." in warnings
+    assert finish(lab, 1).status == "crashed"
+    lab.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "needs"),
+    [
+        ('device = torch.device("cuda")\ntorch.cuda.synchronize()\n', True),
+        ("model.cuda()\n", True),
+        ('device = "cuda" if torch.cuda.is_available() else "cpu"\nmodel.cuda()\n', False),
+        ("if args.device.startswith('cuda'):\n    torch.cuda.synchronize()\n", False),  # karpathy/makemore
+        ("p.add_argument('--device', default='cpu')\nx.to('cuda')\n", False),
+        ('def bytes(device="cpu"): ...\nmodel.to("cuda")\n', True),  # a default of one function is no choice
+        ('if device == "cuda":\n    torch.cuda.empty_cache()\n', False),
+        ("loss.backward()\n", False),
+    ],
+)
+def test_only_code_that_cannot_do_without_a_gpu_asks_for_one(code: str, needs: bool) -> None:
+    assert needs_cuda(code) is needs

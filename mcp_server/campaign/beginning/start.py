@@ -15,6 +15,7 @@ from mcp_server.campaign.find import check_files, join
 from mcp_server.campaign.upkeep import recovery
 from mcp_server.nouns.replies import CampaignReply
 from mcp_server.nouns.rows import Campaign
+from mcp_server.programs.check import foreseen
 from mcp_server.secrecy.guard import before_campaign
 
 
@@ -58,7 +59,9 @@ def start(
     workspace.ignore_views()
     warnings += make_room(bench, tag)
     warnings += recovery.catch_up(bench).problems
-    worse = worse_beginning(bench, campaign, arena, workspace.committed(arena.editable, pinned))
+    sources = workspace.committed(arena.editable, pinned)
+    warnings += foreseen(arena, bench.paths.tree, bench.paths.common.parent, sources, workspace.git.entries(pinned))
+    worse = worse_beginning(bench, campaign, arena, sources)
     reply = join(bench, campaign, [*warnings, *([worse] if worse else [])])
     reply.next += f" Then edit {', '.join(arena.editable)} and call run_experiment."
     return reply

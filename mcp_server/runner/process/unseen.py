@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.nouns.records import RunSpec
-from mcp_server.programs.lacks import ASKS_FOR_CUDA, MAY_DO_WITHOUT
+from mcp_server.programs.lacks import needs_cuda
 from mcp_server.runner.process.logs import clean
 from mcp_server.runner.sandbox.confinement import PRIVATE_HOME
 
@@ -69,7 +69,7 @@ def _besides(spec: RunSpec, work: Path, card: bool, said: str) -> list[str]:
     lacking = []
     texts = [(work / name).read_text("utf-8", errors="replace") for name in spec.editable if (work / name).is_file()]
     text = "\n".join(texts)
-    if not card and "GPU" not in said and ASKS_FOR_CUDA.search(text) and not MAY_DO_WITHOUT.search(text):
+    if not card and "GPU" not in said and needs_cuda(text):
         lacking.append("an NVIDIA GPU, which the code asks for")
     lacking += [f"{path}, which `readable` names" for path in spec.absent if path not in said]
     return [f"It lacks besides: {'; '.join(lacking)}."] if lacking else []
