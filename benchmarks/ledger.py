@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mcp_server.campaign.runs.dispatch import local
+from mcp_server.engines import local
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
@@ -74,7 +74,7 @@ def repository(folder: Path) -> Lab:
 
 def begin(lab: Lab) -> None:
     """A campaign whose baseline was scored; no supervisor is started."""
-    local.launch = lambda paths, alive_fd: 0
+    local.start = lambda paths, alive_fd: 0
     lab.start_campaign("first", calibrate=0)
     score(lab, 1.0)
     lab.lab_status()

@@ -95,7 +95,7 @@ class Bench:
         began = time.monotonic()
         alive = try_lock(paths.alive)
         assert alive is not None
-        local.launch(paths, alive)
+        local.start(paths, alive)
         os.close(alive)
         while not paths.result.exists():
             time.sleep(0.05)

@@ -62,7 +62,7 @@ WAY = [
         "The run's folder is laid out and its supervisor started; now the server may die.",
         "mcp_server.campaign.runs.dispatch:launch",
     ),
-    ("Where the supervisor runs is the engine's affair.", "mcp_server.engines.local:launch"),
+    ("Where the supervisor runs is the engine's affair.", "mcp_server.engines:Engine.launch"),
     ("The supervisor: its place in the queue, the device, the answer.", "mcp_server.runner.run:Run.carry_out"),
     ("The trainer in its walls, on its budget.", "mcp_server.runner.trainer:Trainer"),
     ("What it left is sealed before anything of the validation is shown.", "mcp_server.runner.seal:seal"),

@@ -38,6 +38,8 @@ from mcp_server.campaign.trees import astray, overwritten
 from mcp_server.campaign.trees.overwritten import NOBODY, Caller
 from mcp_server.campaign.upkeep import recovery
 from mcp_server.campaign.upkeep.caught import CaughtUp
+from mcp_server.engines import Engine
+from mcp_server.engines.local import LOCAL
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit
 from mcp_server.nouns.errors import (
@@ -86,11 +88,18 @@ class Lab:
     Every method may raise AutoresearchError with two sentences for the caller; nothing has changed then.
     """
 
-    def __init__(self, tree: Path, now: Callable[[], datetime] = utc_now, campaign: str | None = None) -> None:
+    def __init__(
+        self,
+        tree: Path,
+        now: Callable[[], datetime] = utc_now,
+        campaign: str | None = None,
+        engine: Engine = LOCAL,
+    ) -> None:
+        """campaign: one the caller names outranks the checked-out branch. engine: where the runs' supervisors are."""
         self.workspace = Workspace(tree)
         self.paths: LabPaths = self.workspace.paths
         self.now = now
-        self._named = campaign  # a campaign named by the caller outranks the checked-out branch
+        self.engine, self._named = engine, campaign
         self._ledger: Ledger | None = None
         self._publisher = Publisher(str(self.paths.tree), self.paths.state)
         self._mutex = threading.RLock()  # sync tools run in worker threads
@@ -282,7 +291,7 @@ class Lab:
             if not waiting:
                 raise NotNow(f"Experiment {experiment} is not running. read_score({experiment}) shows how it ended.")
             for run in waiting:
-                orders.ask_to_stop(self.paths.run(run.campaign, run.experiment, run.run), bench.order_of(run))
+                orders.ask_to_stop(bench.engine, bench.folder(run), bench.order_of(run))
             recovery.catch_up(bench)
             reply = progress.experiment_reply(bench.ledger, self.paths, found, arena, self.now())
             reply.next = f"It ends within the grace; commit_or_revert({experiment}) then puts the files back."
@@ -362,7 +371,7 @@ class Lab:
             ledger = Ledger(self.paths.ledger)
             ledger.check()
             self._ledger = ledger
-        return Bench(self.workspace, self.paths, self._ledger, self.now, self._named)
+        return Bench(self.workspace, self.paths, self._ledger, self.now, self.engine, self._named)
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:

@@ -84,7 +84,7 @@ class RunFolder:
         alive = try_lock(paths.alive)
         assert alive is not None
         try:
-            return local.launch(paths, alive)
+            return local.start(paths, alive)
         finally:
             os.close(alive)
 

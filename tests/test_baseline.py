@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.campaign.evidence import policy_of
-from mcp_server.campaign.runs.dispatch import local
+from mcp_server.engines import local
 from mcp_server.lab import Lab
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import NotNow
@@ -29,7 +29,7 @@ def clock() -> Clock:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
     played = Played()
-    monkeypatch.setattr(local, "launch", played.launch)
+    monkeypatch.setattr(local, "start", played.launch)
     yield played
     played.close()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.campaign.runs.dispatch import local
+from mcp_server.engines import local
 from mcp_server.judging.looks import MOST_EXCUSED, MOST_REPEATS, excused, looks
 from mcp_server.lab import Lab
 from mcp_server.nouns.records import Crash, RunProgress, RunResult, RunState
@@ -33,7 +33,7 @@ SAYS_DISK = run(RunState.CRASHED, reason="disk_full", crash=Crash(kind="OSError"
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
     played = Played()
-    monkeypatch.setattr(local, "launch", played.launch)
+    monkeypatch.setattr(local, "start", played.launch)
     yield played
     played.close()
 

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mcp_server.campaign.runs.dispatch import local
+from mcp_server.engines import local
 from mcp_server.judging.looks import MOST_REPEATS
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
@@ -102,7 +102,7 @@ class LabMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="stateful-"))
         self.engine, self.clock = Engine(), datetime(2026, 1, 1, tzinfo=UTC)
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(local, "launch", self.engine.launch)
+        self.patch.setattr(local, "start", self.engine.launch)
         self.knob_of: dict[int, float] = {1: 1.0}
         self.kept: list[int] = []
         self.decided: dict[int, str] = {}
@@ -323,7 +323,7 @@ class LabMachine(RuleBasedStateMachine):
             self.forget(lab)  # SQLite's connections do not survive a fork
 
         def act() -> Any:
-            local.launch = lambda paths, fd: 0  # dies with its parent, before it said that it began
+            local.start = lambda paths, fd: 0  # dies with its parent, before it said that it began
             return verb(Lab(self.trees[tree], self.now))
 
         found = cut_before(effect, act)

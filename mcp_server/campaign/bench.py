@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from mcp_server.arena.program import Arena, Program, parse_program
+from mcp_server.engines import Engine
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import AutoresearchError
-from mcp_server.nouns.paths import LabPaths
+from mcp_server.nouns.paths import LabPaths, RunPaths
 from mcp_server.nouns.records import Order
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.repo.workspace import Workspace
@@ -27,6 +28,7 @@ class Bench:
     paths: LabPaths
     ledger: Ledger
     now: Callable[[], datetime]
+    engine: Engine
     named: str | None = None  # a campaign the caller named
 
     def stamp(self) -> str:
@@ -40,6 +42,9 @@ class Bench:
 
     def arena(self, of: Campaign | Experiment) -> Arena:
         return self.program(of.program).arena
+
+    def folder(self, run: Run) -> RunPaths:
+        return self.paths.run(run.campaign, run.experiment, run.run)
 
     def order_of(self, run: Run) -> Order | None:
         """What this ledger ordered with a run; None for one that an older version opened."""

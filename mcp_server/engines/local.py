@@ -1,6 +1,6 @@
-"""Where a supervisor runs: on this machine, detached, so that it outlives whoever launched it.
+"""The engine of this machine: supervisors that outlive whoever launched them.
 
-Three verbs, the same on every engine. Liveness is the lock of the run, handed over at launch; a pid can be reused.
+Liveness is the lock of the run, taken before its folder is laid out and handed over at the start; a pid can be reused.
 """
 
 from __future__ import annotations
@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import mcp_server
-from mcp_server.nouns.files import is_locked
+from mcp_server.engines import Engine
+from mcp_server.nouns.files import is_locked, private_folder, try_lock
 from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import RunResult
 
 ALIVE_FD = "AUTORESEARCH_ALIVE_FD"
 
@@ -20,7 +23,7 @@ ALIVE_FD = "AUTORESEARCH_ALIVE_FD"
 _launched: set[int] = set()
 
 
-def launch(paths: RunPaths, alive_fd: int) -> int:
+def start(paths: RunPaths, alive_fd: int) -> int:
     """Start the run's supervisor and hand it the locked descriptor; its pid. Close yours after. Raises OSError."""
     _reap()
     # this very package first, and nothing of the working folder's instead of it
@@ -40,7 +43,7 @@ def launch(paths: RunPaths, alive_fd: int) -> int:
             start_new_session=True,  # a client that kills its whole process group does not reach it
         )
     _launched.add(process.pid)
-    process.returncode = 0  # from here on it is nobody's child to wait for; its end is told by its lock
+    process.returncode = 0  # or its object warns when it goes: nobody waits for it, its lock tells its end
     return process.pid
 
 
@@ -54,11 +57,28 @@ def _reap() -> None:
             _launched.discard(pid)
 
 
-def is_alive(paths: RunPaths) -> bool:
-    """Whether the run has a living supervisor."""
-    return is_locked(paths.alive)
+class Local:
+    """Supervisors as processes of this machine."""
+
+    def launch(self, folder: RunPaths, lay_out: Callable[[], None]) -> None:
+        private_folder(folder.folder)
+        alive = try_lock(folder.alive)
+        if alive is None:
+            return  # a supervisor lives
+        try:
+            lay_out()
+            start(folder, alive)
+        finally:
+            os.close(alive)
+
+    def alive(self, folder: RunPaths) -> bool:
+        return is_locked(folder.alive)
+
+    def cancel(self, folder: RunPaths) -> None:
+        folder.cancel.touch()
+
+    def fetch(self, folder: RunPaths) -> RunResult | None:
+        return RunResult.read(folder.result) if folder.result.exists() else None
 
 
-def cancel(paths: RunPaths) -> None:
-    """Ask the supervisor to stop the run; it does so within a tick. Harmless to repeat. Raises OSError."""
-    paths.cancel.touch()
+LOCAL: Engine = Local()

@@ -20,9 +20,8 @@ from pathlib import Path
 from mcp_server.arena.corpus import prepared_corpus
 from mcp_server.arena.program import Arena, load_program
 from mcp_server.campaign.runs import dispatch
-from mcp_server.engines import local
+from mcp_server.engines.local import LOCAL
 from mcp_server.nouns.errors import AutoresearchError, WorkspaceError
-from mcp_server.nouns.files import is_locked, locked, try_lock
 from mcp_server.nouns.paths import LabPaths, RunPaths
 from mcp_server.nouns.records import RunResult, RunSpec, RunState
 from mcp_server.nouns.rows import Campaign, Experiment, Run
@@ -34,6 +33,7 @@ from mcp_server.repo.workspace import Workspace
 TAG = "proof"
 EDITABLE_BYTES = 2_000_000
 LOG_BYTES = 200_000
+LOOK_SECONDS = 0.05
 ENDS_AFTER = 30.0  # seconds that a cancelled supervisor gets beside its grace
 
 
@@ -123,24 +123,16 @@ class Ground:
         return launched
 
     def _dispatch(self, launched: Launched, rescore: bool = False) -> None:
-        dispatch.launch(
-            workspace=self.workspace,
-            paths=self.paths,
-            arena=self.arena,
-            campaign=self.campaign,
-            experiment=launched.experiment,
-            run=launched.run,
-            order=None,
-            rescore=rescore,
-            home=self.source.folder,
-        )
+        what = self.arena, self.campaign, launched.experiment, launched.run
+        plan = dispatch.Plan(*what, rescore=rescore, home=self.source.folder)
+        dispatch.launch(LOCAL, self.workspace, self.paths, plan)
 
     def wait(self, launched: Launched, patience_seconds: float = 0.0) -> Trial:
         """The run's end. One that answers `pending` is asked again until patience is over."""
         patience_ends = time.monotonic() + patience_seconds
         while True:
-            with locked(launched.paths.alive):  # held by the supervisor for life
-                pass
+            while LOCAL.alive(launched.paths):
+                time.sleep(LOOK_SECONDS)
             result = _result(launched.paths)
             again = result.retry_after_seconds or 1.0
             if result.state is not RunState.PENDING or time.monotonic() + again > patience_ends:
@@ -165,12 +157,7 @@ class Ground:
         )
         again = Launched("watched", launched.seed, paths, _run(self._number, launched.seed), launched.experiment, 0.0)
         self._launched.append(again)
-        alive = try_lock(paths.alive)
-        assert alive is not None  # the folder is new
-        try:
-            local.launch(paths, alive)
-        finally:
-            os.close(alive)
+        LOCAL.launch(paths, lambda: None)
         return self.wait(again)
 
     def applied(self, patch: Path) -> dict[str, bytes]:
@@ -186,14 +173,14 @@ class Ground:
 
     def leave(self) -> None:
         """End what still runs."""
-        running = [one for one in self._launched if is_locked(one.paths.alive)]
+        running = [one for one in self._launched if LOCAL.alive(one.paths)]
         for one in running:
             with contextlib.suppress(OSError):
-                one.paths.cancel.touch()
+                LOCAL.cancel(one.paths)
         for one in running:
             ends = time.monotonic() + ENDS_AFTER + self.arena.budget.grace_seconds
-            while is_locked(one.paths.alive) and time.monotonic() < ends:
-                time.sleep(0.05)  # its end is told by its lock, which sends no event to those who may give up
+            while LOCAL.alive(one.paths) and time.monotonic() < ends:
+                time.sleep(LOOK_SECONDS)
 
 
 @contextlib.contextmanager

@@ -136,10 +136,10 @@ def cancel_what_runs(lab: Lab) -> None:
     while time.monotonic() < ends:
         with lab.reading() as (bench, campaign, arena):
             mine = [run for run in bench.ledger.open_runs() if run.campaign == campaign.tag]
-            folders = [bench.paths.run(run.campaign, run.experiment, run.run) for run in mine]
+            folders = [bench.folder(run) for run in mine]
             local = [one for one in folders if not (arena.handover and one.sealed.exists())]
             for folder in local:
-                folder.cancel.touch()
+                bench.engine.cancel(folder)
         if not local:
             return
         time.sleep(POLL_SECONDS)

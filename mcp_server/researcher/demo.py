@@ -21,9 +21,10 @@ import anyio
 
 from mcp_server.arena.corpus import prepared_corpus
 from mcp_server.arena.program import parse_program
+from mcp_server.engines.local import LOCAL
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import CorpusError, NotNow, UnknownExperiment, WorkspaceError
-from mcp_server.nouns.files import is_locked
+from mcp_server.nouns.paths import RunPaths
 from mcp_server.researcher.loop import FEWEST, Audience, Outcome, Pace, campaign
 from mcp_server.setup.newlab import Template, write_lab
 
@@ -93,7 +94,8 @@ def make_room(folder: Path) -> None:
         raise WorkspaceError(
             f"{folder} exists and was not made by a demonstration; it was left alone. Name another folder with --keep."
         )
-    if any(is_locked(lock) for lock in (folder / ".git" / "autoresearch" / "runs").glob("*/*/*/alive.lock")):
+    runs = (folder / ".git" / "autoresearch" / "runs").glob("*/*/*")
+    if any(LOCAL.alive(RunPaths(run)) for run in runs):
         raise WorkspaceError(f"A demonstration runs in {folder}. Wait for it, or name another folder with --keep.")
     for place, _, _ in os.walk(folder):
         os.chmod(place, 0o700)  # sealed artifacts are read-only
@@ -108,7 +110,7 @@ def stop_runs(folder: Path) -> None:
             with lab.reading() as (bench, _, _):
                 waiting = bench.ledger.open_runs()
                 for run in waiting:
-                    bench.paths.run(run.campaign, run.experiment, run.run).cancel.touch()
+                    bench.engine.cancel(bench.folder(run))
             if not waiting:
                 return
             time.sleep(0.2)  # the supervisor tells by its lock, which sends no event

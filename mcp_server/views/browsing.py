@@ -24,7 +24,7 @@ def log_text(lab: Readable, number: int, limit_bytes: int = LOG_BYTES) -> str:
     """The end of the log of an experiment's last run: data, fenced."""
     with lab.reading() as (bench, campaign, _):
         run = bench.ledger.runs(campaign.tag, bench.ledger.experiment(campaign.tag, number).number)[-1]
-        log = bench.paths.run(run.campaign, run.experiment, run.run).log
+        log = bench.folder(run).log
     try:
         return fence(log.read_text(encoding="utf-8", errors="replace"), limit_bytes=limit_bytes)
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.campaign.runs.dispatch import local
+from mcp_server.engines import local
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.paths import RunPaths
@@ -144,7 +144,7 @@ def campaign_sweep(folder: Path, first: int, step: int) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _played(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "launch", play)
+    monkeypatch.setattr(local, "start", play)
     monkeypatch.setenv("AUTORESEARCH_CHART", "off")
 
 

@@ -98,7 +98,7 @@ def test_a_supervisor_that_can_never_begin_ends_as_lost_and_says_why(lab: Lab, m
     begin(lab)
     # launched, but never heard of
     with monkeypatch.context() as patch:
-        patch.setattr("mcp_server.campaign.runs.dispatch.local.launch", lambda paths, fd: 0)
+        patch.setattr("mcp_server.engines.local.start", lambda paths, fd: 0)
         edit(lab, KNOB=2.0)
         number = lab.run_experiment("unlucky").experiment
         log = lab.paths.run("first", number, 1).supervisor_log

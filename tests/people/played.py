@@ -67,7 +67,7 @@ class Played:
 def playing() -> Iterator[Played]:
     played = Played()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "launch", played.launch)
+        patch.setattr(local, "start", played.launch)
         patch.setenv("AUTORESEARCH_CHART", "off")
         patch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
         yield played

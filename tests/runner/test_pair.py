@@ -204,7 +204,7 @@ def test_a_killed_supervisor_takes_both_halves_along_even_one_that_stands_still(
         assert len(victims) >= 2
         os.kill(pid, signal.SIGKILL)
         gone(victims)
-        assert not local.is_alive(run.paths)
+        assert not local.LOCAL.alive(run.paths)
         nothing_is_left(run)
 
 

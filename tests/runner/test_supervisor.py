@@ -238,7 +238,7 @@ def test_a_killed_supervisor_takes_everything_along(tmp_path: Path) -> None:
     gone(victims, seconds=1.0)
     with pytest.raises(AssertionError):
         run.wait()
-    assert not local.is_alive(run.paths)
+    assert not local.LOCAL.alive(run.paths)
     assert device_is_free()
     assert run.paths.begun.exists()  # so the lab calls it lost
 
@@ -253,7 +253,7 @@ def test_a_killed_supervisor_takes_its_trainer_along_at_t1(tmp_path: Path, monke
     assert len(victims) == 1
     os.kill(pid, signal.SIGKILL)
     gone(victims, seconds=1.0)
-    assert not local.is_alive(run.paths)
+    assert not local.LOCAL.alive(run.paths)
 
 
 def test_a_lost_run_can_be_started_again(tmp_path: Path) -> None:

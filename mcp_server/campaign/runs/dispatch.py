@@ -1,7 +1,7 @@
 """Prepares the folder of a run and starts its supervisor; the same call begins a run and begins it again.
 
-Everything a supervisor reads is laid out here: the snapshot, the campaign's first commit, and the spec. The lock of the
-run is taken before the launch and handed over, so a run never looks dead while it is being born.
+Everything a supervisor reads is laid out here: the snapshot, the campaign's first commit, and the spec. The engine
+holds the run from the first step on, so it never looks dead while it is being born.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from pathlib import Path
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.beginning.readable import readable_folders
 from mcp_server.campaign.runs import orders
-from mcp_server.engines import local
-from mcp_server.nouns.files import private_folder, try_lock
+from mcp_server.engines import Engine
 from mcp_server.nouns.paths import BESIDE, LabPaths, RunPaths
 from mcp_server.nouns.records import AbortRule, Budget, HostUse, Order, Pairing, RunSpec
 from mcp_server.nouns.rows import Campaign, Experiment, Run
@@ -64,111 +63,125 @@ class Usual:
     hosts: HostUse | None = None
 
 
-def launch(
-    *,
-    workspace: Workspace,
-    paths: LabPaths,
-    arena: Arena,
-    campaign: Campaign,
-    experiment: Experiment,
-    run: Run,
-    order: Order | None,
-    usual: Usual | None = None,
-    abort: AbortRule | None = None,
-    suspect_below: float | None = None,
-    incumbent: Experiment | None = None,
-    pairing: Pairing = "",
-    rescore: bool = False,
-    home: Path | None = None,
-) -> None:
-    """Lay the run's folder out and start its supervisor, detached; harmless to repeat. The folder must be this order's.
+@dataclass(frozen=True)
+class Plan:
+    """One run as it is to be made.
 
     incumbent: whose code is laid beside it, to be trained as well where `pairing` says how, else for the scorer.
-    `home`: the user's work tree, where it is not the lab's own. Raises OSError or WorkspaceError.
+    home: the user's work tree, where it is not the lab's own.
     """
-    needs = usual or Usual()
-    folder = paths.run(run.campaign, run.experiment, run.run)
-    private_folder(folder.folder)
-    alive = try_lock(folder.alive)
-    if alive is None:
-        return  # a supervisor lives
-    try:
-        orders.claim(folder, order)
-        tree = paths.tree if home is None else home
-        roots = tuple(dict.fromkeys((tree, paths.common.parent)))
-        readable = sources(arena.readable, tree, paths.common.parent)
-        trees = [(folder.work, experiment.snapshot), (folder.trusted, campaign.pinned)]
-        if incumbent is not None:
-            # its files are in both; what was kept is on the branch, also where git lost the snapshot
-            trees.append((folder.incumbent(incumbent.number), incumbent.commit_sha or incumbent.snapshot))
-        for place, commit in trees:
-            half_made = place.with_name(place.name + ".new")
-            if place.exists():
-                continue
-            _remove(half_made)
-            if place == folder.trusted:
-                workspace.materialise(commit, half_made)
-            else:
-                workspace.materialise_run(campaign.pinned, commit, arena.editable, half_made)
-            lay(readable, roots, half_made)
-            os.replace(half_made, place)
-        devices = resolve_devices(arena)
-        environment = {"AUTORESEARCH_TOLERANCES": str(paths.state / TOLERANCES)}
-        if suspect_below is not None:
-            environment["AUTORESEARCH_SUSPECT_BELOW"] = repr(suspect_below)
-        handover = paths.handover(arena.handover) if arena.handover else None
-        if handover is not None:
-            handover.mkdir(mode=0o700, parents=True, exist_ok=True)
-        exam = run.purpose == "exam"
-        environment["AUTORESEARCH_DRAW"] = draw(campaign, run)
-        absent = [path for path, place in zip(arena.readable, readable, strict=True) if not place.exists()]
-        linked = in_home(readable, Path.home())
-        seen = shown(readable)
-        # asked again for every place that a link leads to: what is closed stays closed
-        seen += readable_folders([str(place) for place in (*readable, *seen)], paths, campaign.corpus)
-        readable = tuple(dict.fromkeys(place for place in seen if place.exists()))
-        if incumbent is not None and not pairing:
-            beside = folder.incumbent(incumbent.number)
-            environment["AUTORESEARCH_INCUMBENT"] = str(beside)
-            readable += (beside,)
-        RunSpec(
-            order=order,
-            campaign=run.campaign,
-            experiment=run.experiment,
-            run=run.run,
-            ticket=run.ticket,
-            queue=paths.queue,
-            seed=run.seed,
-            run_command=tuple(shlex.split(arena.run)),
-            score_command=tuple(shlex.split(arena.score)),
-            checks=tuple(tuple(shlex.split(check)) for check in arena.checks),
-            budget=resolve_budget(arena, devices),
-            devices=devices,
-            editable=_editable_files(workspace, arena, experiment.snapshot, folder.work),
-            readable=readable,
-            environment=sealed(paths, campaign, arena, tree),
-            tree=tree,
-            in_home=linked,
-            absent=tuple(absent),
-            handover=handover,
-            data=Path(campaign.corpus) if campaign.corpus else None,
-            split="test" if exam else "val",
-            secret=campaign.secret if exam else None,
-            score_seconds=arena.budget.score_seconds,
-            require_sandbox=arena.require_sandbox,
-            usual_startup_seconds=needs.startup_seconds,
-            usual_spent_seconds=needs.spent_seconds,
-            usual_hosts=needs.hosts,
-            abort=abort,
-            rescore=rescore,
-            incumbent=None if incumbent is None else incumbent.number,
-            pairing=pairing,
-            threads=None if arena.threads == "auto" else arena.threads,
-            scorer_environment=environment,
-        ).write(folder.spec)
-        local.launch(folder, alive)
-    finally:
-        os.close(alive)
+
+    arena: Arena
+    campaign: Campaign
+    experiment: Experiment
+    run: Run
+    order: Order | None = None
+    usual: Usual = Usual()
+    abort: AbortRule | None = None
+    suspect_below: float | None = None
+    incumbent: Experiment | None = None
+    pairing: Pairing = ""
+    rescore: bool = False
+    home: Path | None = None
+
+
+def launch(engine: Engine, workspace: Workspace, paths: LabPaths, plan: Plan) -> None:
+    """Lay the run's folder out and start its supervisor, detached; harmless to repeat. The folder must be this order's.
+
+    Raises OSError or WorkspaceError.
+    """
+    folder = paths.run(plan.run.campaign, plan.run.experiment, plan.run.run)
+    engine.launch(folder, lambda: _lay_out(workspace, paths, plan, folder))
+
+
+def _lay_out(workspace: Workspace, paths: LabPaths, plan: Plan, folder: RunPaths) -> None:
+    orders.claim(folder, plan.order)
+    tree = paths.tree if plan.home is None else plan.home
+    named = sources(plan.arena.readable, tree, paths.common.parent)
+    roots = tuple(dict.fromkeys((tree, paths.common.parent)))
+    for place, commit in _code(plan, folder):
+        half_made = place.with_name(place.name + ".new")
+        if place.exists():
+            continue
+        _remove(half_made)
+        if place == folder.trusted:
+            workspace.materialise(commit, half_made)
+        else:
+            workspace.materialise_run(plan.campaign.pinned, commit, plan.arena.editable, half_made)
+        lay(named, roots, half_made)
+        os.replace(half_made, place)
+    seen = shown(named)
+    # asked again for every place that a link leads to: what is closed stays closed
+    seen += readable_folders([str(place) for place in (*named, *seen)], paths, plan.campaign.corpus)
+    readable = tuple(dict.fromkeys(place for place in seen if place.exists()))
+    absent = [path for path, place in zip(plan.arena.readable, named, strict=True) if not place.exists()]
+    handover = paths.handover(plan.arena.handover) if plan.arena.handover else None
+    if handover is not None:
+        handover.mkdir(mode=0o700, parents=True, exist_ok=True)
+    told = _told_to_scorer(paths, plan)
+    if plan.incumbent is not None and not plan.pairing:
+        beside = folder.incumbent(plan.incumbent.number)
+        told["AUTORESEARCH_INCUMBENT"] = str(beside)
+        readable += (beside,)
+    spec = _spec(paths, plan, tree, _editable_files(workspace, plan.arena, plan.experiment.snapshot, folder.work))
+    places = {"readable": readable, "in_home": in_home(named, Path.home()), "absent": tuple(absent)}
+    spec.model_copy(update={**places, "handover": handover, "scorer_environment": told}).write(folder.spec)
+
+
+def _code(plan: Plan, folder: RunPaths) -> list[tuple[Path, str]]:
+    """Which commit's files lie where."""
+    trees = [(folder.work, plan.experiment.snapshot), (folder.trusted, plan.campaign.pinned)]
+    if plan.incumbent is not None:
+        # its files are in both; what was kept is on the branch, also where git lost the snapshot
+        commit = plan.incumbent.commit_sha or plan.incumbent.snapshot
+        trees.append((folder.incumbent(plan.incumbent.number), commit))
+    return trees
+
+
+def _told_to_scorer(paths: LabPaths, plan: Plan) -> dict[str, str]:
+    told = {
+        "AUTORESEARCH_TOLERANCES": str(paths.state / TOLERANCES),
+        "AUTORESEARCH_DRAW": draw(plan.campaign, plan.run),
+    }
+    if plan.suspect_below is not None:
+        told["AUTORESEARCH_SUSPECT_BELOW"] = repr(plan.suspect_below)
+    return told
+
+
+def _spec(paths: LabPaths, plan: Plan, tree: Path, editable: tuple[str, ...]) -> RunSpec:
+    """What the supervisor is told, but for places outside the run's folder."""
+    arena, campaign, run = plan.arena, plan.campaign, plan.run
+    devices, exam = resolve_devices(arena), run.purpose == "exam"
+    return RunSpec(
+        order=plan.order,
+        campaign=run.campaign,
+        experiment=run.experiment,
+        run=run.run,
+        ticket=run.ticket,
+        queue=paths.queue,
+        seed=run.seed,
+        run_command=tuple(shlex.split(arena.run)),
+        score_command=tuple(shlex.split(arena.score)),
+        checks=tuple(tuple(shlex.split(check)) for check in arena.checks),
+        budget=resolve_budget(arena, devices),
+        devices=devices,
+        editable=editable,
+        environment=sealed(paths, campaign, arena, tree),
+        tree=tree,
+        data=Path(campaign.corpus) if campaign.corpus else None,
+        split="test" if exam else "val",
+        secret=campaign.secret if exam else None,
+        score_seconds=arena.budget.score_seconds,
+        require_sandbox=arena.require_sandbox,
+        usual_startup_seconds=plan.usual.startup_seconds,
+        usual_spent_seconds=plan.usual.spent_seconds,
+        usual_hosts=plan.usual.hosts,
+        abort=plan.abort,
+        rescore=plan.rescore,
+        incumbent=None if plan.incumbent is None else plan.incumbent.number,
+        pairing=plan.pairing,
+        threads=None if arena.threads == "auto" else arena.threads,
+    )
 
 
 def draw(campaign: Campaign, run: Run) -> str:

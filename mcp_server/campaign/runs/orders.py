@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 
+from mcp_server.engines import Engine
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.files import LITTER, is_locked
+from mcp_server.nouns.files import LITTER
 from mcp_server.nouns.paths import LabPaths, RunPaths
 from mcp_server.nouns.records import Order, RunResult
 from mcp_server.nouns.rows import Run
@@ -40,10 +41,10 @@ def claim(folder: RunPaths, order: Order | None) -> None:
         order.write(folder.order)
 
 
-def ask_to_stop(folder: RunPaths, order: Order | None) -> None:
+def ask_to_stop(engine: Engine, folder: RunPaths, order: Order | None) -> None:
     """Ask a run to stop, or never to begin. Harmless to repeat. Raises OSError."""
     claim(folder, order)
-    folder.cancel.touch()
+    engine.cancel(folder)
 
 
 def answers(result: RunResult, order: Order | None) -> bool:
@@ -51,11 +52,11 @@ def answers(result: RunResult, order: Order | None) -> bool:
     return result.order is None or result.order == order
 
 
-def set_aside(paths: LabPaths, run: Run) -> str:
+def set_aside(engine: Engine, paths: LabPaths, run: Run) -> str:
     """Move a folder that is not this run's out of its way; a sentence about it. Raises NotNow while it is at work."""
     folder = paths.run(run.campaign, run.experiment, run.run)
-    if is_locked(folder.alive):
-        folder.cancel.touch()
+    if engine.alive(folder):
+        engine.cancel(folder)
         raise NotNow(
             f"A run that this ledger did not order is still at work in {folder.folder}, and was asked to stop. "
             "Call again when it has ended."

@@ -20,7 +20,7 @@ from mcp_server.campaign.upkeep.caught import CaughtUp, each
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
 from mcp_server.nouns.errors import AutoresearchError
-from mcp_server.nouns.files import is_locked, write_atomically
+from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import HostUse, RunResult, RunState
 from mcp_server.nouns.rows import Run
@@ -65,19 +65,19 @@ def _begin_campaigns(bench: Bench, done: CaughtUp) -> None:
 def _look_at_runs(bench: Bench, done: CaughtUp) -> None:
     for run in bench.ledger.open_runs():
         with each(done, f"looking at run {run.run} of experiment {run.experiment}"):
-            if orders.is_ours(bench.paths.run(run.campaign, run.experiment, run.run), bench.order_of(run)):
+            if orders.is_ours(bench.folder(run), bench.order_of(run)):
                 done.changed |= _look_at(bench, run)
             else:
-                done.problems.append(orders.set_aside(bench.paths, run))
+                done.problems.append(orders.set_aside(bench.engine, bench.paths, run))
                 done.changed = True
 
 
 def _look_at(bench: Bench, run: Run) -> bool:
-    folder, order = bench.paths.run(run.campaign, run.experiment, run.run), bench.order_of(run)
-    # the lock is asked first: a supervisor that ends between the two questions has left its result
-    alive = is_locked(folder.alive)
+    folder, order = bench.folder(run), bench.order_of(run)
+    # this is asked first: a supervisor that ends between the two questions has left its result
+    alive = bench.engine.alive(folder)
     try:
-        result = RunResult.read(folder.result) if folder.result.exists() else None
+        result = bench.engine.fetch(folder)
         if result is not None and not orders.answers(result, order):
             result = _ended(bench, RunState.LOST, "supervisor_lost", "What lies in its folder is another run's result.")
     except ValueError as error:
@@ -120,7 +120,7 @@ def _ended(bench: Bench, state: RunState, reason: str, detail: str) -> RunResult
 
 
 def _close(bench: Bench, run: Run, result: RunResult) -> bool:
-    folder = bench.paths.run(run.campaign, run.experiment, run.run)
+    folder = bench.folder(run)
     if result.state is RunState.PENDING:
         wait = result.retry_after_seconds or ASK_AGAIN_SECONDS
         bench.ledger.close_run(run, result, bench.stamp(), ask_again_at=bench.now().timestamp() + wait)
@@ -156,12 +156,14 @@ def _close_exams(bench: Bench, done: CaughtUp) -> None:
 
 def _start_runs(bench: Bench, done: CaughtUp) -> None:
     for run in bench.ledger.open_runs():
-        folder = bench.paths.run(run.campaign, run.experiment, run.run)
+        folder = bench.folder(run)
         again = run.state is RunState.PENDING
         if not _due(run, bench.now().timestamp()):
             continue
-        if folder.begun.exists() or is_locked(folder.alive):
+        if folder.begun.exists() or bench.engine.alive(folder):
             continue
+        if not orders.is_ours(folder, bench.order_of(run)):
+            continue  # who was at work there ends this moment; the next call moves it aside
         with each(done, f"starting run {run.run} of experiment {run.experiment}"):
             done.changed = True
             try:
@@ -208,14 +210,12 @@ def start(bench: Bench, run: Run, *, rescore: bool = False) -> None:
     experiment = bench.ledger.experiment(run.campaign, run.experiment)
     arena = bench.arena(experiment)
     beside, way = pairing.beside(bench.ledger, arena, campaign, run, experiment, rescore)
-    dispatch.launch(
-        workspace=bench.workspace,
-        paths=bench.paths,
-        arena=arena,
-        campaign=campaign,
-        experiment=experiment,
-        run=run,
-        order=bench.order_of(run),
+    plan = dispatch.Plan(
+        arena,
+        campaign,
+        experiment,
+        run,
+        bench.order_of(run),
         usual=usual(bench.ledger, run.campaign),
         abort=None if rescore else abort.abort_rule(bench.ledger, arena, experiment, run),
         suspect_below=_suspect_below(bench.ledger, arena, run.campaign),
@@ -223,6 +223,7 @@ def start(bench: Bench, run: Run, *, rescore: bool = False) -> None:
         pairing=way,
         rescore=rescore,
     )
+    dispatch.launch(bench.engine, bench.workspace, bench.paths, plan)
 
 
 def usual(ledger: Ledger, tag: str) -> dispatch.Usual:

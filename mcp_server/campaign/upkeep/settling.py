@@ -113,7 +113,7 @@ def _settle(bench: Bench, experiment: Experiment, done: CaughtUp) -> None:
     settled = commit or bench.workspace.commit_like(experiment.snapshot, f"{experiment.snapshot}^", message, at)
     _point(bench, experiment, settled)
     for run in bench.ledger.runs(campaign.tag, number):
-        folder = bench.paths.run(run.campaign, run.experiment, run.run)
+        folder = bench.folder(run)
         if orders.is_ours(folder, bench.order_of(run)):
             if run.state.terminal:
                 dispatch.tidy(bench.paths, run)  # whoever closed the run may have died before

@@ -1,0 +1,154 @@
+"""The engine is a seam: a lab runs whole campaigns on one that has no processes, no locks and a clock of the test's.
+
+It trains in memory, takes as long as it is told, and fails where it is told. Everything else is the lab itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mcp_server.lab import Lab
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import RunResult, RunSpec, RunState
+from tests.labs import edit, make_lab
+from tests.played import Clock
+
+SECONDS = 10.0  # what a run takes
+
+
+@dataclass
+class InProcess:
+    """Runs that lie in this object until their time is over. `fails`: the faults of the next launches, in order."""
+
+    clock: Clock
+    fails: list[str] = field(default_factory=list)
+    began: dict[Path, tuple[float, str]] = field(default_factory=dict)
+    answers: dict[Path, RunResult] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def launch(self, folder: RunPaths, lay_out: Callable[[], None]) -> None:
+        self.asked.append("launch")
+        if self.alive(folder):
+            return
+        fault = self.fails.pop(0) if self.fails else ""
+        if fault == "refuses":
+            raise OSError(11, "no room for another run")
+        lay_out()
+        if fault != "never begins":
+            folder.begun.touch()
+        self.began[folder.folder] = self.clock().timestamp(), fault
+
+    def alive(self, folder: RunPaths) -> bool:
+        self.asked.append("alive")
+        if folder.folder not in self.began:
+            return False
+        at, fault = self.began[folder.folder]
+        if not fault and self.clock().timestamp() < at + SECONDS and not folder.cancel.exists():
+            return True
+        del self.began[folder.folder]
+        if not fault and not folder.cancel.exists():
+            spec: RunSpec = RunSpec.read(folder.spec)
+            knob = float((folder.work / "train.py").read_text().partition("KNOB = ")[2].partition("\n")[0])
+            self.answers[folder.folder] = RunResult(state=RunState.SCORED, order=spec.order, score=(knob - 3) ** 2)
+        elif fault == "answers nonsense":
+            folder.result.write_text("{")
+        return False
+
+    def cancel(self, folder: RunPaths) -> None:
+        self.asked.append("cancel")
+        folder.folder.mkdir(parents=True, exist_ok=True)
+        folder.cancel.touch()
+
+    def fetch(self, folder: RunPaths) -> RunResult | None:
+        self.asked.append("fetch")
+        if folder.result.exists():
+            return RunResult.read(folder.result)
+        return self.answers.get(folder.folder)
+
+
+@pytest.fixture
+def engine() -> InProcess:
+    return InProcess(Clock())
+
+
+@pytest.fixture
+def lab(tmp_path: Path, engine: InProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    monkeypatch.setenv("AUTORESEARCH_CHART", "off")
+    tree = make_lab(tmp_path / "lab").paths.tree
+    monkeypatch.setattr("mcp_server.engines.local.start", None)  # whoever goes round the engine falls
+    made = Lab(tree, engine.clock, engine=engine)
+    made.start_campaign("first", calibrate=0)
+    engine.clock.forward(SECONDS)
+    assert made.read_score(1).score == 4.0
+    yield made
+    made.close()
+
+
+def test_a_campaign_runs_on_another_engine(lab: Lab, engine: InProcess) -> None:
+    edit(lab, KNOB=2.0)
+    number = lab.run_experiment("nearer").experiment
+    assert lab.read_score(number).status == "running"
+    engine.clock.forward(SECONDS)
+    assert lab.commit_or_revert(number).decision == "kept"
+    edit(lab, KNOB=9.0)
+    number = lab.run_experiment("far").experiment
+    engine.clock.forward(SECONDS)
+    assert lab.commit_or_revert(number).decision == "reverted"
+    assert {"launch", "alive", "fetch"} <= set(engine.asked)
+
+
+def test_a_cancelled_run_ends_by_the_engine(lab: Lab, engine: InProcess) -> None:
+    edit(lab, KNOB=2.0)
+    number = lab.run_experiment("regretted").experiment
+    lab.cancel_experiment(number)
+    assert "cancel" in engine.asked
+    assert lab.read_score(number).status == "cancelled"
+
+
+def test_a_run_that_the_engine_refuses_is_tried_again(lab: Lab, engine: InProcess) -> None:
+    engine.fails = ["refuses"]
+    edit(lab, KNOB=2.0)
+    number = lab.run_experiment("late").experiment
+    lab.read_score(number)
+    engine.clock.forward(SECONDS)
+    assert lab.read_score(number).score == 1.0
+
+
+@pytest.mark.parametrize("fault", ["dies", "answers nonsense"])
+def test_a_run_that_the_engine_loses_is_no_attempt_and_may_be_run_again(
+    lab: Lab, engine: InProcess, fault: str
+) -> None:
+    engine.fails = [fault]
+    edit(lab, KNOB=2.0)
+    number = lab.run_experiment("unlucky").experiment
+    assert lab.read_score(number).status == "lost"
+    assert lab.run_experiment("unlucky").experiment == number
+    engine.clock.forward(SECONDS)
+    assert lab.read_score(number).score == 1.0
+
+
+def test_a_run_that_never_began_is_begun_by_the_next_call(lab: Lab, engine: InProcess) -> None:
+    engine.fails = ["never begins"]
+    edit(lab, KNOB=2.0)
+    number = lab.run_experiment("stillborn").experiment
+    lab.lab_status()
+    engine.clock.forward(SECONDS)
+    assert lab.read_score(number).score == 1.0
+
+
+def test_another_ledgers_run_in_the_way_is_asked_to_stop_and_the_run_measured_anew(lab: Lab, engine: InProcess) -> None:
+    strange = lab.paths.run("first", 2, 1)
+    strange.folder.mkdir(parents=True)
+    strange.spec.write_text("{}")
+    engine.began[strange.folder] = engine.clock().timestamp(), ""
+    edit(lab, KNOB=2.0)
+    number = lab.run_experiment("in the way").experiment
+    assert strange.cancel.exists()
+    lab.lab_status()
+    engine.clock.forward(SECONDS)
+    assert lab.read_score(number).score == 1.0
+    assert any(lab.paths.leftovers.iterdir())
