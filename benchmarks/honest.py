@@ -35,7 +35,7 @@ from benchmarks.__main__ import machine
 from benchmarks.neighbours import Neighbours
 from benchmarks.training import Bench
 from mcp_server.campaign.evidence import judge_experiment
-from mcp_server.judging.examination import examination
+from mcp_server.judging.student import examination
 from mcp_server.lab import Lab
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.rows import Experiment, Run

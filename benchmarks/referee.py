@@ -22,10 +22,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mcp_server.judging.belief import Effects, Look, Widths
-from mcp_server.judging.decide import MOST_FAILURES, Decision, Evidence, Label, Policy, Record, Verdict, Who, decide
+from mcp_server.judging.belief import Widths
+from mcp_server.judging.decide import MOST_FAILURES, decide
 from mcp_server.judging.drift import Conditions, scatter
+from mcp_server.judging.effects import Effects, Look
 from mcp_server.judging.noise import Measured, apart_squares, estimate
+from mcp_server.judging.verdict import Decision, Evidence, Label, Policy, Record, Verdict, Who
 
 LEVELS = (1e-4, 2e-4, 4e-4, 7e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2)
 REFEREE = "referee"
@@ -210,7 +212,7 @@ class Simulated:
         noise = estimate(several, pairs, self.policy.effects.typical)
         self.correlation = noise.correlation(self.policy.effects.typical)
         widths = Widths.unknown(self.policy.effects).measured(*apart_squares(several, pairs, self.correlation))
-        self.widths, self.stale = replace(widths, seen=self.widths.seen), False
+        self.widths, self.stale = replace(widths, seen=self.widths.seen, wealth=self.widths.wealth), False
         return self.widths
 
     def attempt(self, change: float) -> Verdict:
@@ -289,7 +291,7 @@ class Simulated:
         if fair and verdict.gain is not None and verdict.share is not None:
             look = Look(verdict.gain, verdict.share, verdict.squares, len(self.scores[code]) - 1.0)
             if self.slot:
-                self.widths = self.widths.after(look)
+                self.widths = self.widths.after(look, Look(verdict.first) if verdict.first is not None else None)
             else:
                 self.widths = self.widths.after(Look(verdict.gain, verdict.share))
                 if len(self.scores[code]) > 1:

@@ -10,7 +10,7 @@ import pytest
 from mcp_server.arena.program import Arena, parse_program
 from mcp_server.campaign.evidence import Judgement, judge_experiment, policy_of, record_of, typical_effect
 from mcp_server.campaign.status import dry_spell
-from mcp_server.judging.decide import Decision
+from mcp_server.judging.verdict import Decision
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import DeviceReading, RunResult, RunState

@@ -10,7 +10,7 @@ from mcp_server.campaign.runs import pairing
 from mcp_server.campaign.status import dry_spell
 from mcp_server.campaign.trees import astray
 from mcp_server.campaign.upkeep.caught import CaughtUp
-from mcp_server.judging.decide import Decision
+from mcp_server.judging.verdict import Decision
 from mcp_server.nouns.baseline import quiet_again
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import NotNow

@@ -14,23 +14,15 @@ from statistics import fmean
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import tally
-from mcp_server.judging.belief import LEARNT_FROM, Effects, Look, Widths, learn
-from mcp_server.judging.decide import (
-    CONFIRMED_AT,
-    Bound,
-    Comparison,
-    Decision,
-    Evidence,
-    Policy,
-    Record,
-    Verdict,
-    Who,
-    broken_bounds,
-    decide,
-)
+from mcp_server.judging.belief import LEARNT_FROM, Widths, learn
+from mcp_server.judging.bounds import Bound, broken_bounds
+from mcp_server.judging.decide import decide
 from mcp_server.judging.drift import Conditions, Scatter, repeat_disagrees, scatter
+from mcp_server.judging.effects import Effects, Look
 from mcp_server.judging.looks import MOST_EXCUSED, NO_LOOK, excused, looks
 from mcp_server.judging.noise import Measured, Noise, apart_squares, estimate
+from mcp_server.judging.verdict import Comparison, Decision, Evidence, Policy, Record, Verdict, Who
+from mcp_server.judging.weighing import CONFIRMED_AT
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import RunResult
@@ -88,6 +80,7 @@ class Judgement:
             comparison=str(verdict.comparison),
             share=verdict.share,
             squares=verdict.squares,
+            first=verdict.first,
             within_machine=verdict.within_machine,
             evidence=verdict.evidence,
             lost=verdict.lost,
@@ -257,7 +250,7 @@ def widths_of(
         said = one.verdict
         whole = said.looks <= len(said.seeds)  # what is left where looks were called off is no fair sample
         if _tells(one) and whole and said.change is not None and said.share and said.comparison == kind:
-            widths = widths.after(Look(said.change, said.share))
+            widths = widths.after(Look(said.change, said.share), None if said.first is None else Look(said.first))
     return widths
 
 

@@ -8,7 +8,7 @@ from statistics import fmean
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import progress, tally
 from mcp_server.campaign.evidence import record_of
-from mcp_server.judging.examination import examination
+from mcp_server.judging.student import examination
 from mcp_server.judging.totals import Kept, totals
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.replies import ExamReply, TotalsReply

@@ -1,11 +1,15 @@
-"""Student's t, once for everybody: distribution and quantile, for whole and for broken degrees of freedom. Pure."""
+"""Student's t, once for everybody: distribution, quantile, and the interval of paired differences. Pure."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from statistics import fmean, stdev
 
 MOST_STEPS = 200
+CONFIDENCE = 0.95
 
 
 def student_cdf(t: float, degrees: float) -> float:
@@ -51,3 +55,21 @@ def _beta(x: float, a: float, b: float) -> float:
         if abs(c * d - 1.0) < 1e-14:
             break
     return front * total / a
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """gain: mean difference baseline minus incumbent in loss, positive is better; low, high: its interval."""
+
+    gain: float
+    low: float
+    high: float
+
+
+def examination(differences: Sequence[float], confidence: float = CONFIDENCE) -> Examination:
+    """Student's paired t interval (Student 1908). Raises ValueError for fewer than two differences."""
+    if len(differences) < 2:
+        raise ValueError("one difference has no interval")
+    gain, degrees = fmean(differences), len(differences) - 1
+    reach = student_quantile(0.5 + confidence / 2, degrees) * stdev(differences) / math.sqrt(len(differences))
+    return Examination(gain, gain - reach, gain + reach)

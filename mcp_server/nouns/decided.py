@@ -37,6 +37,7 @@ class Decided(BaseModel):
     comparison: str = ""  # slot, apart or mixed: how candidate and incumbent were compared
     share: float | None = None  # variance of the comparison, in that of one plain difference
     squares: float = 0.0  # scatter of its own differences about their mean
+    first: float | None = None  # gain of the first look alone, where all were taken in slots
     within_machine: bool = False  # what the machine itself moved could explain the whole difference
     evidence: float | None = None  # e-value of this look against "nothing here is better"
     lost: float = 0.0  # of the allowance for simplifications

@@ -7,7 +7,8 @@ import random
 
 import pytest
 
-from mcp_server.judging.belief import Effects, Look, Widths, learn, usual_luck
+from mcp_server.judging.belief import Widths, learn
+from mcp_server.judging.effects import Effects, Look, usual_luck
 
 
 def draw_effect(draw: random.Random, effects: Effects) -> float:

@@ -6,8 +6,7 @@ import random
 
 import pytest
 
-from mcp_server.judging.examination import examination
-from mcp_server.judging.student import student_cdf, student_quantile
+from mcp_server.judging.student import examination, student_cdf, student_quantile
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""What the referee is given and what it answers, as plain frozen data. Gains are positive when better, everywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from mcp_server.judging.belief import Widths
+from mcp_server.judging.drift import Conditions, Scatter
+from mcp_server.judging.effects import Effects, Look
+
+Scores = Mapping[int, float]
+PROVEN = 100.0  # the night's e-value from which on something is proven
+
+
+class Decision(StrEnum):
+    KEEP = "keep"
+    DISCARD = "discard"
+    CONFIRM = "confirm"
+
+
+class Label(StrEnum):
+    PROVISIONAL = "provisional"
+    CONFIRMED = "confirmed"
+    SIMPLIFICATION = "simplification"
+
+
+class Comparison(StrEnum):
+    """How candidate and incumbent were compared."""
+
+    NONE = ""
+    SLOT = "slot"  # in one slot: whatever moved has moved both
+    APART = "apart"  # at different times: what the machine moved is part of the width
+
+
+class Who(StrEnum):
+    CANDIDATE = "candidate"
+    INCUMBENT = "incumbent"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A run that a verdict asks for."""
+
+    who: Who
+    seed: int
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the arena asks of a keep. min_delta: a gain up to this is none. confirm: `always` asks for a second seed
+    before any keep, `never` decides on what one look says: then nothing is promised but the probability that is said.
+    """
+
+    effects: Effects = field(default_factory=Effects)
+    min_delta: float = 0.0
+    confirm: Literal["auto", "always", "never"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The night so far. evidence: the log of its e-value, all decided looks multiplied; proven: it was once enough.
+
+    spent: what kept simplifications may have lost so far, in the score's unit.
+    """
+
+    evidence: float = 0.0
+    proven: bool = False
+    spent: float = 0.0
+
+    def after(self, evidence: float | None, lost: float = 0.0) -> Record:
+        """After one more decided look: its e-value, and what a simplification lost."""
+        total = self.evidence + math.log(max(evidence if evidence is not None else 1.0, 1e-12))
+        return Record(total, self.proven or total >= math.log(PROVEN), self.spent + max(lost, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that may decide, by seed and turned so that larger is better. Who gathers it decides nothing.
+
+    beside: the incumbent's scores in the candidate's own slots; where there is one, only these are compared.
+    widths: of one plain difference of the kind that is compared. correlation: of two codes on a shared seed, apart.
+    called_off: runs of this code that ended without a score for a reason that its supervisor did not see from outside.
+    """
+
+    candidate: Scores
+    incumbent: Scores
+    widths: Widths
+    beside: Scores = field(default_factory=dict)
+    paired: bool = False  # whether a new run of the candidate measures the incumbent in the same slot
+    correlation: float = 0.0
+    chosen: bool = False  # whether the incumbent was itself chosen by its scores, as a baseline is not
+    policy: Policy = field(default_factory=Policy)
+    record: Record = field(default_factory=Record)
+    runs_left: float = math.inf
+    called_off: int = 0
+    takes_back: bool = False  # the candidate takes an earlier keep back: that has to prove its worth again
+    touched: tuple[str, ...] = ()  # what the diff changes of luck itself
+    broken: tuple[str, ...] = ()  # sentences: checks that failed, bounds that do not hold
+    saved: int = 0  # syntax-tree nodes that the candidate has less than the incumbent
+    simplicity: bool = True
+    tainted: tuple[str, ...] = ()  # why runs of the candidate decide nothing, where none does
+    retry: int | None = None  # seed on which a tainted run may be repeated; None: often enough
+    awaited: bool = False  # the incumbent's run beside this candidate is still open
+    failed: Mapping[tuple[Who, int], int] = field(default_factory=dict)  # runs that ended without a score
+    anchored: bool = False  # the incumbent was measured again for this candidate
+    now: Conditions = field(default_factory=Conditions)
+    then: Conditions = field(default_factory=Conditions)
+    scatter: Scatter = field(default_factory=Scatter)
+    disagrees: bool = False  # the incumbent's last repeat lies further from its earlier ones than repeats do
+    repeat_seed: int = 0  # of the incumbent, to measure the noise on
+    equal: int = 0  # runs of equal code that all gave the very same score; 0 once two have differed
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision with the numbers behind it; gains are positive when better, and None without scores.
+
+    reason: a sentence for people; code: the same for machines (docs/reasons.md). within_machine: what the machine
+    moved could explain the whole difference, so that nothing was learnt about the change.
+    """
+
+    decision: Decision
+    code: str
+    reason: str
+    label: Label | None = None
+    gain: float | None = None
+    widths: float | None = None
+    probability: float | None = None
+    believed: float | None = None
+    width: float | None = None
+    degrees: float | None = None
+    evidence: float | None = None
+    share: float | None = None
+    squares: float = 0.0
+    first: float | None = None  # gain of the first look alone, in a slot
+    behind: tuple[Widths, Look] | None = field(default=None, repr=False, compare=False)  # of the interval
+    lost: float = 0.0
+    comparison: Comparison = Comparison.NONE
+    within_machine: bool = False
+    orders: tuple[Order, ...] = ()
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """In which the true gain lies with 95 %, as far as the looks alone say; None without scores."""
+        if self.gain is None or self.behind is None:
+            return None
+        widths, look = self.behind
+        reach = widths.reach(look)
+        return self.gain - reach, self.gain + reach
