@@ -26,7 +26,7 @@ from mcp_server.judging.belief import Widths
 from mcp_server.judging.decide import MOST_FAILURES, decide
 from mcp_server.judging.drift import Conditions, scatter
 from mcp_server.judging.effects import Effects, Look
-from mcp_server.judging.noise import Measured, apart_squares, estimate
+from mcp_server.judging.noise import Measured, apart_squares, estimate, pooled
 from mcp_server.judging.verdict import Decision, Evidence, Label, Policy, Record, Verdict, Who
 
 LEVELS = (1e-4, 2e-4, 4e-4, 7e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2)
@@ -162,7 +162,16 @@ def rival(world: World, sd: float, reps: int, seed: int, rule: Rule, slot: bool)
 class Simulated:
     """One campaign of a lab whose scores are drawn: it runs what `decide` asks for, and tells it what a lab knows."""
 
-    def __init__(self, draw: Iterator[float], sd: float, runs: int, slot: bool, machine: Machine, typical: float):
+    def __init__(
+        self,
+        draw: Iterator[float],
+        sd: float,
+        runs: int,
+        slot: bool,
+        machine: Machine,
+        typical: float,
+        earlier: Sequence[tuple[float, float]] = (),
+    ):
         self.draw, self.sd, self.runs, self.left = draw, sd, runs, runs
         self.slot, self.machine, self.turn = slot, machine, 0
         self.policy = Policy(Effects(typical=typical))
@@ -171,7 +180,10 @@ class Simulated:
         self.compared: list[tuple[Hashable, Hashable]] = []
         self.widths, self.correlation, self.stale = Widths.unknown(self.policy.effects), 0.0, True
         self.buys_luck = False
+        self.own = (0.0, 0.0)  # squares and degrees of differences in one slot that no effect has a part in
         self._calibrate()
+        if slot:
+            self.widths = self.widths.measured(*pooled(self.own, earlier))
 
     def run(self, code: int, true: float, seed: int) -> tuple[float, float]:
         """The score of one run, and what the machine did to it; larger is better."""
@@ -189,7 +201,7 @@ class Simulated:
         if self.slot:
             for _ in range(1 if self.machine.lost else 2):
                 difference = math.sqrt(2.0) * self.sd * next(self.draw)
-                self.widths = self.widths.measured(difference * difference, 1)
+                self._measured(difference * difference, 1.0)
             self.run(1, 0.0, 0)
         else:
             for seed in (0, 1) if self.machine.lost else (0, 0, 1):
@@ -197,6 +209,9 @@ class Simulated:
         self.turn = 0
         own = [score for _, score, _ in self.scores[1]]
         self.baseline = sum(own) / len(own)
+
+    def _measured(self, squares: float, degrees: float) -> None:
+        self.own = self.own[0] + squares, self.own[1] + degrees
 
     def known(self, code: int) -> Widths:
         """What the lab knows of one plain comparison, as `campaign.evidence` brings it together."""
@@ -291,6 +306,7 @@ class Simulated:
         if fair and verdict.gain is not None and verdict.share is not None:
             look = Look(verdict.gain, verdict.share, verdict.squares, len(self.scores[code]) - 1.0)
             if self.slot:
+                self._measured(look.squares, look.degrees)
                 self.widths = self.widths.after(look, Look(verdict.first) if verdict.first is not None else None)
             else:
                 self.widths = self.widths.after(Look(verdict.gain, verdict.share))
@@ -314,14 +330,23 @@ def campaigns(
     machine: Machine = STEADY,
     typical: float | None = None,
     buys_luck: bool = False,
+    later: bool = False,
     progress: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Whole campaigns under the lab's own `decide`."""
+    """Whole campaigns under the lab's own `decide`. later: each is the second of its lab, after one like it."""
     done = Outcome()
     proposals = world.proposals(np.random.default_rng([seed, round(sd * 1e7)]), (reps, world.runs))
     for rep in range(reps):
         draw = _normals(np.random.default_rng([seed, round(sd * 1e7), 2, rep]))
-        lab = Simulated(draw, sd, world.runs, slot, machine, typical or world.typical)
+        earlier = []
+        if later:
+            first_of_all = Simulated(draw, sd, world.runs, slot, machine, typical or world.typical)
+            before = world.proposals(np.random.default_rng([seed, round(sd * 1e7), 3, rep]), (1, world.runs))
+            for change in before[0].tolist():
+                if first_of_all.left > 0:
+                    first_of_all.attempt(change)
+            earlier = [first_of_all.own]
+        lab = Simulated(draw, sd, world.runs, slot, machine, typical or world.typical, earlier)
         lab.buys_luck = buys_luck
         totals = dict.fromkeys(("keeps", "false", "confirmed", "confirmed_false"), 0)
         believed = claimed = 0.0

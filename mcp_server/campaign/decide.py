@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import progress, tally
+from mcp_server.campaign.beginning import contract
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import Judgement, judge_experiment
 from mcp_server.campaign.runs import pairing
@@ -26,7 +27,7 @@ def judgement_of(bench: Bench, campaign: Campaign, arena: Arena, found: Experime
     """The referee's view, or None while there is nothing to compare."""
     if found.kind == "baseline" or found.decision is not None:
         return None
-    return judge_experiment(bench.ledger, arena, campaign, found)
+    return judge_experiment(bench.ledger, arena, campaign, found, contract.earlier(bench, campaign))
 
 
 def follow(bench: Bench, campaign: Campaign, found: Experiment, judgement: Judgement, decision: str) -> None:

@@ -20,7 +20,7 @@ from mcp_server.judging.decide import decide
 from mcp_server.judging.drift import Conditions, Scatter, repeat_disagrees, scatter
 from mcp_server.judging.effects import Effects, Look
 from mcp_server.judging.looks import MOST_EXCUSED, NO_LOOK, excused, looks
-from mcp_server.judging.noise import Measured, Noise, apart_squares, estimate
+from mcp_server.judging.noise import Measured, Noise, apart_squares, estimate, pooled
 from mcp_server.judging.verdict import Comparison, Decision, Evidence, Policy, Record, Verdict, Who
 from mcp_server.judging.weighing import CONFIRMED_AT
 from mcp_server.ledger import Ledger
@@ -91,13 +91,18 @@ class Judgement:
         )
 
 
-def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experiment: Experiment) -> Judgement | None:
-    """The verdict on what has been measured so far; None when there is no incumbent or the candidate failed."""
+def judge_experiment(
+    ledger: Ledger, arena: Arena, campaign: Campaign, experiment: Experiment, earlier: Sequence[str] = ()
+) -> Judgement | None:
+    """The verdict on what has been measured so far; None when there is no incumbent or the candidate failed.
+
+    earlier: the lab's campaigns before this one that measured the same, newest first.
+    """
     incumbent = ledger.incumbent(campaign.tag)
     runs = ledger.runs(campaign.tag, experiment.number)
     if incumbent is None or tally.failure_of(runs) is not None or not any(run.state.terminal for run in runs):
         return None
-    evidence = gather(ledger, arena, campaign, experiment, incumbent)
+    evidence = gather(ledger, arena, campaign, experiment, incumbent, earlier)
     verdict = decide(evidence)
     numbers = {Who.CANDIDATE: experiment.number, Who.INCUMBENT: incumbent.number}
     wanted = tuple((numbers[one.who], one.seed, one.purpose) for one in verdict.orders)
@@ -105,7 +110,14 @@ def judge_experiment(ledger: Ledger, arena: Arena, campaign: Campaign, experimen
     return Judgement(verdict, tally.mean_score(runs, arena), seeds, tuple(runs), wanted, incumbent.number)
 
 
-def gather(ledger: Ledger, arena: Arena, campaign: Campaign, experiment: Experiment, incumbent: Experiment) -> Evidence:
+def gather(
+    ledger: Ledger,
+    arena: Arena,
+    campaign: Campaign,
+    experiment: Experiment,
+    incumbent: Experiment,
+    earlier: Sequence[str] = (),
+) -> Evidence:
     """All that `decide` is to know about one candidate."""
     tag = campaign.tag
     runs, theirs = ledger.runs(tag, experiment.number), ledger.runs(tag, incumbent.number)
@@ -128,7 +140,7 @@ def gather(ledger: Ledger, arena: Arena, campaign: Campaign, experiment: Experim
     return Evidence(
         candidate={seed: -loss for seed, loss in candidate.items()},
         incumbent={seed: -loss for seed, loss in held.items()},
-        widths=widths_of(ledger, arena, tag, policy.effects, kind, noise, ongoing),
+        widths=widths_of(ledger, arena, tag, policy.effects, kind, noise, ongoing, earlier, machine),
         beside={seed: -loss for seed, loss in beside.items()},
         paired=any(run.result is not None and run.result.pairing for run in ours),
         correlation=noise.correlation(policy.effects.typical),
@@ -208,15 +220,22 @@ def measured_noise(ledger: Ledger, arena: Arena, tag: str, also: tuple[tuple[int
     return estimate(measured, against, typical_effect(ledger, arena, tag))
 
 
-def slot_squares(ledger: Ledger, arena: Arena, tag: str) -> tuple[float, int]:
-    """Squares and degrees of freedom of differences in one slot: a code beside itself, and about each pair's mean."""
+def slot_squares(
+    ledger: Ledger, arena: Arena, tag: str, without: int | None = None, machine: str | None = None
+) -> tuple[float, int]:
+    """Squares and degrees of freedom of differences in one slot: a code beside itself, and about each pair's mean.
+
+    without: an experiment whose own differences its look brings along. machine: on which they were taken; None: any.
+    """
     squares, degrees = 0.0, 0
     pairs: defaultdict[tuple[int, int], list[float]] = defaultdict(list)
-    for number, _, _, incumbent, score, beside in ledger.measured_beside(tag):
+    for number, _, where, incumbent, score, beside in ledger.measured_beside(tag):
         difference = arena.loss(beside) - arena.loss(score)
+        if machine not in (None, where):
+            continue
         if number == incumbent:
             squares, degrees = squares + difference * difference, degrees + 1
-        else:
+        elif number != without:
             pairs[number, incumbent].append(difference)
     for (number, _), several in pairs.items():
         if len(several) < 2 or _called_off(ledger, tag, ledger.experiment(tag, number)):
@@ -227,6 +246,13 @@ def slot_squares(ledger: Ledger, arena: Arena, tag: str) -> tuple[float, int]:
     return squares, degrees
 
 
+def _apart_squares(
+    ledger: Ledger, arena: Arena, tag: str, also: Sequence[tuple[int, int]], correlation: float, machine: str | None
+) -> tuple[float, int]:
+    runs = [run for run in ledger.scored_runs(tag, only_repeated=True) if machine in (None, run.machine)]
+    return apart_squares(_measured(runs, arena), [*ledger.compared(tag), *also], correlation)
+
+
 def widths_of(
     ledger: Ledger,
     arena: Arena,
@@ -235,17 +261,24 @@ def widths_of(
     kind: Comparison,
     noise: Noise,
     also: tuple[tuple[int, int], ...] = (),
+    earlier: Sequence[str] = (),
+    machine: str | None = None,
 ) -> Widths:
-    """What is known of one plain comparison of this kind: from repeats of equal code, then from every decided look."""
+    """What is known of one plain comparison of this kind: from repeats of equal code, then from every decided look.
+
+    also: (candidate, incumbent) of the comparison that is not decided yet. earlier: campaigns that measured the same;
+    of them counts what was measured on the same machine.
+    """
+    before = earlier if machine is not None else ()
+    own: tuple[float, float]
     if kind is Comparison.SLOT:
-        squares, degrees = slot_squares(ledger, arena, tag)
+        own = slot_squares(ledger, arena, tag, also[0][0] if also else None)
+        past = [slot_squares(ledger, arena, one, machine=machine) for one in before]
     else:
-        squares, degrees = apart_squares(
-            _measured(ledger.scored_runs(tag, only_repeated=True), arena),
-            [*ledger.compared(tag), *also],
-            noise.correlation(effects.typical),
-        )
-    widths = Widths.unknown(effects).measured(squares, degrees)
+        correlation = noise.correlation(effects.typical)
+        own = _apart_squares(ledger, arena, tag, also, correlation, None)
+        past = [_apart_squares(ledger, arena, one, (), correlation, machine) for one in before]
+    widths = Widths.unknown(effects).measured(*pooled(own, past))
     for one in ledger.experiments(tag, last=LEARNT_FROM):
         said = one.verdict
         whole = said.looks <= len(said.seeds)  # what is left where looks were called off is no fair sample

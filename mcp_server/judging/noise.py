@@ -21,6 +21,9 @@ ASSUMED_SD_PER_EFFECT = 0.5
 PRIOR_SPREAD = 1.1
 PAIRED_SHARE = 0.5
 EQUAL_RUNS = 12  # so many runs without a difference leave nothing of the guess: the arena has no noise
+# What earlier campaigns measured counts less the longer ago it was, never more than so many differences of today, and
+# not at all where today's own say that the noise is larger now.
+REMEMBERED, MOST_REMEMBERED, LOUDER = 0.7, 20.0, 4.0
 LARGEST = 1e9  # squares beyond so many prior variances say the same
 
 
@@ -153,6 +156,17 @@ def apart_squares(
         paired, pairs = _within(_differences(means, pairings))
         squares, degrees = squares + paired, degrees + pairs
     return squares, degrees
+
+
+def pooled(own: tuple[float, float], earlier: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Squares and degrees of freedom of this campaign's differences and those of earlier ones, newest first."""
+    old_squares = sum(REMEMBERED ** (ago + 1) * squares for ago, (squares, _) in enumerate(earlier))
+    old = sum(REMEMBERED ** (ago + 1) * degrees for ago, (_, degrees) in enumerate(earlier))
+    squares, degrees = own
+    if old <= 0.0 or (degrees > 0.0 and squares / degrees > LOUDER * old_squares / old):
+        return own
+    share = min(1.0, MOST_REMEMBERED / old)
+    return squares + share * old_squares, degrees + share * old
 
 
 def typical_sd(squares: float, degrees: int, prior_sd: float) -> float | None:

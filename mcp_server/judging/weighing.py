@@ -56,6 +56,8 @@ class Case:
         first = gains[0] if given.beside else None
         belief = given.widths.belief(weighed, None if first is None else Look(first))
         evidence = belief.evidence if given.beside else given.widths.belief(_sober(given, weighed)).evidence
+        if bad:
+            evidence = min(evidence, 1.0)  # whoever chooses which of his runs count proves nothing by them
         if given.chosen and kind is Comparison.APART:
             luck = usual_luck(belief.width / math.sqrt(look.share), given.policy.effects)
             belief = given.widths.belief(replace(weighed, gain=weighed.gain + luck / math.sqrt(len(given.incumbent))))

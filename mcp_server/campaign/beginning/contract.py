@@ -41,14 +41,19 @@ def others(bench: Bench, campaign: Campaign) -> list[Campaign]:
     return [one for one in found if _measure(bench, one, bench.arena(one)) == mine]
 
 
+def earlier(bench: Bench, campaign: Campaign) -> list[str]:
+    """Tags of the lab's campaigns before this one that measured the same, newest first."""
+    return [one.tag for one in reversed(others(bench, campaign)) if one.began_at < campaign.began_at]
+
+
 def _score(bench: Bench, arena: Arena, experiment: Experiment) -> float | None:
     return tally.mean_score(bench.ledger.runs(experiment.campaign, experiment.number), arena)
 
 
 def since_first(bench: Bench, campaign: Campaign, arena: Arena, totals: TotalsReply) -> TotalsReply:
     """The totals with the gain over the baseline of the lab's first campaign that measures the same, if an older."""
-    earlier = [one for one in others(bench, campaign) if one.began_at <= campaign.began_at]
-    for first in earlier:
+    before = [one for one in others(bench, campaign) if one.began_at <= campaign.began_at]
+    for first in before:
         kept = bench.ledger.kept(first.tag)
         score = _score(bench, arena, kept[0]) if kept else None
         if score is not None and totals.best is not None:
