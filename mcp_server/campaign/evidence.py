@@ -15,13 +15,22 @@ from statistics import fmean
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import tally
 from mcp_server.judging.belief import LEARNT_FROM, Widths, learn
-from mcp_server.judging.bounds import Bound, broken_bounds
 from mcp_server.judging.decide import decide
 from mcp_server.judging.drift import Conditions, Scatter, repeat_disagrees, scatter
 from mcp_server.judging.effects import Effects, Look
 from mcp_server.judging.looks import MOST_EXCUSED, NO_LOOK, excused, looks
 from mcp_server.judging.noise import Measured, Noise, apart_squares, estimate, pooled
-from mcp_server.judging.verdict import Comparison, Decision, Evidence, Policy, Record, Verdict, Who
+from mcp_server.judging.verdict import (
+    Bound,
+    Comparison,
+    Decision,
+    Evidence,
+    Policy,
+    Record,
+    Verdict,
+    Who,
+    broken_bounds,
+)
 from mcp_server.judging.weighing import CONFIRMED_AT
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided

@@ -1,9 +1,9 @@
 """Keep, discard or confirm: the whole rule, one pure function of the evidence. No files, no clock, no git.
 
 Two questions, in this order. *Is anything proven yet?* The evidence of all looks of the night multiplies to one
-e-value (`Record`); as long as it has not once been over 100, nothing is kept, and a promising candidate is looked at
-again. So in at most one of a hundred nights in which nothing helps is anything kept (Ville 1939; Ramdas et al. 2023,
-"Game-theoretic statistics and safe anytime-valid inference"), however often one looks. *Is it worth keeping?* After
+e-value (`Record`, `wealth`); as long as it has not once been over 50, nothing is kept, and a promising candidate is
+looked at again. So in at most one of fifty nights in which nothing helps is anything kept (Ville 1939), however often
+one looks. *Is it worth keeping?* After
 that a candidate is worth what one expects it to gain, less a little for the risk of a keep that is none; one more
 look is worth its cost where noise rivals the effects (`SURE`; `benchmarks/referee.py` shows what that gains).
 Lab, benchmark and tests call this same function. Gains are positive when better, everywhere.
@@ -20,7 +20,7 @@ from mcp_server.judging.verdict import PROVEN, Comparison, Decision, Evidence, L
 from mcp_server.judging.weighing import Case
 
 LARGEST_SCORE = 1e100  # what diverged so far is no number to reckon with
-PROMISING = 2.0  # before that a candidate is looked at again while it is so many times likelier than an untried idea
+PROMISING = 3.0  # before that a candidate is looked at again while it is so many times likelier than an untried idea
 DROP = 0.4  # widths under which no further look pays (optimal stopping: 0.3 to 0.6 at every noise)
 # One more look no longer pays once the gain is so many times (width / typical) widths: then the likeliest gain of
 # something that helps is above zero. Optimal stopping has 0.82 to 0.92 for noise of 1.3 to 7 typical improvements.

@@ -13,7 +13,7 @@ from mcp_server.judging.drift import Conditions, Scatter
 from mcp_server.judging.effects import Effects, Look
 
 Scores = Mapping[int, float]
-PROVEN = 100.0  # the night's e-value from which on something is proven
+PROVEN = 50.0  # the night's e-value from which on something is proven: by luck in at most one night of fifty
 
 
 class Decision(StrEnum):
@@ -152,3 +152,25 @@ class Verdict:
         widths, look = self.behind
         reach = widths.reach(look)
         return self.gain - reach, self.gain + reach
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Limits of one secondary metric, both inclusive; None is open."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+def broken_bounds(secondary: Mapping[str, float], bounds: Mapping[str, Bound]) -> tuple[str, ...]:
+    """A sentence for each bound that does not hold. A bounded metric that is missing or not finite breaks its bound."""
+    said = []
+    for name, bound in sorted(bounds.items()):
+        value = secondary.get(name)
+        if value is None or not math.isfinite(value):
+            said.append(f"{name} was not measured.")
+        elif bound.max is not None and value > bound.max:
+            said.append(f"{name} is {value:.6g}, above {bound.max:.6g}.")
+        elif bound.min is not None and value < bound.min:
+            said.append(f"{name} is {value:.6g}, below {bound.min:.6g}.")
+    return tuple(said)

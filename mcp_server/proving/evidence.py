@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mcp_server.arena.program import Arena
-from mcp_server.judging.bounds import Bound, broken_bounds
+from mcp_server.judging.verdict import Bound, broken_bounds
 from mcp_server.nouns.records import RunResult, RunState
 
 

@@ -13,11 +13,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_server.judging.belief import Widths
-from mcp_server.judging.bounds import Bound, broken_bounds
 from mcp_server.judging.decide import ALLOWANCE, decide
 from mcp_server.judging.drift import Conditions, Scatter
 from mcp_server.judging.effects import Effects
-from mcp_server.judging.verdict import Comparison, Decision, Evidence, Label, Order, Policy, Record, Who
+from mcp_server.judging.verdict import (
+    Bound,
+    Comparison,
+    Decision,
+    Evidence,
+    Label,
+    Order,
+    Policy,
+    Record,
+    Who,
+    broken_bounds,
+)
 
 # a busy machine makes no property false
 untimed = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
