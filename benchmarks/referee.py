@@ -20,40 +20,23 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.rivals import NULL, World, careful_rules, rival, simple_rules
 from mcp_server.judging.belief import Widths
 from mcp_server.judging.decide import MOST_FAILURES, decide
 from mcp_server.judging.drift import Conditions, scatter
 from mcp_server.judging.effects import Effects, Look
-from mcp_server.judging.noise import Measured, apart_squares, estimate, pooled
+from mcp_server.judging.noise import Measured, apart_squares, estimate, grain, pooled
 from mcp_server.judging.verdict import Decision, Evidence, Label, Policy, Record, Verdict, Who
 
 LEVELS = (1e-4, 2e-4, 4e-4, 7e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2)
 REFEREE = "referee"
 SCORE_PER_SPEED = 0.06  # one per cent more steps is 0.0006 bits per byte
-Floats = NDArray[np.float64]
-# what to do with (looks, mean gain, sd of one look): 0 discard, 1 keep, 2 look again
-Rule = Callable[[Floats, Floats, Floats], Floats]
 
 
-@dataclass(frozen=True)
-class World:
-    """How proposals are distributed, in the score's unit; gains are positive."""
-
-    improving: float = 0.12
-    neutral: float = 0.28
-    typical: float = 0.0015
-    harm: float = 0.004
-    runs: int = 126
-
-    def proposals(self, draw: np.random.Generator, shape: tuple[int, int]) -> Floats:
-        kind, size = draw.random(shape), draw.exponential(1.0, shape)
-        harm = np.where(kind < self.improving + self.neutral, 0.0, -self.harm * size)
-        return np.where(kind < self.improving, self.typical * size, harm)
-
-
-NULL = World(improving=0.0, neutral=1.0)
+EXACT = World()
+ACCURATE = World(typical=0.01, harm=0.027)  # shares of right answers move in larger steps
+NOTHING_ACCURATE = replace(ACCURATE, improving=0.0, neutral=1.0)
 
 
 @dataclass(frozen=True)
@@ -64,6 +47,7 @@ class Machine:
     speed: Callable[[int, int], float] = lambda turn, runs: 1.0
     scatter: float = 0.0
     lost: bool = False
+    step: float = 0.0  # scores are multiples of this, as a share of right answers is
 
 
 STEADY = Machine()
@@ -88,6 +72,7 @@ class Outcome:
     confirmed: list[int] = field(default_factory=list)
     confirmed_false: list[int] = field(default_factory=list)
     extra: list[int] = field(default_factory=list)
+    edits: list[int] = field(default_factory=list)
     first_kept: list[bool] = field(default_factory=list)
     first_confirmed: list[bool] = field(default_factory=list)
     said: list[tuple[float, bool]] = field(default_factory=list)  # (probability, truth) of every keep
@@ -103,57 +88,6 @@ class Outcome:
         sure = [true for probability, true in self.said if probability >= 0.9]
         means["sure"], means["sure_true"] = len(sure) / max(len(self.gain), 1), float(np.mean(sure or [1.0]))
         return means
-
-
-# ---- simple rules: one look is a pair, or a run beside the incumbent's mean ----
-
-
-def simple_rules() -> dict[str, Rule]:
-    def z(n: Floats, gain: Floats, sd: Floats) -> Floats:
-        return gain / (sd / np.sqrt(n))
-
-    return {
-        "greedy": lambda n, gain, sd: (gain > 0.0).astype(float),
-        "margin 0.0005": lambda n, gain, sd: (gain > 0.0005).astype(float),
-        "margin 1 sd": lambda n, gain, sd: (gain > sd).astype(float),
-        "confirm all": lambda n, gain, sd: np.where(gain <= 0.0, 0.0, np.where(n < 2, 2.0, 1.0)),
-        "triple all": lambda n, gain, sd: np.where(n < 3, 2.0, (gain > 0.0).astype(float)),
-        "sequential z": lambda n, gain, sd: np.where(
-            z(n, gain, sd) > 1.64, 1.0, np.where((gain < 0.0) | (n >= 6), 0.0, 2.0)
-        ),
-    }
-
-
-def rival(world: World, sd: float, reps: int, seed: int, rule: Rule, slot: bool) -> float:
-    """Mean true gain of a simple rule that is told the noise its lab measured: two differences of equal code."""
-    draw = np.random.default_rng([seed, round(sd * 1e7), 1])
-    proposals = world.proposals(np.random.default_rng([seed, round(sd * 1e7)]), (reps, world.runs))
-    every, left, held = np.arange(reps), np.full(reps, world.runs), np.zeros(reps)
-    pair = math.sqrt(2.0) * sd
-    told = np.sqrt((draw.normal(0.0, pair, (reps, 2)) ** 2).mean(1))
-    proposed, n, total = np.zeros(reps, int), np.zeros(reps), np.zeros(reps)
-    # one after the other the incumbent's luck stays with it until it is replaced or run again
-    luck, runs_of = draw.normal(0.0, sd, reps) / (1.0 if slot else math.sqrt(3.0)), np.full(reps, 3.0)
-    while (left > 0).any():
-        open_ = left > 0
-        true = proposals[every, np.minimum(proposed, world.runs - 1)]
-        total, n, left = total + open_ * (true + draw.normal(0.0, pair if slot else sd, reps)), n + open_, left - open_
-        steps = np.maximum(n, 1.0)
-        gain = total / steps - (0.0 if slot else luck)
-        action = rule(steps, gain, told)
-        again = open_ & (action == 2.0) & (left > (0 if slot else 1))
-        if not slot:
-            # a repeat runs the incumbent as well
-            fresh = draw.normal(0.0, sd, reps)
-            luck = np.where(again, (luck * runs_of + fresh) / (runs_of + 1), luck)
-            runs_of, left = runs_of + again, left - again
-        kept = open_ & ~again & (action == 1.0)
-        held = held + kept * true
-        if not slot:
-            luck, runs_of = np.where(kept, total / steps - true, luck), np.where(kept, steps, runs_of)
-        done = open_ & ~again
-        proposed, n, total = proposed + done, np.where(done, 0.0, n), np.where(done, 0.0, total)
-    return float(held.mean())
 
 
 # ---- the referee ----
@@ -179,7 +113,9 @@ class Simulated:
         self.scores: dict[int, list[tuple[int, float, Conditions]]] = defaultdict(list)  # by code
         self.compared: list[tuple[Hashable, Hashable]] = []
         self.widths, self.correlation, self.stale = Widths.unknown(self.policy.effects), 0.0, True
-        self.buys_luck = False
+        self.buys_luck, self.equal = False, 0
+        self.told: dict[int, list[float]] = defaultdict(list)  # all scores of each code
+        self.place = machine.step * (next(draw) % 1.0) if machine.step else 0.0  # where on a step the baseline lies
         self.own = (0.0, 0.0)  # squares and degrees of differences in one slot that no effect has a part in
         self._calibrate()
         if slot:
@@ -193,8 +129,11 @@ class Simulated:
         self.turn += 1
         shift = SCORE_PER_SPEED * (pace - 1.0)
         score = true + self.sd * next(self.draw) + shift
+        if self.machine.step:
+            score = self.machine.step * round((self.place + score) / self.machine.step)
         conditions = Conditions("machine", pace=pace * (1.0 + 0.001 * next(self.draw)))
         self.scores[code].append((seed, score, conditions))
+        self.told[code].append(score)
         return score, shift
 
     def _calibrate(self) -> None:
@@ -226,6 +165,7 @@ class Simulated:
         pairs = [*self.compared, (code, self.incumbent_code)]
         noise = estimate(several, pairs, self.policy.effects.typical)
         self.correlation = noise.correlation(self.policy.effects.typical)
+        self.equal = noise.runs if noise.equal else 0
         widths = Widths.unknown(self.policy.effects).measured(*apart_squares(several, pairs, self.correlation))
         self.widths, self.stale = replace(widths, seen=self.widths.seen, wealth=self.widths.wealth), False
         return self.widths
@@ -261,6 +201,8 @@ class Simulated:
                     now=self.scores[code][0][2],
                     then=mine[-1][2],
                     scatter=scatter([[one[2] for one in mine]]),
+                    grain=grain(self.told.values()) if self.machine.step or not self.sd else 0.0,
+                    equal=self.equal,
                 )
             )
             if verdict.decision is not Decision.CONFIRM:
@@ -371,6 +313,7 @@ def campaigns(
         done.claimed.append(claimed)
         done.believed.append(min(believed, max(claimed, 0.0)) if lab.record.proven else 0.0)
         done.extra.append(world.runs - (lab.number - 1))
+        done.edits.append(lab.number - 1)
         done.first_kept.append(first.decision is Decision.KEEP)
         done.first_confirmed.append(first.label is Label.CONFIRMED)
         progress()
@@ -422,16 +365,55 @@ def levels(
             outcome = campaigns(World(), sd, count, seed, slot=slot, progress=tell)
             row = outcome.row()
             stated[name] += outcome.said
-            rivals = {
-                rule: rival(World(), sd, max(count, 500), seed, act, slot) for rule, act in simple_rules().items()
-            }
-            best = max(rivals, key=lambda rule: rivals[rule])
-            rows[f"{sd:.0e}"] = {
-                **row,
-                "best": rivals[best],
-                "greedy": rivals["greedy"],
-                "share": row["gain"] / rivals[best] if rivals[best] > 0 else math.inf,
-            }
+            rows[f"{sd:.0e}"] = row | against_rivals(row["gain"], sd, count, seed, slot)
+    return found
+
+
+def against_rivals(gain: float, sd: float, reps: int, seed: int, slot: bool) -> dict[str, float]:
+    """The referee's gain as a share of the best simple rule's, and of the best that keeps the promise itself."""
+    rules = simple_rules() | careful_rules()
+    rivals = {name: rival(World(), sd, reps, seed, act, slot) for name, act in rules.items()}
+    quiet = {name: rival(NULL, sd, 500, seed + 1, act, slot) for name, act in rules.items()}
+    best = max(one.gain for one in rivals.values())
+    fair = max((rivals[name].gain for name in rules if quiet[name].keeps_the_promise), default=0.0)
+    loud = max(rivals, key=lambda name: rivals[name].gain)
+    return {
+        "best": best,
+        "best_nights": quiet[loud].nights,
+        "greedy": rivals["greedy"].gain,
+        "share": gain / best if best > 0 else math.inf,
+        "fair": fair,
+        "fair_share": gain / fair if fair > 0 else math.inf,
+    }
+
+
+def later_ones(reps: int, seed: int, tell: Callable[[], None]) -> Rows:
+    """Second campaigns of a lab, which know the noise that the first one measured."""
+    found: Rows = {}
+    for sd in (1e-4, 4e-4, MIDDLE, 1e-3) if reps else ():
+        outcome = campaigns(World(), sd, reps, seed, later=True, progress=tell)
+        row = outcome.row()
+        found[f"{sd:.0e}"] = row | against_rivals(row["gain"], sd, reps, seed, True)
+    return found
+
+
+def coarse(reps: int, seed: int, tell: Callable[[], None]) -> Rows:
+    """Arenas without noise, and such whose scores are so coarse that equal code is often equal: one after the other."""
+    found: Rows = {}
+    step = Machine(step=1 / 200)
+    rows: list[tuple[str, World, World, float, Machine]] = [("exact", EXACT, NULL, 0.0, STEADY)]
+    rows += [(f"steps of 1/200, noise {sd:g}", ACCURATE, NOTHING_ACCURATE, sd, step) for sd in (0.0005, 0.001, 0.003)]
+    for name, world, quiet, sd, machine in rows if reps else ():
+        for kind, some in (("", world), (", nothing helps", quiet)):
+            # the lab's own guess of what a typical improvement is
+            outcome = campaigns(some, sd, reps, seed, slot=False, machine=machine, typical=0.00135, progress=tell)
+            row = outcome.row()
+            best = float(
+                np.clip(some.proposals(np.random.default_rng([seed, round(sd * 1e7)]), (reps, some.runs)), 0, None)
+                .sum(1)
+                .mean()
+            )
+            found[name + kind] = row | {"share": row["gain"] / best if best > 0 else math.nan}
     return found
 
 
@@ -462,7 +444,9 @@ def moving(reps: int, apart_reps: int, seed: int, tell: Callable[[], None]) -> R
     return found
 
 
-def goals(table: Mapping[str, Rows], quiet: Rows, moved: Rows) -> list[tuple[str, bool, str]]:
+def goals(
+    table: Mapping[str, Rows], quiet: Rows, moved: Rows, later: Rows, coarse_rows: Rows
+) -> list[tuple[str, bool, str]]:
     """(what was promised, whether it holds, the numbers)."""
     said = []
     for kind, rows in table.items():
@@ -470,6 +454,8 @@ def goals(table: Mapping[str, Rows], quiet: Rows, moved: Rows) -> list[tuple[str
             sd, where = float(level), f"at {level}, {kind}"
             if sd <= 7.01e-4:
                 said.append((f"gain {where} at least 0.95 of the best", row["share"] >= 0.95, f"{row['share']:.3f}"))
+            fair = row["fair_share"]
+            said.append((f"gain {where} above every rule that keeps the promise", fair >= 1.0, f"{fair:.2f}"))
             said.append((f"gain {where} never negative", row["gain"] >= 0.0, f"{row['gain']:.5f}"))
             wrong = row["confirmed_false"]
             said.append((f"confirmed but false {where} under 0.02 a campaign", wrong < 0.02, f"{wrong:.4f}"))
@@ -481,11 +467,24 @@ def goals(table: Mapping[str, Rows], quiet: Rows, moved: Rows) -> list[tuple[str
             said.append((f"believed {where} never above the claim", over == 0.0, f"{over:.3f}"))
     for name, row in quiet.items():
         few, first, sure = row["nights"], row["first_kept"], row["first_confirmed"]
-        said.append((f"nothing helps ({name}): a keep in at most 1 night of 100", few <= 0.01, f"{few:.4f}"))
+        each = row["keeps"] / max(row["edits"], 1.0)
+        said.append((f"nothing helps ({name}): a keep in at most 5 nights of 100", few <= 0.05, f"{few:.4f}"))
+        said.append((f"nothing helps ({name}): at most 1 edit of 100 kept", each <= 0.01, f"{each:.5f}"))
         said.append((f"nothing helps ({name}): first edit kept at most 5 %", first <= 0.05, f"{first:.4f}"))
         said.append((f"nothing helps ({name}): first edit confirmed at most 0.4 %", sure <= 0.004, f"{sure:.4f}"))
         believed = row["believed"]
         said.append((f"nothing helps ({name}): nothing to believe", believed <= 1e-4, f"{believed:.6f}"))
+    for level, row in later.items():
+        if float(level) <= 7.01e-4:
+            share = row["share"]
+            said.append(
+                (f"gain at {level}, a later campaign, at least 0.95 of the best", share >= 0.95, f"{share:.3f}")
+            )
+    for name, row in coarse_rows.items():
+        if name.endswith("nothing helps"):
+            few, each = row["nights"], row["keeps"] / max(row["edits"], 1.0)
+            said.append((f"{name}: a keep in at most 5 nights of 100", few <= 0.05, f"{few:.4f}"))
+            said.append((f"{name}: at most 1 edit of 100 kept", each <= 0.01, f"{each:.5f}"))
     for name, row in moved.items():
         steady = moved[f"{name.partition(',')[0]}, steady"]
         worse = row["false"] - steady["false"]
@@ -497,13 +496,15 @@ def goals(table: Mapping[str, Rows], quiet: Rows, moved: Rows) -> list[tuple[str
 
 
 def show(title: str, rows: Mapping[str, Mapping[str, float]]) -> None:
-    head = f"{'gain':>6s} {'±':>5s} {'share':>6s} {'greedy':>7s} {'claims':>7s} {'believe':>7s} {'keeps':>6s}"
+    head = f"{'gain':>6s} {'±':>5s} {'share':>6s} {'fair':>6s} {'greedy':>7s} {'claims':>7s} {'believe':>7s}"
+    head += f" {'keeps':>6s}"
     head += f" {'false':>6s} {'conf.':>6s} {'c.false':>7s} {'extra':>6s} {'nights':>7s} {'first':>7s}"
     head += f" {'>=90 %':>7s} {'true':>6s}"
     print(f"\n{title}; gains in 1e-3 a campaign\n{'':34s} {head}")
     for name, row in rows.items():
         print(
             f"{name:34s} {1e3 * row['gain']:6.2f} {1e3 * row['gain_error']:5.2f} {row.get('share', math.nan):6.3f} "
+            f"{row.get('fair_share', math.nan):6.2f} "
             f"{1e3 * row.get('greedy', math.nan):7.2f} {1e3 * row['claimed']:7.2f} {1e3 * row['believed']:7.2f} "
             f"{row['keeps']:6.2f} {row['false']:6.2f} {row['confirmed']:6.2f} {row['confirmed_false']:7.4f} "
             f"{row['extra']:6.1f} {row['nights']:7.4f} {row['first_kept']:7.4f} {row['sure']:7.2f} "
@@ -536,21 +537,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = 3 * (len(MACHINES) + 1)
     whole = len(asked.levels) * (asked.reps + apart) + rows * (quiet_reps + quiet_apart)
     moved_reps, moved_apart = asked.reps // 10, apart // 4
-    tell = Told(whole + len(MACHINES) * (moved_reps + moved_apart))
+    coarse_reps, later_reps = quiet_apart, asked.reps // 2
+    whole += len(MACHINES) * (moved_reps + moved_apart) + 4 * later_reps + 8 * coarse_reps
+    tell = Told(whole)
     stated: dict[str, list[tuple[float, bool]]] = {"slot": [], "apart": []}
     table = levels(asked.reps, apart, asked.seed, asked.levels, tell, stated)
     quiet = nights(quiet_reps, quiet_apart, asked.seed, tell)
     moved = moving(moved_reps, moved_apart, asked.seed, tell)
+    later = later_ones(later_reps, asked.seed, tell)
+    coarse_rows = coarse(coarse_reps, asked.seed, tell)
     print(file=sys.stderr)
     show("candidate and incumbent in one slot, by noise of one run", table["slot"])
     show("one after the other", table["apart"])
     show("nights in which nothing helps", quiet)
     show("machines that move, noise 4e-4", moved)
+    show("a lab's second campaign, in one slot", later)
+    show("exact and coarse scores, one after the other; share of all gain that there is", coarse_rows)
     for kind, keeps in stated.items():
         print(f"\nkeeps by their stated probability, {kind}: from, true, how many")
         for start, true, count in calibration(keeps):
             print(f"  {start:.1f}  {true:.3f}  {count}")
-    said = goals(table, quiet, moved)
+    said = goals(table, quiet, moved, later, coarse_rows)
     print()
     for what, holds, numbers in said:
         print(f"{'holds ' if holds else 'MISSED'}  {what}: {numbers}")
@@ -558,7 +565,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.json:
         answer = {"reps": asked.reps, "apart": apart, "nights": quiet_reps, "seed": asked.seed, "levels": table}
         listed = [{"goal": what, "holds": holds, "found": numbers} for what, holds, numbers in said]
-        asked.json.write_text(json.dumps({**answer, "null": quiet, "moving": moved, "goals": listed}, indent=1))
+        asked.json.write_text(
+            json.dumps(
+                answer | {"null": quiet, "moving": moved, "later": later, "coarse": coarse_rows, "goals": listed},
+                indent=1,
+            )
+        )
     return 0 if all(holds for _, holds, _ in said) else 1
 
 

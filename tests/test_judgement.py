@@ -160,7 +160,7 @@ def test_no_verdict_falls_while_the_incumbent_is_still_being_measured_beside(ben
 
 def test_a_repeat_that_ends_without_a_score_counts_as_a_bad_look_and_is_not_asked_for_for_ever(bench: Bench) -> None:
     bench.baseline(1.0, 1.002, 1.004)
-    bench.run(2, 0.9985)
+    bench.run(2, 0.99)
     assert bench.judge().wanted == ((2, 1, "confirm"),)
     tries = 0
     while bench.judge().verdict.decision is Decision.CONFIRM:

@@ -19,7 +19,7 @@ from mcp_server.judging.decide import decide
 from mcp_server.judging.drift import Conditions, Scatter, repeat_disagrees, scatter
 from mcp_server.judging.effects import Effects, Look
 from mcp_server.judging.looks import MOST_EXCUSED, NO_LOOK, excused, looks
-from mcp_server.judging.noise import Measured, Noise, apart_squares, estimate, pooled
+from mcp_server.judging.noise import Measured, Noise, apart_squares, estimate, grain, pooled
 from mcp_server.judging.verdict import (
     Bound,
     Comparison,
@@ -31,7 +31,7 @@ from mcp_server.judging.verdict import (
     Who,
     broken_bounds,
 )
-from mcp_server.judging.weighing import CONFIRMED_AT
+from mcp_server.judging.weighing import CONFIRMED_AT, rounded
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import RunResult
@@ -144,12 +144,13 @@ def gather(
     kind = Comparison.SLOT if beside else Comparison.APART
     ongoing = ((experiment.number, incumbent.number),)
     noise = measured_noise(ledger, arena, tag, ongoing)
+    step = grain(_scores(ledger, tag))
     left = math.inf if arena.stop.experiments is None else max(0, arena.stop.experiments - ledger.count(tag)["all"])
     retried = not ours and 0 < len(tainted) <= MOST_EXCUSED
     return Evidence(
         candidate={seed: -loss for seed, loss in candidate.items()},
         incumbent={seed: -loss for seed, loss in held.items()},
-        widths=widths_of(ledger, arena, tag, policy.effects, kind, noise, ongoing, earlier, machine),
+        widths=widths_of(ledger, arena, tag, policy.effects, kind, noise, ongoing, earlier, machine, step),
         beside={seed: -loss for seed, loss in beside.items()},
         paired=any(run.result is not None and run.result.pairing for run in ours),
         correlation=noise.correlation(policy.effects.typical),
@@ -165,19 +166,25 @@ def gather(
         tainted=() if ours else tuple(run.tainted for run in tainted) or ("no run of it counts",),
         retry=runs[0].seed if retried else None,
         awaited=bool(awaited(runs, theirs)),
-        failed=Counter(
-            (who, run.seed)
-            for who, some in ((Who.CANDIDATE, runs), (Who.INCUMBENT, theirs))
-            for run in some
-            if run.state.terminal and not run.counts and not excused(run) and run.purpose not in NO_LOOK
-        ),
+        failed=_failed(runs, theirs),
         anchored=bool(ours) and any(run.purpose == "anchor" and run.ticket > ours[0].ticket for run in theirs),
         now=conditions_of(ours[0]) if ours else Conditions(),
         then=conditions_of(standing[-1]) if standing else Conditions(),
         scatter=_scatter(ledger, tag, incumbent),
         disagrees=_disagrees(ledger, arena, tag, standing),
         repeat_seed=theirs[0].seed if theirs else campaign.seed,
+        grain=step,
         equal=noise.runs if noise.equal else 0,
+    )
+
+
+def _failed(runs: Sequence[Run], theirs: Sequence[Run]) -> Counter[tuple[Who, int]]:
+    """Runs of both sides that ended without a score, by seed."""
+    return Counter(
+        (who, run.seed)
+        for who, some in ((Who.CANDIDATE, runs), (Who.INCUMBENT, theirs))
+        for run in some
+        if run.state.terminal and not run.counts and not excused(run) and run.purpose not in NO_LOOK
     )
 
 
@@ -272,11 +279,12 @@ def widths_of(
     also: tuple[tuple[int, int], ...] = (),
     earlier: Sequence[str] = (),
     machine: str | None = None,
+    step: float = 0.0,
 ) -> Widths:
     """What is known of one plain comparison of this kind: from repeats of equal code, then from every decided look.
 
     also: (candidate, incumbent) of the comparison that is not decided yet. earlier: campaigns that measured the same;
-    of them counts what was measured on the same machine.
+    of them counts what was measured on the same machine. step: the smallest between scores, see `grain`.
     """
     before = earlier if machine is not None else ()
     own: tuple[float, float]
@@ -292,8 +300,21 @@ def widths_of(
         said = one.verdict
         whole = said.looks <= len(said.seeds)  # what is left where looks were called off is no fair sample
         if _tells(one) and whole and said.change is not None and said.share and said.comparison == kind:
-            widths = widths.after(Look(said.change, said.share), None if said.first is None else Look(said.first))
+            look = Look(said.change, said.share, machine=rounded(step) * math.sqrt(said.share))
+            first = None if said.first is None else Look(said.first, machine=rounded(step))
+            widths = widths.after(look, first)
     return widths
+
+
+def _scores(ledger: Ledger, tag: str) -> list[list[float]]:
+    """All scores of each code of a campaign."""
+    found: defaultdict[int, list[float]] = defaultdict(list)
+    for run in ledger.scored_runs(tag):
+        if run.score is not None:
+            found[run.experiment].append(run.score)
+    for _, _, _, incumbent, _, beside in ledger.measured_beside(tag):
+        found[incumbent].append(beside)
+    return list(found.values())
 
 
 def record_of(ledger: Ledger, tag: str) -> Record:

@@ -20,6 +20,7 @@ from mcp_server.judging.verdict import PROVEN, Comparison, Decision, Evidence, L
 from mcp_server.judging.weighing import Case
 
 LARGEST_SCORE = 1e100  # what diverged so far is no number to reckon with
+STRIKING, PROMISING_STRIKING = 1.5, 2.0
 PROMISING = 3.0  # before that a candidate is looked at again while it is so many times likelier than an untried idea
 DROP = 0.4  # widths under which no further look pays (optimal stopping: 0.3 to 0.6 at every noise)
 # One more look no longer pays once the gain is so many times (width / typical) widths: then the likeliest gain of
@@ -31,6 +32,7 @@ LEAST_LOSS = 0.1  # of a typical improvement: what one simplification may lose
 ALLOWANCE = 0.5  # of a typical improvement: what all simplifications of a campaign may lose together
 
 
+FINE, STEADY_LOOKS = 3.0, 4  # a gain of fewer steps of the score than this must have shown itself so often
 UNMOVED_RUNS = 3  # so many equal scores at different times show that the machine has no part in them
 MOST_FAILURES = 3  # a repeat that ends so often without a score is given up
 
@@ -75,7 +77,10 @@ def _weighed(case: Case) -> Verdict:
         if given.runs_left >= 1 and again:
             return case.verdict(Decision.CONFIRM, "noise_unmeasured", said, again)
     if gain > max(given.policy.min_delta, 0.0) and enough and given.equal >= EQUAL_RUNS:
-        return _exactly_better(case)
+        if gain > FINE * given.grain or case.count >= STEADY_LOOKS or not orders:
+            return _exactly_better(case)
+        said = "a gain of a few steps of the score may be a run that rounds otherwise, so it is asked to repeat itself"
+        return case.verdict(Decision.CONFIRM, "needs_repeat", said, orders)
     # an arena that wants no repeats gets what one look says, a probability, and no promise
     settled = given.policy.confirm == "never" or (enough and case.proven and case.measured)
     if good and settled and (sure or not (orders and wanted)):
@@ -105,7 +110,8 @@ def _wants_look(case: Case, good: bool, sure: bool) -> bool:
     if case.widths < DROP or case.gain + case.belief.width <= case.given.policy.min_delta:
         return False
     if not case.proven or not case.measured:
-        likely = case.probability >= PROMISING * case.given.policy.effects.improving
+        least = PROMISING if case.widths < STRIKING else PROMISING_STRIKING
+        likely = case.probability >= least * case.given.policy.effects.improving
         return likely and case.count < MOST_UNPROVEN_LOOKS
     return not sure and case.count < MOST_LOOKS and (good or case.probability >= case.given.policy.effects.improving)
 

@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 # Before anything is measured one run is taken to move by half of a typical improvement. On public data of the reference
 # (300 s, H200) the seed sd is 7e-4 and the typical improvement 1.5e-3.
@@ -24,6 +25,7 @@ EQUAL_RUNS = 12  # so many runs without a difference leave nothing of the guess:
 # What earlier campaigns measured counts less the longer ago it was, never more than so many differences of today, and
 # not at all where today's own say that the noise is larger now.
 REMEMBERED, MOST_REMEMBERED, LOUDER = 0.7, 20.0, 4.0
+DUST = 1e-12  # of a score: what sums in another order differ by
 LARGEST = 1e9  # squares beyond so many prior variances say the same
 
 
@@ -167,6 +169,20 @@ def pooled(own: tuple[float, float], earlier: Sequence[tuple[float, float]]) -> 
         return own
     share = min(1.0, MOST_REMEMBERED / old)
     return squares + share * old_squares, degrees + share * old
+
+
+def grain(codes: Iterable[Sequence[float]]) -> float:
+    """The smallest step between two scores, where equal code scored the very same; 0 where no repeat was ever equal.
+
+    A share of right answers moves in steps: that two runs are equal says that noise is smaller than a step, not that
+    there is none. codes: all scores of each code.
+    """
+    groups = [list(scores) for scores in codes]
+    if not any(len(set(scores)) < len(scores) for scores in groups):
+        return 0.0
+    seen = sorted({score for scores in groups for score in scores if math.isfinite(score)})
+    steps = [above - below for below, above in pairwise(seen)]
+    return min((step for step in steps if step > DUST * max(abs(seen[0]), abs(seen[-1]))), default=0.0)
 
 
 def typical_sd(squares: float, degrees: int, prior_sd: float) -> float | None:

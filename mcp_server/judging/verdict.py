@@ -113,6 +113,7 @@ class Evidence:
     scatter: Scatter = field(default_factory=Scatter)
     disagrees: bool = False  # the incumbent's last repeat lies further from its earlier ones than repeats do
     repeat_seed: int = 0  # of the incumbent, to measure the noise on
+    grain: float = 0.0  # smallest step between scores, where equal code scored the very same
     equal: int = 0  # runs of equal code that all gave the very same score; 0 once two have differed
 
 

@@ -16,6 +16,12 @@ CONFIRMED_AT = 0.98
 BAD_LOOK = 2.0  # widths by which a look is taken to have come out worse that was called off or failed by itself
 
 
+def rounded(grain: float) -> float:
+    """What rounding to steps adds to a difference of two scores (sd): most where a true score lies between two steps,
+    so that every second run jumps."""
+    return grain / math.sqrt(2.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One comparison, weighed: what every rule below is about."""
@@ -37,12 +43,15 @@ class Case:
             gains = [given.candidate[seed] - score for seed, score in given.beside.items() if seed in given.candidate]
             count, gain = len(gains), sum(gains) / len(gains)
             squares = sum((one - gain) ** 2 for one in gains)
-            look, kind = Look(gain, 1.0 / count, squares, count - 1.0), Comparison.SLOT
+            rounding = rounded(given.grain)
+            look = Look(gain, 1.0 / count, squares, count - 1.0, rounding / math.sqrt(count))
+            first, kind = Look(gains[0], machine=rounding), Comparison.SLOT
         else:
             count, kind = len(given.candidate), Comparison.APART
             gain, width = compare(given.candidate, given.incumbent, 1.0, given.correlation)
             share = width * width / (2.0 * (1.0 - given.correlation))
-            look = Look(gain, share, machine=given.scatter.width(typical) / math.sqrt(count))
+            moved = math.hypot(given.scatter.width(typical), rounded(given.grain)) / math.sqrt(count)
+            look, first = Look(gain, share, machine=moved), None
         # a look that was called off or failed counts as a bad one: whoever drops the unlucky ones must not gain by it
         bad = given.called_off
         if bad:
@@ -53,15 +62,24 @@ class Case:
             weighed = replace(look, gain=worse, share=share, squares=0.0, degrees=0.0)
         else:
             weighed = look
-        first = gains[0] if given.beside else None
-        belief = given.widths.belief(weighed, None if first is None else Look(first))
+        belief = given.widths.belief(weighed, first)
         evidence = belief.evidence if given.beside else given.widths.belief(_sober(given, weighed)).evidence
         if bad:
             evidence = min(evidence, 1.0)  # whoever chooses which of his runs count proves nothing by them
         if given.chosen and kind is Comparison.APART:
             luck = usual_luck(belief.width / math.sqrt(look.share), given.policy.effects)
             belief = given.widths.belief(replace(weighed, gain=weighed.gain + luck / math.sqrt(len(given.incumbent))))
-        return cls(given, kind, count, look, weighed, belief, evidence, belief.probability, first)
+        return cls(
+            given,
+            kind,
+            count,
+            look,
+            weighed,
+            belief,
+            evidence,
+            belief.probability,
+            None if first is None else first.gain,
+        )
 
     @property
     def gain(self) -> float:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.referee import MACHINES, NULL, World, campaigns, rival, simple_rules
+from benchmarks.referee import MACHINES, campaigns
+from benchmarks.rivals import NULL, World, rival, simple_rules
 
 
 @pytest.mark.parametrize("sd", [1e-4, 7e-4])
 def test_where_noise_is_small_little_gain_is_given_up_for_certainty(sd: float) -> None:
     found = campaigns(World(), sd, 25, seed=11).row()
-    assert found["gain"] > 0.8 * rival(World(), sd, 500, 11, simple_rules()["greedy"], slot=True)
+    assert found["gain"] > 0.8 * rival(World(), sd, 500, 11, simple_rules()["greedy"], slot=True).gain
     assert found["sure_true"] >= 0.9
     assert found["over_claim"] == 0.0
 
 
 def test_where_noise_rivals_effects_repeats_pay() -> None:
     found = campaigns(World(), 2e-3, 25, seed=12).row()
-    assert found["gain"] > 0.0 > rival(World(), 2e-3, 500, 12, simple_rules()["greedy"], slot=True)
+    assert found["gain"] > 0.0 > rival(World(), 2e-3, 500, 12, simple_rules()["greedy"], slot=True).gain
     assert found["confirmed_false"] < 0.2
 
 
