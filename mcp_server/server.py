@@ -67,7 +67,6 @@ INSTRUCTIONS = (
     "run counts, and no tool takes a score. A call that stops waiting does not stop the run."
 )
 
-READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 ACTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
 REPEATABLE = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 ALWAYS = {"anthropic/alwaysLoad": True}
@@ -163,121 +162,135 @@ def build_server(tree: Path | None = None) -> Server:
         subscriptions=subscribers,
         log_level="WARNING",
     )
-    _add_work(mcp, labs)
-    _add_memory(mcp, labs)
+    for tool, name, hints in TOOLS:
+        mcp.add_tool(tool, title=name, annotations=hints, meta=ALWAYS)
     add_resources(mcp, labs)
     return mcp
 
 
-def _add_work(mcp: Server, labs: OpenLabs) -> None:
-    """The tools of an iteration."""
-
-    @mcp.tool(title="Run experiment", annotations=ACTS, meta=ALWAYS)
-    async def run_experiment(
-        ctx: Ctx,
-        description: given.Description,
-        hypothesis: given.Hypothesis = "",
-        expected_delta: given.Expected = None,
-        wait_seconds: given.Wait = None,
-        insist: given.Insist = False,
-    ) -> ScoreReply:
-        """Snapshot the editable files, queue a fixed-budget run, wait a bounded time, return number, score and verdict.
-
-        Code that was scored before is answered with the earlier result. The run goes on when the wait ends.
-        """
-
-        def begin() -> tuple[Lab, str, ExperimentReply]:
-            lab = labs.at(ctx)
-            session = labs.present(ctx, lab)
-            return lab, session, lab.run_experiment(description, hypothesis, expected_delta, session, insist)
-
-        lab, session, begun = await call(begin)
-        seconds = wait_limit(ctx, wait_seconds)
-        if seconds <= 0 or not begun.open:
-            return ScoreReply(**{name: getattr(begun, name) for name in ExperimentReply.model_fields})
-        score = await until_finished(ctx, lab, begun.experiment, seconds, session)
-        score.warnings = list(dict.fromkeys(begun.warnings + score.warnings))
-        return outcome(score, description)
-
-    @mcp.tool(title="Read score", annotations=READS, meta=ALWAYS)
-    async def read_score(ctx: Ctx, experiment: given.MaybeNumber = None, wait_seconds: given.Wait = None) -> ScoreReply:
-        """Status, score, gain over the incumbent in units and noise widths, the verdict, and why a run failed.
-
-        Waits a bounded time for a run that is not finished; giving up the wait never affects the run.
-        """
-        lab = await call(lambda: labs.at(ctx))
-        return await until_finished(ctx, lab, experiment, wait_limit(ctx, wait_seconds), labs.guest(ctx).id)
-
-    @mcp.tool(title="Commit or revert", annotations=REPEATABLE, meta=ALWAYS)
-    async def commit_or_revert(
-        ctx: Ctx,
-        experiment: given.MaybeNumber = None,
-        decision: given.Decision = "auto",
-        learned: given.Learned = "",
-    ) -> DecisionReply:
-        """Decide on a scored experiment: a keep is a commit on the campaign's branch, a revert puts files back.
-
-        The referee may ask for repeats first (decision "confirming"); call again when they are done. Idempotent.
-        """
-        session = labs.guest(ctx).id
-        return await call(lambda: labs.at(ctx).commit_or_revert(experiment, decision, learned, session))
-
-    @mcp.tool(title="Start campaign", annotations=REPEATABLE, meta=ALWAYS)
-    async def start_campaign(
-        ctx: Ctx,
-        tag: given.Tag,
-        from_ref: given.FromRef = "HEAD",
-        calibrate: given.Calibrate = CALIBRATE,
-        tree: given.Tree = "",
-    ) -> CampaignReply:
-        """Begin a campaign (branch, baseline run, noise calibration), or join the one of that name."""
-
-        def begin() -> CampaignReply:
-            lab = labs.at(ctx)
-            if tree:
-                labs.guest(ctx).moved = folder = make_tree(lab.workspace, tag, from_ref, tree)
-                lab = labs.at(ctx)
-            reply = lab.start_campaign(tag, from_ref, calibrate)
-            if tree:
-                reply.next = f"This session now works in {folder}: edit the files there. {reply.next}"
-            return reply
-
-        return await call(begin)
-
-    @mcp.tool(title="Cancel experiment", annotations=REPEATABLE, meta=ALWAYS)
-    async def cancel_experiment(ctx: Ctx, experiment: given.Number) -> ExperimentReply:
-        """Stop the runs of an experiment; it is recorded as cancelled and can be run again."""
-        return await call(lambda: labs.at(ctx).cancel_experiment(experiment))
+# --- the tools --------------------------------------------------------------------------------------------------------
 
 
-def _add_memory(mcp: Server, labs: OpenLabs) -> None:
-    """The tools that look and remember."""
+def labs_of(ctx: Ctx) -> OpenLabs:
+    """The labs that this server has open."""
+    return ctx.request_context.lifespan_context
 
-    @mcp.tool(title="Append learnings", annotations=ACTS, meta=ALWAYS)
-    async def append_learnings(
-        ctx: Ctx,
-        text: given.Lesson,
-        experiment: given.About = None,
-        tags: given.Tags = [],  # noqa: B006  # the SDK makes a schema of it; nobody changes it
-    ) -> LearningReply:
-        """Add one lesson to the memory shared by all agents of this lab."""
-        return await call(lambda: labs.at(ctx).append_learnings(text, experiment, tags))
 
-    @mcp.tool(title="Recall", annotations=READS, meta=ALWAYS)
-    async def recall(
-        ctx: Ctx,
-        query: given.Query = "",
-        knobs: given.Knobs = [],  # noqa: B006  # the SDK makes a schema of it; nobody changes it
-        limit: given.Limit = 10,
-    ) -> RecallReply:
-        """What was tried and learned: by words, by constant changed, by nearness to a draft idea; best match first."""
-        return await call(lambda: labs.at(ctx).recall(query, knobs, limit))
+async def run_experiment(
+    ctx: Ctx,
+    description: given.Description,
+    hypothesis: given.Hypothesis = "",
+    expected_delta: given.Expected = None,
+    wait_seconds: given.Wait = None,
+    insist: given.Insist = False,
+) -> ScoreReply:
+    """Snapshot the editable files, queue a fixed-budget run, wait a bounded time, return number, score and verdict.
 
-    @mcp.tool(title="Lab status", annotations=READS, meta=ALWAYS)
-    async def lab_status(ctx: Ctx) -> StatusReply:
-        """Where the lab stands: goal, campaign, incumbent, queue, noise, last results, decisions, style, memo."""
-        guest = labs.guest(ctx)
-        return fresh(guest, await call(lambda: labs.at(ctx).lab_status(caller_of(ctx))))
+    Code that was scored before is answered with the earlier result. The run goes on when the wait ends.
+    """
+
+    def begin() -> tuple[Lab, str, ExperimentReply]:
+        lab = labs_of(ctx).at(ctx)
+        session = labs_of(ctx).present(ctx, lab)
+        return lab, session, lab.run_experiment(description, hypothesis, expected_delta, session, insist)
+
+    lab, session, begun = await call(begin)
+    seconds = wait_limit(ctx, wait_seconds)
+    if seconds <= 0 or not begun.open:
+        return ScoreReply(**{name: getattr(begun, name) for name in ExperimentReply.model_fields})
+    score = await until_finished(ctx, lab, begun.experiment, seconds, session)
+    score.warnings = list(dict.fromkeys(begun.warnings + score.warnings))
+    return outcome(score, description)
+
+
+async def read_score(ctx: Ctx, experiment: given.MaybeNumber = None, wait_seconds: given.Wait = None) -> ScoreReply:
+    """Status, score, gain over the incumbent in units and noise widths, the verdict, and why a run failed.
+
+    Waits a bounded time for a run that is not finished; giving up the wait never affects the run.
+    """
+    lab = await call(lambda: labs_of(ctx).at(ctx))
+    return await until_finished(ctx, lab, experiment, wait_limit(ctx, wait_seconds), labs_of(ctx).guest(ctx).id)
+
+
+async def commit_or_revert(
+    ctx: Ctx,
+    experiment: given.MaybeNumber = None,
+    decision: given.Decision = "auto",
+    learned: given.Learned = "",
+) -> DecisionReply:
+    """Decide on a scored experiment: a keep is a commit on the campaign's branch, a revert puts files back.
+
+    The referee may ask for repeats first (decision "confirming"); call again when they are done. Idempotent.
+    """
+    session = labs_of(ctx).guest(ctx).id
+    return await call(lambda: labs_of(ctx).at(ctx).commit_or_revert(experiment, decision, learned, session))
+
+
+async def start_campaign(
+    ctx: Ctx,
+    tag: given.Tag,
+    from_ref: given.FromRef = "HEAD",
+    calibrate: given.Calibrate = CALIBRATE,
+    tree: given.Tree = "",
+) -> CampaignReply:
+    """Begin a campaign (branch, baseline run, noise calibration), or join the one of that name."""
+
+    def begin() -> CampaignReply:
+        lab = labs_of(ctx).at(ctx)
+        if tree:
+            labs_of(ctx).guest(ctx).moved = folder = make_tree(lab.workspace, tag, from_ref, tree)
+            lab = labs_of(ctx).at(ctx)
+        reply = lab.start_campaign(tag, from_ref, calibrate)
+        if tree:
+            reply.next = f"This session now works in {folder}: edit the files there. {reply.next}"
+        return reply
+
+    return await call(begin)
+
+
+async def cancel_experiment(ctx: Ctx, experiment: given.Number) -> ExperimentReply:
+    """Stop the runs of an experiment; it is recorded as cancelled and can be run again."""
+    return await call(lambda: labs_of(ctx).at(ctx).cancel_experiment(experiment))
+
+
+async def append_learnings(
+    ctx: Ctx,
+    text: given.Lesson,
+    experiment: given.About = None,
+    tags: given.Tags = [],  # noqa: B006  # the SDK makes a schema of it; nobody changes it
+) -> LearningReply:
+    """Add one lesson to the memory shared by all agents of this lab."""
+    return await call(lambda: labs_of(ctx).at(ctx).append_learnings(text, experiment, tags))
+
+
+async def recall(
+    ctx: Ctx,
+    query: given.Query = "",
+    knobs: given.Knobs = [],  # noqa: B006  # the SDK makes a schema of it; nobody changes it
+    limit: given.Limit = 10,
+) -> RecallReply:
+    """What was tried and learned: by words, by constant changed, by nearness to a draft idea; best match first."""
+    return await call(lambda: labs_of(ctx).at(ctx).recall(query, knobs, limit))
+
+
+async def lab_status(ctx: Ctx) -> StatusReply:
+    """Where the lab stands: goal, campaign, incumbent, queue, noise, last results, decisions, style, memo."""
+    guest = labs_of(ctx).guest(ctx)
+    return fresh(guest, await call(lambda: labs_of(ctx).at(ctx).lab_status(caller_of(ctx))))
+
+
+# Whoever looks first lets in what happened meanwhile: results enter, due runs start, git follows what was decided. So
+# none of them is read-only, and none destroys anything: the vault holds every attempt.
+TOOLS = (
+    (run_experiment, "Run experiment", ACTS),
+    (read_score, "Read score", REPEATABLE),
+    (commit_or_revert, "Commit or revert", REPEATABLE),
+    (start_campaign, "Start campaign", REPEATABLE),
+    (cancel_experiment, "Cancel experiment", REPEATABLE),
+    (append_learnings, "Append learnings", ACTS),
+    (recall, "Recall", REPEATABLE),
+    (lab_status, "Lab status", REPEATABLE),
+)
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ NOT_YET = {
     "judging.decide",
     "ledger",
     "repo.workspace",
-    "server._add_work",
 }
 
 

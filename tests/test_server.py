@@ -14,6 +14,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ResourceUpdated
 
+from mcp_server import server
 from mcp_server.lab import Lab
 from mcp_server.server import build_server
 from tests.labs import begin, edit, git, make_lab, until
@@ -80,9 +81,20 @@ async def test_eight_tools_each_with_a_title_and_honest_annotations(lab: Lab) ->
         assert tool.title
         assert tool.annotations is not None
         assert tool.annotations.open_world_hint is False
-        assert tool.annotations.read_only_hint or tool.annotations.destructive_hint is False
+        # the first look lets in what happened meanwhile, and no tool loses anything
+        assert (tool.annotations.read_only_hint, tool.annotations.destructive_hint) == (False, False)
+        assert callable(getattr(server, tool.name))
         assert tool.output_schema is not None
         assert tool.meta == {"anthropic/alwaysLoad": True}
+
+
+async def test_asking_for_the_status_may_start_a_run_and_move_git(lab: Lab) -> None:
+    with lab.reading() as (bench, campaign, _):
+        bench.ledger.open_run(campaign.tag, 1, 99, "repeat", bench.stamp())
+    assert lab.paths.run("first", 1, 2).spec.exists() is False
+    async with client_of(lab) as client:
+        await call(client, "lab_status")
+    assert lab.paths.run("first", 1, 2).spec.exists()
 
 
 @pytest.mark.parametrize(
