@@ -344,7 +344,7 @@ def first_failure(folder: Path, names: Sequence[str], seconds: float | None = HA
         if not found:
             raise LookupError(f"there is no tests/**/{name}.py")
         files += [str(file.relative_to(folder)) for file in found]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *files]
+    command = [sys.executable, "-m", "pytest", "--quick", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *files]
     # bytecode of a mutant must not outlive it
     env = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     try:

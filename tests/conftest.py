@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.quick import FORBIDDEN, is_quick, reaches_outside
+
+if TYPE_CHECKING:  # imported where they are used, for --quick does without
+    from tests.played import Clock, Played
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,6 +64,31 @@ def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     for name in ("AUTORESEARCH_PROJECT", "CLAUDE_PROJECT_DIR", "AUTORESEARCH_WAIT_SECONDS", "AUTORESEARCH_CAMPAIGN"):
         monkeypatch.delenv(name, raising=False)
     return folder
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A time that stands still until a test moves it."""
+    from tests.played import Clock
+
+    return Clock()
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
+    """Supervisors that a test plays."""
+    from mcp_server.engines import local
+    from tests.played import Played
+
+    played = Played()
+    monkeypatch.setattr(local, "launch", played.launch)
+    yield played
+    played.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -6,12 +6,17 @@ edit is worth: the loss is (KNOB - 3)^2 + noise * N(0, 1) drawn from the seed al
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
 from mcp_server.lab import Lab
+from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.records import RunState
 from mcp_server.nouns.replies import DecisionReply, ScoreReply
 
@@ -109,6 +114,32 @@ def begin(lab: Lab, tag: str = "first", calibrate: int = 0) -> ScoreReply:
     """A campaign with a scored baseline."""
     lab.start_campaign(tag, calibrate=calibrate)
     return finish(lab, 1)
+
+
+_BEGUN: dict[tuple[object, ...], Path] = {}
+
+
+def begun(lab: Lab, tag: str = "first", calibrate: int = 0) -> Lab:
+    """A fresh lab after `begin`: measured once for all labs of the same files, and copied.
+
+    For tests of what comes after a baseline; what is about how it runs calls `begin`.
+    """
+    tree = lab.paths.tree
+    assert not lab.paths.state.exists()
+    assert git(tree, "status", "--porcelain") == ""
+    key = git(tree, "rev-parse", "HEAD^{tree}"), tag, calibrate, os.environ.get("AUTORESEARCH_TIER")
+    if key not in _BEGUN:
+        folder = Path(tempfile.mkdtemp(prefix="autoresearch-tests-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        shutil.copytree(tree, folder / "lab", symlinks=True)
+        with contextlib.closing(Lab(folder / "lab")) as first:
+            begin(first, tag, calibrate)
+            until(lambda: not any(is_locked(lock) for lock in first.paths.state.glob("runs/*/*/*/alive.lock")))
+        _BEGUN[key] = folder / "lab"
+    shutil.rmtree(tree)
+    shutil.copytree(_BEGUN[key], tree, symlinks=True)
+    lab.start_campaign(tag)  # joined from its new place
+    return lab
 
 
 def attempt(lab: Lab, description: str = "move KNOB", **constants: float) -> DecisionReply:

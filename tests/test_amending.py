@@ -17,7 +17,7 @@ from mcp_server.nouns.paths import LabPaths
 from mcp_server.views.findings import gather
 from mcp_server.views.history import history
 from mcp_server.views.report import markdown
-from tests.labs import PROGRAM, attempt, begin, decide, edit, finish, git, make_lab
+from tests.labs import PROGRAM, attempt, begin, begun, decide, edit, finish, git, make_lab
 
 
 def arena_of(more: str = "", **replaced: str) -> Arena:
@@ -101,7 +101,7 @@ def test_limits_of_a_run_may_be_lowered_and_not_raised_and_another_device_is_a_p
 
 def test_an_edit_that_lowers_a_bar_is_said_everywhere_and_changes_no_verdict(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab", more="secondary: {knob: {max: 2}}\n")
-    begin(lab)
+    begun(lab)
     rewrite(lab, "secondary: {knob: {max: 2}}\n", "")
     said = lab.lab_status().problems
     assert any("secondary: {'knob': {'max': 2.0}} -> {}" in words and "`autoresearch amend`" in words for words in said)
@@ -114,7 +114,7 @@ def test_an_edit_that_lowers_a_bar_is_said_everywhere_and_changes_no_verdict(tmp
 
 def test_what_a_person_amends_is_in_force_and_told_wherever_gains_are(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab", more="secondary: {knob: {max: 2}}\n")
-    begin(lab)
+    begun(lab)
     rewrite(lab, "secondary: {knob: {max: 2}}\n", "")
     shell = CliRunner()
     there = ["-C", str(lab.paths.tree), "amend"]
@@ -138,7 +138,7 @@ def test_what_a_person_amends_is_in_force_and_told_wherever_gains_are(tmp_path: 
 
 def test_what_was_edited_after_it_was_shown_is_not_put_in_force(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     rewrite(lab, "devices: cpu\n", "devices: cpu\nscore_incumbent: true\n")
     shown = lab.amend()
     rewrite(lab, "score_incumbent: true\n", f"score_incumbent: true\nreadable: [{tmp_path}/other]\n")
@@ -149,7 +149,7 @@ def test_what_was_edited_after_it_was_shown_is_not_put_in_force(tmp_path: Path) 
 
 def test_a_second_work_tree_with_the_old_text_takes_nothing_back(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     git(lab.paths.tree, "worktree", "add", "-q", "--detach", str(tmp_path / "second"))
     (tmp_path / "data").mkdir()
     rewrite(lab, "devices: cpu\n", f"devices: cpu\nreadable: [{tmp_path / 'data'}]\n")
@@ -163,7 +163,7 @@ def test_a_second_work_tree_with_the_old_text_takes_nothing_back(tmp_path: Path)
 
 def test_what_is_measured_cannot_be_amended(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     rewrite(lab, "score: python score.py", "score: python other.py")
     with pytest.raises(ArenaError, match="incomparable"):
         lab.amend()

@@ -25,7 +25,7 @@ from mcp_server.commands.screens import pages
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.views import history
-from tests.labs import TRAIN, attempt, begin, edit, git, make_lab, until
+from tests.labs import TRAIN, attempt, begun, edit, git, make_lab, until
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,7 +43,7 @@ def researched(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("AUTORESEARCH_LOCKS", str(folder / "locks"))
         patch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
         lab = make_lab(folder / "lab")
-        begin(lab)
+        begun(lab)
         attempt(lab, "KNOB 1 -> 2", KNOB=2.0)
         lab.append_learnings("Towards three is better.", 2, ["knob"])
         attempt(lab, "KNOB 2 -> 9", KNOB=9.0)
@@ -175,7 +175,7 @@ def test_one_experiment_from_start_to_lesson(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_the_wait_and_says_that_the_run_goes_on(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.0, SECONDS=60.0)
     command = [sys.executable, "-m", "mcp_server.cli", "-C", str(tmp_path / "lab"), "run", "slow"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mcp.client import Client
@@ -18,18 +17,14 @@ from mcp_server.campaign.trees.own import make_tree
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.server import build_server
-from tests.labs import begin, edit, finish, git, make_lab, until
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+from tests.labs import begun, edit, finish, git, make_lab, until
+from tests.tools import call, refusal
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     made = make_lab(tmp_path / "lab")
-    begin(made)
+    begun(made)
     return made
 
 
@@ -41,19 +36,6 @@ async def agents(lab: Lab, number: int) -> AsyncIterator[list[Client]]:
     """So many clients, each with a server of its own, as two sessions of a client have."""
     async with contextlib.AsyncExitStack() as stack:
         yield [await stack.enter_async_context(Client(build_server(lab.paths.tree))) for _ in range(number)]
-
-
-async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    assert result.structured_content is not None
-    return result.structured_content
-
-
-async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    result = await client.call_tool(tool, arguments)
-    assert result.is_error
-    return str(getattr(result.content[0], "text", ""))
 
 
 async def test_an_attempt_is_refused_while_another_sessions_edit_lies_undecided_in_the_tree(lab: Lab) -> None:

@@ -9,14 +9,14 @@ import pytest
 from mcp_server.lab import Lab
 from mcp_server.views.findings import gather
 from mcp_server.views.report import markdown
-from tests.labs import attempt, begin, edit, finish, git, make_lab
+from tests.labs import attempt, begun, edit, finish, git, make_lab
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     """A lab that went from 4.0 to 0.25 squares."""
     made = make_lab(tmp_path / "lab")
-    begin(made)
+    begun(made)
     attempt(made, "nearer", KNOB=2.5)
     return made
 

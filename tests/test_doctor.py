@@ -11,7 +11,7 @@ import pytest
 
 from mcp_server.setup import doctor
 from mcp_server.setup.doctor import Finding, HealthReply, State
-from tests.labs import begin, git, make_lab
+from tests.labs import begun, git, make_lab
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,7 +23,7 @@ def found(folder: Path) -> dict[str, Finding]:
 
 def test_a_lab_is_recognised_by_its_program_and_its_ledger(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     lab.close()
     report = found(tmp_path / "lab")
     assert "loss (minimize), 20 s a run; bring KNOB to three" in report["program.md"].found
@@ -60,7 +60,7 @@ def test_torch_and_corpus_are_only_missing_where_a_language_model_is_scored(tmp_
 
 def test_a_damaged_ledger_is_found(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     lab.close()
     for leftover in lab.paths.state.glob("lab.db-*"):
         leftover.unlink()

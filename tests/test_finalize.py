@@ -10,7 +10,7 @@ import pytest
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow, WorkspaceError
 from mcp_server.views.finalize import finalize
-from tests.labs import TRAIN, attempt, begin, git, make_lab
+from tests.labs import TRAIN, attempt, begun, git, make_lab
 
 APART = TRAIN.replace("SECONDS = 0.0", "\n\n\nSECONDS = 0.0").replace("SPREAD = 0.0", "\n\n\nOTHER = 0\nSPREAD = 0.0")
 
@@ -29,7 +29,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 def _campaign(folder: Path) -> Lab:
     made = make_lab(folder / "lab")
-    begin(made)
+    begun(made)
     made.commit_or_revert(1)
     assert attempt(made, "halfway to three", KNOB=2.0).decision == "kept"
     made.append_learnings("two is nearer to three than one", 2)
@@ -101,7 +101,7 @@ def test_a_change_of_the_same_line_is_built_on_what_came_before_it(lab: Lab) -> 
 
 def test_changes_that_do_not_touch_each_other_stand_alone(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab", train=APART)
-    begin(lab)
+    begun(lab)
     lab.commit_or_revert(1)
     assert attempt(lab, "one", KNOB=2.0).decision == "kept"
     path = lab.paths.tree / "train.py"
@@ -118,7 +118,7 @@ def test_changes_that_do_not_touch_each_other_stand_alone(tmp_path: Path) -> Non
 
 def test_a_campaign_that_kept_nothing_says_so(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     lab.commit_or_revert(1)
     with pytest.raises(NotNow, match="Nothing but the baseline"):
         finalize(lab, each=False)

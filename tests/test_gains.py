@@ -14,7 +14,7 @@ from mcp_server.lab import Lab
 from mcp_server.views.chart.words import title
 from mcp_server.views.history import history
 from mcp_server.views.publishing import chart_campaign
-from tests.labs import attempt, begin, edit, finish, git, make_lab
+from tests.labs import attempt, begun, edit, finish, git, make_lab
 
 
 @pytest.fixture(params=["minimize", "maximize"])
@@ -32,7 +32,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
 
 
 def test_a_gain_is_positive_when_better_in_every_reply_sentence_and_file(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.5)
     number = lab.run_experiment("nearer", expected_delta=3.75).experiment
     score, kept = finish(lab, number), lab.commit_or_revert(number)
@@ -64,7 +64,7 @@ def test_a_gain_is_positive_when_better_in_every_reply_sentence_and_file(lab: La
 
 
 def test_every_place_states_the_same_gain_after_a_keep_was_measured_again(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     kept = attempt(lab, "nearer", KNOB=2.5)
     with lab.reading() as (bench, campaign, _):
         bench.ledger.open_run(campaign.tag, kept.experiment, campaign.seed + 5, "confirm", bench.stamp())
@@ -90,7 +90,7 @@ def test_every_place_states_the_same_gain_after_a_keep_was_measured_again(lab: L
 
 def test_an_edit_of_the_seed_is_not_kept_for_its_score(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     train = lab.paths.tree / "train.py"
     train.write_text(train.read_text().replace('int(os.environ["AUTORESEARCH_SEED"])', "137"))
     refused = attempt(lab, "another seed", KNOB=2.5)

@@ -13,7 +13,7 @@ import pytest
 
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.rows import Campaign
-from tests.labs import begin, make_lab
+from tests.labs import begun, make_lab
 
 HOOK = Path(__file__).parent.parent / "hooks" / "guard.py"
 PROGRAM = """---
@@ -216,7 +216,7 @@ def test_what_cannot_be_understood_is_let_through(lab: Path) -> None:
 
 def test_after_a_compaction_an_agent_is_told_where_the_research_stands(tmp_path: Path) -> None:
     real = make_lab(tmp_path / "real")
-    begin(real, "compacted")
+    begun(real, "compacted")
     real.close()
     event = {"hook_event_name": "SessionStart", "source": "compact", "cwd": str(tmp_path / "real")}
     answer = hook(event, AUTORESEARCH_PYTHON=sys.executable, AUTORESEARCH_LOCKS=str(tmp_path / "locks"))

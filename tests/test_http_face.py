@@ -23,7 +23,7 @@ from mcp_server.faces.bearer import read_token
 from mcp_server.faces.http import BODY_LIMIT_BYTES, BURST, Bucket, Guarded, http_app, is_loopback, serve_http
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.server import build_server
-from tests.labs import begin, make_lab, until
+from tests.labs import begun, make_lab, until
 
 TOKEN = "a-token-that-only-the-owner-knows"
 
@@ -34,7 +34,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch, socket.socket() as listening:
         patch.setenv("AUTORESEARCH_LOCKS", str(folder / "locks"))
         lab = make_lab(folder / "lab")
-        begin(lab)
+        begun(lab)
         lab.close()
         listening.bind(("127.0.0.1", 0))
         app = http_app(build_server(folder / "lab"), TOKEN, "127.0.0.1")

@@ -11,7 +11,7 @@ import pytest
 
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import ArenaError, AutoresearchError, NotNow, UnknownExperiment, WorkspaceError
-from tests.labs import SEQUENTIAL, attempt, begin, decide, edit, finish, git, make_lab, until
+from tests.labs import SEQUENTIAL, attempt, begin, begun, decide, edit, finish, git, make_lab, until
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_the_baseline_becomes_the_first_commit_of_the_branch(lab: Lab) -> None:
 
 
 def test_starting_a_campaign_again_joins_it(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     before = git(lab.paths.tree, "for-each-ref")
     assert lab.start_campaign("first").next.startswith("Joined")
     assert git(lab.paths.tree, "for-each-ref") == before
@@ -92,7 +92,7 @@ def test_a_language_model_lab_without_a_corpus_says_how_to_make_one(lab: Lab) ->
 
 
 def test_an_improvement_is_kept_as_a_commit_with_its_evidence(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     reply = attempt(lab, "nearer", KNOB=2.5)
     assert (reply.decision, reply.score, reply.change) == ("kept", 0.25, 3.75)
     body = git(lab.paths.tree, "log", "-1", "--format=%(trailers)", "autoresearch/first")
@@ -102,7 +102,7 @@ def test_an_improvement_is_kept_as_a_commit_with_its_evidence(lab: Lab) -> None:
 
 
 def test_a_worse_candidate_is_reverted_and_stays_in_the_vault(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     before = (lab.paths.tree / "train.py").read_bytes()
     reply = attempt(lab, "farther", KNOB=-5.0)
     assert (reply.decision, reply.restored) == ("reverted", ["train.py"])
@@ -113,7 +113,7 @@ def test_a_worse_candidate_is_reverted_and_stays_in_the_vault(lab: Lab) -> None:
 
 
 def test_the_branch_holds_the_kept_ones_and_the_vault_all(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     for knob in (2.0, -1.0, 2.5):
         attempt(lab, f"to {knob}", KNOB=knob)
     titles = git(lab.paths.tree, "log", "--format=%s", "autoresearch/first", "^main").splitlines()
@@ -124,7 +124,7 @@ def test_the_branch_holds_the_kept_ones_and_the_vault_all(lab: Lab) -> None:
 
 
 def test_unchanged_code_is_not_run(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     train = lab.paths.tree / "train.py"
     train.write_text("# another comment\n" + train.read_text())
     with pytest.raises(NotNow, match="Nothing changed"):
@@ -132,7 +132,7 @@ def test_unchanged_code_is_not_run(lab: Lab) -> None:
 
 
 def test_code_that_was_scored_is_answered_with_the_earlier_result(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     attempt(lab, "farther", KNOB=-5.0)
     edit(lab, KNOB="-(5.0)  # said otherwise")
     reply = lab.run_experiment("again")
@@ -142,7 +142,7 @@ def test_code_that_was_scored_is_answered_with_the_earlier_result(lab: Lab) -> N
 
 
 def test_the_same_change_on_another_base_is_a_retest(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     attempt(lab, "slow", SECONDS=0.01)
     attempt(lab, "nearer", KNOB=2.5)
     edit(lab, SECONDS=0.01)
@@ -152,7 +152,7 @@ def test_the_same_change_on_another_base_is_a_retest(lab: Lab) -> None:
 
 
 def test_python_that_does_not_parse_costs_no_run(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     (lab.paths.tree / "train.py").write_text("def broken(:\n")
     with pytest.raises(NotNow, match=r"train\.py, line 1 is not valid Python"):
         lab.run_experiment("broken")
@@ -161,7 +161,7 @@ def test_python_that_does_not_parse_costs_no_run(lab: Lab) -> None:
 
 @pytest.mark.parametrize("spoil", ["missing", "symlink", "binary", "huge"])
 def test_an_editable_file_that_cannot_be_read_is_refused(lab: Lab, spoil: str) -> None:
-    begin(lab)
+    begun(lab)
     train = lab.paths.tree / "train.py"
     if spoil == "missing":
         train.unlink()
@@ -176,7 +176,7 @@ def test_an_editable_file_that_cannot_be_read_is_refused(lab: Lab, spoil: str) -
 
 
 def test_a_changed_frozen_file_is_named_with_its_diff(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.0)
     (lab.paths.tree / "score.py").write_text("print('{\"score\": 0}')\n")
     with pytest.raises(WorkspaceError, match=r"score\.py") as caught:
@@ -185,7 +185,7 @@ def test_a_changed_frozen_file_is_named_with_its_diff(lab: Lab) -> None:
 
 
 def test_a_crash_has_no_score_and_names_its_frames(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     train = lab.paths.tree / "train.py"
     train.write_text(train.read_text() + "\ndef helper():\n    raise RuntimeError('shapes differ')\nhelper()\n")
     number = lab.run_experiment("crash").experiment
@@ -199,7 +199,7 @@ def test_a_crash_has_no_score_and_names_its_frames(lab: Lab) -> None:
 
 
 def test_files_edited_since_the_snapshot_are_left_alone_and_named(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=-5.0)
     number = lab.run_experiment("farther").experiment
     finish(lab, number)
@@ -210,7 +210,7 @@ def test_files_edited_since_the_snapshot_are_left_alone_and_named(lab: Lab) -> N
 
 
 def test_deciding_twice_is_deciding_once(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     first = attempt(lab, "nearer", KNOB=2.5)
     refs = git(lab.paths.tree, "for-each-ref")
     again = lab.commit_or_revert(first.experiment)
@@ -219,7 +219,7 @@ def test_deciding_twice_is_deciding_once(lab: Lab) -> None:
 
 
 def test_keep_cannot_overrule_the_referee(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=-5.0)
     number = lab.run_experiment("farther").experiment
     finish(lab, number)
@@ -229,7 +229,7 @@ def test_keep_cannot_overrule_the_referee(lab: Lab) -> None:
 
 def test_a_repeat_is_run_by_both_and_judged_when_both_are_in(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab", noise=0.01, more="keep: {confirm: always}\n")
-    begin(lab)
+    begun(lab)
     reply = attempt(lab, "nearer", KNOB=2.5)
     with lab.reading() as (bench, campaign, _):
         seeds = [{run.seed for run in bench.ledger.runs(campaign.tag, number) if run.counts} for number in (1, 2)]
@@ -243,7 +243,7 @@ def test_a_repeat_is_run_by_both_and_judged_when_both_are_in(tmp_path: Path) -> 
 
 def test_a_gain_that_breaks_a_bound_is_not_kept_and_the_bound_is_named(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab", more="secondary: {knob: {max: 2.2}}\n")
-    begin(lab)
+    begun(lab)
     beyond = attempt(lab, "the optimum, out of bounds", KNOB=3.0)
     assert beyond.decision == "reverted"
     assert beyond.reason == "Discard: knob is 3, above 2.2."
@@ -251,7 +251,7 @@ def test_a_gain_that_breaks_a_bound_is_not_kept_and_the_bound_is_named(tmp_path:
 
 
 def test_a_good_candidate_may_always_be_reverted(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.5)
     number = lab.run_experiment("nearer").experiment
     finish(lab, number)
@@ -259,7 +259,7 @@ def test_a_good_candidate_may_always_be_reverted(lab: Lab) -> None:
 
 
 def test_a_running_experiment_is_not_decided_and_can_be_cancelled(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, SECONDS=60, KNOB=2.0)
     number = lab.run_experiment("slow").experiment
     with pytest.raises(NotNow, match="still running"):
@@ -275,7 +275,7 @@ def test_a_running_experiment_is_not_decided_and_can_be_cancelled(lab: Lab) -> N
 
 
 def test_an_unknown_experiment_is_an_error_in_words(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     with pytest.raises(UnknownExperiment, match="it has 1 to 1"):
         lab.read_score(7)
 
@@ -284,7 +284,7 @@ def test_an_unknown_experiment_is_an_error_in_words(lab: Lab) -> None:
 
 
 def test_a_valid_edit_of_the_program_applies_from_the_next_experiment(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     program = lab.paths.program
     program.write_text(program.read_text().replace("Bring KNOB to three.", "Be quick."))
     assert lab.lab_status().memo == "Be quick."
@@ -295,7 +295,7 @@ def test_a_valid_edit_of_the_program_applies_from_the_next_experiment(lab: Lab) 
 
 
 def test_an_invalid_edit_leaves_the_last_valid_program_in_force(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     program = lab.paths.program
     program.write_text(program.read_text().replace("devices: cpu", "devices: abacus"))
     status = lab.lab_status()
@@ -305,7 +305,7 @@ def test_an_invalid_edit_leaves_the_last_valid_program_in_force(lab: Lab) -> Non
 
 
 def test_an_edit_that_changes_what_scores_mean_is_refused(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     program = lab.paths.program
     program.write_text(program.read_text().replace("direction: minimize", "direction: maximize"))
     assert "incomparable" in lab.lab_status().problems[0]
@@ -313,7 +313,7 @@ def test_an_edit_that_changes_what_scores_mean_is_refused(lab: Lab) -> None:
 
 def test_a_stop_rule_ends_the_campaign(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab", more="stop: {experiments: 2}\n")
-    begin(lab)
+    begun(lab)
     attempt(lab, "nearer", KNOB=2.5)
     edit(lab, KNOB=2.9)
     with pytest.raises(NotNow, match="The campaign is over: 2 experiments"):
@@ -325,7 +325,7 @@ def test_a_stop_rule_ends_the_campaign(tmp_path: Path) -> None:
 
 
 def test_a_learning_is_recalled_by_its_words(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     attempt(lab, "nearer", KNOB=2.5)
     lab.append_learnings("Moving KNOB towards three lowers the loss quadratically.", 2)
     assert "quadratically" in lab.recall("quadratic loss").lines[0]
@@ -334,7 +334,7 @@ def test_a_learning_is_recalled_by_its_words(lab: Lab) -> None:
 
 
 def test_lines_a_person_adds_to_learnings_md_become_learnings(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     page = lab.paths.learnings
     page.write_text(page.read_text() + "\n- The scorer adds noise drawn from the seed alone.\n")
     lab.lab_status()
@@ -364,7 +364,7 @@ def test_views_that_are_deleted_are_drawn_again(lab: Lab, monkeypatch: pytest.Mo
 
 
 def test_two_servers_on_one_repository_see_the_same_lab(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     other = Lab(lab.paths.tree)
     edit(lab, KNOB=2.5)
     number = lab.run_experiment("nearer").experiment
@@ -374,7 +374,7 @@ def test_two_servers_on_one_repository_see_the_same_lab(lab: Lab) -> None:
 
 
 def test_a_worktree_joins_a_campaign_and_shares_its_memory(lab: Lab, tmp_path: Path) -> None:
-    begin(lab)
+    begun(lab)
     git(lab.paths.tree, "worktree", "add", "-q", "--detach", str(tmp_path / "second"))
     second = Lab(tmp_path / "second")
     assert second.start_campaign("first").warnings
@@ -386,7 +386,7 @@ def test_a_worktree_joins_a_campaign_and_shares_its_memory(lab: Lab, tmp_path: P
 
 
 def test_a_keep_on_top_of_another_keep_is_judged_against_it(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.0)
     first = lab.run_experiment("two").experiment
     edit(lab, KNOB=2.5)
@@ -399,7 +399,7 @@ def test_a_keep_on_top_of_another_keep_is_judged_against_it(lab: Lab) -> None:
 
 
 def test_a_commit_of_the_user_on_the_branch_is_kept_below_ours(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.5)
     number = lab.run_experiment("nearer").experiment
     git(lab.paths.tree, "commit", "-q", "--allow-empty", "-m", "the user's own", "--only", "--", "notes.txt")
@@ -426,7 +426,7 @@ def test_the_server_imports_neither_torch_nor_the_plotting_library() -> None:
 
 
 def test_the_exam_measures_the_gain_on_fresh_paired_seeds(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     attempt(lab, "nearer", KNOB=2.5)
     opened = lab.exam(seeds=2)
     assert opened.status == "running"
@@ -441,13 +441,13 @@ def test_the_exam_measures_the_gain_on_fresh_paired_seeds(lab: Lab) -> None:
 
 
 def test_an_exam_without_an_improvement_is_refused(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     with pytest.raises(NotNow, match="Nothing but the baseline"):
         lab.exam()
 
 
 def test_taking_back_a_change_that_matters_is_refused(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     attempt(lab, "nearer", KNOB=2.5)
     number = lab.run_without(2).experiment
     finish(lab, number)
@@ -457,7 +457,7 @@ def test_taking_back_a_change_that_matters_is_refused(lab: Lab) -> None:
 
 
 def test_a_change_that_later_ones_build_on_is_not_taken_back(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     attempt(lab, "nearer", KNOB=2.5)
     attempt(lab, "nearer still", KNOB=2.9)
     with pytest.raises(NotNow, match="build on experiment 2"):

@@ -17,18 +17,14 @@ from mcp.shared.subscriptions import ResourceUpdated
 from mcp_server import server
 from mcp_server.lab import Lab
 from mcp_server.server import build_server
-from tests.labs import begin, edit, git, make_lab, until
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+from tests.labs import begun, edit, git, make_lab, until
+from tests.tools import call, refusal
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     made = make_lab(tmp_path / "lab")
-    begin(made)
+    begun(made)
     return made
 
 
@@ -39,19 +35,6 @@ pytestmark = pytest.mark.anyio
 async def client_of(lab: Lab, **how: Any) -> AsyncIterator[Client]:
     async with Client(build_server(lab.paths.tree), **how) as client:
         yield client
-
-
-async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    assert result.structured_content is not None
-    return result.structured_content
-
-
-async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    result = await client.call_tool(tool, arguments)
-    assert result.is_error
-    return str(getattr(result.content[0], "text", ""))
 
 
 @pytest.mark.parametrize("how", [{}, {"mode": "legacy"}], ids=["2026-07-28", "2025-06-18"])
@@ -218,7 +201,7 @@ async def test_a_resource_that_cannot_be_read_says_why(tmp_path: Path, monkeypat
 
 async def test_the_last_decision_says_that_the_campaign_is_over(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "short", more="stop: {experiments: 2}\n")
-    begin(lab)
+    begun(lab)
     async with client_of(lab) as client:
         edit(lab, KNOB=2.0)
         await call(client, "run_experiment", description="the last one")

@@ -18,7 +18,7 @@ from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import try_lock
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.runner.machine.devices import Holder, Lease, lock_path, sign
-from tests.labs import begin, git, make_lab
+from tests.labs import begun, git, make_lab
 
 
 def test_before_any_campaign(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_without_a_program_and_with_a_broken_one(tmp_path: Path) -> None:
     assert "Mend program.md" in status.next
     assert any("unknown key `metrics`" in words for words in status.problems)
     lab.paths.program.write_text(text)
-    begin(lab)
+    begun(lab)
     lab.paths.program.unlink()
     status = lab.lab_status()
     assert status.campaign == "first"
@@ -74,7 +74,7 @@ def test_after_a_start_that_failed(tmp_path: Path) -> None:
 
 def test_in_a_second_work_tree_and_on_a_detached_head(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     git(lab.paths.tree, "worktree", "add", "-q", "--detach", str(tmp_path / "second"))
     status = Lab(tmp_path / "second").lab_status()
     assert "start_campaign(tag): first" in status.next
@@ -84,7 +84,7 @@ def test_in_a_second_work_tree_and_on_a_detached_head(tmp_path: Path) -> None:
 
 def test_sessions_that_share_a_work_tree_are_told_of_each_other(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     tree, since = str(lab.paths.tree), "2026-01-01T10:00:00+00:00"
     first, second = Session("a" * 8, "Claude Code", tree, since), Session("b" * 8, "Codex", tree, since)
     held = arrive(lab.paths.state, first)
@@ -100,7 +100,7 @@ def test_sessions_that_share_a_work_tree_are_told_of_each_other(tmp_path: Path) 
 
 def test_who_holds_a_device_is_named_with_the_time_left(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     fd = try_lock(lock_path(device_locks_folder(), "cpu"))
     assert fd is not None
     lease = Lease("cpu", fd)
@@ -118,7 +118,7 @@ CODEX = Caller("codex-mcp-client", "one conversation")
 
 def overwritten(folder: Path) -> Lab:
     lab = make_lab(folder)
-    begin(lab)
+    begun(lab)
     (lab.paths.tree / "score.py").write_text("print('{\"score\": 0}')\n")
     return lab
 

@@ -19,7 +19,7 @@ from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import LedgerError
 from mcp_server.nouns.records import Audit, RunResult, RunState
 from tests.faults.cuts import cut_before
-from tests.labs import attempt, begin, git, make_lab
+from tests.labs import attempt, begun, git, make_lab
 
 AT = "2026-01-0{}T00:00:00.000+00:00"
 # Sums of the steps as they were released: an old step is never edited, a new one is appended here and there.
@@ -131,7 +131,7 @@ def _in_background(function: Callable[[], object]) -> int:
 
 def test_a_newer_ledger_is_refused_by_every_verb_and_stays_as_it_is(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     attempt(lab, "nearer", KNOB=2.0)
     lab.close()
     with closing(sqlite3.connect(lab.paths.ledger)) as db:
@@ -154,7 +154,7 @@ def test_a_newer_ledger_is_refused_by_every_verb_and_stays_as_it_is(tmp_path: Pa
 @pytest.mark.parametrize("damage", ["page", "header", "cut short"])
 def test_a_damaged_ledger_is_refused_by_every_verb_and_the_vault_stays(tmp_path: Path, damage: str) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     lab.close()
     content = bytearray(lab.paths.ledger.read_bytes())
     if damage == "page":

@@ -50,11 +50,6 @@ pytestmark = pytest.mark.anyio
 BOTH_ERAS = pytest.mark.parametrize("how", [{}, {"mode": "legacy"}], ids=["2026-07-28", "2025-06-18"])
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def room(done: Path) -> StdioServerParameters:
     arguments = ["-c", ROOM, str(SCRIPTS), INSTALLING, str(done), SERVER]
     return StdioServerParameters(command=sys.executable, args=arguments, cwd=Path(__file__).parent.parent)

@@ -47,7 +47,7 @@ def _syntax(text: str, shell: bool) -> str | None:
         elif begins and text.startswith("~/", at) and text[:at].strip():
             return "~/"
         if letter == "$" and quote != "'" and not shell and _EXPANDED.match(text, at):
-            return re.match(r"\$(\w+|\{\w*\}?|.)", text[at:])[0]  # type: ignore[index]
+            return re.match(r"\$(\w+|\{\w*\}?|.)", text[at:])[0]  # type: ignore[index]  # _EXPANDED did
         begins = letter.isspace() and not quote
         at += 1
     return None

@@ -75,7 +75,7 @@ def _members(file: IO[bytes], head: bytes) -> Iterator[IO[bytes]]:
                     opened.seek(0)
                     yield opened
         return
-    single: dict[bytes, Callable[[IO[bytes]], IO[bytes]]] = {GZIP: gzip.open, BZ2: bz2.open, XZ: lzma.open, ZSTD: _zstd}  # type: ignore[dict-item]
+    single: dict[bytes, Callable[[IO[bytes]], IO[bytes]]] = {GZIP: gzip.open, BZ2: bz2.open, XZ: lzma.open, ZSTD: _zstd}  # type: ignore[dict-item]  # each may open text as well
     for magic, opener in single.items():
         if head.startswith(magic):
             with opener(file) as opened:

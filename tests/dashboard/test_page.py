@@ -11,7 +11,7 @@ import pytest
 from mcp_server.dashboard.app import plotly_script
 from tests.dashboard.pages import CHROMIUM, QUIET, Heard, Served, serving, start, stop
 from tests.dashboard.synthetic import campaign_of
-from tests.labs import attempt, begin, edit, finish, make_lab
+from tests.labs import attempt, begun, edit, finish, make_lab
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 axe = pytest.importorskip("axe_core_python", reason="axe is not installed: pip install axe-core-python")
@@ -246,7 +246,7 @@ def test_axe_finds_no_serious_violation(page, scheme: str) -> None:  # type: ign
 
 def test_a_real_run_is_followed_while_it_runs_and_after_the_server_was_killed(profile, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     lab.commit_or_revert(1)
     served = start(tmp_path / "lab")
     pages = opened_page(profile, served)

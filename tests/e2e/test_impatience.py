@@ -11,21 +11,10 @@ from mcp import Client
 
 from tests.e2e.repositories import attempts, git, kept, lay_lab
 from tests.e2e.servers import stdio
+from tests.tools import call as ask
 
 pytestmark = pytest.mark.anyio
 RUN_SECONDS = 3.0
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-async def ask(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    assert result.structured_content is not None
-    return result.structured_content
 
 
 def set_constants(lab: Path, **constants: float) -> None:

@@ -14,7 +14,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from mcp_server.lab import Lab
-from tests.labs import begin, edit, finish, git, make_lab
+from tests.labs import begun, edit, finish, git, make_lab
 
 pytestmark = pytest.mark.anyio
 
@@ -33,14 +33,9 @@ LINES_ARE_MEANT = {"append_learnings", "recall"}
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     made = make_lab(tmp_path / "lab")
-    begin(made)
+    begun(made)
     edit(made, KNOB=2.0)
     return made
 

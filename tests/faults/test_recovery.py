@@ -17,7 +17,7 @@ from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.files import try_lock
 from mcp_server.nouns.records import RunProgress, Status
 from mcp_server.views.publishing import results_text
-from tests.labs import SCORE, TRAIN, attempt, begin, edit, finish, git, make_lab, open_states, until
+from tests.labs import SCORE, TRAIN, attempt, begin, begun, edit, finish, git, make_lab, open_states, until
 
 # answers "later" until somebody puts a file beside it
 LATER = """
@@ -67,7 +67,7 @@ def _free(lock: Path) -> bool:
 
 
 def test_a_lost_run_is_run_again_as_the_same_experiment(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.0, SECONDS=30)
     number = lab.run_experiment("slow").experiment
     kill_supervisor(lab, number)
@@ -82,7 +82,7 @@ def test_a_lost_run_is_run_again_as_the_same_experiment(lab: Lab) -> None:
 
 def test_a_lost_experiment_that_is_given_up_counts_for_no_stop_rule(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab", more="stop: {experiments: 2, stale: 1}\n")
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=-5.0, SECONDS=30)
     number = lab.run_experiment("slow").experiment
     kill_supervisor(lab, number)
@@ -95,7 +95,7 @@ def test_a_lost_experiment_that_is_given_up_counts_for_no_stop_rule(tmp_path: Pa
 
 
 def test_a_supervisor_that_can_never_begin_ends_as_lost_and_says_why(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin(lab)
+    begun(lab)
     # launched, but never heard of
     with monkeypatch.context() as patch:
         patch.setattr("mcp_server.engines.local.start", lambda paths, fd: 0)
@@ -111,7 +111,7 @@ def test_a_supervisor_that_can_never_begin_ends_as_lost_and_says_why(lab: Lab, m
 
 
 def test_a_result_that_cannot_be_read_is_a_lost_run(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.0, SECONDS=30)
     number = lab.run_experiment("slow").experiment
     kill_supervisor(lab, number)
@@ -121,7 +121,7 @@ def test_a_result_that_cannot_be_read_is_a_lost_run(lab: Lab) -> None:
 
 
 def test_the_work_tree_of_a_run_may_be_deleted_while_it_runs(lab: Lab, tmp_path: Path) -> None:
-    begin(lab)
+    begun(lab)
     git(lab.paths.tree, "worktree", "add", "-q", "--detach", str(tmp_path / "second"))
     second = Lab(tmp_path / "second")
     second.start_campaign("first")
@@ -267,7 +267,7 @@ def test_the_incumbent_is_the_last_kept_whatever_the_clock_says(tmp_path: Path, 
 
 
 def test_a_stale_index_lock_holds_a_keep_up_until_it_is_removed(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.0)
     number = lab.run_experiment("nearer").experiment
     finish(lab, number)
@@ -284,7 +284,7 @@ def test_a_stale_index_lock_holds_a_keep_up_until_it_is_removed(lab: Lab) -> Non
 
 
 def test_a_snapshot_and_a_run_need_no_index(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     (lab.paths.common / "index.lock").touch()
     edit(lab, KNOB=2.0)
     number = lab.run_experiment("nearer").experiment
@@ -292,7 +292,7 @@ def test_a_snapshot_and_a_run_need_no_index(lab: Lab) -> None:
 
 
 def test_a_locked_branch_holds_a_keep_up_and_says_which_file(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.0)
     number = lab.run_experiment("nearer").experiment
     finish(lab, number)
@@ -305,7 +305,7 @@ def test_a_locked_branch_holds_a_keep_up_and_says_which_file(lab: Lab) -> None:
 
 
 def test_while_a_keep_waits_for_git_no_other_is_judged_against_the_past(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.5)
     first = lab.run_experiment("two and a half").experiment
     edit(lab, KNOB=2.0)
@@ -325,7 +325,7 @@ def test_while_a_keep_waits_for_git_no_other_is_judged_against_the_past(lab: Lab
 
 
 def test_a_candidate_that_lost_the_race_is_told_against_whom(lab: Lab, tmp_path: Path) -> None:
-    begin(lab)
+    begun(lab)
     git(lab.paths.tree, "worktree", "add", "-q", "--detach", str(tmp_path / "second"))
     other = Lab(tmp_path / "second")
     other.start_campaign("first")
@@ -341,7 +341,7 @@ def test_a_candidate_that_lost_the_race_is_told_against_whom(lab: Lab, tmp_path:
 
 
 def test_a_branch_that_somebody_moved_is_named_and_the_candidate_stays_in_the_vault(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.5)
     number = lab.run_experiment("nearer").experiment
     finish(lab, number)
@@ -359,7 +359,7 @@ def test_a_branch_that_somebody_moved_is_named_and_the_candidate_stays_in_the_va
 
 
 def test_a_rebase_in_progress_refuses_a_decision_and_leaves_everything(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.0)
     number = lab.run_experiment("nearer").experiment
     finish(lab, number)
@@ -375,7 +375,7 @@ def test_a_rebase_in_progress_refuses_a_decision_and_leaves_everything(lab: Lab)
 
 
 def test_a_ledger_restored_from_a_backup_is_noticed_by_a_living_server(lab: Lab, tmp_path: Path) -> None:
-    begin(lab)
+    begun(lab)
     with closing(sqlite3.connect(lab.paths.ledger)) as here, closing(sqlite3.connect(tmp_path / "backup")) as there:
         here.backup(there)
     lab.append_learnings("A lesson that the backup does not know.")
@@ -389,7 +389,7 @@ def test_a_ledger_restored_from_a_backup_is_noticed_by_a_living_server(lab: Lab,
 
 
 def test_a_full_disk_of_a_run_excuses_it(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.0, SECONDS=30)
     number = lab.run_experiment("slow").experiment
     kill_supervisor(lab, number)
@@ -403,7 +403,7 @@ def test_a_full_disk_of_a_run_excuses_it(lab: Lab) -> None:
 
 
 def test_the_views_tell_of_a_repeat_that_ended_after_the_decision(lab: Lab) -> None:
-    begin(lab)
+    begun(lab)
     attempt(lab, "nearer", KNOB=2.0)
     with lab.reading() as (bench, campaign, _):
         bench.ledger.open_run(campaign.tag, 2, campaign.seed + 1, "anchor", bench.stamp())

@@ -13,7 +13,7 @@ from mcp_server.programs.choose import chosen
 from mcp_server.programs.commands import command_line
 from mcp_server.programs.missing import Place, missing
 from mcp_server.programs.sealed import sealed
-from tests.labs import begin, make_lab
+from tests.labs import begun, make_lab
 from tests.people.grounds import PROGRAM, conda, venv
 
 SERVER = Path(sys.prefix)
@@ -127,7 +127,7 @@ def test_an_editable_install_of_the_repository_is_imported_from_the_snapshot(tmp
 
 def test_a_campaign_from_before_there_was_a_choice_goes_on_with_the_servers_python(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     (lab.paths.state / "runs" / "first" / "environment.json").unlink()
     venv(lab.paths.tree / ".venv")
     with lab.reading() as (bench, campaign, asked):
@@ -137,6 +137,6 @@ def test_a_campaign_from_before_there_was_a_choice_goes_on_with_the_servers_pyth
 
 def test_status_says_what_python_means_in_this_campaign(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     assert "the server's Python" in lab.lab_status().python
     lab.close()

@@ -19,7 +19,7 @@ from mcp_server.judging.noise import EQUAL_RUNS
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import ArenaError, AutoresearchError
 from mcp_server.nouns.records import RunResult
-from tests.labs import attempt, begin, finish, git, make_lab
+from tests.labs import attempt, begin, begun, finish, git, make_lab
 from tests.people.grounds import PROGRAM, SCORE, TRAIN, baseline, ground
 
 PLAIN = PROGRAM.format(run="python train.py", more="")
@@ -120,7 +120,7 @@ def test_a_scorer_that_was_wrong_at_the_baseline_asks_for_another_campaign_which
 
 def test_the_score_of_an_old_keep_is_compared_with_what_it_was_judged_against(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     attempt(lab, KNOB=2.0)
     attempt(lab, KNOB=3.0)
     old = lab.read_score(2)
@@ -128,6 +128,7 @@ def test_the_score_of_an_old_keep_is_compared_with_what_it_was_judged_against(tm
     lab.close()
 
 
+@pytest.mark.usefixtures("played")
 def test_without_noise_the_honest_gain_is_never_above_the_claimed_one(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
     begin(lab, calibrate=EQUAL_RUNS)  # so many equal runs show that there is no noise
