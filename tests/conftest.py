@@ -86,7 +86,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
     from tests.played import Played
 
     played = Played()
-    monkeypatch.setattr(local, "launch", played.launch)
+    monkeypatch.setattr(local, "start", played.launch)
     yield played
     played.close()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from mcp_server.campaign.evidence import policy_of
-from mcp_server.engines import local
 from mcp_server.lab import Lab
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import NotNow
@@ -19,19 +18,6 @@ from tests.labs import SEQUENTIAL, TRAIN, decide, edit, finish, git, make_lab
 from tests.played import Clock, Played, result_of
 
 BROKEN = TRAIN.replace("KNOB = 1.0", "KNOB = 1.0\nraise KeyError('no such corpus')")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
-    played = Played()
-    monkeypatch.setattr(local, "start", played.launch)
-    yield played
-    played.close()
 
 
 @pytest.fixture

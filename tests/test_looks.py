@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from mcp_server.engines import local
 from mcp_server.judging.looks import MOST_EXCUSED, MOST_REPEATS, excused, looks
 from mcp_server.lab import Lab
 from mcp_server.nouns.records import Crash, RunProgress, RunResult, RunState
@@ -27,19 +26,6 @@ TAINTED = run(RunState.SCORED, score=1.0, tainted="3 cores")
 CANCELLED = run(RunState.CANCELLED, reason="cancelled")
 OWN_DISK = run(RunState.CRASHED, reason="disk_full")
 SAYS_DISK = run(RunState.CRASHED, reason="disk_full", crash=Crash(kind="OSError", message="[Errno 28] no space"))
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
-    played = Played()
-    monkeypatch.setattr(local, "start", played.launch)
-    yield played
-    played.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
