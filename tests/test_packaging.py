@@ -143,6 +143,8 @@ def test_a_wheel_carries_what_a_lab_starts_from(tmp_path: Path) -> None:
     assert wheel.name.startswith(f"autoresearch-{__version__}-")
     with zipfile.ZipFile(wheel) as opened:
         names = set(opened.namelist())
+        shut_in = [opened.read(f"mcp_server/templates/{arena}/confined.py") for arena in ("speed", "tabular")]
+    assert shut_in == [(ROOT / "arenas" / "common" / "confined.py").read_bytes()] * 2
     inside = {f"mcp_server/templates/lm/{name}" for name in ("program.md", "prepare.py", "train.py")}
     assert inside | {"mcp_server/styles/bold.md", "mcp_server/server.py", "mcp_server/examples/processes.yaml"} <= names
     assert not [name for name in names if name.startswith(("tests/", "train.py", "prepare.py"))]

@@ -203,13 +203,18 @@ def proving_ground(source: Source) -> Iterator[Ground]:
 
 
 def _copy(source: Source, tree: Path) -> None:
+    """Links stay links. But in a folder that is no repository of its own, one of many arenas, a link out of it is to
+    a file that they share, and a lab made from it gets the file.
+    """
     tree.mkdir(parents=True)
+    shares = not (source.folder / ".git").exists()
     for name in source.files:
         origin, place = source.folder / name, tree / name
         if not origin.is_file() and not origin.is_symlink():
             continue  # deleted, or a submodule
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(origin, place, follow_symlinks=False)
+        shared = shares and origin.is_symlink() and not origin.resolve().is_relative_to(source.folder)
+        shutil.copy2(origin, place, follow_symlinks=shared)
 
 
 def _among(files: Sequence[str]) -> Callable[[str], bool]:

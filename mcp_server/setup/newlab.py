@@ -24,7 +24,10 @@ FIRST_COMMIT = "Begin the lab\n\nThe files of autoresearch's template, unchanged
 
 @dataclass(frozen=True)
 class Template:
-    """A lab one can start from. `files` maps its paths to where they lie now."""
+    """A lab one can start from. `files` maps its paths to where they lie now.
+
+    What several arenas share lies once in arenas/common, with links to it; a lab gets the file.
+    """
 
     name: str
     files: dict[str, Path]

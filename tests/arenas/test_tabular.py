@@ -180,10 +180,6 @@ def test_two_experiments_on_one_seed_meet_the_same_questions(tmp_path: Path) -> 
     assert one["secondary"]["latency_ms"] > 0
 
 
-def test_both_arenas_that_run_code_shut_it_in_by_the_same_file() -> None:
-    assert (ARENA / "confined.py").read_bytes() == (ROOT / "arenas" / "speed" / "confined.py").read_bytes()
-
-
 @pytest.mark.slow
 @walled
 def test_eight_experiments_lower_the_loss_and_what_breaks_a_bound_or_cheats_is_not_kept(tmp_path: Path) -> None:

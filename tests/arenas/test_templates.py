@@ -39,6 +39,15 @@ def test_a_new_lab_has_every_file_its_program_names(name: str, tmp_path: Path) -
     assert git(tmp_path / "lab", "status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize("name", ["speed", "tabular"])
+def test_a_lab_gets_the_file_itself_where_two_arenas_share_one(name: str, tmp_path: Path) -> None:
+    shared = ROOT / "arenas" / "common" / "confined.py"
+    assert (ROOT / "arenas" / name / "confined.py").resolve() == shared
+    write_lab(template(name), tmp_path / "lab", own_repository=True)
+    assert not (tmp_path / "lab" / "confined.py").is_symlink()
+    assert (tmp_path / "lab" / "confined.py").read_bytes() == shared.read_bytes()
+
+
 def test_a_repository_with_a_readme_keeps_its_own(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("mine\n")
     written = write_lab(template("packing"), tmp_path)
