@@ -144,6 +144,7 @@ class HostUse(Record):
     ready_seconds: float  # until it is ready
     answer_seconds: float  # for all its answers
     read_mb: float = 0.0  # from the disk while it answered; the most of any host
+    traces: int | None = 0  # calls that leave something another process could find; None: nobody could count them
 
 
 class RunSpec(Record):

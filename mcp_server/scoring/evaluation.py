@@ -1,8 +1,9 @@
 """One evaluation: claims from host A for every token, secret questions to host B, and what follows from both.
 
 The order of events is the guarantee. Both hosts are ready before a validation token is sent; then B is stopped while A
-answers everything, and A is killed before B wakes. Only then are positions drawn, and B is asked about them without
-ever being shown what lies behind. The verdict falls on these answers alone.
+answers everything, and A is killed before B wakes; what either could leave for the other is counted. Only then are
+positions drawn, and B is asked about them without ever being shown what lies behind. The verdict falls on these answers
+alone.
 """
 
 from __future__ import annotations
@@ -116,6 +117,8 @@ def _evaluate(
         claims = claim_all(first, split, random, progress)
         used = first.use
         first.close()
+        if first.survived:
+            raise HostFailed("host_died", "Processes that host A had started lived on after it was ended.")
         second.thaw()
         # the dtype is a host's word; two that disagree get the narrower tolerance
         tolerance = rule.tolerance(first.precision if first.precision == second.precision else "float32")
@@ -123,14 +126,22 @@ def _evaluate(
         if outcome is not None:
             return outcome
         judged = examine(second, split, claims, rule.positions, tolerance, random)
-        used = used.model_copy(update={"read_mb": max(used.read_mb, second.use.read_mb)})
+        used = _most(used, second.use)
         if isinstance(judged, Rejected) or judged.estimate.score >= max(rule.suspect_below, FLOOR):
             return _with(judged, used)
         second.close()
         third = stack.enter_context(closing(Host("B2", setting)))
         third.mute()  # it is not the first to see this split: what it says may come from there
         third.wait_until_ready()
-        return _with(examine(third, split, claims, FULL * rule.positions, tolerance, random, full=True), used)
+        judged = examine(third, split, claims, FULL * rule.positions, tolerance, random, full=True)
+        return _with(judged, _most(used, third.use))
+
+
+def _most(used: HostUse, other: HostUse) -> HostUse:
+    """What any host did that another could find, with A's seconds."""
+    counts = (used.traces, other.traces)
+    found = None if None in counts else max(count for count in counts if count is not None)
+    return used.model_copy(update={"read_mb": max(used.read_mb, other.read_mb), "traces": found})
 
 
 def _with(judged: Scored | Rejected, used: HostUse) -> Scored | Rejected:

@@ -21,6 +21,7 @@ import json
 import mmap
 import os
 import socket
+import struct
 import sys
 import time
 import traceback
@@ -31,10 +32,24 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load
 
-from mcp_server.scoring.protocol import Gone, Kind, receive, send, send_text
+from mcp_server.scoring.protocol import (
+    FILTER_BYTES,
+    UNWATCHED,
+    WATCHED,
+    Gone,
+    Kind,
+    receive,
+    send,
+    send_text,
+    split_filters,
+)
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 WRAPPED = "_orig_mod."  # what torch.compile puts into a state dict's names
+SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277}
+SECCOMP_SET_MODE_FILTER = 1
+# with a listener, TSYNC must report its failure as an error (TSYNC_ESRCH)
+SECCOMP_TSYNC, SECCOMP_SPEC_ALLOW, SECCOMP_NEW_LISTENER = 1, 4, 8 | 16
 ALIKE = 1e-4  # a shorter way to the same logits may move an honest float32 model's by this much
 
 
@@ -51,14 +66,40 @@ def keep_memory() -> None:
 
 
 def take_weights(fd: int) -> dict[str, torch.Tensor]:
-    """Wait for the descriptor of the sealed weights, and read them: no path of ours is known in here."""
+    """Wait for the descriptor of the sealed weights, and read them: no path of ours is known in here.
+
+    With them come the filters that this process puts on itself before it runs anything of the agent's.
+    """
     with socket.socket(fileno=os.dup(fd)) as evaluator:
-        _, weights, *_ = socket.recv_fds(evaluator, 1, 1)
-    if not weights:
-        raise Gone
-    with mmap.mmap(weights[0], 0, prot=mmap.PROT_READ) as content:
-        os.close(weights[0])
-        return load(content[:])
+        filters, weights, *_ = socket.recv_fds(evaluator, FILTER_BYTES, 1)
+        if not weights:
+            raise Gone
+        with mmap.mmap(weights[0], 0, prot=mmap.PROT_READ) as content:
+            os.close(weights[0])
+            tensors = load(content[:])
+        be_watched(evaluator, *split_filters(filters))
+    return tensors
+
+
+def be_watched(evaluator: socket.socket, counted: bytes, refused: bytes) -> None:
+    """Have calls that leave a trace counted by the evaluator, whoever makes them in here; say so if that cannot be."""
+    listener = put_on(counted, SECCOMP_NEW_LISTENER) if counted else -1
+    if listener < 0:
+        evaluator.send(UNWATCHED)
+        return
+    socket.send_fds(evaluator, [WATCHED], [listener])
+    os.close(listener)
+    if put_on(refused) < 0:
+        raise OSError(ctypes.get_errno(), "the second filter was refused")
+
+
+def put_on(program: bytes, more: int = 0) -> int:
+    """A filter of system calls on every thread of this process; below 0 where the kernel refuses."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    code = ctypes.create_string_buffer(program, len(program))
+    header = ctypes.create_string_buffer(struct.pack("@HP", len(program) // 8, ctypes.addressof(code)))
+    flags = SECCOMP_TSYNC | SECCOMP_SPEC_ALLOW | more
+    return int(libc.syscall(SECCOMP[os.uname().machine], SECCOMP_SET_MODE_FILTER, flags, header))
 
 
 def load_model(snapshot: Path, weights: dict[str, torch.Tensor], device: torch.device) -> torch.nn.Module:

@@ -25,6 +25,8 @@ ARRAY = struct.Struct("<BB3I")  # dtype, number of dimensions, shape
 DTYPES = (np.dtype("u1"), np.dtype("<u2"), np.dtype("<i8"), np.dtype("<f4"), np.dtype("<f8"))
 TEXT_BYTES = 16_384  # a host's only text, sent before it saw a validation token: a traceback's end fits
 CHUNK_BYTES = 1 << 20
+FILTER_BYTES = 8192  # of both filters that come with the weights
+WATCHED, UNWATCHED = b"w", b"u"  # a host's word, before anything of the agent's runs in it
 
 
 class Kind(IntEnum):
@@ -70,6 +72,17 @@ class Stalled(Exception):
 
 class Malformed(Exception):
     """What came is not what was asked for; the text says what it was."""
+
+
+def join_filters(counted: bytes, refused: bytes) -> bytes:
+    """What goes with the weights; never empty."""
+    return struct.pack("<H", len(counted)) + counted + refused
+
+
+def split_filters(joined: bytes) -> tuple[bytes, bytes]:
+    """(the filter whose calls are counted, the one whose calls are refused)."""
+    end = 2 + int(struct.unpack_from("<H", joined)[0])
+    return joined[2:end], joined[end:]
 
 
 def send(fd: int, kind: Kind, arrays: Sequence[NDArray[np.generic]], deadline: float | None = None) -> None:

@@ -28,10 +28,21 @@ from numpy.typing import NDArray
 from mcp_server.nouns.errors import SandboxError
 from mcp_server.nouns.records import HostUse, Tier
 from mcp_server.runner.machine import shares
-from mcp_server.runner.sandbox import Confinement, wrap
+from mcp_server.runner.sandbox import Confinement, traces, wrap
 from mcp_server.scoring import processes
 from mcp_server.scoring.corpus import Tokens
-from mcp_server.scoring.protocol import Form, Gone, Kind, Malformed, Message, Stalled, receive, send
+from mcp_server.scoring.protocol import (
+    Form,
+    Gone,
+    Kind,
+    Malformed,
+    Message,
+    Stalled,
+    join_filters,
+    receive,
+    send,
+)
+from mcp_server.scoring.watch import Watch
 from mcp_server.secrecy.hidden import hidden_copies
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -45,6 +56,7 @@ spec.loader.exec_module(package)
 runpy.run_module("mcp_server.scoring.host", run_name="__main__", alter_sys=True)
 """
 PRINTED_BYTES = 65_536
+LEAVE_SECONDS = 5.0  # for the kernel to take processes down that were killed
 LOOK_SECONDS = 1.0  # between two looks at a host's use of the processors; one takes milliseconds
 KNOWN_ERRORS = frozenset(name for name in vars(builtins) if name.endswith("Error")) | {"OutOfMemoryError"}
 
@@ -128,7 +140,8 @@ def descriptions(data: Path) -> tuple[Path, ...]:
 class Host:
     """One running host. Close it: nothing of it outlives `close`.
 
-    It may be started before there are weights: it takes them from the first call of `load` on.
+    It may be started before there are weights: it takes them from the first call of `load` on. Until then nothing of
+    the agent's runs in it.
     """
 
     def __init__(self, name: str, setting: Setting) -> None:
@@ -163,6 +176,9 @@ class Host:
         self._ready_seconds = self._answer_seconds = 0.0  # of the processors
         self._asked = 0  # tokens so far
         self._read_before, self._read_since = 0, 0  # bytes from the disk: until it was ready, and since
+        self._watch: Watch | None = None
+        self.survived = False  # something of it, its end
+        self._traces_ready = self._traces = 0  # calls until it was ready, and since
         self._printed = bytearray()
         self._listening = True
         threading.Thread(target=self._drain, daemon=True).start()
@@ -181,16 +197,22 @@ class Host:
     def load(self) -> None:
         """Hand over the sealed weights; returns at once. Raises OSError when there are none."""
         self._start_deadline = time.monotonic() + self.setting.start_seconds
+        walls = self.setting.tier is not Tier.T0
+        filters = join_filters(traces.counted(), traces.refused()) if walls else join_filters(b"", b"")
         with self.setting.weights.open("rb") as weights, contextlib.suppress(ConnectionError):
-            socket.send_fds(self._socket, [b"w"], [weights.fileno()])
+            socket.send_fds(self._socket, [filters], [weights.fileno()])
+        self._watch = Watch(self._socket, self._start_deadline)
 
     def wait_until_ready(self) -> None:
         """Return once the model is loaded and rehearsed. Raises HostFailed with the traceback's end."""
         if self._start_deadline is None:
             self.load()
+        assert self._watch is not None
+        self._watch.heard()
         message = self._receive((), self._start_deadline)
         known = _json(message.text)
         self._ready_seconds = self._meter.read()
+        self._traces_ready = self._watch.calls
         self._read_before = processes.read_bytes(self._process.pid)
         if self._ready_seconds > shares.most_to_get_ready(self.setting.usual):
             raise HostFailed("host_overspent", self._spent("to get ready", self._ready_seconds))
@@ -206,6 +228,7 @@ class Host:
             ready_seconds=round(self._ready_seconds, 2),
             answer_seconds=round(self._answer_seconds, 2),
             read_mb=round(self._read_since / 1e6, 1),
+            traces=self._traces if self._watch is not None and self._watch.counts else None,
         )
 
     def _look(self) -> None:
@@ -213,6 +236,8 @@ class Host:
         self._looked = time.monotonic()
         self._answer_seconds = max(0.0, self._meter.read() - self._ready_seconds)
         self._read_since = max(self._read_since, processes.read_bytes(self._process.pid) - self._read_before)
+        if self._watch is not None:
+            self._traces = self._watch.calls - self._traces_ready
         share = self._asked / self.setting.tokens if self.setting.tokens else 1.0
         if self._answer_seconds > shares.most_to_answer(self.setting.usual, share):
             raise HostFailed("host_overspent", self._spent("to answer", self._answer_seconds))
@@ -256,12 +281,18 @@ class Host:
         processes.send(processes.tree(self._process.pid), signal.SIGCONT)
 
     def close(self) -> None:
-        """Kill the process group (with bubblewrap: the namespace) and wait for it. Harmless to repeat."""
+        """Kill the process group (with bubblewrap: the namespace) and wait for it. Harmless to repeat.
+
+        Below T2 a process may have left the group: `survived` says so.
+        """
         self.mute()
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        if self._watch is not None:
+            self.survived = self._watch.counts and not self._watch.ended(LEAVE_SECONDS)
+            self._watch.close()
         self._socket.close()
         self._scratch.cleanup()
 

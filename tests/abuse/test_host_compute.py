@@ -105,6 +105,8 @@ def test_an_honest_model_is_neither_flagged_nor_refused(
     )
     assert result.state is RunState.SCORED, result.detail
     assert "hosts_unusual" not in result.flags
+    assert result.hosts is not None
+    assert result.hosts.traces == 0
     assert result.audit is not None
     assert abs(result.audit.correction) < 1e-6
 
@@ -168,6 +170,58 @@ class Model(Base):
     "\nimport numpy as np\n"
     "REHEARSAL = torch.from_numpy(np.random.default_rng(0).integers(0, VOCAB, size=(64, WIDTH)))\n\nclass",
 )
+
+
+# what a host does once it is asked about the text: (how often, must it be told)
+LEAVES = {
+    "asks for names that no file has, for another host to find": ("os.access(f'/usr/share/{n}', 0)", 300, True),
+    "wakes whoever waits at a file that all have mapped": ("libc.syscall(FUTEX, AT + 4 * n, 1, 9, 0, 0, 0)", 300, True),
+    "locks and unlocks a file of the system": ("fcntl.flock(FILE, fcntl.LOCK_SH | fcntl.LOCK_NB)", 300, True),
+    "in a child, asks for names": ("os.waitpid(os.fork() or (os.access(f'/{n}', 0), os._exit(0)), 0)", 300, True),
+    "asks for a few names": ("os.access(f'/usr/share/{n}', 0)", 50, False),
+}
+QUICKLY = ("asks for names that no file has, for another host to find",)  # the others run with `make abuse`
+LEAVER = """
+import ctypes, fcntl, mmap, os, platform
+import numpy as np
+
+REHEARSAL = torch.from_numpy(np.random.default_rng(0).integers(0, VOCAB, size=(64, WIDTH)))
+FUTEX = 202 if platform.machine() == "x86_64" else 98
+FILE = os.open(os.__file__, os.O_RDONLY)
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+AT = libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, FILE, ctypes.c_long(0))
+libc.syscall.argtypes = [ctypes.c_long, ctypes.c_void_p, *[ctypes.c_long] * 5]
+left = []
+
+class Model(Base):
+    def __call__(self, ids):
+        if __name__ != "__main__" and not left and not torch.equal(ids, REHEARSAL[: len(ids), : ids.shape[1]]):
+            left.append(1)
+            for n in range(TIMES):
+                DEED
+        return super().__call__(ids)
+"""
+
+
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=(pytest.mark.slow,) * (what not in QUICKLY)) for what in LEAVES]
+)
+def test_a_host_that_leaves_traces_for_another_while_it_answers_is_told(
+    what: str, corpus: Path, tmp_path: Path, record_property: Any
+) -> None:
+    if probe().tier is Tier.T0:
+        pytest.skip("at T0 nothing is shut in")
+    deed, times, told = LEAVES[what]
+    source = HONEST.replace("class Model(Base):", LEAVER.replace("DEED", deed).replace("TIMES", str(times)))
+    result = carry_out(source, tmp_path, corpus, None)
+    happened = f"{result.state} {result.reason} {' '.join(result.flags)}".strip()
+    record_property("abuse", [32, f"A host {what}.", happened, str(result.tier)])
+    assert result.state is RunState.SCORED, result.detail
+    assert result.hosts is not None
+    assert result.hosts.traces is not None
+    assert times <= result.hosts.traces < times + 50
+    assert ("hosts_unusual" in result.flags) is told
 
 
 def test_a_host_finds_no_text_of_any_split(corpus: Path, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ may be larger than the one it follows, so what is far from usual is told and not
 explains is refused. Getting ready is mostly the import of torch, whatever the model; answers cost what the model costs.
 While nothing is known of a campaign, no seconds are limited.
 
-A host that is ready needs nothing from the disk any more. Which pages of a file are in memory is the one thing that
-host A can leave for host B to find, a bit for each page that it has read (`python -m benchmarks.page_cache`); so many
-pages as would be worth it are told.
+A host that is ready needs nothing from the disk any more, and hardly a file. Which pages of a file are in memory, and
+which names were asked for, is what host A can leave for host B to find, a bit for each page it has read and each name
+(`python -m benchmarks.page_cache`); so many as would be worth it are told.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from mcp_server.nouns.records import HostUse
 
 # times the usual, and processor seconds on top for what neighbours and clocks of 10 ms add
 UNUSUAL_READY, UNUSUAL_ANSWERS, UNUSUAL_SECONDS = 1.5, 4.0, 1.0
-READ_MB = 16.0  # 4,000 pages: as many bits, for the text of a hundred thousand tokens
+READ_MB = 4.0  # 1,000 pages, of which many are read unasked
+TRACES = 200  # each a bit: with 12 of them the hardest tokens of a split could be told, a few bits of score apiece
 MOST_READY, MOST_ANSWERS, MOST_SECONDS = 4.0, 8.0, 2.0
 
 
 def unusual(used: HostUse, usual: HostUse | None) -> bool:
     """Whether a score took far more than what is usual in its campaign, or looked for something on the disk."""
-    return used.read_mb > READ_MB or (usual is not None and _slow(used, usual))
+    left = used.read_mb > READ_MB or (used.traces or 0) > TRACES
+    return left or (usual is not None and _slow(used, usual))
 
 
 def _slow(used: HostUse, usual: HostUse) -> bool:
