@@ -137,9 +137,26 @@ def test_a_file_that_was_clean_is_read_again_only_when_it_changed(only_here: Pat
 def test_an_archive_that_cannot_be_opened_is_named_and_not_taken_for_clean(only_here: Path) -> None:
     (only_here / "broken.whl").write_bytes(zipped(prose(1).encode())[:-80])
     index = Index.of([prose(1).encode()])
-    for _ in range(2):
-        (words,) = searching.search(index).closed
+    for number in range(3):
+        searched = searching.search(index)
+        (words,) = searched.closed
         assert "broken.whl" in words
+        assert (searched.read > 0) is (number == 0), "what was closed is as closed as before"
+
+
+def test_a_file_with_a_phrase_of_the_text_is_read_once_and_a_copy_is_told_each_time(only_here: Path) -> None:
+    text = prose(1, 40)
+    index = Index.of([text.encode()])
+    (only_here / "phrase.txt").write_text(prose(77, 40) + text[: len(text) // 20])
+    (only_here / "copy.txt").write_text(text)
+    assert len(index.find((only_here / "phrase.txt").read_bytes()))
+    size = (only_here / "copy.txt").stat().st_size
+    for _ in range(2):
+        searched = searching.search(index)
+        assert [path.name for path, _ in searched.copies] == ["copy.txt"]
+    assert searched.read == size
+    other = Index.of([text[: len(text) // 20].encode()])  # for another index nothing is known of it
+    assert {path.name for path, _ in searching.search(other).copies} == {"copy.txt", "phrase.txt"}
 
 
 def test_common_phrases_are_no_copy(only_here: Path) -> None:

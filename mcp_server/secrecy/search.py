@@ -4,7 +4,8 @@
 
 ORDER names the index, the folder to write into, where to begin, what to leave out and how long to take. Lines of JSON
 on stdout tell the progress and each copy found; the last line is the summary. Files that were found clean before, by
-path, inode, size and time of the last change, are not read again; the list of clean ones is left as `known.npy`.
+path, inode, size and time of the last change, are not read again; the list of clean ones is left as `known.npy`, and
+that of those that have a little, or are closed, as `judged.json`.
 """
 
 from __future__ import annotations
@@ -35,10 +36,16 @@ TELL_SECONDS = 2.0
 class Search:
     """One walk: what it has seen, and what it found."""
 
-    def __init__(self, index: Index, known: NDArray[np.uint64], seconds: float, part: tuple[int, int]) -> None:
+    def __init__(
+        self, index: Index, known: NDArray[np.uint64], judged: dict[int, str], seconds: float, part: tuple[int, int]
+    ) -> None:
         self.index = index
         self.known = set(known.tolist())
         self.clean: list[int] = []
+        # Files with shingles, but too few for a copy, and those that could not be looked into, with the words for it.
+        # That holds for exactly this index; a clean file is one for any part of it as well.
+        self.judged = judged
+        self.judged_again: dict[int, str] = {}
         self.part = part  # (k, n): of n walks at once this is the k-th, and looks at every n-th folder
         self.ends = time.monotonic() + seconds
         self.told = time.monotonic()
@@ -82,10 +89,27 @@ class Search:
                 continue
             todo += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
             if int.from_bytes(hashlib.blake2b(os.fsencode(folder), digest_size=2).digest()) % parts == mine:
-                files = [entry.path for entry in entries if entry.is_file(follow_symlinks=False)]
-                if {"os.py", "abc.py"} <= {os.path.basename(file) for file in files}:
+                files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+                if {"os.py", "abc.py"} <= {file.name for file in files}:
                     tell({"library": folder})
-                yield from files
+                yield from (file.path for file in files if not self._is_known(file))
+
+    def _is_known(self, entry: os.DirEntry[str]) -> bool:
+        """Whether it was found clean and is the same file still. To ask costs less than to open it."""
+        try:
+            state = entry.stat(follow_symlinks=False)
+        except OSError:
+            return False
+        key = _key(entry.path, state)
+        if key in self.known:
+            self.clean.append(key)
+        elif key in self.judged:
+            self._note(key, self.judged[key])
+        else:
+            return False
+        self.counts["files"] += 1
+        self.counts["bytes"] += state.st_size
+        return True
 
     def _look(self, path: str) -> None:
         try:
@@ -95,8 +119,7 @@ class Search:
                     return
                 self.counts["files"] += 1
                 self.counts["bytes"] += state.st_size
-                facts = f"{state.st_ino} {state.st_size} {state.st_ctime_ns} ".encode() + os.fsencode(path)
-                key = int.from_bytes(hashlib.blake2b(facts, digest_size=8).digest(), "little")
+                key = _key(path, state)
                 if key in self.known or state.st_size < WINDOW:
                     self.clean.append(key)
                     return
@@ -108,19 +131,28 @@ class Search:
                         self._wait(path, key, data)
                         return
                     file.seek(0)
-                self._judge(path, key, *self._find(path, file, state.st_size))
+                self._judge(path, key, *self._find(file, state.st_size))
         except OSError:
             self.counts["refused"] += 1
         if time.monotonic() - self.told > TELL_SECONDS:
             self.told = time.monotonic()
             tell({**self.counts, "at": path})
 
-    def _judge(self, path: str, key: int, found: NDArray[np.int64], complete: bool) -> None:
+    def _judge(self, path: str, key: int, found: NDArray[np.int64], why_closed: str = "") -> None:
         copies = self.index.copies(found)
         for document, hits in copies.items():
             tell({"found": path, "document": document, "hits": hits})
-        if complete and not len(found):
+        closed = f"{path} ({why_closed})" if why_closed else ""
+        if copies:
+            self.closed += [closed] if closed else []
+        elif closed or len(found):
+            self._note(key, closed)
+        else:
             self.clean.append(key)
+
+    def _note(self, key: int, closed: str) -> None:
+        self.judged_again[key] = closed
+        self.closed += [closed] if closed else []
 
     def _wait(self, path: str, key: int, data: bytes) -> None:
         self._waiting.append((path, key, data))
@@ -134,12 +166,12 @@ class Search:
             self.clean += [key for _, key, _ in self._waiting]
         else:
             for path, key, data in self._waiting:
-                self._judge(path, key, self.index.find(data), True)
+                self._judge(path, key, self.index.find(data))
         self._waiting, self._waiting_bytes = [], 0
 
-    def _find(self, path: str, file: io.FileIO, size: int) -> tuple[NDArray[np.int64], bool]:
-        """(shingles in a file and in what is packed in it, whether all of it could be looked at). Raises OSError."""
-        complete = True
+    def _find(self, file: io.FileIO, size: int) -> tuple[NDArray[np.int64], str]:
+        """(shingles in a file and in what is packed in it, why not all of it could be looked at). Raises OSError."""
+        closed = ""
         found = [self.index.find(chunk) for chunk in chunks(file, size)]
         file.seek(0)
         head = file.read(HEAD)
@@ -150,9 +182,14 @@ class Search:
             try:
                 found += [self.index.find(data) for data in together(unpacked(io.BufferedReader(file)))]
             except Closed as error:
-                self.closed.append(f"{path} ({error})")
-                complete = False
-        return np.unique(np.concatenate(found)), complete
+                closed = str(error)
+        return np.unique(np.concatenate(found)), closed
+
+
+def _key(path: str, state: os.stat_result) -> int:
+    """A name for this file as it is: whatever changes its text changes the time of its last change."""
+    facts = f"{state.st_ino} {state.st_size} {state.st_ctime_ns} ".encode() + os.fsencode(path)
+    return int.from_bytes(hashlib.blake2b(facts, digest_size=8).digest(), "little")
 
 
 def together(members: Iterable[bytes]) -> Iterator[bytes]:
@@ -186,9 +223,11 @@ def main() -> None:
     """Carry out the order that is named on the command line."""
     order = json.loads(Path(sys.argv[1]).read_text())
     known = np.load(order["known"], allow_pickle=False) if order["known"] else np.empty(0, np.uint64)
-    search = Search(Index.read(Path(order["index"])), known, order["seconds"], tuple(order["part"]))
+    judged = {int(key): words for key, words in order["judged"].items()}
+    search = Search(Index.read(Path(order["index"])), known, judged, order["seconds"], tuple(order["part"]))
     search.walk(order["roots"], order["skip"])
     np.save(Path(order["out"]) / "known.npy", np.array(search.clean, np.uint64))
+    (Path(order["out"]) / "judged.json").write_text(json.dumps(search.judged_again))
     tell({"done": True, **search.counts, "over": search.over(), "closed": search.closed[:100]})
 
 

@@ -86,7 +86,7 @@ def search(
         index.write(asked / "index.npz")
         with contextlib.suppress(FileNotFoundError):
             shutil.copy(memory, asked / "known.npy")
-        found = [Searched() for _ in range(parts)]
+        found, judged = [Searched() for _ in range(parts)], _read_judged(index.digest)
         with concurrent.futures.ThreadPoolExecutor(parts) as pool:
             futures = []
             for part in range(parts):
@@ -95,6 +95,7 @@ def search(
                 order = {
                     "index": str(asked / "index.npz"),
                     "known": str(asked / "known.npy") if (asked / "known.npy").exists() else "",
+                    "judged": judged,
                     "out": str(out),
                     "roots": [*EVERYTHING, *readable_roots(more)] if confinement else readable_roots(more),
                     "skip": [place],
@@ -113,12 +114,31 @@ def search(
         known = [np.load(path, allow_pickle=False) for path in Path(place).glob("out-*/known.npy")]
         np.save(asked / "clean.npy", np.concatenate([np.empty(0, np.uint64), *known]))
         os.replace(asked / "clean.npy", memory)
+        again = [json.loads(path.read_text()) for path in Path(place).glob("out-*/judged.json")]
+        files = {key: words for part in again for key, words in part.items()}
+        (asked / "judged.json").write_text(json.dumps({"by": sys.version, "files": files}))
+        os.replace(asked / "judged.json", _judged_files(index.digest))
     return _sum(found)
 
 
 def clean_files(digest: str) -> Path:
     """Where it is remembered which files have nothing of an index, and so nothing of any part of it."""
     return cache_folder() / "proofs" / f"{digest}.npy"
+
+
+def _judged_files(digest: str) -> Path:
+    """Where it is remembered which files have too little of exactly this index, or are closed, and why."""
+    return cache_folder() / "proofs" / f"{digest}.judged.json"
+
+
+def _read_judged(digest: str) -> dict[str, str]:
+    """By the key of a file. Another Python may be able to open more."""
+    try:
+        stored = json.loads(_judged_files(digest).read_text())
+    except (OSError, ValueError):
+        return {}
+    files: dict[str, str] = stored["files"] if stored.get("by") == sys.version else {}
+    return files
 
 
 def _sum(parts: Sequence[Searched]) -> Searched:

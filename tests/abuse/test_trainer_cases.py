@@ -102,6 +102,10 @@ class Target:
         self.abstract = stack.enter_context(socket.socket(socket.AF_UNIX))
         self.abstract.bind(f"\0{root.name}-{os.getpid()}")
         self.abstract.listen()
+        self.datagram = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        self.datagram.bind(str(root / "datagram"))
+        self.abstract_datagram = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        self.abstract_datagram.bind(f"\0{root.name}-{os.getpid()}-datagram")
         bystander = stack.enter_context(subprocess.Popen(["sleep", "600"]))
         stack.callback(bystander.kill)
         targets = {
@@ -109,10 +113,12 @@ class Target:
             "udp": self.udp.getsockname()[1],
             "unix": str(root / "socket"),
             "abstract": f"{root.name}-{os.getpid()}",
+            "datagram": str(root / "datagram"),
+            "abstract datagram": f"{root.name}-{os.getpid()}-datagram",
             "pids": {"a bystander": bystander.pid, "the test": os.getpid()},
         }
         (self.corpus / "public" / "targets.json").write_text(json.dumps(targets))
-        for listener in (self.tcp, self.udp, self.unix, self.abstract):
+        for listener in (self.tcp, self.udp, self.unix, self.abstract, self.datagram, self.abstract_datagram):
             listener.setblocking(False)
 
     def was_reached(self) -> list[str]:
@@ -124,11 +130,12 @@ class Target:
             except BlockingIOError:
                 continue
             reached.append(name)
-        try:
-            self.udp.recv(1)
-            reached.append("udp")
-        except BlockingIOError:
-            pass
+        for name in ("udp", "datagram", "abstract_datagram"):
+            try:
+                getattr(self, name).recv(1)
+            except BlockingIOError:
+                continue
+            reached.append(name)
         return reached
 
     def fingerprint(self) -> dict[str, str]:

@@ -285,3 +285,16 @@ def test_a_call_that_is_allowed_in_part_depends_on_its_arguments(
     assert number is not None
     found = verdict(calls.program(True, machine), number, architecture, (*arguments, *(0,) * (6 - len(arguments))))
     assert (found == 0x7FFF0000) is allowed
+
+
+@pytest.mark.parametrize("machine", sorted(calls.MACHINES))
+@pytest.mark.parametrize(
+    ("kind", "allowed"), [(1, True), (1 | 0x80800, True), (5, True), (2, False), (2 | 0x800, False), (3, False)]
+)
+def test_a_pair_of_sockets_at_t1_is_none_that_could_turn_to_others(machine: str, kind: int, allowed: bool) -> None:
+    """Streams and seqpackets stay with each other; datagrams can be connected again, to whatever has a name."""
+    architecture, column = calls.MACHINES[machine]
+    number = calls.limited(False)["socketpair"].numbers[column]
+    assert number is not None
+    found = verdict(calls.program(False, machine), number, architecture, (1, kind, 0, 0, 0, 0))
+    assert (found == 0x7FFF0000) is allowed

@@ -153,6 +153,7 @@ SHARED_BELOW_T2: dict[str, dict[str, tuple[int | None, int | None]]] = {
         "mq_unlink": (241, 181),
     },
     "sockets": {"socket": (41, 198)},
+    "signals with 64 bits in each": {"pidfd_send_signal": (424, 424)},
     "the priority of a user's other processes": {"setpriority": (141, 140), "ioprio_set": (251, 30)},
 }
 
@@ -207,8 +208,10 @@ LIMITED: dict[str, Limited] = {
     "fchmodat2": Limited((452, 452), ((Argument(2, "without", SET_ID),),)),
 }
 LIMITED_AT_T2 = {"socket": Limited((41, 198), _families())}
+SOCK_DGRAM = 2  # a bit of its own and of SOCK_RAW: one of a pair of these can turn to any unix socket that has a name
 # At T1 another process of the user can be seen, and 64 bits fit into each of its limits.
 LIMITED_BELOW_T2 = {
+    "socketpair": Limited((53, 199), ((Argument(0, "is", AF_UNIX), Argument(1, "without", SOCK_DGRAM)),)),
     "prlimit64": Limited((302, 261), ((Argument(0, "is", 0),),)),
     "sched_setaffinity": Limited((203, 122), ((Argument(0, "is", 0),),)),
     "sched_setscheduler": Limited((144, 119), ((Argument(0, "is", 0),),)),

@@ -24,6 +24,13 @@ def dial(family, kind, address):
         line.recv(1)  # the test answers nobody, but sees who came through
 
 
+def turn(address):
+    """One of a pair of sockets, turned to somebody else."""
+    line, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    line.connect(address)
+    line.send(b"validation tokens")
+
+
 def lookup():
     socket.getaddrinfo("example.org", 80)
 
@@ -50,6 +57,8 @@ attempt("udp", lambda: dial(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", tar
 attempt("lookup", lookup)
 attempt("unix", lambda: dial(socket.AF_UNIX, socket.SOCK_STREAM, targets["unix"]))
 attempt("abstract unix", lambda: dial(socket.AF_UNIX, socket.SOCK_STREAM, "\0" + targets["abstract"]))
+attempt("one of a pair, to a unix socket", lambda: turn(targets["datagram"]))
+attempt("one of a pair, to an abstract unix socket", lambda: turn("\0" + targets["abstract datagram"]))
 attempt("raw", lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
 attempt("terminal", terminal)
 for name, pid in targets["pids"].items():
