@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcp_server.nouns.records import Crash, Half, HostUse, RunResult, RunState
+from mcp_server.nouns.records import Crash, Half, HostUse, RunResult, RunState, Tier
 from mcp_server.runner import answers
 from mcp_server.runner.machine import shares
 from mcp_server.runner.process.crash import Diagnosis
@@ -129,9 +129,12 @@ def of_answer(
             return ended(result, RunState.CANCELLED, "cancelled", "Cancelled while it was scored.")
         case answers.Score():
             strange = answer.hosts is not None and shares.unusual(answer.hosts, usual)
+            flags = [*result.flags, *(["hosts_unusual"] if strange else [])]
+            if answer.hosts is not None and answer.hosts.traces is None and result.tier is not Tier.T0:
+                flags.append("hosts_uncounted")
             result = result.model_copy(
                 update={
-                    "flags": (*result.flags, "hosts_unusual") if strange else result.flags,
+                    "flags": tuple(flags),
                     "hosts": answer.hosts,
                     "score": answer.score,
                     "incumbent_score": answer.incumbent,

@@ -16,13 +16,13 @@ from mcp_server.nouns.records import HostUse
 
 # times the usual, and processor seconds on top for what neighbours and clocks of 10 ms add
 UNUSUAL_READY, UNUSUAL_ANSWERS, UNUSUAL_SECONDS = 1.5, 4.0, 1.0
-READ_MB = 4.0  # 1,000 pages, of which many are read unasked
-TRACES = 200  # each a bit: with 12 of them the hardest tokens of a split could be told, a few bits of score apiece
+READ_MB = 8.0  # 2,000 pages; an honest host under a heavy load read 3 MB again that the machine had dropped
+TRACES = 200  # each some bits; an honest host leaves none once it is ready
 MOST_READY, MOST_ANSWERS, MOST_SECONDS = 4.0, 8.0, 2.0
 
 
 def unusual(used: HostUse, usual: HostUse | None) -> bool:
-    """Whether a score took far more than what is usual in its campaign, or looked for something on the disk."""
+    """Whether a score took far more than what is usual in its campaign, or touched what another host could find."""
     left = used.read_mb > READ_MB or (used.traces or 0) > TRACES
     return left or (usual is not None and _slow(used, usual))
 
