@@ -46,7 +46,7 @@ faults: setup
 	$(BIN)/python -m pytest -m faults tests/faults tests/test_many_agents.py
 
 abuse: setup
-	$(BIN)/python -m pytest -m abuse tests/abuse
+	$(BIN)/python -m pytest -m abuse tests/abuse tests/arenas
 
 # verdicts beside other programs that come and go: under 25 minutes on 2 cores
 honest: setup

@@ -1,4 +1,4 @@
-"""What a lab and a machine's locks let other users see: nothing, from the beginning."""
+"""Case 47: what a lab and a machine's locks let other users see or take first: nothing, from the beginning."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from mcp_server.nouns.files import open_lock, private_folder
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.runner.machine import cores, devices
 from tests.scoring.tiny import write_corpus
+
+pytestmark = pytest.mark.abuse
 
 STRANGER, VICTIM = 64_001, 64_002  # user ids that nobody has
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can be two other users")
@@ -44,6 +46,12 @@ def as_user(uid: int, act: Callable[[], object]) -> str:
     os.waitpid(child, 0)
     with os.fdopen(ours) as answer:
         return answer.read()
+
+
+@pytest.fixture(autouse=True)
+def told(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
+    words = request.node.name.removeprefix("test_").replace("_", " ")
+    record_property("abuse", [47, words, "shut, or refused", ""])
 
 
 @pytest.fixture
