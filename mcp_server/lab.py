@@ -52,7 +52,7 @@ from mcp_server.nouns.errors import (
 )
 from mcp_server.nouns.files import locked
 from mcp_server.nouns.paths import LabPaths
-from mcp_server.nouns.records import Status
+from mcp_server.nouns.records import Kind, Status
 from mcp_server.nouns.replies import (
     AmendReply,
     CampaignReply,
@@ -172,7 +172,7 @@ class Lab:
             reply.warnings += caught.problems
             due = reply.eta_seconds if reply.phase == "pending" else None
             reply.next = next_for(found, Status(reply.status), judgement, due)
-            if found.kind == "baseline" and reply.phase != "pending":
+            if found.kind == Kind.BASELINE and reply.phase != "pending":
                 reply.next = baseline.of_campaign(bench, campaign, arena) or reply.next
             return reply
 
@@ -205,7 +205,7 @@ class Lab:
             if found.decision is not None:
                 return decided(bench, found, CaughtUp())
             self.workspace.guard()
-            if decision != "revert" or found.kind == "baseline":
+            if decision != "revert" or found.kind == Kind.BASELINE:
                 baseline.refuse_without_baseline(bench, campaign, arena, found)
             judgement = judgement_of(bench, campaign, arena, found)
             if decision == "revert":

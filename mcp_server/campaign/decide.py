@@ -15,7 +15,7 @@ from mcp_server.judging.verdict import Decision
 from mcp_server.nouns.baseline import quiet_again
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.records import Status
+from mcp_server.nouns.records import Kind, Purpose, Status
 from mcp_server.nouns.replies import DecisionReply
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block
@@ -25,7 +25,7 @@ WRITE_FIRST = "Write down what it teaches (append_learnings)."  # left out where
 
 def judgement_of(bench: Bench, campaign: Campaign, arena: Arena, found: Experiment) -> Judgement | None:
     """The referee's view, or None while there is nothing to compare."""
-    if found.kind == "baseline" or found.decision is not None:
+    if found.kind == Kind.BASELINE or found.decision is not None:
         return None
     return judge_experiment(bench.ledger, arena, campaign, found, contract.earlier(bench, campaign))
 
@@ -40,7 +40,7 @@ def follow(bench: Bench, campaign: Campaign, found: Experiment, judgement: Judge
         for number, seed, purpose in judgement.wanted:
             if paired and number == judgement.incumbent and seed in mine:
                 continue  # it is trained in the candidate's own slot
-            later = quiet_again(judgement.runs) if purpose == "retry" else None
+            later = quiet_again(judgement.runs) if purpose == Purpose.RETRY else None
             bench.ledger.open_run(campaign.tag, number, seed, purpose, bench.stamp(), later)
         return
     if decision == "keep" and verdict.decision is not Decision.KEEP:
@@ -64,7 +64,7 @@ def decide_without_score(bench: Bench, campaign: Campaign, found: Experiment) ->
     if any(not run.state.terminal for run in runs):
         raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
     failed = tally.failure_of(runs)
-    if failed is None and found.kind != "baseline" and bench.ledger.incumbent(found.campaign) is None:
+    if failed is None and found.kind != Kind.BASELINE and bench.ledger.incumbent(found.campaign) is None:
         raise NotNow(
             f"Experiment {found.number} has a score, but the baseline has none yet to compare it with. "
             "Wait for it with read_score(1)."

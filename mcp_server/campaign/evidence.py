@@ -34,7 +34,7 @@ from mcp_server.judging.verdict import (
 from mcp_server.judging.weighing import CONFIRMED_AT, rounded
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
-from mcp_server.nouns.records import RunResult
+from mcp_server.nouns.records import Kind, Purpose, RunResult
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 
 # A typical improvement, as a share of the baseline's score: 0.0015 of about 1 bit per byte is what agents find at the
@@ -54,7 +54,7 @@ class Judgement:
     score: float | None
     seeds: tuple[int, ...]
     runs: tuple[Run, ...]  # of the candidate
-    wanted: tuple[tuple[int, int, str], ...]
+    wanted: tuple[tuple[int, int, Purpose], ...]
     incumbent: int
 
     @property
@@ -130,13 +130,13 @@ def gather(
     """All that `decide` is to know about one candidate."""
     tag = campaign.tag
     runs, theirs = ledger.runs(tag, experiment.number), ledger.runs(tag, incumbent.number)
-    ours = [run for run in runs if run.counts and run.purpose != "exam"]
+    ours = [run for run in runs if run.counts and run.purpose != Purpose.EXAM]
     tainted = [run for run in runs if run.tainted]
     standing = since_anchor(theirs)
     machine = ours[-1].machine if ours else None
     held = tally.losses(standing, arena, machine=machine) or tally.losses(standing, arena)
     candidate, beside = tally.losses(runs, arena), tally.losses_beside(runs, arena, incumbent.number)
-    takes_back = experiment.kind == "prune"
+    takes_back = experiment.kind == Kind.PRUNE
     if takes_back:
         # the runs the change was kept for were lucky ones: it proves its worth on seeds that it was not chosen by
         held = {seed: held[seed] for seed in held.keys() & candidate.keys()}
@@ -167,7 +167,7 @@ def gather(
         retry=runs[0].seed if retried else None,
         awaited=bool(awaited(runs, theirs)),
         failed=_failed(runs, theirs),
-        anchored=bool(ours) and any(run.purpose == "anchor" and run.ticket > ours[0].ticket for run in theirs),
+        anchored=bool(ours) and any(run.purpose == Purpose.ANCHOR and run.ticket > ours[0].ticket for run in theirs),
         now=conditions_of(ours[0]) if ours else Conditions(),
         then=conditions_of(standing[-1]) if standing else Conditions(),
         scatter=_scatter(ledger, tag, incumbent),
@@ -204,7 +204,9 @@ def policy_of(ledger: Ledger, arena: Arena, tag: str) -> Policy:
 
 def _tells(experiment: Experiment) -> bool:
     """Whether a decided experiment says how large changes are."""
-    return experiment.kind in ("attempt", "retest") and not experiment.protocol and experiment.decision is not None
+    return (
+        experiment.kind in (Kind.ATTEMPT, Kind.RETEST) and not experiment.protocol and experiment.decision is not None
+    )
 
 
 def typical_effect(ledger: Ledger, arena: Arena, tag: str) -> float:
@@ -322,7 +324,7 @@ def record_of(ledger: Ledger, tag: str) -> Record:
     record = Record()
     for one in ledger.decided(tag):
         said = one.verdict
-        kept = one.decision == "keep" and one.kind != "baseline"
+        kept = one.decision == "keep" and one.kind != Kind.BASELINE
         record = record.after(said.evidence if said.evidence is not None else 1.0, said.lost if kept else 0.0)
         # a campaign that an older version began goes on: what it was sure of counts as proven
         if kept and said.version < 2 and (said.probability or 0.0) >= CONFIRMED_AT:
@@ -355,8 +357,8 @@ def _called_off(ledger: Ledger, tag: str, experiment: Experiment) -> int:
 
 def since_anchor(runs: Sequence[Run]) -> list[Run]:
     """The runs that speak for today's machine: all that count, or those since the incumbent was last re-anchored."""
-    counting = [run for run in runs if run.counts and run.purpose != "exam"]
-    anchors = [run.ticket for run in counting if run.purpose == "anchor"]
+    counting = [run for run in runs if run.counts and run.purpose != Purpose.EXAM]
+    anchors = [run.ticket for run in counting if run.purpose == Purpose.ANCHOR]
     return [run for run in counting if not anchors or run.ticket >= anchors[-1]]
 
 
@@ -409,7 +411,7 @@ def awaited(runs: Sequence[Run], theirs: Sequence[Run]) -> list[Run]:
         run
         for run in theirs
         if not run.state.terminal
-        and (run.purpose == "repeat" or (run.purpose in ("confirm", "anchor") and run.seed in seeds))
+        and (run.purpose == Purpose.REPEAT or (run.purpose in (Purpose.CONFIRM, Purpose.ANCHOR) and run.seed in seeds))
     ]
 
 

@@ -11,6 +11,7 @@ from mcp_server.campaign.evidence import record_of
 from mcp_server.judging.student import examination
 from mcp_server.judging.totals import Kept, totals
 from mcp_server.ledger import Ledger
+from mcp_server.nouns.records import Purpose
 from mcp_server.nouns.replies import ExamReply, TotalsReply
 from mcp_server.nouns.rows import Campaign, Exam, Experiment, Run
 
@@ -75,7 +76,7 @@ def _exam_losses(ledger: Ledger, arena: Arena, exam: Exam, number: int) -> dict[
 
 def _exam_runs(ledger: Ledger, exam: Exam, number: int) -> list[Run]:
     runs = ledger.runs(exam.campaign, number)
-    return [run for run in runs if run.purpose == "exam" and run.seed in exam.seeds]
+    return [run for run in runs if run.purpose == Purpose.EXAM and run.seed in exam.seeds]
 
 
 def _beside(ledger: Ledger, arena: Arena, exam: Exam) -> dict[int, float]:
@@ -103,7 +104,7 @@ def examined(ledger: Ledger, arena: Arena, campaign: Campaign, exam: Exam) -> Ex
         run
         for number in dict.fromkeys((exam.baseline, exam.incumbent))
         for run in ledger.runs(exam.campaign, number)
-        if run.purpose == "exam" and run.seed in exam.seeds
+        if run.purpose == Purpose.EXAM and run.seed in exam.seeds
     ]
     return ExamReply(
         campaign=exam.campaign,

@@ -24,6 +24,7 @@ from mcp_server.edits.themes import theme
 from mcp_server.judging.looks import excused, excuses_left, looks, may_repeat, repeats_left
 from mcp_server.nouns.baseline import calibration, quiet_again
 from mcp_server.nouns.errors import NotNow, WorkspaceError
+from mcp_server.nouns.records import Kind, Purpose
 from mcp_server.nouns.replies import ExperimentReply
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_line
@@ -39,7 +40,7 @@ def open_experiment(
     description: str,
     hypothesis: str = "",
     expected_delta: float | None = None,
-    kind: str = "attempt",
+    kind: Kind = Kind.ATTEMPT,
     session: str = "",
     insist: bool = False,
 ) -> ExperimentReply:
@@ -59,18 +60,18 @@ def open_experiment(
             f"Nothing changed: {', '.join(arena.editable)} means the same as the incumbent, experiment "
             f"{incumbent.number}. Edit it, then call run_experiment again."
         )
-    earlier = None if kind == "prune" or offered else answered(bench, campaign, arena, marks)
+    earlier = None if kind == Kind.PRUNE or offered else answered(bench, campaign, arena, marks)
     if earlier is not None:
         return earlier
-    if incumbent is not None and kind != "prune" and not insist:
+    if incumbent is not None and kind != Kind.PRUNE and not insist:
         crowd += astray.refuse(bench, campaign, arena, sources)
     number = bench.workspace.free_number(campaign.tag, bench.ledger.next_number(campaign.tag))
     edit = change(before, sources)
     tried = [e for e in bench.ledger.same_edit(edit, campaign.tag) if e.number != number]
     if offered:
-        kind = "baseline"
-    elif tried and kind == "attempt":
-        kind = "retest"
+        kind = Kind.BASELINE
+    elif tried and kind == Kind.ATTEMPT:
+        kind = Kind.RETEST
     changes = tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, sources))
     experiment = Experiment(
         campaign=campaign.tag,
@@ -100,14 +101,14 @@ def open_experiment(
     experiment = dataclasses.replace(experiment, snapshot=snapshot.commit)
     bench.workspace.hold(campaign.tag, [snapshot.commit], experiment.opened_at)  # before the ledger names it
     seed = campaign.seed
-    if kind == "prune" and incumbent is not None:
+    if kind == Kind.PRUNE and incumbent is not None:
         # on the seeds that the change was chosen by, its luck would only be seen again
         seed = max(run.seed for run in bench.ledger.runs(campaign.tag, incumbent.number)) + 1
     paired = bool(pairing.choice_of(bench.ledger, arena, campaign).pairing)
-    ordered = calibration(seed, campaign.calibrate, paired) if offered else [(seed, "first")]
+    ordered = calibration(seed, campaign.calibrate, paired) if offered else [(seed, Purpose.FIRST)]
     bench.ledger.open_experiment(experiment, ordered)
     if seed != campaign.seed and incumbent is not None and not arena.score_incumbent and not paired:
-        bench.ledger.open_run(campaign.tag, incumbent.number, seed, "confirm", experiment.opened_at)
+        bench.ledger.open_run(campaign.tag, incumbent.number, seed, Purpose.CONFIRM, experiment.opened_at)
     started = recovery.catch_up(bench)
     reply = progress.experiment_reply(bench.ledger, bench.paths, experiment, arena, bench.now())
     reply.warnings += crowd + warnings_of(experiment, tried) + started.problems
@@ -126,7 +127,7 @@ def open_without(bench: Bench, campaign: Campaign, arena: Arena, number: int) ->
         raise NotNow(f"Later changes build on experiment {number}, so it cannot be taken back alone. It stays.")
     bench.workspace.lay(files, arena.editable, tip)
     description = clean_line(f"without experiment {number}: {found.description}", DESCRIPTION_LIMIT)
-    return open_experiment(bench, campaign, arena, description, kind="prune")
+    return open_experiment(bench, campaign, arena, description, kind=Kind.PRUNE)
 
 
 def _awaited_baseline(bench: Bench, campaign: Campaign) -> int | None:
@@ -170,7 +171,9 @@ def answered(bench: Bench, campaign: Campaign, arena: Arena, marks: str) -> Expe
         if left and not bench.workspace.whole(twin.snapshot):
             continue  # its commit is gone, so it can only be run as another
         if left:
-            bench.ledger.open_run(campaign.tag, twin.number, runs[-1].seed, "retry", bench.stamp(), quiet_again(runs))
+            bench.ledger.open_run(
+                campaign.tag, twin.number, runs[-1].seed, Purpose.RETRY, bench.stamp(), quiet_again(runs)
+            )
             recovery.catch_up(bench)
         reply = progress.experiment_reply(bench.ledger, bench.paths, twin, arena, bench.now())
         if left:

@@ -32,7 +32,7 @@ from mcp_server.memory.wording import Tried, line
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
 from mcp_server.nouns.paths import LabPaths, device_locks_folder
-from mcp_server.nouns.records import RunState, Status
+from mcp_server.nouns.records import Kind, RunState, Status
 from mcp_server.nouns.replies import DeviceReply, NoiseReply, RecallReply, StatusReply
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block, clean_line
@@ -109,7 +109,7 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
     states = {one.number: progress.status_now(ledger, one, ledger.runs(tag, one.number)) for one in undecided}
     busy = (Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING)
     # nobody decides on a baseline: it is adopted, or replaced by the next attempt
-    decidable = [one.number for one in undecided if one.kind != "baseline"]
+    decidable = [one.number for one in undecided if one.kind != Kind.BASELINE]
     waiting = [number for number in decidable if states[number] not in busy]
     baseline = of_campaign(bench, campaign, arena)
     last = [tried_of(ledger, one) for one in ledger.experiments(tag, last=60)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from mcp_server.arena.program import Arena
-from mcp_server.nouns.records import RunState, Status
+from mcp_server.nouns.records import Kind, Purpose, RunState, Status
 from mcp_server.nouns.rows import Experiment, Run
 
 
@@ -20,10 +20,10 @@ def status_of(experiment: Experiment, runs: Sequence[Run]) -> Status:
             return Status.OVERTAKEN
         worst = failure_of(runs)
         return Status(worst.state) if worst else Status.DISCARDED
-    mine = [run for run in runs if run.purpose not in ("anchor", "exam")]
+    mine = [run for run in runs if run.purpose not in (Purpose.ANCHOR, Purpose.EXAM)]
     waiting = [run for run in mine if not run.state.terminal]
     if waiting:
-        if any(run.counts for run in mine) and experiment.kind != "baseline":
+        if any(run.counts for run in mine) and experiment.kind != Kind.BASELINE:
             return Status.CONFIRMING
         return Status(max(waiting, key=lambda run: run.state is not RunState.QUEUED).state)
     worst = failure_of(mine)
@@ -34,7 +34,7 @@ def status_of(experiment: Experiment, runs: Sequence[Run]) -> Status:
 
 def failure_of(runs: Sequence[Run]) -> Run | None:
     """The run that tells why an experiment has no score; None when it has one."""
-    finished = [run for run in runs if run.state.terminal and run.purpose not in ("anchor", "exam")]
+    finished = [run for run in runs if run.state.terminal and run.purpose not in (Purpose.ANCHOR, Purpose.EXAM)]
     # a rejection outweighs any score of the same code: it says that the score is not what it seems
     rejected = [run for run in finished if run.state is RunState.REJECTED]
     if rejected:
@@ -48,7 +48,7 @@ def losses(runs: Sequence[Run], arena: Arena, machine: str | None = None) -> dic
     """Mean score by seed, smaller is better; only runs that count, and of one machine when it is named."""
     by_seed: defaultdict[int, list[float]] = defaultdict(list)
     for run in runs:
-        if run.counts and run.purpose != "exam" and run.score is not None and machine in (None, run.machine):
+        if run.counts and run.purpose != Purpose.EXAM and run.score is not None and machine in (None, run.machine):
             by_seed[run.seed].append(arena.loss(run.score))
     return {seed: fmean(values) for seed, values in by_seed.items()}
 
@@ -59,7 +59,7 @@ def losses_beside(runs: Sequence[Run], arena: Arena, incumbent: int) -> dict[int
     for run in runs:
         found = run.result
         # another experiment may have become the incumbent since
-        if not run.counts or run.purpose == "exam" or found is None or found.incumbent != incumbent:
+        if not run.counts or run.purpose == Purpose.EXAM or found is None or found.incumbent != incumbent:
             continue
         if found.incumbent_score is not None:
             by_seed[run.seed].append(arena.loss(found.incumbent_score))

@@ -18,6 +18,7 @@ from mcp_server.judging.drift import Anchor, machine_could, must_anchor
 from mcp_server.judging.noise import EQUAL_RUNS
 from mcp_server.judging.verdict import PROVEN, Comparison, Decision, Evidence, Label, Order, Verdict, Who
 from mcp_server.judging.weighing import Case
+from mcp_server.nouns.records import Purpose
 
 LARGEST_SCORE = 1e100  # what diverged so far is no number to reckon with
 STRIKING, PROMISING_STRIKING = 1.5, 2.0
@@ -73,7 +74,7 @@ def _weighed(case: Case) -> Verdict:
     if gain > max(given.policy.min_delta, 0.0) and not case.measured and given.policy.confirm != "never":
         who = "a second slot of this code tells it" if given.paired else "the incumbent is run again"
         said = f"the noise was never measured, and {who} before this is judged"
-        again = orders if given.paired else (Order(Who.INCUMBENT, given.repeat_seed, "repeat"),)
+        again = orders if given.paired else (Order(Who.INCUMBENT, given.repeat_seed, Purpose.REPEAT),)
         if given.runs_left >= 1 and again:
             return case.verdict(Decision.CONFIRM, "noise_unmeasured", said, again)
     if gain > max(given.policy.min_delta, 0.0) and enough and given.equal >= EQUAL_RUNS:
@@ -123,12 +124,12 @@ def _again(case: Case) -> tuple[Order, ...]:
         return ()
     missing = [] if given.paired else sorted(given.incumbent.keys() - given.candidate.keys())
     seed = missing[0] if missing else max((*given.candidate, *given.incumbent)) + 1
-    orders = [Order(Who.CANDIDATE, seed, "confirm")]
+    orders = [Order(Who.CANDIDATE, seed, Purpose.CONFIRM)]
     # where a shared seed says nothing, only the side with fewer runs gains much by one more; but before anything is
     # proven all candidates are compared with one baseline, whose bad luck would look like many good ideas
     helps = given.correlation > 0.0 or not case.proven or len(given.incumbent) <= len(given.candidate)
     if not given.paired and seed not in given.incumbent and helps:
-        orders.append(Order(Who.INCUMBENT, seed, "confirm"))
+        orders.append(Order(Who.INCUMBENT, seed, Purpose.CONFIRM))
     return tuple(orders) if given.runs_left >= len(orders) else ()
 
 
@@ -219,7 +220,7 @@ def _moved(case: Case, verdict: Verdict) -> Verdict:
             return replace(case.verdict(Decision.DISCARD, "machine_moved", said), within_machine=True)
         if anchor:
             said = f"{ANCHORS[anchor]}, so the incumbent is measured again before this is judged"
-            order = Order(Who.INCUMBENT, min(given.candidate), "anchor")
+            order = Order(Who.INCUMBENT, min(given.candidate), Purpose.ANCHOR)
             return case.verdict(Decision.CONFIRM, anchor.value, said, (order,))
     if not machine_could(case.gain, given.now, given.then, given.scatter, case.belief.width, case.typical):
         return verdict
@@ -244,7 +245,9 @@ def _unusable(given: Evidence) -> Verdict | None:
         why = given.tainted[-1]
         if given.retry is not None:
             said = f"Confirm: its run decides nothing ({why}), so it is run again."
-            return Verdict(Decision.CONFIRM, "tainted", said, orders=(Order(Who.CANDIDATE, given.retry, "retry"),))
+            return Verdict(
+                Decision.CONFIRM, "tainted", said, orders=(Order(Who.CANDIDATE, given.retry, Purpose.RETRY),)
+            )
         said = f"Discard: none of {len(given.tainted)} runs decides anything ({why}). "
         return Verdict(Decision.DISCARD, "tainted", said + "Run the same code again on a quiet machine.")
     if not given.candidate:
@@ -259,13 +262,13 @@ def _unusable(given: Evidence) -> Verdict | None:
     if given.paired:
         seed = max((*given.candidate, *given.incumbent)) + 1
         said = "Confirm: another experiment was kept meanwhile, so one slot beside that one decides."
-        order = Order(Who.CANDIDATE, seed, "confirm")
+        order = Order(Who.CANDIDATE, seed, Purpose.CONFIRM)
     elif given.takes_back and not given.candidate.keys() & given.incumbent.keys():
         said = "Confirm: the present code has not run on this seed yet."
-        order = Order(Who.INCUMBENT, min(given.candidate), "confirm")
+        order = Order(Who.INCUMBENT, min(given.candidate), Purpose.CONFIRM)
     elif not given.incumbent:
         said = "Confirm: the incumbent has no score to compare with, so it is run on the candidate's seed."
-        order = Order(Who.INCUMBENT, min(given.candidate), "confirm")
+        order = Order(Who.INCUMBENT, min(given.candidate), Purpose.CONFIRM)
     else:
         return None
     if given.runs_left >= 1 and given.failed.get((order.who, order.seed), 0) < MOST_FAILURES:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from mcp_server.nouns.records import RunState
+from mcp_server.nouns.records import Purpose, RunState
 from mcp_server.nouns.rows import Run
 
 MOST_EXCUSED = 3  # per code and seed; machines rarely fail more often, and what fails every time is no accident
 MOST_REPEATS = 5  # of one code and seed in all, whoever ended its runs
-NO_LOOK = ("exam", "anchor")  # ordered by the lab on code that is decided already: nobody chooses by them
+NO_LOOK = (Purpose.EXAM, Purpose.ANCHOR)  # ordered by the lab on code that is decided already: nobody chooses by them
 
 
 def excused(run: Run) -> bool:
@@ -33,7 +33,7 @@ def excused(run: Run) -> bool:
 
 def told_live(run: Run) -> bool:
     """Whether what a running run reports of its loss is told. A repeat whose luck can be watched can be called off."""
-    return run.purpose == "first"
+    return run.purpose == Purpose.FIRST
 
 
 def may_repeat(run: Run) -> bool:

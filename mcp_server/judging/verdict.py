@@ -11,6 +11,7 @@ from typing import Literal
 from mcp_server.judging.belief import Widths
 from mcp_server.judging.drift import Conditions, Scatter
 from mcp_server.judging.effects import Effects, Look
+from mcp_server.nouns.records import Purpose
 
 Scores = Mapping[int, float]
 PROVEN = 50.0  # the night's e-value from which on something is proven: by luck in at most one night of fifty
@@ -47,7 +48,7 @@ class Order:
 
     who: Who
     seed: int
-    purpose: str
+    purpose: Purpose
 
 
 @dataclass(frozen=True, slots=True)

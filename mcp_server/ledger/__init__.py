@@ -23,7 +23,7 @@ from mcp_server.nouns.baseline import Baseline
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import LedgerError, UnknownExperiment
 from mcp_server.nouns.files import mend, private_file, private_folder
-from mcp_server.nouns.records import CurvePoint, RunResult, RunState
+from mcp_server.nouns.records import CurvePoint, Kind, Purpose, RunResult, RunState
 from mcp_server.nouns.rows import Amendment, Campaign, Exam, Experiment, Learning, Run, Trained
 
 # the columns an experiment is born with; the rest is written by its decision
@@ -232,7 +232,7 @@ class Ledger:
 
     # --- experiments -------------------------------------------------------------------------------------------------
 
-    def open_experiment(self, experiment: Experiment, seeds: Sequence[tuple[int, str]]) -> None:
+    def open_experiment(self, experiment: Experiment, seeds: Sequence[tuple[int, Purpose]]) -> None:
         """Record an attempt and the runs it is to have, as one fact. `seeds`: (seed, purpose) of each run."""
         e = experiment
         with self._fact():
@@ -436,7 +436,7 @@ class Ledger:
     # --- runs --------------------------------------------------------------------------------------------------------
 
     def open_run(
-        self, campaign: str, experiment: int, seed: int, purpose: str, at: str, not_before: datetime | None = None
+        self, campaign: str, experiment: int, seed: int, purpose: Purpose, at: str, not_before: datetime | None = None
     ) -> Run:
         """Order one more run; `not_before` lets it wait, for a machine that is quiet again."""
         with self._fact():
@@ -444,7 +444,7 @@ class Ledger:
         return self.runs(campaign, experiment)[-1]
 
     def _open_run(
-        self, campaign: str, experiment: int, seed: int, purpose: str, at: str, not_before: float | None = None
+        self, campaign: str, experiment: int, seed: int, purpose: Purpose, at: str, not_before: float | None = None
     ) -> None:
         self._db.execute(
             "INSERT INTO runs (campaign, experiment, run, seed, purpose, state, opened_at, ask_again_at, run_id)"
@@ -498,7 +498,7 @@ class Ledger:
                 row["experiment"],
                 row["seed"],
                 row["machine"],
-                row["purpose"],
+                Purpose(row["purpose"]),
                 row["score"],
                 tuple(CurvePoint(**point) for point in json.loads(row["curve"])),
             )
@@ -683,7 +683,7 @@ class Ledger:
             )
             for seed in seeds:
                 for number in (incumbent,) if paired else dict.fromkeys((baseline, incumbent)):
-                    self._open_run(campaign, number, seed, "exam", at)
+                    self._open_run(campaign, number, seed, Purpose.EXAM, at)
 
     def exam(self, campaign: str) -> Exam | None:
         """The last one."""
@@ -718,6 +718,7 @@ def _campaign(row: sqlite3.Row) -> Campaign:
 @lru_cache(maxsize=2048)  # a past is read again and again, and reading its JSON was most of recalling it
 def _experiment(row: sqlite3.Row) -> Experiment:
     values: dict[str, Any] = {name: row[name] for name in Experiment.__dataclass_fields__}
+    values["kind"] = Kind(row["kind"])
     values["knobs"] = tuple(tuple(change) for change in json.loads(row["knobs"]))
     values["protocol"] = tuple(json.loads(row["protocol"]))
     values["verdict"] = Decided.read(row["verdict"])
@@ -727,7 +728,7 @@ def _experiment(row: sqlite3.Row) -> Experiment:
 
 def _run(row: sqlite3.Row, light: bool = False) -> Run:
     values = {name: row[name] for name in Run.__dataclass_fields__}
-    values["state"] = RunState(row["state"])
+    values["state"], values["purpose"] = RunState(row["state"]), Purpose(row["purpose"])
     values["result"] = RunResult.model_validate_json(row["result"]) if row["result"] and not light else None
     return Run(**values)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mcp_server.edits.fingerprint import KnobChange
 from mcp_server.edits.themes import Theme
 from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.records import Kind
 from mcp_server.nouns.text import clean_line
 
 LINE_CHARACTERS = 260
@@ -35,7 +36,7 @@ class Tried:
     learned: tuple[str, ...] = ()
     theme: str = Theme.OTHER
     campaign: str = ""
-    kind: str = "attempt"
+    kind: Kind = Kind.ATTEMPT
 
     @property
     def came(self) -> str:

@@ -13,23 +13,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from mcp_server.nouns.records import RunState
+from mcp_server.nouns.records import Purpose, RunState
 from mcp_server.nouns.rows import Experiment, Run
 
-ORDERED = ("first", "repeat", "seed")  # purposes of the runs that a baseline is born with
-MEASURING = (*ORDERED, "retry")
+ORDERED = (Purpose.FIRST, Purpose.REPEAT, Purpose.SEED)  # purposes of the runs that a baseline is born with
+MEASURING = (*ORDERED, Purpose.RETRY)
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 30.0, 1800.0
 MOST_LOST = 3  # supervisors that die every time are no accident
 
 
-def calibration(seed: int, extra: int, paired: bool) -> list[tuple[int, str]]:
+def calibration(seed: int, extra: int, paired: bool) -> list[tuple[int, Purpose]]:
     """(seed, purpose) of a baseline's runs: one, and `extra` more that measure the noise.
 
     The first extra run repeats the same seed, which tells how far the machine moves a score; the rest are new seeds.
     paired: each run has itself beside it, which is that repeat and costs no slot.
     """
-    repeats = [(seed, "repeat") if turn == 0 else (seed + turn, "seed") for turn in range(extra)]
-    return [(seed, "first"), *repeats[1 if paired else 0 :]]
+    repeats = [(seed, Purpose.REPEAT) if turn == 0 else (seed + turn, Purpose.SEED) for turn in range(extra)]
+    return [(seed, Purpose.FIRST), *repeats[1 if paired else 0 :]]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def quiet_again(runs: Sequence[Run]) -> datetime | None:
     last = runs[-1]
     if last.closed_at is None or not last.tainted:
         return None
-    tries = len(list(takewhile(lambda run: run.purpose == "retry" and run.tainted, reversed(runs))))
+    tries = len(list(takewhile(lambda run: run.purpose == Purpose.RETRY and run.tainted, reversed(runs))))
     seconds = min(FIRST_WAIT_SECONDS * 2.0**tries, LONGEST_WAIT_SECONDS)
     return datetime.fromisoformat(last.closed_at) + timedelta(seconds=seconds)
 

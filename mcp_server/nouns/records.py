@@ -37,6 +37,28 @@ class Record(BaseModel):
             raise ValueError(f"{path.name} cannot be read: {first(error)}") from None
 
 
+class Kind(StrEnum):
+    """What an experiment is for."""
+
+    BASELINE = "baseline"  # the code as it was found
+    ATTEMPT = "attempt"
+    RETEST = "retest"  # an edit that was tried before on another base
+    PRUNE = "prune"  # takes an earlier keep back
+
+
+class Purpose(StrEnum):
+    """Why a run was ordered."""
+
+    FIRST = "first"
+    REPEAT = "repeat"  # the same seed once more, to measure the noise
+    SEED = "seed"  # a new seed, to measure the noise
+    CONFIRM = "confirm"  # one more look that a verdict asks for
+    ANCHOR = "anchor"  # the incumbent again, for the machine has moved
+    RETRY = "retry"  # instead of a run that counts for nothing
+    EXAM = "exam"
+    PROOF = "proof"  # of an arena, before any campaign
+
+
 class RunState(StrEnum):
     """Where a run is. The last six are terminal: each run reaches exactly one of them, once."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcp_server.nouns.decided import UNDECIDED, Decided
-from mcp_server.nouns.records import CurvePoint, RunResult, RunState
+from mcp_server.nouns.records import CurvePoint, Kind, Purpose, RunResult, RunState
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Experiment:
 
     campaign: str
     number: int
-    kind: str
+    kind: Kind
     description: str
     hypothesis: str
     expected_delta: float | None
@@ -69,7 +69,7 @@ class Run:
     experiment: int
     run: int
     seed: int
-    purpose: str
+    purpose: Purpose
     state: RunState
     opened_at: str
     closed_at: str | None
@@ -93,7 +93,7 @@ class Trained:
     experiment: int
     seed: int
     machine: str
-    purpose: str
+    purpose: Purpose
     score: float
     curve: tuple[CurvePoint, ...]
 

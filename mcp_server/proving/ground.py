@@ -23,7 +23,7 @@ from mcp_server.campaign.runs import dispatch
 from mcp_server.engines.local import LOCAL
 from mcp_server.nouns.errors import AutoresearchError, WorkspaceError
 from mcp_server.nouns.paths import LabPaths, RunPaths
-from mcp_server.nouns.records import RunResult, RunSpec, RunState
+from mcp_server.nouns.records import Kind, Purpose, RunResult, RunSpec, RunState
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.programs.check import refuse_missing
 from mcp_server.proving.evidence import Trial
@@ -249,7 +249,7 @@ def _now() -> str:
 
 def _experiment(number: int, name: str, snapshot: str, program: str, tree: Path) -> Experiment:
     return Experiment(
-        campaign=TAG, number=number, kind="attempt", description=name, hypothesis="", expected_delta=None,
+        campaign=TAG, number=number, kind=Kind.ATTEMPT, description=name, hypothesis="", expected_delta=None,
         snapshot=snapshot, base=None, fingerprint="", edit="", nodes=0, knobs=(), protocol=(), theme="",
         program=program, style=None, opened_at=_now(), tree=str(tree),
     )  # fmt: skip
@@ -257,7 +257,7 @@ def _experiment(number: int, name: str, snapshot: str, program: str, tree: Path)
 
 def _run(number: int, seed: int) -> Run:
     return Run(
-        ticket=number, campaign=TAG, experiment=number, run=1, seed=seed, purpose="proof", state=RunState.QUEUED,
+        ticket=number, campaign=TAG, experiment=number, run=1, seed=seed, purpose=Purpose.PROOF, state=RunState.QUEUED,
         opened_at=_now(), closed_at=None, score=None, tainted="", machine="", ask_again_at=None, result=None,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from mcp_server.campaign.tally import mean_score
 from mcp_server.campaign.waiting import POLL_SECONDS, until_finished
 from mcp_server.lab import CALIBRATE, Lab
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
+from mcp_server.nouns.records import Kind
 from mcp_server.nouns.replies import DecisionReply
 from mcp_server.ralph.pacing import Outcome
 
@@ -108,7 +109,7 @@ def _run_what_is_left(lab: Lab, description: str, settled: Settled) -> None:
 def _decide_open(lab: Lab, settled: Settled) -> None:
     """Every experiment that can be decided is; what the world has not answered yet stays out."""
     with lab.reading() as (bench, campaign, _):
-        numbers = [one.number for one in bench.ledger.undecided(campaign.tag) if one.kind != "baseline"]
+        numbers = [one.number for one in bench.ledger.undecided(campaign.tag) if one.kind != Kind.BASELINE]
     for number in numbers:
         decision = _decided(lab, number)
         settled.experiment = number

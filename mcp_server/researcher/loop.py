@@ -23,7 +23,7 @@ import mcp_server
 from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.numbers import fixed
-from mcp_server.nouns.records import RunState, Status
+from mcp_server.nouns.records import Kind, RunState, Status
 from mcp_server.nouns.replies import (
     CampaignReply,
     DecisionReply,
@@ -82,7 +82,7 @@ class Outcome:
 
     @property
     def kept(self) -> list[HistoryRow]:
-        return [row for row in self.rows.values() if row.status == "kept" and row.kind != "baseline"]
+        return [row for row in self.rows.values() if row.status == "kept" and row.kind != Kind.BASELINE]
 
 
 @dataclass
@@ -146,14 +146,14 @@ async def _research(session: Session, folder: Path, tag: str, pace: Pace) -> Out
         audience.show(row)
 
     await session.ask(CampaignReply, "start_campaign", tag=tag, calibrate=pace.calibrate)
-    show(HistoryRow(experiment=1, status="running", kind="baseline", description="baseline: unchanged code"))
+    show(HistoryRow(experiment=1, status="running", kind=Kind.BASELINE, description="baseline: unchanged code"))
     audience.say(f"Campaign {tag}: the baseline, and {pace.calibrate} more of it to measure the noise.")
     baseline = await session.score(1)
     if baseline.score is None:
         raise NotNow(f"The baseline has no score: {baseline.status}, {baseline.reason}. {baseline.detail}")
-    show(_row(baseline, "baseline"))
+    show(_row(baseline, Kind.BASELINE))
     slot = pace.spent
-    show(_row(await _repeated(session, pace, slot), "baseline"))
+    show(_row(await _repeated(session, pace, slot), Kind.BASELINE))
     status = await session.ask(StatusReply, "lab_status")
     if status.noise is not None and status.noise.sd is not None:
         audience.say(f"Noise of one run: {fixed(status.noise.sd, 4)} {baseline.unit}, from {status.noise.runs} runs.")
@@ -245,7 +245,7 @@ async def _iterate(
     decision = await _decided(session, found, show)
     gain = decision.change if decision.score is not None or found.score is not None else None
     trial = Trial(run.experiment, idea.moves, judged(decision.decision == "kept", gain, decision.interval), gain)
-    show(_row(found, "attempt", decision))
+    show(_row(found, Kind.ATTEMPT, decision))
     await _learn(session, status, trial, decision, found)
     return trial
 
@@ -259,7 +259,7 @@ async def _decided(session: Session, found: ScoreReply, show: Callable[[HistoryR
             return decision
         session.audience.say(f"Experiment {number}: {decision.reason}")
         doubted = {"status": Status.CONFIRMING, "change": decision.change, "noise_widths": decision.noise_widths}
-        show(_row(found, "attempt").model_copy(update=doubted))
+        show(_row(found, Kind.ATTEMPT).model_copy(update=doubted))
         await session.score(number)
 
 
@@ -277,7 +277,7 @@ async def _learn(
     session.audience.say(text)
 
 
-def _row(found: ScoreReply, kind: str, decision: DecisionReply | None = None) -> HistoryRow:
+def _row(found: ScoreReply, kind: Kind, decision: DecisionReply | None = None) -> HistoryRow:
     status = found.status
     if decision is not None:
         ended = Status.DISCARDED if found.status == Status.SCORED else found.status
@@ -285,7 +285,7 @@ def _row(found: ScoreReply, kind: str, decision: DecisionReply | None = None) ->
     return HistoryRow(
         experiment=found.experiment,
         status=str(status),
-        label=decision.label if decision else "baseline" if kind == "baseline" else "",
+        label=decision.label if decision else "baseline" if kind == Kind.BASELINE else "",
         kind=kind,
         description=found.description,
         score=found.score if decision is None or decision.score is None else decision.score,

@@ -19,7 +19,7 @@ from mcp_server.campaign.status import tried_of
 from mcp_server.edits.themes import least_tried
 from mcp_server.ledger import Ledger
 from mcp_server.memory.advice import calibration, predictions
-from mcp_server.nouns.records import DeviceReading
+from mcp_server.nouns.records import DeviceReading, Kind
 from mcp_server.nouns.replies import NoiseReply, TotalsReply
 from mcp_server.nouns.rows import Campaign, Experiment, Learning, Run
 
@@ -123,7 +123,7 @@ def _kept(experiment: Experiment, runs: Sequence[Run], arena: Arena) -> Kept:
 
 def _outcome(experiment: Experiment, runs: Sequence[Run]) -> str:
     """A status; a kept baseline is no kept change."""
-    kept_baseline = experiment.kind == "baseline" and experiment.decision == "keep"
+    kept_baseline = experiment.kind == Kind.BASELINE and experiment.decision == "keep"
     return "baseline" if kept_baseline else str(tally.status_of(experiment, runs))
 
 

@@ -18,7 +18,7 @@ from mcp_server.edits.fingerprint import change, fingerprint, nodes
 from mcp_server.nouns.baseline import Baseline, calibration
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.records import RunState
+from mcp_server.nouns.records import Kind, Purpose, RunState
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo import messages
@@ -36,7 +36,7 @@ def open_first(bench: Bench, campaign: Campaign) -> None:
     experiment = Experiment(
         campaign=campaign.tag,
         number=1,
-        kind="baseline",
+        kind=Kind.BASELINE,
         description="baseline: unchanged code",
         hypothesis="",
         expected_delta=None,
@@ -67,7 +67,7 @@ def tend(bench: Bench, tag: str) -> bool:
         return False
     changed = False
     for experiment in bench.ledger.undecided(tag) if baseline.number > 1 else ():
-        if experiment.kind == "baseline" and experiment.number != baseline.number:
+        if experiment.kind == Kind.BASELINE and experiment.number != baseline.number:
             said = Decided(reason=f"it failed, and experiment {baseline.number} is the baseline instead")
             bench.ledger.intend(tag, experiment.number, "revert", None, said, bench.stamp())
             changed = True
@@ -81,7 +81,7 @@ def tend(bench: Bench, tag: str) -> bool:
     if not again or not _is_needed(bench, tag, baseline):
         return changed
     for seed in again:
-        bench.ledger.open_run(tag, baseline.number, seed, "retry", bench.stamp(), baseline.not_before())
+        bench.ledger.open_run(tag, baseline.number, seed, Purpose.RETRY, bench.stamp(), baseline.not_before())
     return True
 
 
@@ -111,7 +111,7 @@ def refuse_without_baseline(bench: Bench, campaign: Campaign, arena: Arena, foun
     """Raises NotNow for the baseline itself, which nobody decides on, and for what nothing can be compared with yet."""
     baseline = bench.ledger.baseline(campaign.tag)
     assert baseline is not None  # a campaign with an experiment has one
-    if found.kind == "baseline":
+    if found.kind == Kind.BASELINE:
         raise NotNow(f"A baseline is adopted, never reverted. {told(bench, campaign, arena, baseline)}".strip())
     incumbent = bench.ledger.incumbent(campaign.tag)
     if baseline.calibrated and incumbent is not None:

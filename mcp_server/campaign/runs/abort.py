@@ -5,7 +5,7 @@ from __future__ import annotations
 from mcp_server.arena.program import Arena
 from mcp_server.judging import abort
 from mcp_server.ledger import Ledger
-from mcp_server.nouns.records import AbortRule
+from mcp_server.nouns.records import AbortRule, Kind, Purpose
 from mcp_server.nouns.rows import Experiment, Run
 
 REMEMBERED = 120  # of the newest runs with a curve; the incumbents change, and a verb is to answer at once
@@ -17,9 +17,9 @@ def abort_rule(ledger: Ledger, arena: Arena, experiment: Experiment, run: Run) -
     Only an attempt's first run may be stopped: whatever is to be compared closely needs all its seeds.
     """
     tag, incumbent = run.campaign, ledger.incumbent(run.campaign)
-    if arena.budget.early_abort == "never" or incumbent is None or run.purpose != "first":
+    if arena.budget.early_abort == "never" or incumbent is None or run.purpose != Purpose.FIRST:
         return None
-    if experiment.kind != "attempt" or not _comparable(experiment):
+    if experiment.kind != Kind.ATTEMPT or not _comparable(experiment):
         return None
     same = [r for r in ledger.runs(tag, incumbent.number) if r.counts and r.seed == run.seed and r.result is not None]
     if not same or same[-1].result is None or not same[-1].result.curve:
@@ -36,7 +36,7 @@ def past(ledger: Ledger, arena: Arena, tag: str) -> list[abort.Past]:
         experiment = ledger.experiment(tag, run.experiment)
         against = experiment.verdict.against
         beside = by_code.get((against, run.seed, run.machine)) if against is not None else None
-        if run.purpose != "first" or beside is None or not _comparable(experiment):
+        if run.purpose != Purpose.FIRST or beside is None or not _comparable(experiment):
             continue
         behind = abort.gap(run.curve, beside.curve)
         if behind is not None:

@@ -19,7 +19,7 @@ from mcp_server.campaign.beginning.readable import readable_folders
 from mcp_server.campaign.runs import orders
 from mcp_server.engines import Engine
 from mcp_server.nouns.paths import BESIDE, LabPaths, RunPaths
-from mcp_server.nouns.records import AbortRule, Budget, HostUse, Order, Pairing, RunSpec
+from mcp_server.nouns.records import AbortRule, Budget, HostUse, Order, Pairing, Purpose, RunSpec
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.programs.readable import in_home, lay, shown, sources
 from mcp_server.programs.sealed import sealed
@@ -151,7 +151,7 @@ def _told_to_scorer(paths: LabPaths, plan: Plan) -> dict[str, str]:
 def _spec(paths: LabPaths, plan: Plan, tree: Path, editable: tuple[str, ...]) -> RunSpec:
     """What the supervisor is told, but for places outside the run's folder."""
     arena, campaign, run = plan.arena, plan.campaign, plan.run
-    devices, exam = resolve_devices(arena), run.purpose == "exam"
+    devices, exam = resolve_devices(arena), run.purpose == Purpose.EXAM
     return RunSpec(
         order=plan.order,
         campaign=run.campaign,

@@ -6,13 +6,19 @@ from mcp_server.arena.program import Arena
 from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
 from mcp_server.judging.pairing import Choice, Machine, Work, choose
 from mcp_server.ledger import Ledger
-from mcp_server.nouns.records import Pairing
+from mcp_server.nouns.records import Kind, Pairing, Purpose
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.runner.environment import thread_count
 from mcp_server.runner.machine import cores, devices
 from mcp_server.runner.process.limits import available_memory
 
-PAIRED = ("first", "repeat", "seed", "retry", "confirm")  # purposes; an anchor is a run of the incumbent alone
+PAIRED = (
+    Purpose.FIRST,
+    Purpose.REPEAT,
+    Purpose.SEED,
+    Purpose.RETRY,
+    Purpose.CONFIRM,
+)  # purposes; an anchor is a run of the incumbent alone
 
 
 def choice_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> Choice:
@@ -52,17 +58,17 @@ def beside(
     """
     incumbent = ledger.incumbent(run.campaign)
     if arena.score_incumbent:
-        return (None if run.purpose == "exam" else _other(incumbent, experiment)), ""
+        return (None if run.purpose == Purpose.EXAM else _other(incumbent, experiment)), ""
     sealed = run.result if rescore else None  # as it was when both were sealed
     if sealed is not None:
         if sealed.beside is None or sealed.incumbent is None or sealed.pairing == "scorer":
             return None, ""
         return ledger.experiment(run.campaign, sealed.incumbent), sealed.pairing
-    if run.purpose == "exam":
+    if run.purpose == Purpose.EXAM:
         other = _examined_beside(ledger, run)
     elif run.purpose not in PAIRED:
         other = None
-    elif experiment.kind == "baseline" and run.purpose != "confirm":
+    elif experiment.kind == Kind.BASELINE and run.purpose != Purpose.CONFIRM:
         other = experiment
     else:
         other = _other(incumbent, experiment)
@@ -75,7 +81,9 @@ def _examined_beside(ledger: Ledger, run: Run) -> Experiment | None:
     exam = ledger.exam(run.campaign)
     if exam is None or run.experiment != exam.incumbent or run.seed not in exam.seeds:
         return None
-    alone = any(one.purpose == "exam" and one.seed == run.seed for one in ledger.runs(run.campaign, exam.baseline))
+    alone = any(
+        one.purpose == Purpose.EXAM and one.seed == run.seed for one in ledger.runs(run.campaign, exam.baseline)
+    )
     return None if alone else ledger.experiment(run.campaign, exam.baseline)
 
 

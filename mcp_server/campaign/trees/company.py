@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.files import try_lock
+from mcp_server.nouns.records import Kind
 from mcp_server.nouns.rows import Experiment
 
 SHARED = "AUTORESEARCH_SHARED_TREE"  # set to 1: two sessions may mix their edits in one work tree, and are only warned
@@ -75,7 +76,7 @@ def in_the_way(undecided: Sequence[Experiment], session: str, tree: str, living:
     return [
         one
         for one in undecided
-        if one.kind != "baseline" and one.tree == tree and one.session != session and one.session in living
+        if one.kind != Kind.BASELINE and one.tree == tree and one.session != session and one.session in living
     ]
 
 

@@ -22,7 +22,7 @@ from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import RunPaths
-from mcp_server.nouns.records import HostUse, RunResult, RunState
+from mcp_server.nouns.records import HostUse, Purpose, RunResult, RunState
 from mcp_server.nouns.rows import Run
 
 SUSPICIOUS_NOISE_WIDTHS = 6.0
@@ -146,7 +146,7 @@ def _close_exams(bench: Bench, done: CaughtUp) -> None:
             continue
         alone = still_alone(bench.ledger, bench.arena(campaign), exam)
         for seed in alone:
-            bench.ledger.open_run(tag, exam.baseline, seed, "exam", bench.stamp())
+            bench.ledger.open_run(tag, exam.baseline, seed, Purpose.EXAM, bench.stamp())
         result = None if alone else exam_result(bench.ledger, bench.arena(campaign), exam)
         done.changed |= bool(alone)
         if result is not None:

@@ -15,6 +15,7 @@ from mcp_server.campaign.runs import dispatch, orders
 from mcp_server.campaign.trees import astray
 from mcp_server.campaign.upkeep.caught import CaughtUp, each
 from mcp_server.nouns.errors import GitError, NotNow
+from mcp_server.nouns.records import Kind
 from mcp_server.nouns.rows import Experiment
 from mcp_server.repo import messages
 
@@ -105,7 +106,7 @@ def _settle(bench: Bench, experiment: Experiment, done: CaughtUp) -> None:
                 "remove a stale index.lock; the next call completes the keep."
             )
     else:
-        if tree is not None and experiment.kind != "baseline":  # whose files are the user's own
+        if tree is not None and experiment.kind != Kind.BASELINE:  # whose files are the user's own
             reverted = tree.revert(arena.editable, experiment.snapshot, tip)
             done.restored[(campaign.tag, number)] = list(reverted.restored)
             done.left[(campaign.tag, number)] = list(reverted.left)
