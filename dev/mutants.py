@@ -47,7 +47,7 @@ def mutant(mistake: str, old: str, new: str, *tests: str) -> Mutant:
 DECIDE, JUDGED = "test_decide", "test_judgement"
 MUTANTS = (
     # ---- judging: the verdict ----
-    mutant("a night is proven at a fifth of the evidence", "PROVEN = 100.0", "PROVEN = 20.0", "test_night"),
+    mutant("a night is proven at a fifth of the evidence", "PROVEN = 50.0", "PROVEN = 10.0", "test_night"),
     mutant("what was proven once is forgotten", "self.proven or total >=", "total >=", "test_night"),
     mutant(
         "nothing needs to be proven", "enough and case.proven and case.measured", "enough and case.measured", DECIDE
@@ -101,7 +101,13 @@ MUTANTS = (
     mutant(
         "harms are taken for gains", "[[1.0], [1.0], [-1.0], [-1.0]]", "[[1.0], [1.0], [1.0], [1.0]]", "test_belief"
     ),
-    mutant("an interval has one side", "0.5 + CONFIDENCE / 2, max(", "CONFIDENCE, max(", "test_belief", DECIDE),
+    mutant(
+        "an interval has one side",
+        "np.interp(CONFIDENCE, 1.0 - outside, at)",
+        "np.interp(CONFIDENCE / 2, 1.0 - outside, at)",
+        "test_belief",
+        DECIDE,
+    ),
     mutant(
         "a lucky night sets the scale",
         "return now if now.typical > LEAST_LARGER * effects.typical else effects",
@@ -242,7 +248,7 @@ MUTANTS = (
         "a lesson turned round is the same",
         "(a.exact, a.turning) != (b.exact, b.turning)",
         "a.exact != b.exact",
-        "test_memory",
+        "test_lessons",
     ),
     # ---- campaign: what is allowed, when it ends, what counts ----
     mutant("anybody may widen what is editable", "return set(after) <= set(before)", "return True", "test_amending"),
@@ -277,7 +283,12 @@ MUTANTS = (
         "rejected = finished[:0]",
         "test_tally",
     ),
-    mutant("scores of all machines are one", "machine in (None, run.machine)", "machine != 0", "test_tally"),
+    mutant(
+        "scores of all machines are one",
+        "run.score is not None and machine in (None, run.machine)",
+        "run.score is not None",
+        "test_tally",
+    ),
     mutant(
         "a slot beside another incumbent counts",
         "found.incumbent != incumbent",

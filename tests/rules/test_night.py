@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from mcp_server.judging.decide import Record
+from mcp_server.judging.verdict import Record
 
 
 def after(*looks: float | None, lost: float = 0.0) -> Record:
@@ -20,17 +20,17 @@ def after(*looks: float | None, lost: float = 0.0) -> Record:
     ("looks", "proven"),
     [
         ((), False),
-        ((99.0,), False),
-        ((101.0,), True),
-        ((50.0, 3.0), True),  # evidence multiplies
-        ((50.0, 0.1, 3.0), False),
-        ((101.0, 0.001), True),  # once is enough, in at most one of a hundred nights that help nothing
-        ((None, 99.0), False),  # a decision without a score says nothing
+        ((49.0,), False),
+        ((51.0,), True),
+        ((25.0, 3.0), True),  # evidence multiplies
+        ((25.0, 0.1, 3.0), False),
+        ((51.0, 0.001), True),  # once is enough, in at most one of fifty nights that help nothing
+        ((None, 49.0), False),  # a decision without a score says nothing
         ((0.0, 1e3), False),
-        ((50.0, 0.0, 1e13), True),  # and even nothing can be outweighed
+        ((25.0, 0.0, 1e13), True),  # and even nothing can be outweighed
     ],
 )
-def test_a_night_is_proven_once_its_evidence_was_a_hundred(looks: tuple[float | None, ...], proven: bool) -> None:
+def test_a_night_is_proven_once_its_evidence_was_fifty(looks: tuple[float | None, ...], proven: bool) -> None:
     assert after(*looks).proven is proven
 
 
