@@ -49,10 +49,19 @@ def commands() -> str:
             inner = click.Context(
                 command, info_name=name, parent=context, max_content_width=WIDTH, terminal_width=WIDTH
             )
-            text = "\n".join(line.rstrip() for line in command.get_help(inner).splitlines())
-            yield from (f"## {name}", "", "```text", text, "```", "")
+            yield from _help(f"## {name}", command, inner)
+            for below, one in command.commands.items() if isinstance(command, click.Group) else ():
+                deeper = click.Context(
+                    one, info_name=below, parent=inner, max_content_width=WIDTH, terminal_width=WIDTH
+                )
+                yield from _help(f"### {name} {below}", one, deeper)
 
     return page("Commands", "What `autoresearch COMMAND --help` says.", lines())
+
+
+def _help(title: str, command: click.Command, context: click.Context) -> Iterator[str]:
+    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    yield from (title, "", "```text", text, "```", "")
 
 
 def kind_of(schema: dict[str, Any]) -> str:

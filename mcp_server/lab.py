@@ -38,6 +38,7 @@ from mcp_server.campaign.trees import astray, overwritten
 from mcp_server.campaign.trees.overwritten import NOBODY, Caller
 from mcp_server.campaign.upkeep import recovery
 from mcp_server.campaign.upkeep.caught import CaughtUp
+from mcp_server.community import beside
 from mcp_server.engines import Engine
 from mcp_server.engines.local import LOCAL
 from mcp_server.ledger import Ledger
@@ -352,6 +353,7 @@ class Lab:
                     caught.problems += self._publisher.make_room(bench, campaign_at(bench)[0].tag)
                 yield bench, caught
                 self._publish(bench)
+            beside.wake(self.paths.state, self.paths.tree)  # other labs hear of it; nobody waits for that
 
     def _publish(self, bench: Bench, *, at_once: bool = False) -> None:
         """Draw the views of the campaign this work tree is on, if it is on one."""

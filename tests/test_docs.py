@@ -65,6 +65,8 @@ def test_every_command_line_of_ours_has_a_command_and_options_that_exist(where: 
             return
         command = cli.get_command(context, words[0])
         assert command is not None, f"{where}: autoresearch {words[0]}"
+        if isinstance(command, click.Group) and len(words) > 1 and words[1] in command.commands:
+            command, words = command.commands[words[1]], words[1:]
         options = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help"}
         free = command.context_settings.get("ignore_unknown_options")
         wrong = [word for word in words[1:] if re.match(r"--?[a-z]", word) and word.split("=")[0] not in options]

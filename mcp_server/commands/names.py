@@ -40,6 +40,7 @@ COMMANDS = {
     "watch": Entry("Look", "views", "The same, live."),
     "history": Entry("Look", "views", "All experiments in a table."),
     "dashboard": Entry("Look", "reports", "Serve the live page: chart, table, running experiment."),
+    "community": Entry("Work", "community", "Learn from other labs, and let them learn: join, sync, trust."),
     "amend": Entry("Work", "amend", "Put an edit of program.md in force while a campaign runs."),
     "exam": Entry("End", "closings", "Measure the honest gain on fresh seeds and the untouched split."),
     "report": Entry("End", "reports", "Write the campaign's report: Markdown, HTML, PDF."),

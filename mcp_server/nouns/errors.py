@@ -33,6 +33,10 @@ class CorpusError(AutoresearchError):
     """The prepared corpus is missing, incomplete or not the one this campaign was started with."""
 
 
+class CommunityError(AutoresearchError):
+    """Something between this lab and others cannot be done; the lab itself goes on."""
+
+
 class UnknownExperiment(AutoresearchError):
     """No experiment, or no campaign, of that name in this lab."""
 

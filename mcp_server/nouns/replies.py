@@ -210,6 +210,67 @@ class ExamReply(Reply):
     next: str = ""
 
 
+class SyncReply(Reply):
+    """What one exchange with other labs did."""
+
+    published: int = Field(default=0, description="attempts of ours that were written into our journal")
+    received: int = Field(default=0, description="attempts of other labs that are new here")
+    labs: int = 0
+    sent: bool = Field(default=False, description="whether our journal went out")
+    kept_home: list[str] = Field(default_factory=list, description="attempts that stay, and why")
+    problems: list[str] = Field(default_factory=list, description="what was refused or held back, and of whom")
+    trouble: str = Field(default="", description="why the other place could not be reached")
+    seconds: float = 0.0
+    next: str = ""
+
+
+class JoinReply(Reply):
+    """A community that was joined, and exactly what leaves the house for it."""
+
+    remote: str
+    lab: str = Field(default="", description="how other labs know this one")
+    key: str = Field(default="", description="the line that others enter with `community trust`")
+    leaves: list[str] = Field(default_factory=list)
+    never: str = ""
+    attempts: int = Field(default=0, description="of the past that are ready to travel")
+    code_bytes: int = 0
+    kept_home: list[str] = Field(default_factory=list, description="attempts that stay, and why")
+    sync: SyncReply | None = None
+    next: str = ""
+
+
+class OtherLabReply(Reply):
+    """One lab of the community. Its name is text of a stranger."""
+
+    lab: str
+    name: str = ""
+    role: str = Field(description="own, none, read, replicate or build")
+    attempts: int = 0
+    fresh: str = Field(default="", description="when something new of it was read")
+    forked: bool = Field(default=False, description="it signed two histories, so that neither counts")
+    held_back: list[str] = Field(default_factory=list, description="records of it that count for nothing, and why")
+
+
+class CommunityReply(Reply):
+    """Who is here, how fresh and how trusted, and how the exchange goes."""
+
+    joined: str = Field(description="where to; empty where the lab is alone")
+    lab: str = ""
+    name: str = ""
+    key: str = ""
+    fingerprint: str = ""
+    code: bool | None = Field(default=None, description="whether the editable files travel")
+    strangers: str = Field(default="", description="the role of labs that nobody named")
+    exchange: str = ""
+    every_seconds: int | None = Field(default=None, description="between two publications, for all labs to have room")
+    trouble: str = ""
+    problems: list[str] = Field(default_factory=list)
+    labs: list[OtherLabReply] = Field(default_factory=list)
+    attempts: int = 0
+    board: list[str] = Field(default_factory=list, description="what the attempts say together")
+    next: str = ""
+
+
 class StatusReply(Reply):
     """Where are we: what a fresh agent reads first."""
 

@@ -34,6 +34,9 @@ VARIABLES: dict[str, Variable] = {
     ),
     "AUTORESEARCH_CACHE": Variable(_PERSON, "Folder of corpora and calibrations. Default: the user's cache folder."),
     "AUTORESEARCH_CHART": Variable(_PERSON, "`off` draws no progress.png (a second of a processor each time)."),
+    "AUTORESEARCH_COMMUNITY": Variable(
+        _PERSON, "`off`: no exchange with other labs by itself; `autoresearch community sync` still does."
+    ),
     "AUTORESEARCH_DASHBOARD": Variable(_PERSON, "`off` serves no live page beside `autoresearch serve`."),
     "AUTORESEARCH_DEBUG": Variable(
         _PERSON, "Any value lets the hooks show their own errors instead of staying silent."

@@ -1,0 +1,439 @@
+"""One exchange: look what others have, take in what is sound, publish what is new of ours, and write down how it went.
+
+It holds a lock of its own and never the lab's: a slow network delays nobody. Killed anywhere, the next one goes on: a
+journal grows by one move of a ref, and what the database says is read from the journals. Every step may fail alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from mcp_server import __version__
+from mcp_server.arena.program import Arena
+from mcp_server.community import board
+from mcp_server.community.contract import contract_of
+from mcp_server.community.outgoing import AT_ONCE, Batch, Leaving, gather
+from mcp_server.community.pace import may_push
+from mcp_server.community.places import Places
+from mcp_server.community.settings import Last, Settings, read_last, read_settings, write_settings
+from mcp_server.community.trust import Role, Trust, read_trust
+from mcp_server.community.wire import journal
+from mcp_server.community.wire.journal import Forked, Older, Reading, Refused
+from mcp_server.community.wire.keys import LabKey, own_key
+from mcp_server.community.wire.remote import NotTaken, Remote, Spoilt, Unreachable, accept
+from mcp_server.community.wire.store import FORKS, Quarantine, Store, journal_ref
+from mcp_server.edits.moves import moved
+from mcp_server.ledger import Ledger
+from mcp_server.ledger.foreign import Foreign
+from mcp_server.nouns.errors import CommunityError, GitError, NotNow
+from mcp_server.nouns.exchanged import SHORT, Attempt, Introduction
+from mcp_server.nouns.files import try_lock
+from mcp_server.nouns.rows import Campaign
+from mcp_server.nouns.text import clean_line
+from mcp_server.repo.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+MOST_PROBLEMS = 20  # that are told of one exchange
+
+
+@dataclass
+class Report:
+    """What one exchange did."""
+
+    published: int = 0
+    received: int = 0
+    labs: int = 0
+    kept_home: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # what was refused or held back, and of whom
+    trouble: str = ""  # why the other place could not be reached
+    pushed: bool = False
+    seconds: float = 0.0
+
+
+class Exchange:
+    """The exchange of one lab, with everything it works on. Use it as a context; it is the only one at work then."""
+
+    def __init__(self, workspace: Workspace, now: Callable[[], datetime], *, patience: float = 0.0) -> None:
+        self.workspace, self.now = workspace, now
+        self.places = Places.of(workspace.paths.state)
+        self._patience = patience
+        self._lock: int | None = None
+        self._sound: dict[str, Reading] = {}  # journals in the quarantine that may be taken
+
+    def __enter__(self) -> Exchange:
+        ends = time.monotonic() + self._patience
+        while (lock := try_lock(self.places.lock)) is None:
+            if time.monotonic() >= ends:
+                raise NotNow("Another exchange of this lab is at work. Wait a little; it does the same.")
+            time.sleep(0.05)
+        self._lock = lock
+        self.store = Store.at(self.places.store)
+        self.foreign = Foreign(self.places.records)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.foreign.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    # --- one round ----------------------------------------------------------------------------------------------------
+
+    def run(self, *, bundle: Settings | None = None, pushing: bool = True) -> Report:
+        """Exchange once. bundle: read that file instead of going to where the lab joined. Raises CommunityError."""
+        settings = read_settings(self.places)
+        if settings is None:
+            raise NotNow("This lab has joined no community. `autoresearch community join FOLDER` or URL does.")
+        began = time.monotonic()
+        key = own_key(self.places.folder, settings.key)
+        trust, report = read_trust(self.places.trust), Report()
+        self.catch_up(key.lab, trust, report)
+        remote = Remote(self.store, bundle or settings)
+        theirs: str | None = None
+        try:
+            theirs = self._fetch(remote, key.lab, trust, report)
+        except Unreachable as error:
+            report.trouble = str(error)
+        self._publish(settings, key, report)
+        tip = self.store.head_of(key.lab)
+        wanted = pushing and bundle is None and settings.kind != "bundle" and not report.trouble
+        if wanted and tip and tip != theirs and may_push(read_last(self.places), settings.kind, time.time()):
+            self._push(remote, settings, key.lab, tip, report)
+        report.labs = self.foreign.count()[0]
+        self._write_down(report, bundle is None)
+        self.store.pack_if_large()
+        report.seconds = time.monotonic() - began
+        return report
+
+    def local(self, settings: Settings) -> Report:
+        """Write our own journal, and go nowhere: for a bundle."""
+        key, report = own_key(self.places.folder, settings.key), Report()
+        self.catch_up(key.lab, read_trust(self.places.trust), report)
+        self._publish(settings, key, report)
+        return report
+
+    def catch_up(self, own: str, trust: Trust, report: Report) -> None:
+        """Read into the database what the journals have and it has not: after a kill, or when it was lost."""
+        tips, forks = self.foreign.tips(), _forked(self.store)
+        heads = self.store.heads()
+        for lab, tip in heads.items():
+            if tips.get(lab) != tip:
+                self._read_in(lab, tip, tips.get(lab), heads, own, report)
+        with self.foreign.writing():
+            for lab, other in forks.items():
+                self.foreign.fork(lab, other)
+            self.foreign.hide([row.lab for row in self.foreign.labs() if trust.role(row.lab) is Role.NONE])
+
+    def _read_in(
+        self, lab: str, tip: str, since: str | None, heads: Mapping[str, str], own: str, report: Report
+    ) -> None:
+        others = [head for other, head in heads.items() if other != lab]
+        try:
+            found = journal.read(self.store, lab, tip, since, now=self.now(), known=self._known(lab), others=others)
+        except (Refused, GitError):
+            with self.foreign.writing():
+                self.foreign.forget(lab)
+            try:
+                found = journal.read(self.store, lab, tip, now=self.now(), others=others)
+            except (Refused, GitError) as error:
+                report.problems.append(f"lab {lab[:SHORT]}: {error}")
+                return
+        self._take(found, own)
+
+    def _known(self, lab: str) -> Callable[[int, int], bytes | None]:
+        return lambda n, rev: self.foreign.line(lab, n, rev)
+
+    def _take(self, found: Reading, own: str) -> None:
+        held = [(one.n, one.why) for one in found.held]
+        name = clean_line(found.introduction.name, 40) if found.introduction else None
+        at = self.now().isoformat(timespec="seconds")
+        attempts = [(one, moved(one.knobs)) for one in found.attempts]
+        with self.foreign.writing():
+            self.foreign.take(found.lab, found.tip, attempts, held, name=name, own=found.lab == own, at=at)
+        contracts = {one.contract for one in found.attempts}
+        if contracts:
+            board.refresh(self.foreign, contracts)
+
+    # --- fetching -----------------------------------------------------------------------------------------------------
+
+    def _fetch(self, remote: Remote, own: str, trust: Trust, report: Report) -> str | None:
+        """Take in what is new and sound; our own journal's tip there. Raises Unreachable."""
+        listing = remote.listing()
+        report.problems += [f"a ref that is no lab's: {name}" for name in listing.odd[:5]]
+        heads, refused = self.store.heads(), self.foreign.refused()
+        wanted = {}
+        for lab, (ref, oid) in listing.labs.items():
+            if heads.get(lab) == oid or (trust.role(lab) is Role.NONE and lab != own):
+                continue
+            if (lab, oid) in refused:
+                report.problems.append(f"lab {lab[:SHORT]}: {refused[lab, oid]}")
+                continue
+            if lab == own and lab in heads and self.store.is_ancestor(oid, heads[lab]):
+                continue  # what we have not pushed yet
+            wanted[lab] = ref
+        if wanted:
+            with Quarantine.beside(self.store, self.places.quarantine) as quarantine:
+                for lab in self._bring(remote, quarantine, wanted, listing.labs, report):
+                    self._examine(quarantine, lab, own, heads, report)
+                self._accept(quarantine, own, report)
+        return listing.labs.get(own, ("", None))[1]
+
+    def _bring(
+        self,
+        remote: Remote,
+        quarantine: Quarantine,
+        wanted: Mapping[str, str],
+        offered: Mapping[str, tuple[str, str]],
+        report: Report,
+    ) -> list[str]:
+        """Fetch all at once; where that fails, one by one, so that one lab spoils nothing for the others."""
+        try:
+            remote.fetch(quarantine, wanted)
+            return list(wanted)
+        except (Spoilt, Unreachable):
+            pass
+        brought, missed = [], None
+        for lab, ref in wanted.items():
+            try:
+                remote.fetch(quarantine, {lab: ref})
+                brought.append(lab)
+            except Spoilt as error:
+                self._refuse(lab, offered[lab][1], str(error), report)
+            except Unreachable as error:
+                missed = error
+                report.problems.append(f"lab {lab[:SHORT]}: {error}")
+        if missed is not None and not brought:
+            raise missed
+        return brought
+
+    def _refuse(self, lab: str, tip: str, why: str, report: Report) -> None:
+        with self.foreign.writing():
+            self.foreign.refuse(lab, tip, clean_line(why, 300))
+        report.problems.append(f"lab {lab[:SHORT]}: {clean_line(why, 300)}")
+
+    def _examine(self, quarantine: Quarantine, lab: str, own: str, heads: Mapping[str, str], report: Report) -> None:
+        """Read one journal in the quarantine; what may be taken is left in `_sound`."""
+        tip = quarantine.head_of(lab)
+        if tip is None:
+            return
+        others = [head for other, head in heads.items() if other != lab]
+        try:
+            found = journal.read(
+                quarantine, lab, tip, heads.get(lab), now=self.now(), known=self._known(lab), others=others
+            )
+        except Older as error:
+            report.problems.append(f"lab {lab[:SHORT]}: {error}")
+        except Forked as error:
+            self._fork(quarantine, lab, tip, own, others, str(error), report)
+        except (Refused, GitError) as error:
+            self._refuse(lab, tip, str(error), report)
+        else:
+            self._sound[lab] = found
+
+    def _fork(
+        self,
+        quarantine: Quarantine,
+        lab: str,
+        tip: str,
+        own: str,
+        others: list[str],
+        why: str,
+        report: Report,
+    ) -> None:
+        """Two histories with one signature: both are kept, and neither counts."""
+        if lab == own:
+            report.trouble = (
+                "Another copy of this lab publishes with the same key, and the two have gone apart. Give one of them a "
+                "key of its own: `autoresearch community leave --forget-key`, then join again."
+            )
+            return
+        try:
+            journal.read(quarantine, lab, tip, now=self.now(), others=others)
+            accept(self.store, quarantine, {f"{FORKS}{lab}/{tip[:16]}": tip})
+        except (Refused, GitError) as error:
+            self._refuse(lab, tip, str(error), report)
+            return
+        with self.foreign.writing():
+            self.foreign.fork(lab, tip)
+        self._refuse(lab, tip, f"forked: {why}; both are kept, and its records count for nothing", report)
+        board.refresh(self.foreign, set(self.foreign.contracts()))
+
+    def _accept(self, quarantine: Quarantine, own: str, report: Report) -> None:
+        sound = dict(self._sound)
+        self._sound.clear()
+        if not sound:
+            return
+        accept(self.store, quarantine, {journal_ref(lab): journal_ref(lab) for lab in sound})
+        for lab, found in sound.items():
+            self._take(found, own)
+            report.received += len(found.attempts) if lab != own else 0
+            for one in found.held[:3]:
+                which = f"{lab[:SHORT]}/{one.n}" if one.n else f"a line of lab {lab[:SHORT]}"
+                report.problems.append(f"{which} is held back: {one.why}")
+
+    # --- publishing ---------------------------------------------------------------------------------------------------
+
+    def _publish(self, settings: Settings, key: LabKey, report: Report) -> None:
+        """Write what was decided since into our journal."""
+        if not self.workspace.paths.ledger.exists():
+            return
+        with closing(Ledger(self.workspace.paths.ledger)) as ledger:
+            while True:
+                batch = self._batch(ledger, settings, key)
+                fresh = [one for one in batch.leaving if self._is_news(one, key)]
+                self._stays(batch.kept_home, report)
+                if fresh:
+                    report.published += self._write(settings, key, fresh)
+                with self.foreign.writing():
+                    self.foreign.note("turns", json.dumps(batch.turns))
+                if len(batch.leaving) < AT_ONCE:
+                    return
+
+    def _stays(self, kept_home: list[str], report: Report) -> None:
+        """Remember what stays at home: it is looked at once, and told as long as somebody asks."""
+        report.kept_home += kept_home
+        if kept_home:
+            before: list[str] = json.loads(self.foreign.noted("home") or "[]")
+            told = list(dict.fromkeys([*before, *kept_home]))[-MOST_PROBLEMS:]
+            with self.foreign.writing():
+                self.foreign.note("home", json.dumps(told))
+
+    def _batch(self, ledger: Ledger, settings: Settings, key: LabKey) -> Batch:
+        known = self.foreign.published(key.lab)
+        labels = {mark: label for mark, (_, _, label) in known.items()}
+        turns = json.loads(self.foreign.noted("turns") or "{}") if known else {}
+        return gather(ledger, self.workspace, turns, labels, code=settings.code, contracts=self.contract)
+
+    def contract(self, campaign: Campaign, arena: Arena) -> str:
+        """The digest of a campaign's contract, worked out once and noted."""
+        return noted_contract(self.foreign, self.workspace, campaign, arena)
+
+    def _is_news(self, one: Leaving, key: LabKey) -> bool:
+        before = self.foreign.by_mark(key.lab, [one.mark]).get(one.mark)
+        return before is None or before.label != one.attempt.label or before.status != one.attempt.status
+
+    def _write(self, settings: Settings, key: LabKey, fresh: list[Leaving]) -> int:
+        """Number the attempts, make their commits, and let the journal grow by them. How many."""
+        marks = [one.mark for one in fresh] + [one.base_mark for one in fresh if one.base_mark]
+        known = self.foreign.by_mark(key.lab, marks)
+        at = self.foreign.last(key.lab)
+        new = [one for one in fresh if one.mark not in known]
+        numbers = {one.mark: at + place for place, one in enumerate(new, 1)}
+        places = {one.mark: place for place, one in enumerate(one for one in new if one.files)}
+        commits = iter(
+            self.store.write_attempts(
+                [
+                    (one.files, _base(one, places, known), one.epoch, f"attempt {numbers[one.mark]}\n")
+                    for one in new
+                    if one.files
+                ]
+            )
+        )
+        lines: list[Attempt] = []
+        for one in fresh:
+            before = known.get(one.mark)
+            base = known[one.base_mark].n if one.base_mark in known else numbers.get(one.base_mark)
+            if before is not None:
+                update = {"n": before.n, "rev": min(99, before.rev + 1), "commit": before.commit, "base": before.base}
+            else:
+                n = numbers[one.mark]
+                commit = next(commits) if one.files else ""
+                update = {"n": n, "rev": 0, "commit": commit, "base": base if base and base < n else None}
+            lines.append(one.attempt.model_copy(update=update))
+        epoch = int(self.now().timestamp())
+        for start in range(0, len(lines), journal.MOST_ATTEMPTS):
+            self._grow(settings, key, lines[start : start + journal.MOST_ATTEMPTS], epoch)
+        return len(lines)
+
+    def _grow(self, settings: Settings, key: LabKey, lines: list[Attempt], epoch: int) -> None:
+        tip = self.store.head_of(key.lab)
+        told: list[Attempt | Introduction] = list(lines)
+        said = f"{settings.name} {__version__}"
+        if self.foreign.noted("introduced") != said:
+            told.insert(0, Introduction(name=settings.name, software=__version__))
+        new = journal.append(self.store, key, tip, told, epoch)
+        if not self.store.move_ref(journal_ref(key.lab), new, tip or self.store.zero, "publish"):
+            raise GitError("The lab's journal moved meanwhile. The next exchange goes on from there.")
+        found = journal.read(self.store, key.lab, new, tip, now=self.now(), known=self._known(key.lab))
+        self._take(found, key.lab)
+        with self.foreign.writing():
+            self.foreign.note("introduced", said)
+
+    def _push(self, remote: Remote, settings: Settings, lab: str, tip: str, report: Report) -> None:
+        try:
+            try:
+                remote.push(lab, tip, settings.branches)
+            except NotTaken as error:
+                if settings.branches or "fast-forward" in str(error) or "fetch first" in str(error):
+                    raise
+                remote.push(lab, tip, True)  # a host that refuses refs it does not know
+                write_settings(self.places, settings.model_copy(update={"branches": True}))
+            report.pushed = True
+        except NotTaken as error:
+            report.trouble = f"{remote.shown} would not have our journal: {error}"
+        except Unreachable as error:
+            report.trouble = str(error)
+
+    def _write_down(self, report: Report, went: bool) -> None:
+        before, now = read_last(self.places), time.time()
+        well = not report.trouble
+        problems = tuple(dict.fromkeys(report.problems))[:MOST_PROBLEMS]
+        Last(
+            read_at=now if well and went else before.read_at,
+            pushed_at=now if report.pushed else before.pushed_at,
+            tried_at=now if went else before.tried_at,
+            failures=0 if well else before.failures + 1,
+            trouble=clean_line(report.trouble, 400),
+            problems=problems if well else before.problems,
+            labs=report.labs,
+        ).write(self.places.last)
+
+
+def noted_contract(foreign: Foreign, workspace: Workspace, campaign: Campaign, arena: Arena) -> str:
+    """`contract_of`, worked out once for each first commit and program, and noted in the database."""
+    name = f"contract {campaign.pinned} {campaign.program} {campaign.fingerprint or ''}"
+    found = foreign.noted(name)
+    if found is None:
+        found = contract_of(workspace, campaign, arena)
+        with foreign.writing():
+            foreign.note(name, found)
+    return found
+
+
+def _base(one: Leaving, places: Mapping[str, int], known: Mapping[str, Attempt]) -> str | int | None:
+    """What an attempt's commit stands on: one that travelled before, one that is being made, or nothing."""
+    if one.base_mark in known:
+        return known[one.base_mark].commit or None
+    place = places.get(one.base_mark)
+    return place if place is not None and place < places[one.mark] else None
+
+
+def _forked(store: Store) -> dict[str, str]:
+    """Labs of which two histories are kept, with the tip of the other one."""
+    return {name.removeprefix(FORKS).partition("/")[0]: oid for name, oid in store.refs(FORKS).items()}
+
+
+def write_bundle(exchange: Exchange, path: Path) -> int:
+    """All journals that are shown, as one file. How many labs. Raises GitError or CommunityError."""
+    trust = read_trust(exchange.places.trust)
+    labs = [lab for lab in exchange.store.heads() if trust.role(lab) is not Role.NONE]
+    if not labs:
+        raise CommunityError("There is no journal to carry yet. Decide on an experiment first, or sync.")
+    half = path.with_name(f".{path.name}.new")
+    try:
+        exchange.store.do("bundle", "create", "--quiet", str(half.absolute()), *(journal_ref(lab) for lab in labs))
+        os.replace(half, path)
+    except OSError as error:
+        raise CommunityError(f"{path} cannot be written: {error}. Choose another place.") from None
+    finally:
+        half.unlink(missing_ok=True)
+    return len(labs)

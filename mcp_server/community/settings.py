@@ -1,0 +1,109 @@
+"""Where a lab has joined, what may leave the house, and how the last exchange went."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from mcp_server.community.places import Places
+from mcp_server.nouns.errors import CommunityError
+from mcp_server.nouns.files import private_folder
+from mcp_server.nouns.records import Record
+from mcp_server.nouns.text import clean_line
+
+PROTOCOLS = "file:ssh:https:http:git"  # never `ext`, which runs a command
+_URL = re.compile(r"(?P<scheme>file|ssh|https|http|git)://\S+", re.IGNORECASE)
+_SCP = re.compile(r"[A-Za-z0-9_][\w.-]*@?[\w.-]*:[^:\\]\S*")  # user@host:path
+
+Kind = Literal["folder", "host", "bundle"]
+
+
+class Settings(Record):
+    """What `join` was told."""
+
+    remote: str  # URL, or an absolute path
+    kind: Kind
+    name: str = ""  # what the lab calls itself to others
+    key: Path | None = None  # None: the lab's own
+    code: bool = True  # False: records only
+    since: str = ""
+    branches: bool = False  # the host refuses other refs: journals are branches there
+
+    @property
+    def shown(self) -> str:
+        """The remote without a password."""
+        return without_password(self.remote)
+
+
+class Last(Record):
+    """How exchanges went. Times are seconds since 1970."""
+
+    read_at: float = 0.0  # the last that worked
+    pushed_at: float = 0.0
+    tried_at: float = 0.0
+    failures: int = 0  # in a row
+    trouble: str = ""  # of the last one
+    problems: tuple[str, ...] = ()  # what was refused or held back, in the last one that worked
+    labs: int = 0
+
+
+def read_settings(places: Places) -> Settings | None:
+    """None while the lab has not joined. Raises CommunityError for a file that was damaged."""
+    try:
+        return Settings.read(places.settings)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CommunityError(
+            f"{places.settings} cannot be read: {error}. `autoresearch community leave`, then join again."
+        ) from None
+
+
+def write_settings(places: Places, settings: Settings) -> None:
+    private_folder(places.folder)
+    settings.write(places.settings)
+
+
+def read_last(places: Places) -> Last:
+    """An empty one where there is none, or none that can be read: it decides nothing but when to try again."""
+    try:
+        return Last.read(places.last)
+    except (OSError, ValueError):
+        return Last()
+
+
+def remote_of(given: str, at: Path) -> tuple[str, Kind]:
+    """A remote as git takes it, and its kind. `at`: what relative paths start from. Raises CommunityError."""
+    if given.startswith("-") or clean_line(given, 2000) != given or "::" in given:
+        raise CommunityError(f"{clean_line(given, 80)!r} is no place to exchange with. {FORMS}")
+    if _URL.fullmatch(given):
+        if given.lower().startswith("file://"):
+            return given, "folder"
+        return given, "host"
+    if "://" in given:
+        raise CommunityError(f"{clean_line(given, 80)!r}: there is no such transport here. {FORMS}")
+    path = Path(os.path.normpath(at.absolute() / Path(given).expanduser()))
+    if path.is_file():
+        return str(path), "bundle"
+    if path.is_dir():
+        return str(path), "folder"
+    if _SCP.fullmatch(given) and "/" not in given.partition(":")[0]:
+        return given, "host"
+    if path.suffix == ".bundle":
+        raise CommunityError(f"There is no bundle {path}. `autoresearch community bundle FILE` writes one elsewhere.")
+    return str(path), "folder"
+
+
+FORMS = "Give a folder, a URL (ssh://, https://, git://, user@host:path), or a bundle file."
+
+
+def without_password(url: str) -> str:
+    if "://" not in url:
+        return url
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}"))

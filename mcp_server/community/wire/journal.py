@@ -1,0 +1,394 @@
+"""A lab's journal as git holds it: a signed chain of commits that only grows, each telling of at most 16 attempts.
+
+A journal commit has one file, `records.jsonl`; its first parent is the commit before it, the others are the attempts it
+tells of, so that code travels with its record. The signature of a tip covers everything below it, for each commit names
+its parents by their hash. `read` is the only door: it trusts nothing, our own journal included.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from mcp_server.community.wire.keys import BadSignature, LabKey, signer, verify
+from mcp_server.community.wire.store import Store
+from mcp_server.nouns.exchanged import LINE_BYTES, Attempt, Introduction, Newer, read_line
+from mcp_server.nouns.text import clean_line
+from mcp_server.repo.git import FILE_MODES, text
+
+PAGE = "records.jsonl"
+MOST_ATTEMPTS = 16  # that one commit tells of
+MOST_LINES = 2 * MOST_ATTEMPTS + 1
+MOST_COMMITS = 60_000  # that one journal may bring at once
+PAGE_BYTES = MOST_LINES * (LINE_BYTES + 1)
+COMMIT_BYTES = 8192
+TREE_BYTES = 32 * 1024
+CODE_BYTES = 2 * 2**20  # of one file
+MOST_FILES = 200  # of one attempt
+MOST_DEPTH = 8  # folders
+PATH_CHARACTERS = 200
+AHEAD = timedelta(days=2)  # a clock may be wrong by this
+EARLIEST = "2020"
+_NAME = re.compile(r"[\w][\w.+\-]*")
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+# What has no place in a note about an experiment: text that speaks to a model about its instructions.
+_ORDERS = re.compile(
+    r"""(?ix)
+      \b(?:ignore|disregard|forget|override)\b[^.]{0,24}\b(?:all|any|previous|prior|above|earlier|your|these|the)\b
+        [^.]{0,24}\b(?:instructions?|prompts?|guidelines|rules)\b
+    | \b(?:system\s+prompt|developer\s+message|jailbreak)\b
+    | </?\s*(?:system|assistant|user|human|instructions?|tool\w*|function\w*|antml\w*|important)\b
+    | \b(?:you\s+are\s+now|from\s+now\s+on,?\s+you|you\s+must\s+now|new\s+instructions)\b
+    | \b(?:curl|wget)\b[^|]{0,120}\|\s*(?:ba|z)?sh\b
+    | \brm\s+-rf?\b
+    | \b(?:run|execute|paste)\s+(?:the\s+)?(?:following|this)\s+(?:shell\s+)?(?:command|script|code)\b
+    """
+)
+
+
+class Refused(ValueError):
+    """Why a journal, or what is new of it, is not taken. Nothing of it is."""
+
+
+class Forked(Refused):
+    """It is the lab's own, and does not contain what the lab signed before."""
+
+
+class Older(Refused):
+    """It is a beginning of what is known already."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """One line of a journal that counts for nothing, and why."""
+
+    n: int | None
+    why: str
+
+
+@dataclass
+class Reading:
+    """What is new in a journal, oldest first."""
+
+    lab: str
+    tip: str
+    attempts: list[Attempt] = field(default_factory=list)
+    introduction: Introduction | None = None
+    held: list[Held] = field(default_factory=list)
+    skipped: int = 0  # lines of newer versions
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def append(store: Store, key: LabKey, tip: str | None, lines: Sequence[Attempt | Introduction], epoch: int) -> str:
+    """One more commit on a journal; the ref is the caller's to move. Raises GitError."""
+    page = b"".join(line.line() + b"\n" for line in lines)
+    brought = [line.commit for line in lines if isinstance(line, Attempt) and line.commit and not line.rev]
+    parents = [*([tip] if tip else []), *dict.fromkeys(brought)]
+    if not tip:
+        # the first parent must be the journal before this one, also where there is none: so the journal begins empty
+        first = store.sign_commit(store.write_page(b"", PAGE), [], "journal", epoch, key)
+        parents.insert(0, first)
+    return store.sign_commit(store.write_page(page, PAGE), parents, "journal", epoch, key)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read(
+    store: Store,
+    lab: str,
+    tip: str,
+    since: str | None = None,
+    *,
+    now: datetime,
+    known: Callable[[int, int], bytes | None] = lambda n, rev: None,
+    others: Sequence[str] = (),
+) -> Reading:
+    """What a journal says after `since`. `known`: the line taken earlier for (n, rev), if any.
+
+    others: tips of other labs' journals that are here: what an attempt was made on need not come along. Raises Refused,
+    GitError.
+    """
+    commits, order = _commits(store, tip, since, others)
+    if tip not in commits and not _is_commit(store, tip):
+        raise Refused("its ref is no commit")
+    content = _bodies(store, order)
+    if tip in content:  # else it is known already, and was verified then
+        _signed(content[tip], lab)
+    chain = _chain(order, commits, tip, since)
+    reading = Reading(lab, tip)
+    pages: list[tuple[str, str]] = []  # (commit, page's blob)
+    trees = _trees(store, {_field(content[oid], b"tree") for oid in order})
+    told: set[str] = set()
+    for oid in chain:
+        if lab_of(content[oid]) != lab:
+            raise Refused("a commit of the journal is not signed with the lab's key")
+        entries = trees[_field(content[oid], b"tree")]
+        if set(entries) != {PAGE} or entries[PAGE][0] != "100644":
+            raise Refused(f"a journal's commit must hold {PAGE} and nothing else")
+        brought = commits[oid][1:]
+        if len(brought) > MOST_ATTEMPTS:
+            raise Refused(f"a journal's commit brings {len(brought)} attempts; at most {MOST_ATTEMPTS} are taken")
+        told.update(brought)
+        pages.append((oid, entries[PAGE][1]))
+    members = set(chain)
+    attempts = [oid for oid in order if oid not in members]
+    _check_code(store, attempts, commits, content, trees, told)
+    texts = _pages(store, [blob for _, blob in pages])
+    taken: dict[tuple[int, int], bytes] = {}
+    for oid, blob in reversed(pages):
+        _take(texts[blob], commits[oid][1:], reading, taken, known, now)
+    return reading
+
+
+def _is_commit(store: Store, oid: str) -> bool:
+    found = store.sizes([oid])[0]
+    return found is not None and found[0] == "commit"
+
+
+def _commits(
+    store: Store, tip: str, since: str | None, others: Sequence[str]
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Parents of every new commit, and their order, newest first."""
+    bounds = "".join(f"{one}\n" for one in (tip, *(f"^{known}" for known in (*([since] if since else []), *others))))
+    most = f"--max-count={MOST_COMMITS + 1}"
+    out = store.do("rev-list", "--parents", "--topo-order", most, "--stdin", stdin=bounds.encode())
+    commits: dict[str, list[str]] = {}
+    for line in out.decode().splitlines():
+        oid, *parents = line.split(" ")
+        commits[oid] = parents
+    if len(commits) > MOST_COMMITS:
+        raise Refused(f"it brings more than {MOST_COMMITS:,} commits at once")
+    return commits, list(commits)
+
+
+def _bodies(store: Store, oids: Sequence[str]) -> dict[str, bytes]:
+    found = store.sizes(oids)
+    for one in found:
+        if one is None or one[0] != "commit" or one[1] > COMMIT_BYTES:
+            raise Refused(f"a commit is larger than {COMMIT_BYTES:,} bytes, missing, or none")
+    return store.blobs(oids)
+
+
+def _signed(body: bytes, lab: str) -> None:
+    payload, signature = _apart(body)
+    if not signature:
+        raise Refused("it is not signed")
+    try:
+        verify(payload, signature, lab)
+    except BadSignature as error:
+        raise Refused(str(error)) from None
+
+
+def lab_of(body: bytes) -> str | None:
+    """Whose signature a commit carries, unchecked; None without one."""
+    try:
+        return signer(_apart(body)[1]).lab
+    except BadSignature:
+        return None
+
+
+def _apart(body: bytes) -> tuple[bytes, bytes]:
+    """A commit without its signature, and the signature: as git itself takes them apart."""
+    head, blank, message = body.partition(b"\n\n")
+    kept: list[bytes] = []
+    signature: list[bytes] = []
+    inside = False
+    for line in head.split(b"\n"):
+        if line.startswith(b"gpgsig "):
+            if signature:
+                raise Refused("it carries two signatures")
+            signature.append(line.removeprefix(b"gpgsig "))
+            inside = True
+        elif inside and line.startswith(b" "):
+            signature.append(line[1:])
+        else:
+            inside = False
+            kept.append(line)
+    return b"\n".join(kept) + blank + message, b"\n".join(signature) + b"\n" if signature else b""
+
+
+def _field(body: bytes, name: bytes) -> str:
+    for line in body.split(b"\n"):
+        if line.startswith(name + b" "):
+            return line[len(name) + 1 :].decode("ascii", "replace")
+    raise Refused("a commit without a tree")
+
+
+def _chain(order: Sequence[str], commits: Mapping[str, list[str]], tip: str, since: str | None) -> list[str]:
+    """The journal's own commits, newest first: first parents from the tip down to what was known, or to its root."""
+    found: list[str] = []
+    at = tip
+    while at in commits:
+        found.append(at)
+        parents = commits[at]
+        if not parents:
+            break
+        at = parents[0]
+    if since is not None and not found:
+        raise Older("an older journal of the lab; what is known of it stays")
+    if since is not None and at != since:
+        raise Forked("the lab signed two histories")
+    if since is None and found and commits[found[-1]]:
+        raise Refused("its first commits are missing")
+    if since is None and not found:
+        raise Refused("it is no journal")
+    return found
+
+
+def _trees(store: Store, oids: set[str]) -> dict[str, dict[str, tuple[str, str]]]:
+    """Every tree: (mode, object) by name, folders as they are."""
+    wanted = sorted(oids)
+    for one in store.sizes(wanted):
+        if one is None or one[0] != "tree" or one[1] > TREE_BYTES:
+            raise Refused(f"a folder is larger than {TREE_BYTES:,} bytes, missing, or none")
+    return {oid: _tree(body) for oid, body in store.blobs(wanted).items()}
+
+
+def _tree(body: bytes) -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    at = 0
+    while at < len(body):
+        space, null = body.index(b" ", at), body.index(b"\0", at)
+        name = text(body[space + 1 : null])
+        if name in found:
+            raise Refused("a folder names a file twice")
+        found[name] = (body[at:space].decode("ascii", "replace"), body[null + 1 : null + 21].hex())
+        at = null + 21
+    return found
+
+
+def _check_code(
+    store: Store,
+    attempts: Sequence[str],
+    commits: Mapping[str, list[str]],
+    content: Mapping[str, bytes],
+    trees: dict[str, dict[str, tuple[str, str]]],
+    told: set[str],
+) -> None:
+    """What attempts may hold: few plain files at plain paths. Nothing else may come along with a journal."""
+    stray = [oid for oid in attempts if oid not in told]
+    if stray:
+        raise Refused(f"it brings {len(stray)} commits that its records do not tell of")
+    if any(len(commits[oid]) > 1 for oid in attempts):
+        raise Refused("an attempt has more than one base")
+    roots = {_field(content[oid], b"tree") for oid in attempts}
+    blobs: set[str] = set()
+    count = dict.fromkeys(roots, 0)
+    todo: list[tuple[str, str, str, int]] = [(root, root, "", 0) for root in roots]  # (attempt's root, tree, at, depth)
+    while todo:
+        missing = {tree for _, tree, _, _ in todo if tree not in trees}
+        if missing:
+            trees.update(_trees(store, missing))
+        below: list[tuple[str, str, str, int]] = []
+        for root, tree, at, depth in todo:
+            if depth > MOST_DEPTH:
+                raise Refused(f"an attempt has folders more than {MOST_DEPTH} deep")
+            _check_names(trees[tree], at)
+            for name, (mode, oid) in trees[tree].items():
+                if mode == "40000":
+                    below.append((root, oid, f"{at}{name}/", depth + 1))
+                elif mode in FILE_MODES:
+                    blobs.add(oid)
+                    count[root] += 1
+                else:
+                    kind = {"120000": "a link", "160000": "a submodule"}.get(mode, f"of mode {mode}")
+                    raise Refused(f"{clean_line(at + name, 60)} is {kind}")
+                if count[root] > MOST_FILES:
+                    raise Refused(f"an attempt has more than {MOST_FILES} files")
+        todo = below
+        if len(todo) > 200_000:
+            raise Refused("its folders multiply without end")
+    for one in store.sizes(sorted(blobs)):
+        if one is None or one[0] != "blob" or one[1] > CODE_BYTES:
+            raise Refused(f"a file is larger than {CODE_BYTES:,} bytes, or missing")
+
+
+def _check_names(tree: Mapping[str, tuple[str, str]], at: str) -> None:
+    seen: set[str] = set()
+    for name in tree:
+        said = clean_line(f"{at}{name}".encode("utf-8", "replace").decode(), 60)
+        if not _NAME.fullmatch(name) or name.endswith(".") or unicodedata.normalize("NFC", name) != name:
+            raise Refused(f"{said!r} is no plain name of a file")
+        if len(at) + len(name) > PATH_CHARACTERS or _RESERVED.fullmatch(name):
+            raise Refused(f"{said!r} is no plain name of a file")
+        folded = unicodedata.normalize("NFKC", name).casefold()
+        if folded in seen:
+            raise Refused(f"{said!r} stands there twice but for the case")
+        seen.add(folded)
+
+
+def plain_path(path: str) -> bool:
+    """Whether a file of ours may travel: what others will refuse is better not sent."""
+    try:
+        parts = path.split("/")
+        for place, name in enumerate(parts):
+            _check_names({name: ("", "")}, "/".join(parts[:place]) + "/" if place else "")
+        return len(parts) <= MOST_DEPTH
+    except Refused:
+        return False
+
+
+def _pages(store: Store, oids: Sequence[str]) -> dict[str, bytes]:
+    wanted = sorted(set(oids))
+    for one in store.sizes(wanted):
+        if one is None or one[0] != "blob" or one[1] > PAGE_BYTES:
+            raise Refused(f"a page of records is larger than {PAGE_BYTES:,} bytes, or missing")
+    return store.blobs(wanted)
+
+
+def _take(
+    page: bytes,
+    brought: Sequence[str],
+    reading: Reading,
+    taken: dict[tuple[int, int], bytes],
+    known: Callable[[int, int], bytes | None],
+    now: datetime,
+) -> None:
+    """The lines of one page. What is wrong with one line is held against that line."""
+    lines = page.split(b"\n")
+    if lines[-1] != b"" or len(lines) - 1 > MOST_LINES:
+        raise Refused(f"a page has more than {MOST_LINES} lines, or its last one is cut")
+    for raw_line in lines[:-1]:
+        try:
+            line = read_line(raw_line)
+        except Newer:
+            reading.skipped += 1
+            continue
+        except ValueError as error:
+            reading.held.append(Held(None, str(error)))
+            continue
+        if isinstance(line, Introduction):
+            if not _ORDERS.search(line.name):
+                reading.introduction = line
+            continue
+        why = _against(line, brought, now)
+        key = (line.n, line.rev)
+        before = taken.get(key) or known(*key)
+        if not why and before is not None and before != raw_line:
+            why = "its number was given before"
+        if why:
+            reading.held.append(Held(line.n, why))
+        elif before is None:
+            taken[key] = raw_line
+            reading.attempts.append(line)
+
+
+def _against(line: Attempt, brought: Sequence[str], now: datetime) -> str:
+    """What speaks against one record; "" when nothing does."""
+    if line.commit and not line.rev and line.commit not in brought:
+        return "it names a commit that it does not bring"
+    latest = (now.astimezone(UTC) + AHEAD).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if not EARLIEST <= line.at <= latest:
+        return f"its date is {line.at[:10]}"
+    if line.base is not None and line.base >= line.n:
+        return "it was made on an attempt that came after it"
+    words = (word for move in line.knobs for word in move)
+    if _ORDERS.search(" ".join((line.text, line.lesson, line.role, line.label, line.machine, *words))):
+        return "its text reads like instructions to an agent"
+    return ""

@@ -1,0 +1,87 @@
+"""Which way a constant moved: up, down, or to something else. Pure."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from enum import StrEnum
+
+ABSENT = "absent"  # as the ledger writes a constant that was not there
+
+
+class Direction(StrEnum):
+    UP = "up"
+    DOWN = "down"
+    ON = "on"  # it came, or became true
+    OFF = "off"
+    OTHER = "other"
+
+
+def direction(before: str, after: str) -> Direction:
+    """From two values as Python writes them: numbers, and tuples of numbers that all move one way, go up or down."""
+    if before == ABSENT or after == ABSENT:
+        return Direction.ON if before == ABSENT else Direction.OFF
+    old, new = _value(before), _value(after)
+    if isinstance(new, bool) and isinstance(old, bool):
+        return Direction.ON if new else Direction.OFF
+    pairs = _pairs(old, new)
+    if pairs and all(a <= b for a, b in pairs) and any(a < b for a, b in pairs):
+        return Direction.UP
+    if pairs and all(a >= b for a, b in pairs) and any(a > b for a, b in pairs):
+        return Direction.DOWN
+    if old in (None, False, 0, 0.0, "") and new not in (None, False, 0, 0.0, ""):
+        return Direction.ON
+    if new in (None, False, 0, 0.0, "") and old not in (None, False, 0, 0.0, ""):
+        return Direction.OFF
+    return Direction.OTHER
+
+
+def moved(knobs: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, float | None, float | None]]:
+    """(constant, direction, before, after) of every constant that an edit changed; numbers where they are such."""
+    return [(name, str(direction(was, now)), number(was), number(now)) for name, was, now in knobs]
+
+
+def number(text: str) -> float | None:
+    """The value of a constant, where it is one number."""
+    value = _value(text)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _value(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        pass
+    try:
+        # `2**19` and `DEPTH * 64` are written as they stand; the first is a number all the same
+        tree = ast.parse(text, mode="eval").body
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text
+    if isinstance(tree, ast.BinOp) and isinstance(tree.left, ast.Constant) and isinstance(tree.right, ast.Constant):
+        left, right = tree.left.value, tree.right.value
+        if type(left) in (int, float) and type(right) in (int, float):
+            return _worked_out(tree.op, float(left), float(right), text)  # type: ignore[arg-type]  # numbers, by the line above
+    return text
+
+
+def _worked_out(op: ast.operator, left: float, right: float, text: str) -> object:
+    try:
+        if isinstance(op, ast.Pow):
+            return left**right
+        if isinstance(op, ast.LShift):
+            return left * 2.0**right
+        if isinstance(op, ast.Mult):
+            return left * right
+        if isinstance(op, ast.Div):
+            return left / right
+    except (ArithmeticError, ValueError):
+        pass
+    return text
+
+
+def _pairs(old: object, new: object) -> list[tuple[float, float]]:
+    if isinstance(old, tuple | list) and isinstance(new, tuple | list) and len(old) == len(new):
+        found = [pair for a, b in zip(old, new, strict=True) for pair in _pairs(a, b)]
+        return found if len(found) == len(old) else []
+    plain = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (old, new))
+    return [(float(old), float(new))] if plain else []  # type: ignore[arg-type]  # numbers, by the line above

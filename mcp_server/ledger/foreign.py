@@ -1,0 +1,380 @@
+"""What other labs tried, as a database of its own: read from their journals, and made again from them when it is lost.
+
+One row an attempt, newest correction first; constants with their directions beside it; words for searching. Nothing in
+it is an acknowledged fact of this lab, so it is written without waiting for the disk, and thrown away when damaged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcp_server.nouns.exchanged import Attempt
+from mcp_server.nouns.files import mend, private_file, private_folder
+
+VERSION = 1  # of the schema below: another one is made anew
+SCHEMA = """
+CREATE TABLE labs (
+    lab TEXT PRIMARY KEY, tip TEXT NOT NULL, name TEXT NOT NULL DEFAULT '', own INTEGER NOT NULL DEFAULT 0,
+    hidden INTEGER NOT NULL DEFAULT 0,   -- distrusted: kept, and shown nowhere
+    forked TEXT NOT NULL DEFAULT '',     -- the other tip, when its owner has signed two histories
+    fresh_at TEXT NOT NULL DEFAULT ''    -- when something new was last read
+) STRICT;
+CREATE TABLE records (
+    id INTEGER PRIMARY KEY, lab TEXT NOT NULL, n INTEGER NOT NULL, rev INTEGER NOT NULL,
+    mark TEXT NOT NULL, contract TEXT NOT NULL, code TEXT NOT NULL, edit TEXT NOT NULL, status TEXT NOT NULL,
+    theme TEXT NOT NULL, line TEXT NOT NULL, UNIQUE (lab, n)
+) STRICT;
+CREATE INDEX records_by_code ON records (code);
+CREATE INDEX records_by_edit ON records (edit);
+CREATE INDEX records_by_mark ON records (lab, mark);
+CREATE INDEX records_by_contract ON records (contract);
+CREATE TABLE moved (
+    record INTEGER NOT NULL REFERENCES records (id) ON DELETE CASCADE, contract TEXT NOT NULL, name TEXT NOT NULL,
+    direction TEXT NOT NULL, before REAL, after REAL, alone INTEGER NOT NULL
+) STRICT;
+CREATE INDEX moved_by_record ON moved (record);
+CREATE INDEX moved_by_constant ON moved (contract, name, direction);
+CREATE INDEX moved_by_name ON moved (name COLLATE NOCASE);
+CREATE TABLE seen (lab TEXT NOT NULL, n INTEGER NOT NULL, rev INTEGER NOT NULL, line TEXT NOT NULL,
+    PRIMARY KEY (lab, n, rev)) STRICT, WITHOUT ROWID;
+CREATE TABLE held (lab TEXT NOT NULL, n INTEGER, why TEXT NOT NULL) STRICT;
+CREATE TABLE refused (lab TEXT NOT NULL, tip TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (lab, tip)) STRICT;
+CREATE TABLE notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
+CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'porter unicode61');
+"""
+
+
+# a lab that signed two histories is kept and counts for nothing, like one that the user distrusts
+_SHOWN = "labs.hidden = 0 AND labs.forked = ''"
+
+
+# (constant, direction, before, after) of each constant that an attempt moved; numbers where they are such
+Moved = Sequence[tuple[str, str, float | None, float | None]]
+
+
+@dataclass(frozen=True)
+class Known:
+    """One attempt of some lab, with whose it is."""
+
+    lab: str
+    own: bool
+    attempt: Attempt
+    name: str = ""  # what the lab calls itself: text of a stranger
+
+
+@dataclass(frozen=True)
+class LabRow:
+    """One lab as its journal tells."""
+
+    lab: str
+    tip: str
+    name: str
+    own: bool
+    hidden: bool
+    forked: str
+    fresh_at: str
+    attempts: int
+    held: int
+
+
+class Foreign:
+    """An open database of records. Safe for many processes; a reader never waits for a writer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        private_folder(path.parent)
+        try:
+            self._open()
+            if self._db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+                self._anew()
+        except sqlite3.DatabaseError:
+            self._anew()
+
+    def _open(self) -> None:
+        private_file(self.path)
+        mend(*(self.path.with_name(self.path.name + ending) for ending in ("-wal", "-shm")))
+        self._db = sqlite3.connect(self.path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+
+    def _anew(self) -> None:
+        """An empty database: everything in it is read again from the journals."""
+        with contextlib.suppress(AttributeError, sqlite3.Error):
+            self._db.close()
+        for ending in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        self._open()
+        with self.writing():
+            if self._db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+                return  # another process was first
+            for statement in SCHEMA.split(";\n"):
+                if statement.strip():
+                    self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """One transaction: all of it or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        return self._db.execute(sql, values).fetchall()
+
+    # --- what came in -------------------------------------------------------------------------------------------------
+
+    def take(
+        self,
+        lab: str,
+        tip: str,
+        attempts: Sequence[tuple[Attempt, Moved]],
+        held: Sequence[tuple[int | None, str]],
+        *,
+        name: str | None = None,
+        own: bool = False,
+        at: str = "",
+    ) -> None:
+        """What is new in one journal, and how far it was read: call within `writing`."""
+        self._db.execute(
+            "INSERT INTO labs (lab, tip, own, fresh_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (lab) DO UPDATE SET"
+            " tip = ?2, own = ?3, fresh_at = ?4",
+            (lab, tip, own, at),
+        )
+        if name is not None:
+            self._db.execute("UPDATE labs SET name = ? WHERE lab = ?", (name, lab))
+        for attempt, moved in attempts:
+            self._put(lab, attempt, moved)
+        self._db.executemany("INSERT INTO held VALUES (?, ?, ?)", [(lab, n, why) for n, why in held])
+
+    def _put(self, lab: str, a: Attempt, moved: Moved) -> None:
+        line = a.line().decode()
+        self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", (lab, a.n, a.rev, line))
+        before = self._rows("SELECT id, rev FROM records WHERE lab = ? AND n = ?", lab, a.n)
+        if before and before[0]["rev"] >= a.rev:
+            return
+        if before:
+            self._db.execute("DELETE FROM words WHERE rowid = ?", (before[0]["id"],))
+            self._db.execute("DELETE FROM records WHERE id = ?", (before[0]["id"],))
+        row = self._db.execute(
+            "INSERT INTO records (lab, n, rev, mark, contract, code, edit, status, theme, line)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (lab, a.n, a.rev, a.mark, a.contract, a.code, a.edit, a.status, a.theme, line),
+        ).lastrowid
+        self._db.executemany(
+            "INSERT INTO moved VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(row, a.contract, *one, len(moved) == 1) for one in moved],
+        )
+        said = " ".join(f"{name} {was} {now}" for name, was, now in a.knobs)
+        text = f"{a.text}\n{a.lesson}\n{said}\n{a.theme}"
+        self._db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, text))
+
+    def line(self, lab: str, n: int, rev: int) -> bytes | None:
+        """The line that was taken for a number, if any."""
+        rows = self._rows("SELECT line FROM seen WHERE lab = ? AND n = ? AND rev = ?", lab, n, rev)
+        return rows[0]["line"].encode() if rows else None
+
+    def refuse(self, lab: str, tip: str, why: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", (lab, tip, why))
+
+    def refused(self) -> dict[tuple[str, str], str]:
+        """Why a tip was not taken, by lab and tip: it is not fetched again."""
+        return {(row["lab"], row["tip"]): row["why"] for row in self._rows("SELECT * FROM refused")}
+
+    def fork(self, lab: str, other: str) -> None:
+        self._db.execute("UPDATE labs SET forked = ? WHERE lab = ?", (other, lab))
+
+    def forget(self, lab: str) -> None:
+        """Everything of one lab; its journal may be read again."""
+        self._db.execute(
+            "DELETE FROM words WHERE rowid IN (SELECT id FROM records WHERE lab = ?)",
+            (lab,),
+        )
+        for table in ("records", "seen", "held", "labs"):
+            self._db.execute(f"DELETE FROM {table} WHERE lab = ?", (lab,))
+
+    def hide(self, labs: Sequence[str]) -> None:
+        """Exactly these labs are not shown."""
+        marks = ",".join("?" for _ in labs)
+        self._db.execute(f"UPDATE labs SET hidden = lab IN ({marks})", tuple(labs))
+
+    def note(self, name: str, text: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text))
+
+    def noted(self, name: str) -> str | None:
+        rows = self._rows("SELECT text FROM notes WHERE name = ?", name)
+        return rows[0]["text"] if rows else None
+
+    # --- what is known ------------------------------------------------------------------------------------------------
+
+    def tips(self) -> dict[str, str]:
+        """How far each journal was read."""
+        return {row["lab"]: row["tip"] for row in self._rows("SELECT lab, tip FROM labs")}
+
+    def labs(self) -> list[LabRow]:
+        rows = self._rows(
+            "SELECT *, (SELECT count(*) FROM records WHERE records.lab = labs.lab) AS attempts,"
+            " (SELECT count(*) FROM held WHERE held.lab = labs.lab) AS held FROM labs ORDER BY own DESC, lab"
+        )
+        return [
+            LabRow(
+                row["lab"],
+                row["tip"],
+                row["name"],
+                bool(row["own"]),
+                bool(row["hidden"]),
+                row["forked"],
+                row["fresh_at"],
+                row["attempts"],
+                row["held"],
+            )
+            for row in rows
+        ]
+
+    def held(self, lab: str) -> list[tuple[int | None, str]]:
+        return [(row["n"], row["why"]) for row in self._rows("SELECT n, why FROM held WHERE lab = ?", lab)]
+
+    def published(self, lab: str) -> dict[str, tuple[int, int, str]]:
+        """(n, rev, label) of every attempt of a lab, by its mark."""
+        rows = self._rows(
+            "SELECT mark, n, rev, coalesce(json_extract(line, '$.label'), '') AS label FROM records WHERE lab = ?", lab
+        )
+        return {row["mark"]: (row["n"], row["rev"], row["label"]) for row in rows}
+
+    def by_mark(self, lab: str, marks: Sequence[str]) -> dict[str, Attempt]:
+        """A lab's attempts, by mark."""
+        found: dict[str, Attempt] = {}
+        for start in range(0, len(marks), 500):
+            some = marks[start : start + 500]
+            rows = self._rows(
+                f"SELECT mark, line FROM records WHERE lab = ? AND mark IN ({','.join('?' for _ in some)})", lab, *some
+            )
+            found.update({row["mark"]: _attempt(row["line"]) for row in rows})
+        return found
+
+    def last(self, lab: str) -> int:
+        """The highest number that a lab has given."""
+        return int(self._rows("SELECT coalesce(max(n), 0) AS n FROM records WHERE lab = ?", lab)[0]["n"])
+
+    def count(self) -> tuple[int, int]:
+        """(labs, attempts) that are shown."""
+        row = self._rows(
+            f"SELECT count(DISTINCT lab) AS labs, count(*) AS records FROM records JOIN labs USING (lab) WHERE {_SHOWN}"
+        )[0]
+        return row["labs"], row["records"]
+
+    def same_code(self, contract: str, code: str) -> list[Known]:
+        """Attempts elsewhere of exactly this code, those with a score first."""
+        best_first = "contract = ? AND code = ? AND own = 0 ORDER BY status IN ('kept', 'discarded') DESC"
+        return self._known(best_first, contract, code)
+
+    def moved_so(self, contract: str, name: str, way: str) -> list[Known]:
+        """Attempts elsewhere that moved a constant this way and nothing else."""
+        return self._known(
+            "own = 0 AND records.id IN (SELECT record FROM moved WHERE contract = ? AND name = ? AND direction = ?"
+            " AND alone = 1)",
+            contract,
+            name,
+            way,
+        )
+
+    def attempt(self, lab: str, n: int) -> Known | None:
+        rows = self._known("records.lab = ? AND n = ?", lab, n)
+        return rows[0] if rows else None
+
+    def board_rows(self, contract: str) -> list[tuple[str, str, str, Attempt]]:
+        """(constant, direction, lab, attempt) of all attempts of a contract that moved one constant alone."""
+        rows = self._rows(
+            "SELECT moved.name, direction, records.lab, line FROM moved JOIN records ON records.id = record"
+            f" JOIN labs USING (lab) WHERE moved.contract = ? AND alone = 1 AND {_SHOWN} ORDER BY records.id",
+            contract,
+        )
+        return [(row["name"], row["direction"], row["lab"], _attempt(row["line"])) for row in rows]
+
+    def all_contracts(self) -> list[str]:
+        """Of every record, shown or not."""
+        return [row["contract"] for row in self._rows("SELECT DISTINCT contract FROM records")]
+
+    def contracts(self) -> dict[str, int]:
+        """Attempts by contract."""
+        rows = self._rows(
+            f"SELECT contract, count(*) AS n FROM records JOIN labs USING (lab) WHERE {_SHOWN} GROUP BY 1"
+        )
+        return {row["contract"]: row["n"] for row in rows}
+
+    def labs_by_contract(self) -> dict[str, tuple[int, int]]:
+        """(labs, attempts) of each contract."""
+        rows = self._rows(
+            "SELECT contract, count(DISTINCT lab) AS labs, count(*) AS n FROM records JOIN labs USING (lab)"
+            f" WHERE {_SHOWN} GROUP BY 1"
+        )
+        return {row["contract"]: (row["labs"], row["n"]) for row in rows}
+
+    def newest(self, contract: str, limit: int, status: str = "") -> list[Known]:
+        """Other labs' attempts, newest first."""
+        more = " AND status = ?" if status else ""
+        values = (contract, *([status] if status else []), limit)
+        return self._known(f"contract = ? AND own = 0{more} ORDER BY records.id DESC LIMIT ?", *values)
+
+    def found(self, query: str, names: Sequence[str], limit: int) -> list[tuple[Known, int | None]]:
+        """Other labs' attempts for a question: (attempt, place among the words' matches or None), all of them once.
+
+        names: constants asked for. Any text is a question.
+        """
+        words = re.findall(r"\w+", query.lower())[:32]
+        places: dict[int, int] = {}
+        if words:
+            match = " OR ".join(f'"{word}"*' for word in words)
+            rows = self._rows("SELECT rowid FROM words WHERE words MATCH ? ORDER BY bm25(words) LIMIT ?", match, limit)
+            places = {row["rowid"]: place for place, row in enumerate(rows)}
+        wanted = list(places)
+        for name in names[:20]:
+            rows = self._rows(
+                "SELECT DISTINCT record FROM moved WHERE name = ? COLLATE NOCASE ORDER BY record DESC LIMIT ?",
+                name,
+                limit,
+            )
+            wanted += [row["record"] for row in rows if row["record"] not in places]
+        if not words and not names:
+            wanted = [row["id"] for row in self._rows("SELECT id FROM records ORDER BY id DESC LIMIT ?", limit)]
+        ids = list(dict.fromkeys(wanted))
+        marks = ",".join("?" for _ in ids)
+        rows = self._rows(
+            "SELECT records.id, lab, own, name, line FROM records JOIN labs USING (lab)"
+            f" WHERE {_SHOWN} AND own = 0 AND records.id IN ({marks})",
+            *ids,
+        )
+        return [(Known(r["lab"], False, _attempt(r["line"]), r["name"]), places.get(r["id"])) for r in rows]
+
+    def _known(self, condition: str, *values: Any) -> list[Known]:
+        rows = self._rows(
+            "SELECT records.lab, own, labs.name, line FROM records JOIN labs USING (lab)"
+            f" WHERE {_SHOWN} AND {condition}",
+            *values,
+        )
+        return [Known(row["lab"], bool(row["own"]), _attempt(row["line"]), row["name"]) for row in rows]
+
+
+def _attempt(line: str) -> Attempt:
+    """A line that was checked when it came in."""
+    told = json.loads(line)
+    told["knobs"] = tuple(tuple(move) for move in told.get("knobs", ()))
+    told["seeds"] = tuple(told.get("seeds", ()))
+    return Attempt.model_construct(**told)

@@ -1,0 +1,190 @@
+"""What labs tell each other: one line of JSON about one attempt, or about a lab. Typed, versioned, bounded.
+
+A line is at most 1 KB. What a lab of a newer version adds is ignored; a line of a newer version is skipped. Everything
+that is read here was written by a stranger: types, lengths and characters are checked, and text is data, never
+instructions. Absolute scores are not compared between labs; a gain is positive when better.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
+
+from mcp_server.nouns.refusals import first
+from mcp_server.nouns.text import clean_line
+
+VERSION = 1
+LINE_BYTES = 1024
+TEXT_CHARACTERS = 200
+LESSON_CHARACTERS = 300
+MOST_KNOBS = 8
+LAB_CHARACTERS = 32  # hexadecimal, of the fingerprint of a lab's key
+SHORT = 8  # of them, where people read
+LARGEST = 1e12  # of a score or gain: what is beyond is no measurement
+WHOLE = 2**53
+
+
+def _plain(text: str) -> str:
+    if clean_line(text, len(text) + 1) != text:
+        raise ValueError("has control, invisible or direction characters, or more than one line")
+    return text
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value) or abs(value) > LARGEST:
+        raise ValueError("is no measurement")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_plain)]
+Number = Annotated[float, Field(strict=False), AfterValidator(_finite)]
+Whole = Annotated[StrictInt, Field(ge=0, le=WHOLE)]
+Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{16,64})?$")]
+Oid = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
+Move = tuple[
+    Annotated[Text, Field(min_length=1, max_length=60)],
+    Annotated[Text, Field(max_length=40)],
+    Annotated[Text, Field(max_length=40)],
+]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def line(self) -> bytes:
+        """As it travels: without what is at its default, but for version and kind."""
+        told = {"v": VERSION, "kind": getattr(self, "kind", ""), **self.model_dump(exclude_defaults=True, mode="json")}
+        return json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+class Introduction(_Line):
+    """A lab says who it is: the first line of its journal, and again when it changes."""
+
+    v: StrictInt = VERSION
+    kind: Literal["lab"] = "lab"
+    name: Annotated[Text, Field(max_length=40)] = ""
+    software: Annotated[Text, Field(max_length=40)] = ""
+
+
+class Attempt(_Line):
+    """One attempt of a lab. `n` counts the attempts of its journal; a later line with the same `n` corrects it."""
+
+    v: StrictInt = VERSION
+    kind: Literal["attempt"] = "attempt"
+    n: Annotated[StrictInt, Field(ge=1, le=10_000_000)]
+    rev: Annotated[StrictInt, Field(ge=0, le=99)] = 0
+    mark: Digest  # by which the lab itself knows it again
+    contract: Digest  # what makes scores comparable
+    commit: Oid = ""  # its editable files; "" where the code stays at home
+    base: Annotated[StrictInt, Field(ge=1, le=10_000_000)] | None = None  # n of the attempt it was made on
+    code: Digest  # fingerprint of all editable files
+    edit: Digest = ""  # of the change alone, whatever the base
+    role: Annotated[Text, Field(max_length=16)] = "attempt"  # baseline, attempt, retest, prune
+    status: Literal["kept", "discarded", "crashed", "timeout", "rejected", "cancelled", "lost", "overtaken"]
+    label: Annotated[Text, Field(max_length=20)] = ""
+    reason: Annotated[Text, Field(max_length=40)] = ""  # reason code
+    knobs: Annotated[tuple[Move, ...], Field(max_length=MOST_KNOBS)] = ()  # (constant, before, after)
+    theme: Annotated[Text, Field(max_length=24)] = ""
+    measured: Literal["lab", "run"] = "lab"  # who took the score: the lab, or the run claims it
+    score: Number | None = None
+    against: Number | None = None  # what its incumbent scored, as it was compared
+    gain: Number | None = None
+    low: Number | None = None  # 95 % interval of the gain
+    high: Number | None = None
+    widths: Number | None = None  # the gain in noise widths
+    comparison: Annotated[Text, Field(max_length=16)] = ""  # slot, apart or mixed
+    seeds: Annotated[tuple[StrictInt, ...], Field(max_length=8)] = ()
+    runs: Annotated[dict[Annotated[Text, Field(max_length=12)], Whole], Field(max_length=8)] = {}  # by how they ended
+    steps: Whole | None = None
+    machine: Annotated[Text, Field(max_length=60)] = ""  # its class: model of the card, or processor and cores
+    at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    text: Annotated[Text, Field(max_length=TEXT_CHARACTERS)] = ""
+    lesson: Annotated[Text, Field(max_length=LESSON_CHARACTERS)] = ""
+    of: Annotated[str, Field(pattern=r"^([0-9a-f]{32}/[1-9]\d{0,7})?$")] = ""  # the attempt elsewhere that it repeats
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        """A gain lies in its own interval, and is the difference of the scores it names, one way round or the other."""
+        edges = (self.low, self.high)
+        if self.gain is not None and None not in edges and not edges[0] <= self.gain <= edges[1]:  # type: ignore[operator]  # neither is None
+            raise ValueError("the gain is outside of its own interval")
+        if None not in edges and edges[0] > edges[1]:  # type: ignore[operator]  # neither is None
+            raise ValueError("the interval is the wrong way round")
+        if None not in (self.gain, self.score, self.against):
+            difference = abs(self.score - self.against)  # type: ignore[operator]  # neither is None
+            # the mean of paired differences is not the difference of means, so only the size is held against it
+            if abs(self.gain) > 10 * difference + 1e-6 * max(1.0, abs(self.score)) + 10 * self._width():  # type: ignore[arg-type]
+                raise ValueError("the gain is absurd beside the scores")
+        if self.status == "kept" and self.score is None and self.role != "baseline":
+            raise ValueError("it was kept without a score")
+        return self
+
+    def _width(self) -> float:
+        if self.low is None or self.high is None:
+            return abs(self.gain or 0.0) if self.widths is None else abs((self.gain or 0.0) / (self.widths or 1.0))
+        return self.high - self.low
+
+    def line(self) -> bytes:
+        """As it travels; where that is more than a line may have, words are cut first, then constants."""
+        told = self
+        for update in _SHORTER:
+            found = super(Attempt, told).line()
+            if len(found) <= LINE_BYTES:
+                return found
+            told = told.model_copy(update=update(told))
+        found = super(Attempt, told).line()
+        assert len(found) <= LINE_BYTES  # what is left has fixed lengths
+        return found
+
+
+_SHORTER = (
+    lambda a: {"lesson": clean_line(a.lesson, 160)},
+    lambda a: {"lesson": clean_line(a.lesson, 60), "text": clean_line(a.text, 120)},
+    lambda a: {"lesson": ""},
+    lambda a: {"knobs": a.knobs[:4], "text": clean_line(a.text, 60)},
+    lambda a: {"knobs": tuple((n, clean_line(b, 12), clean_line(c, 12)) for n, b, c in a.knobs[:2])},
+    lambda a: {"text": clean_line(a.text, 20), "knobs": (), "machine": clean_line(a.machine, 20), "runs": {}},
+)
+
+Line = Introduction | Attempt
+
+
+class Newer(ValueError):
+    """A line of a later version or an unknown kind: nothing is wrong with it, and nothing can be read from it."""
+
+
+def read_line(raw: bytes) -> Line:
+    """A line from another lab. Raises ValueError that says what is wrong, or Newer."""
+    if len(raw) > LINE_BYTES:
+        raise ValueError(f"a line of {len(raw):,} bytes; at most {LINE_BYTES:,} are taken")
+    try:
+        told = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise ValueError("a line is no JSON in UTF-8") from None
+    except RecursionError:
+        raise ValueError("a line is nested too deeply") from None
+    if not isinstance(told, dict):
+        raise ValueError("a line is no JSON object")
+    version, kind = told.get("v"), told.get("kind")
+    if type(version) is not int or version < 1:
+        raise ValueError("a line without a version")
+    if version > VERSION or kind not in ("lab", "attempt"):
+        raise Newer(f"version {version}, kind {clean_line(str(kind), 20)}")
+    try:
+        return (Introduction if kind == "lab" else Attempt).model_validate(told)
+    except ValidationError as error:
+        raise ValueError(clean_line(first(error), 160)) from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a line names a field twice")
+    return found
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no measurement")

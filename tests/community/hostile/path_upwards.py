@@ -1,0 +1,9 @@
+"""An attempt with a folder called `..`."""
+
+from tests.community.stranger import Stranger
+
+WHY = "git would not have it|no plain name"
+
+
+def make(stranger: Stranger) -> None:
+    stranger.attempt_with(("40000", "..", stranger.tree(("100644", "train.py", stranger.blob(b"K = 1\n")))))

@@ -1,0 +1,213 @@
+"""A journal is data from a stranger: refused or held back by name, nothing is run, and the others' go on."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mcp_server.community.exchange import Report
+from mcp_server.community.wire.store import FORKS, LABS, journal_ref, make_bare
+from tests.community import hostile
+from tests.community.past import Past
+from tests.community.stranger import QUIET, Stranger
+from tests.labs import git
+
+CASES = sorted(one.name for one in pkgutil.iter_modules(hostile.__path__))
+
+
+class Scene:
+    """A remote with an honest lab, one who reads it, and a stranger."""
+
+    def __init__(self, folder: Path) -> None:
+        make_bare(folder / "remote.git")
+        self.remote = folder / "remote.git"
+        self.honest, self.reader = Past(folder / "honest"), Past(folder / "reader")
+        for lab in (self.honest, self.reader):
+            lab.join(self.remote)
+        self.honest.exchange()
+        self.stranger = Stranger(self.remote, folder / "stranger")
+
+    def records_of_the_stranger(self) -> int:
+        labs = (self.stranger.lab, self.stranger.other.lab)
+        return sum(row[0] in labs for row in self.reader.table())
+
+
+def everything(tree: Path) -> str:
+    """What the user's repository has: refs, objects, files, configuration."""
+    objects = git(tree, "cat-file", "--batch-all-objects", "--batch-check")
+    files = sorted(str(path) for path in tree.rglob("*") if ".git/autoresearch" not in str(path))
+    return "\n".join([git(tree, "for-each-ref"), objects, *files, (tree / ".git" / "config").read_text()])
+
+
+@dataclass
+class Met:
+    """All hostile journals at one remote, met in one exchange."""
+
+    scene: Scene
+    strangers: dict[str, Stranger]
+    report: Report
+    untouched: bool
+
+
+@pytest.fixture(scope="module")
+def met(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Met]:
+    folder = tmp_path_factory.mktemp("met")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in QUIET.items():
+            patch.setenv(name, value)
+        patch.chdir(folder)
+        scene = Scene(folder)
+        strangers = {name: Stranger(scene.remote, folder / name) for name in CASES}
+        for name, stranger in strangers.items():
+            importlib.import_module(f"tests.community.hostile.{name}").make(stranger)
+        before = everything(scene.reader.lab.paths.tree)
+        report = scene.reader.exchange()
+        yield Met(scene, strangers, report, everything(scene.reader.lab.paths.tree) == before)
+
+
+def test_there_are_thirty_hostile_journals_and_more() -> None:
+    assert len(CASES) >= 30
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_hostile_journal_is_refused_by_name(name: str, met: Met) -> None:
+    case, stranger = importlib.import_module(f"tests.community.hostile.{name}"), met.strangers[name]
+    ids = (stranger.lab, stranger.other.lab)
+    told = [said for said in met.report.problems if any(lab[:8] in said for lab in ids) or "no lab's" in said]
+    assert any(re.search(case.WHY, said) for said in told), told
+    assert not [row for row in met.scene.reader.table() if row[0] in ids], "nothing of it counts"
+
+
+def test_among_hostile_journals_the_honest_one_is_read_and_nothing_is_run_or_written(met: Met) -> None:
+    honest = {row[0] for row in met.scene.honest.table()}
+    assert met.report.received == 1
+    assert met.report.trouble == ""
+    assert met.report.pushed
+    assert honest < {row[0] for row in met.scene.reader.table()}
+    assert met.untouched
+    assert not list(met.scene.remote.parent.rglob("canary*"))
+    met.scene.reader.store.fsck()
+
+
+def test_what_was_refused_is_not_fetched_again(met: Met) -> None:
+    began = time.monotonic()
+    met.scene.reader.exchange()
+    again = time.monotonic() - began
+    assert again < met.report.seconds
+
+
+def test_a_sound_journal_of_the_same_make_is_taken(tmp_path: Path) -> None:
+    """The stranger's tools build what is accepted, so that the cases fail for the reason they name."""
+    scene = Scene(tmp_path)
+    code = scene.stranger.code()
+    tip = scene.stranger.journal(scene.stranger.record(1, commit=code), scene.stranger.record(2), brings=[code])
+    scene.stranger.offer(tip)
+    report = scene.reader.exchange()
+    assert report.problems == []
+    assert scene.records_of_the_stranger() == 2
+
+
+def test_a_rewound_journal_takes_nothing_away(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    first = scene.stranger.journal(scene.stranger.record(1))
+    scene.stranger.offer(scene.stranger.journal(scene.stranger.record(2), on=first))
+    scene.reader.exchange()
+    scene.stranger.offer(first)
+    assert "older journal" in " ".join(scene.reader.exchange().problems)
+    assert scene.records_of_the_stranger() == 2
+
+
+def test_a_forked_journal_is_kept_in_both_forms_and_counts_for_nothing(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    root = scene.stranger.root()
+    first = scene.stranger.offer(scene.stranger.journal(scene.stranger.record(1), on=root))
+    scene.reader.exchange()
+    other = scene.stranger.offer(scene.stranger.journal(scene.stranger.record(1, gain=-0.45), on=root))
+    assert "forked" in " ".join(scene.reader.exchange().problems)
+    refs = scene.reader.store.refs("refs/autoresearch/")
+    assert refs[journal_ref(scene.stranger.lab)] == first
+    assert [oid for name, oid in refs.items() if name.startswith(FORKS)] == [other]
+    foreign = scene.reader.foreign()
+    assert [row.forked for row in foreign.labs() if row.lab == scene.stranger.lab] == [other]
+    assert foreign.count() == (2, 2), "the two honest labs"
+    foreign.close()
+    scene.reader.places.records.unlink()
+    scene.reader.exchange()
+    foreign = scene.reader.foreign()
+    assert foreign.count() == (2, 2), "also after the database was made again"
+    foreign.close()
+
+
+def test_a_number_that_was_given_before_is_not_given_again(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    first = scene.stranger.journal(scene.stranger.record(1), scene.stranger.record(1, gain=-0.45))
+    scene.stranger.offer(first)
+    assert "given before" in " ".join(scene.reader.exchange().problems)
+    scene.stranger.offer(scene.stranger.journal(scene.stranger.record(1, gain=-0.41), on=first))
+    assert "given before" in " ".join(scene.reader.exchange().problems)
+    assert [row[3] for row in scene.reader.table() if row[0] == scene.stranger.lab and '"gain":-0.5' in row[3]]
+    assert scene.records_of_the_stranger() == 1
+
+
+def test_a_line_of_a_later_version_is_skipped_without_blame(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    lines = (scene.stranger.record(1, v=2), scene.stranger.record(2, kind="paper"), scene.stranger.record(3, extra=1))
+    scene.stranger.offer(scene.stranger.journal(*lines))
+    assert scene.reader.exchange().problems == []
+    assert scene.records_of_the_stranger() == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "unsigned", "needs what is not here"])
+def test_a_hostile_bundle_is_refused_in_words(damage: str, tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    stranger = scene.stranger
+    first = stranger.journal(stranger.record(1))
+    if damage == "unsigned":
+        first = stranger.commit(stranger.page(stranger.record(1)), [stranger.root()], key=None)
+    tip = stranger.offer(stranger.journal(stranger.record(2), on=first) if damage != "unsigned" else first)
+    bundle = tmp_path / "x.bundle"
+    less = [f"^{first}"] if damage == "needs what is not here" else []
+    stranger.git("bundle", "create", "--quiet", str(bundle), LABS + stranger.lab, *less)
+    whole = bundle.read_bytes()
+    if damage == "cut":
+        bundle.write_bytes(whole[: len(whole) * 2 // 3])
+    elif damage == "garbage":
+        bundle.write_bytes(whole[:-200] + bytes(200))
+    elif damage == "empty":
+        bundle.write_bytes(b"")
+    stranger.git("update-ref", "-d", LABS + stranger.lab)
+    assert tip
+    report = scene.reader.exchange(bundle)
+    assert report.problems or report.trouble
+    assert scene.records_of_the_stranger() == 0
+    assert scene.reader.exchange().received == 1, "the honest lab's are read all the same"
+
+
+def test_no_program_of_a_folder_runs_when_it_is_exchanged_with(tmp_path: Path) -> None:
+    """Hooks and commands of the repository in the folder: the one who joins a folder runs nothing that lies in it."""
+    scene = Scene(tmp_path)
+    canary = tmp_path / "canary"
+    evil = tmp_path / "evil.sh"
+    evil.write_text(f"#!/bin/sh\ntouch {canary}\n")
+    evil.chmod(0o755)
+    (scene.remote / "hooks").mkdir(exist_ok=True)
+    for name in ("pre-receive", "update", "post-receive", "post-update", "reference-transaction", "proc-receive"):
+        (scene.remote / "hooks" / name).write_text(evil.read_text())
+        (scene.remote / "hooks" / name).chmod(0o755)
+    make_bare(tmp_path / "lent.git")
+    (scene.remote / "objects" / "info").mkdir(exist_ok=True)
+    (scene.remote / "objects" / "info" / "alternates").write_text(f"{tmp_path / 'lent.git' / 'objects'}\n")
+    for name in ("core.fsmonitor", "core.alternateRefsCommand", "uploadpack.packObjectsHook", "gpg.ssh.program"):
+        git(scene.remote, "config", name, str(evil))
+    git(scene.remote, "config", "core.hooksPath", str(scene.remote / "hooks"))
+    report = scene.reader.exchange()
+    assert report.pushed
+    assert report.received == 1
+    assert not canary.exists()
