@@ -17,6 +17,7 @@ from mcp_server.nouns.records import HostUse, RunResult, RunState, Tier
 from mcp_server.runner.machine import shares
 from mcp_server.runner.sandbox import probe
 from tests.abuse.model_runs import MODELS, lay_out, read
+from tests.runner.test_sandbox import has
 from tests.scoring.tiny import write_corpus
 
 pytestmark = pytest.mark.abuse
@@ -222,6 +223,21 @@ def test_a_host_that_leaves_traces_for_another_while_it_answers_is_told(
     assert result.hosts.traces is not None
     assert times <= result.hosts.traces < times + 50
     assert ("hosts_unusual" in result.flags) is told
+
+
+def test_what_outlives_host_a_is_seen_before_host_b_wakes(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Any
+) -> None:
+    """At T2 it ends with the namespace; at T1 a process in a session of its own does not, and could tell B."""
+    if not has(Tier.T1):
+        pytest.skip("this machine offers no T1")
+    monkeypatch.setenv("AUTORESEARCH_TIER", "T1")
+    source = (MODELS / "leaves_a_daemon_in_its_host.py").read_text()
+    result = carry_out(source, tmp_path, corpus, None)
+    happened = f"{result.state} {result.reason}"
+    record_property("abuse", [13, "Host A leaves a process of its own session behind.", happened, str(result.tier)])
+    assert (result.tier, result.state, result.reason) == (Tier.T1, RunState.REJECTED, "host_died")
+    assert "lived on" in result.detail
 
 
 def test_a_host_finds_no_text_of_any_split(corpus: Path, tmp_path: Path) -> None:
