@@ -17,7 +17,7 @@ from mcp_server.commands.screens.stage import Screen, ending
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import AutoresearchError, WorkspaceError
 from mcp_server.researcher.demo import MARK, Plan, _program, demonstrate, fit, make_room, stop_runs
-from mcp_server.researcher.loop import Outcome, Pace, _goes_on
+from mcp_server.researcher.loop import Outcome, Pace, _goes_on, repeat_fits
 from mcp_server.setup.newlab import Template, template
 from mcp_server.views.history import HistoryRow
 from tests.labs import PROGRAM, git
@@ -221,7 +221,7 @@ def test_a_budget_is_made_smaller_on_a_slow_machine_and_never_larger_than_asked(
     slowest = fit(chosen, speed=30.0, busy=0.3)
     assert (slowest.budget_seconds, slowest.calibrate) == (6.0, 1)
     arena = parse_program(_program(slowest).decode()).arena
-    assert (arena.budget.seconds, arena.keep.confirm, arena.budget.startup_seconds) == (6.0, "never", 120)
+    assert (arena.budget.seconds, arena.keep.confirm, arena.budget.startup_seconds) == (6.0, "auto", 120)
 
 
 def test_it_goes_on_for_a_first_success_while_there_is_time(tmp_path: Path) -> None:
@@ -233,6 +233,14 @@ def test_it_goes_on_for_a_first_success_while_there_is_time(tmp_path: Path) -> N
     assert _goes_on(pace, Outcome(tmp_path, dict(list(rows.items())[:5])), slot=2000.0)
     kept = Outcome(tmp_path, {**rows, 2: HistoryRow(experiment=2, status="kept", kind="attempt")})
     assert not _goes_on(pace, kept, slot=1.0)
+
+
+def test_one_idea_is_not_repeated_until_no_time_is_left_for_the_others() -> None:
+    pace = Pace(began=time.monotonic(), experiments=6, limit_seconds=1000.0)
+    assert repeat_fits(pace, done=1, slot=190.0)  # four more are owed
+    assert not repeat_fits(pace, done=1, slot=210.0)
+    assert repeat_fits(pace, done=5, slot=900.0)
+    assert not repeat_fits(pace, done=5, slot=1100.0)
 
 
 def test_a_server_that_cannot_start_is_an_error_with_its_last_words(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ STOPPING_SECONDS = 30.0  # a run ends within its grace of 20 s
 
 # What a slot costs besides training, start-up and scoring together, for each second that SPEED takes.
 SLOT_PER_SPEED = 12.0
+SPARE = 3  # runs for the repeats that the first keep has to stand
 SLACK_SECONDS = 10.0  # server, views, goodbye
 BUDGET_SECONDS, SMALLEST_BUDGET_SECONDS = 15.0, 6.0  # of one thread: some 300 and 100 steps
 SPEED = """
@@ -145,13 +146,13 @@ def _fitted(plan: Plan, audience: Audience, spent: float) -> Plan:
 
 
 def fit(plan: Plan, speed: float, busy: float, spent: float = 0.0) -> Plan:
-    """The plan with the largest budget, up to its own, with which the promised runs and two more end in time.
+    """The plan with the largest budget, up to its own, with which the promised runs and `SPARE` more end in time.
 
     `speed` are the wall seconds that SPEED took, `busy` the processor seconds it got in each of them.
     """
 
     def room(calibrate: int) -> float:
-        slots = 1 + calibrate + FEWEST + 2
+        slots = 1 + calibrate + FEWEST + SPARE
         slot = (plan.limit_seconds - spent - SLACK_SECONDS) / slots
         return (slot - SLOT_PER_SPEED * speed) * min(1.0, busy)
 
@@ -166,8 +167,5 @@ def fit(plan: Plan, speed: float, busy: float, spent: float = 0.0) -> Plan:
 def _program(plan: Plan) -> bytes:
     text = plan.template.files["program.md"].read_text("utf-8")
     changed = re.sub(r"(?m)^(budget:.*?\bseconds:\s*)[\d.]+", rf"\g<1>{plan.budget_seconds:g}", text, count=1)
-    # minutes are too few for repeats: keeps stay provisional, and the totals say what to believe of them
-    changed = re.sub(r"(?m)^(keep:.*?\bconfirm:\s*)\w+", r"\g<1>never", changed, count=1)
-    arena = parse_program(changed).arena
-    assert (arena.budget.seconds, arena.keep.confirm) == (plan.budget_seconds, "never")
+    assert parse_program(changed).arena.budget.seconds == plan.budget_seconds
     return changed.encode()

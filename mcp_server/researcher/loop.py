@@ -20,6 +20,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
 
 import mcp_server
+from mcp_server.judging.verdict import Decision
 from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.numbers import fixed
@@ -158,10 +159,14 @@ async def _research(session: Session, folder: Path, tag: str, pace: Pace) -> Out
     if status.noise is not None and status.noise.sd is not None:
         audience.say(f"Noise of one run: {fixed(status.noise.sd, 4)} {baseline.unit}, from {status.noise.runs} runs.")
 
+    def room() -> bool:
+        """Whether a repeat leaves time for what is promised: one idea must not use up the whole demonstration."""
+        return repeat_fits(pace, len(outcome.rows) - 1, slot)
+
     trials: list[Trial] = []
     while _goes_on(pace, outcome, slot):
         at = time.monotonic()
-        trial = await _iterate(session, folder, status, outcome, trials, pace.seed, show)
+        trial = await _iterate(session, folder, status, outcome, trials, pace.seed, show, room)
         if trial is None:
             audience.say("Every step this researcher knows was tried.")
             break
@@ -196,6 +201,12 @@ def _goes_on(pace: Pace, outcome: Outcome, slot: float) -> bool:
     return fits and done < (pace.experiments if outcome.kept else max(MOST, pace.experiments))
 
 
+def repeat_fits(pace: Pace, done: int, slot: float) -> bool:
+    """Whether one more run of the same idea fits beside the experiments that are still owed. done: ideas so far."""
+    owed = max(0, min(FEWEST, pace.experiments) - done)
+    return pace.spent + slot * (owed + 1) <= pace.limit_seconds
+
+
 def _next_idea(folder: Path, source: str, trials: list[Trial], seed: int, device: str) -> Proposal | None:
     """From the arena's own suggestions where it has any, else a constant to move."""
     file = folder / SUGGESTIONS
@@ -212,8 +223,9 @@ async def _iterate(
     trials: list[Trial],
     seed: int,
     show: Callable[[HistoryRow], None],
+    room: Callable[[], bool],
 ) -> Trial | None:
-    """One experiment from the idea to the lesson; None when there is no idea left."""
+    """One experiment from the idea to the lesson; None when there is no idea left. room: for one more repeat."""
     path = folder / status.editable[0]
     source = path.read_text("utf-8")
     device = status.devices[0].device if status.devices else "cpu"
@@ -242,7 +254,7 @@ async def _iterate(
     if known.found:
         session.audience.say(f"Recalled {known.found} earlier findings on {', '.join(m.name for m in idea.moves)}.")
     found = await session.score(run.experiment)
-    decision = await _decided(session, found, show)
+    decision = await _decided(session, found, show, room)
     gain = decision.change if decision.score is not None or found.score is not None else None
     trial = Trial(run.experiment, idea.moves, judged(decision.decision == "kept", gain, decision.interval), gain)
     show(_row(found, Kind.ATTEMPT, decision))
@@ -250,17 +262,23 @@ async def _iterate(
     return trial
 
 
-async def _decided(session: Session, found: ScoreReply, show: Callable[[HistoryRow], None]) -> DecisionReply:
-    """What the referee decides, after the repeats it asks for."""
+async def _decided(
+    session: Session, found: ScoreReply, show: Callable[[HistoryRow], None], room: Callable[[], bool]
+) -> DecisionReply:
+    """What the referee decides, after the repeats it asks for; put back undecided where there is no time for them."""
     number = found.experiment
     while True:
+        unsure = found.verdict is not None and found.verdict.decision == Decision.CONFIRM
+        if unsure and not room():
+            session.audience.say(f"Experiment {number}: another repeat would tell, but the time is for other ideas.")
+            return await session.ask(DecisionReply, "commit_or_revert", experiment=number, decision="revert")
         decision = await session.ask(DecisionReply, "commit_or_revert", experiment=number)
         if decision.decision != "confirming":
             return decision
         session.audience.say(f"Experiment {number}: {decision.reason}")
         doubted = {"status": Status.CONFIRMING, "change": decision.change, "noise_widths": decision.noise_widths}
         show(_row(found, Kind.ATTEMPT).model_copy(update=doubted))
-        await session.score(number)
+        found = await session.score(number)
 
 
 async def _learn(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcp_server.judging.noise import Measured, Noise, compare, estimate, typical_sd
+from mcp_server.judging.noise import Measured, Noise, compare, estimate, grain, pooled, typical_sd
 
 untimed = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 some_scores = st.dictionaries(st.integers(0, 5), st.floats(0.9, 1.1), min_size=1, max_size=5)
@@ -128,3 +128,33 @@ def test_exchanging_the_two_turns_the_difference_round(ours, theirs, correlation
     forth, back = compare(ours, theirs, 1.0, correlation), compare(theirs, ours, 1.0, correlation)
     assert forth[0] == pytest.approx(-back[0], abs=1e-9)
     assert forth[1] == pytest.approx(back[1])
+
+
+@pytest.mark.parametrize(
+    ("codes", "step"),
+    [
+        ([[0.90, 0.90], [0.905], [0.92]], 0.005),  # equal repeats, and scores in steps
+        ([[0.90, 0.905], [0.92]], 0.0),  # no repeat was equal: noise shows itself
+        ([[1.0, 1.0], [1.0]], 0.0),  # nothing but one score
+        ([[0.3, 0.3], [0.1 + 0.2], [0.4]], 0.1),  # what sums in another order differ by is no step
+    ],
+)
+def test_the_step_of_coarse_scores_is_seen_where_repeats_are_equal(codes: list[list[float]], step: float) -> None:
+    assert grain(codes) == pytest.approx(step)
+
+
+@pytest.mark.parametrize(
+    ("own", "earlier", "together"),
+    [
+        ((2.0, 2.0), [], (2.0, 2.0)),
+        ((2.0, 2.0), [(10.0, 10.0)], (9.0, 9.0)),  # one campaign ago counts 0.7
+        ((2.0, 2.0), [(0.0, 0.0), (10.0, 10.0)], (6.9, 6.9)),  # two ago 0.49
+        ((2.0, 2.0), [(100.0, 100.0)], (22.0, 22.0)),  # never more than twenty differences
+        ((20.0, 2.0), [(10.0, 10.0)], (20.0, 2.0)),  # noise is ten times what it was: only today counts
+        ((0.0, 0.0), [(10.0, 10.0)], (7.0, 7.0)),
+    ],
+)
+def test_what_earlier_campaigns_measured_counts_less_than_today(
+    own: tuple[float, float], earlier: list[tuple[float, float]], together: tuple[float, float]
+) -> None:
+    assert pooled(own, earlier) == pytest.approx(together)

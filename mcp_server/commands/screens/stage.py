@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -121,7 +122,7 @@ def ending(outcome: Outcome, metric: str) -> pages.Parts:
     tried = len(outcome.rows) - 1
     told: list[tuple[str, RenderableType | str | None]] = [
         ("time", clock(outcome.seconds)),
-        ("kept", f"{len(outcome.kept)} of {tried}" + ("" if outcome.kept else NOTHING_KEPT)),
+        ("kept", f"{len(outcome.kept)} of {tried}" + ("" if outcome.kept else nothing_kept(outcome))),
     ]
     if status is not None and status.noise is not None and status.noise.sd is not None:
         told.append(("noise", f"{number(status.noise.sd)} for one run, measured on {status.noise.runs}"))
@@ -139,10 +140,16 @@ def ending(outcome: Outcome, metric: str) -> pages.Parts:
     return [*pages.table(rows), Text(), facts(told), Text(), *WITH_AN_AGENT]
 
 
-NOTHING_KEPT = (
-    ". What was tried brings nothing, or less than the noise of this machine hides: a quieter machine, a larger "
-    "--budget with a larger --limit, or another --seed may show more"
-)
+def nothing_kept(outcome: Outcome) -> str:
+    """Why nothing was kept, and how small a gain this machine can tell from chance."""
+    edges = [(row.interval[1] - row.interval[0]) / 2 for row in outcome.rows.values() if row.interval]
+    told = f" (one comparison tells gains of about {median(edges):.2g})" if edges else ""
+    return (
+        f". What was tried brings nothing, or less than the noise of this machine hides{told}: a quieter machine, a "
+        "larger --budget with a larger --limit, or another --seed may show more"
+    )
+
+
 WITH_AN_AGENT = (
     Text("The same with an agent, in a clone of autoresearch or, with its plugin, in a lab of your own:"),
     Text("  Claude Code   claude, then: /loop autoresearch", style="cyan"),
