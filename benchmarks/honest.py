@@ -253,8 +253,8 @@ def shown(folder: Path, seed: int, options: Sequence[str]) -> dict[str, Any]:
 def refuted(lab: Lab, folder: Path, claims: Sequence[Any], experiments: Sequence[Experiment]) -> Iterator[str]:
     """The lessons whose sign repeats on fresh seeds speak against, beside their own incumbent and with nothing else."""
     by_number = {one.number: one for one in experiments}
-    with lab.reading() as (bench, _, arena):
-        workspace: Workspace = bench.workspace
+    with lab.reading() as (reading, _, arena):
+        workspace: Workspace = reading.workspace
         budget = arena.budget.seconds
     bench = Bench(folder, budget)
     for claim in claims:

@@ -25,7 +25,7 @@ from mcp_server.engines import local
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
-from mcp_server.nouns.records import DeviceReading, RunResult, RunState
+from mcp_server.nouns.records import DeviceReading, Kind, Purpose, RunResult, RunState
 from mcp_server.nouns.rows import Experiment
 from mcp_server.repo.command import GitCommand
 
@@ -107,7 +107,7 @@ def fill(ledger: Ledger, experiments: int) -> None:
         one = Experiment(
             campaign="first",
             number=number,
-            kind="attempt",
+            kind=Kind.ATTEMPT,
             description=f"{words} {knob} {number}",
             hypothesis=f"because {' '.join(draw.sample(WORDS, 6))}",
             expected_delta=0.001,
@@ -124,7 +124,7 @@ def fill(ledger: Ledger, experiments: int) -> None:
             opened_at=AT,
             tree=first.tree,
         )
-        ledger.open_experiment(one, [(7, "first")])
+        ledger.open_experiment(one, [(7, Purpose.FIRST)])
         ledger.vaulted("first", number)
         keep = number % 40 == 0
         found = best - 0.001 if keep else best + abs(draw.gauss(0, 0.01))
@@ -133,7 +133,7 @@ def fill(ledger: Ledger, experiments: int) -> None:
         ended = RunResult(state=RunState.CRASHED, reason="nonzero_exit") if crashed else result(found)
         ledger.close_run(runs[0], ended, AT)
         if keep:
-            again = ledger.open_run("first", number, 8, "confirm", AT)
+            again = ledger.open_run("first", number, 8, Purpose.CONFIRM, AT)
             ledger.close_run(again, result(found + 0.0001), AT)
         verdict = Decided(
             score=None if crashed else found,
