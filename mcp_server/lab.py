@@ -30,10 +30,11 @@ from mcp_server.campaign.decide import (
     next_for,
 )
 from mcp_server.campaign.exam import examined
-from mcp_server.campaign.find import campaign_at, experiment_at, join, over_by_rule, refuse_when_over
+from mcp_server.campaign.find import campaign_at, experiment_at, join
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT, open_experiment, open_without
 from mcp_server.campaign.runs import orders, pairing
 from mcp_server.campaign.status import nowhere, recalled, whereabouts
+from mcp_server.campaign.stop import over_by_rule, refuse_when_over
 from mcp_server.campaign.trees import astray, overwritten
 from mcp_server.campaign.trees.overwritten import NOBODY, Caller
 from mcp_server.campaign.upkeep import recovery

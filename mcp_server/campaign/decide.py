@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import progress, tally
+from mcp_server.campaign import attempt, progress
 from mcp_server.campaign.beginning import contract
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import Judgement, judge_experiment
@@ -63,7 +63,7 @@ def decide_without_score(bench: Bench, campaign: Campaign, found: Experiment) ->
     runs = bench.ledger.runs(campaign.tag, found.number)
     if any(not run.state.terminal for run in runs):
         raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
-    failed = tally.failure_of(runs)
+    failed = attempt.failure_of(runs)
     if failed is None and found.kind != Kind.BASELINE and bench.ledger.incumbent(found.campaign) is None:
         raise NotNow(
             f"Experiment {found.number} has a score, but the baseline has none yet to compare it with. "
@@ -81,7 +81,7 @@ def intend(
     judgement: Judgement | None,
     reason: str,
 ) -> None:
-    failed = tally.failure_of(bench.ledger.runs(found.campaign, found.number))
+    failed = attempt.failure_of(bench.ledger.runs(found.campaign, found.number))
     outcome = "kept" if decision == "keep" else str(failed.state) if failed else "discarded"
     evidence = judgement.decided(reason, outcome) if judgement else Decided(reason=reason, outcome=outcome)
     bench.ledger.intend(found.campaign, found.number, decision, label, evidence, bench.stamp())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import tally
+from mcp_server.campaign import attempt
 from mcp_server.judging.belief import LEARNT_FROM, Widths, learn
 from mcp_server.judging.decide import decide
 from mcp_server.judging.drift import Conditions, Scatter, repeat_disagrees, scatter
@@ -109,14 +109,14 @@ def judge_experiment(
     """
     incumbent = ledger.incumbent(campaign.tag)
     runs = ledger.runs(campaign.tag, experiment.number)
-    if incumbent is None or tally.failure_of(runs) is not None or not any(run.state.terminal for run in runs):
+    if incumbent is None or attempt.failure_of(runs) is not None or not any(run.state.terminal for run in runs):
         return None
     evidence = gather(ledger, arena, campaign, experiment, incumbent, earlier)
     verdict = decide(evidence)
     numbers = {Who.CANDIDATE: experiment.number, Who.INCUMBENT: incumbent.number}
     wanted = tuple((numbers[one.who], one.seed, one.purpose) for one in verdict.orders)
     seeds = tuple(sorted(evidence.beside or evidence.candidate))
-    return Judgement(verdict, tally.mean_score(runs, arena), seeds, tuple(runs), wanted, incumbent.number)
+    return Judgement(verdict, attempt.mean_score(runs, arena), seeds, tuple(runs), wanted, incumbent.number)
 
 
 def gather(
@@ -134,8 +134,8 @@ def gather(
     tainted = [run for run in runs if run.tainted]
     standing = since_anchor(theirs)
     machine = ours[-1].machine if ours else None
-    held = tally.losses(standing, arena, machine=machine) or tally.losses(standing, arena)
-    candidate, beside = tally.losses(runs, arena), tally.losses_beside(runs, arena, incumbent.number)
+    held = attempt.losses(standing, arena, machine=machine) or attempt.losses(standing, arena)
+    candidate, beside = attempt.losses(runs, arena), attempt.losses_beside(runs, arena, incumbent.number)
     takes_back = experiment.kind == Kind.PRUNE
     if takes_back:
         # the runs the change was kept for were lucky ones: it proves its worth on seeds that it was not chosen by

@@ -6,7 +6,7 @@ import json
 from statistics import fmean
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import progress, tally
+from mcp_server.campaign import attempt, progress
 from mcp_server.campaign.evidence import record_of
 from mcp_server.judging.student import examination
 from mcp_server.judging.totals import Kept, totals
@@ -21,7 +21,7 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
     kept = ledger.kept(campaign.tag)
     if not kept:
         return TotalsReply()
-    ends = [tally.losses(ledger.runs(campaign.tag, one.number), arena) for one in (kept[0], kept[-1])]
+    ends = [attempt.losses(ledger.runs(campaign.tag, one.number), arena) for one in (kept[0], kept[-1])]
     baseline, incumbent = ({seed: -loss for seed, loss in scores.items()} for scores in ends)
     first, last = (arena.loss(fmean(scores.values())) if scores else None for scores in ends)
     reply = TotalsReply(baseline=progress.rounded(first), best=progress.rounded(last))

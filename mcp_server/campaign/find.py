@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import progress, tally
+from mcp_server.campaign import attempt
 from mcp_server.campaign.beginning.amend import program_in_force
 from mcp_server.campaign.beginning.baseline import of_campaign
 from mcp_server.campaign.bench import Bench
@@ -118,23 +118,7 @@ def join(bench: Bench, campaign: Campaign, problems: Sequence[str] = ()) -> Camp
     )
     if baseline is not None:
         reply.baseline, reply.seeds = baseline.number, [run.seed for run in baseline.measuring]
-        reply.status = tally.status_of(baseline.experiment, baseline.runs)
+        reply.status = attempt.status_of(baseline.experiment, baseline.runs)
     if incumbent is not None:
         reply.next = f"Joined; the incumbent is experiment {incumbent.number}. {reply.next}".strip()
     return reply
-
-
-def over_by_rule(bench: Bench, campaign: Campaign, arena: Arena) -> str:
-    incumbent = bench.ledger.incumbent(campaign.tag)
-    best = tally.mean_score(bench.ledger.runs(campaign.tag, incumbent.number), arena) if incumbent else None
-    counts, stale = bench.ledger.count(campaign.tag), bench.ledger.since_keep(campaign.tag)
-    return progress.stop_reason(arena, campaign, counts, stale, best, bench.now())
-
-
-def refuse_when_over(bench: Bench, campaign: Campaign, arena: Arena) -> None:
-    over = over_by_rule(bench, campaign, arena)
-    if over:
-        raise NotNow(
-            f"The campaign is over: {over}. Decide what is open, write down what was learned, and "
-            "stop; the human may change `stop` in program.md."
-        )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
-from mcp_server.campaign import progress, tally
+from mcp_server.campaign import attempt, progress
 from mcp_server.campaign.beginning import baseline
 from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.campaign.find import EDITABLE_LIMIT_BYTES
@@ -179,7 +179,7 @@ def answered(bench: Bench, campaign: Campaign, arena: Arena, marks: str) -> Expe
         if left:
             reply.warnings.append(_run_again(twin, runs[-1], spent))
         else:
-            tried = f"The same code was tried as experiment {twin.number} ({tally.status_of(twin, runs)})"
+            tried = f"The same code was tried as experiment {twin.number} ({attempt.status_of(twin, runs)})"
             often = f", {len(spent)} times, and no run counts" if again else ""
             reply.warnings.append(f"{tried}{often}; it was not run again.")
         reply.next = f"read_score({twin.number}) has the details."

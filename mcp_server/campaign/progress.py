@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from mcp_server.arena.program import Arena
+from mcp_server.campaign.attempt import failure_of, mean_score, status_of
 from mcp_server.campaign.evidence import Judgement, awaited
-from mcp_server.campaign.tally import failure_of, mean_score, status_of
 from mcp_server.judging.looks import told_live
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.paths import LabPaths
 from mcp_server.nouns.records import CurvePoint, RunProgress, RunState, Status
 from mcp_server.nouns.replies import CrashReply, ExperimentReply, RunReply, ScoreReply, VerdictReply
-from mcp_server.nouns.rows import Campaign, Experiment, Run
+from mcp_server.nouns.rows import Experiment, Run
 from mcp_server.nouns.text import clean_block, clean_line
 
 CURVE_POINTS = 6
@@ -210,21 +210,3 @@ def in_the_field(numbers: Sequence[int], due_seconds: float) -> str:
         f"{who} in the field; the next answer is due in about {due}. Nothing runs or waits here meanwhile: propose "
         "another, or end the turn; the next call after that settles it."
     )
-
-
-def stop_reason(
-    arena: Arena, campaign: Campaign, counts: Mapping[str, int], since_keep: int, best: float | None, now: datetime
-) -> str:
-    """Why the campaign is over by its own stop rule; "" while it is not."""
-    stop = arena.stop
-    if stop.experiments is not None and counts["all"] >= stop.experiments:
-        return f"{counts['all']} experiments were asked for and made"
-    if stop.hours is not None:
-        hours = (now - datetime.fromisoformat(campaign.began_at)).total_seconds() / 3600
-        if hours >= stop.hours:
-            return f"{stop.hours:g} hours are over"
-    if stop.target is not None and best is not None and arena.loss(best) <= arena.loss(stop.target):
-        return f"the target {stop.target:g} is reached"
-    if stop.stale is not None and since_keep >= stop.stale:
-        return f"{since_keep} experiments in a row brought no gain"
-    return ""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mcp_server.arena.program import Program, load_program
+from mcp_server.arena.program import Arena, Program, load_program
 from mcp_server.arena.styles import style_text
-from mcp_server.campaign import progress, tally
+from mcp_server.campaign import attempt, progress
 from mcp_server.campaign.beginning import contract
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.beginning.baseline import of_campaign
@@ -18,6 +18,7 @@ from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.runs import abort
 from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
 from mcp_server.campaign.runs.pairing import choice_of
+from mcp_server.campaign.stop import over_by_rule
 from mcp_server.campaign.trees import company
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.edits import themes
@@ -29,10 +30,9 @@ from mcp_server.memory.advice import DRY_SPELL, advice, plateau, predictions
 from mcp_server.memory.advice import calibration as calibrated
 from mcp_server.memory.recall import Lesson
 from mcp_server.memory.wording import Tried, line
-from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
 from mcp_server.nouns.paths import LabPaths, device_locks_folder
-from mcp_server.nouns.records import Kind, RunState, Status
+from mcp_server.nouns.records import Kind, RunState
 from mcp_server.nouns.replies import DeviceReply, NoiseReply, RecallReply, StatusReply
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block, clean_line
@@ -51,7 +51,7 @@ def tried_of(ledger: Ledger, experiment: Experiment, learned: Sequence[str] | No
     if learned is None:
         learned = [lesson.text for lesson in ledger.learnings_of(experiment.campaign, experiment.number)]
     verdict = experiment.verdict
-    outcome = verdict.outcome or tally.status_of(experiment, ledger.runs(experiment.campaign, experiment.number))
+    outcome = verdict.outcome or attempt.status_of(experiment, ledger.runs(experiment.campaign, experiment.number))
     return Tried(
         number=experiment.number,
         description=experiment.description,
@@ -60,7 +60,7 @@ def tried_of(ledger: Ledger, experiment: Experiment, learned: Sequence[str] | No
         # the memory words a gain with a plus, whatever the metric's direction
         delta=verdict.change,
         noise_widths=verdict.noise_widths,
-        doubt=doubt_of(verdict),
+        doubt=verdict.doubt,
         score=verdict.score,
         reason=verdict.reason if verdict.score is None else "",
         knobs=tuple(KnobChange(*change) for change in experiment.knobs),
@@ -71,13 +71,6 @@ def tried_of(ledger: Ledger, experiment: Experiment, learned: Sequence[str] | No
         campaign=experiment.campaign,
         kind=experiment.kind,
     )
-
-
-def doubt_of(verdict: Decided) -> str:
-    """Why a measured gain says nothing; "" when it does, or when nothing is known of its noise."""
-    if verdict.change is None or (verdict.interval is None and not verdict.within_machine) or verdict.told_apart:
-        return ""
-    return "within what the machine moved" if verdict.within_machine else "within noise"
 
 
 def recalled(ledger: Ledger, query: str, knobs: Sequence[str], limit: int) -> RecallReply:
@@ -103,36 +96,22 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
     """Where a campaign stands."""
     ledger, arena, tag = bench.ledger, program.arena, campaign.tag
     incumbent, chart = ledger.incumbent(tag), place_of(bench.paths, bench.paths.chart.name)
-    counts = ledger.count(tag)
-    best = tally.mean_score(ledger.runs(tag, incumbent.number), arena) if incumbent else None
     undecided = ledger.undecided(tag)
     states = {one.number: progress.status_now(ledger, one, ledger.runs(tag, one.number)) for one in undecided}
-    busy = (Status.QUEUED, Status.RUNNING, Status.PENDING, Status.CONFIRMING)
     # nobody decides on a baseline: it is adopted, or replaced by the next attempt
     decidable = [one.number for one in undecided if one.kind != Kind.BASELINE]
-    waiting = [number for number in decidable if states[number] not in busy]
-    baseline = of_campaign(bench, campaign, arena)
+    waiting = [number for number in decidable if not states[number].open]
+    running = [number for number in decidable if states[number].open]
     last = [tried_of(ledger, one) for one in ledger.experiments(tag, last=60)]
-    devices = resolve_devices(arena)
-    budget = resolve_budget(arena, devices)
     noise = measured_noise(ledger, arena, tag)
-    over = progress.stop_reason(arena, campaign, counts, ledger.since_keep(tag), best, bench.now())
-    tier = probe()
+    over, baseline = over_by_rule(bench, campaign, arena), of_campaign(bench, campaign, arena)
     reply = StatusReply(
         campaign=tag,
         branch=campaign.branch,
-        goal=arena.goal,
-        metric=f"{arena.metric.name}, {arena.metric.direction}"
-        + (f", {arena.metric.unit}" if arena.metric.unit else "")
-        + (", CLAIMED BY THE RUN" if arena.claimed else ""),
-        editable=list(arena.editable),
-        budget=f"{budget.seconds:g} s of {'processor' if budget.clock == 'cpu' else 'wall'} time on "
-        f"{', '.join(devices)}",
-        experiments=counts,
+        experiments=ledger.count(tag),
         waiting_for_decision=waiting,
         last=[line(replace(item, learned=())) for item in last[-LAST_SHOWN:]],  # lessons follow below
         learnings=[clean_line(one.text, 200) for one in ledger.learnings(last=LAST_SHOWN)],
-        devices=device_replies(bench, devices),
         sessions=sessions_here(bench),
         noise=NoiseReply(
             sd=progress.rounded(noise.sd),
@@ -141,34 +120,49 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
             runs=noise.runs,
         ),
         totals=contract.since_first(bench, campaign, arena, totals_of(ledger, arena, campaign)),
-        early_abort=abort.words(ledger, arena, tag),
-        pairing=pairing.words(choice_of(ledger, arena, campaign)),
-        tier=tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300]),
-        python=words_of(bench.paths, campaign),
-        program=program.digest,
-        rules=[told(one) for one in ledger.amendments(tag)[-LAST_SHOWN:]],
         problems=[problem, *caught.problems] if problem else list(caught.problems),
         advice=_advice(last),
         stop=over,
-        style=arena.style or "",
-        style_text=style_text(arena.style, bench.paths.tree),
-        memo=clean_block(program.memo, MEMO_CHARACTERS),
         chart=str(chart) if chart.exists() else "",
-        next=_next(over, baseline, waiting, [n for n in decidable if states[n] in busy], plateau(last)),
+        next=_next(over, baseline, waiting, running, plateau(last)),
     )
+    _say_rules(reply, bench, campaign, program)
     if incumbent is not None:
         reply.incumbent = progress.experiment_reply(ledger, bench.paths, incumbent, arena, bench.now())
         reply.incumbent.change = reply.incumbent.noise_widths = None
     reply.running = [
         progress.experiment_reply(ledger, bench.paths, one, arena, bench.now())
         for one in undecided
-        if states[one.number] in busy
+        if states[one.number].open
     ]
     out = [one for one in reply.running if one.phase == "pending"]
     if out and len(out) == len(reply.running) and not waiting and not over:
         due = min(one.eta_seconds or 0.0 for one in out)
         reply.next = progress.in_the_field([one.experiment for one in out], due)
     return reply
+
+
+def _say_rules(reply: StatusReply, bench: Bench, campaign: Campaign, program: Program) -> None:
+    """What is measured, on what, and under which rules."""
+    ledger, arena, tier = bench.ledger, program.arena, probe()
+    devices = resolve_devices(arena)
+    budget = resolve_budget(arena, devices)
+    clock = "processor" if budget.clock == "cpu" else "wall"
+    reply.goal, reply.editable, reply.metric = arena.goal, list(arena.editable), _metric(arena)
+    reply.budget = f"{budget.seconds:g} s of {clock} time on {', '.join(devices)}"
+    reply.devices, reply.python = device_replies(bench, devices), words_of(bench.paths, campaign)
+    reply.tier = tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300])
+    reply.early_abort = abort.words(ledger, arena, campaign.tag)
+    reply.pairing = pairing.words(choice_of(ledger, arena, campaign))
+    reply.program, reply.rules = program.digest, [told(one) for one in ledger.amendments(campaign.tag)[-LAST_SHOWN:]]
+    reply.style, reply.style_text = arena.style or "", style_text(arena.style, bench.paths.tree)
+    reply.memo = clean_block(program.memo, MEMO_CHARACTERS)
+
+
+def _metric(arena: Arena) -> str:
+    metric = arena.metric
+    unit = f", {metric.unit}" if metric.unit else ""
+    return f"{metric.name}, {metric.direction}{unit}" + (", CLAIMED BY THE RUN" if arena.claimed else "")
 
 
 def nowhere(paths: LabPaths, error: AutoresearchError | None, caught: CaughtUp) -> StatusReply:

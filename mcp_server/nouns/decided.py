@@ -61,6 +61,13 @@ class Decided(BaseModel):
         edges = self.interval
         return edges is not None and not self.within_machine and not edges[0] <= 0.0 <= edges[1]
 
+    @property
+    def doubt(self) -> str:
+        """Why a measured gain says nothing; "" when it does, or when nothing is known of its noise."""
+        if self.change is None or (self.interval is None and not self.within_machine) or self.told_apart:
+            return ""
+        return "within what the machine moved" if self.within_machine else "within noise"
+
     @field_validator("*", mode="wrap")
     @classmethod
     def _tolerant(cls, value: Any, inner: ValidatorFunctionWrapHandler, info: Any) -> Any:

@@ -24,7 +24,7 @@ from mcp_server.ralph import agent, settling
 from mcp_server.ralph.guarding import Guard
 from mcp_server.ralph.pacing import End, Lap, Limits, Outcome, over, rest, spent
 from mcp_server.ralph.prompt import prompt_for
-from mcp_server.ralph.settling import Standing
+from mcp_server.ralph.settling import Position
 from mcp_server.ralph.telling import Told, told
 
 MEMORY = "progress.txt"
@@ -69,7 +69,7 @@ class Report:
 
     end: End | None = None
     turns: list[Turn] = field(default_factory=list)
-    standing: Standing | None = None
+    position: Position | None = None
     why: str = ""
     cost_usd: float = 0.0
     cost_unknown: int = 0  # iterations that told no cost
@@ -80,7 +80,7 @@ class Audience(Protocol):
 
     def say(self, words: str) -> None: ...
 
-    def began(self, number: int, standing: Standing) -> None: ...
+    def began(self, number: int, position: Position) -> None: ...
 
     def heard(self, number: int, seconds: float, line: str) -> None: ...
 
@@ -133,10 +133,10 @@ class _Loop:
         self.began = time.monotonic()
 
     def go(self) -> None:
-        settling.settle(self.lab, "left by an earlier loop", settling.standing(self.lab))
+        settling.settle(self.lab, "left by an earlier loop", settling.position(self.lab))
         while True:
-            now = settling.standing(self.lab)
-            self.report.standing = now
+            now = settling.position(self.lab)
+            self.report.position = now
             end = self._over(now)
             if end is not None:
                 self.report.end = end
@@ -152,7 +152,7 @@ class _Loop:
                     return
             self._turn(len(self.report.turns) + 1, now)
 
-    def _over(self, now: Standing) -> End | None:
+    def _over(self, now: Position) -> End | None:
         # the lab's count, from the ledger; no agent's word comes near it
         if now.complete:
             return End.COMPLETE
@@ -169,7 +169,7 @@ class _Loop:
         self.audience.say(f"Resting {seconds:.0f} s{why}.")
         self.sleep(seconds)
 
-    def _turn(self, number: int, before: Standing) -> None:
+    def _turn(self, number: int, before: Position) -> None:
         self.audience.began(number, before)
         self.guard.before()
         memory = self._memory()
@@ -206,7 +206,7 @@ class _Loop:
         elif ended.exit_status != 0:
             said.append(f"The agent ended with status {ended.exit_status}: {heard.words or 'it gave no reason'}")
         said += settled.said
-        after = settling.standing(self.lab)
+        after = settling.position(self.lab)
         if heard.claims_completion and not after.complete:
             said.append("The agent says that all is done; the lab's checks do not.")
         turn = Turn(

@@ -8,7 +8,7 @@ from pathlib import Path
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.text import clean_block
-from mcp_server.ralph.settling import Standing
+from mcp_server.ralph.settling import Position
 
 OWN = "PROMPT.md"
 LIMIT_CHARACTERS = 40_000
@@ -27,7 +27,7 @@ Nothing you say about the result counts, and nobody will answer a question.
 """
 
 
-def prompt_for(lab: Lab, chosen: Path | None, number: int, now: Standing, last: Sequence[str]) -> str:
+def prompt_for(lab: Lab, chosen: Path | None, number: int, now: Position, last: Sequence[str]) -> str:
     """The prompt of iteration `number`. Raises WorkspaceError when the chosen file cannot be read."""
     path = chosen or lab.paths.tree / OWN
     try:

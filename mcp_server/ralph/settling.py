@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mcp_server.campaign.attempt import mean_score
 from mcp_server.campaign.bench import incumbent_commit
-from mcp_server.campaign.tally import mean_score
+from mcp_server.campaign.stop import target_reached
 from mcp_server.campaign.waiting import POLL_SECONDS, until_finished
 from mcp_server.lab import CALIBRATE, Lab
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
@@ -31,7 +32,7 @@ class Settled:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Position:
     """Where the campaign is: the incumbent's score, whether the arena's target is reached, whether it is over."""
 
     score: float | None
@@ -56,7 +57,7 @@ def begin(lab: Lab, tag: str, tell: Callable[[str], None]) -> None:
         until_finished(lab, baseline.number, field_seconds=0)
 
 
-def standing(lab: Lab) -> Standing:
+def position(lab: Lab) -> Position:
     """Read from the ledger; nothing an agent wrote goes into it."""
     status = lab.lab_status()
     incumbent = status.incumbent.experiment if status.incumbent else None
@@ -65,11 +66,11 @@ def standing(lab: Lab) -> Standing:
         score = mean_score(bench.ledger.runs(campaign.tag, incumbent), arena) if incumbent is not None else None
     score = None if score is None else score + 0.0  # the loss of zero, turned round, is minus zero
     target = arena.stop.target
-    complete = target is not None and score is not None and arena.loss(score) <= arena.loss(target)
-    return Standing(score, incumbent, secondary, complete, status.stop, target)
+    complete = target_reached(arena, score)
+    return Position(score, incumbent, secondary, complete, status.stop, target)
 
 
-def settle(lab: Lab, description: str, before: Standing) -> Settled:
+def settle(lab: Lab, description: str, before: Position) -> Settled:
     """Run what the agent left and decide on all that is open. Raises nothing that an agent can cause."""
     settled = Settled()
     try:
@@ -78,7 +79,7 @@ def settle(lab: Lab, description: str, before: Standing) -> Settled:
         _decide_open(lab, settled)
     except AutoresearchError as error:
         settled.said.append(str(error))
-    after = standing(lab)
+    after = position(lab)
     # the agent may have kept something by itself; a baseline that comes home is no keep
     if before.incumbent is not None and after.incumbent != before.incumbent:
         settled.outcome, settled.experiment, settled.score = Outcome.KEPT, after.incumbent, after.score

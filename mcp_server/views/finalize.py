@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import progress, tally
+from mcp_server.campaign import attempt, progress
 from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.exam import totals_of
 from mcp_server.nouns.errors import NotNow, WorkspaceError
@@ -190,7 +190,7 @@ def _branch(one: Experiment) -> str:
 def _evidence(bench: Bench, arena: Arena, one: Experiment, runs: Sequence[Run]) -> str:
     verdict, metric = one.verdict, arena.metric
     unit = f" {metric.unit}" if metric.unit else ""
-    score = tally.mean_score(runs, arena)
+    score = attempt.mean_score(runs, arena)
     change, widths, sure = verdict.change, verdict.noise_widths, verdict.probability
     said = [
         f"{metric.name} {shown(score)}{unit}" if score is not None else "",

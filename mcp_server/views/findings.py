@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import tally
+from mcp_server.campaign.attempt import Attempt
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.beginning.contract import since_first
 from mcp_server.campaign.bench import Bench, Readable
@@ -19,23 +18,12 @@ from mcp_server.campaign.status import tried_of
 from mcp_server.edits.themes import least_tried
 from mcp_server.ledger import Ledger
 from mcp_server.memory.advice import calibration, predictions
-from mcp_server.nouns.records import DeviceReading, Kind
+from mcp_server.nouns.records import DeviceReading
 from mcp_server.nouns.replies import NoiseReply, TotalsReply
-from mcp_server.nouns.rows import Campaign, Experiment, Learning, Run
+from mcp_server.nouns.rows import Campaign, Experiment, Learning
 
 DIFF_BYTES = 6_000
 MOST_KEPT, MOST_LESSONS = 40, 40
-
-
-@dataclass(frozen=True)
-class Kept:
-    """One kept change with what it cost."""
-
-    experiment: Experiment
-    score: float | None
-    runs: int
-    seconds: float
-    diff: str
 
 
 @dataclass(frozen=True)
@@ -46,8 +34,8 @@ class Findings:
     arena: Arena
     totals: TotalsReply
     noise: NoiseReply
-    kept: tuple[Kept, ...]
-    baseline: Kept | None
+    kept: tuple[Attempt, ...]
+    diffs: dict[int, str]  # of the first of them
     failed: tuple[Experiment, ...]  # decided and not kept, in order
     outcomes: dict[str, int]
     predicted: str
@@ -71,11 +59,8 @@ def gather(lab: Readable) -> Findings:
         found = _read(replace(bench, ledger=beside), campaign, arena)
     finally:
         beside.close()
-    kept = [
-        Kept(one.experiment, one.score, one.runs, one.seconds, _diff(lab, one.experiment, arena))
-        for one in found.kept[:MOST_KEPT]
-    ]
-    return Findings(**{**found.__dict__, "kept": (*kept, *found.kept[MOST_KEPT:])})
+    kept = [one.experiment for one in found.kept[:MOST_KEPT]]
+    return replace(found, diffs={one.number: _diff(lab, one, arena) for one in kept})
 
 
 def _diff(lab: Readable, experiment: Experiment, arena: Arena) -> str:
@@ -87,7 +72,7 @@ def _read(bench: Bench, campaign: Campaign, arena: Arena) -> Findings:
     ledger, tag = bench.ledger, campaign.tag
     experiments = ledger.experiments(tag)
     runs = {one.number: ledger.runs(tag, one.number) for one in experiments}
-    kept = [_kept(one, runs[one.number], arena) for one in ledger.kept(tag)]
+    kept = [Attempt.of(one, runs[one.number], arena) for one in ledger.kept(tag)]
     decided = [one for one in experiments if one.decision is not None]
     tried = [tried_of(ledger, one) for one in experiments]
     results = [run.result for all_runs in runs.values() for run in all_runs if run.result is not None]
@@ -100,9 +85,9 @@ def _read(bench: Bench, campaign: Campaign, arena: Arena) -> Findings:
         totals=since_first(bench, campaign, arena, totals_of(ledger, arena, campaign)),
         noise=NoiseReply(sd=noise.sd, paired_sd=noise.paired_sd, repeat_sd=noise.repeat_sd, runs=noise.runs),
         kept=tuple(kept[1:]),
-        baseline=kept[0] if kept else None,
+        diffs={},
         failed=tuple(one for one in decided if one.decision != "keep"),
-        outcomes=dict(Counter(_outcome(one, runs[one.number]) for one in decided)),
+        outcomes=dict(Counter(Attempt.of(one, runs[one.number], arena).outcome for one in decided)),
         predicted=calibration(pairs).words() if pairs else "",
         untried=tuple(str(theme) for theme, _ in least_tried([item.theme for item in tried])),
         lessons=tuple(one for one in ledger.learnings() if one.campaign in (tag, None))[-MOST_LESSONS:],
@@ -114,17 +99,6 @@ def _read(bench: Bench, campaign: Campaign, arena: Arena) -> Findings:
         left=len(experiments) - len(decided),
         rules=tuple(told(one) for one in ledger.amendments(tag)),
     )
-
-
-def _kept(experiment: Experiment, runs: Sequence[Run], arena: Arena) -> Kept:
-    seconds = sum((run.result.wall_seconds or run.result.train_seconds or 0.0) for run in runs if run.result)
-    return Kept(experiment, tally.mean_score(runs, arena), len(runs), seconds, "")
-
-
-def _outcome(experiment: Experiment, runs: Sequence[Run]) -> str:
-    """A status; a kept baseline is no kept change."""
-    kept_baseline = experiment.kind == Kind.BASELINE and experiment.decision == "keep"
-    return "baseline" if kept_baseline else str(tally.status_of(experiment, runs))
 
 
 def _seconds(began: str, ended: str) -> float:

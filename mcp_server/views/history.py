@@ -9,7 +9,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import progress, tally
+from mcp_server.campaign import progress
+from mcp_server.campaign.attempt import Attempt
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.bench import Readable
 from mcp_server.judging.looks import told_live
@@ -20,7 +21,6 @@ from mcp_server.nouns.rows import Experiment
 from mcp_server.nouns.text import clean_block, clean_line
 
 DIFF_BYTES = 40_000
-OUTCOMES = {"keep": "kept", "overtaken": "overtaken"}
 
 
 class HistoryRow(Reply):
@@ -91,24 +91,18 @@ def history(lab: Readable, statuses: tuple[str, ...] = (), limit: int | None = N
 
 def row_of(ledger: Ledger, experiment: Experiment, arena: Arena) -> HistoryRow:
     """One experiment as a row."""
-    verdict = experiment.verdict
-    status = OUTCOMES.get(experiment.decision or "") or verdict.outcome or None
-    score = None if experiment.decision == "keep" else verdict.score
-    if status is None or score is None:
-        runs = ledger.runs(experiment.campaign, experiment.number)
-        status = status or tally.status_of(experiment, runs)
-        score = tally.mean_score(runs, arena) if score is None else score
+    found = Attempt.read(ledger, experiment, arena)
     return HistoryRow(
         experiment=experiment.number,
-        status=str(status),
+        status=found.status,
         label=experiment.label or "",
         kind=experiment.kind,
         description=clean_line(experiment.description),
-        score=progress.rounded(score),
-        change=progress.rounded(verdict.change),
-        interval=progress.edges_of(verdict),
-        noise_widths=progress.rounded(verdict.noise_widths, 2),
-        looks=verdict.looks or None,
+        score=progress.rounded(found.score),
+        change=progress.rounded(found.gain),
+        interval=progress.edges_of(experiment.verdict),
+        noise_widths=progress.rounded(found.widths, 2),
+        looks=experiment.verdict.looks or None,
         theme=experiment.theme,
         opened_at=experiment.opened_at,
         decided_at=experiment.decided_at or "",

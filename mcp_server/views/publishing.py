@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import tally
+from mcp_server.campaign.attempt import Attempt
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
@@ -22,7 +22,7 @@ from mcp_server.campaign.status import tried_of
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit
 from mcp_server.nouns.files import write_atomically
-from mcp_server.nouns.rows import Campaign, Experiment, Run
+from mcp_server.nouns.rows import Campaign
 from mcp_server.repo.drawn import Drawn, lab_mark, place_of
 from mcp_server.views.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
 from mcp_server.views.tables import (
@@ -44,28 +44,28 @@ LESSONS_OF_FAILURES = 40  # experiments looked through for failures nobody drew 
 def result_rows(ledger: Ledger, campaign: Campaign, arena: Arena) -> list[ResultRow]:
     """Decided experiments, in order of number."""
     return [
-        _row(ledger, arena, one, ledger.runs(campaign.tag, one.number))
+        _row(Attempt.of(one, ledger.runs(campaign.tag, one.number), arena))
         for one in ledger.experiments(campaign.tag)
         if one.decision is not None and one.settled
     ]
 
 
-def _row(ledger: Ledger, arena: Arena, experiment: Experiment, runs: list[Run]) -> ResultRow:
-    verdict = experiment.verdict
+def _row(found: Attempt) -> ResultRow:
+    experiment, runs = found.experiment, found.runs
     shown = next((run for run in runs if run.counts), None) or next((run for run in runs if run.result), None)
     result = shown.result if shown else None
     memory_mb = result.peak_memory_mb if result else None
     return ResultRow(
         experiment=experiment.number,
         commit=experiment.commit_sha or experiment.snapshot,
-        outcome=tally.status_of(experiment, runs),
+        outcome=found.status,
         description=experiment.description,
-        score=tally.mean_score(runs, arena),
+        score=found.score,
         memory_gb=memory_mb / 1024 if memory_mb is not None else None,
         label=experiment.label or "",
         reason=result.reason if result else "",
-        delta=verdict.change,
-        noise_widths=verdict.noise_widths,
+        delta=found.gain,
+        noise_widths=found.widths,
         runs=len(runs),
         seeds=tuple(dict.fromkeys(run.seed for run in runs if run.counts)),
         seconds=result.train_seconds if result else None,
@@ -121,19 +121,9 @@ def chart_campaign(ledger: Ledger, campaign: Campaign, arena: Arena) -> ChartCam
     """What the chart shows of a campaign."""
     points = []
     for one in ledger.experiments(campaign.tag):
-        verdict = one.verdict
-        if one.decision is not None:
-            status = one.label if one.decision == "keep" and one.label else verdict.outcome or "discarded"
-            # a keep may have been measured again since; the headline must agree with the gain beside it
-            again = one.decision == "keep"
-            score = tally.mean_score(ledger.runs(campaign.tag, one.number), arena) if again else verdict.score
-        else:
-            runs = ledger.runs(campaign.tag, one.number)
-            tainted = any(run.tainted for run in runs) and not any(run.counts for run in runs)
-            status = "tainted" if tainted else str(tally.status_of(one, runs))
-            score = tally.mean_score(runs, arena)
+        found, machine = Attempt.read(ledger, one, arena), one.verdict.machine
         points.append(
-            ChartPoint(one.number, score, status, one.description, one.opened_at, verdict.machine, one.program)
+            ChartPoint(one.number, found.score, found.mark, one.description, one.opened_at, machine, one.program)
         )
     totals = totals_of(ledger, arena, campaign)
     noise = measured_noise(ledger, arena, campaign.tag)

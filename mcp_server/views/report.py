@@ -17,7 +17,6 @@ from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from mcp_server.campaign.status import doubt_of
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.replies import TotalsReply
 from mcp_server.nouns.rows import Experiment
@@ -173,14 +172,14 @@ def _changes(found: Findings) -> str:
             f"{fixed(abs(widths), 1)} noise widths" if widths is not None else "",
             f"{100 * sure:.0f} % sure" if sure is not None else "",
             plain(experiment.label or ""),
-            f"cost {one.runs} run{'s' if one.runs != 1 else ''}, {duration(one.seconds)}",
+            f"cost {len(one.runs)} run{'s' if len(one.runs) != 1 else ''}, {duration(one.seconds)}",
         ]
         parts.append(f"### {experiment.number}: {plain(experiment.description)}")
         parts.append("; ".join(part for part in said if part) + ".")
         if experiment.hypothesis:
             parts.append(f"Why it was tried: {plain(experiment.hypothesis, 600)}")
-        if one.diff:
-            parts.append(fenced(clean_block(one.diff, DIFF_BYTES), "diff"))
+        if found.diffs.get(experiment.number):
+            parts.append(fenced(clean_block(found.diffs[experiment.number], DIFF_BYTES), "diff"))
     if len(found.kept) > MOST_KEPT:
         parts.append(f"{len(found.kept) - MOST_KEPT} more are in `git log {found.campaign.branch}`.")
     return "\n\n".join(parts)
@@ -214,7 +213,7 @@ def _telling(one: Experiment) -> tuple[float, int]:
 
 def _failure(one: Experiment) -> str:
     change, widths = one.verdict.change, one.verdict.noise_widths
-    outcome = plain(doubt_of(one.verdict) or one.verdict.outcome or "discarded")
+    outcome = plain(one.verdict.doubt or one.verdict.outcome or "discarded")
     if change is None:
         said = plain(one.verdict.reason, 160)
     else:

@@ -22,7 +22,7 @@ from mcp_server.nouns.records import Tier
 from mcp_server.ralph import agent
 from mcp_server.ralph.driver import Plan, Report, Turn, loop
 from mcp_server.ralph.pacing import End, Lap, Limits, Outcome, over, rest, spent
-from mcp_server.ralph.settling import Standing
+from mcp_server.ralph.settling import Position
 from mcp_server.ralph.telling import told
 from mcp_server.runner.sandbox import probe
 from mcp_server.setup.newlab import template, write_lab
@@ -46,7 +46,7 @@ class Witness:
     def say(self, words: str) -> None:
         self.words.append(words)
 
-    def began(self, number: int, standing: Standing) -> None:
+    def began(self, number: int, position: Position) -> None:
         pass
 
     def heard(self, number: int, seconds: float, line: str) -> None:
@@ -345,7 +345,7 @@ def test_six_stories_by_an_agent_that_crashes_hangs_cheats_and_boasts(
     outcomes = [str(turn.outcome) for turn in witness.turns]
     assert outcomes[:8] == [C, K, H, K, outcomes[4], L, N, K]
     assert outcomes[4] in (R, N)  # nothing it left was better
-    assert (report.end, report.standing is not None and report.standing.score is not None) == (End.COMPLETE, True)
+    assert (report.end, report.position is not None and report.position.score is not None) == (End.COMPLETE, True)
     assert len(witness.turns) == 11  # six stories and five turns that brought none
     assert rests == [5.0, 60.0]  # after the crash, and after the refusal
     cheated = " ".join(witness.turns[4].said)
@@ -424,9 +424,9 @@ def test_ctrl_c_leaves_no_agent_and_no_run_and_a_dead_loop_is_cleared_away(tmp_p
 def test_the_live_screen_fits_its_terminal() -> None:
     console = Console(width=80, height=30, force_terminal=True, color_system=None)
     screen = Screen(console, "claude -p " + "--option " * 30)
-    screen.began(1, Standing(1.2, 2, {}, False, "", 6.0))
+    screen.began(1, Position(1.2, 2, {}, False, "", 6.0))
     screen.ended(Turn(1, Outcome.KEPT, 61.0, 3, 2.4, 0.31, None, ("Experiment 3 kept: " + "why " * 60,), "did it", ""))
-    screen.began(2, Standing(2.4, 3, {}, False, "", 6.0))
+    screen.began(2, Position(2.4, 3, {}, False, "", 6.0))
     screen.heard(2, 3.0, "reading " * 40)
     with console.capture() as captured:
         console.print(screen.draw())

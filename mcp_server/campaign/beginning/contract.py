@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import tally
+from mcp_server.campaign import attempt
 from mcp_server.campaign.bench import Bench
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.nouns.replies import TotalsReply
@@ -47,7 +47,7 @@ def earlier(bench: Bench, campaign: Campaign) -> list[str]:
 
 
 def _score(bench: Bench, arena: Arena, experiment: Experiment) -> float | None:
-    return tally.mean_score(bench.ledger.runs(experiment.campaign, experiment.number), arena)
+    return attempt.mean_score(bench.ledger.runs(experiment.campaign, experiment.number), arena)
 
 
 def since_first(bench: Bench, campaign: Campaign, arena: Arena, totals: TotalsReply) -> TotalsReply:

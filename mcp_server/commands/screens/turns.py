@@ -17,7 +17,7 @@ from rich.text import Text
 
 from mcp_server.faces import terminal
 from mcp_server.ralph.driver import Audience, Report, Turn, unknown_cost
-from mcp_server.ralph.settling import Standing
+from mcp_server.ralph.settling import Position
 
 STYLES = {
     "kept": "bold green",
@@ -39,7 +39,7 @@ def money(turn: Turn) -> str:
     return "cost unknown" if turn.tokens is None else f"{turn.tokens:,} tokens, cost unknown"
 
 
-def goal(now: Standing) -> str:
+def goal(now: Position) -> str:
     """The score on its way to the target."""
     score = terminal.number(now.score)
     return score if now.target is None else f"{score} of {now.target:g}"
@@ -54,8 +54,8 @@ class Lines:
     def say(self, words: str) -> None:
         terminal.show(self._console, Text(words))
 
-    def began(self, number: int, standing: Standing) -> None:
-        self.say(f"Turn {number} begins; best score {goal(standing)}.")
+    def began(self, number: int, position: Position) -> None:
+        self.say(f"Turn {number} begins; best score {goal(position)}.")
 
     def heard(self, number: int, seconds: float, line: str) -> None:
         pass
@@ -74,7 +74,7 @@ class Objects:
     def say(self, words: str) -> None:
         self._print({"said": words})
 
-    def began(self, number: int, standing: Standing) -> None:
+    def began(self, number: int, position: Position) -> None:
         pass
 
     def heard(self, number: int, seconds: float, line: str) -> None:
@@ -101,8 +101,8 @@ class Screen:
     def say(self, words: str) -> None:
         self._notes.append(words)
 
-    def began(self, number: int, standing: Standing) -> None:
-        self._goal = goal(standing)
+    def began(self, number: int, position: Position) -> None:
+        self._goal = goal(position)
         self._now, self._since = (number, 0.0, ""), time.monotonic()
 
     def heard(self, number: int, seconds: float, line: str) -> None:
@@ -156,7 +156,7 @@ def audience(console: Console, plain: bool, as_json: bool, command: str) -> Iter
 
 def as_data(report: Report) -> dict[str, Any]:
     """The end of a loop for programs."""
-    now = report.standing
+    now = report.position
     return {
         "end": None if report.end is None else str(report.end),
         "complete": bool(now and now.complete),
@@ -171,7 +171,7 @@ def as_data(report: Report) -> dict[str, Any]:
 
 def ending(report: Report) -> list[RenderableType | None]:
     """What it came to, and what nobody knows of it."""
-    now = report.standing
+    now = report.position
     kept = sum(turn.outcome == "kept" for turn in report.turns)
     known = report.cost_unknown < len(report.turns)
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_server.campaign.tally import failure_of, losses, losses_beside, mean_score, status_of
+from mcp_server.campaign.attempt import failure_of, losses, losses_beside, mean_score, status_of
 from mcp_server.nouns.records import Half
 from mcp_server.nouns.rows import Run
 from tests.rules.records import arena, experiment, run
