@@ -26,9 +26,10 @@ import numpy as np
 
 from mcp_server.nouns.paths import cache_folder
 from mcp_server.nouns.records import Tier
+from mcp_server.runner.machine import descendants
 from mcp_server.runner.machine.tree import read_stat
 from mcp_server.runner.sandbox import probe
-from mcp_server.scoring import audit, processes, tolerances
+from mcp_server.scoring import audit, tolerances
 from mcp_server.scoring.corpus import Split, read_split
 from mcp_server.scoring.evaluation import Rejected, Rule, batch_rows, evaluate, plain
 from mcp_server.scoring.remote import Setting
@@ -48,7 +49,7 @@ class Meter:
 
     def watch(self) -> None:
         while not self.over.wait(0.02):
-            for pid in processes.tree(os.getpid()):
+            for pid in descendants.tree(os.getpid()):
                 stat = read_stat(pid)
                 if stat is not None:
                     self.last[pid] = stat.own_seconds

@@ -27,9 +27,8 @@ from numpy.typing import NDArray
 
 from mcp_server.nouns.errors import SandboxError
 from mcp_server.nouns.records import HostUse, Tier
-from mcp_server.runner.machine import shares
+from mcp_server.runner.machine import descendants, shares
 from mcp_server.runner.sandbox import Confinement, traces, wrap
-from mcp_server.scoring import processes
 from mcp_server.scoring.corpus import Tokens
 from mcp_server.scoring.protocol import (
     Form,
@@ -171,7 +170,7 @@ class Host:
                 raise SandboxError(
                     f"The {setting.tier} sandbox does not start: {error}. Try `autoresearch doctor`."
                 ) from error
-        self._meter = processes.Meter(self._process.pid)
+        self._meter = descendants.Meter(self._process.pid)
         self._looked = 0.0  # CLOCK_MONOTONIC of the latest look at the meter
         self._ready_seconds = self._answer_seconds = 0.0  # of the processors
         self._asked = 0  # tokens so far
@@ -213,7 +212,7 @@ class Host:
         known = _json(message.text)
         self._ready_seconds = self._meter.read()
         self._traces_ready = self._watch.calls
-        self._read_before = processes.read_bytes(self._process.pid)
+        self._read_before = descendants.read_bytes(self._process.pid)
         if self._ready_seconds > shares.most_to_get_ready(self.setting.usual):
             raise HostFailed("host_overspent", self._spent("to get ready", self._ready_seconds))
         self.narrow = known.get("narrow") is True
@@ -235,7 +234,7 @@ class Host:
         """See that it only answers: what else it computes would be learning that no budget counts."""
         self._looked = time.monotonic()
         self._answer_seconds = max(0.0, self._meter.read() - self._ready_seconds)
-        self._read_since = max(self._read_since, processes.read_bytes(self._process.pid) - self._read_before)
+        self._read_since = max(self._read_since, descendants.read_bytes(self._process.pid) - self._read_before)
         if self._watch is not None:
             self._traces = self._watch.calls - self._traces_ready
         share = self._asked / self.setting.tokens if self.setting.tokens else 1.0
@@ -266,19 +265,19 @@ class Host:
         self.mute()
         stopped: set[int] = set()
         # a process may fork while we look; one that is stopped cannot, so this ends
-        while new := processes.tree(self._process.pid) - stopped:
-            processes.send(new, signal.SIGSTOP)
+        while new := descendants.tree(self._process.pid) - stopped:
+            descendants.send(new, signal.SIGSTOP)
             stopped |= new
         # a process that runs on another processor stops a moment later
         ends = time.monotonic() + self.setting.reply_seconds
-        while not processes.stand_still(stopped):
+        while not descendants.stand_still(stopped):
             if time.monotonic() > ends:
                 raise self._stalled()
             time.sleep(0.0005)
 
     def thaw(self) -> None:
         """Let a frozen host go on."""
-        processes.send(processes.tree(self._process.pid), signal.SIGCONT)
+        descendants.send(descendants.tree(self._process.pid), signal.SIGCONT)
 
     def close(self) -> None:
         """Kill the process group (with bubblewrap: the namespace) and wait for it. Harmless to repeat.

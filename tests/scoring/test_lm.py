@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mcp_server.runner.machine.descendants import tree
 from mcp_server.runner.sandbox import probe
 from mcp_server.scoring.corpus import read_split
-from mcp_server.scoring.processes import tree
 from tests.scoring.tiny import HONEST, Run, scored, sealed_run, write_corpus
 
 TIER = probe().tier.value

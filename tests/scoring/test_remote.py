@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from mcp_server.nouns.records import Tier
+from mcp_server.runner.machine import descendants
 from mcp_server.runner.machine.tree import read_stat
 from mcp_server.runner.sandbox import probe
-from mcp_server.scoring import processes
 from mcp_server.scoring.remote import Host, HostFailed, Setting
 from tests.scoring.tiny import HONEST, VOCAB, WIDTH, sealed_run, write_corpus
 
@@ -66,7 +66,7 @@ def test_a_frozen_host_is_stopped_with_all_its_processes_and_answers_when_it_tha
     tokens = np.ones((4, WIDTH), np.uint16)
     before = restless.claims(tokens, tokens)
     restless.freeze()
-    pids = processes.tree(restless.pid)
+    pids = descendants.tree(restless.pid)
     assert len(pids) >= 4
     assert set(states(pids)) == {"T"}
     restless.thaw()
@@ -76,7 +76,7 @@ def test_a_frozen_host_is_stopped_with_all_its_processes_and_answers_when_it_tha
 def test_nothing_of_a_host_outlives_its_end_even_when_it_is_frozen(restless: Host) -> None:
     if probe().tier is not Tier.T2:
         pytest.skip("below T2 a process may outlive its host until the supervisor ends")
-    pids = processes.tree(restless.pid)
+    pids = descendants.tree(restless.pid)
     restless.freeze()
     ends = [os.pidfd_open(pid) for pid in pids]
     restless.close()
