@@ -25,10 +25,21 @@ def test_what_a_handicap_gave_away_is_no_gain_over_the_first_campaign(
     begun = lab.start_campaign("second", calibrate=0)
     assert any("the lab's best is experiment 1 of first" in words for words in begun.warnings)
     finish(lab, 1)
-    attempt(lab, "taken back", KNOB=1.0)
+    decision = attempt(lab, "taken back", KNOB=1.0).decision
     totals = lab.lab_status().totals
     assert totals is not None
-    happened = f"gain since the first campaign: {totals.gain_since_first:g}"
-    record_property("abuse", [36, f"Begins with {what}.", happened, "", f"{totals.claimed_gain:g}"])
-    assert totals.claimed_gain > 0.3
-    assert totals.gain_since_first == pytest.approx(0.0)
+    claimed = totals.claimed_gain or 0.0  # of a small step the referee may not be sure
+    record_property(
+        "abuse",
+        [
+            36,
+            f"Begins with {what}.",
+            f"{decision}; since the first campaign: {totals.gain_since_first or 0.0:g}",
+            "",
+            f"{claimed:g}",
+        ],
+    )
+    assert (claimed > 0.0) is (decision == "kept")
+    assert (totals.gain_since_first or 0.0) <= 1e-9  # a loss, where the handicap stays
+    if HANDICAPS[what] < 0:
+        assert decision == "kept", "else nothing was to be shown"
