@@ -210,19 +210,19 @@ MUTANTS = (
         "if not node.body:",
         "test_fingerprint",
     ),
-    mutant("a SEED in capitals is none", 'r"(^|_)seeds?$", re.IGNORECASE)', 'r"(^|_)seeds?$")', "test_fingerprint"),
+    mutant("a SEED in capitals is none", 'r"(^|_)seeds?$", re.IGNORECASE)', 'r"(^|_)seeds?$")', "test_luck"),
     mutant(
         "a draw that is thrown away is free",
         "if last in _DRAWS - _ORDERING:",
         "if last in _DRAWS & _ORDERING:",
-        "test_fingerprint",
+        "test_luck",
     ),
-    mutant("a batch that is thrown away is free", 'elif last == "next":', 'elif last == "skip":', "test_fingerprint"),
+    mutant("a batch that is thrown away is free", 'elif last == "next":', 'elif last == "skip":', "test_luck"),
     mutant(
         "the clock may be set",
         'frozenset({"prepare", "time", "random"})',
         'frozenset({"prepare", "random"})',
-        "test_fingerprint",
+        "test_luck",
     ),
     mutant(
         "a rename deals no new luck",
