@@ -13,7 +13,6 @@ FOUND = house.modules()
 NOT_YET = {
     "campaign.intake.open_experiment",
     "dashboard.app.dashboard_app",
-    "ledger",
     "repo.workspace",
 }
 

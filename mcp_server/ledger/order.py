@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mcp_server.ledger import Ledger, _experiment
+from mcp_server.ledger import Ledger
+from mcp_server.ledger.experiments import _experiment
 from mcp_server.nouns.rows import Experiment
 
 DECIDED = (

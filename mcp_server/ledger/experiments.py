@@ -1,0 +1,244 @@
+"""The table of experiments: opened, decided by an intent, settled by its outcome."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from mcp_server.ledger.lessons import Lessons
+from mcp_server.ledger.runs import Runs
+from mcp_server.nouns.baseline import Baseline
+from mcp_server.nouns.decided import Decided
+from mcp_server.nouns.errors import UnknownExperiment
+from mcp_server.nouns.records import Kind, Purpose
+from mcp_server.nouns.rows import Experiment
+
+# the columns an experiment is born with; the rest is written by its decision
+OPENED = (
+    *("campaign", "number", "kind", "description", "hypothesis", "expected_delta", "snapshot", "base", "fingerprint"),
+    *("edit", "nodes", "knobs", "protocol", "theme", "program", "style", "opened_at", "tree", "session"),
+)
+# given up after its supervisor died, each time it was run
+_LOST = (
+    "e.decision = 'revert' AND e.number IN (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'lost')"
+    " AND NOT EXISTS (SELECT 1 FROM runs WHERE campaign = ?1 AND experiment = e.number AND state != 'lost')"
+)
+
+
+class Experiments(Runs, Lessons):
+    """Experiments and what was decided on them."""
+
+    def open_experiment(self, experiment: Experiment, seeds: Sequence[tuple[int, Purpose]]) -> None:
+        """Record an attempt and the runs it is to have, as one fact. `seeds`: (seed, purpose) of each run."""
+        e = experiment
+        with self._fact():
+            values = {
+                **{name: getattr(experiment, name) for name in OPENED},
+                "knobs": json.dumps(experiment.knobs),
+                "protocol": json.dumps(experiment.protocol),
+            }
+            self._db.execute(
+                f"INSERT INTO experiments ({', '.join(OPENED)}, held)"
+                f" VALUES ({', '.join(':' + name for name in OPENED)}, 1)",
+                values,
+            )
+            for seed, purpose in seeds:
+                self._open_run(e.campaign, e.number, seed, purpose, e.opened_at)
+            knobs = " ".join(f"{name} {before} {after}" for name, before, after in e.knobs)
+            self._index(f"{e.description}\n{e.hypothesis}\n{knobs}\n{e.theme}", "experiment", e.campaign, e.number)
+
+    def vaulted(self, campaign: str, number: int) -> None:
+        with self._fact():
+            self._db.execute("UPDATE experiments SET vaulted = 1 WHERE campaign = ? AND number = ?", (campaign, number))
+
+    def next_number(self, campaign: str) -> int:
+        return int(
+            self._rows("SELECT coalesce(max(number), 0) + 1 FROM experiments WHERE campaign = ?", campaign)[0][0]
+        )
+
+    def experiment(self, campaign: str, number: int) -> Experiment:
+        """Raises UnknownExperiment."""
+        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND number = ?", campaign, number)
+        if not rows:
+            last = self.next_number(campaign) - 1
+            known = f"it has 1 to {last}" if last else "it has none yet"
+            raise UnknownExperiment(
+                f"Campaign {campaign} has no experiment {number}; {known}. `lab_status` lists the last ones."
+            )
+        return _experiment(rows[0])
+
+    def experiments(self, campaign: str, *, last: int | None = None) -> list[Experiment]:
+        """In order of number; only the last few when asked."""
+        if last is None:
+            return [
+                _experiment(row)
+                for row in self._rows("SELECT * FROM experiments WHERE campaign = ? ORDER BY number", campaign)
+            ]
+        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? ORDER BY number DESC LIMIT ?", campaign, last)
+        return [_experiment(row) for row in reversed(rows)]
+
+    def last_begun_by(self, campaign: str, session: str) -> Experiment | None:
+        """The newest experiment of a session; None when it began none."""
+        question = "SELECT * FROM experiments WHERE campaign = ? AND session = ? ORDER BY number DESC LIMIT 1"
+        rows = self._rows(question, campaign, session)
+        return _experiment(rows[0]) if rows else None
+
+    def twins(self, fingerprint: str, campaign: str) -> list[Experiment]:
+        """Experiments of the same code after normalising, oldest first."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND fingerprint = ? ORDER BY number", campaign, fingerprint
+        )
+        return [_experiment(row) for row in rows]
+
+    def same_edit(self, edit: str, campaign: str) -> list[Experiment]:
+        """Experiments that made the same change, on whatever base, oldest first."""
+        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND edit = ? ORDER BY number", campaign, edit)
+        return [_experiment(row) for row in rows]
+
+    def candidates(self, keys: Sequence[tuple[str, int]], knobs: Sequence[str], newest: int) -> list[Experiment]:
+        """Experiments of all campaigns worth ranking: the ones named, the ones that changed a constant, the newest."""
+        named = " OR ".join("(campaign = ? AND number = ?)" for _ in keys) or "0"
+        changed = " OR ".join("instr(lower(knobs), lower(?))" for _ in knobs) or "0"
+        rows = self._rows(
+            f"SELECT * FROM experiments WHERE {named} UNION SELECT * FROM (SELECT * FROM experiments WHERE {changed}"
+            " ORDER BY opened_at DESC LIMIT ?) UNION"
+            " SELECT * FROM (SELECT * FROM experiments ORDER BY opened_at DESC LIMIT ?) ORDER BY opened_at, number",
+            *(value for key in keys for value in key),
+            *knobs,
+            newest,
+            newest,
+        )
+        return [_experiment(row) for row in rows]
+
+    def undecided(self, campaign: str) -> list[Experiment]:
+        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND decision IS NULL ORDER BY number", campaign)
+        return [_experiment(row) for row in rows]
+
+    def decided(self, campaign: str) -> list[Experiment]:
+        """In the order in which they were decided."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND decision IS NOT NULL ORDER BY turn", campaign
+        )
+        return [_experiment(row) for row in rows]
+
+    def kept(self, campaign: str) -> list[Experiment]:
+        """Kept and settled, in the order in which they were kept; the last one is the incumbent."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY turn",
+            campaign,
+        )
+        return [_experiment(row) for row in rows]
+
+    def incumbent(self, campaign: str) -> Experiment | None:
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY "
+            "turn DESC LIMIT 1",
+            campaign,
+        )
+        return _experiment(rows[0]) if rows else None
+
+    def baseline(self, campaign: str) -> Baseline | None:
+        """The one that was kept, else the last that was offered; None before the campaign has begun."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND kind = 'baseline'"
+            " ORDER BY decision IS 'keep' DESC, number DESC LIMIT 1",
+            campaign,
+        )
+        found = _experiment(rows[0]) if rows else None
+        return None if found is None else Baseline(found, tuple(self.runs(campaign, found.number)))
+
+    def count(self, campaign: str) -> dict[str, int]:
+        """Attempts by decision ("open" while there is none) and in "all"; those that only got lost count as "lost".
+
+        A kept baseline is no keep: it counts as "baseline".
+        """
+        found = {
+            row[0] or "open": row[1]
+            for row in self._rows(
+                "SELECT CASE WHEN decision = 'keep' AND kind = 'baseline' THEN kind ELSE decision END, count(*)"
+                " FROM experiments WHERE campaign = ? GROUP BY 1",
+                campaign,
+            )
+        }
+        lost = self._rows(f"SELECT count(*) FROM experiments AS e WHERE campaign = ?1 AND {_LOST}", campaign)[0][0]
+        if lost:
+            found["revert"] -= lost
+            found["lost"] = lost
+        counted = {name: number for name, number in found.items() if number}
+        return {"all": sum(number for name, number in counted.items() if name != "lost"), **counted}
+
+    def since_keep(self, campaign: str) -> int:
+        """Attempts decided after the last keep; what got lost says nothing and does not count."""
+        rows = self._rows(
+            "SELECT count(*) FROM experiments AS e WHERE campaign = ?1 AND turn >"
+            " coalesce((SELECT max(turn) FROM experiments WHERE campaign = ?1 AND decision = 'keep'), 0)"
+            f" AND NOT ({_LOST})",
+            campaign,
+        )
+        return int(rows[0][0])
+
+    # --- decisions: an intent, then its outcome ----------------------------------------------------------------------
+
+    def intend(self, campaign: str, number: int, decision: str, label: str | None, verdict: Decided, at: str) -> None:
+        """Write what is to happen before git moves."""
+        with self._fact():
+            self._db.execute(
+                "UPDATE experiments SET decision = ?3, label = ?4, verdict = ?5, decided_at = ?6, settled = 0,"
+                # a clock may be set back; the order of decisions may not
+                " turn = (SELECT coalesce(max(turn), 0) + 1 FROM experiments WHERE campaign = ?1)"
+                " WHERE campaign = ?1 AND number = ?2 AND decision IS NULL",
+                (campaign, number, decision, label, verdict.text(), at),
+            )
+
+    def unsettled(self) -> list[Experiment]:
+        """Decided, but git may not have followed; in the order of the decisions."""
+        return [
+            _experiment(row)
+            for row in self._rows(
+                "SELECT * FROM experiments WHERE decision IS NOT NULL AND settled = 0 ORDER BY campaign, turn"
+            )
+        ]
+
+    def unvaulted(self) -> list[Experiment]:
+        return [_experiment(row) for row in self._rows("SELECT * FROM experiments WHERE vaulted = 0")]
+
+    def unheld(self) -> list[Experiment]:
+        """Settled, but git was never told to keep the snapshot: experiments of an older version."""
+        return [_experiment(row) for row in self._rows("SELECT * FROM experiments WHERE settled = 1 AND held = 0")]
+
+    def held(self, keys: Sequence[tuple[str, int]], *, gone: bool = False) -> None:
+        """Git keeps the snapshots of these experiments from now on; or they are gone."""
+        with self._fact():
+            self._db.executemany(
+                f"UPDATE experiments SET held = {-1 if gone else 1} WHERE campaign = ? AND number = ?", keys
+            )
+
+    def settle(
+        self, campaign: str, number: int, decision: str, commit: str | None, said: str = "", *, gone: bool = False
+    ) -> None:
+        """Git has followed; `decision` may have become "overtaken", and `said` is then the reason.
+
+        gone: git lost the snapshot, so that nothing is left to be kept.
+        """
+        with self._fact():
+            self._db.execute(
+                "UPDATE experiments SET decision = ?3, commit_sha = ?4, settled = 1,"
+                " held = CASE WHEN ?6 THEN -1 ELSE held END, label = CASE WHEN ?3 = 'keep' THEN label END,"
+                " verdict = CASE WHEN ?5 = '' THEN verdict ELSE json_set(verdict, '$.reason', ?5, '$.outcome', ?3) END"
+                " WHERE campaign = ?1 AND number = ?2",
+                (campaign, number, decision, commit, said, gone),
+            )
+
+
+@lru_cache(maxsize=2048)  # a past is read again and again, and reading its JSON was most of recalling it
+def _experiment(row: sqlite3.Row) -> Experiment:
+    values: dict[str, Any] = {name: row[name] for name in Experiment.__dataclass_fields__}
+    values["kind"] = Kind(row["kind"])
+    values["knobs"] = tuple(tuple(change) for change in json.loads(row["knobs"]))
+    values["protocol"] = tuple(json.loads(row["protocol"]))
+    values["verdict"] = Decided.read(row["verdict"])
+    values["vaulted"], values["settled"] = bool(row["vaulted"]), bool(row["settled"])
+    return Experiment(**values)

@@ -1,0 +1,213 @@
+"""The tables of runs and of closing exams."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from mcp_server.ledger.store import Store
+from mcp_server.nouns.records import CurvePoint, Purpose, RunResult, RunState
+from mcp_server.nouns.rows import Exam, Run, Trained
+
+# of an experiment that was run more than once: they are few
+_AGAIN = "experiment IN (SELECT experiment FROM runs WHERE campaign = ?1 AND run > 1)"
+
+
+class Runs(Store):
+    """Runs, each closed once, and exams."""
+
+    def open_run(
+        self, campaign: str, experiment: int, seed: int, purpose: Purpose, at: str, not_before: datetime | None = None
+    ) -> Run:
+        """Order one more run; `not_before` lets it wait, for a machine that is quiet again."""
+        with self._fact():
+            self._open_run(campaign, experiment, seed, purpose, at, not_before.timestamp() if not_before else None)
+        return self.runs(campaign, experiment)[-1]
+
+    def _open_run(
+        self, campaign: str, experiment: int, seed: int, purpose: Purpose, at: str, not_before: float | None = None
+    ) -> None:
+        self._db.execute(
+            "INSERT INTO runs (campaign, experiment, run, seed, purpose, state, opened_at, ask_again_at, run_id)"
+            " SELECT ?1, ?2, coalesce(max(run), 0) + 1, ?3, ?4, 'queued', ?5, ?6, ?7 FROM runs WHERE campaign = "
+            "?1 AND experiment = ?2",
+            (campaign, experiment, seed, purpose, at, not_before, secrets.token_hex(16)),
+        )
+
+    def active_campaigns(self) -> list[str]:
+        """Tags of campaigns that have begun."""
+        return [row[0] for row in self._rows("SELECT tag FROM campaigns WHERE ready = 1 ORDER BY began_at, rowid")]
+
+    def runs(self, campaign: str, experiment: int) -> list[Run]:
+        rows = self._rows("SELECT * FROM runs WHERE campaign = ? AND experiment = ? ORDER BY run", campaign, experiment)
+        return [_run(row) for row in rows]
+
+    def open_runs(self) -> list[Run]:
+        """Of all campaigns, in the order of the queue."""
+        return [
+            _run(row)
+            for row in self._rows("SELECT * FROM runs WHERE state IN ('queued', 'running', 'pending') ORDER BY ticket")
+        ]
+
+    def scored_runs(self, campaign: str, *, only_repeated: bool = False) -> list[Run]:
+        """Runs whose score may decide something; with `only_repeated`, of experiments that have at least two."""
+        more = (
+            " AND experiment IN (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'scored' AND "
+            f"tainted = '' AND purpose != 'exam' AND {_AGAIN}"
+            " GROUP BY experiment HAVING count(*) > 1)"
+            if only_repeated
+            else ""
+        )
+        rows = self._rows(
+            "SELECT *, NULL AS result FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = '' "
+            "AND purpose != 'exam'" + more + " ORDER BY ticket",
+            campaign,
+        )
+        return [_run(row, light=True) for row in rows]
+
+    def curves(self, campaign: str, last: int) -> list[Trained]:
+        """The newest runs that count and told their training loss, oldest first."""
+        rows = self._rows(
+            "SELECT experiment, seed, machine, purpose, score, json_extract(result, '$.curve') AS curve FROM runs"
+            " WHERE campaign = ? AND state = 'scored' AND tainted = '' AND purpose != 'exam' AND curve IS NOT NULL"
+            " ORDER BY ticket DESC LIMIT ?",
+            campaign,
+            last,
+        )
+        return [
+            Trained(
+                row["experiment"],
+                row["seed"],
+                row["machine"],
+                Purpose(row["purpose"]),
+                row["score"],
+                tuple(CurvePoint(**point) for point in json.loads(row["curve"])),
+            )
+            for row in reversed(rows)
+        ]
+
+    def saved(self, campaign: str) -> tuple[int, float]:
+        """(runs that were stopped as hopeless, seconds of their budgets that were left)."""
+        row = self._rows(
+            "SELECT count(*), total(json_extract(result, '$.saved_seconds')) FROM runs WHERE campaign = ?"
+            " AND state = 'cancelled' AND json_extract(result, '$.saved_seconds') IS NOT NULL",
+            campaign,
+        )[0]
+        return row[0], row[1]
+
+    def measured_beside(self, campaign: str) -> list[tuple[int, int, str, int, float, float]]:
+        """(experiment, seed, machine, incumbent, own score, its score) of every run that counts and has both."""
+        rows = self._rows(
+            "SELECT experiment, seed, machine, incumbent, score, incumbent_score FROM runs WHERE campaign = ?1"
+            " AND incumbent_score IS NOT NULL AND incumbent IS NOT NULL AND state = 'scored' AND tainted = ''"
+            " AND purpose != 'exam' ORDER BY ticket",
+            campaign,
+        )
+        return [tuple(row) for row in rows]
+
+    def repeat_spreads(self, campaign: str) -> list[float]:
+        """Largest less smallest score of each code that ran more than once on a seed and machine, side by side too."""
+        counts = "campaign = ?1 AND score IS NOT NULL AND state = 'scored' AND tainted = '' AND purpose != 'exam'"
+        rows = self._rows(
+            "SELECT max(score) - min(score) FROM"
+            f" (SELECT experiment, seed, machine, score FROM runs WHERE {counts} AND {_AGAIN}"
+            "  UNION ALL SELECT experiment, seed, machine, score FROM runs"
+            f"  WHERE {counts} AND incumbent_score IS NOT NULL AND incumbent = experiment AND NOT {_AGAIN}"
+            "  UNION ALL SELECT experiment, seed, machine, incumbent_score FROM runs"
+            f"  WHERE {counts} AND incumbent_score IS NOT NULL AND incumbent = experiment)"
+            " GROUP BY experiment, seed, machine HAVING count(*) > 1",
+            campaign,
+        )
+        return [row[0] for row in rows]
+
+    def compared(self, campaign: str) -> list[tuple[int, int]]:
+        """(candidate, incumbent of its time) of every decided experiment that was compared."""
+        rows = self._rows(
+            "SELECT e.number, json_extract(e.verdict, '$.against') AS against FROM"
+            " (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = ''"
+            f" AND {_AGAIN} GROUP BY experiment HAVING count(*) > 1) AS repeated"
+            # CROSS: begin with the few, whatever the planner thinks
+            " CROSS JOIN experiments AS e ON e.campaign = ?1 AND e.number = repeated.experiment"
+            " WHERE e.decision IS NOT NULL AND against IS NOT NULL ORDER BY e.number",
+            campaign,
+        )
+        return [(row["number"], row["against"]) for row in rows]
+
+    def run_state(self, run: Run, state: RunState) -> None:
+        with self._fact():
+            self._db.execute(
+                "UPDATE runs SET state = ? WHERE ticket = ? AND state IN ('queued', 'running', 'pending')",
+                (state, run.ticket),
+            )
+
+    def close_run(self, run: Run, result: RunResult, at: str, ask_again_at: float | None = None) -> bool:
+        """Move a result into the ledger, once; False when the run was closed already."""
+        values = {
+            "state": result.state,
+            "at": at if result.state.terminal else None,
+            "score": result.score,
+            "tainted": result.tainted,
+            "machine": machine_of(result),
+            "incumbent": result.incumbent,
+            "beside": result.incumbent_score,
+            "again": ask_again_at,
+            "result": result.model_dump_json(exclude_defaults=True),
+            "ticket": run.ticket,
+        }
+        with self._fact():
+            changed = self._db.execute(
+                "UPDATE runs SET state = :state, closed_at = :at, score = :score, tainted = :tainted,"
+                " machine = :machine, incumbent = :incumbent, incumbent_score = :beside, ask_again_at = :again,"
+                " result = :result"
+                " WHERE ticket = :ticket AND state IN ('queued', 'running', 'pending')",
+                values,
+            ).rowcount
+        return bool(changed)
+
+    def open_exam(
+        self, campaign: str, baseline: int, incumbent: int, seeds: Sequence[int], at: str, paired: bool = False
+    ) -> None:
+        """The exam and its runs, as one fact. paired: the baseline runs beside the incumbent, in the same slots."""
+        with self._fact():
+            self._db.execute(
+                "INSERT INTO exams (campaign, baseline, incumbent, seeds, opened_at) VALUES (?,?,?,?,?)",
+                (campaign, baseline, incumbent, json.dumps(list(seeds)), at),
+            )
+            for seed in seeds:
+                for number in (incumbent,) if paired else dict.fromkeys((baseline, incumbent)):
+                    self._open_run(campaign, number, seed, Purpose.EXAM, at)
+
+    def exam(self, campaign: str) -> Exam | None:
+        """The last one."""
+        rows = self._rows("SELECT * FROM exams WHERE campaign = ? ORDER BY id DESC LIMIT 1", campaign)
+        if not rows:
+            return None
+        row = rows[0]
+        return Exam(
+            row["id"],
+            row["campaign"],
+            row["baseline"],
+            row["incumbent"],
+            tuple(json.loads(row["seeds"])),
+            row["opened_at"],
+            row["result"],
+        )
+
+    def close_exam(self, exam: Exam, result: str) -> None:
+        with self._fact():
+            self._db.execute("UPDATE exams SET result = ? WHERE id = ?", (result, exam.id))
+
+
+def machine_of(result: RunResult) -> str:
+    """What must be equal for two scores to be measured alike: device, driver."""
+    return "" if result.device is None else f"{result.device.identity} {result.device.driver or ''}".strip()
+
+
+def _run(row: sqlite3.Row, light: bool = False) -> Run:
+    values = {name: row[name] for name in Run.__dataclass_fields__}
+    values["state"], values["purpose"] = RunState(row["state"]), Purpose(row["purpose"])
+    values["result"] = RunResult.model_validate_json(row["result"]) if row["result"] and not light else None
+    return Run(**values)

@@ -1,0 +1,121 @@
+"""An open lab.db: the file, its migrations, one transaction per fact, and SQLite's complaints in words."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mcp_server.ledger.schema import STEPS
+from mcp_server.nouns.errors import LedgerError
+from mcp_server.nouns.files import mend, private_file, private_folder
+
+BUSY_SECONDS = 10.0
+
+
+class Store:
+    """An open lab.db. Safe for many processes; one thread at a time (the lab holds its lock for each verb).
+
+    Raises LedgerError when the file is damaged, newer than this code, or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            private_folder(path.parent)
+            # the campaign's secret is in it; SQLite gives its journals the mode that the ledger has
+            private_file(path)
+            mend(*(path.with_name(path.name + ending) for ending in ("-wal", "-shm")))
+            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db.row_factory = sqlite3.Row
+            with self._words():
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA foreign_keys = ON")
+                self._migrate()
+            self.lab: str = self._rows("SELECT id FROM lab")[0][0]  # this ledger's random name
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(
+                f"The ledger {path} cannot be opened: {error}. Check the disk and its permissions."
+            ) from None
+        self._file = self._identity()
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def in_place(self) -> bool:
+        """Whether the file that was opened is still the one at its path."""
+        return self._file is not None and self._file == self._identity()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def check(self) -> None:
+        """Look for damage. Raises LedgerError that names the place."""
+        with self._words():
+            found = [row[0] for row in self._db.execute("PRAGMA quick_check(3)")]
+        if found != ["ok"]:
+            raise LedgerError(
+                f"The ledger {self.path} is damaged: {'; '.join(found)}. Copy it away, restore a backup, or try "
+                f"`sqlite3 lab.db .recover`; the vault refs and the run folders beside it are untouched."
+            )
+
+    def _migrate(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(STEPS):
+            raise LedgerError(
+                f"The ledger {self.path} has schema {version}; this autoresearch knows up to {len(STEPS)}. "
+                "It was written by a newer version: upgrade autoresearch to use this lab."
+            )
+        if version == len(STEPS):
+            return
+        with self._fact():
+            # another process may have migrated while we waited for the lock
+            for number, step in enumerate(STEPS, 1):
+                if number > self._db.execute("PRAGMA user_version").fetchone()[0]:
+                    step(self._db)
+                    self._db.execute(f"PRAGMA user_version = {number}")
+
+    @contextlib.contextmanager
+    def _words(self) -> Iterator[None]:
+        """SQLite's complaints as ours, with the place and what to do."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            advice = (
+                "Free some space, then call again."
+                if "full" in str(error)
+                else "Call again; if it stays, look at the disk."
+            )
+            raise LedgerError(
+                f"The ledger {self.path} could not be used: {error}. Nothing was recorded. {advice}"
+            ) from None
+        except sqlite3.DatabaseError as error:
+            raise LedgerError(
+                f"The ledger {self.path} is damaged: {error}. Copy it away and restore a backup; the vault "
+                "refs and the "
+                "run folders beside it are untouched."
+            ) from None
+
+    @contextlib.contextmanager
+    def _fact(self) -> Iterator[None]:
+        """One transaction: all of it or nothing."""
+        with self._words():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        with self._words():
+            return self._db.execute(sql, values).fetchall()
