@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,7 @@ class Foreign:
         private_file(self.path)
         mend(*(self.path.with_name(self.path.name + ending) for ending in ("-wal", "-shm")))
         self._db = sqlite3.connect(self.path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._db.close).atexit = False
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")

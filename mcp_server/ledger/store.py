@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ class Store:
             private_file(path)
             mend(*(path.with_name(path.name + ending) for ending in ("-wal", "-shm")))
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            # whoever drops a ledger without closing it is warned by Python 3.13; not at exit, where a fork ends, too
+            weakref.finalize(self, self._db.close).atexit = False
             self._db.row_factory = sqlite3.Row
             with self._words():
                 self._db.execute("PRAGMA journal_mode = WAL")

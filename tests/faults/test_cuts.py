@@ -183,21 +183,25 @@ def decision_sweep_of_both(stage: Stage, first: int, step: int) -> list[str]:
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(3600)  # one fork for each effect: a quarter of an hour on a busy machine
 def test_run_experiment_cut_short_before_every_effect(stage: Stage) -> None:
     assert len(run_sweep(stage, 1, 1)) > 20
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(3600)  # one fork for each effect: a quarter of an hour on a busy machine
 @pytest.mark.parametrize("good", [True, False], ids=["keep", "revert"])
 def test_commit_or_revert_cut_short_before_every_effect(stage: Stage, good: bool) -> None:
     assert len(decision_sweep(stage, 1, 1, good)) > 20
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(3600)  # one fork for each effect: a quarter of an hour on a busy machine
 def test_append_learnings_cut_short_before_every_effect(stage: Stage) -> None:
     assert len(learning_sweep(stage, 1, 1)) > 3
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(3600)  # one fork for each effect: a quarter of an hour on a busy machine
 def test_start_campaign_cut_short_before_every_effect(tmp_path: Path) -> None:
     assert len(campaign_sweep(tmp_path, 1, 1)) > 20
