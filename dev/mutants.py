@@ -74,7 +74,7 @@ MUTANTS = (
         "half a width may be lost for less code, however wide",
         "if lost > min(0.5 * case.belief.width, LEAST_LOSS * case.typical):",
         "if lost > 0.5 * case.belief.width:",
-        DECIDE,
+        "test_shorter",
     ),
     mutant("what simplifications lost is not summed up", "self.spent + max(lost, 0.0)", "self.spent", "test_night"),
     mutant(
@@ -241,8 +241,8 @@ MUTANTS = (
         "(names_now - names_now) & left_was",
         "test_early",
     ),
-    mutant("words count as much as constants", "_vote(votes, knob, 2)", "_vote(votes, knob, 1)", "test_memory"),
-    mutant("a pair of words says no more", "weight * (2 if (first, second) in _PAIRS else 1)", "weight", "test_memory"),
+    mutant("words count as much as constants", "_vote(votes, knob, 2)", "_vote(votes, knob, 1)", "test_themes"),
+    mutant("a pair of words says no more", "weight * (2 if (first, second) in _PAIRS else 1)", "weight", "test_themes"),
     mutant(
         "a new call's constants are knobs",
         "len(was) + len(now) == 1 and old_calls[owners[name]] == new_calls[owners[name]]",
@@ -259,15 +259,15 @@ MUTANTS = (
         "test_lessons",
     ),
     # ---- campaign: what is allowed, when it ends, what counts ----
-    mutant("anybody may widen what is editable", "return set(after) <= set(before)", "return True", "test_amending"),
+    mutant("anybody may widen what is editable", "return set(after) <= set(before)", "return True", "test_keys"),
     mutant(
         "a limit may be taken away",
         "(after is not None and after <= before)",
         "(after is None or after <= before)",
-        "test_amending",
+        "test_keys",
     ),
-    mutant("a lower bound may be lowered", "after.min >= before.min", "after.min <= before.min", "test_amending"),
-    mutant("the metric may be exchanged", '"metric": FIXED,', '"metric": FREE,', "test_amending"),
+    mutant("a lower bound may be lowered", "after.min >= before.min", "after.min <= before.min", "test_keys"),
+    mutant("the metric may be exchanged", '"metric": FIXED,', '"metric": FREE,', "test_keys"),
     mutant(
         "one experiment too many", 'counts["all"] >= stop.experiments', 'counts["all"] > stop.experiments', "test_stop"
     ),
