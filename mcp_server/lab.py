@@ -40,6 +40,7 @@ from mcp_server.campaign.trees.overwritten import NOBODY, Caller
 from mcp_server.campaign.upkeep import recovery
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.community import beside
+from mcp_server.community.elsewhere import Elsewhere
 from mcp_server.engines import Engine
 from mcp_server.engines.local import LOCAL
 from mcp_server.ledger import Ledger
@@ -104,6 +105,7 @@ class Lab:
         self.engine, self._named = engine, campaign
         self._ledger: Ledger | None = None
         self._publisher = Publisher(str(self.paths.tree), self.paths.state)
+        self._elsewhere = Elsewhere(self.paths.state, self.workspace)
         self._mutex = threading.RLock()  # sync tools run in worker threads
 
     def close(self) -> None:
@@ -142,7 +144,8 @@ class Lab:
     ) -> ExperimentReply:
         """Snapshot the editable files into the vault and queue a run; what was scored before is answered, not run.
 
-        insist: run it also where it takes back what was kept, or where the branch was moved to what nobody measured.
+        insist: run it also where it takes back what was kept, where the branch was moved to what nobody measured, or
+        where other labs have tried it.
         """
         description = clean_line(description, DESCRIPTION_LIMIT)
         if not description:
@@ -159,6 +162,7 @@ class Lab:
                 expected_delta,
                 session=session,
                 insist=insist,
+                elsewhere=self._elsewhere.about,
             )
             _, problem = program_in_force(bench, campaign)
             reply.warnings += [*caught.problems, *([problem] if problem else [])]
@@ -260,7 +264,8 @@ class Lab:
         if not 1 <= limit <= 50:
             raise NotNow(f"limit is {limit}; it must be 1 to 50.")
         with self._verb() as (bench, _):
-            return recalled(bench.ledger, clean_block(query, 2000), list(knobs)[:20], limit)
+            asked = clean_block(query, 2000), list(knobs)[:20]
+            return recalled(bench.ledger, *asked, limit, self._elsewhere.tried)
 
     def lab_status(self, caller: Caller = NOBODY) -> StatusReply:
         """Where are we: what a fresh agent reads first. It answers in every state of the work tree and of program.md.
@@ -275,6 +280,7 @@ class Lab:
                 campaign, _ = campaign_at(bench)
                 program, problem = program_in_force(bench, campaign)
                 reply = whereabouts(bench, campaign, program, problem, caught)
+                reply.community = self._elsewhere.board(campaign, program.arena)
                 reply.problems += of_old_corpus(campaign.corpus)
                 reply.problems += astray.remarks(bench, campaign, program.arena)
                 reply.problems += overwritten.remarks(bench, campaign, program.arena, caller)

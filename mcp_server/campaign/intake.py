@@ -6,7 +6,7 @@ An attempt is checked before anything is written; what it costs begins with the 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
@@ -31,6 +31,8 @@ from mcp_server.nouns.text import clean_line
 from mcp_server.repo.messages import opened
 
 DESCRIPTION_LIMIT = 200  # characters
+# What other labs know of an attempt: (why it is not run unless the caller insists, what is only worth knowing).
+Elsewhere = Callable[[Campaign, Arena, str, Sequence[tuple[str, str, str]]], tuple[str, str]]
 
 
 def open_experiment(
@@ -43,6 +45,7 @@ def open_experiment(
     kind: Kind = Kind.ATTEMPT,
     session: str = "",
     insist: bool = False,
+    elsewhere: Elsewhere = lambda campaign, arena, code, changes: ("", ""),
 ) -> ExperimentReply:
     """Snapshot what the work tree has, record the attempt and start its run.
 
@@ -65,14 +68,14 @@ def open_experiment(
         return earlier
     if incumbent is not None and kind != Kind.PRUNE and not insist:
         crowd += astray.refuse(bench, campaign, arena, sources)
+    changes = tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, sources))
+    known, worth = ("", "") if offered or kind != Kind.ATTEMPT else elsewhere(campaign, arena, marks, changes)
+    if known and not insist:
+        raise NotNow(f"{known} To run it all the same, as a retest: {astray.INSIST}.")
     number = bench.workspace.free_number(campaign.tag, bench.ledger.next_number(campaign.tag))
     edit = change(before, sources)
     tried = [e for e in bench.ledger.same_edit(edit, campaign.tag) if e.number != number]
-    if offered:
-        kind = Kind.BASELINE
-    elif tried and kind == Kind.ATTEMPT:
-        kind = Kind.RETEST
-    changes = tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, sources))
+    kind = Kind.BASELINE if offered else Kind.RETEST if (tried or known) and kind == Kind.ATTEMPT else kind
     experiment = Experiment(
         campaign=campaign.tag,
         number=number,
@@ -111,7 +114,8 @@ def open_experiment(
         bench.ledger.open_run(campaign.tag, incumbent.number, seed, Purpose.CONFIRM, experiment.opened_at)
     started = recovery.catch_up(bench)
     reply = progress.experiment_reply(bench.ledger, bench.paths, experiment, arena, bench.now())
-    reply.warnings += crowd + warnings_of(experiment, tried) + started.problems
+    reply.warnings += crowd + [said for said in (worth, known) if said] + warnings_of(experiment, tried)
+    reply.warnings += started.problems
     reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
     return reply
 

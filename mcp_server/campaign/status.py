@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +44,7 @@ from mcp_server.runner.sandbox import probe
 LAST_SHOWN = 5
 RANKED = 400  # of the newest experiments and learnings, besides the ones the word index names
 MEMO_CHARACTERS = 6000
+Hits = list[tuple[str, str, int, float]]  # (kind, campaign, key, rank) of what a word index found, best first
 
 
 def tried_of(ledger: Ledger, experiment: Experiment, learned: Sequence[str] | None = None) -> Tried:
@@ -73,14 +74,22 @@ def tried_of(ledger: Ledger, experiment: Experiment, learned: Sequence[str] | No
     )
 
 
-def recalled(ledger: Ledger, query: str, knobs: Sequence[str], limit: int) -> RecallReply:
-    """What was tried and learned in all campaigns of the lab, best match first."""
+def recalled(
+    ledger: Ledger,
+    query: str,
+    knobs: Sequence[str],
+    limit: int,
+    elsewhere: Callable[[str, Sequence[str]], tuple[list[Tried], Hits]] = lambda query, names: ([], []),
+) -> RecallReply:
+    """What was tried and learned in all campaigns of the lab, and elsewhere, best match first."""
     hits = ledger.search(query, 100)
     keys = [(campaign, key) for kind, campaign, key, _ in hits if kind == "experiment"]
     names = [found.name.rstrip("*") for found in map(ranking.knob_query, knobs) if found is not None]
     candidates = ledger.candidates(keys, names, RANKED)
     lessons_of = ledger.lessons_by_experiment([(one.campaign, one.number) for one in candidates])
     tried = [tried_of(ledger, one, lessons_of.get((one.campaign, one.number), ())) for one in candidates]
+    others, theirs = elsewhere(query, names)
+    tried, hits = [*tried, *others], [*hits, *theirs]
     learnings = ledger.learnings_with([key for kind, _, key, _ in hits if kind == "learning"], RANKED)
     lessons = [Lesson(one.id, one.text, one.experiment, one.tags, one.campaign or "") for one in learnings]
     found = ranking.recall(query, knobs, limit, tried, lessons, hits)

@@ -19,8 +19,7 @@ from pathlib import Path
 
 import mcp_server
 from mcp_server.community.pace import due_in
-from mcp_server.community.places import Places
-from mcp_server.community.settings import read_last, read_settings
+from mcp_server.community.settings import Places, read_last, read_settings
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.files import is_locked, try_lock

@@ -6,6 +6,7 @@ import hashlib
 import json
 
 from mcp_server.arena.program import Arena
+from mcp_server.ledger.foreign import Foreign
 from mcp_server.nouns.rows import Campaign
 from mcp_server.repo.workspace import Workspace
 
@@ -31,3 +32,14 @@ def contract_of(workspace: Workspace, campaign: Campaign, arena: Arena) -> str:
     }
     digest.update(json.dumps(told, sort_keys=True).encode())
     return digest.hexdigest()[:DIGITS]
+
+
+def noted_contract(foreign: Foreign, workspace: Workspace, campaign: Campaign, arena: Arena) -> str:
+    """`contract_of`, worked out once for each first commit and program, and noted in the database."""
+    name = f"contract {campaign.pinned} {campaign.program} {campaign.fingerprint or ''}"
+    found = foreign.noted(name)
+    if found is None:
+        found = contract_of(workspace, campaign, arena)
+        with foreign.writing():
+            foreign.note(name, found)
+    return found

@@ -19,17 +19,17 @@ from pathlib import Path
 from mcp_server import __version__
 from mcp_server.arena.program import Arena
 from mcp_server.community import board
-from mcp_server.community.contract import contract_of
+from mcp_server.community.contract import noted_contract
 from mcp_server.community.outgoing import AT_ONCE, Batch, Leaving, gather
 from mcp_server.community.pace import may_push
-from mcp_server.community.places import Places
-from mcp_server.community.settings import Last, Settings, read_last, read_settings, write_settings
+from mcp_server.community.settings import Last, Places, Settings, read_last, read_settings, write_settings
 from mcp_server.community.trust import Role, Trust, read_trust
 from mcp_server.community.wire import journal
 from mcp_server.community.wire.journal import Forked, Older, Reading, Refused
 from mcp_server.community.wire.keys import LabKey, own_key
 from mcp_server.community.wire.remote import NotTaken, Remote, Spoilt, Unreachable, accept
 from mcp_server.community.wire.store import FORKS, Quarantine, Store, journal_ref
+from mcp_server.edits.constants import knobs
 from mcp_server.edits.moves import moved
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.foreign import Foreign
@@ -292,6 +292,7 @@ class Exchange:
                 fresh = [one for one in batch.leaving if self._is_news(one, key)]
                 self._stays(batch.kept_home, report)
                 if fresh:
+                    self._note_constants(fresh[-1])
                     report.published += self._write(settings, key, fresh)
                 with self.foreign.writing():
                     self.foreign.note("turns", json.dumps(batch.turns))
@@ -306,6 +307,12 @@ class Exchange:
             told = list(dict.fromkeys([*before, *kept_home]))[-MOST_PROBLEMS:]
             with self.foreign.writing():
                 self.foreign.note("home", json.dumps(told))
+
+    def _note_constants(self, last: Leaving) -> None:
+        """What our code has to turn, for the board: the constants in capitals of the newest attempt."""
+        if last.files:
+            names = [name for name in knobs(last.files) if name.isupper()]
+            board.constants(self.foreign, last.attempt.contract, names)
 
     def _batch(self, ledger: Ledger, settings: Settings, key: LabKey) -> Batch:
         known = self.foreign.published(key.lab)
@@ -396,17 +403,6 @@ class Exchange:
             problems=problems if well else before.problems,
             labs=report.labs,
         ).write(self.places.last)
-
-
-def noted_contract(foreign: Foreign, workspace: Workspace, campaign: Campaign, arena: Arena) -> str:
-    """`contract_of`, worked out once for each first commit and program, and noted in the database."""
-    name = f"contract {campaign.pinned} {campaign.program} {campaign.fingerprint or ''}"
-    found = foreign.noted(name)
-    if found is None:
-        found = contract_of(workspace, campaign, arena)
-        with foreign.writing():
-            foreign.note(name, found)
-    return found
 
 
 def _base(one: Leaving, places: Mapping[str, int], known: Mapping[str, Attempt]) -> str | int | None:

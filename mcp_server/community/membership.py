@@ -18,11 +18,11 @@ from pathlib import Path
 
 from mcp_server.arena.program import load_program, parse_program
 from mcp_server.community import board
-from mcp_server.community.exchange import Exchange, Report, noted_contract, write_bundle
+from mcp_server.community.contract import noted_contract
+from mcp_server.community.exchange import Exchange, Report, write_bundle
 from mcp_server.community.outgoing import AT_ONCE, NEVER, Batch, gather, leaves, machine_class
 from mcp_server.community.pace import due_in, push_seconds
-from mcp_server.community.places import Places
-from mcp_server.community.settings import Settings, read_last, read_settings, remote_of, write_settings
+from mcp_server.community.settings import Places, Settings, read_last, read_settings, remote_of, write_settings
 from mcp_server.community.trust import Role, Trust, find_lab, keys_in, read_trust, write_trust
 from mcp_server.community.wire.keys import LabKey, own_key
 from mcp_server.community.wire.store import make_bare

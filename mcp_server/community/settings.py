@@ -1,14 +1,14 @@
-"""Where a lab has joined, what may leave the house, and how the last exchange went."""
+"""Where a lab has joined, what may leave the house, how the last exchange went; and every file of it, named once."""
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from mcp_server.community.places import Places
 from mcp_server.nouns.errors import CommunityError
 from mcp_server.nouns.files import private_folder
 from mcp_server.nouns.records import Record
@@ -19,6 +19,66 @@ _URL = re.compile(r"(?P<scheme>file|ssh|https|http|git)://\S+", re.IGNORECASE)
 _SCP = re.compile(r"[A-Za-z0-9_][\w.-]*@?[\w.-]*:[^:\\]\S*")  # user@host:path
 
 Kind = Literal["folder", "host", "bundle"]
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folder of one lab. What is in `store` and `records` can be made again; the rest is the user's choice."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, state: Path) -> Places:
+        """state: `LabPaths.state`."""
+        return cls(state / "community")
+
+    @property
+    def settings(self) -> Path:
+        """Exists while the lab has joined: where to, and what may leave the house."""
+        return self.folder / "joined.json"
+
+    @property
+    def trust(self) -> Path:
+        """The address book: whose word counts for what."""
+        return self.folder / "trust.json"
+
+    @property
+    def store(self) -> Path:
+        """A bare repository of all accepted journals, apart from the user's own."""
+        return self.folder / "exchange.git"
+
+    @property
+    def quarantine(self) -> Path:
+        """What came in and is not accepted yet."""
+        return self.folder / "quarantine"
+
+    @property
+    def records(self) -> Path:
+        """What the journals say, as a database; it can always be made again from them."""
+        return self.folder / "records.db"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one exchange that is at work."""
+        return self.folder / "exchange.lock"
+
+    @property
+    def beside(self) -> Path:
+        """Held for life by the process that exchanges beside running experiments."""
+        return self.folder / "beside.lock"
+
+    @property
+    def last(self) -> Path:
+        """How the last exchange went, and when the next is due."""
+        return self.folder / "last.json"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "exchange.log"
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / "tmp"
 
 
 class Settings(Record):

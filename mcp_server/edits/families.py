@@ -95,8 +95,7 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     ("embedding", r"\bembed\w*|\bwte\b"),
     ("attention", r"\battention\b|\battn\b|\bqkv?\b"),
 )
-_PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _FAMILIES)
-RANK = {name: place for place, (name, _) in enumerate(_FAMILIES)}
+_ANY = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _FAMILIES))
 
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?"
 
@@ -113,13 +112,14 @@ _APART = re.compile(
     r"\b(?:different|separate|per|adaptive|layer wise|depth wise) .*\b(?:for|per|across|by|between|over)\b"
 )
 _DOWN = re.compile(
-    r"\b(?:reduc\w*|decreas\w*|lower\w*|smaller|less|fewer|halv\w*|half|quarter|third|shrink\w*|cut\w*|drop(?!out)|shorter"
-    r"|shorten|narrow\w*|shallower|weaker|remov\w*|delet\w*|disabl\w*|without|no|off|turn off|strip|slower|tighter"
-    r"|tie|tying|sharing)\b"
+    r"\b(?:reduc\w*|decreas\w*|lower\w*|smaller|less|fewer|halv\w*|half|quarter|third|shrink\w*|cut\w*|drop(?! ?out)"
+    r"|shorter|shorten|narrow\w*|shallower|weaker|remov\w*|delet\w*|disabl\w*|without|no|off|strip|slower|tighter"
+    r"|turn off|tie|tying|sharing)\b"
 )
 _UNIT = {"": 1.0, "k": 1e3, "m": 1e6}
 
 
+@lru_cache(maxsize=16384)
 def plain(text: str) -> str:
     """Lower case, names taken apart: `MATRIX_LR`, `matrixLr` and "matrix-LR" are all "matrix lr"."""
     apart = _CAMEL.sub(lambda one: one[1] + re.sub(r"([A-Z])", r" \1", one[2]), text)
@@ -129,16 +129,17 @@ def plain(text: str) -> str:
 @lru_cache(maxsize=16384)
 def families(text: str) -> tuple[str, ...]:
     """The families a sentence or a name speaks of, in the order in which it speaks of them."""
-    left = plain(text)
-    found: list[tuple[int, int, str]] = []
-    for rank, (name, pattern) in enumerate(_PATTERNS):
-        match = pattern.search(left)
-        if match is None:
-            continue
-        found.append((match.start(), rank, name))
-        # what a family has named is not named again by a plainer one
-        left = pattern.sub(lambda one: "·" * len(one[0]), left)
-    return tuple(name for _, _, name in sorted(found))
+    return tuple(dict.fromkeys(found.lastgroup or "" for found in _ANY.finditer(plain(text))))
+
+
+def speaks_of(text: str, wanted: tuple[str, ...]) -> bool:
+    """Whether a text may speak of one of some families: a quick look, before all of them are asked for."""
+    return _some_of(wanted).search(plain(text)) is not None
+
+
+@lru_cache(maxsize=256)
+def _some_of(wanted: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(pattern for name, pattern in _FAMILIES if name in wanted))
 
 
 @lru_cache(maxsize=16384)

@@ -37,7 +37,7 @@ MaybeNumber = Annotated[
     int | None, Field(ge=1, le=10**9, description="number of the experiment; the last this session began if left out")
 ]
 About = Annotated[int | None, Field(ge=1, description="the experiment it is about")]
-Insist = Annotated[bool, Field(description="run it also where it takes back what was kept")]
+Insist = Annotated[bool, Field(description="run it also where it takes back what was kept, or others tried it")]
 Wait = Annotated[
     float | None,
     Field(

@@ -52,6 +52,7 @@ CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'porter unicode61');
 """
 
 
+UNUSABLE = (sqlite3.Error, OSError)  # what a reader meets where the file cannot be used
 # a lab that signed two histories is kept and counts for nothing, like one that the user distrusts
 _SHOWN = "labs.hidden = 0 AND labs.forked = ''"
 
@@ -310,6 +311,10 @@ class Foreign:
         )
         return [(row["name"], row["direction"], row["lab"], _attempt(row["line"])) for row in rows]
 
+    def constants(self) -> list[str]:
+        """Every constant that anybody moved."""
+        return [row["name"] for row in self._rows("SELECT DISTINCT name FROM moved")]
+
     def all_contracts(self) -> list[str]:
         """Of every record, shown or not."""
         return [row["contract"] for row in self._rows("SELECT DISTINCT contract FROM records")]
@@ -355,7 +360,8 @@ class Foreign:
             )
             wanted += [row["record"] for row in rows if row["record"] not in places]
         if not words and not names:
-            wanted = [row["id"] for row in self._rows("SELECT id FROM records ORDER BY id DESC LIMIT ?", limit)]
+            newest = "SELECT records.id AS id FROM records JOIN labs USING (lab) WHERE own = 0 ORDER BY id DESC LIMIT ?"
+            wanted = [row["id"] for row in self._rows(newest, limit)]
         ids = list(dict.fromkeys(wanted))
         marks = ",".join("?" for _ in ids)
         rows = self._rows(

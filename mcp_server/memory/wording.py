@@ -37,6 +37,7 @@ class Tried:
     theme: str = Theme.OTHER
     campaign: str = ""
     kind: Kind = Kind.ATTEMPT
+    origin: str = ""  # the lab that tried it; "" for our own
 
     @property
     def came(self) -> str:
@@ -46,7 +47,7 @@ class Tried:
 
 def line(tried: Tried, limit: int = LINE_CHARACTERS) -> str:
     """`#12 discarded −0.0003 (0.4 widths): MATRIX_LR 0.04→0.05 — description — learned: …`"""
-    head = f"#{tried.number} {tried.came}"
+    head = f"{tried.origin}/{tried.number} {tried.came}" if tried.origin else f"#{tried.number} {tried.came}"
     if tried.label and tried.outcome == KEPT:
         head += f" ({tried.label})"
     if tried.delta is not None:
@@ -63,6 +64,8 @@ def line(tried: Tried, limit: int = LINE_CHARACTERS) -> str:
     text = f"{head}: {' — '.join(parts)}" if parts else head
     if tried.learned:
         text += f" — learned: {clean_line(tried.learned[-1], 160)}"
+    if tried.origin and said:
+        text = text.replace(said, f"“{said}”", 1)  # a stranger's words
     return clean_line(text, limit)
 
 

@@ -297,6 +297,7 @@ class StatusReply(Reply):
     program: str = ""
     rules: list[str] = Field(default_factory=list, description="where a person changed the campaign's rules")
     problems: list[str] = Field(default_factory=list)
+    community: list[str] = Field(default_factory=list, description="what other labs' attempts say together: advice")
     advice: str = ""
     stop: str = Field(default="", description="why the campaign is over, if it is")
     style: str = ""

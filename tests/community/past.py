@@ -8,8 +8,7 @@ from pathlib import Path
 
 from mcp_server.arena.program import parse_program
 from mcp_server.community.exchange import Exchange, Report
-from mcp_server.community.places import Places
-from mcp_server.community.settings import Settings, write_settings
+from mcp_server.community.settings import Places, Settings, write_settings
 from mcp_server.community.wire.store import Store
 from mcp_server.edits.fingerprint import change, fingerprint, knob_changes, nodes
 from mcp_server.edits.themes import theme
@@ -19,7 +18,7 @@ from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import DeviceReading, RunResult, RunState
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.repo.workspace import Workspace
-from tests.labs import edit, make_lab
+from tests.labs import TRAIN, edit, make_lab
 
 AT = "2026-01-01T00:00:00.000+00:00"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -38,8 +37,8 @@ ENDS = {
 class Past:
     """One lab whose attempts are written, not run."""
 
-    def __init__(self, folder: Path, tag: str = "first", train: str | None = None) -> None:
-        self.lab = make_lab(folder, train=train) if train else make_lab(folder)
+    def __init__(self, folder: Path, tag: str = "first", train: str = TRAIN, noise: float = 0.0) -> None:
+        self.lab = make_lab(folder, train=train, noise=noise)
         self.workspace: Workspace = self.lab.workspace
         self.ledger = Ledger(self.lab.paths.ledger)
         self.tag, self.incumbent = tag, 0

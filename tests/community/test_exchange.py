@@ -258,7 +258,7 @@ import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from mcp_server.community.exchange import Exchange
-from mcp_server.community.places import Places
+from mcp_server.community.settings import Places
 from mcp_server.repo.workspace import Workspace
 workspace = Workspace(Path(sys.argv[1]))
 Places.of(workspace.paths.state).last.unlink(missing_ok=True)

@@ -156,6 +156,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         *(("running", running(one, width)) for one in reply.running),
         ("last", stack(map(one_line, reply.last)) if reply.last else None),
         ("learned", stack(map(one_line, reply.learnings)) if reply.learnings else None),
+        *(("elsewhere", words) for words in reply.community),
         ("advice", reply.advice),
         ("chart", reply.chart),
     ]

@@ -1,0 +1,134 @@
+"""What other labs know that bears on this one: for a status, a question, and an attempt about to be run.
+
+Read from the database of records alone, in milliseconds; where there is none, or it cannot be read, nothing is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from mcp_server.arena.program import Arena
+from mcp_server.community import board
+from mcp_server.community.contract import noted_contract
+from mcp_server.community.settings import Places
+from mcp_server.community.statements import ENOUGH, claim_words, helped, odds
+from mcp_server.edits.families import families
+from mcp_server.edits.fingerprint import KnobChange
+from mcp_server.edits.moves import direction
+from mcp_server.ledger.foreign import UNUSABLE, Foreign, Known
+from mcp_server.memory.wording import Tried, line
+from mcp_server.nouns.exchanged import SHORT
+from mcp_server.nouns.records import Kind
+from mcp_server.nouns.rows import Campaign
+from mcp_server.repo.workspace import Workspace
+
+DIGEST = 32  # of a fingerprint, as it travels
+FOUND = 60  # attempts of others that a question is ranked among
+Changes = Sequence[tuple[str, str, str]]
+
+
+class Elsewhere:
+    """Other labs' attempts as a lab asks for them."""
+
+    def __init__(self, state: Path, workspace: Workspace) -> None:
+        self._places, self._workspace = Places.of(state), workspace
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Foreign | None]:
+        """The records; None where nobody ever told anything."""
+        if not self._places.records.exists():
+            yield None
+            return
+        try:
+            with closing(Foreign(self._places.records)) as found:
+                yield found
+        except UNUSABLE:  # it is made again by the next exchange
+            return
+
+    def board(self, campaign: Campaign, arena: Arena) -> list[str]:
+        """What `lab_status` says of the community."""
+        lines: list[str] = []
+        with self._open() as foreign:
+            if foreign is not None:
+                lines = board.board(foreign, noted_contract(foreign, self._workspace, campaign, arena))
+        return lines
+
+    def tried(self, query: str, names: Sequence[str]) -> tuple[list[Tried], list[tuple[str, str, int, float]]]:
+        """Others' attempts worth ranking for a question, and where the words' index has them, as the ledger says it."""
+        found: list[tuple[Known, int | None]] = []
+        with self._open() as foreign:
+            if foreign is not None:
+                asked = set(families(query))
+                meant = [name for name in foreign.constants() if asked & set(families(name))] if asked else []
+                found = foreign.found(query, [*names, *meant], FOUND)
+        hits = [
+            ("experiment", _campaign(one), one.attempt.n, float(place)) for one, place in found if place is not None
+        ]
+        return [as_tried(one) for one, _ in found], hits
+
+    def about(self, campaign: Campaign, arena: Arena, code: str, changes: Changes) -> tuple[str, str]:
+        """(what is answered instead of a run unless the caller insists, what is only worth knowing) of an attempt."""
+        answer = warning = ""
+        with self._open() as foreign:
+            if foreign is not None:
+                contract = noted_contract(foreign, self._workspace, campaign, arena)
+                answer = _same(foreign.same_code(contract, code[:DIGEST]))
+                if not answer and len(changes) == 1:
+                    answer, warning = _odds(foreign, contract, *changes[0])
+        return answer, warning
+
+
+def as_tried(known: Known) -> Tried:
+    """An attempt elsewhere as the memory ranks and words it."""
+    one = known.attempt
+    doubt = one.low is not None and one.high is not None and one.low <= 0 <= one.high
+    return Tried(
+        number=one.n,
+        description=one.text,
+        outcome=one.status,
+        label=one.label,
+        delta=one.gain,
+        noise_widths=one.widths,
+        doubt="within noise" if doubt else "",
+        score=one.score,
+        reason=one.reason if one.score is None else "",
+        knobs=tuple(KnobChange(name, _there(before), _there(after)) for name, before, after in one.knobs),
+        learned=(one.lesson,) if one.lesson else (),
+        theme=one.theme,
+        campaign=_campaign(known),
+        kind=Kind.ATTEMPT,
+        origin=known.lab[:SHORT],
+    )
+
+
+def _campaign(known: Known) -> str:
+    return f"@{known.lab}"  # no tag begins so
+
+
+def _there(value: str) -> str | None:
+    return None if value == "absent" else value
+
+
+def _same(known: Sequence[Known]) -> str:
+    """What others got from exactly this code; "" when nobody measured it."""
+    measured = [one for one in known if one.attempt.status in ("kept", "discarded", "crashed", "timeout", "rejected")]
+    if not measured:
+        return ""
+    many = f" ({len(measured)} labs or runs)" if len(measured) > 1 else ""
+    return f"This very code was tried elsewhere{many}: {line(as_tried(measured[0]))}. It was not run here."
+
+
+def _odds(foreign: Foreign, contract: str, name: str, before: str, after: str) -> tuple[str, str]:
+    way = str(direction(before, after))
+    tried = foreign.moved_so(contract, name, way)
+    if not tried:
+        return "", ""
+    said = odds([(one.lab, one.attempt) for one in tried], name, way)
+    if said.dead and said.tried >= ENOUGH:
+        return f"Elsewhere {said.words()}. That is advice: it may differ on your base. It was not run here.", ""
+    best = next((one for one in reversed(tried) if helped(one.attempt)), None)
+    more = f"; claimed: {claim_words(best.lab, best.attempt)}" if best else ""
+    return "", f"Elsewhere {said.words()}{more}." if said.tried or said.failed else ""
