@@ -57,7 +57,7 @@ WAY = [
         "mcp_server.campaign.intake:open_experiment",
     ),
     ("The edit becomes a commit that nothing loses.", "mcp_server.repo.workspace:Workspace.snapshot"),
-    ("The experiment and its run are written down.", "mcp_server.ledger:Ledger.open_experiment"),
+    ("The experiment and its run are written down.", "mcp_server.ledger.experiments:Experiments.open_experiment"),
     (
         "The run's folder is laid out and its supervisor started; now the server may die.",
         "mcp_server.campaign.runs.dispatch:launch",
@@ -67,7 +67,7 @@ WAY = [
     ("The trainer in its walls, on its budget.", "mcp_server.runner.trainer:Trainer"),
     ("What it left is sealed before anything of the validation is shown.", "mcp_server.runner.seal:seal"),
     ("The score command is asked.", "mcp_server.runner.scorer:Asked.answer"),
-    ("The next verb, whoever calls it, takes the result in.", "mcp_server.ledger:Ledger.close_run"),
+    ("The next verb, whoever calls it, takes the result in.", "mcp_server.ledger.runs:Runs.close_run"),
     ("The evidence is gathered.", "mcp_server.campaign.evidence:gather"),
     ("Whether the change is kept is decided here, from the evidence alone.", "mcp_server.judging.decide:decide"),
     ("The decision is written down before git moves.", "mcp_server.campaign.decide:intend"),

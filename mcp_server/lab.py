@@ -31,7 +31,7 @@ from mcp_server.campaign.decide import (
 )
 from mcp_server.campaign.exam import examined
 from mcp_server.campaign.find import campaign_at, experiment_at, join
-from mcp_server.campaign.intake import DESCRIPTION_LIMIT, open_experiment, open_without
+from mcp_server.campaign.intake import DESCRIPTION_LIMIT, Asked, open_experiment, open_without
 from mcp_server.campaign.runs import orders, pairing
 from mcp_server.campaign.status import nowhere, recalled, whereabouts
 from mcp_server.campaign.stop import over_by_rule, refuse_when_over
@@ -153,17 +153,9 @@ class Lab:
         with self._verb() as (bench, caught):
             campaign, arena = campaign_at(bench)
             refuse_when_over(bench, campaign, arena)
-            reply = open_experiment(
-                bench,
-                campaign,
-                arena,
-                description,
-                clean_block(hypothesis, HYPOTHESIS_LIMIT),
-                expected_delta,
-                session=session,
-                insist=insist,
-                elsewhere=self._elsewhere.about,
-            )
+            why = clean_block(hypothesis, HYPOTHESIS_LIMIT)
+            asked = Asked(description, why, expected_delta, session=session, insist=insist)
+            reply = open_experiment(bench, campaign, arena, asked, self._elsewhere.about)
             _, problem = program_in_force(bench, campaign)
             reply.warnings += [*caught.problems, *([problem] if problem else [])]
             return reply

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mcp_server.nouns.errors import GitError, WorkspaceError
-from mcp_server.repo.workspace import Workspace, check_tag
+from mcp_server.repo.vault import check_tag
+from mcp_server.repo.workspace import Workspace
 from tests.repositories import EDITABLE, Campaign, UserRepository
 
 

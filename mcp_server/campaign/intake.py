@@ -35,17 +35,25 @@ DESCRIPTION_LIMIT = 200  # characters
 Elsewhere = Callable[[Campaign, Arena, str, Sequence[tuple[str, str, str]]], tuple[str, str]]
 
 
+def unknown(campaign: Campaign, arena: Arena, code: str, changes: Sequence[tuple[str, str, str]]) -> tuple[str, str]:
+    """No other labs are heard."""
+    return "", ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a caller says of an experiment. insist: run it also where a run could bring nothing."""
+
+    description: str
+    hypothesis: str = ""
+    expected_delta: float | None = None
+    kind: Kind = Kind.ATTEMPT
+    session: str = ""
+    insist: bool = False
+
+
 def open_experiment(
-    bench: Bench,
-    campaign: Campaign,
-    arena: Arena,
-    description: str,
-    hypothesis: str = "",
-    expected_delta: float | None = None,
-    kind: Kind = Kind.ATTEMPT,
-    session: str = "",
-    insist: bool = False,
-    elsewhere: Elsewhere = lambda campaign, arena, code, changes: ("", ""),
+    bench: Bench, campaign: Campaign, arena: Arena, asked: Asked, elsewhere: Elsewhere = unknown
 ) -> ExperimentReply:
     """Snapshot what the work tree has, record the attempt and start its run.
 
@@ -53,36 +61,34 @@ def open_experiment(
     insists, where the branch or the files are not where a run could bring something.
     """
     tree, state = str(bench.paths.tree), bench.paths.state
-    crowd = company.company_in(bench.ledger.undecided(campaign.tag), session, tree, lambda: company.present(state))
+    crowd = company.company_in(
+        bench.ledger.undecided(campaign.tag), asked.session, tree, lambda: company.present(state)
+    )
     incumbent = bench.ledger.incumbent(campaign.tag)
     offered = incumbent is None and baseline.needs_baseline(bench, campaign, arena)
     sources, before = read_sources(bench, campaign, arena)
     marks = fingerprint(sources)
-    if incumbent is not None and marks == incumbent.fingerprint:
-        raise NotNow(
-            f"Nothing changed: {', '.join(arena.editable)} means the same as the incumbent, experiment "
-            f"{incumbent.number}. Edit it, then call run_experiment again."
-        )
-    earlier = None if kind == Kind.PRUNE or offered else answered(bench, campaign, arena, marks)
+    _refuse_unchanged(arena, incumbent, marks)
+    earlier = None if asked.kind == Kind.PRUNE or offered else answered(bench, campaign, arena, marks)
     if earlier is not None:
         return earlier
-    if incumbent is not None and kind != Kind.PRUNE and not insist:
+    if incumbent is not None and asked.kind != Kind.PRUNE and not asked.insist:
         crowd += astray.refuse(bench, campaign, arena, sources)
     changes = tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, sources))
-    known, worth = ("", "") if offered or kind != Kind.ATTEMPT else elsewhere(campaign, arena, marks, changes)
-    if known and not insist:
+    known, worth = ("", "") if offered or asked.kind != Kind.ATTEMPT else elsewhere(campaign, arena, marks, changes)
+    if known and not asked.insist:
         raise NotNow(f"{known} To run it all the same, as a retest: {astray.INSIST}.")
     number = bench.workspace.free_number(campaign.tag, bench.ledger.next_number(campaign.tag))
     edit = change(before, sources)
     tried = [e for e in bench.ledger.same_edit(edit, campaign.tag) if e.number != number]
-    kind = Kind.BASELINE if offered else Kind.RETEST if (tried or known) and kind == Kind.ATTEMPT else kind
+    again = Kind.RETEST if (tried or known) and asked.kind == Kind.ATTEMPT else asked.kind
     experiment = Experiment(
         campaign=campaign.tag,
         number=number,
-        kind=kind,
-        description=description,
-        hypothesis=hypothesis,
-        expected_delta=expected_delta,
+        kind=Kind.BASELINE if offered else again,
+        description=asked.description,
+        hypothesis=asked.hypothesis,
+        expected_delta=asked.expected_delta,
         snapshot="",
         base=incumbent.number if incumbent else None if offered else _awaited_baseline(bench, campaign),
         fingerprint=marks,
@@ -90,34 +96,57 @@ def open_experiment(
         nodes=nodes(sources),
         knobs=changes,
         protocol=touches_protocol(before, sources),
-        theme=theme(f"{description} {hypothesis}", [name for name, _, _ in changes]),
+        theme=theme(f"{asked.description} {asked.hypothesis}", [name for name, _, _ in changes]),
         program=campaign.program,
         style=style_version(arena.style, bench.paths.tree),
         opened_at=bench.stamp(),
         tree=tree,
-        session=session,
+        session=asked.session,
     )
+    experiment = _in_the_vault(bench, campaign, arena, experiment, sources)
+    _order_first(bench, campaign, arena, experiment, incumbent)
+    started = recovery.catch_up(bench)
+    reply = progress.experiment_reply(bench.ledger, bench.paths, experiment, arena, bench.now())
+    heard = [said for said in (worth, known) if said]
+    reply.warnings += crowd + heard + warnings_of(experiment, tried) + started.problems
+    reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
+    return reply
+
+
+def _refuse_unchanged(arena: Arena, incumbent: Experiment | None, marks: str) -> None:
+    if incumbent is not None and marks == incumbent.fingerprint:
+        raise NotNow(
+            f"Nothing changed: {', '.join(arena.editable)} means the same as the incumbent, experiment "
+            f"{incumbent.number}. Edit it, then call run_experiment again."
+        )
+
+
+def _in_the_vault(
+    bench: Bench, campaign: Campaign, arena: Arena, experiment: Experiment, sources: Mapping[str, bytes]
+) -> Experiment:
+    """With its snapshot taken, which must hold what was looked at."""
     tip = incumbent_commit(bench.ledger, campaign)
     snapshot = bench.workspace.snapshot(arena.editable, tip, opened(campaign, experiment), experiment.opened_at)
     if snapshot.files != sources:
         raise NotNow("The editable files changed while the snapshot was taken. Call run_experiment again.")
-    experiment = dataclasses.replace(experiment, snapshot=snapshot.commit)
     bench.workspace.hold(campaign.tag, [snapshot.commit], experiment.opened_at)  # before the ledger names it
-    seed = campaign.seed
+    return dataclasses.replace(experiment, snapshot=snapshot.commit)
+
+
+def _order_first(
+    bench: Bench, campaign: Campaign, arena: Arena, experiment: Experiment, incumbent: Experiment | None
+) -> None:
+    """Write the experiment down with the runs it begins with, and the incumbent's where that must be measured anew."""
+    seed, kind = campaign.seed, experiment.kind
     if kind == Kind.PRUNE and incumbent is not None:
         # on the seeds that the change was chosen by, its luck would only be seen again
         seed = max(run.seed for run in bench.ledger.runs(campaign.tag, incumbent.number)) + 1
     paired = bool(pairing.choice_of(bench.ledger, arena, campaign).pairing)
-    ordered = calibration(seed, campaign.calibrate, paired) if offered else [(seed, Purpose.FIRST)]
+    baseline_runs = calibration(seed, campaign.calibrate, paired)
+    ordered = baseline_runs if kind == Kind.BASELINE else [(seed, Purpose.FIRST)]
     bench.ledger.open_experiment(experiment, ordered)
     if seed != campaign.seed and incumbent is not None and not arena.score_incumbent and not paired:
         bench.ledger.open_run(campaign.tag, incumbent.number, seed, Purpose.CONFIRM, experiment.opened_at)
-    started = recovery.catch_up(bench)
-    reply = progress.experiment_reply(bench.ledger, bench.paths, experiment, arena, bench.now())
-    reply.warnings += crowd + [said for said in (worth, known) if said] + warnings_of(experiment, tried)
-    reply.warnings += started.problems
-    reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
-    return reply
 
 
 def open_without(bench: Bench, campaign: Campaign, arena: Arena, number: int) -> ExperimentReply:
@@ -131,7 +160,7 @@ def open_without(bench: Bench, campaign: Campaign, arena: Arena, number: int) ->
         raise NotNow(f"Later changes build on experiment {number}, so it cannot be taken back alone. It stays.")
     bench.workspace.lay(files, arena.editable, tip)
     description = clean_line(f"without experiment {number}: {found.description}", DESCRIPTION_LIMIT)
-    return open_experiment(bench, campaign, arena, description, kind=Kind.PRUNE)
+    return open_experiment(bench, campaign, arena, Asked(description, kind=Kind.PRUNE))
 
 
 def _awaited_baseline(bench: Bench, campaign: Campaign) -> int | None:

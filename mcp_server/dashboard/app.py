@@ -138,9 +138,6 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
     async def index(request: Request) -> Response:
         return templates.TemplateResponse(request, "index.html", page)
 
-    async def palette(request: Request) -> Response:
-        return Response(palette_css(), media_type="text/css")
-
     async def plotly(request: Request) -> Response:
         if library is None:
             return PlainTextResponse("plotly is not installed\n", 404)
@@ -166,9 +163,6 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
 
         return JSONResponse(await run_sync(view))
 
-    async def spoken(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, 404 if isinstance(error, UnknownExperiment) else 503)
-
     return Starlette(
         routes=[
             Route("/", index, methods=["GET"]),
@@ -186,6 +180,15 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
         ],
         exception_handlers={AutoresearchError: spoken},
     )
+
+
+async def palette(request: Request) -> Response:
+    return Response(palette_css(), media_type="text/css")
+
+
+async def spoken(request: Request, error: Exception) -> Response:
+    """An error of ours as JSON, in its own words."""
+    return JSONResponse({"error": str(error)}, 404 if isinstance(error, UnknownExperiment) else 503)
 
 
 async def _events(

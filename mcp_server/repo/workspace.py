@@ -9,7 +9,7 @@ Not promised: that a keep follows a branch whose editable files the user moved o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,8 +24,8 @@ from mcp_server.repo.frozen import FrozenChange, compare
 from mcp_server.repo.git import FILE_MODES, Commit, Entry, Repository, clean_message
 from mcp_server.repo.materialise import Materialised, materialise, overlay
 from mcp_server.repo.patterns import Patterns
+from mcp_server.repo.vault import Vault, branch_of, date_of
 
-_TAG = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\^?")
 _UNDER_WAY = {
     "rebase-merge": "rebase",
@@ -36,7 +36,6 @@ _UNDER_WAY = {
     "BISECT_LOG": "bisect",
 }
 _VIEWS = ("/results.tsv", "/learnings.md", "/progress.png", "/progress.svg")
-_MOST_PARENTS = 64  # of one commit; a command line has an end
 _MOST_SWAPS = 5  # a branch that moves more often than this between look and swap is somebody's loop
 
 Freshness = Literal["fresh", "staged", "locked"]
@@ -67,17 +66,7 @@ class RevertOutcome:
     left: tuple[str, ...]  # edited since the snapshot, so not ours to touch
 
 
-def check_tag(tag: str) -> str:
-    """A campaign's tag, safe as part of a ref and of a folder's name. Raises WorkspaceError."""
-    if not _TAG.fullmatch(tag) or ".." in tag or tag.endswith((".lock", ".")):
-        raise WorkspaceError(
-            f"{tag[:60]!r} cannot name a campaign. Use up to 48 lower-case letters, digits, '.', '_' and '-', "
-            "beginning with a letter or digit."
-        )
-    return tag
-
-
-class Workspace:
+class Workspace(Vault):
     """One work tree of one repository. Holds nothing open; cheap to make."""
 
     def __init__(self, tree: Path, patience: float = 2.0) -> None:
@@ -128,10 +117,6 @@ class Workspace:
         """The commit that `ref` names. Raises WorkspaceError when it names none."""
         return self.git.resolve(ref)
 
-    def branch(self, tag: str) -> str | None:
-        """The tip of a campaign's branch, or None when there is no such branch."""
-        return self.git.ref(_branch(tag))
-
     def read_editable(
         self, patterns: Iterable[str], commit: str, limit_bytes: int = editable.LIMIT_BYTES
     ) -> dict[str, bytes]:
@@ -178,7 +163,7 @@ class Workspace:
         When HEAD is elsewhere, files that differ are replaced, only where they are exactly as committed. Raises
         WorkspaceError when the branch exists, when editable files have uncommitted changes, or during a rebase.
         """
-        target = _branch(tag)
+        target = branch_of(tag)
         self.guard()
         (here, at), tip = self.head(), self.git.ref(target)
         if tip is not None and here == f"autoresearch/{tag}" and self.git.is_ancestor(commit, tip):
@@ -264,7 +249,7 @@ class Workspace:
         for path, entry in changes.items():
             if entry is not None and self.git.write_blob(files[path]) != entry.oid:
                 raise GitError(f"git stored {path} under another name than its bytes have. Check the disk.")
-        commit = self._commit(parent, changes, message, _date(date))
+        commit = self._commit(parent, changes, message, date_of(date))
         if tag is not None and number is not None:
             self.move_vault(tag, number, None, commit)
         return Snapshot(commit, tuple(sorted(changes)), files)
@@ -279,32 +264,7 @@ class Workspace:
         """A commit with the tree of `like` on top of `parent`; no ref moves. Same arguments, same commit."""
         if not _COMMIT.fullmatch(like) or not _COMMIT.fullmatch(parent):
             raise WorkspaceError(f"{like[:50]!r} or {parent[:50]!r} is not a full commit id. Resolve it first.")
-        return self.git.write_commit(f"{like}^{{tree}}", [parent], message, _date(date), self.git.settings())
-
-    def move_vault(self, tag: str, number: int, old: str | None, new: str) -> None:
-        """Move an attempt's ref from `old` (None: not there yet) to `new`. Raises WorkspaceError if it is elsewhere."""
-        name = f"refs/autoresearch/{check_tag(tag)}/{int(number)}"
-        if not self.git.move_ref(name, new, old or self.git.zero):
-            there = self.git.ref(name)
-            aside = name.replace("refs/autoresearch/", "refs/autoresearch-aside/", 1) + f"-{(there or '')[:7]}"
-            raise WorkspaceError(
-                f"{name} does not point where the ledger says but to {there}, another's attempt. Set that aside with "
-                f"`git update-ref {aside} {there} && git update-ref -d {name} {there}`; the next call goes on."
-            )
-
-    def hold(self, tag: str, commits: Sequence[str], date: str) -> None:
-        """Keep commits from git's gc for ever: one ref for each campaign, whose history names them as parents.
-
-        The ref of an attempt moves on to the commit that tells its outcome, so it cannot hold the snapshot as well.
-        """
-        name = f"refs/autoresearch-held/{check_tag(tag)}"
-        for start in range(0, len(commits), _MOST_PARENTS):
-            group, tip = commits[start : start + _MOST_PARENTS], self.git.ref(name)
-            parents = [*([tip] if tip else []), *group]
-            words = f"What the ledger of {tag} names, so that git keeps it"
-            new = self.git.write_commit(f"{group[0]}^{{tree}}", parents, words, _date(date), self.git.settings())
-            if not self.git.move_ref(name, new, tip or self.git.zero):
-                raise WorkspaceError(f"{name} was moved by somebody else just now. Call again.")
+        return self.git.write_commit(f"{like}^{{tree}}", [parent], message, date_of(date), self.git.settings())
 
     def whole(self, *commits: str) -> bool:
         """Whether commits are here with everything they are made of; git's gc removes what no ref holds."""
@@ -325,31 +285,6 @@ class Workspace:
         except GitError:
             return False  # somebody's ref to what is no commit, or to one that is not here
 
-    def free_number(self, tag: str, number: int) -> int:
-        """The first number from this one on that no attempt has.
-
-        The vault knows more attempts than a ledger that was restored from a backup; theirs stay where they are.
-        """
-        while self.vault_at(tag, number):
-            number += 1
-        return number
-
-    def vault_at(self, tag: str, number: int) -> str | None:
-        """Where an attempt's ref points, if it is there."""
-        return self.git.ref(f"refs/autoresearch/{check_tag(tag)}/{int(number)}")
-
-    def free_tag(self, tag: str) -> str:
-        """A tag like this one that no branch and no attempt has."""
-        turn = 2
-        while self.branch(f"{tag[:44]}-{turn}") or self.vault(f"{tag[:44]}-{turn}"):
-            turn += 1
-        return f"{tag[:44]}-{turn}"
-
-    def vault(self, tag: str) -> dict[int, str]:
-        """Every attempt of a campaign, by number."""
-        found = self.git.refs(f"refs/autoresearch/{check_tag(tag)}/")
-        return {int(name.rpartition("/")[2]): oid for name, oid in found.items() if name.rpartition("/")[2].isdecimal()}
-
     # -- a decision --------------------------------------------------------------------------------------------------
 
     def keep(
@@ -369,7 +304,7 @@ class Workspace:
         or the branch is gone, it is `overtaken` and nothing is done. Calling again finds the commit made before.
         """
         self.guard()
-        branch, chosen, when = _branch(tag), Patterns.of(patterns), _date(date)
+        branch, chosen, when = branch_of(tag), Patterns.of(patterns), date_of(date)
         wanted = self._chosen(chosen, candidate)
         for _ in range(_MOST_SWAPS):
             tip = self.git.ref(branch)
@@ -521,20 +456,5 @@ class Workspace:
             ) from error
 
 
-def _branch(tag: str) -> str:
-    return f"refs/heads/autoresearch/{check_tag(tag)}"
-
-
 def _changes(wanted: Mapping[str, Entry | None], base: Mapping[str, Entry]) -> dict[str, Entry | None]:
     return {path: entry for path, entry in wanted.items() if base.get(path) != entry}
-
-
-def _date(stamp: str) -> datetime:
-    """An ISO 8601 stamp of the ledger."""
-    try:
-        when = datetime.fromisoformat(stamp)
-    except ValueError as error:
-        raise WorkspaceError(f"{stamp[:40]!r} is not a date. Write it like 2025-01-31T12:00:00+00:00.") from error
-    if when.tzinfo is None:
-        raise WorkspaceError(f"{stamp[:40]!r} says no time zone. Write it like 2025-01-31T12:00:00+00:00.")
-    return when

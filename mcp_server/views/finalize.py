@@ -20,7 +20,8 @@ from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.replies import Reply
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_block, clean_line
-from mcp_server.repo.workspace import Workspace, check_tag
+from mcp_server.repo.vault import check_tag
+from mcp_server.repo.workspace import Workspace
 from mcp_server.views.chart.words import shown
 
 PREFIX = "autoresearch-final"
