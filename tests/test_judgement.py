@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mcp_server.arena.program import Arena, parse_program
-from mcp_server.campaign.evidence import Judgement, judge_experiment, policy_of, record_of, typical_effect
+from mcp_server.campaign.evidence import Judgement, judge_experiment, policy_of, record_of, slot_squares, typical_effect
 from mcp_server.campaign.status import dry_spell
 from mcp_server.judging.verdict import Decision
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
-from mcp_server.nouns.records import DeviceReading, RunResult, RunState
+from mcp_server.nouns.records import DeviceReading, Purpose, RunResult, RunState
 from mcp_server.nouns.rows import Campaign
 from tests.test_ledger import AT, experiment
 
@@ -75,8 +76,9 @@ class Bench:
         self.ledger.intend("first", 99, "revert", None, Decided(score=1.2, evidence=1e3, outcome="discarded"), AT)
         self.ledger.settle("first", 99, "revert", None)
 
-    def judge(self, number: int = 2) -> Judgement:
-        found = judge_experiment(self.ledger, self.arena, self.campaign, self.ledger.experiment("first", number))
+    def judge(self, number: int = 2, earlier: tuple[str, ...] = ()) -> Judgement:
+        candidate = self.ledger.experiment("first", number)
+        found = judge_experiment(self.ledger, self.arena, self.campaign, candidate, earlier)
         assert found is not None
         return found
 
@@ -353,3 +355,37 @@ def test_what_the_supervisor_saw_from_outside_is_no_look(bench: Bench) -> None:
     bench.ledger.open_run("first", 2, 1, "confirm", AT)
     bench.ledger.close_run(bench.ledger.runs("first", 2)[-1], RunResult(state=RunState.LOST), AT)
     assert bench.judge().verdict.probability == before
+
+
+@pytest.mark.parametrize(("spread", "counts"), [(0.002, True), (0.0001, False)])
+def test_what_an_earlier_campaign_measured_on_this_machine_counts_unless_today_is_louder(
+    bench: Bench, spread: float, counts: bool
+) -> None:
+    bench.ledger.intend_campaign(replace(bench.campaign, tag="before"), "/tree")
+    bench.ledger.open_experiment(replace(experiment(1, base=None, kind="baseline"), campaign="before"), [(0, "first")])
+    for turn in range(12):
+        if turn:
+            bench.ledger.open_run("before", 1, turn, Purpose.SEED, AT)
+        run = bench.ledger.runs("before", 1)[-1]
+        beside = 1.0 + spread * (-1) ** turn
+        result = RunResult(state=RunState.SCORED, score=1.0, device=CARD, steps=9, incumbent=1, incumbent_score=beside)
+        bench.ledger.close_run(run, result, AT)
+    for beside in (1.002, 0.998):
+        bench.run(1, 1.0, purpose="repeat", incumbent=1, incumbent_score=beside, pairing="side_by_side")
+    bench.keep(1)
+    bench.run(2, 0.99, incumbent=1, incumbent_score=1.0, pairing="side_by_side")
+    alone, together = bench.judge(), bench.judge(earlier=("before",))
+    assert alone.verdict.degrees is not None
+    assert together.verdict.degrees is not None
+    assert (together.verdict.degrees > alone.verdict.degrees + 2) is counts
+    assert (together.verdict.evidence or 0.0) >= (alone.verdict.evidence or 0.0)
+
+
+def test_a_candidates_own_pairs_tell_the_noise_once(bench: Bench) -> None:
+    for beside in (1.002, 0.998):
+        bench.run(1, 1.0, purpose="repeat", incumbent=1, incumbent_score=beside, pairing="side_by_side")
+    bench.keep(1)
+    for seed, score in enumerate((0.99, 0.992, 0.988)):
+        bench.run(2, score, seed=seed, incumbent=1, incumbent_score=1.0, pairing="side_by_side")
+    assert slot_squares(bench.ledger, bench.arena, "first") == (pytest.approx(2 * 0.002**2 + 2 * 0.002**2), 4)
+    assert slot_squares(bench.ledger, bench.arena, "first", without=2) == (pytest.approx(2 * 0.002**2), 2)

@@ -25,6 +25,7 @@ EQUAL_RUNS = 12  # so many runs without a difference leave nothing of the guess:
 # What earlier campaigns measured counts less the longer ago it was, never more than so many differences of today, and
 # not at all where today's own say that the noise is larger now.
 REMEMBERED, MOST_REMEMBERED, LOUDER = 0.7, 20.0, 4.0
+LATTICE = 1e-4  # of a step: how far a multiple of it may lie beside one
 DUST = 1e-12  # of a score: what sums in another order differ by
 LARGEST = 1e9  # squares beyond so many prior variances say the same
 
@@ -181,8 +182,11 @@ def grain(codes: Iterable[Sequence[float]]) -> float:
     if not any(len(set(scores)) < len(scores) for scores in groups):
         return 0.0
     seen = sorted({score for scores in groups for score in scores if math.isfinite(score)})
-    steps = [above - below for below, above in pairwise(seen)]
-    return min((step for step in steps if step > DUST * max(abs(seen[0]), abs(seen[-1]))), default=0.0)
+    between = [above - below for below, above in pairwise(seen)]
+    real = [step for step in between if step > DUST * max(abs(seen[0]), abs(seen[-1]))]
+    step = min(real, default=0.0)
+    # three scores that are no multiples of one step are not coarse
+    return step if all(abs(one / step - round(one / step)) < LATTICE for one in real) else 0.0
 
 
 def typical_sd(squares: float, degrees: int, prior_sd: float) -> float | None:

@@ -25,7 +25,7 @@ from mcp_server.engines.local import LOCAL
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import CorpusError, NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.nouns.paths import RunPaths
-from mcp_server.researcher.loop import FEWEST, Audience, Outcome, Pace, campaign
+from mcp_server.researcher.loop import FEWEST, SPARE, Audience, Outcome, Pace, campaign
 from mcp_server.setup.newlab import Template, write_lab
 
 TAG = "demo"
@@ -34,7 +34,6 @@ STOPPING_SECONDS = 30.0  # a run ends within its grace of 20 s
 
 # What a slot costs besides training, start-up and scoring together, for each second that SPEED takes.
 SLOT_PER_SPEED = 12.0
-SPARE = 3  # runs for the repeats that the first keep has to stand
 SLACK_SECONDS = 10.0  # server, views, goodbye
 BUDGET_SECONDS, SMALLEST_BUDGET_SECONDS = 15.0, 6.0  # of one thread: some 300 and 100 steps
 SPEED = """

@@ -40,6 +40,7 @@ from mcp_server.researcher.listed import SUGGESTIONS, parse_suggestions, suggest
 from mcp_server.views.history import HistoryRow
 
 FEWEST, MOST = 5, 12  # experiments after the baseline: promised, and enough
+SPARE = 3  # runs for the repeats that a first keep has to stand, whatever the time
 NOT_RUN = 0  # in place of a number
 WAIT_SECONDS = 60.0  # of one call; a longer wait is several calls
 R = TypeVar("R", bound=Reply)
@@ -159,9 +160,13 @@ async def _research(session: Session, folder: Path, tag: str, pace: Pace) -> Out
     if status.noise is not None and status.noise.sd is not None:
         audience.say(f"Noise of one run: {fixed(status.noise.sd, 4)} {baseline.unit}, from {status.noise.runs} runs.")
 
+    repeats = 0
+
     def room() -> bool:
         """Whether a repeat leaves time for what is promised: one idea must not use up the whole demonstration."""
-        return repeat_fits(pace, len(outcome.rows) - 1, slot)
+        nonlocal repeats
+        repeats += 1
+        return repeats <= SPARE or repeat_fits(pace, len(outcome.rows) - 1, slot)
 
     trials: list[Trial] = []
     while _goes_on(pace, outcome, slot):

@@ -136,6 +136,7 @@ def test_exchanging_the_two_turns_the_difference_round(ours, theirs, correlation
         ([[0.90, 0.90], [0.905], [0.92]], 0.005),  # equal repeats, and scores in steps
         ([[0.90, 0.905], [0.92]], 0.0),  # no repeat was equal: noise shows itself
         ([[1.0, 1.0], [1.0]], 0.0),  # nothing but one score
+        ([[0.9, 0.9], [0.91234], [0.95678]], 0.0),  # exact, and in no steps
         ([[0.3, 0.3], [0.1 + 0.2], [0.4]], 0.1),  # what sums in another order differ by is no step
     ],
 )
