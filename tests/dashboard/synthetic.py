@@ -74,7 +74,7 @@ def fill(lab: Lab, count: int, *, seed: int = 1, descriptions: dict[int, str] | 
                     "tree": str(lab.paths.tree), "decision": "keep" if outcome == "kept" else "revert",
                     "label": label, "verdict": json.dumps(verdict),
                     "commit_sha": commits[number % len(commits)] if outcome == "kept" else None,
-                    "decided_at": (at + timedelta(minutes=6)).isoformat(), "settled": 1, "turn": number + 10,
+                    "decided_at": (at + timedelta(minutes=6)).isoformat(), "settled": 1, "held": 1, "turn": number + 10,
                 }
             )  # fmt: skip
             state = RunState.SCORED if scored else RunState(outcome)
