@@ -19,6 +19,8 @@ import anyio
 import click
 from mcp.client import Client
 
+from mcp_server.arena.program import Arena
+from mcp_server.campaign.beginning.keys import A_PERSONS, RULES, Holder
 from mcp_server.cli import cli
 from mcp_server.commands.names import COMMANDS
 from mcp_server.ledger.schema import STEPS
@@ -68,6 +70,8 @@ def kind_of(schema: dict[str, Any]) -> str:
     """A JSON schema's type in a few words."""
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(kind_of(one) for one in schema["anyOf"]))
+    if "const" in schema:
+        return f"`{schema['const']}`"
     if "enum" in schema:
         return " or ".join(f"`{one}`" for one in schema["enum"])
     if "$ref" in schema:
@@ -153,7 +157,61 @@ def ledger() -> str:
     return page("The ledger", about, lines())
 
 
+LIMITS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "more than {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "less than {}",
+    "minLength": "length at least {}",
+    "maxLength": "length at most {}",
+    "minItems": "at least {}",
+    "pattern": "matches `{}`",
+}
+HOLDERS = {
+    Holder.NOBODY: "nobody: scores from before and after would not compare; begin a new campaign",
+    Holder.PERSON: "a person, by `autoresearch amend`",
+    Holder.ANYBODY: "anybody, by an edit",
+}
+
+
+def bounds_of(schema: dict[str, Any]) -> str:
+    """The limits a JSON schema sets, in words."""
+    ways = schema.get("anyOf", [schema])
+    said = [words.format(way[name]) for way in ways for name, words in LIMITS.items() if name in way]
+    return "; ".join(said).replace("|", "\\|")
+
+
+def keys_of(schema: dict[str, Any], defined: dict[str, Any], within: str = "") -> Iterator[str]:
+    """A row for each key; the keys of a section follow its own row."""
+    for name, field in schema["properties"].items():
+        key, inner = within + name, defined.get(str(field.get("$ref", "")).rpartition("/")[2])
+        default = "needed" if name in schema.get("required", []) else f"`{json.dumps(field.get('default'))}`"
+        rule = RULES.get(key) or RULES.get(within.rstrip("."))
+        if inner is None or "properties" not in inner:
+            who = HOLDERS[rule.holder] if rule else ""
+            tighter = "; an edit may make it stricter" if rule and rule.stricter is not A_PERSONS.stricter else ""
+            kind = kind_of(field).replace("|", "/")
+            yield f"| `{key}` | {kind} | {default} | {bounds_of(field)} | {who}{tighter} |"
+        else:
+            needed = default if default == "needed" else ""
+            yield f"| `{key}` | section: {inner.get('description', '')} | {needed} | | |"
+            yield from keys_of(inner, defined, f"{key}.")
+
+
+def program() -> str:
+    """Every key of program.md, from the model that reads it and the table of who may change what."""
+    schema = Arena.model_json_schema()
+    about = (
+        "The front matter of `program.md`. The last column says who may change a key while a campaign runs. Scores stay"
+        " comparable across every change but those of nobody's keys: these say what is measured, and two campaigns that"
+        " differ in one are not compared."
+    )
+    head = ["| key | type | default | bounds | who may change it during a campaign |", "|---|---|---|---|---|"]
+    return page("program.md", about, iter([*head, *keys_of(schema, schema["$defs"])]))
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "program.md": program,
     "commands.md": commands,
     "tools.md": tools,
     "variables.md": variables,
