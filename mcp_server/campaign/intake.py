@@ -73,7 +73,7 @@ def open_experiment(
     if earlier is not None:
         return earlier
     if incumbent is not None and asked.kind != Kind.PRUNE and not asked.insist:
-        crowd += astray.refuse(bench, campaign, arena, sources)
+        astray.refuse(bench, campaign, arena, sources)
     changes = tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, sources))
     known, worth = ("", "") if offered or asked.kind != Kind.ATTEMPT else elsewhere(campaign, arena, marks, changes)
     if known and not asked.insist:

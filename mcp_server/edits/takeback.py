@@ -55,20 +55,6 @@ def behind(kept: Sequence[tuple[int, Sources]], candidate: Sources) -> int | Non
     return found
 
 
-def nothing_more(older: Sources, incumbent: Sources, candidate: Sources) -> bool:
-    """Whether a candidate differs from the incumbent only where it has the older text: it brings nothing of its own."""
-    for path in incumbent.keys() | candidate.keys():
-        was, now, there = (_lines(path, files.get(path)) for files in (older, incumbent, candidate))
-        in_older, kept_in_older = _opcodes(there, was), _opcodes(now, was)
-        for first, after, first_there, after_there in _places(_opcodes(now, there)):
-            added = after_there > first_there
-            if added and not _untouched(in_older, first_there, after_there):
-                return False
-            if not added and _untouched(kept_in_older, first, after):
-                return False
-    return True
-
-
 def _lines(path: str, content: bytes | None) -> list[str]:
     text = (content or b"").decode("utf-8", "replace")
     if path.endswith(".py"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.edits.takeback import Agreement, agreement, behind, nothing_more
+from mcp_server.edits.takeback import Agreement, agreement, behind
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
 from tests.labs import edit, git
@@ -187,16 +187,16 @@ def other_tree(lab: Lab) -> Lab:
     return other
 
 
-def brought_back(lab: Lab, kept: float) -> Lab:
-    """On the campaign's branch, with what `main` has in the file: an edit that was begun before the keep, say."""
-    tried(lab, KNOB=kept)
-    (lab.paths.tree / "train.py").write_text(git(lab.paths.tree, "show", "main:train.py"))
+def stashed(lab: Lab) -> Lab:
+    """An edit that was begun before the keep, stashed meanwhile, and taken out again as it was."""
+    text = git(lab.paths.tree, "show", "main:train.py")
+    (lab.paths.tree / "train.py").write_text(text)
     git(lab.paths.tree, "stash", "push", "-q")
     git(lab.paths.tree, "stash", "pop", "-q")
     return lab
 
 
-@pytest.mark.parametrize("way", [next_morning, other_tree])
+@pytest.mark.parametrize("way", [next_morning, other_tree, stashed])
 def test_a_candidate_made_from_files_that_are_behind_is_refused_and_the_command_mends_it(
     tmp_path: Path, played: Played, way
 ) -> None:
@@ -214,42 +214,10 @@ def test_a_candidate_made_from_files_that_are_behind_is_refused_and_the_command_
     assert here.run_experiment("another constant").experiment == 3
 
 
-def test_one_constant_set_back_beside_another_change_is_told_and_not_refused(tmp_path: Path, played: Played) -> None:
-    """Where the files of HEAD are the incumbent's it may be meant; an edit begun before a keep looks the same."""
-    lab = brought_back(small_lab(tmp_path / "lab"), kept=2.0)
-    assert "take back what was kept since: KNOB 2.0 -> 1.0" in " ".join(lab.lab_status().problems)
-    edit(lab, SPREAD=0.5)
-    reply = lab.run_experiment("another constant, on the old knob")
-    assert reply.experiment == 3
-    (said,) = reply.warnings
-    assert "look made from experiment 1's and take back what was kept since: KNOB 2.0 -> 1.0" in said
-    lab.commit_or_revert(3)
-    edit(lab, KNOB=1.0, SPREAD=0.25)
-    obey(" ".join(lab.lab_status().problems), lab.paths.tree)
-    assert knob_in(lab.paths.tree) == 2.0
-
-
-def test_an_agent_that_commits_its_edits_may_set_one_constant_back(tmp_path: Path, played: Played) -> None:
-    lab = small_lab(tmp_path / "lab")
-    tried(lab, KNOB=2.0)
-    edit(lab, KNOB=1.0, SPREAD=0.5)
-    git(lab.paths.tree, "commit", "-qam", "mine")
-    assert "look made from" in " ".join(lab.run_experiment("both").warnings)
-
-
-def test_the_files_of_an_earlier_keep_and_nothing_more_are_no_new_attempt(tmp_path: Path, played: Played) -> None:
-    lab = small_lab(tmp_path / "lab")
-    tried(lab, KNOB=2.0)
-    edit(lab, KNOB=1.0)
-    assert lab.run_experiment("as it was").experiment == 1  # its score is known
-    assert "were made from experiment 1's" in " ".join(lab.lab_status().problems)
-
-
 def test_whoever_insists_may_take_back_what_was_kept(tmp_path: Path, played: Played) -> None:
     lab = small_lab(tmp_path / "lab")
     tried(lab, KNOB=2.0)
     edit(lab, KNOB=1.0, SPREAD=0.5)
-    git(lab.paths.tree, "checkout", "-q", "--merge", "main")
     with pytest.raises(NotNow, match="--anyway"):
         lab.run_experiment("on purpose")
     assert lab.run_experiment("on purpose", insist=True).experiment == 3
@@ -281,16 +249,3 @@ def test_lines_that_were_added_or_taken_away_count_as_well_and_layout_does_not()
     dropped = [(1, warm), (2, plain)]
     assert behind(dropped, {"train.py": b"a = 2\nwarm_up()\nfor i in range(3):\n    step(i)\n"}) == 1
     assert behind(dropped, {"train.py": b"a = 2\nfor i in range(3):\n    step(i)\n"}) is None
-
-
-def test_whether_an_edit_that_takes_back_brings_anything_of_its_own() -> None:
-    first, second = files(A=1, B=1, C=1), files(A=2, B=3, C=1)
-    assert nothing_more(first, second, first)
-    assert nothing_more(first, second, files(A=1, B=3, C=1))
-    assert not nothing_more(first, second, files(A=1, B=1, C=9))
-    assert not nothing_more(first, second, files(A=1, B=7, C=1))
-    plain, warm = {"train.py": b"a = 1\n"}, {"train.py": b"a = 1\nwarm_up()\n"}
-    assert nothing_more(plain, warm, plain)
-    assert nothing_more(warm, plain, warm)
-    assert not nothing_more(plain, warm, {"train.py": b"warm_up()\n"})
-    assert not nothing_more(plain, warm, {"train.py": b"a = 1\ncool_down()\n"})

@@ -14,7 +14,7 @@ from mcp_server.arena.program import Arena
 from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.edits.constants import knob_changes
 from mcp_server.edits.fingerprint import fingerprint
-from mcp_server.edits.takeback import behind, nothing_more
+from mcp_server.edits.takeback import behind
 from mcp_server.nouns.errors import AutoresearchError, GitError, NotNow
 from mcp_server.nouns.rows import Campaign
 from mcp_server.repo.patterns import Patterns
@@ -94,33 +94,22 @@ def _back(bench: Bench, campaign: Campaign, expected: str, tip: str, clean: bool
     return f"{saved}git branch -f {campaign.branch} {expected[:12]}"
 
 
-@dataclass(frozen=True)
-class TakenBack:
-    """A sentence about files that have nothing of what was kept since an earlier keep, with the command that mends it.
+def work_tree(bench: Bench, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> str:
+    """A sentence where the editable files have older text wherever something was kept since; "" where they do not.
 
-    `unmeant`: the older text is no idea of anybody's. The edit brings nothing else, or HEAD has those older files.
-    """
-
-    said: str
-    unmeant: bool
-
-
-def work_tree(bench: Bench, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> TakenBack | None:
-    """Whether the editable files have older text than the incumbent's wherever something was kept since; None if not.
-
-    One constant set back on purpose, beside another change, looks the same as an edit that was begun before the keep;
-    where git does not tell which of the two it is, it is said and not stopped.
+    One constant set back on purpose, beside another change, looks the same as an edit that was begun before the keep:
+    whoever means it insists.
     """
     kept = bench.ledger.kept(campaign.tag)[-LOOKED_BACK:]
     if len(kept) < 2 or kept[-1].fingerprint == fingerprint(sources):
-        return None
+        return ""
     try:
         files = [(one.number, bench.workspace.committed(arena.editable, one.snapshot)) for one in kept]
     except GitError:
-        return None  # some of it is gone: nothing to compare with
+        return ""  # some of it is gone: nothing to compare with
     base = behind(files, sources)
     if base is None:
-        return None
+        return ""
     incumbent = files[-1][1]
     taken = {change.name for change in knob_changes(dict(files)[base], incumbent)}
     names = [
@@ -129,13 +118,10 @@ def work_tree(bench: Bench, campaign: Campaign, arena: Arena, sources: Mapping[s
         if change.name in taken
     ]
     command = _restore(bench, arena, incumbent_commit(bench.ledger, campaign), incumbent, sources, dict(files)[base])
-    at_head = fingerprint(bench.workspace.committed(arena.editable, bench.workspace.head()[1]))
-    unmeant = at_head in {one.fingerprint for one in kept[:-1]} or nothing_more(dict(files)[base], incumbent, sources)
-    return TakenBack(
-        f"The editable files here {'were made' if unmeant else 'look made'} from experiment {base}'s and take back "
-        f"what was kept since{': ' + ', '.join(names[:3]) if names else ''} (the incumbent is experiment "
-        f"{kept[-1].number}). `{command}` brings the incumbent's files here.",
-        unmeant,
+    return (
+        f"The editable files here were made from experiment {base}'s and take back what was kept since"
+        f"{': ' + ', '.join(names[:3]) if names else ''} (the incumbent is experiment {kept[-1].number}). "
+        f"`{command}` brings the incumbent's files here."
     )
 
 
@@ -161,24 +147,14 @@ def _restore(
     return " && ".join(parts)
 
 
-def refuse(bench: Bench, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> list[str]:
-    """What to know of an edit that is run all the same.
-
-    Raises NotNow where a run would be spent for nothing: no keep could follow it, or it takes back what was kept and
-    nobody meant that.
-    """
+def refuse(bench: Bench, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> None:
+    """Raises NotNow where a run would be spent for nothing: no keep could follow it, or it takes back what was kept."""
     found = branch(bench, campaign, arena, sources)
     if found is not None and found.stuck:
         raise NotNow(f"{found.said} Nothing was run; {INSIST} runs it all the same.")
-    taken = work_tree(bench, campaign, arena, sources)
-    if taken is None:
-        return []
-    if taken.unmeant:
-        raise NotNow(f"{taken.said} Make the edit again on top of them, or insist with {INSIST}. Nothing was run.")
-    return [
-        f"{taken.said} It runs as it is, and its own change is measured together with that; if it was not meant, "
-        "cancel it and make the edit again on top of them."
-    ]
+    said = work_tree(bench, campaign, arena, sources)
+    if said:
+        raise NotNow(f"{said} Make the edit again on top of them, or insist with {INSIST}. Nothing was run.")
 
 
 def remarks(bench: Bench, campaign: Campaign, arena: Arena) -> list[str]:
@@ -194,5 +170,5 @@ def _remarks(bench: Bench, campaign: Campaign, arena: Arena, sources: Mapping[st
     found = branch(bench, campaign, arena, sources)
     if found is not None:
         return [found.said]  # its command may bring the files along
-    taken = work_tree(bench, campaign, arena, sources)
-    return [taken.said] if taken else []
+    said = work_tree(bench, campaign, arena, sources)
+    return [said] if said else []
