@@ -87,14 +87,14 @@ MUTANTS = (
         "all candidates share the baseline's bad luck",
         "gain=look.gain - middle * math.sqrt(share)",
         "gain=look.gain",
-        DECIDE,
+        "test_noise_rules",
         "test_simulated",
     ),
     mutant(
         "repeats are ordered that no run is left for",
         "return tuple(orders) if given.runs_left >= len(orders) else ()",
         "return tuple(orders)",
-        DECIDE,
+        "test_noise_rules",
     ),
     # ---- judging: belief, noise, the machine ----
     mutant("every second improvement is a wonder", "OTHER = 1.0 / 20.0", "OTHER = 1.0 / 2.0", "test_belief", DECIDE),
@@ -143,7 +143,7 @@ MUTANTS = (
         "seeds that do not help still correlate",
         "return min(max(1.0 - 0.5 * apart * apart, 0.0), 0.9999)",
         "return min(max(1.0 - 0.1 * apart * apart, 0.0), 0.9999)",
-        "test_noise",
+        "test_noise_rules",
     ),
     # ---- judging: looks, exam, totals, early abort ----
     mutant("a machine may fail as often as it likes", "MOST_EXCUSED = 3", "MOST_EXCUSED = 30", "test_second_chances"),
@@ -189,7 +189,7 @@ MUTANTS = (
         "for keep in doubtful)))",
         "test_totals",
     ),
-    mutant("the abort rule may cost half the winners", "MOST_LOST = 0.02", "MOST_LOST = 0.5", "test_abort"),
+    mutant("the abort rule may cost half the winners", "MOST_LOST = 0.02", "MOST_LOST = 0.5", "test_noise_rules"),
     mutant("the abort rule is earned in four runs", "FEWEST_PAST = 20", "FEWEST_PAST = 4", "test_abort"),
     # ---- edits: what a change means ----
     mutant(
@@ -247,10 +247,10 @@ MUTANTS = (
         "a new call's constants are knobs",
         "len(was) + len(now) == 1 and old_calls[owners[name]] == new_calls[owners[name]]",
         "len(was) + len(now) == 1",
-        "test_fingerprint",
+        "test_noise_rules",
     ),
     mutant(
-        "lessons are the same when they share a third", "NEAR_DUPLICATE = 0.8", "NEAR_DUPLICATE = 0.3", "test_memory"
+        "lessons are the same when they share a third", "NEAR_DUPLICATE = 0.8", "NEAR_DUPLICATE = 0.3", "test_lessons"
     ),
     mutant(
         "a lesson turned round is the same",
@@ -315,13 +315,16 @@ MUTANTS = (
         "longer is shorter",
         "saved=incumbent.nodes - experiment.nodes",
         "saved=experiment.nodes - incumbent.nodes",
-        JUDGED,
+        "test_noise_rules",
     ),
     mutant(
         "what was called off is forgotten", "return max(0, sum(looks(runs).values()) - counted)", "return 0", JUDGED
     ),
     mutant(
-        "a failed check forbids nothing", 'if "checks_failed" in result.flags:', 'if "checks" in result.flags:', JUDGED
+        "a failed check forbids nothing",
+        'if "checks_failed" in result.flags:',
+        'if "checks" in result.flags:',
+        "test_noise_rules",
     ),
     mutant(
         "a busy machine is asked every half minute",

@@ -24,6 +24,10 @@ LONG = (
         (LONG.replace("40", "80"), False),
         (LONG.replace("MATRIX_LR", "EMBED_LR"), False),
         (LONG.partition(" falls")[0], False),
+        (
+            LONG.partition(" and ends lower")[0] + " and ends lower, so it looks as if what comes later matters little",
+            False,
+        ),
         ("", False),
     ],
 )
