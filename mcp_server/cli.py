@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import click
 
 from mcp_server import __version__
 from mcp_server.commands.names import COMMANDS, TOOL_NAMES, Place, commands_in
-from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.errors import AutoresearchError, unsupported
 
 EXAMPLES = """\
 Examples:
@@ -98,6 +99,8 @@ def cli(ctx: click.Context, folder: Path, campaign: str | None) -> None:
 
 def main() -> None:
     """The command `autoresearch`."""
+    if sys.platform == "win32":  # much of the rest could not even be imported
+        sys.exit(unsupported())
     cli(prog_name="autoresearch")
 
 

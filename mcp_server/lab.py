@@ -52,6 +52,7 @@ from mcp_server.nouns.errors import (
     NotNow,
     UnknownExperiment,
     WorkspaceError,
+    unsupported,
 )
 from mcp_server.nouns.files import locked
 from mcp_server.nouns.paths import LabPaths
@@ -125,6 +126,8 @@ class Lab:
         """Begin a line of research on branch `autoresearch/<tag>`: baseline, calibration; or join it."""
         if not 0 <= calibrate <= 20:
             raise ArenaError(f"calibrate is {calibrate}; it counts the extra baseline runs and must be 0 to 20.")
+        if unsupported():
+            raise NotNow(unsupported())
         program = None if self.paths.ledger.exists() else load_program(self.paths.program)
         with self._verb() as (bench, _):
             existing = bench.ledger.campaign(tag)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.nouns.errors import NotNow
 from mcp_server.setup import doctor
 from mcp_server.setup.doctor import Finding, HealthReply, State
 from tests.labs import begun, git, make_lab
@@ -93,3 +94,16 @@ def test_the_command_marks_each_finding_and_answers_with_its_exit_code(tmp_path:
     assert "✓ Python " in plain.stdout
     assert "✗ git " in plain.stdout
     assert "– Codex " in plain.stdout
+
+
+@pytest.mark.parametrize(("system", "way"), [("win32", "Use WSL 2"), ("darwin", "Use a Linux machine")])
+def test_a_system_that_can_hold_no_runs_is_told_the_way_and_begins_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, way: str
+) -> None:
+    lab = make_lab(tmp_path / "lab")
+    monkeypatch.setattr("sys.platform", system)
+    found = next(one for one in doctor.examine(tmp_path / "lab") if one.name == "system")
+    assert (found.state, way in found.fix) == (doctor.State.MISSING, True)
+    with pytest.raises(NotNow, match=way):
+        lab.start_campaign("first")
+    assert not lab.paths.ledger.exists()

@@ -63,8 +63,8 @@ def _command(text: str, info: ValidationInfo) -> str:
 
 
 def _devices(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda:\d+(,\d+)*", text):
-        raise ValueError("must be auto, cpu, mps or cuda:0,1 (the numbers of the cards)")
+    if not re.fullmatch(r"auto|cpu|cuda:\d+(,\d+)*", text):
+        raise ValueError("must be auto, cpu or cuda:0,1 (the numbers of the cards)")
     return text
 
 

@@ -22,7 +22,7 @@ ASSUMED_BYTES = 2e9  # of one trainer, before one was seen
 class Machine:
     """What this machine has for the runs of one arena."""
 
-    kind: str  # "cpu", "cuda" or "mps"
+    kind: str  # "cpu" or "cuda"
     equal_cards: int  # the most cards of one model among those that the arena may use
     cores: int  # that the server may keep busy
     free_bytes: float  # of main memory; 0 where the system does not tell

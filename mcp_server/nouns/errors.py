@@ -4,6 +4,10 @@ These are mistakes of a person, an agent or a machine that a verb cannot work ro
 them: a crash, a timeout or a rejection is a recorded outcome (see `records.Outcome`).
 """
 
+from __future__ import annotations
+
+import sys
+
 
 class AutoresearchError(Exception):
     """Base of every error whose text may be shown to the agent and the user as it is."""
@@ -43,3 +47,15 @@ class UnknownExperiment(AutoresearchError):
 
 class NotNow(AutoresearchError):
     """A right call at the wrong time: nothing changed since the incumbent, already decided, already scored, stopped."""
+
+
+def unsupported(system: str | None = None) -> str:
+    """Why this system can hold no runs, and what to do; "" on Linux. `system`: as `sys.platform` names it."""
+    found = sys.platform if system is None else system
+    if found.startswith("linux"):
+        return ""
+    elsewhere = "Use WSL 2" if found == "win32" else "Use a Linux machine, virtual machine or container"
+    return (
+        "Runs need Linux: they are held by pidfd_open, prctl and /proc, and shut in by namespaces or Landlock. "
+        f"{elsewhere}; `python train.py` works by hand wherever PyTorch does."
+    )

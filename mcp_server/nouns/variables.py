@@ -67,7 +67,7 @@ VARIABLES: dict[str, Variable] = {
     "AUTORESEARCH_BUDGET_SECONDS": Variable(_RUN, "`run`: the seconds it has, on the clock of AUTORESEARCH_CLOCK."),
     "AUTORESEARCH_CLOCK": Variable(_RUN, "`run`: `cpu` (processor seconds of the whole process tree) or `wall`."),
     "AUTORESEARCH_DATA": Variable(_RUN, "The prepared corpus; a run finds its public half only."),
-    "AUTORESEARCH_DEVICE": Variable(_RUN, "`cpu`, `mps` or `cuda`: what was leased."),
+    "AUTORESEARCH_DEVICE": Variable(_RUN, "`cpu` or `cuda`: what was leased."),
     "AUTORESEARCH_DRAW": Variable(
         _RUN, "`score`: hexadecimal, what hidden choices are drawn from; equal for equal seeds, unknown to runs."
     ),

@@ -40,7 +40,7 @@ from mcp_server.scoring.remote import Host, HostFailed, Setting
 from mcp_server.scoring.tolerances import Entry, Table
 
 DTYPES = ("float32", "bfloat16")
-SIZES = {"cpu": (2, 128), "cuda": (6, 512), "mps": (4, 256)}  # depth, width: what the presets of train.py are like
+SIZES = {"cpu": (2, 128), "cuda": (6, 512)}  # depth, width: what the presets of train.py are like
 MARGIN = 8.0  # times what was seen: another model, another day
 # Nobody gains by less: it is under what a lab can tell apart, and it is corrected in the score anyway.
 FLOORS = {"float32": Entry(largest=1e-3, mean=1e-4), "bfloat16": Entry(largest=4e-3, mean=4e-4)}
@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--table", type=Path, help="where the tolerances go (default: the state of the lab in this folder)"
     )
     parser.add_argument("--corpus", type=Path, default=cache_folder() / "current", help="a prepared corpus")
-    parser.add_argument("--device", choices=sorted(SIZES), help="cpu, cuda or mps (default: all that this machine has)")
+    parser.add_argument("--device", choices=sorted(SIZES), help="cpu or cuda (default: all that this machine has)")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(argv)
     here = {name.partition(":")[0]: name for name in reversed(devices.available())}

@@ -29,7 +29,7 @@ PROBED = 8  # flagged positions that are looked into
 FULL = 4  # a full audit asks about this many times the positions of a usual one
 FLOOR = 0.3  # bits per byte; a model that a lab can train does not get there on any text it has not seen
 # Logits in one batch. On a CPU a batch that stays in its caches is up to 1.6 times faster.
-LOGITS = {"cpu": 1 << 22, "cuda": 1 << 28, "mps": 1 << 26}
+LOGITS = {"cpu": 1 << 22, "cuda": 1 << 28}
 ROWS = 64
 SELECTED = 8  # times as many rows at once where a host computes one column of each
 NOWHERE = Positions(np.zeros(0, np.int64), np.zeros(0, np.int64))

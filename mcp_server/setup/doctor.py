@@ -21,7 +21,7 @@ from pathlib import Path
 from mcp_server.arena.corpus import prepared_corpus
 from mcp_server.arena.program import Arena, load_program
 from mcp_server.ledger import Ledger
-from mcp_server.nouns.errors import ArenaError, AutoresearchError, CorpusError
+from mcp_server.nouns.errors import ArenaError, AutoresearchError, CorpusError, unsupported
 from mcp_server.nouns.paths import cache_folder, device_locks_folder
 from mcp_server.nouns.records import Tier, UserEnvironment
 from mcp_server.nouns.replies import Reply
@@ -45,7 +45,7 @@ began = time.perf_counter()
 import torch
 cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
 print(json.dumps({"version": torch.__version__, "seconds": time.perf_counter() - began, "cards": cards,
-                  "mps": torch.backends.mps.is_available(), "threads": torch.get_num_threads()}))
+                  "threads": torch.get_num_threads()}))
 """
 
 
@@ -75,7 +75,7 @@ class HealthReply(Reply):
 def examine(folder: Path, python: str = sys.executable) -> Iterator[Finding]:
     """All findings, each as soon as it is known. `python` is the interpreter that runs start with."""
     arena, program = _program(folder)
-    yield from (_python(), _git(folder), program)
+    yield from (_system(), _python(), _git(folder), program)
     yield from _lab(folder)
     if arena is not None:
         yield from _commands(folder, arena)
@@ -103,6 +103,12 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in first.split(".") if part.isdigit())
 
 
+def _system() -> Finding:
+    said = unsupported()
+    state, fix = (State.MISSING, said) if said else (State.FINE, "")
+    return Finding(name="system", state=state, found=f"{platform.system()} {platform.release()}", fix=fix)
+
+
 def _python() -> Finding:
     # an older one does not get as far as this line
     return Finding(name="Python", state=State.FINE, found=f"{platform.python_version()} at {sys.executable}")
@@ -111,7 +117,7 @@ def _python() -> Finding:
 def _git(folder: Path) -> Finding:
     said = _said("git", "--version")
     if said is None:
-        fix = "Install git (Debian, Ubuntu: sudo apt-get install git; macOS: xcode-select --install)."
+        fix = "Install git (Debian, Ubuntu: sudo apt-get install git)."
         return Finding(name="git", state=State.MISSING, found="not on PATH", fix=fix)
     if _version(said) < GIT_WANTED:
         return Finding(name="git", state=State.MISSING, found=said, fix="Install git 2.31 or newer.")
@@ -208,7 +214,7 @@ def _torch(arena: Arena | None, python: str) -> Finding:
         state = State.MISSING if needed else State.OPTIONAL
         return Finding(name="torch", state=state, found=f"{python} cannot import it", fix=fix)
     about = json.loads(said.splitlines()[-1])
-    cards = f", {', '.join(about['cards'])}" if about["cards"] else ", mps" if about["mps"] else ", no GPU"
+    cards = f", {', '.join(about['cards'])}" if about["cards"] else ", no GPU"
     found = f"{about['version']}{cards}, {about['threads']} threads, imported in {about['seconds']:.1f} s"
     if not about["cards"] and any(name.startswith("cuda") for name in devices.available()):
         fix = "The driver sees a card that torch cannot use: install a CUDA build of torch that fits the driver."

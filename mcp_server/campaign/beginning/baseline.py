@@ -161,7 +161,7 @@ def told(bench: Bench, campaign: Campaign, arena: Arena, baseline: Baseline) -> 
 def _never_quiet(bench: Bench, campaign: Campaign, arena: Arena, baseline: Baseline) -> str:
     """The way out for a machine that is never left alone: a clock that other programs hardly move."""
     on_wall = any(run.result is not None and run.result.clock == "wall" for run in baseline.tainted)
-    if len(baseline.tainted) < OFTEN or not on_wall or any(card in arena.devices for card in ("cuda", "mps")):
+    if len(baseline.tainted) < OFTEN or not on_wall or "cuda" in arena.devices:
         return ""
     return (
         " If the machine never gets quiet, `budget: {clock: cpu}` in program.md counts processor time, which other "

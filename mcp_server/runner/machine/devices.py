@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,12 +21,10 @@ from mcp_server.runner.machine.queue import Ticket
 
 
 def available() -> tuple[str, ...]:
-    """Every GPU of this machine, else its one other device: "mps" on Apple silicon, "cpu" everywhere."""
+    """Every GPU of this machine, else its processor."""
     cards = nvidia.cards()
     if cards:
         return tuple(f"cuda:{card}" for card in cards)
-    if sys.platform == "darwin" and platform.machine() == "arm64":
-        return ("mps",)
     return ("cpu",)
 
 
