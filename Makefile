@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # one thread per core that waits passively: a spinning wait slows a shared machine by up to 80 times
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup demo test quick mutants matrix faults abuse honest bench e2e night-e2e clients arenas lint format clean distclean
+.PHONY: community setup demo test quick mutants matrix faults abuse honest bench e2e night-e2e clients arenas lint format clean distclean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/.installed
@@ -51,6 +51,11 @@ abuse: setup
 # verdicts beside other programs that come and go: under 25 minutes on 2 cores
 honest: setup
 	$(BIN)/python -m benchmarks.honest
+
+# labs among each other: exchange over real servers, hostile journals, what others tried; then a community of 10,000
+community: $(VENV)/.installed
+	$(BIN)/python -m pytest -m "slow or not slow" tests/community
+	$(BIN)/python -m benchmarks.community
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -94,14 +94,14 @@ def result(value: float) -> RunResult:
     )
 
 
-def fill(ledger: Ledger, experiments: int) -> None:
+def fill(ledger: Ledger, experiments: int, since: int = 1) -> None:
     """A long past: one in forty was kept, some crashed, some were repeated, and a lesson for every tenth."""
-    draw, best = random.Random(1), 1.0
+    draw, best = random.Random(since), 1.0
     first = ledger.experiment("first", 1)
     ledger._fact = contextlib.nullcontext  # type: ignore[method-assign]  # the made-up past is one transaction
     ledger._db.execute("BEGIN")
     base = 1
-    for number in range(2, experiments + 1):
+    for number in range(since + 1, experiments + 1):
         words = " ".join(draw.sample(WORDS, 4))
         knob = f"KNOB_{draw.randrange(200)}"
         one = Experiment(

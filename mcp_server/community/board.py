@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from mcp_server.community.statements import helped, lines, statements
+from mcp_server.community.statements import lines
 from mcp_server.ledger.foreign import Foreign
 from mcp_server.nouns.exchanged import Attempt
 
-CLAIMS_LOOKED_AT = 200
+CLAIMS_LOOKED_AT = 50
 
 
 def refresh(foreign: Foreign, contracts: Iterable[str]) -> None:
@@ -17,11 +17,11 @@ def refresh(foreign: Foreign, contracts: Iterable[str]) -> None:
     labs_of = foreign.labs_by_contract()
     for contract in contracts:
         labs, attempts = labs_of.get(contract, (0, 0))
-        rows = foreign.board_rows(contract)
-        moved = {name for name, _, _, _ in rows}
+        pooled = foreign.pooled(contract)
+        moved = {one.name for one in pooled}
         constants = json.loads(foreign.noted(f"constants {contract}") or "[]")
         untouched = [name for name in constants if name not in moved]
-        told = lines(labs, attempts, statements(rows), _claims(foreign, contract), untouched)
+        told = lines(labs, attempts, pooled, _claims(foreign, contract), untouched)
         with foreign.writing():
             foreign.note(f"board {contract}", json.dumps(told if labs else []))
 
@@ -29,7 +29,7 @@ def refresh(foreign: Foreign, contracts: Iterable[str]) -> None:
 def _claims(foreign: Foreign, contract: str) -> list[tuple[str, Attempt]]:
     """Other labs' newest keeps, the surest first."""
     kept = foreign.newest(contract, CLAIMS_LOOKED_AT, "kept")
-    found = [(one.lab, one.attempt) for one in kept if one.attempt.role != "baseline" and helped(one.attempt)]
+    found = [(one.lab, one.attempt) for one in kept if one.attempt.role != "baseline" and one.attempt.helped]
     return sorted(found, key=lambda pair: -(pair[1].widths or 0.0))
 
 

@@ -14,7 +14,7 @@ from mcp_server.arena.program import Arena
 from mcp_server.community import board
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.settings import Places
-from mcp_server.community.statements import ENOUGH, claim_words, helped, odds
+from mcp_server.community.statements import ENOUGH, claim_words, dead, words
 from mcp_server.edits.families import families
 from mcp_server.edits.fingerprint import KnobChange
 from mcp_server.edits.moves import direction
@@ -123,12 +123,11 @@ def _same(known: Sequence[Known]) -> str:
 
 def _odds(foreign: Foreign, contract: str, name: str, before: str, after: str) -> tuple[str, str]:
     way = str(direction(before, after))
-    tried = foreign.moved_so(contract, name, way)
-    if not tried:
+    told = foreign.pooled(contract, name, way, others=True)
+    if not told:
         return "", ""
-    said = odds([(one.lab, one.attempt) for one in tried], name, way)
-    if said.dead and said.tried >= ENOUGH:
-        return f"Elsewhere {said.words()}. That is advice: it may differ on your base. It was not run here.", ""
-    best = next((one for one in reversed(tried) if helped(one.attempt)), None)
+    if dead(told[0]) and told[0].tried >= ENOUGH:
+        return f"Elsewhere {words(told[0])}. That is advice: it may differ on your base. It was not run here.", ""
+    best = next((one for one in reversed(foreign.moved_so(contract, name, way)) if one.attempt.helped), None)
     more = f"; claimed: {claim_words(best.lab, best.attempt)}" if best else ""
-    return "", f"Elsewhere {said.words()}{more}." if said.tried or said.failed else ""
+    return "", f"Elsewhere {words(told[0])}{more}."

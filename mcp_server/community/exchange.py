@@ -67,6 +67,7 @@ class Exchange:
         self.places = Places.of(workspace.paths.state)
         self._patience = patience
         self._lock: int | None = None
+        self._news: set[str] = set()  # contracts whose boards are to be drawn anew
         self._sound: dict[str, Reading] = {}  # journals in the quarantine that may be taken
 
     def __enter__(self) -> Exchange:
@@ -108,9 +109,11 @@ class Exchange:
         wanted = pushing and bundle is None and settings.kind != "bundle" and not report.trouble
         if wanted and tip and tip != theirs and may_push(read_last(self.places), settings.kind, time.time()):
             self._push(remote, settings, key.lab, tip, report)
+        self._draw()
         report.labs = self.foreign.count()[0]
         self._write_down(report, bundle is None)
-        self.store.pack_if_large()
+        if report.published or report.received:
+            self.store.pack_if_large()
         report.seconds = time.monotonic() - began
         return report
 
@@ -119,7 +122,13 @@ class Exchange:
         key, report = own_key(self.places.folder, settings.key), Report()
         self.catch_up(key.lab, read_trust(self.places.trust), report)
         self._publish(settings, key, report)
+        self._draw()
         return report
+
+    def _draw(self) -> None:
+        """The boards of contracts of which something new is known."""
+        board.refresh(self.foreign, self._news)
+        self._news.clear()
 
     def catch_up(self, own: str, trust: Trust, report: Report) -> None:
         """Read into the database what the journals have and it has not: after a kill, or when it was lost."""
@@ -159,9 +168,7 @@ class Exchange:
         attempts = [(one, moved(one.knobs)) for one in found.attempts]
         with self.foreign.writing():
             self.foreign.take(found.lab, found.tip, attempts, held, name=name, own=found.lab == own, at=at)
-        contracts = {one.contract for one in found.attempts}
-        if contracts:
-            board.refresh(self.foreign, contracts)
+        self._news |= {one.contract for one in found.attempts}
 
     # --- fetching -----------------------------------------------------------------------------------------------------
 
@@ -182,8 +189,10 @@ class Exchange:
             wanted[lab] = ref
         if wanted:
             with Quarantine.beside(self.store, self.places.quarantine) as quarantine:
-                for lab in self._bring(remote, quarantine, wanted, listing.labs, report):
-                    self._examine(quarantine, lab, own, heads, report)
+                brought = self._bring(remote, quarantine, wanted, listing.labs, report)
+                with quarantine.asking():
+                    for lab in brought:
+                        self._examine(quarantine, lab, own, heads, report)
                 self._accept(quarantine, own, report)
         return listing.labs.get(own, ("", None))[1]
 
@@ -265,7 +274,7 @@ class Exchange:
         with self.foreign.writing():
             self.foreign.fork(lab, tip)
         self._refuse(lab, tip, f"forked: {why}; both are kept, and its records count for nothing", report)
-        board.refresh(self.foreign, set(self.foreign.contracts()))
+        self._news |= set(self.foreign.all_contracts())
 
     def _accept(self, quarantine: Quarantine, own: str, report: Report) -> None:
         sound = dict(self._sound)
@@ -370,7 +379,8 @@ class Exchange:
         new = journal.append(self.store, key, tip, told, epoch)
         if not self.store.move_ref(journal_ref(key.lab), new, tip or self.store.zero, "publish"):
             raise GitError("The lab's journal moved meanwhile. The next exchange goes on from there.")
-        found = journal.read(self.store, key.lab, new, tip, now=self.now(), known=self._known(key.lab))
+        with self.store.asking():
+            found = journal.read(self.store, key.lab, new, tip, now=self.now(), known=self._known(key.lab))
         self._take(found, key.lab)
         with self.foreign.writing():
             self.foreign.note("introduced", said)

@@ -133,6 +133,8 @@ def _files(
     """The editable files of each snapshot; None where git lost it."""
     found: dict[str, Mapping[str, bytes] | None] = {}
     for one in experiments:
+        if one.snapshot in found:
+            continue
         try:
             found[one.snapshot] = workspace.committed(arena.editable, one.snapshot)
         except AutoresearchError:

@@ -30,7 +30,9 @@ CREATE TABLE labs (
 CREATE TABLE records (
     id INTEGER PRIMARY KEY, lab TEXT NOT NULL, n INTEGER NOT NULL, rev INTEGER NOT NULL,
     mark TEXT NOT NULL, contract TEXT NOT NULL, code TEXT NOT NULL, edit TEXT NOT NULL, status TEXT NOT NULL,
-    theme TEXT NOT NULL, line TEXT NOT NULL, UNIQUE (lab, n)
+    theme TEXT NOT NULL, machine TEXT NOT NULL, line TEXT NOT NULL,
+    measured INTEGER NOT NULL, helped INTEGER NOT NULL, failed INTEGER NOT NULL, gain REAL, deviation REAL,
+    UNIQUE (lab, n)
 ) STRICT;
 CREATE INDEX records_by_code ON records (code);
 CREATE INDEX records_by_edit ON records (edit);
@@ -69,6 +71,24 @@ class Known:
     own: bool
     attempt: Attempt
     name: str = ""  # what the lab calls itself: text of a stranger
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """All attempts that moved one constant one way, and nothing else with it. Gains are positive when better."""
+
+    name: str
+    way: str
+    tried: int  # with a measured gain
+    helped: int
+    failed: int  # crashed, timed out or rejected
+    labs: int
+    machines: int
+    gain: float | None  # mean, each weighed by its own width where all have one
+    error: float | None  # its standard error
+    starts: tuple[float, float] | None  # lowest and highest value before
+    ends: tuple[float, float] | None
+    newest: int  # place of the newest record
 
 
 @dataclass(frozen=True)
@@ -177,9 +197,12 @@ class Foreign:
             self._db.execute("DELETE FROM words WHERE rowid = ?", (before[0]["id"],))
             self._db.execute("DELETE FROM records WHERE id = ?", (before[0]["id"],))
         row = self._db.execute(
-            "INSERT INTO records (lab, n, rev, mark, contract, code, edit, status, theme, line)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (lab, a.n, a.rev, a.mark, a.contract, a.code, a.edit, a.status, a.theme, line),
+            "INSERT INTO records (lab, n, rev, mark, contract, code, edit, status, theme, machine, line, measured,"
+            " helped, failed, gain, deviation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(lab, a.n, a.rev, a.mark, a.contract, a.code, a.edit, a.status, a.theme, a.machine, line),
+                *(a.compared, a.helped, a.failed, a.gain if a.compared else None, a.deviation if a.compared else None),
+            ),
         ).lastrowid
         self._db.executemany(
             "INSERT INTO moved VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -302,14 +325,23 @@ class Foreign:
         rows = self._known("records.lab = ? AND n = ?", lab, n)
         return rows[0] if rows else None
 
-    def board_rows(self, contract: str) -> list[tuple[str, str, str, Attempt]]:
-        """(constant, direction, lab, attempt) of all attempts of a contract that moved one constant alone."""
+    def pooled(self, contract: str, name: str = "", way: str = "", *, others: bool = False) -> list[Pooled]:
+        """One row for each constant and direction of a contract, or for the one named. others: without our own."""
+        more = (" AND moved.name = ?2 AND direction = ?3" if name else "") + (" AND own = 0" if others else "")
         rows = self._rows(
-            "SELECT moved.name, direction, records.lab, line FROM moved JOIN records ON records.id = record"
-            f" JOIN labs USING (lab) WHERE moved.contract = ? AND alone = 1 AND {_SHOWN} ORDER BY records.id",
+            "SELECT moved.name AS name, direction,"
+            " sum(measured) AS tried, sum(helped) AS helped, sum(failed) AS failed,"
+            " count(DISTINCT records.lab) AS labs, count(DISTINCT nullif(machine, '')) AS machines,"
+            " sum(gain / (deviation * deviation)) AS weighed, sum(1 / (deviation * deviation)) AS weight,"
+            " count(deviation) AS widths, avg(gain) AS mean, avg(gain * gain) AS square,"
+            " min(before) AS low, max(before) AS high, min(after) AS lower, max(after) AS higher, max(record) AS newest"
+            " FROM moved JOIN records ON records.id = record JOIN labs USING (lab)"
+            f" WHERE moved.contract = ?1 AND alone = 1 AND measured + failed > 0 AND {_SHOWN}{more}"
+            " GROUP BY moved.name, direction ORDER BY newest",
             contract,
+            *((name, way) if name else ()),
         )
-        return [(row["name"], row["direction"], row["lab"], _attempt(row["line"])) for row in rows]
+        return [_pooled(row) for row in rows]
 
     def constants(self) -> list[str]:
         """Every constant that anybody moved."""
@@ -378,6 +410,29 @@ class Foreign:
             *values,
         )
         return [Known(row["lab"], bool(row["own"]), _attempt(row["line"]), row["name"]) for row in rows]
+
+
+def _pooled(row: sqlite3.Row) -> Pooled:
+    gain, error = row["mean"], None
+    if row["tried"] and row["widths"] == row["tried"]:
+        gain, error = row["weighed"] / row["weight"], row["weight"] ** -0.5
+    elif row["tried"] > 1:
+        spread = max(0.0, row["square"] - row["mean"] ** 2) * row["tried"] / (row["tried"] - 1)
+        error = (spread / row["tried"]) ** 0.5
+    return Pooled(
+        row["name"],
+        row["direction"],
+        row["tried"],
+        row["helped"],
+        row["failed"],
+        row["labs"],
+        row["machines"],
+        gain,
+        error,
+        None if row["low"] is None else (row["low"], row["high"]),
+        None if row["lower"] is None else (row["lower"], row["higher"]),
+        row["newest"],
+    )
 
 
 def _attempt(line: str) -> Attempt:

@@ -122,6 +122,27 @@ class Attempt(_Line):
             raise ValueError("it was kept without a score")
         return self
 
+    @property
+    def failed(self) -> bool:
+        """Whether it ended without a score for a reason of its own."""
+        return self.status in ("crashed", "timeout", "rejected")
+
+    @property
+    def compared(self) -> bool:
+        """Whether its gain says something of what it changed."""
+        return self.gain is not None and self.status in ("kept", "discarded", "overtaken")
+
+    @property
+    def helped(self) -> bool:
+        return self.compared and (self.status == "kept" or (self.low is not None and self.low > 0))
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of its gain, from the 95 % interval."""
+        if self.low is None or self.high is None or self.high <= self.low:
+            return None
+        return (self.high - self.low) / (2 * 1.96)
+
     def _width(self) -> float:
         if self.low is None or self.high is None:
             return abs(self.gain or 0.0) if self.widths is None else abs((self.gain or 0.0) / (self.widths or 1.0))

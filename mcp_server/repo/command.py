@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, BinaryIO, NamedTuple, cast
+from typing import IO, BinaryIO, Literal, NamedTuple, cast
 
 # a missing git is said in words by the first command, not by a failing import
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -70,18 +70,20 @@ class GitCommand:
         arguments: Sequence[str],
         *,
         where: Sequence[str] | None = None,
-        stdin: Iterable[bytes] | None = None,
+        stdin: Iterable[bytes] | Literal["pipe"] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
         """A git at work and its output; ended politely (git then removes its locks) if we leave before it does."""
         if where is None:
             where = (f"--git-dir={self.git_dir}", f"--work-tree={self.tree}")
         with contextlib.ExitStack() as stack:
-            given: IO[bytes] | None = None
-            if stdin is not None:  # a file rather than a pipe: no way to block each other
-                given = stack.enter_context(tempfile.TemporaryFile())
-                given.writelines(stdin)
-                given.seek(0)
+            given: IO[bytes] | int | None = subprocess.PIPE if stdin == "pipe" else None
+            if stdin is not None and not isinstance(
+                stdin, str
+            ):  # a file rather than a pipe: no way to block each other
+                file = given = stack.enter_context(tempfile.TemporaryFile())
+                file.writelines(stdin)
+                file.seek(0)
             try:
                 ours = {**_ENVIRONMENT, **(environment or {})}
                 guard = self._git.execute(
@@ -104,7 +106,7 @@ class GitCommand:
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGTERM)
                     process.wait()
-                for stream in (process.stdout, process.stderr):
+                for stream in (process.stdin, process.stdout, process.stderr):
                     if stream is not None:
                         stream.close()
                 del guard  # it ends its process when forgotten; until here it must not be

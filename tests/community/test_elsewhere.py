@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.community.statements import BOARD_CHARACTERS, Statement, lines
+from mcp_server.community.statements import BOARD_CHARACTERS, lines
 from mcp_server.community.wire.store import make_bare
 from mcp_server.edits.families import families, way
 from mcp_server.edits.moves import Direction, direction
+from mcp_server.ledger.foreign import Pooled
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.exchanged import Attempt
 from mcp_server.nouns.records import Kind
 from tests.community.past import Past
 from tests.labs import TRAIN, edit, until
@@ -103,24 +103,9 @@ def test_without_records_nothing_is_known_and_nothing_fails(tmp_path: Path) -> N
 
 
 def test_the_board_stays_short_whatever_the_community() -> None:
-    told = []
-    for n in range(3000):
-        one = Statement(f"CONSTANT_{n}", "up")
-        for lab in range(3):
-            attempt = Attempt(
-                n=1,
-                mark="0" * 16,
-                contract="0" * 32,
-                code="0" * 32,
-                status="discarded",
-                at="2026-01-01T00:00:00Z",
-                knobs=((f"CONSTANT_{n}", "1", "2"),),
-                gain=-0.1,
-            )
-            one.add(f"{lab:032x}", attempt, n)
-        told.append(one)
+    told = [Pooled(f"CONSTANT_{n}", "up", 3, 0, 0, 3, 1, -0.1, 0.01, (1.0, 1.0), (2.0, 3.0), n) for n in range(3000)]
     found = lines(8, 9000, told, [], [f"NAME_{n}" for n in range(500)])
-    assert sum(map(len, found)) + len(found) <= BOARD_CHARACTERS + 40
+    assert sum(map(len, found)) + len(found) <= BOARD_CHARACTERS
     assert "more in recall" in found[0]
 
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from mcp_server.community.wire.keys import LabKey
 from mcp_server.nouns.errors import GitError
@@ -29,6 +29,7 @@ FORKS = "refs/autoresearch/forks/"
 BRANCHES = "refs/heads/autoresearch-lab-"  # where a host takes branches only
 _LAB_REF = re.compile(rf"(?:{LABS}|{BRANCHES})([0-9a-f]{{{LAB_CHARACTERS}}})")
 MEMORY_BYTES = 6 * 2**30  # of a git that unpacks what a stranger packed
+FEW = 400  # objects that are asked for one by one
 LOOSE = 4000  # objects after which the store is packed
 # what git warns of by default and we refuse
 _STRICT = (
@@ -52,6 +53,8 @@ class Store(Repository):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, folder, folder, "sha1", patience=5.0)
+        self._checks: subprocess.Popen[bytes] | None = None
+        self._contents: subprocess.Popen[bytes] | None = None
 
     @contextlib.contextmanager
     def running(
@@ -59,7 +62,7 @@ class Store(Repository):
         arguments: Sequence[str],
         *,
         where: Sequence[str] | None = None,
-        stdin: Iterable[bytes] | None = None,
+        stdin: Iterable[bytes] | Literal["pipe"] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
         with super().running(
@@ -133,9 +136,7 @@ class Store(Repository):
                 stream += [content, b"\n"]
             stream.append(b"\nget-mark :%d\n" % place)
         stream.append(b"done\n")
-        out = self.do("fast-import", "--quiet", "--force", "--done", stdin=b"".join(stream)).decode().split()
-        self.ask("update-ref", "-d", "refs/scratch/attempt")
-        return out
+        return self.do("fast-import", "--quiet", "--force", "--done", stdin=b"".join(stream)).decode().split()
 
     def write_page(self, content: bytes, name: str) -> str:
         """A tree with one file."""
@@ -144,14 +145,52 @@ class Store(Repository):
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Within it few objects are asked for of two gits that stay, instead of one git for each question."""
+        kinds = (["cat-file", "--batch-check"], ["cat-file", "--batch"])
+        with contextlib.ExitStack() as stack:
+            self._checks, self._contents = (stack.enter_context(self.running(one, stdin="pipe"))[0] for one in kinds)
+            try:
+                yield
+            finally:
+                self._checks = self._contents = None
+
+    def blobs(self, oids: Iterable[str]) -> dict[str, bytes]:
+        """The content of objects, by name; ask for their sizes first."""
+        wanted = sorted(set(oids))
+        if self._contents is None or len(wanted) > FEW:
+            return super().blobs(wanted)
+        found = {}
+        for oid in wanted:
+            head = _answered(self._contents, oid)
+            if len(head) != 3:
+                raise GitError(f"The object {oid} is missing or damaged. It is fetched again by the next exchange.")
+            assert self._contents.stdout is not None
+            found[oid] = self._contents.stdout.read(int(head[2]))
+            self._contents.stdout.read(1)
+        return found
+
     def sizes(self, oids: Sequence[str]) -> list[tuple[str, int] | None]:
         """Kind and bytes of each object; None for one that is not here."""
+        if self._checks is not None and len(oids) <= FEW:
+            heads = [_answered(self._checks, oid) for oid in oids]
+            return [(head[1].decode(), int(head[2])) if len(head) == 3 else None for head in heads]
         out = self.do("cat-file", "--batch-check", "--buffer", stdin="".join(f"{oid}\n" for oid in oids).encode())
         found: list[tuple[str, int] | None] = []
         for line in out.decode().splitlines():
             parts = line.split(" ")
             found.append((parts[1], int(parts[2])) if len(parts) == 3 else None)
         return found
+
+
+def _answered(process: subprocess.Popen[bytes], oid: str) -> list[bytes]:
+    """What a staying git says first about one object."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{oid}\n".encode())
+    process.stdin.flush()
+    return process.stdout.readline().split()
 
 
 def make_bare(folder: Path, *, shared: bool = False) -> None:
