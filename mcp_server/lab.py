@@ -349,7 +349,7 @@ class Lab:
             if not self.paths.ledger.exists():
                 load_program(self.paths.program)  # no lab here: say so before anything is created
             with self._disk(), locked(self.paths.lock):
-                bench = self._house()
+                bench = self._bench()
                 caught = recovery.catch_up(bench)
                 with contextlib.suppress(AutoresearchError):  # no campaign here, so nothing is drawn
                     caught.problems += self._publisher.make_room(bench, campaign_at(bench)[0].tag)
@@ -367,9 +367,10 @@ class Lab:
         except AutoresearchError as error:
             log.warning("%s", error)  # what the verb did is recorded; it must not look as if it had failed
 
-    def _house(self) -> Bench:
+    def _bench(self) -> Bench:
         if self._ledger is not None and not self._ledger.in_place():
-            self._ledger.close()  # somebody put another file there, a backup perhaps: what we hold is nobody's
+            # a backup was put in its place: the open file has no name any more, and nobody would read what goes into it
+            self._ledger.close()
             self._ledger = None
         if self._ledger is None:
             ledger = Ledger(self.paths.ledger)

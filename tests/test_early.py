@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.edits.luck import touches_protocol
+from mcp_server.edits.luck import protocol_changes
 
 TRAIN = (Path(__file__).parents[1] / "train.py").read_text()
 SMALL = """
@@ -42,7 +42,7 @@ START, LOOP = "    budget.start(model)\n", "    while budget.fraction() < 1:\n"
 
 def edited(source: str, before: str, after: str) -> tuple[str, ...]:
     assert before in source
-    return touches_protocol({"train.py": source}, {"train.py": source.replace(before, after, 1)})
+    return protocol_changes({"train.py": source}, {"train.py": source.replace(before, after, 1)})
 
 
 CONSUMED = {
@@ -93,14 +93,14 @@ def test_learning_before_the_start_is_seen(what: str) -> None:
 def test_work_that_changes_sides_of_the_start_is_seen(before: str, after: str) -> None:
     moved = SMALL.replace(before, after, 1)
     moved = moved.replace(START, before + START, 1) if START in moved else moved.replace(LOOP, START + LOOP, 1)
-    found = touches_protocol({"train.py": SMALL}, {"train.py": moved})
+    found = protocol_changes({"train.py": SMALL}, {"train.py": moved})
     assert any("look_up moved before the start" in line for line in found), found
 
 
 def test_the_shipped_files_reading_moved_before_the_start_is_seen() -> None:
     line = "    practice = read_halves(model)\n"
     moved = TRAIN.replace(line, "", 1).replace(START, line + START, 1)
-    found = touches_protocol({"train.py": TRAIN}, {"train.py": moved})
+    found = protocol_changes({"train.py": TRAIN}, {"train.py": moved})
     assert any("read_halves moved before the start" in one for one in found), found
 
 

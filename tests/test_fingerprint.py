@@ -17,7 +17,7 @@ from mcp_server.edits.fingerprint import (
     knob_changes,
     knobs,
     nodes,
-    touches_protocol,
+    protocol_changes,
 )
 
 TRAIN = '''"""A small trainer."""
@@ -151,7 +151,7 @@ def test_text_that_does_not_parse_falls_back_to_bytes(text: str | bytes) -> None
     assert fingerprint({"train.py": text}) != fingerprint({"train.py": "x = 1"})
     assert nodes({"train.py": text}) > 0
     assert knobs(text) == {}
-    assert isinstance(touches_protocol(text, TRAIN), tuple)
+    assert isinstance(protocol_changes(text, TRAIN), tuple)
 
 
 def test_a_power_tower_is_not_worked_out() -> None:
@@ -286,7 +286,7 @@ def test_a_long_value_is_shown_short() -> None:
     ],
 )  # fmt: skip
 def test_an_edit_of_the_rules_is_named(old: str, new: str, kind: str) -> None:
-    touched = touches_protocol(TRAIN, edited((old, new)))
+    touched = protocol_changes(TRAIN, edited((old, new)))
     assert len(touched) >= 1
     assert all(words.startswith(kind) for words in touched), touched
 
@@ -310,7 +310,7 @@ def test_an_edit_of_the_rules_is_named(old: str, new: str, kind: str) -> None:
     ],
 )  # fmt: skip
 def test_an_edit_of_the_model_or_its_training_is_no_touch(pairs: list[tuple[str, str]]) -> None:
-    assert touches_protocol(TRAIN, edited(*pairs)) == ()
+    assert protocol_changes(TRAIN, edited(*pairs)) == ()
 
 
 TRAINER = (Path(__file__).parent.parent / "train.py").read_text()
@@ -324,7 +324,7 @@ def test_a_knob_of_the_trainer_can_be_turned_without_touching_the_rules() -> Non
         if number is None:
             continue
         after = TRAINER.replace(line, line[: number.start()] + "77" + line[number.end() :])
-        assert touches_protocol(TRAINER, after) == (), line
+        assert protocol_changes(TRAINER, after) == (), line
         (turned,) = [change for change in knob_changes(TRAINER, after) if change.name[0].isupper()][:1]
         assert turned.name.partition(".")[0].partition("[")[0] == line.partition(" ")[0]
 
@@ -343,24 +343,24 @@ def test_a_knob_of_the_trainer_can_be_turned_without_touching_the_rules() -> Non
 def test_what_the_trainer_takes_from_the_lab_is_watched(pattern: str, new: str, kind: str) -> None:
     after, count = re.subn(pattern, new, TRAINER)
     assert count
-    assert all(words.startswith(kind) for words in touches_protocol(TRAINER, after))
-    assert touches_protocol(TRAINER, after)
+    assert all(words.startswith(kind) for words in protocol_changes(TRAINER, after))
+    assert protocol_changes(TRAINER, after)
 
 
 def test_forty_seed_edits_are_all_named() -> None:
-    assert all(touches_protocol(TRAIN, edited(("manual_seed(seed)", f"manual_seed({k})"))) for k in range(40))
+    assert all(protocol_changes(TRAIN, edited(("manual_seed(seed)", f"manual_seed({k})"))) for k in range(40))
 
 
 def test_a_seed_in_a_file_that_is_no_python_is_named() -> None:
     before, after = {"run.yaml": "lr: 1\nseed: 42\n"}, {"run.yaml": "lr: 2\nseed: 137\n"}
-    assert touches_protocol(before, after) == ("seeding: seed: 42", "seeding: seed: 137")
-    assert touches_protocol(before, {"run.yaml": "lr: 3\nseed: 42\n"}) == ()
+    assert protocol_changes(before, after) == ("seeding: seed: 42", "seeding: seed: 137")
+    assert protocol_changes(before, {"run.yaml": "lr: 3\nseed: 42\n"}) == ()
 
 
 def test_importing_under_another_name_hides_nothing() -> None:
     before = "import torch as t\nfrom prepare import generator as g\nt.manual_seed(1)\nw = g('a')\n"
-    assert touches_protocol(before, before.replace("(1)", "(2)")) == ("seeding: t.manual_seed(1) → t.manual_seed(2)",)
-    assert touches_protocol(before, before.replace("'a'", "'b'"))
+    assert protocol_changes(before, before.replace("(1)", "(2)")) == ("seeding: t.manual_seed(1) → t.manual_seed(2)",)
+    assert protocol_changes(before, before.replace("'a'", "'b'"))
 
 
 def test_a_large_file_is_read_in_moments() -> None:
@@ -368,5 +368,5 @@ def test_a_large_file_is_read_in_moments() -> None:
     begin = time.process_time()
     fingerprint(text)
     knob_changes(TRAIN, text)
-    touches_protocol(TRAIN, text)
+    protocol_changes(TRAIN, text)
     assert time.process_time() - begin < 30  # a hang, not a race: usually well under a second

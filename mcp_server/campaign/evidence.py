@@ -132,9 +132,9 @@ def gather(
     runs, theirs = ledger.runs(tag, experiment.number), ledger.runs(tag, incumbent.number)
     ours = [run for run in runs if run.counts and run.purpose != Purpose.EXAM]
     tainted = [run for run in runs if run.tainted]
-    standing = since_anchor(theirs)
+    since = since_anchor(theirs)
     machine = ours[-1].machine if ours else None
-    held = attempt.losses(standing, arena, machine=machine) or attempt.losses(standing, arena)
+    held = attempt.losses(since, arena, machine=machine) or attempt.losses(since, arena)
     candidate, beside = attempt.losses(runs, arena), attempt.losses_beside(runs, arena, incumbent.number)
     takes_back = experiment.kind == Kind.PRUNE
     if takes_back:
@@ -169,9 +169,9 @@ def gather(
         failed=_failed(runs, theirs),
         anchored=bool(ours) and any(run.purpose == Purpose.ANCHOR and run.ticket > ours[0].ticket for run in theirs),
         now=conditions_of(ours[0]) if ours else Conditions(),
-        then=conditions_of(standing[-1]) if standing else Conditions(),
+        then=conditions_of(since[-1]) if since else Conditions(),
         scatter=_scatter(ledger, tag, incumbent),
-        disagrees=_disagrees(ledger, arena, tag, standing),
+        disagrees=_disagrees(ledger, arena, tag, since),
         repeat_seed=theirs[0].seed if theirs else campaign.seed,
         grain=step,
         equal=noise.runs if noise.equal else 0,

@@ -106,8 +106,7 @@ def join(bench: Bench, campaign: Campaign, problems: Sequence[str] = ()) -> Camp
     if head != campaign.branch:
         warnings.append(
             f"This work tree has {head or 'a detached HEAD'} checked out; verbs called here now act on "
-            f"{campaign.branch}. "
-            f"`git restore --source {campaign.branch} -- FILE` brings the incumbent's files here."
+            f"{campaign.branch}. `git restore --source {campaign.branch} -- FILE` brings the incumbent's files here."
         )
     incumbent, baseline = bench.ledger.incumbent(campaign.tag), bench.ledger.baseline(campaign.tag)
     reply = CampaignReply(

@@ -19,7 +19,7 @@ from mcp_server.campaign.trees import astray, company, overwritten
 from mcp_server.campaign.upkeep import recovery
 from mcp_server.edits.constants import knob_changes
 from mcp_server.edits.fingerprint import change, fingerprint, nodes
-from mcp_server.edits.luck import touches_protocol
+from mcp_server.edits.luck import protocol_changes
 from mcp_server.edits.themes import theme
 from mcp_server.judging.looks import excused, excuses_left, looks, may_repeat, repeats_left
 from mcp_server.nouns.baseline import calibration, quiet_again
@@ -95,7 +95,7 @@ def open_experiment(
         edit=edit,
         nodes=nodes(sources),
         knobs=changes,
-        protocol=touches_protocol(before, sources),
+        protocol=protocol_changes(before, sources),
         theme=theme(f"{asked.description} {asked.hypothesis}", [name for name, _, _ in changes]),
         program=campaign.program,
         style=style_version(arena.style, bench.paths.tree),

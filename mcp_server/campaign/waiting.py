@@ -9,7 +9,7 @@ from typing import Protocol
 
 from mcp_server.nouns.replies import DecisionReply, ScoreReply
 
-POLL_SECONDS = 0.25  # a result enters by the next verb, whoever calls it, so somebody has to ask
+POLL_SECONDS = 0.25  # results enter the ledger by the next verb that is called, so a wait calls one again and again
 
 
 class Verbs(Protocol):

@@ -11,10 +11,10 @@ import hashlib
 from collections import Counter
 
 from mcp_server.edits.constants import KnobChange, knob_changes, knobs
-from mcp_server.edits.luck import touches_protocol
+from mcp_server.edits.luck import protocol_changes
 from mcp_server.edits.syntax import Source, Sources, canonical, flat, heading, named, tokens, tree_of, walk
 
-__all__ = ["KnobChange", "change", "fingerprint", "knob_changes", "knobs", "nodes", "touches_protocol"]
+__all__ = ["KnobChange", "change", "fingerprint", "knob_changes", "knobs", "nodes", "protocol_changes"]
 
 
 def fingerprint(sources: Sources) -> str:

@@ -61,7 +61,7 @@ _TEXT_LINE = re.compile(r"\b(seed|shuffle|budget)\b", re.IGNORECASE)
 _Seen = tuple[str, str]  # kind, how it reads
 
 
-def touches_protocol(before: Sources, after: Sources) -> tuple[str, ...]:
+def protocol_changes(before: Sources, after: Sources) -> tuple[str, ...]:
     """What an edit touched of the experiment's rules, as `seeding: torch.manual_seed(42) → torch.manual_seed(137)`."""
     old, new = named(before), named(after)
     found: list[str] = []

@@ -106,9 +106,8 @@ def serve_http(
     """Serve until interrupted. Raises AutoresearchError when asked to leave loopback without a chosen token."""
     if not is_loopback(host) and not chosen_token:
         raise AutoresearchError(
-            f"{host} can be reached from other machines. Make a token first and name its file with "
-            "--token-file, so that "
-            "leaving this machine is a decision and not an accident."
+            f"{host} can be reached from other machines. Make a token first and name its file with --token-file, so "
+            "that leaving this machine is a decision and not an accident."
         )
     token = read_token(token_file)
     uvicorn.run(http_app(server, token, host, names), host=host, port=port, log_level="warning", server_header=False)

@@ -27,7 +27,7 @@ from mcp_server.lab import Lab, utc_now
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import StatusReply
 
-FORGOTTEN_AFTER_SECONDS = 3600.0  # an HTTP client says no goodbye
+FORGOTTEN_AFTER_SECONDS = 3600.0  # an HTTP client does not tell when it leaves
 Ctx = Context[Any, Any]
 
 

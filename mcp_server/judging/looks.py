@@ -14,7 +14,7 @@ from mcp_server.nouns.records import Purpose, RunState
 from mcp_server.nouns.rows import Run
 
 MOST_EXCUSED = 3  # per code and seed; machines rarely fail more often, and what fails every time is no accident
-MOST_REPEATS = 5  # of one code and seed in all, whoever ended its runs
+MOST_REPEATS = 5  # of one code and seed in all, however its runs ended
 NO_LOOK = (Purpose.EXAM, Purpose.ANCHOR)  # ordered by the lab on code that is decided already: nobody chooses by them
 
 

@@ -91,9 +91,8 @@ class Lessons(Store):
             " (SELECT count(*) FROM experiments WHERE label = 'confirmed' AND +campaign = ?1),"
             " (SELECT count(*) FROM exams WHERE result IS NOT NULL),"
             # an incumbent is measured again after its decision, for somebody else's
-            " (SELECT ticket FROM runs WHERE run > 1 ORDER BY ticket DESC LIMIT 1),"
-            " (SELECT count(*) FROM runs WHERE run > 1 AND state IN ('queued', 'running', 'pending')),"
-            " (SELECT max(id) FROM learnings)",
+            " (SELECT ticket FROM runs WHERE run > 1 ORDER BY ticket DESC LIMIT 1), (SELECT count(*) FROM runs WHERE "
+            "run > 1 AND state IN ('queued', 'running', 'pending')), (SELECT max(id) FROM learnings)",
             campaign,
         )[0]
         *tables, lesson = (str(value) for value in row)

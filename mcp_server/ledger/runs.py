@@ -55,9 +55,8 @@ class Runs(Store):
     def scored_runs(self, campaign: str, *, only_repeated: bool = False) -> list[Run]:
         """Runs whose score may decide something; with `only_repeated`, of experiments that have at least two."""
         more = (
-            " AND experiment IN (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'scored' AND "
-            f"tainted = '' AND purpose != 'exam' AND {_AGAIN}"
-            " GROUP BY experiment HAVING count(*) > 1)"
+            " AND experiment IN (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = "
+            f"'' AND purpose != 'exam' AND {_AGAIN} GROUP BY experiment HAVING count(*) > 1)"
             if only_repeated
             else ""
         )
@@ -112,13 +111,11 @@ class Runs(Store):
         """Largest less smallest score of each code that ran more than once on a seed and machine, side by side too."""
         counts = "campaign = ?1 AND score IS NOT NULL AND state = 'scored' AND tainted = '' AND purpose != 'exam'"
         rows = self._rows(
-            "SELECT max(score) - min(score) FROM"
-            f" (SELECT experiment, seed, machine, score FROM runs WHERE {counts} AND {_AGAIN}"
-            "  UNION ALL SELECT experiment, seed, machine, score FROM runs"
-            f"  WHERE {counts} AND incumbent_score IS NOT NULL AND incumbent = experiment AND NOT {_AGAIN}"
-            "  UNION ALL SELECT experiment, seed, machine, incumbent_score FROM runs"
-            f"  WHERE {counts} AND incumbent_score IS NOT NULL AND incumbent = experiment)"
-            " GROUP BY experiment, seed, machine HAVING count(*) > 1",
+            f"SELECT max(score) - min(score) FROM (SELECT experiment, seed, machine, score FROM runs WHERE {counts} "
+            f"AND {_AGAIN}  UNION ALL SELECT experiment, seed, machine, score FROM runs  WHERE {counts} AND "
+            f"incumbent_score IS NOT NULL AND incumbent = experiment AND NOT {_AGAIN}  UNION ALL SELECT experiment, "
+            f"seed, machine, incumbent_score FROM runs  WHERE {counts} AND incumbent_score IS NOT NULL AND incumbent = "
+            "experiment) GROUP BY experiment, seed, machine HAVING count(*) > 1",
             campaign,
         )
         return [row[0] for row in rows]
@@ -126,9 +123,9 @@ class Runs(Store):
     def compared(self, campaign: str) -> list[tuple[int, int]]:
         """(candidate, incumbent of its time) of every decided experiment that was compared."""
         rows = self._rows(
-            "SELECT e.number, json_extract(e.verdict, '$.against') AS against FROM"
-            " (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = ''"
-            f" AND {_AGAIN} GROUP BY experiment HAVING count(*) > 1) AS repeated"
+            "SELECT e.number, json_extract(e.verdict, '$.against') AS against FROM (SELECT experiment FROM runs WHERE "
+            f"campaign = ?1 AND state = 'scored' AND tainted = '' AND {_AGAIN} GROUP BY experiment HAVING count(*) > "
+            "1) AS repeated"
             # CROSS: begin with the few, whatever the planner thinks
             " CROSS JOIN experiments AS e ON e.campaign = ?1 AND e.number = repeated.experiment"
             " WHERE e.decision IS NOT NULL AND against IS NOT NULL ORDER BY e.number",
@@ -159,10 +156,9 @@ class Runs(Store):
         }
         with self._fact():
             changed = self._db.execute(
-                "UPDATE runs SET state = :state, closed_at = :at, score = :score, tainted = :tainted,"
-                " machine = :machine, incumbent = :incumbent, incumbent_score = :beside, ask_again_at = :again,"
-                " result = :result"
-                " WHERE ticket = :ticket AND state IN ('queued', 'running', 'pending')",
+                "UPDATE runs SET state = :state, closed_at = :at, score = :score, tainted = :tainted, machine = "
+                ":machine, incumbent = :incumbent, incumbent_score = :beside, ask_again_at = :again, result = :result "
+                "WHERE ticket = :ticket AND state IN ('queued', 'running', 'pending')",
                 values,
             ).rowcount
         return bool(changed)

@@ -101,9 +101,8 @@ class Store:
             ) from None
         except sqlite3.DatabaseError as error:
             raise LedgerError(
-                f"The ledger {self.path} is damaged: {error}. Copy it away and restore a backup; the vault "
-                "refs and the "
-                "run folders beside it are untouched."
+                f"The ledger {self.path} is damaged: {error}. Copy it away and restore a backup; the vault refs and "
+                "the run folders beside it are untouched."
             ) from None
 
     @contextlib.contextmanager

@@ -79,8 +79,8 @@ def admit(text: str, earlier: Sequence[str] = ()) -> Admission:
         if says_the_same(cleaned, earlier[place]):
             return Admission(
                 None,
-                "The memory holds this already: "
-                f"“{clean_line(earlier[place], 160)}”. Add only what is new, or go on with the next idea.",
+                f"The memory holds this already: “{clean_line(earlier[place], 160)}”. Add only what is new, or go on "
+                "with the next idea.",
                 notes,
                 place,
             )

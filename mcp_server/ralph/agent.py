@@ -112,7 +112,7 @@ def end(mark: str, process: subprocess.Popen[bytes] | None, number: signal.Signa
             return len(found)
         if not pids and (process is None or process.poll() is not None):
             return len(found)
-        time.sleep(0.01)  # a killed process is gone a moment later, and sends no event to a stranger
+        time.sleep(0.01)  # a killed process is gone a moment later; only its parent is sent an event
 
 
 def carriers(mark: str) -> list[int]:

@@ -125,8 +125,8 @@ def _acceptable(path: str, found: Seen, limit_bytes: int) -> bytes:
         raise WorkspaceError(f"{path} is not a regular file. Put a regular file there.")
     if found.content is None:
         raise WorkspaceError(
-            f"{path} has {found.size} bytes, more than the limit of {limit_bytes}. "
-            "An editable file is source code; keep data in files that are not editable."
+            f"{path} has {found.size} bytes, more than the limit of {limit_bytes}. An editable file is source code; "
+            "keep data in files that are not editable."
         )
     if b"\0" in found.content:
         raise WorkspaceError(f"{path} is binary (it holds a NUL byte). Editable files are text.")
@@ -161,8 +161,8 @@ def refuse_uncommitted(
             if allowed[0] == allowed[1]:
                 continue
             raise WorkspaceError(
-                f"{path} would change but is left out by the sparse checkout. "
-                "Add it (`git sparse-checkout add`), then start again."
+                f"{path} would change but is left out by the sparse checkout. Add it (`git sparse-checkout add`), then "
+                "start again."
             )
         there = entry_of(found, allowed[0] or allowed[1], settings.file_mode)
         if found.kind in ("absent", "file") and there in allowed and staged in allowed:

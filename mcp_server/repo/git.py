@@ -261,8 +261,8 @@ class Repository(GitCommand):
         answer = self.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
         if answer.code != 0:
             raise WorkspaceError(
-                f"There is no commit called {ref[:80]!r} here. "
-                "Give a branch, a tag or a commit id that `git log` shows; an empty repository needs a first commit."
+                f"There is no commit called {ref[:80]!r} here. Give a branch, a tag or a commit id that `git log` "
+                "shows; an empty repository needs a first commit."
             )
         return answer.out.decode().strip()
 

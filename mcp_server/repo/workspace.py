@@ -36,7 +36,7 @@ _UNDER_WAY = {
     "BISECT_LOG": "bisect",
 }
 _VIEWS = ("/results.tsv", "/learnings.md", "/progress.png", "/progress.svg")
-_MOST_SWAPS = 5  # a branch that moves more often than this between look and swap is somebody's loop
+_MOST_SWAPS = 5  # a branch that moves more often than this between look and swap is moved by a program in a loop
 
 Freshness = Literal["fresh", "staged", "locked"]
 
@@ -283,7 +283,7 @@ class Workspace(Vault):
             ]
             return len(told) == 2 and told[0] == told[1]
         except GitError:
-            return False  # somebody's ref to what is no commit, or to one that is not here
+            return False  # a ref to what is no commit, or to one that is not in this repository
 
     # -- a decision --------------------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ STOPPING_SECONDS = 30.0  # a run ends within its grace of 20 s
 
 # What a slot costs besides training, start-up and scoring together, for each second that SPEED takes.
 SLOT_PER_SPEED = 12.0
-SLACK_SECONDS = 10.0  # server, views, goodbye
+SLACK_SECONDS = 10.0  # starting the server, drawing the views, ending
 BUDGET_SECONDS, SMALLEST_BUDGET_SECONDS = 15.0, 6.0  # of one thread: some 300 and 100 steps
 SPEED = """
 import json, time

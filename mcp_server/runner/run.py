@@ -73,7 +73,7 @@ class Run:
             )
             return outcome.ended(result, RunState.CRASHED, "no_sandbox", words)
         if self.spec.rescore:
-            own, other = self._recalled(has, report.tier)
+            own, other = self._sealed_before(has, report.tier)
         else:
             has.share(self.spec, device_locks_folder(), busy)
             result = result.model_copy(update={"device": health.read(has.leases[0], meter)})
@@ -181,7 +181,7 @@ class Run:
 
     # -- scoring -------------------------------------------------------------------------------------------------------
 
-    def _recalled(self, has: Slot, tier: Tier) -> tuple[Side, Side | None]:
+    def _sealed_before(self, has: Slot, tier: Tier) -> tuple[Side, Side | None]:
         """The sides as they were when their artifacts were sealed, if the artifacts are still the same."""
         before: RunResult = RunResult.read(self.paths.sealed)
         before = before.model_copy(update={"tier": tier, "state": RunState.RUNNING})

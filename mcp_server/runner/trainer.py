@@ -98,7 +98,7 @@ class Trainer:
         self._peak = 0
         self._flooding = self._waiting = self._unbound = False
         self._held: Moment | None = None
-        self._lost = Moment(0.0, 0.0)  # to standing still
+        self._lost = Moment(0.0, 0.0)  # while it was stopped
         self._lost_before = 0.0  # of it, before the start mark
         self._selector: selectors.BaseSelector | None = None
         self._ears: set[int] = set()
@@ -165,7 +165,9 @@ class Trainer:
             more = self.marks.drain(self._marks_pipe.ours, self._stopwatch.elapsed(self._now()))
             if more is not True:
                 self._shut_ear(self._marks_pipe.ours)
-            self._waiting = more is None  # for the next tick: who floods us waits, we do not
+            self._waiting = (
+                more is None
+            )  # the rest is read at the next tick: a trainer that floods the pipe may not hold the clock up
             if self.marks.started and not begun:
                 self._usage = self.child.tree.sample(time.monotonic())
                 self._stopwatch.start_mark(self._now())

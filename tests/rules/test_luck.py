@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_server.edits.luck import touches_protocol
+from mcp_server.edits.luck import protocol_changes
 
 BODY = "import random\nimport time\nimport torch\n\n{}\n"
 
@@ -29,7 +29,7 @@ BODY = "import random\nimport time\nimport torch\n\n{}\n"
     ],
 )
 def test_what_deals_luck_or_time_anew_is_named(before: str, after: str, kind: str) -> None:
-    found = touches_protocol(BODY.format(before), BODY.format(after))
+    found = protocol_changes(BODY.format(before), BODY.format(after))
     assert found
     assert {one.partition(":")[0] for one in found} == {kind}
 
@@ -48,4 +48,4 @@ def test_what_deals_luck_or_time_anew_is_named(before: str, after: str, kind: st
     ],
 )
 def test_what_looks_alike_is_free(before: str, after: str) -> None:
-    assert touches_protocol(BODY.format(before), BODY.format(after)) == ()
+    assert protocol_changes(BODY.format(before), BODY.format(after)) == ()

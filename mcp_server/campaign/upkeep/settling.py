@@ -101,9 +101,8 @@ def _settle(bench: Bench, experiment: Experiment, done: CaughtUp) -> None:
             message = messages.decided(campaign, overtaken, arena.metric.name, arena.metric.unit)
         if outcome.index == "locked":
             raise NotNow(
-                "Another git holds the index, so the kept files could not be marked as committed there. "
-                "Let it finish, or "
-                "remove a stale index.lock; the next call completes the keep."
+                "Another git holds the index, so the kept files could not be marked as committed there. Let it finish, "
+                "or remove a stale index.lock; the next call completes the keep."
             )
     else:
         if tree is not None and experiment.kind != Kind.BASELINE:  # whose files are the user's own
@@ -117,7 +116,7 @@ def _settle(bench: Bench, experiment: Experiment, done: CaughtUp) -> None:
         folder = bench.folder(run)
         if orders.is_ours(folder, bench.order_of(run)):
             if run.state.terminal:
-                dispatch.tidy(bench.paths, run)  # whoever closed the run may have died before
+                dispatch.tidy(bench.paths, run)  # the process that closed the run may have died before it tidied
             if decision == "revert":
                 dispatch.drop_artifact(folder)
     bench.ledger.settle(campaign.tag, number, decision, commit, said)

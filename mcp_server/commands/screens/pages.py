@@ -49,13 +49,13 @@ def brief(reply: ExperimentReply) -> Parts:
     """Where an experiment is."""
     rows: list[tuple[str, RenderableType | str | None]] = [
         ("experiment", f"{reply.experiment}  {reply.description}"),
-        ("status", _standing(reply)),
+        ("status", _status(reply)),
         ("score", number(reply.score) if reply.score is not None else None),
     ]
     return [facts(rows), problems(reply.warnings), hint(commands_in(reply.next))]
 
 
-def _standing(reply: ExperimentReply, label: str = "") -> Text:
+def _status(reply: ExperimentReply, label: str = "") -> Text:
     doing = phase_of(reply) if reply.phase else ""
     left = f"{seconds(reply.eta_seconds)} left" if reply.eta_seconds is not None else ""
     loss = f"loss {fixed(reply.loss, 3)}" if reply.loss is not None else ""
@@ -73,7 +73,7 @@ def score(reply: ScoreReply, label: str = "") -> Parts:
     change = None if reply.change is None else Text.assemble(gained(reply.change), f"  {joined(widths, against)}")
     rows: list[tuple[str, RenderableType | str | None]] = [
         ("experiment", f"{reply.experiment}  {reply.description}"),
-        ("status", _standing(reply, label)),
+        ("status", _status(reply, label)),
         ("score", f"{number(reply.score)}{unit}{interval}" if reply.score is not None else None),
         ("gain", change),
         ("verdict", _verdict(reply)),
@@ -204,7 +204,7 @@ def _noise(reply: StatusReply) -> str | None:
 def running(reply: ExperimentReply, width: int) -> RenderableType:
     """One experiment under way, with a bar where it is known how far it is."""
     elapsed, left = reply.elapsed_seconds, reply.eta_seconds
-    said = Text.assemble(f"{reply.experiment}  ", _standing(reply), f"  {reply.description}")
+    said = Text.assemble(f"{reply.experiment}  ", _status(reply), f"  {reply.description}")
     if elapsed is None or left is None:
         return said
     grid = Table.grid(Column(ratio=1, no_wrap=True), Column(width=max(8, min(30, width // 5))), padding=(0, 1))

@@ -134,7 +134,7 @@ MISSING: dict[str, dict[str, tuple[int | None, int | None]]] = {
 IGNORED: dict[str, dict[str, tuple[int | None, int | None]]] = {
     "which pages of a file are in memory": {"fadvise64": (221, 223), "readahead": (187, 213)},
 }
-# At T2 these end at the borders of the namespaces; at T1 they are everybody's.
+# At T2 these end at the borders of the namespaces; at T1 they reach every process of the machine.
 SHARED_BELOW_T2: dict[str, dict[str, tuple[int | None, int | None]]] = {
     "memory, queues and semaphores of the kernel, which outlive the process": {
         "shmget": (29, 194),

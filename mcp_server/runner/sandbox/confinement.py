@@ -44,7 +44,7 @@ class Confinement:
     hide: tuple[Path, ...] = ()  # folders and files to leave out although they lie in something readable
     home: Mapping[str, Path] = field(default_factory=dict)  # links in T2's own home; below T2 `scratch` has them
     scratch: Path | None = None  # HOME and TMPDIR below T2, made and removed by the caller; T2 makes its own in memory
-    shared_memory: bool = False  # /dev/shm below T2, where it is everybody's; T2 has one for each command
+    shared_memory: bool = False  # /dev/shm below T2, where all processes share it; at T2 each command has its own
     # where a folder of `read` or `write` really lies, if not at its name (T2 alone can show it under another)
     places: Mapping[Path, Path] = field(default_factory=dict)
     tasks: int | None = None  # processes and threads of one user, where the kernel can count them
