@@ -116,7 +116,7 @@ MUTANTS = (
         JUDGED,
     ),
     mutant("a reading of speed is a guess", "SPEED_RESOLUTION = 0.001", "SPEED_RESOLUTION = 0.90", "test_drift"),
-    mutant("a probe that scatters is believed", "COARSE = 0.005", "COARSE = 0.5", "test_drift"),
+    mutant("a probe that scatters is believed", "COARSE = 0.005", "COARSE = 0.5", "test_noise_rules"),
     mutant("a faster machine explains a tenth", "EFFECTS_PER_SPEED = 40.0", "EFFECTS_PER_SPEED = 4.0", "test_drift"),
     mutant("readings miss ten times as much", "READINGS_APART = 4.0", "READINGS_APART = 40.0", "test_drift"),
     mutant(

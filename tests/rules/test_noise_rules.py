@@ -11,6 +11,7 @@ from mcp_server.edits.constants import knob_changes
 from mcp_server.judging import abort
 from mcp_server.judging.abort import Past, earned
 from mcp_server.judging.decide import decide
+from mcp_server.judging.drift import Conditions, Scatter, must_anchor
 from mcp_server.judging.noise import Noise
 from mcp_server.judging.verdict import Decision, Record
 from tests.judging.test_decide import apart, slots
@@ -33,6 +34,12 @@ def test_apart_a_night_is_granted_less_evidence_for_all_share_one_incumbents_luc
     assert there is not None
     assert here is not None
     assert 1.0 < there < 0.8 * here
+
+
+@pytest.mark.parametrize(("sd", "said"), [(0.001, "speed_changed"), (0.004, "speed_changed"), (0.01, "")])
+def test_a_probe_that_scatters_on_an_unmoved_machine_doubts_no_win_by_itself(sd: float, said: str) -> None:
+    now, then = Conditions("a card", speed=1.005), Conditions("a card", speed=1.0)
+    assert must_anchor(now, then, Scatter(speed=sd), 1.5e-4, 0.0015, 1e-4) == said
 
 
 @pytest.mark.parametrize("left", [0, 1, 2])
