@@ -105,9 +105,15 @@ def until(question, seconds: float = 300.0):  # type: ignore[no-untyped-def]
 
 
 def finish(lab: Lab, number: int | None = None) -> ScoreReply:
-    """Wait until an experiment has no open runs."""
-    until(lambda: not lab.read_score(number).open)
-    return lab.read_score(number)
+    """Wait until an experiment has no open runs: a baseline stands at its first score, its other runs go on."""
+
+    def over() -> ScoreReply | None:
+        reply = lab.read_score(number)
+        ended = all(RunState(run.state).terminal for run in reply.runs)
+        return reply if ended and not reply.open else None
+
+    found: ScoreReply = until(over)
+    return found
 
 
 def begin(lab: Lab, tag: str = "first", calibrate: int = 0) -> ScoreReply:
