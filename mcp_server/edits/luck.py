@@ -24,23 +24,9 @@ SHOWN_CHARACTERS = 90
 # Calls that set a random state: any difference counts, since the harness seeds and nobody else needs to.
 _SEEDERS = frozenset(
     {
-        "manual_seed",
-        "manual_seed_all",
-        "seed",
-        "seed_all",
-        "seed_everything",
-        "set_seed",
-        "set_rng_state",
-        "set_rng_state_all",
-        "setstate",
-        "set_state",
-        "fork_rng",
-        "initial_seed",
-        "RandomState",
-        "default_rng",
-        "SeedSequence",
-        "PRNGKey",
-        "Random",
+        *("manual_seed", "manual_seed_all", "seed", "seed_all", "seed_everything", "set_seed"),
+        *("set_rng_state", "set_rng_state_all", "setstate", "set_state", "fork_rng", "initial_seed"),
+        *("RandomState", "default_rng", "SeedSequence", "PRNGKey", "Random"),
     }
 )
 # Calls that hand out a stream by name: a new one with a new tensor is fine, another name for an old one is not.

@@ -21,18 +21,8 @@ Sources = Mapping[str, bytes]
 WAYS = ("printed", "left", "forged", "overwritten", "spoken")
 MEASURES = ("EVAL", "TEST", "VALID", "HOLDOUT", "SCOR", "METRIC", "GRAD", "JUDGE", "CORRECT")
 WORK = (
-    "STEP",
-    "ITER",
-    "EPOCH",
-    "ROUND",
-    "TRIAL",
-    "RESTART",
-    "SAMPLE",
-    "SECONDS",
-    "BUDGET",
-    "ATTEMPT",
-    "SWEEP",
-    "MOVES",
+    *("STEP", "ITER", "EPOCH", "ROUND", "TRIAL", "RESTART", "SAMPLE", "SECONDS", "BUDGET", "ATTEMPT"),
+    *("SWEEP", "MOVES"),
 )
 LARGEST_REPLAY = 400_000  # bytes of an artifact that fit into an editable file as text
 MORE = 4  # times the work

@@ -17,14 +17,8 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/
 GPU_SYSTEM = ("/sys", "/opt/cuda", "/opt/nvidia", "/run/opengl-driver")  # where some systems keep drivers and libraries
 # A short list, for /etc also holds secrets that the same user may read (the root user: all of them).
 ETC = (
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/alternatives",
-    "/etc/localtime",
-    "/etc/nsswitch.conf",
-    "/etc/passwd",
-    "/etc/group",
+    *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime"),
+    *("/etc/nsswitch.conf", "/etc/passwd", "/etc/group"),
 )
 # OpenMP, torch and numpy count processors, caches and memory nodes here.
 SYSFS = ("/sys/devices/system", "/sys/fs/cgroup")
