@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mcp_server.nouns.errors import CorpusError
+from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import cache_folder
 from mcp_server.secrecy import proof
 from mcp_server.secrecy.choosing import NEAR, Choice, choose
@@ -65,9 +65,8 @@ def choose_again(library: Path, files: Sequence[Path], texts: Sequence[bytes], s
         raise SystemExit(f"error: {error}") from None
     told.close()
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = place.with_name(f".{place.name}.{os.getpid()}")
-    new.write_text(json.dumps({"copies": choice.copies, "needed": choice.needed, "searched": choice.searched}))
-    os.replace(new, place)
+    found = {"copies": choice.copies, "needed": choice.needed, "searched": choice.searched}
+    write_atomically(place, json.dumps(found).encode())
     return choice
 
 

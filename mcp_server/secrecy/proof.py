@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mcp_server.nouns.errors import CorpusError
+from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import cache_folder
 from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import Confinement, probe
@@ -107,10 +108,8 @@ def _hide_more(corpus: Path, visible: Sequence[Path]) -> bool:
     more = sorted({str(unit) for unit in units} - set(stored["paths"]))
     if not more:
         return False
-    new = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        new.write_text(json.dumps({**stored, "paths": [*stored["paths"], *more]}, indent=1))
-        os.replace(new, place)
+        write_atomically(place, json.dumps({**stored, "paths": [*stored["paths"], *more]}, indent=1).encode())
     except OSError as error:
         raise CorpusError(
             f"{place} cannot be written ({error.strerror}). Run `autoresearch prepare --force`."
