@@ -86,12 +86,13 @@ class Writer:
     def publish(self, count: int) -> None:
         told = [self.attempt() for _ in range(count)]
         commits = self.store.write_attempts(
-            [({"train.py": code}, None, EPOCH, f"attempt {one.n}\n") for one, code in told]
+            [({"train.py": code}, None, EPOCH + 60 * one.n, f"attempt {one.n}\n") for one, code in told]
         )
         lines = [one.model_copy(update={"commit": commit}) for (one, _), commit in zip(told, commits, strict=True)]
         for start in range(0, len(lines), journal.MOST_ATTEMPTS):
             tip = self.store.head_of(self.key.lab)
-            new = journal.append(self.store, self.key, tip, lines[start : start + journal.MOST_ATTEMPTS], EPOCH)
+            some = lines[start : start + journal.MOST_ATTEMPTS]
+            new = journal.append(self.store, self.key, tip, some, EPOCH + 60 * some[-1].n)
             assert self.store.move_ref(journal_ref(self.key.lab), new, tip or self.store.zero, "publish")
         self.push()
 
@@ -153,6 +154,7 @@ def measure(each: int, folder: Path) -> None:
     for writer in writers:
         writer.publish(each)
     print(f"{LABS - 1} journals of {each} attempts written in {time.perf_counter() - began:.1f} s", flush=True)
+    alone = [taken(lab.lab_status) for _ in range(ROUNDS + 1)][1:]
     join(lab, remote)
     tell("join with a past of its own", "-", [taken(lambda: exchange(lab))])
     fresh = repository(folder / "fresh")
@@ -170,7 +172,8 @@ def measure(each: int, folder: Path) -> None:
             writer.publish(1)
         rounds.append(taken(lambda: exchange(lab)))
     tell("fetch of 8 new", "0.2", rounds)
-    tell("lab_status", "0.05", [taken(lab.lab_status) for _ in range(ROUNDS + 1)][1:])
+    tell("lab_status before it joined", "-", alone)
+    tell("lab_status now", "0.05", [taken(lab.lab_status) for _ in range(ROUNDS + 1)][1:])
     tell(
         "recall", "0.05", [taken(lambda: lab.recall("raise the momentum of the depth")) for _ in range(ROUNDS + 1)][1:]
     )
@@ -187,6 +190,7 @@ def measure(each: int, folder: Path) -> None:
 
 def main() -> int:
     os.environ["AUTORESEARCH_COMMUNITY"] = "off"  # what is measured happens when it is asked for
+    os.environ["AUTORESEARCH_CHART"] = "off"  # drawn beside by another thread, whose seconds would count
     each = int(sys.argv[1]) if len(sys.argv) > 1 else 1250
     with tempfile.TemporaryDirectory() as folder:
         measure(each, Path(folder))

@@ -301,7 +301,9 @@ class Exchange:
                 fresh = [one for one in batch.leaving if self._is_news(one, key)]
                 self._stays(batch.kept_home, report)
                 if fresh:
-                    self._note_constants(fresh[-1])
+                    self._note_constants(
+                        next((one for one in reversed(fresh) if one.attempt.status == "kept"), fresh[-1])
+                    )
                     report.published += self._write(settings, key, fresh)
                 with self.foreign.writing():
                     self.foreign.note("turns", json.dumps(batch.turns))
@@ -318,15 +320,14 @@ class Exchange:
                 self.foreign.note("home", json.dumps(told))
 
     def _note_constants(self, last: Leaving) -> None:
-        """What our code has to turn, for the board: the constants in capitals of the newest attempt."""
-        if last.files:
+        """What our code has to turn, for the board: the constants in capitals of what was kept last."""
+        if last.files and last.attempt.status == "kept":
             names = [name for name in knobs(last.files) if name.isupper()]
             board.constants(self.foreign, last.attempt.contract, names)
 
     def _batch(self, ledger: Ledger, settings: Settings, key: LabKey) -> Batch:
-        known = self.foreign.published(key.lab)
-        labels = {mark: label for mark, (_, _, label) in known.items()}
-        turns = json.loads(self.foreign.noted("turns") or "{}") if known else {}
+        labels = self.foreign.labels(key.lab)
+        turns = json.loads(self.foreign.noted("turns") or "{}") if self.foreign.last(key.lab) else {}
         return gather(ledger, self.workspace, turns, labels, code=settings.code, contracts=self.contract)
 
     def contract(self, campaign: Campaign, arena: Arena) -> str:

@@ -30,7 +30,7 @@ CREATE TABLE labs (
 CREATE TABLE records (
     id INTEGER PRIMARY KEY, lab TEXT NOT NULL, n INTEGER NOT NULL, rev INTEGER NOT NULL,
     mark TEXT NOT NULL, contract TEXT NOT NULL, code TEXT NOT NULL, edit TEXT NOT NULL, status TEXT NOT NULL,
-    theme TEXT NOT NULL, machine TEXT NOT NULL, line TEXT NOT NULL,
+    label TEXT NOT NULL, theme TEXT NOT NULL, machine TEXT NOT NULL, line TEXT NOT NULL,
     measured INTEGER NOT NULL, helped INTEGER NOT NULL, failed INTEGER NOT NULL, gain REAL, deviation REAL,
     UNIQUE (lab, n)
 ) STRICT;
@@ -197,10 +197,10 @@ class Foreign:
             self._db.execute("DELETE FROM words WHERE rowid = ?", (before[0]["id"],))
             self._db.execute("DELETE FROM records WHERE id = ?", (before[0]["id"],))
         row = self._db.execute(
-            "INSERT INTO records (lab, n, rev, mark, contract, code, edit, status, theme, machine, line, measured,"
-            " helped, failed, gain, deviation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO records (lab, n, rev, mark, contract, code, edit, status, label, theme, machine, line,"
+            " measured, helped, failed, gain, deviation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(lab, a.n, a.rev, a.mark, a.contract, a.code, a.edit, a.status, a.theme, a.machine, line),
+                *(lab, a.n, a.rev, a.mark, a.contract, a.code, a.edit, a.status, a.label, a.theme, a.machine, line),
                 *(a.compared, a.helped, a.failed, a.gain if a.compared else None, a.deviation if a.compared else None),
             ),
         ).lastrowid
@@ -277,12 +277,10 @@ class Foreign:
     def held(self, lab: str) -> list[tuple[int | None, str]]:
         return [(row["n"], row["why"]) for row in self._rows("SELECT n, why FROM held WHERE lab = ?", lab)]
 
-    def published(self, lab: str) -> dict[str, tuple[int, int, str]]:
-        """(n, rev, label) of every attempt of a lab, by its mark."""
-        rows = self._rows(
-            "SELECT mark, n, rev, coalesce(json_extract(line, '$.label'), '') AS label FROM records WHERE lab = ?", lab
-        )
-        return {row["mark"]: (row["n"], row["rev"], row["label"]) for row in rows}
+    def labels(self, lab: str) -> dict[str, str]:
+        """The label of every attempt that a lab kept, by its mark."""
+        rows = self._rows("SELECT mark, label FROM records WHERE lab = ? AND status = 'kept'", lab)
+        return {row["mark"]: row["label"] for row in rows}
 
     def by_mark(self, lab: str, marks: Sequence[str]) -> dict[str, Attempt]:
         """A lab's attempts, by mark."""
@@ -385,10 +383,11 @@ class Foreign:
             places = {row["rowid"]: place for place, row in enumerate(rows)}
         wanted = list(places)
         for name in names[:20]:
+            most = max(3, limit // min(20, len(names)))
             rows = self._rows(
                 "SELECT DISTINCT record FROM moved WHERE name = ? COLLATE NOCASE ORDER BY record DESC LIMIT ?",
                 name,
-                limit,
+                most,
             )
             wanted += [row["record"] for row in rows if row["record"] not in places]
         if not words and not names:
