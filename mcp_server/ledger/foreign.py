@@ -19,7 +19,7 @@ from typing import Any
 from mcp_server.nouns.exchanged import Attempt
 from mcp_server.nouns.files import mend, private_file, private_folder
 
-VERSION = 1  # of the schema below: another one is made anew
+VERSION = 2  # of the schema below: another one is made anew
 SCHEMA = """
 CREATE TABLE labs (
     lab TEXT PRIMARY KEY, tip TEXT NOT NULL, name TEXT NOT NULL DEFAULT '', own INTEGER NOT NULL DEFAULT 0,

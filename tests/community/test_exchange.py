@@ -308,3 +308,36 @@ def test_nobody_but_one_exchanges_at_a_time(tmp_path: Path, remote: Path) -> Non
         Exchange(north.workspace, lambda: NOW),
     ):
         pass
+
+
+def test_bundles_that_come_twice_and_in_the_wrong_order_lose_and_double_nothing(tmp_path: Path) -> None:
+    draw = random.Random(5)
+    labs = [Past(tmp_path / name) for name in ("north", "south", "west")]
+    for lab in labs:
+        lab.join(tmp_path / "nothing.bundle", "bundle")
+    carried: list[Path] = []
+    for turn in range(4):
+        for lab in labs:
+            lab.attempt("discarded", f"turn {turn}", KNOB=10.0 + turn)
+            carried.append(tmp_path / f"{len(carried)}.bundle")
+            membership.carry(lab.workspace, carried[-1])
+            for bundle in draw.choices(carried, k=2):
+                lab.exchange(bundle)
+    for lab in labs:
+        for bundle in draw.sample(carried, len(carried)) + carried:
+            lab.exchange(bundle)
+    tables = [lab.table() for lab in labs]
+    assert tables[0] == tables[1] == tables[2]
+    assert len(tables[0]) == 15
+
+
+def test_records_of_an_older_version_of_the_database_are_read_anew(tmp_path: Path, remote: Path) -> None:
+    north = Past(tmp_path / "north")
+    north.join(remote)
+    north.exchange()
+    before = north.table()
+    foreign = north.foreign()
+    foreign._db.execute("PRAGMA user_version = 1")
+    foreign.close()
+    north.exchange()
+    assert north.table() == before
