@@ -1,43 +1,17 @@
-"""When a campaign is over by its own `stop` rule: one set of rules for the verbs, the status and a loop of agents."""
+"""Brings the `stop` rule what the ledger knows, and refuses what comes after the end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-
 from mcp_server.arena.program import Arena
+from mcp_server.arena.stop import stop_reason
 from mcp_server.campaign.attempt import mean_score
 from mcp_server.campaign.bench import Bench
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.rows import Campaign
 
 
-def stop_reason(
-    arena: Arena, campaign: Campaign, counts: Mapping[str, int], since_keep: int, best: float | None, now: datetime
-) -> str:
-    """Why the campaign is over by its own stop rule; "" while it is not."""
-    stop = arena.stop
-    if stop.experiments is not None and counts["all"] >= stop.experiments:
-        return f"{counts['all']} experiments were asked for and made"
-    if stop.hours is not None:
-        hours = (now - datetime.fromisoformat(campaign.began_at)).total_seconds() / 3600
-        if hours >= stop.hours:
-            return f"{stop.hours:g} hours are over"
-    if target_reached(arena, best):
-        return f"the target {stop.target:g} is reached"
-    if stop.stale is not None and since_keep >= stop.stale:
-        return f"{since_keep} experiments in a row brought no gain"
-    return ""
-
-
-def target_reached(arena: Arena, best: float | None) -> bool:
-    """Whether a score is as good as the arena's target; never without one."""
-    target = arena.stop.target
-    return target is not None and best is not None and arena.loss(best) <= arena.loss(target)
-
-
 def over_by_rule(bench: Bench, campaign: Campaign, arena: Arena) -> str:
-    """The same, asked of the ledger."""
+    """Why a campaign is over; "" while it is not."""
     incumbent = bench.ledger.incumbent(campaign.tag)
     best = mean_score(bench.ledger.runs(campaign.tag, incumbent.number), arena) if incumbent else None
     counts, stale = bench.ledger.count(campaign.tag), bench.ledger.since_keep(campaign.tag)

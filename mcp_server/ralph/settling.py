@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mcp_server.arena.stop import target_reached
 from mcp_server.campaign.attempt import mean_score
 from mcp_server.campaign.bench import incumbent_commit
-from mcp_server.campaign.stop import target_reached
 from mcp_server.campaign.waiting import POLL_SECONDS, until_finished
 from mcp_server.lab import CALIBRATE, Lab
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment

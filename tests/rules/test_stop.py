@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from mcp_server.arena.stop import stop_reason
 from mcp_server.campaign.progress import in_the_field, thinned
-from mcp_server.campaign.stop import stop_reason
 from tests.rules.records import AT, arena, campaign
 
 BEGAN = datetime.fromisoformat(AT)
