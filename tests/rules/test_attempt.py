@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from mcp_server.campaign.attempt import failure_of, losses, losses_beside, mean_score, status_of
+from mcp_server.campaign.attempt import Attempt, failure_of, losses, losses_beside, mean_score, status_of
+from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import Half
 from mcp_server.nouns.rows import Run
 from tests.rules.records import arena, experiment, run
@@ -97,3 +100,47 @@ def test_beside_counts_what_this_incumbent_got_in_slots_that_count() -> None:
     assert losses_beside(runs, arena(), 1) == {7: 5.0}
     assert losses_beside(runs, arena(), 5) == {8: 2.0}
     assert losses_beside(runs, arena(direction="maximize"), 1) == {7: -5.0}
+
+
+# --- one shape for every face -----------------------------------------------------------------------------------------
+
+AGAIN = run(score=3.0, seed=8, purpose="confirm")
+JUDGED = {"outcome": "discarded", "score": 5.0, "change": -1.0, "low": -2.0, "high": 0.5, "noise_widths": -1.5}
+
+
+@pytest.mark.parametrize(
+    ("decided", "runs", "shown"),
+    [
+        # decision, label, verdict -> status, score, outcome, mark
+        ({}, [run("running")], ("running", None, "running", "running")),
+        ({}, [SCORED], ("scored", 1.0, "scored", "scored")),
+        ({}, [run(score=1.0, tainted="a load")], ("scored", None, "scored", "tainted")),
+        ({"decision": "keep", "label": "provisional"}, [SCORED, AGAIN], ("kept", 2.0, "kept", "provisional")),
+        (
+            {"decision": "keep", "kind": "baseline", "label": "baseline"},
+            [SCORED],
+            ("kept", 1.0, "baseline", "baseline"),
+        ),
+        # what was not kept is shown as its verdict saw it, also where more was measured since
+        ({"decision": "revert", "verdict": Decided(**JUDGED)}, [SCORED], ("discarded", 5.0, "discarded", "discarded")),
+        ({"decision": "revert", "verdict": Decided(**JUDGED)}, [], ("discarded", 5.0, "discarded", "discarded")),
+        # a record of an older version lacks the outcome, so the runs tell it
+        ({"decision": "revert"}, [CRASHED], ("crashed", None, "crashed", "crashed")),
+        (
+            {"decision": "overtaken", "verdict": Decided(**JUDGED)},
+            [SCORED],
+            ("overtaken", 5.0, "overtaken", "overtaken"),
+        ),
+    ],
+)
+def test_an_attempt_is_shown_the_same_everywhere(
+    decided: dict[str, Any], runs: list[Run], shown: tuple[str, float | None, str, str]
+) -> None:
+    found = Attempt.of(experiment(**decided), runs, arena())
+    assert (found.status, found.score, found.outcome, found.mark) == shown
+    assert found.open is (shown[0] == "running")
+
+
+def test_a_gain_is_the_verdicts_with_its_interval_and_widths() -> None:
+    found = Attempt.of(experiment(decision="revert", verdict=Decided(**JUDGED)), [], arena())
+    assert (found.gain, found.interval, found.widths) == (-1.0, (-2.0, 0.5), -1.5)
