@@ -24,6 +24,7 @@ from mcp_server.commands.names import COMMANDS, TOOL_NAMES
 from mcp_server.commands.screens import pages
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
+from mcp_server.nouns.replies import DecisionReply
 from mcp_server.views import history
 from tests.labs import TRAIN, attempt, begun, edit, git, make_lab, until
 
@@ -400,3 +401,12 @@ def test_serve_speaks_mcp_on_stdio_for_the_lab_it_is_pointed_at(researched: Path
     names, status = anyio.run(ask)
     assert {"run_experiment", "read_score", "commit_or_revert", "lab_status"} <= names
     assert status["campaign"] == "first"
+
+
+def test_a_decision_says_between_what_the_gain_lies() -> None:
+    reply = DecisionReply(experiment=4, decision="kept", change=0.00616, interval=[-0.0013, 0.0136], noise_widths=10.5)
+    console = Console(width=100)
+    with console.capture() as said:
+        for part in pages.decision(reply):
+            console.print(part)
+    assert "+0.00616  95 %: -0.0013 to +0.0136 · +10.5 noise widths" in said.get()

@@ -114,7 +114,9 @@ def crash(found: CrashReply | None) -> Parts:
 def decision(reply: DecisionReply) -> Parts:
     """What was decided and what git did."""
     style = {"kept": "bold green", "confirming": "cyan", "overtaken": "yellow"}.get(reply.decision, "bold")
-    widths = in_widths(reply.change, reply.noise_widths)
+    edges = [f"{edge:+.4g}" for edge in reply.interval]
+    band = f"95 %: {' to '.join(edges)}" if len({*edges}) == 2 else ""
+    widths = joined(band, in_widths(reply.change, reply.noise_widths))
     rows: list[tuple[str, RenderableType | str | None]] = [
         ("experiment", str(reply.experiment)),
         ("decision", Text(joined(reply.decision, reply.label), style=style)),
