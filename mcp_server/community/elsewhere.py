@@ -20,6 +20,7 @@ from mcp_server.edits.fingerprint import KnobChange
 from mcp_server.edits.moves import direction
 from mcp_server.ledger.foreign import UNUSABLE, Foreign, Known
 from mcp_server.memory.wording import Tried, line
+from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.exchanged import SHORT
 from mcp_server.nouns.records import Kind
 from mcp_server.nouns.rows import Campaign
@@ -45,7 +46,7 @@ class Elsewhere:
         try:
             with closing(Foreign(self._places.records)) as found:
                 yield found
-        except UNUSABLE:  # it is made again by the next exchange
+        except (*UNUSABLE, AutoresearchError):  # made again by the next exchange; our own verbs go on without
             return
 
     def board(self, campaign: Campaign, arena: Arena) -> list[str]:
