@@ -144,7 +144,8 @@ def gather(
     kind = Comparison.SLOT if beside else Comparison.APART
     ongoing = ((experiment.number, incumbent.number),)
     noise = measured_noise(ledger, arena, tag, ongoing)
-    step = grain(_scores(ledger, tag))
+    # where the arena wants no repeats, nothing could tell a step from luck
+    step = 0.0 if arena.keep.confirm == "never" else grain(_scores(ledger, tag))
     left = math.inf if arena.stop.experiments is None else max(0, arena.stop.experiments - ledger.count(tag)["all"])
     retried = not ours and 0 < len(tainted) <= MOST_EXCUSED
     return Evidence(

@@ -77,7 +77,8 @@ def _weighed(case: Case) -> Verdict:
         again = orders if given.paired else (Order(Who.INCUMBENT, given.repeat_seed, Purpose.REPEAT),)
         if given.runs_left >= 1 and again:
             return case.verdict(Decision.CONFIRM, "noise_unmeasured", said, again)
-    if gain > max(given.policy.min_delta, 0.0) and enough and given.equal >= EQUAL_RUNS:
+    exact = given.equal >= EQUAL_RUNS or (given.equal > 0 and _steady(case))
+    if gain > max(given.policy.min_delta, 0.0) and enough and exact:
         if gain > FINE * given.grain or case.count >= STEADY_LOOKS or not orders:
             return _exactly_better(case)
         said = "a gain of a few steps of the score may be a run that rounds otherwise, so it is asked to repeat itself"
@@ -88,10 +89,15 @@ def _weighed(case: Case) -> Verdict:
         return case.verdict(Decision.KEEP, "gain", "it clears the bar")
     if wanted and orders:
         return case.verdict(Decision.CONFIRM, *_doubt(case), orders)
-    if gain > max(given.policy.min_delta, 0.0) and given.equal and case.count < 2 and orders:
+    if gain > max(given.policy.min_delta, 0.0) and given.equal and not _steady(case) and orders:
         said = "every repeat so far was equal, so one more tells whether there is any noise"
         return case.verdict(Decision.CONFIRM, "needs_repeat", said, orders)
     return case.verdict(Decision.DISCARD, *_no(case, good))
+
+
+def _steady(case: Case) -> bool:
+    """Whether both sides were run so often that, with every repeat equal, noise is no likely cause of a difference."""
+    return min(case.count, max(len(case.given.incumbent), len(case.given.beside))) >= STEADY_LOOKS
 
 
 def _exactly_better(case: Case) -> Verdict:

@@ -25,6 +25,7 @@ EQUAL_RUNS = 12  # so many runs without a difference leave nothing of the guess:
 # What earlier campaigns measured counts less the longer ago it was, never more than so many differences of today, and
 # not at all where today's own say that the noise is larger now.
 REMEMBERED, MOST_REMEMBERED, LOUDER = 0.7, 20.0, 4.0
+MOST_PARTS = 8  # of the smallest difference between two scores, in which a step is looked for
 LATTICE = 1e-4  # of a step: how far a multiple of it may lie beside one
 DUST = 1e-12  # of a score: what sums in another order differ by
 LARGEST = 1e9  # squares beyond so many prior variances say the same
@@ -173,10 +174,11 @@ def pooled(own: tuple[float, float], earlier: Sequence[tuple[float, float]]) -> 
 
 
 def grain(codes: Iterable[Sequence[float]]) -> float:
-    """The smallest step between two scores, where equal code scored the very same; 0 where no repeat was ever equal.
+    """The step of which all scores are multiples, where equal code scored the very same; 0 where there is none.
 
     A share of right answers moves in steps: that two runs are equal says that noise is smaller than a step, not that
-    there is none. codes: all scores of each code.
+    there is none. A step that holds for the differences alone would be found between any two scores of an exact
+    arena, so it has to hold from zero on. codes: all scores of each code.
     """
     groups = [list(scores) for scores in codes]
     if not any(len(set(scores)) < len(scores) for scores in groups):
@@ -184,9 +186,12 @@ def grain(codes: Iterable[Sequence[float]]) -> float:
     seen = sorted({score for scores in groups for score in scores if math.isfinite(score)})
     between = [above - below for below, above in pairwise(seen)]
     real = [step for step in between if step > DUST * max(abs(seen[0]), abs(seen[-1]))]
-    step = min(real, default=0.0)
-    # three scores that are no multiples of one step are not coarse
-    return step if all(abs(one / step - round(one / step)) < LATTICE for one in real) else 0.0
+    least = min(real, default=0.0)
+    # nobody need have scored one step apart yet
+    for step in (least / parts for parts in range(1, MOST_PARTS + 1) if least):
+        if all(abs(one / step - round(one / step)) < LATTICE for one in (*real, *seen)):
+            return step
+    return 0.0
 
 
 def typical_sd(squares: float, degrees: int, prior_sd: float) -> float | None:

@@ -35,6 +35,9 @@ STOPPING_SECONDS = 30.0  # a run ends within its grace of 20 s
 # What a slot costs besides training, start-up and scoring together, for each second that SPEED takes.
 SLOT_PER_SPEED = 12.0
 SLACK_SECONDS = 10.0  # starting the server, drawing the views, ending
+# A campaign of minutes is after gains that minutes can show: a fifth of a per cent of a score near 1.5. Smaller ones
+# are called none, and the referee, who expects about twice that, needs fewer repeats to be sure of a first one.
+LEAST_GAIN = 0.003  # bits per byte
 BUDGET_SECONDS, SMALLEST_BUDGET_SECONDS = 15.0, 6.0  # of one thread: some 300 and 100 steps
 SPEED = """
 import json, time
@@ -150,21 +153,17 @@ def fit(plan: Plan, speed: float, busy: float, spent: float = 0.0) -> Plan:
     `speed` are the wall seconds that SPEED took, `busy` the processor seconds it got in each of them.
     """
 
-    def room(calibrate: int) -> float:
-        slots = 1 + calibrate + FEWEST + SPARE
-        slot = (plan.limit_seconds - spent - SLACK_SECONDS) / slots
-        return (slot - SLOT_PER_SPEED * speed) * min(1.0, busy)
-
-    calibrate = plan.calibrate
-    if room(calibrate) < SMALLEST_BUDGET_SECONDS:
-        calibrate = min(1, calibrate)  # a rough idea of the noise has to do
+    slots = 1 + plan.calibrate + FEWEST + SPARE
+    slot = (plan.limit_seconds - spent - SLACK_SECONDS) / slots
+    room = (slot - SLOT_PER_SPEED * speed) * min(1.0, busy)
     wanted = plan.budget_seconds or BUDGET_SECONDS
-    budget = min(wanted, max(SMALLEST_BUDGET_SECONDS, round(room(calibrate))))
-    return replace(plan, budget_seconds=float(budget), calibrate=calibrate)
+    return replace(plan, budget_seconds=float(min(wanted, max(SMALLEST_BUDGET_SECONDS, round(room)))))
 
 
 def _program(plan: Plan) -> bytes:
     text = plan.template.files["program.md"].read_text("utf-8")
     changed = re.sub(r"(?m)^(budget:.*?\bseconds:\s*)[\d.]+", rf"\g<1>{plan.budget_seconds:g}", text, count=1)
+    if parse_program(text).arena.needs_corpus:
+        changed = re.sub(r"(?m)^(keep:.*?\bmin_delta:\s*)auto\b", rf"\g<1>{LEAST_GAIN:g}", changed, count=1)
     assert parse_program(changed).arena.budget.seconds == plan.budget_seconds
     return changed.encode()

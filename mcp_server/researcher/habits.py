@@ -234,7 +234,7 @@ def lesson(trial: Trial, metric: str, unit: str, budget: str, interval: Sequence
         else "Kept; a further step the same way is worth a run."
         if further
         else "Kept.",
-        BETTER: "Not kept, for another reason than its score.",
+        BETTER: "Not kept, though it looks better: it is worth another try.",
         UNKNOWN: "Unknown, not failed; on another base, or together with another change, it may show.",
         WORSE: "The other direction is open." if further else "",
     }.get(trial.outcome, "")

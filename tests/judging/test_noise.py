@@ -137,6 +137,8 @@ def test_exchanging_the_two_turns_the_difference_round(ours, theirs, correlation
         ([[0.90, 0.905], [0.92]], 0.0),  # no repeat was equal: noise shows itself
         ([[1.0, 1.0], [1.0]], 0.0),  # nothing but one score
         ([[0.9, 0.9], [0.91234], [0.95678]], 0.0),  # exact, and in no steps
+        ([[2.53297, 2.53297], [2.53311]], 0.0),  # exact: some step lies between any two
+        ([[4.0, 4.0], [1.0]], 1.0),  # may be a count, whose step nobody has shown yet
         ([[0.3, 0.3], [0.1 + 0.2], [0.4]], 0.1),  # what sums in another order differ by is no step
     ],
 )
