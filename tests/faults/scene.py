@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mcp_server.campaign.bench import Bench
+from mcp_server.engines.local import LOCAL
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.files import is_locked, locked
@@ -159,7 +160,7 @@ def _runs_ended_once(ledger: Ledger) -> None:
 
 
 def _views_are_drawn(lab: Lab, ledger: Ledger) -> None:
-    bench = Bench(lab.workspace, lab.paths, ledger, lab.now)
+    bench = Bench(lab.workspace, lab.paths, ledger, lab.now, LOCAL)
     campaign = ledger.campaign(TAG)
     assert campaign is not None
     assert lab.paths.results.read_text() == results_text(ledger, campaign, bench.arena(campaign))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.engines import local
+from mcp_server.engines.local import LOCAL
 from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.nouns.records import RunResult, RunSpec, RunState, Tier
@@ -185,7 +185,7 @@ def test_a_pair_can_be_cancelled_anywhere(tmp_path: Path, where: str) -> None:
     code = (WAITS, WAITS) if where == "training" else (HONEST, HONEST)
     run = pair(tmp_path, *code, score="import time; time.sleep(600)")
     run.wait_for(where, run.start())
-    local.cancel(run.paths)
+    LOCAL.cancel(run.paths)
     result = run.wait()
     assert (result.state, result.reason, result.incumbent_score) == (RunState.CANCELLED, "cancelled", None)
     nothing_is_left(run)
@@ -204,7 +204,7 @@ def test_a_killed_supervisor_takes_both_halves_along_even_one_that_stands_still(
         assert len(victims) >= 2
         os.kill(pid, signal.SIGKILL)
         gone(victims)
-        assert not local.LOCAL.alive(run.paths)
+        assert not LOCAL.alive(run.paths)
         nothing_is_left(run)
 
 

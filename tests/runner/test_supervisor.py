@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.engines import local
+from mcp_server.engines.local import LOCAL
 from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.nouns.records import RunResult, RunSpec, RunState, Tier
@@ -212,14 +212,14 @@ def test_a_run_can_be_cancelled_anywhere(tmp_path: Path, how: str, where: str) -
     pid = run.start()
     run.wait_for(where, pid)
     if how == "file":
-        local.cancel(run.paths)
+        LOCAL.cancel(run.paths)
     else:
         os.kill(pid, signal.SIGTERM)
     result = run.wait()
     assert (result.state, result.reason) == (RunState.CANCELLED, "cancelled")
     assert alive_with(str(run.paths.folder) + "/") == []
     if blocking:
-        local.cancel(blocker.paths)
+        LOCAL.cancel(blocker.paths)
         blocker.wait()
 
 
@@ -238,7 +238,7 @@ def test_a_killed_supervisor_takes_everything_along(tmp_path: Path) -> None:
     gone(victims, seconds=1.0)
     with pytest.raises(AssertionError):
         run.wait()
-    assert not local.LOCAL.alive(run.paths)
+    assert not LOCAL.alive(run.paths)
     assert device_is_free()
     assert run.paths.begun.exists()  # so the lab calls it lost
 
@@ -253,7 +253,7 @@ def test_a_killed_supervisor_takes_its_trainer_along_at_t1(tmp_path: Path, monke
     assert len(victims) == 1
     os.kill(pid, signal.SIGKILL)
     gone(victims, seconds=1.0)
-    assert not local.LOCAL.alive(run.paths)
+    assert not LOCAL.alive(run.paths)
 
 
 def test_a_lost_run_can_be_started_again(tmp_path: Path) -> None:
@@ -329,7 +329,7 @@ def test_a_second_supervisor_is_turned_away(tmp_path: Path) -> None:
     )
     assert again.returncode == 3
     assert "living supervisor" in again.stderr
-    local.cancel(run.paths)
+    LOCAL.cancel(run.paths)
     assert run.wait().state is RunState.CANCELLED
 
 
@@ -359,5 +359,5 @@ def test_a_waiting_supervisor_costs_little(tmp_path: Path) -> None:
     resident_kb = int(status.split("VmRSS:")[1].split()[0])
     assert resident_kb < 60_000
     for folder in (run, blocker):
-        local.cancel(folder.paths)
+        LOCAL.cancel(folder.paths)
         folder.wait()
