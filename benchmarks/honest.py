@@ -40,6 +40,7 @@ from mcp_server.lab import Lab
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.rows import Experiment, Run
 from mcp_server.repo.workspace import Workspace
+from mcp_server.researcher.demo import stop_runs
 from mcp_server.setup.newlab import LANGUAGE_MODEL, Template, template, write_lab
 
 TAG = "honest"
@@ -342,7 +343,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say(found.machine)
     with tempfile.TemporaryDirectory(prefix="autoresearch-honest-", ignore_cleanup_errors=True) as name:
         if set(asked.parts) & set("ab"):
-            own_lab(Path(name), asked.budget, asked.seed, found)
+            try:
+                own_lab(Path(name), asked.budget, asked.seed, found)
+            finally:
+                stop_runs(Path(name) / "lab")  # a run outlives whoever ordered it, and Ctrl-C leaves none behind
         if "c" in asked.parts:
             found.demo = shown(Path(name), asked.seed + 1, asked.demo)
     found.minutes = round((time.monotonic() - began) / 60, 1)
