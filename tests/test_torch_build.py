@@ -93,7 +93,8 @@ def test_where_nobody_chose_an_index_the_cpu_build_of_pytorch_is_taken_unattende
         code, said = torch_build.main(asks=False), capfd.readouterr()
         assert (code, said.out == "") == ((3, True) if chosen else (0, False))
         (tmp_path / "pip.conf").unlink()
-    assert said.out.strip().startswith(f"torch@{wheel.as_uri().replace('+', '%2B')}#sha256=")
+    # an older pip tells no hash of a file that it was not asked to build
+    assert said.out.strip().partition("#sha256=")[0] == f"torch@{wheel.as_uri().replace('+', '%2B')}"
     assert "PyTorch 2.13.0+cpu comes from" in said.err
     # and it is what an installer takes
     target = ["install", "--quiet", "--no-deps", "--target", str(tmp_path / "there"), said.out.strip()]

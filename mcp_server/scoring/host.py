@@ -215,7 +215,7 @@ class Server:
             except Exception:  # a model may insist on its length; then it is asked at that length
                 return False
             # compiled parts take seconds for a new shape; anything else takes less for less, but clocks are noisy
-            if time.perf_counter() - began > 3 * seconds:
+            if time.perf_counter() - began > 3 * seconds + 0.1:
                 return False
             if not (short.float() - full[:, :cut].float()).abs().max() < ALIKE:
                 return False
