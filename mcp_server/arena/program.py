@@ -34,7 +34,6 @@ from mcp_server.nouns.errors import ArenaError
 PROGRAM_LIMIT_BYTES = 256_000
 MOST_FOLDERS = 200  # of one folder, in which a program.md is looked for that may have been meant
 LANGUAGE_MODEL_SCORER = "mcp_server.scoring.lm"
-SCORER_MODULES = "mcp_server.scoring."  # what a score command runs that is ours
 PRINTED_SCORER = "mcp_server.scoring.printed"  # takes the score from what the run printed: its claim
 
 

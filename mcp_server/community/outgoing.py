@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import get_args
 
 from pydantic import ValidationError
 
@@ -22,7 +23,7 @@ from mcp_server.community.wire.journal import CODE_BYTES, MOST_FILES, plain_path
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.order import decided_after
 from mcp_server.nouns.errors import AutoresearchError
-from mcp_server.nouns.exchanged import LESSON_CHARACTERS, MOST_KNOBS, TEXT_CHARACTERS, Attempt
+from mcp_server.nouns.exchanged import LESSON_CHARACTERS, MOST_KNOBS, TEXT_CHARACTERS, Attempt, Ended
 from mcp_server.nouns.records import RunState
 from mcp_server.nouns.refusals import first
 from mcp_server.nouns.rows import Campaign, Experiment, Run
@@ -31,7 +32,6 @@ from mcp_server.repo.workspace import Workspace
 
 DIGEST = 32  # hexadecimal digits of a fingerprint that travel: 128 bits
 MARK = 16
-STATUSES = ("kept", "discarded", "crashed", "timeout", "rejected", "cancelled", "lost", "overtaken")
 AT_ONCE = 400  # attempts that are made ready together
 SAYS_WHAT = (
     "the editable files of each attempt ({files}), without history, author or any other file",
@@ -206,7 +206,7 @@ def _record(
         code=experiment.fingerprint[:DIGEST],
         edit=experiment.edit[:DIGEST],
         role=experiment.kind,
-        status=_status(experiment, runs),  # type: ignore[arg-type]  # one of STATUSES
+        status=_status(experiment, runs),
         label=experiment.label or "",
         reason=clean_line(verdict.code or _reason(runs), 40),
         knobs=tuple(_short(change) for change in experiment.knobs[:MOST_KNOBS]),
@@ -247,18 +247,21 @@ def machine_class(runs: Sequence[Run]) -> str:
     return ""
 
 
-def _status(experiment: Experiment, runs: Sequence[Run]) -> str:
+_ENDED: dict[str, Ended] = {name: name for name in get_args(Ended)}
+
+
+def _status(experiment: Experiment, runs: Sequence[Run]) -> Ended:
     """How it ended, as the ledger's own record says; of older records, from the decision and the runs."""
     if experiment.decision == "keep":
         return "kept"
     if experiment.decision == "overtaken":
         return "overtaken"
-    if experiment.verdict.outcome in STATUSES[1:]:
-        return experiment.verdict.outcome
+    if experiment.verdict.outcome in _ENDED and experiment.verdict.outcome != "kept":
+        return _ENDED[experiment.verdict.outcome]
     finished = [run for run in runs if run.state.terminal and run.purpose not in ("anchor", "exam")]
     if not finished or any(run.state is RunState.SCORED for run in finished):
         return "discarded"
-    return str(finished[-1].state)
+    return _ENDED[finished[-1].state]
 
 
 def _reason(runs: Sequence[Run]) -> str:

@@ -16,6 +16,19 @@ from mcp_server.nouns.files import mend, private_file, private_folder
 BUSY_SECONDS = 10.0
 
 
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing, whatever interrupts it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
 class Store:
     """An open lab.db. Safe for many processes; one thread at a time (the lab holds its lock for each verb).
 
@@ -108,15 +121,8 @@ class Store:
     @contextlib.contextmanager
     def _fact(self) -> Iterator[None]:
         """One transaction: all of it or nothing."""
-        with self._words():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._words(), transaction(self._db):
+            yield
 
     def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         with self._words():

@@ -60,6 +60,9 @@ class _Line(BaseModel):
         return json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
+Ended = Literal["kept", "discarded", "crashed", "timeout", "rejected", "cancelled", "lost", "overtaken"]
+
+
 class Introduction(_Line):
     """A lab says who it is: the first line of its journal, and again when it changes."""
 
@@ -83,7 +86,7 @@ class Attempt(_Line):
     code: Digest  # fingerprint of all editable files
     edit: Digest = ""  # of the change alone, whatever the base
     role: Annotated[Text, Field(max_length=16)] = "attempt"  # baseline, attempt, retest, prune
-    status: Literal["kept", "discarded", "crashed", "timeout", "rejected", "cancelled", "lost", "overtaken"]
+    status: Ended
     label: Annotated[Text, Field(max_length=20)] = ""
     reason: Annotated[Text, Field(max_length=40)] = ""  # reason code
     knobs: Annotated[tuple[Move, ...], Field(max_length=MOST_KNOBS)] = ()  # (constant, before, after)
@@ -108,15 +111,16 @@ class Attempt(_Line):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         """A gain lies in its own interval, and is the difference of the scores it names, one way round or the other."""
-        edges = (self.low, self.high)
-        if self.gain is not None and None not in edges and not edges[0] <= self.gain <= edges[1]:  # type: ignore[operator]  # neither is None
-            raise ValueError("the gain is outside of its own interval")
-        if None not in edges and edges[0] > edges[1]:  # type: ignore[operator]  # neither is None
-            raise ValueError("the interval is the wrong way round")
-        if None not in (self.gain, self.score, self.against):
-            difference = abs(self.score - self.against)  # type: ignore[operator]  # neither is None
+        gain, low, high = self.gain, self.low, self.high
+        if low is not None and high is not None:
+            if low > high:
+                raise ValueError("the interval is the wrong way round")
+            if gain is not None and not low <= gain <= high:
+                raise ValueError("the gain is outside of its own interval")
+        if gain is not None and self.score is not None and self.against is not None:
+            difference = abs(self.score - self.against)
             # the mean of paired differences is not the difference of means, so only the size is held against it
-            if abs(self.gain) > 10 * difference + 1e-6 * max(1.0, abs(self.score)) + 10 * self._width():  # type: ignore[arg-type]
+            if abs(gain) > 10 * difference + 1e-6 * max(1.0, abs(self.score)) + 10 * self._width():
                 raise ValueError("the gain is absurd beside the scores")
         if self.status == "kept" and self.score is None and self.role != "baseline":
             raise ValueError("it was kept without a score")
