@@ -410,3 +410,11 @@ def test_a_decision_says_between_what_the_gain_lies() -> None:
         for part in pages.decision(reply):
             console.print(part)
     assert "+0.00616  95 %: -0.0013 to +0.0136 · +10.5 noise widths" in said.get()
+
+
+def test_a_hint_that_says_that_a_command_waits_names_the_one_that_does(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab", train=TRAIN.replace("SECONDS = 0.0", "SECONDS = 1.0"))
+    tree = lab.paths.tree
+    assert "`score 1 --wait` waits" in call(tree, "start", "first").output
+    assert call(tree, "score", "1", "--wait").exit_code == 0
+    assert lab.read_score(1).status == "kept"

@@ -65,7 +65,8 @@ def commands_in(words: str) -> str:
     for tool, command in TOOL_NAMES.items():
         called = rf"`?\b{tool.replace('-', '_')}\b(?:\(([^()]*)\))?`?"
         words = re.sub(called, partial(_typed, command), words)
-    return words
+    # the tool waits by itself, the command when it is told to
+    return re.sub(r"`(score\b[^`]*)` waits", r"`\1 --wait` waits", words)
 
 
 def _typed(command: str, found: re.Match[str]) -> str:
