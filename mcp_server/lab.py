@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from mcp_server.arena.program import Arena, load_program
@@ -41,6 +42,7 @@ from mcp_server.campaign.upkeep import recovery
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.community import beside
 from mcp_server.community.elsewhere import Elsewhere
+from mcp_server.community.leases.claim import Claim, ToClaim
 from mcp_server.engines import Engine
 from mcp_server.engines.local import LOCAL
 from mcp_server.ledger import Ledger
@@ -153,12 +155,21 @@ class Lab:
         description = clean_line(description, DESCRIPTION_LIMIT)
         if not description:
             raise NotNow("The description is empty. Say in one line what this experiment changes.")
+        why, claim = clean_block(hypothesis, HYPOTHESIS_LIMIT), self._elsewhere.claim()
+        asked = Asked(description, why, expected_delta, session=session, insist=insist)
+        try:
+            return self._open(asked, claim)
+        except ToClaim:
+            claim.send()  # with the lab's lock free: the network delays nobody
+            return self._open(asked, claim)
+
+    def _open(self, asked: Asked, claim: Claim) -> ExperimentReply:
+        """Take an attempt in. Raises ToClaim where other labs are to be told first."""
         with self._verb() as (bench, caught):
             campaign, arena = campaign_at(bench)
             refuse_when_over(bench, campaign, arena)
-            why = clean_block(hypothesis, HYPOTHESIS_LIMIT)
-            asked = Asked(description, why, expected_delta, session=session, insist=insist)
-            reply = open_experiment(bench, campaign, arena, asked, self._elsewhere.about)
+            reply = open_experiment(bench, campaign, arena, asked, partial(self._elsewhere.about, claim))
+            claim.runs(campaign.tag, reply.experiment)
             _, problem = program_in_force(bench, campaign)
             reply.warnings += [*caught.problems, *([problem] if problem else [])]
             return reply

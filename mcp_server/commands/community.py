@@ -209,6 +209,7 @@ def _standing(reply: CommunityReply) -> pages.Parts:
         table.add_row(lab.lab, lab.name, lab.role + more, f"{lab.attempts:,}", lab.fresh)
     held = [words for lab in reply.labs for words in lab.held_back]
     trouble = [reply.trouble] if reply.trouble else []
+    rows += [("runs elsewhere", words) for words in reply.running]
     board = [Text(), *pages.lines(reply.board)] if reply.board else []
     parts: pages.Parts = [terminal.facts(rows), Text(), table if reply.labs else None, *board]
     return [*parts, terminal.problems([*trouble, *reply.problems, *held]), terminal.hint(reply.next)]

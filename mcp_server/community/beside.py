@@ -1,7 +1,8 @@
 """The exchange that happens by itself beside running experiments: who starts it, and how long it goes on.
 
 A verb that ends looks whether an exchange is due, which costs two small reads, and starts a process that no verb waits
-for. It exchanges, sleeps as long as the number of labs and the host ask for, and ends once nothing runs.
+for. It exchanges, sleeps as long as the number of labs and the host ask for, and ends once nothing runs
+and no lease is left to let go.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import mcp_server
+from mcp_server.community.leases.known import holds
 from mcp_server.community.pace import due_in
-from mcp_server.community.settings import Places, read_last, read_settings
+from mcp_server.community.settings import OFF, Places, read_last, read_settings
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.files import is_locked, try_lock
@@ -27,7 +29,6 @@ from mcp_server.repo.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-OFF = "AUTORESEARCH_COMMUNITY"
 AGAIN_SECONDS = 4.0  # a process that was just started has no lock yet
 LONGEST_SECONDS = 24 * 3600.0  # of one process: a lab whose runs never end gets a fresh one
 LOG_BYTES = 256 * 1024
@@ -112,7 +113,7 @@ def stay(tree: Path) -> None:
                         exchange.run()
                 except NotNow:
                     wait = 1.0
-            if not _running(workspace):
+            if not (_running(workspace) or holds(places)):
                 return
             time.sleep(min(max(wait, 1.0), 30.0))
     finally:

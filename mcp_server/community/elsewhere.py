@@ -6,15 +6,21 @@ Read from the database of records alone, in milliseconds; where there is none, o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from mcp_server.arena.program import Arena
 from mcp_server.community import board
 from mcp_server.community.contract import noted_contract
+from mcp_server.community.leases.claim import Claim
+from mcp_server.community.leases.known import live
+from mcp_server.community.leases.words import as_tried as running_as_tried
+from mcp_server.community.leases.words import board_line
 from mcp_server.community.settings import Places
-from mcp_server.community.statements import ENOUGH, claim_words, dead, words
+from mcp_server.community.statements import ENOUGH, claim_words, dead, fit, words
 from mcp_server.edits.families import families
 from mcp_server.edits.fingerprint import KnobChange
 from mcp_server.edits.moves import direction
@@ -27,6 +33,7 @@ from mcp_server.nouns.rows import Campaign
 from mcp_server.repo.workspace import Workspace
 
 DIGEST = 32  # of a fingerprint, as it travels
+RUNNING = 8  # runs elsewhere that an answer names
 FOUND = 60  # attempts of others that a question is ranked among
 Changes = Sequence[tuple[str, str, str]]
 
@@ -34,8 +41,9 @@ Changes = Sequence[tuple[str, str, str]]
 class Elsewhere:
     """Other labs' attempts as a lab asks for them."""
 
-    def __init__(self, state: Path, workspace: Workspace) -> None:
-        self._places, self._workspace = Places.of(state), workspace
+    def __init__(self, state: Path, workspace: Workspace, clock: Callable[[], float] = time.time) -> None:
+        """clock: what leases are counted by."""
+        self._places, self._workspace, self._clock = Places.of(state), workspace, clock
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[Foreign | None]:
@@ -50,11 +58,14 @@ class Elsewhere:
             return
 
     def board(self, campaign: Campaign, arena: Arena) -> list[str]:
-        """What `lab_status` says of the community."""
+        """What `lab_status` says of the community, with what runs there now."""
         lines: list[str] = []
         with self._open() as foreign:
             if foreign is not None:
-                lines = board.board(foreign, noted_contract(foreign, self._workspace, campaign, arena))
+                contract, now = noted_contract(foreign, self._workspace, campaign, arena), self._clock()
+                lines = board.board(foreign, contract)
+                running = board_line([one for one in live(self._places, now) if one.contract == contract], now)
+                lines = fit([*lines[:1], *([running] if running else []), *lines[1:]])
         return lines
 
     def tried(self, query: str, names: Sequence[str]) -> tuple[list[Tried], list[tuple[str, str, int, float]]]:
@@ -68,10 +79,27 @@ class Elsewhere:
         hits = [
             ("experiment", _campaign(one), one.attempt.n, float(place)) for one, place in found if place is not None
         ]
-        return [as_tried(one) for one, _ in found], hits
+        return [*self._running(query, names), *(as_tried(one) for one, _ in found)], hits
 
-    def about(self, campaign: Campaign, arena: Arena, code: str, changes: Changes) -> tuple[str, str]:
-        """(what is answered instead of a run unless the caller insists, what is only worth knowing) of an attempt."""
+    def _running(self, query: str, names: Sequence[str]) -> list[Tried]:
+        """What runs elsewhere of the constants asked for; all of it where nothing is asked for."""
+        asked, named = set(families(query)), {name.lower() for name in names} | set(re.findall(r"\w+", query.lower()))
+        now, found = self._clock(), []
+        for one in live(self._places, now):
+            moved = [name for name, _, _ in one.knobs]
+            if not named or any(name.lower() in named or asked & set(families(name)) for name in moved):
+                found.append(running_as_tried(one, now))
+        return found[:RUNNING]
+
+    def claim(self) -> Claim:
+        """For one call of `run_experiment`: pass it to `about`, and send it where that asks for it."""
+        return Claim(self._places, self._clock)
+
+    def about(self, claim: Claim, campaign: Campaign, arena: Arena, code: str, changes: Changes) -> tuple[str, str]:
+        """(what is answered instead of a run unless the caller insists, what is only worth knowing) of an attempt.
+
+        Raises ToClaim.
+        """
         answer = warning = ""
         with self._open() as foreign:
             if foreign is not None:
@@ -79,6 +107,9 @@ class Elsewhere:
                 answer = _same(foreign.same_code(contract, code[:DIGEST]))
                 if not answer and len(changes) == 1:
                     answer, warning = _odds(foreign, contract, *changes[0])
+                if not answer:
+                    answer, same = claim.about(contract, code[:DIGEST], changes, arena)
+                    warning = " ".join(said for said in (warning, same) if said)
         return answer, warning
 
 

@@ -6,6 +6,7 @@ journal grows by one move of a ref, and what the database says is read from the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -20,15 +21,17 @@ from mcp_server import __version__
 from mcp_server.arena.program import Arena
 from mcp_server.community import board
 from mcp_server.community.contract import noted_contract
+from mcp_server.community.leases.tending import Tending
 from mcp_server.community.outgoing import AT_ONCE, Batch, Leaving, gather
 from mcp_server.community.pace import may_push
 from mcp_server.community.settings import Last, Places, Settings, read_last, read_settings, write_settings
 from mcp_server.community.trust import Role, Trust, read_trust
 from mcp_server.community.wire import journal
-from mcp_server.community.wire.journal import Forked, Older, Reading, Refused
+from mcp_server.community.wire.journal import Forked, Older, Reading
 from mcp_server.community.wire.keys import LabKey, own_key
-from mcp_server.community.wire.remote import NotTaken, Remote, Spoilt, Unreachable, accept
-from mcp_server.community.wire.store import FORKS, Quarantine, Store, journal_ref
+from mcp_server.community.wire.remote import Listing, Move, Remote, Spoilt, Unreachable, accept
+from mcp_server.community.wire.signed import Refused
+from mcp_server.community.wire.store import BRANCHES, FORKS, LABS, OURS, Quarantine, Store, journal_ref
 from mcp_server.edits.constants import knobs
 from mcp_server.edits.moves import moved
 from mcp_server.ledger import Ledger
@@ -55,19 +58,29 @@ class Report:
     kept_home: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # what was refused or held back, and of whom
     trouble: str = ""  # why the other place could not be reached
-    pushed: bool = False
+    pushed: bool = False  # our journal
+    sent: bool = False  # anything
     seconds: float = 0.0
 
 
 class Exchange:
     """The exchange of one lab, with everything it works on. Use it as a context; it is the only one at work then."""
 
-    def __init__(self, workspace: Workspace, now: Callable[[], datetime], *, patience: float = 0.0) -> None:
-        self.workspace, self.now = workspace, now
+    def __init__(
+        self,
+        workspace: Workspace,
+        now: Callable[[], datetime],
+        *,
+        patience: float = 0.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """now: the date of what is written. patience: seconds for another exchange. clock: of leases and periods."""
+        self.workspace, self.now, self.clock = workspace, now, clock
         self.places = Places.of(workspace.paths.state)
         self._patience = patience
         self._lock: int | None = None
         self._news: set[str] = set()  # contracts whose boards are to be drawn anew
+        self._heads: dict[str, str] = {}  # the tip of every accepted journal
         self._sound: dict[str, Reading] = {}  # journals in the quarantine that may be taken
 
     def __enter__(self) -> Exchange:
@@ -79,10 +92,13 @@ class Exchange:
         self._lock = lock
         self.store = Store.at(self.places.store)
         self.foreign = Foreign(self.places.records)
+        self._open = contextlib.ExitStack()
+        self._open.callback(self.foreign.close)
+        self._open.enter_context(self.store.asking())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.foreign.close()
+        self._open.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -99,16 +115,19 @@ class Exchange:
         trust, report = read_trust(self.places.trust), Report()
         self.catch_up(key.lab, trust, report)
         remote = Remote(self.store, bundle or settings)
+        tending = Tending(self.places, self.workspace, self.store, key, trust, self.clock)
         theirs: str | None = None
         try:
-            theirs = self._fetch(remote, key.lab, trust, report)
+            listing = remote.listing()
+            theirs = self._fetch(remote, listing, key.lab, trust, report)
+            report.problems += tending.take_in(remote, listing.leases)
         except Unreachable as error:
             report.trouble = str(error)
         self._publish(settings, key, report)
-        tip = self.store.head_of(key.lab)
         wanted = pushing and bundle is None and settings.kind != "bundle" and not report.trouble
-        if wanted and tip and tip != theirs and may_push(read_last(self.places), settings.kind, time.time()):
-            self._push(remote, settings, key.lab, tip, report)
+        if wanted and may_push(read_last(self.places), settings.kind, self.clock()):
+            tip = self._heads.get(key.lab)
+            self._push(remote, settings, key.lab, tip if tip != theirs else None, tending, report)
         self._draw()
         report.labs = self.foreign.count()[0]
         self._write_down(report, bundle is None)
@@ -132,8 +151,9 @@ class Exchange:
 
     def catch_up(self, own: str, trust: Trust, report: Report) -> None:
         """Read into the database what the journals have and it has not: after a kill, or when it was lost."""
-        tips, forks = self.foreign.tips(), _forked(self.store)
-        heads = self.store.heads()
+        tips, refs = self.foreign.tips(), self.store.refs(OURS)
+        heads = self._heads = {name.removeprefix(LABS): oid for name, oid in refs.items() if name.startswith(LABS)}
+        forks = {name.removeprefix(FORKS).split("/")[0]: oid for name, oid in refs.items() if name.startswith(FORKS)}
         for lab, tip in heads.items():
             if tips.get(lab) != tip:
                 self._read_in(lab, tip, tips.get(lab), heads, own, report)
@@ -172,11 +192,10 @@ class Exchange:
 
     # --- fetching -----------------------------------------------------------------------------------------------------
 
-    def _fetch(self, remote: Remote, own: str, trust: Trust, report: Report) -> str | None:
+    def _fetch(self, remote: Remote, listing: Listing, own: str, trust: Trust, report: Report) -> str | None:
         """Take in what is new and sound; our own journal's tip there. Raises Unreachable."""
-        listing = remote.listing()
         report.problems += [f"a ref that is no lab's: {name}" for name in listing.odd[:5]]
-        heads, refused = self.store.heads(), self.foreign.refused()
+        heads, refused = self._heads, self.foreign.refused()
         wanted = {}
         for lab, (ref, oid) in listing.labs.items():
             if heads.get(lab) == oid or (trust.role(lab) is Role.NONE and lab != own):
@@ -191,9 +210,12 @@ class Exchange:
             with Quarantine.beside(self.store, self.places.quarantine) as quarantine:
                 brought = self._bring(remote, quarantine, wanted, listing.labs, report)
                 with quarantine.asking():
+                    there = quarantine.heads()
+                    tips = [there[lab] for lab in brought if lab in there]
+                    walked = journal.walk(quarantine, tips, list(heads.values())) if len(tips) > 1 else None
                     for lab in brought:
-                        self._examine(quarantine, lab, own, heads, report)
-                self._accept(quarantine, own, report)
+                        self._examine(quarantine, lab, there.get(lab), own, heads, walked, report)
+                self._accept(quarantine, own, len(self._sound) == len(wanted), report)
         return listing.labs.get(own, ("", None))[1]
 
     def _bring(
@@ -229,16 +251,24 @@ class Exchange:
             self.foreign.refuse(lab, tip, clean_line(why, 300))
         report.problems.append(f"lab {lab[:SHORT]}: {clean_line(why, 300)}")
 
-    def _examine(self, quarantine: Quarantine, lab: str, own: str, heads: Mapping[str, str], report: Report) -> None:
+    def _examine(
+        self,
+        quarantine: Quarantine,
+        lab: str,
+        tip: str | None,
+        own: str,
+        heads: Mapping[str, str],
+        walked: Mapping[str, list[str]] | None,
+        report: Report,
+    ) -> None:
         """Read one journal in the quarantine; what may be taken is left in `_sound`."""
-        tip = quarantine.head_of(lab)
         if tip is None:
             return
         others = [head for other, head in heads.items() if other != lab]
         try:
-            found = journal.read(
-                quarantine, lab, tip, heads.get(lab), now=self.now(), known=self._known(lab), others=others
-            )
+            known = self._known(lab)
+            since = heads.get(lab)
+            found = journal.read(quarantine, lab, tip, since, now=self.now(), known=known, others=others, walked=walked)
         except Older as error:
             report.problems.append(f"lab {lab[:SHORT]}: {error}")
         except Forked as error:
@@ -276,13 +306,15 @@ class Exchange:
         self._refuse(lab, tip, f"forked: {why}; both are kept, and its records count for nothing", report)
         self._news |= set(self.foreign.all_contracts())
 
-    def _accept(self, quarantine: Quarantine, own: str, report: Report) -> None:
+    def _accept(self, quarantine: Quarantine, own: str, everything: bool, report: Report) -> None:
+        """everything: all that was asked for came and is sound."""
         sound = dict(self._sound)
         self._sound.clear()
         if not sound:
             return
-        accept(self.store, quarantine, {journal_ref(lab): journal_ref(lab) for lab in sound})
+        accept(self.store, quarantine, {journal_ref(lab): journal_ref(lab) for lab in sound}, everything)
         for lab, found in sound.items():
+            self._heads[lab] = found.tip
             self._take(found, own)
             report.received += len(found.attempts) if lab != own else 0
             for one in found.held[:3]:
@@ -372,7 +404,7 @@ class Exchange:
         return len(lines)
 
     def _grow(self, settings: Settings, key: LabKey, lines: list[Attempt], epoch: int) -> None:
-        tip = self.store.head_of(key.lab)
+        tip = self._heads.get(key.lab)
         told: list[Attempt | Introduction] = list(lines)
         said = f"{settings.name} {__version__}"
         if self.foreign.noted("introduced") != said:
@@ -380,34 +412,42 @@ class Exchange:
         new = journal.append(self.store, key, tip, told, epoch)
         if not self.store.move_ref(journal_ref(key.lab), new, tip or self.store.zero, "publish"):
             raise GitError("The lab's journal moved meanwhile. The next exchange goes on from there.")
-        with self.store.asking():
-            found = journal.read(self.store, key.lab, new, tip, now=self.now(), known=self._known(key.lab))
+        self._heads[key.lab] = new
+        found = journal.read(self.store, key.lab, new, tip, now=self.now(), known=self._known(key.lab))
         self._take(found, key.lab)
         with self.foreign.writing():
             self.foreign.note("introduced", said)
 
-    def _push(self, remote: Remote, settings: Settings, lab: str, tip: str, report: Report) -> None:
+    def _push(
+        self, remote: Remote, settings: Settings, lab: str, tip: str | None, tending: Tending, report: Report
+    ) -> None:
+        """Our journal and what changes of our leases, at once."""
         try:
-            try:
-                remote.push(lab, tip, settings.branches)
-            except NotTaken as error:
-                if settings.branches or "fast-forward" in str(error) or "fetch first" in str(error):
-                    raise
-                remote.push(lab, tip, True)  # a host that refuses refs it does not know
-                write_settings(self.places, settings.model_copy(update={"branches": True}))
-            report.pushed = True
-        except NotTaken as error:
-            report.trouble = f"{remote.shown} would not have our journal: {error}"
-        except Unreachable as error:
+            changes = tending.changes(settings.branches)
+            moves = [one.move for one in changes if one.move.ref]
+            ref = BRANCHES + lab if settings.branches else journal_ref(lab)
+            own = [Move(ref, tip)] if tip else []
+            refused = remote.push([*own, *moves]) if own or moves else {}
+            report.sent = bool(own or moves)
+            tending.settle(changes, refused)
+            why = refused.get(ref, "")
+            if why and not settings.branches and "fast-forward" not in why and "fetch first" not in why:
+                why = remote.push([Move(BRANCHES + lab, tip or "")]).get(BRANCHES + lab, "")
+                if not why:  # a host that refuses refs it does not know
+                    write_settings(self.places, settings.model_copy(update={"branches": True}))
+            if why:
+                report.trouble = f"{remote.shown} would not have our journal: {why}"
+            report.pushed = bool(tip) and not why
+        except (Unreachable, GitError) as error:
             report.trouble = str(error)
 
     def _write_down(self, report: Report, went: bool) -> None:
-        before, now = read_last(self.places), time.time()
+        before, now = read_last(self.places), self.clock()
         well = not report.trouble
         problems = tuple(dict.fromkeys(report.problems))[:MOST_PROBLEMS]
         Last(
             read_at=now if well and went else before.read_at,
-            pushed_at=now if report.pushed else before.pushed_at,
+            pushed_at=now if report.sent else before.pushed_at,
             tried_at=now if went else before.tried_at,
             failures=0 if well else before.failures + 1,
             trouble=clean_line(report.trouble, 400),
@@ -422,11 +462,6 @@ def _base(one: Leaving, places: Mapping[str, int], known: Mapping[str, Attempt])
         return known[one.base_mark].commit or None
     place = places.get(one.base_mark)
     return place if place is not None and place < places[one.mark] else None
-
-
-def _forked(store: Store) -> dict[str, str]:
-    """Labs of which two histories are kept, with the tip of the other one."""
-    return {name.removeprefix(FORKS).partition("/")[0]: oid for name, oid in store.refs(FORKS).items()}
 
 
 def write_bundle(exchange: Exchange, path: Path) -> int:

@@ -20,6 +20,8 @@ from mcp_server.arena.program import load_program, parse_program
 from mcp_server.community import board
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.exchange import Exchange, Report, write_bundle
+from mcp_server.community.leases.known import live
+from mcp_server.community.leases.words import running
 from mcp_server.community.outgoing import AT_ONCE, NEVER, Batch, gather, leaves, machine_class
 from mcp_server.community.pace import due_in, push_seconds
 from mcp_server.community.settings import Places, Settings, read_last, read_settings, remote_of, write_settings
@@ -143,6 +145,7 @@ def leave(workspace: Workspace, forget: bool, forget_key: bool) -> CommunityRepl
     places.settings.unlink(missing_ok=True)  # the exchange beside us ends when it sees this
     with locked(places.lock):
         places.last.unlink(missing_ok=True)
+        places.leases.unlink(missing_ok=True)  # what is told of ours runs out
         if forget or forget_key:
             for ending in ("", "-wal", "-shm"):
                 places.records.with_name(places.records.name + ending).unlink(missing_ok=True)
@@ -271,6 +274,8 @@ def status(workspace: Workspace) -> CommunityReply:
         reply.every_seconds = round(push_seconds(last.labs, settings.kind))
         reply.exchange = "at work" if is_locked(places.lock) else _since(last.read_at, wait)
         reply.trouble, reply.problems = last.trouble, list(last.problems)
+    now = time.time()
+    reply.running = [running(one, now) for one in live(places, now)[:SHOWN]]
     if places.records.exists():
         with closing(Foreign(places.records)) as foreign:
             reply.labs = [_row(foreign, row, book) for row in foreign.labs()]

@@ -14,6 +14,7 @@ from mcp_server.nouns.files import private_folder
 from mcp_server.nouns.records import Record
 from mcp_server.nouns.text import clean_line
 
+OFF = "AUTORESEARCH_COMMUNITY"  # `off`: nothing is exchanged or claimed by itself
 PROTOCOLS = "file:ssh:https:http:git"  # never `ext`, which runs a command
 _URL = re.compile(r"(?P<scheme>file|ssh|https|http|git)://\S+", re.IGNORECASE)
 _SCP = re.compile(r"[A-Za-z0-9_][\w.-]*@?[\w.-]*:[^:\\]\S*")  # user@host:path
@@ -71,6 +72,16 @@ class Places:
     def last(self) -> Path:
         """How the last exchange went, and when the next is due."""
         return self.folder / "last.json"
+
+    @property
+    def leases(self) -> Path:
+        """What runs right now, here and elsewhere."""
+        return self.folder / "leases.json"
+
+    @property
+    def leases_lock(self) -> Path:
+        """Held for the moment in which that file changes."""
+        return self.folder / "leases.lock"
 
     @property
     def log(self) -> Path:

@@ -61,6 +61,14 @@ def lines(
     return [*found, *([last] if last else [])]
 
 
+def fit(rows: Sequence[str], limit: int = BOARD_CHARACTERS) -> list[str]:
+    """As many rows as there is room for; of what is too much the one before the last goes first."""
+    found = list(rows)
+    while len(found) > 2 and sum(map(len, found)) + len(found) > limit:
+        del found[-2]
+    return found
+
+
 def claim_words(lab: str, attempt: Attempt) -> str:
     """One claim, with whose it is: the words in quotes are a stranger's."""
     widths = f" ({signed(attempt.widths)} widths)" if attempt.widths is not None else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -47,6 +48,7 @@ def number(text: str) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
+@functools.lru_cache(maxsize=4096)
 def _value(text: str) -> object:
     try:
         return ast.literal_eval(text)

@@ -47,7 +47,8 @@ class Tried:
 
 def line(tried: Tried, limit: int = LINE_CHARACTERS) -> str:
     """`#12 discarded −0.0003 (0.4 widths): MATRIX_LR 0.04→0.05 — description — learned: …`"""
-    head = f"{tried.origin}/{tried.number} {tried.came}" if tried.origin else f"#{tried.number} {tried.came}"
+    whose = f"{tried.origin}/{tried.number}" if tried.number else tried.origin  # what runs there has no number yet
+    head = f"{whose} {tried.came}" if tried.origin else f"#{tried.number} {tried.came}"
     if tried.label and tried.outcome == KEPT:
         head += f" ({tried.label})"
     if tried.delta is not None:

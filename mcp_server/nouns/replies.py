@@ -267,6 +267,7 @@ class CommunityReply(Reply):
     problems: list[str] = Field(default_factory=list)
     labs: list[OtherLabReply] = Field(default_factory=list)
     attempts: int = 0
+    running: list[str] = Field(default_factory=list, description="what other labs run now, and until when")
     board: list[str] = Field(default_factory=list, description="what the attempts say together")
     next: str = ""
 

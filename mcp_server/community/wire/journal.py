@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from mcp_server.community.wire.keys import BadSignature, LabKey, signer, verify
+from mcp_server.community.wire.keys import LabKey
+from mcp_server.community.wire.signed import Refused, field_of, gives_orders, lab_of, refuse_unsigned
 from mcp_server.community.wire.store import Store
+from mcp_server.nouns.errors import GitError
 from mcp_server.nouns.exchanged import LINE_BYTES, Attempt, Introduction, Newer, read_line
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.git import FILE_MODES, text
@@ -34,23 +36,6 @@ AHEAD = timedelta(days=2)  # a clock may be wrong by this
 EARLIEST = "2020"
 _NAME = re.compile(r"[\w][\w.+\-]*")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
-# What has no place in a note about an experiment: text that speaks to a model about its instructions.
-_ORDERS = re.compile(
-    r"""(?ix)
-      \b(?:ignore|disregard|forget|override)\b[^.]{0,24}\b(?:all|any|previous|prior|above|earlier|your|these|the)\b
-        [^.]{0,24}\b(?:instructions?|prompts?|guidelines|rules)\b
-    | \b(?:system\s+prompt|developer\s+message|jailbreak)\b
-    | </?\s*(?:system|assistant|user|human|instructions?|tool\w*|function\w*|antml\w*|important)\b
-    | \b(?:you\s+are\s+now|from\s+now\s+on,?\s+you|you\s+must\s+now|new\s+instructions)\b
-    | \b(?:curl|wget)\b[^|]{0,120}\|\s*(?:ba|z)?sh\b
-    | \brm\s+-rf?\b
-    | \b(?:run|execute|paste)\s+(?:the\s+)?(?:following|this)\s+(?:shell\s+)?(?:command|script|code)\b
-    """
-)
-
-
-class Refused(ValueError):
-    """Why a journal, or what is new of it, is not taken. Nothing of it is."""
 
 
 class Forked(Refused):
@@ -108,27 +93,29 @@ def read(
     now: datetime,
     known: Callable[[int, int], bytes | None] = lambda n, rev: None,
     others: Sequence[str] = (),
+    walked: Mapping[str, list[str]] | None = None,
 ) -> Reading:
     """What a journal says after `since`. `known`: the line taken earlier for (n, rev), if any.
 
-    others: tips of other labs' journals that are here: what an attempt was made on need not come along. Raises Refused,
-    GitError.
+    others: tips of other labs' journals that are here: what an attempt was made on need not come along. walked: the
+    new commits of all journals, where `walk` found them already. Raises Refused, GitError.
     """
-    commits, order = _commits(store, tip, since, others)
+    commits = _below(tip, walked) if walked is not None else _commits(store, tip, since, others)
+    order = list(commits)
     if tip not in commits and not _is_commit(store, tip):
         raise Refused("its ref is no commit")
     content = _bodies(store, order)
     if tip in content:  # else it is known already, and was verified then
-        _signed(content[tip], lab)
+        refuse_unsigned(content[tip], lab)
     chain = _chain(order, commits, tip, since)
     reading = Reading(lab, tip)
     pages: list[tuple[str, str]] = []  # (commit, page's blob)
-    trees = _trees(store, {_field(content[oid], b"tree") for oid in order})
+    trees = _trees(store, {field_of(content[oid], b"tree") for oid in order})
     told: set[str] = set()
     for oid in chain:
         if lab_of(content[oid]) != lab:
             raise Refused("a commit of the journal is not signed with the lab's key")
-        entries = trees[_field(content[oid], b"tree")]
+        entries = trees[field_of(content[oid], b"tree")]
         if set(entries) != {PAGE} or entries[PAGE][0] != "100644":
             raise Refused(f"a journal's commit must hold {PAGE} and nothing else")
         brought = commits[oid][1:]
@@ -151,20 +138,42 @@ def _is_commit(store: Store, oid: str) -> bool:
     return found is not None and found[0] == "commit"
 
 
-def _commits(
-    store: Store, tip: str, since: str | None, others: Sequence[str]
-) -> tuple[dict[str, list[str]], list[str]]:
-    """Parents of every new commit, and their order, newest first."""
-    bounds = "".join(f"{one}\n" for one in (tip, *(f"^{known}" for known in (*([since] if since else []), *others))))
+def walk(store: Store, tips: Sequence[str], known: Sequence[str]) -> dict[str, list[str]] | None:
+    """Parents of every commit that is new in any of several journals, newest first, by one git.
+
+    None where they are better read one by one: too many for one, or one of them is damaged.
+    """
+    try:
+        found = _parents(store, tips, known)
+    except GitError:
+        return None
+    return found if len(found) <= MOST_COMMITS else None
+
+
+def _below(tip: str, walked: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """What of it one tip reaches, in the same order."""
+    reached, found = {tip}, {}
+    for oid, parents in walked.items():
+        if oid in reached:
+            found[oid] = parents
+            reached.update(parents)
+    return found
+
+
+def _commits(store: Store, tip: str, since: str | None, others: Sequence[str]) -> dict[str, list[str]]:
+    """Parents of every new commit of one journal, newest first."""
+    found = _parents(store, [tip], [*([since] if since else []), *others])
+    if len(found) > MOST_COMMITS:
+        raise Refused(f"it brings more than {MOST_COMMITS:,} commits at once")
+    return found
+
+
+def _parents(store: Store, tips: Sequence[str], known: Sequence[str]) -> dict[str, list[str]]:
+    bounds = "".join(f"{one}\n" for one in (*tips, *(f"^{one}" for one in known)))
     most = f"--max-count={MOST_COMMITS + 1}"
     out = store.do("rev-list", "--parents", "--topo-order", most, "--stdin", stdin=bounds.encode())
-    commits: dict[str, list[str]] = {}
-    for line in out.decode().splitlines():
-        oid, *parents = line.split(" ")
-        commits[oid] = parents
-    if len(commits) > MOST_COMMITS:
-        raise Refused(f"it brings more than {MOST_COMMITS:,} commits at once")
-    return commits, list(commits)
+    rows = (line.split(" ") for line in out.decode().splitlines())
+    return {row[0]: row[1:] for row in rows}
 
 
 def _bodies(store: Store, oids: Sequence[str]) -> dict[str, bytes]:
@@ -173,51 +182,6 @@ def _bodies(store: Store, oids: Sequence[str]) -> dict[str, bytes]:
         if one is None or one[0] != "commit" or one[1] > COMMIT_BYTES:
             raise Refused(f"a commit is larger than {COMMIT_BYTES:,} bytes, missing, or none")
     return store.blobs(oids)
-
-
-def _signed(body: bytes, lab: str) -> None:
-    payload, signature = _apart(body)
-    if not signature:
-        raise Refused("it is not signed")
-    try:
-        verify(payload, signature, lab)
-    except BadSignature as error:
-        raise Refused(str(error)) from None
-
-
-def lab_of(body: bytes) -> str | None:
-    """Whose signature a commit carries, unchecked; None without one."""
-    try:
-        return signer(_apart(body)[1]).lab
-    except BadSignature:
-        return None
-
-
-def _apart(body: bytes) -> tuple[bytes, bytes]:
-    """A commit without its signature, and the signature: as git itself takes them apart."""
-    head, blank, message = body.partition(b"\n\n")
-    kept: list[bytes] = []
-    signature: list[bytes] = []
-    inside = False
-    for line in head.split(b"\n"):
-        if line.startswith(b"gpgsig "):
-            if signature:
-                raise Refused("it carries two signatures")
-            signature.append(line.removeprefix(b"gpgsig "))
-            inside = True
-        elif inside and line.startswith(b" "):
-            signature.append(line[1:])
-        else:
-            inside = False
-            kept.append(line)
-    return b"\n".join(kept) + blank + message, b"\n".join(signature) + b"\n" if signature else b""
-
-
-def _field(body: bytes, name: bytes) -> str:
-    for line in body.split(b"\n"):
-        if line.startswith(name + b" "):
-            return line[len(name) + 1 :].decode("ascii", "replace")
-    raise Refused("a commit without a tree")
 
 
 def _chain(order: Sequence[str], commits: Mapping[str, list[str]], tip: str, since: str | None) -> list[str]:
@@ -277,7 +241,7 @@ def _check_code(
         raise Refused(f"it brings {len(stray)} commits that its records do not tell of")
     if any(len(commits[oid]) > 1 for oid in attempts):
         raise Refused("an attempt has more than one base")
-    roots = {_field(content[oid], b"tree") for oid in attempts}
+    roots = {field_of(content[oid], b"tree") for oid in attempts}
     blobs: set[str] = set()
     count = dict.fromkeys(roots, 0)
     todo: list[tuple[str, str, str, int]] = [(root, root, "", 0) for root in roots]  # (attempt's root, tree, at, depth)
@@ -364,7 +328,7 @@ def _take(
             reading.held.append(Held(None, str(error)))
             continue
         if isinstance(line, Introduction):
-            if not _ORDERS.search(line.name):
+            if not gives_orders(line.name):
                 reading.introduction = line
             continue
         why = _against(line, brought, now)
@@ -389,6 +353,6 @@ def _against(line: Attempt, brought: Sequence[str], now: datetime) -> str:
     if line.base is not None and line.base >= line.n:
         return "it was made on an attempt that came after it"
     words = (word for move in line.knobs for word in move)
-    if _ORDERS.search(" ".join((line.text, line.lesson, line.role, line.label, line.machine, *words))):
+    if gives_orders(" ".join((line.text, line.lesson, line.role, line.label, line.machine, *words))):
         return "its text reads like instructions to an agent"
     return ""

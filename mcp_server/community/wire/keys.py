@@ -1,13 +1,15 @@
 """The key of a lab: made on first use, or an SSH key that the user names; what it signs, and who signed something.
 
-A lab's name among others is the fingerprint of its Ed25519 key. git signs with `ssh-keygen`, and the same program
-verifies; nothing of cryptography is ours. The private key never leaves its file.
+A lab's name among others is the fingerprint of its Ed25519 key. Signatures are SSH's (OpenSSH's PROTOCOL.sshsig): git
+makes and verifies them with `ssh-keygen`, and `cryptography` does the same without a process for each. A key that only
+an agent holds signs through git. The private key never leaves its file and our memory.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import os
 import re
@@ -17,15 +19,21 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcp_server.nouns.errors import CommunityError
 from mcp_server.nouns.exchanged import LAB_CHARACTERS
 from mcp_server.nouns.files import mend, private_folder
 from mcp_server.nouns.text import clean_line
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 KIND = "ssh-ed25519"
 NAMESPACE = "git"  # what git's signatures are made for: one made for anything else is none
 _SECONDS = 20
+_MAGIC = b"SSHSIG"
+_BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _LINE = re.compile(rf"{KIND} ([A-Za-z0-9+/]+=*)")
 
 
@@ -86,6 +94,17 @@ class LabKey:
     def lab(self) -> str:
         return self.public.lab
 
+    def sign(self, payload: bytes) -> bytes | None:
+        """An armoured signature as git's; None where the key is locked, or not in the file but with an agent."""
+        secret = _secret(self.path, self.path.stat().st_mtime_ns) if self.path.exists() else None
+        if secret is None:
+            return None
+        made = _string(KIND.encode()) + _string(secret.sign(_signed("sha512", payload)))
+        fields = (self.public.blob, NAMESPACE.encode(), b"", b"sha512", made)
+        raw = base64.b64encode(_MAGIC + struct.pack(">I", 1) + b"".join(map(_string, fields))).decode()
+        lines = [raw[at : at + 70] for at in range(0, len(raw), 70)]
+        return "\n".join([_BEGIN, *lines, _END, ""]).encode()
+
     def configuration(self) -> tuple[str, ...]:
         """What git is told to sign with it, whatever program the user's configuration names for that."""
         told = ("gpg.format=ssh", f"user.signingkey={self.path}", "gpg.ssh.program=ssh-keygen")
@@ -126,33 +145,73 @@ def _named(path: Path) -> LabKey:
 
 def signer(signature: bytes) -> PublicKey:
     """The key that a signature says it was made with; it proves nothing yet. Raises BadSignature."""
-    lines = signature.decode("ascii", "replace").split("\n")
-    inner = "".join(lines[1:-1] if lines[-1] else lines[1:-2])
+    return _parts(signature)[0]
+
+
+def verify(payload: bytes, signature: bytes, lab: str) -> None:
+    """Check that a lab signed something. Raises BadSignature."""
+    key, namespace, algorithm, made = _parts(signature)
+    if key.lab != lab:
+        raise BadSignature(f"it is signed by another key, {key.lab[:8]}")
+    if namespace != NAMESPACE.encode() or algorithm not in (b"sha256", b"sha512"):
+        raise BadSignature("the signature does not fit what it signs: it was made for something else")
+    from cryptography.exceptions import InvalidSignature  # it takes longer to load than to use: for who verifies
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
-        if not lines[0].startswith("-----BEGIN SSH SIGNATURE"):
+        kind, rest = _text(made)
+        raw, rest = _text(rest)
+        if kind != KIND.encode() or len(raw) != 64 or rest:
+            raise ValueError("it is cut")
+        Ed25519PublicKey.from_public_bytes(_text(_text(key.blob)[1])[0]).verify(
+            raw, _signed(algorithm.decode(), payload)
+        )
+    except (InvalidSignature, ValueError):
+        raise BadSignature("the signature does not fit what it signs") from None
+
+
+def _parts(signature: bytes) -> tuple[PublicKey, bytes, bytes, bytes]:
+    """(key, namespace, hash algorithm, signature proper) as an armoured signature says. Raises BadSignature."""
+    lines = signature.decode("ascii", "replace").rstrip("\n").split("\n")
+    try:
+        if len(lines) < 3 or lines[0] != _BEGIN or lines[-1] != _END:
             raise ValueError("it is no SSH signature")
-        raw = base64.b64decode(inner, validate=True)
-        if raw[:6] != b"SSHSIG" or struct.unpack(">I", raw[6:10]) != (1,):
+        raw = base64.b64decode("".join(lines[1:-1]), validate=True)
+        if raw[:6] != _MAGIC or struct.unpack(">I", raw[6:10]) != (1,):
             raise ValueError("it is no SSH signature")
-        return PublicKey.of_blob(_text(raw[10:])[0])
+        fields, rest = [], raw[10:]
+        for _ in range(5):  # key, namespace, reserved, hash algorithm, signature
+            field, rest = _text(rest)
+            fields.append(field)
+        if rest:
+            raise ValueError("something follows it")
+        return PublicKey.of_blob(fields[0]), fields[1], fields[3], fields[4]
     except (ValueError, struct.error) as error:
         raise BadSignature(f"the signature cannot be read: {clean_line(str(error), 80)}") from None
 
 
-def verify(payload: bytes, signature: bytes, lab: str) -> None:
-    """Check that a lab signed something. Raises BadSignature, or CommunityError without an ssh-keygen."""
-    key = signer(signature)
-    if key.lab != lab:
-        raise BadSignature(f"it is signed by another key, {key.lab[:8]}")
-    _need_program()
-    with tempfile.TemporaryDirectory() as folder:
-        allowed, signed = Path(folder) / "allowed", Path(folder) / "signature"
-        allowed.write_text(f'{lab} namespaces="{NAMESPACE}" {key.line}\n')
-        signed.write_bytes(signature)
-        command = ["ssh-keygen", "-Y", "verify", "-f", str(allowed), "-I", lab, "-n", NAMESPACE, "-s", str(signed)]
-        done = subprocess.run(command, input=payload, capture_output=True, timeout=_SECONDS)
-    if done.returncode != 0:
-        raise BadSignature("the signature does not fit what it signs")
+def _signed(algorithm: str, payload: bytes) -> bytes:
+    """What is really signed: the purpose, and a hash of what is told."""
+    fields = (NAMESPACE.encode(), b"", algorithm.encode(), hashlib.new(algorithm, payload).digest())
+    return _MAGIC + b"".join(map(_string, fields))
+
+
+@functools.lru_cache(maxsize=4)
+def _secret(path: Path, changed_ns: int) -> Ed25519PrivateKey | None:
+    """The private key in a file, as it was changed last; None where it is locked, or no file has it."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+    try:
+        found = load_ssh_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return found if isinstance(found, Ed25519PrivateKey) else None
+
+
+def _string(raw: bytes) -> bytes:
+    return struct.pack(">I", len(raw)) + raw
 
 
 def _text(raw: bytes) -> tuple[bytes, bytes]:

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mcp_server.community.settings import PROTOCOLS, Settings, without_password
-from mcp_server.community.wire.store import BRANCHES, LABS, Quarantine, Store, bounded, journal_ref, lab_of_ref
+from mcp_server.community.wire.store import (
+    BRANCHES,
+    LABS,
+    LEASE_BRANCHES,
+    LEASES,
+    Quarantine,
+    Store,
+    journal_ref,
+    key_of_ref,
+    lab_of_ref,
+)
 from mcp_server.nouns.errors import CommunityError, GitError
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.command import last_words
 
 LIST_BYTES = 4 * 2**20  # of an answer to "which refs have you": 50,000 labs
-FETCH_BYTES = 512 * 2**20
 SECONDS = 300.0
 LOOK_SECONDS = 60.0
 SSH = "ssh -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=10 -o ServerAliveCountMax=3"
@@ -44,16 +53,31 @@ class Spoilt(CommunityError):
     """What came is no sound git: it was thrown away."""
 
 
-class NotTaken(CommunityError):
-    """The other place would not have what we sent."""
-
-
 @dataclass
 class Listing:
-    """What a remote offers: the ref and tip of each lab's journal; and the refs below ours that are none."""
+    """What a remote offers: (ref, tip) of each journal by lab, of each lease by key, and the refs that are neither."""
 
     labs: dict[str, tuple[str, str]] = field(default_factory=dict)
+    leases: dict[str, tuple[str, str]] = field(default_factory=dict)
     odd: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Move:
+    """A ref of the other place as it should be.
+
+    new: "" for gone. old: what it must be now, or nothing is done; "" for absent; None for whatever `new` contains.
+    """
+
+    ref: str
+    new: str
+    old: str | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As git's push takes it."""
+        lease = () if self.old is None else (f"--force-with-lease={self.ref}:{self.old}",)
+        return (*lease, f"{self.new}:{self.ref}")
 
 
 class Remote:
@@ -66,27 +90,30 @@ class Remote:
     def shown(self) -> str:
         return self._settings.shown
 
-    def listing(self) -> Listing:
-        """Raises Unreachable."""
+    def listing(self, *refs: str, seconds: float = LOOK_SECONDS) -> Listing:
+        """All journals and leases, or only what these refs are. Raises Unreachable."""
         found = Listing()
-        for line in self._look().splitlines():
+        for line in self._look(refs, seconds).splitlines():
             oid, _, name = line.partition("\t")
-            if not name.startswith((LABS, BRANCHES)):
+            if not name.startswith((LABS, BRANCHES, LEASES, LEASE_BRANCHES)):
                 continue
-            lab = lab_of_ref(name)
-            if lab is None or len(oid) != 40:
+            lab, key = lab_of_ref(name), key_of_ref(name)
+            of = found.labs if lab else found.leases
+            who = lab or key
+            if who is None or len(oid) != 40:
                 found.odd.append(clean_line(name, 80))
-            elif lab not in found.labs or name.startswith(LABS):
-                found.labs[lab] = (name, oid)
+            elif who not in of or name.startswith((LABS, LEASES)):
+                of[who] = (name, oid)
         return found
 
     def _tame(self, program: str) -> tuple[str, ...]:
         return (f"--{program}={_TAME} {program}",) if self._settings.kind == "folder" else ()
 
-    def _look(self) -> str:
-        command = ("ls-remote", "--refs", *self._tame("upload-pack"), "--end-of-options", self._settings.remote)
+    def _look(self, refs: Sequence[str], seconds: float) -> str:
+        where = (*self._tame("upload-pack"), "--end-of-options", self._settings.remote, *refs)
+        command = ("ls-remote", "--refs", *where)
         with self._store.running(command, environment=_environment()) as (process, out):
-            stop = threading.Timer(LOOK_SECONDS, process.terminate)
+            stop = threading.Timer(seconds, process.terminate)
             stop.start()
             try:
                 said = out.read(LIST_BYTES + 1)
@@ -101,13 +128,18 @@ class Remote:
 
     def fetch(self, quarantine: Quarantine, refs: Mapping[str, str]) -> None:
         """Journals into the quarantine, as `journal_ref(lab)`: refs by lab. Raises Unreachable or Spoilt."""
-        wanted = [f"+{ref}:{journal_ref(lab)}" for lab, ref in refs.items()]
+        self._fetch(quarantine, [f"+{ref}:{journal_ref(lab)}" for lab, ref in refs.items()], SECONDS)
+
+    def fetch_leases(self, quarantine: Quarantine, refs: Sequence[str], seconds: float = LOOK_SECONDS) -> None:
+        """Leases into the quarantine under their own names, without what they stand on. Raises Unreachable, Spoilt."""
+        self._fetch(quarantine, [f"+{ref}:{ref}" for ref in refs], seconds, "--depth=1")
+
+    def _fetch(self, into: Quarantine, wanted: Sequence[str], seconds: float, *more: str) -> None:
         plain = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules", "--quiet")
         where = (*self._tame("upload-pack"), "--end-of-options", self._settings.remote, *wanted)
-        command = [*quarantine.strict(), "fetch", *plain, *where]
+        command = [*into.strict(), "fetch", *plain, *more, *where]
         try:
-            with bounded(FETCH_BYTES):
-                answer = quarantine.once(command, environment=_environment(), seconds=SECONDS)
+            answer = into.once(command, environment=_environment(), seconds=seconds)
         except GitError as error:
             raise Unreachable(f"{self.shown}: {error}") from None
         if answer.code != 0:
@@ -116,25 +148,36 @@ class Remote:
                 raise Spoilt(f"git would not have it: {said}")
             raise Unreachable(f"{self.shown} cannot be read: {said}. It is tried again.")
 
-    def push(self, lab: str, tip: str, branches: bool) -> None:
-        """Our journal, forward only. branches: as a branch, for hosts that take nothing else. Raises."""
-        ref = BRANCHES + lab if branches else journal_ref(lab)
-        where = (*self._tame("receive-pack"), "--end-of-options", self._settings.remote, f"{tip}:{ref}")
-        command = [*_QUIET, "push", "--porcelain", "--no-verify", *where]
+    def push(self, moves: Sequence[Move], seconds: float = SECONDS) -> dict[str, str]:
+        """Move refs there, each on its own; why one was refused, by ref. Raises Unreachable when none was looked at."""
+        where = (*self._tame("receive-pack"), "--end-of-options", self._settings.remote)
+        leases = [word for one in moves for word in one.words[:-1]]
+        command = [*_QUIET, "push", "--porcelain", "--no-verify", *leases, *where, *(one.words[-1] for one in moves)]
         try:
-            answer = self._store.once(command, environment=_environment(), seconds=SECONDS)
+            answer = self._store.once(command, environment=_environment(), seconds=seconds)
         except GitError as error:
             raise Unreachable(f"{self.shown}: {error}") from None
-        if answer.code == 0:
-            return
-        out = answer.out.decode("utf-8", "replace")
-        if "[rejected]" in out or "[remote rejected]" in out:
-            raise NotTaken(clean_line(" ".join(line for line in out.splitlines() if line.startswith("!")), 300))
-        raise Unreachable(f"{self.shown} took nothing: {_words(answer.error, self._settings)}. It is tried again.")
+        told = [line.split("\t") for line in answer.out.decode("utf-8", "replace").splitlines()]
+        bad = [line for line in told if line[0] == "!" and len(line) > 2]
+        found = {line[1].partition(":")[2]: clean_line(line[2], 300) for line in bad}
+        if answer.code != 0 and not found:
+            raise Unreachable(f"{self.shown} took nothing: {_words(answer.error, self._settings)}. It is tried again.")
+        return found
 
 
-def accept(store: Store, quarantine: Quarantine, refs: Mapping[str, str]) -> None:
-    """Take journals from the quarantine: refs of the store by the quarantine's commit. Raises GitError."""
+def accept(store: Store, quarantine: Quarantine, refs: Mapping[str, str], everything: bool = False) -> None:
+    """Take journals from the quarantine: refs of the store by the quarantine's ref or commit. Raises GitError.
+
+    everything: nothing else is in there, so that its packs are moved as they are.
+    """
+    if everything:
+        there, before = quarantine.refs(LABS), store.refs(LABS)
+        try:
+            store.take_objects(quarantine)
+        except OSError as error:
+            raise GitError(f"What was checked could not be moved: {error}. It is tried again.") from None
+        store.move_refs({target: (before.get(target, ""), there[source]) for target, source in refs.items()})
+        return
     plain = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules", "--quiet")
     wanted = [f"{source}:{target}" for target, source in refs.items()]
     answer = store.once(

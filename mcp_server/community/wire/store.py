@@ -7,12 +7,13 @@ attributes, and a damaged one can be thrown away. Objects are read as data; noth
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import resource
 import shutil
 import subprocess
-import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Literal
@@ -20,17 +21,23 @@ from typing import IO, Literal
 from mcp_server.community.wire.keys import LabKey
 from mcp_server.nouns.errors import GitError
 from mcp_server.nouns.exchanged import LAB_CHARACTERS
-from mcp_server.nouns.files import private_folder
+from mcp_server.nouns.files import private_folder, settle, write_atomically
 from mcp_server.repo.command import last_words
 from mcp_server.repo.git import Repository, raw
 
+OURS = "refs/autoresearch/"
 LABS = "refs/autoresearch/labs/"
 FORKS = "refs/autoresearch/forks/"
 BRANCHES = "refs/heads/autoresearch-lab-"  # where a host takes branches only
+LEASES = "refs/autoresearch/leases/"
+LEASE_BRANCHES = "refs/heads/autoresearch-lease-"
+_LEASE_REF = re.compile(rf"(?:{LEASES}|{LEASE_BRANCHES})([0-9a-f]{{32}})")
 _LAB_REF = re.compile(rf"(?:{LABS}|{BRANCHES})([0-9a-f]{{{LAB_CHARACTERS}}})")
+FETCH_BYTES = 512 * 2**20
+LEASE_BYTES = 256 * 1024  # of all leases that are fetched together
 MEMORY_BYTES = 6 * 2**30  # of a git that unpacks what a stranger packed
 FEW = 400  # objects that are asked for one by one
-LOOSE = 4000  # objects after which the store is packed
+LOOSE, PACKS = 4000, 50  # objects and packs after which the store is packed
 # what git warns of by default and we refuse
 _STRICT = (
     *("hasDotgit", "hasDot", "hasDotdot", "fullPathname", "nullSha1", "zeroPaddedFilemode", "gitmodulesSymlink"),
@@ -44,6 +51,16 @@ def lab_of_ref(name: str) -> str | None:
     return found[1] if found else None
 
 
+def key_of_ref(name: str) -> str | None:
+    """What a lease is of, by its ref; None for any other ref."""
+    found = _LEASE_REF.fullmatch(name)
+    return found[1] if found else None
+
+
+def lease_ref(key: str, branches: bool) -> str:
+    return (LEASE_BRANCHES if branches else LEASES) + key
+
+
 def journal_ref(lab: str) -> str:
     return LABS + lab
 
@@ -53,8 +70,8 @@ class Store(Repository):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, folder, folder, "sha1", patience=5.0)
-        self._checks: subprocess.Popen[bytes] | None = None
-        self._contents: subprocess.Popen[bytes] | None = None
+        self._asking: contextlib.ExitStack | None = None
+        self._staying: dict[str, subprocess.Popen[bytes]] = {}
 
     @contextlib.contextmanager
     def running(
@@ -89,30 +106,43 @@ class Store(Repository):
         return {name.removeprefix(LABS): oid for name, oid in self.refs(LABS).items()}
 
     def pack_if_large(self) -> None:
-        """Put many loose objects into one pack; what nothing reaches goes."""
-        said = self.do("count-objects").split(b" ", 1)[0]
-        if int(said or b"0") > LOOSE:
+        """Put many loose objects or packs into one pack; what nothing reaches goes."""
+        objects = self.git_dir / "objects"
+        packs = sum(file.suffix == ".pack" for file in (objects / "pack").iterdir())
+        # git's own estimate: objects are spread evenly over 256 folders
+        loose = 256 * len(list((objects / "17").iterdir())) if (objects / "17").exists() else 0
+        if packs > PACKS or loose > LOOSE:
             self.do("gc", "--quiet", "--prune=1.hour.ago")
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
+    def put(self, kind: str, content: bytes) -> str:
+        """An object, written as git writes a loose one, without a process for it: whole or not at all. Its name."""
+        raw = b"%s %d\0" % (kind.encode(), len(content)) + content
+        oid = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
+        place = self.git_dir / "objects" / oid[:2] / oid[2:]
+        if not place.exists():
+            place.parent.mkdir(exist_ok=True)
+            write_atomically(place, zlib.compress(raw), mode=0o444)
+        return oid
+
     def sign_commit(self, tree: str, parents: Sequence[str], message: str, epoch: int, key: LabKey) -> str:
         """A signed commit object. Raises GitError where the key cannot sign."""
-        who = f"lab {key.lab[:8]}", f"{key.lab}@autoresearch"
+        name, mail = f"lab {key.lab[:8]}", f"{key.lab}@autoresearch"
+        above = "".join(f"parent {parent}\n" for parent in parents)
+        people = "".join(f"{role} {name} <{mail}> {epoch} +0000\n" for role in ("author", "committer"))
+        head, words = f"tree {tree}\n{above}{people}".encode(), f"\n{message}\n".encode()
+        signature = key.sign(head + words)
+        if signature is not None:
+            return self.put("commit", head + b"gpgsig " + b"\n ".join(signature.strip().split(b"\n")) + b"\n" + words)
         stamp = {
-            **{"GIT_AUTHOR_NAME": who[0], "GIT_AUTHOR_EMAIL": who[1], "GIT_AUTHOR_DATE": f"@{epoch} +0000"},
-            **{"GIT_COMMITTER_NAME": who[0], "GIT_COMMITTER_EMAIL": who[1], "GIT_COMMITTER_DATE": f"@{epoch} +0000"},
+            f"GIT_{who}_{what}": value
+            for who in ("AUTHOR", "COMMITTER")
+            for what, value in (("NAME", name), ("EMAIL", mail), ("DATE", f"@{epoch} +0000"))
         }
-        above = [part for parent in parents for part in ("-p", parent)]
-        return (
-            self.do(
-                *(*key.configuration(), "commit-tree", "-S", *above, "-F", "-", tree),
-                stdin=(message + "\n").encode(),
-                environment=stamp,
-            )
-            .decode()
-            .strip()
-        )
+        parts = [part for parent in parents for part in ("-p", parent)]
+        command = (*key.configuration(), "commit-tree", "-S", *parts, "-F", "-", tree)
+        return self.do(*command, stdin=(message + "\n").encode(), environment=stamp).decode().strip()
 
     def write_attempts(self, attempts: Sequence[tuple[Mapping[str, bytes], str | int | None, int, str]]) -> list[str]:
         """Commits of nothing but their editable files, by one git: (files, base, epoch, message) each.
@@ -140,41 +170,53 @@ class Store(Repository):
 
     def write_page(self, content: bytes, name: str) -> str:
         """A tree with one file."""
-        blob = self.write_blob(content)
-        return self.do("mktree", stdin=f"100644 blob {blob}\t{name}\n".encode()).decode().strip()
+        blob = self.put("blob", content)
+        return self.put("tree", b"100644 %s\0" % name.encode() + bytes.fromhex(blob))
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:
         """Within it few objects are asked for of two gits that stay, instead of one git for each question."""
-        kinds = (["cat-file", "--batch-check"], ["cat-file", "--batch"])
-        with contextlib.ExitStack() as stack:
-            self._checks, self._contents = (stack.enter_context(self.running(one, stdin="pipe"))[0] for one in kinds)
+        if self._asking is not None:
+            yield
+            return
+        with contextlib.ExitStack() as self._asking:
             try:
                 yield
             finally:
-                self._checks = self._contents = None
+                self._asking = None
+                self._staying.clear()
+
+    def _stays(self, how: str) -> subprocess.Popen[bytes] | None:
+        """A git that answers about objects, started by the first question; None outside of `asking`."""
+        if self._asking is not None and how not in self._staying:
+            self._staying[how] = self._asking.enter_context(self.running(["cat-file", how], stdin="pipe"))[0]
+        return self._staying.get(how)
 
     def blobs(self, oids: Iterable[str]) -> dict[str, bytes]:
         """The content of objects, by name; ask for their sizes first."""
         wanted = sorted(set(oids))
-        if self._contents is None or len(wanted) > FEW:
+        asked = self._stays("--batch") if 0 < len(wanted) <= FEW else None
+        if asked is None:
             return super().blobs(wanted)
         found = {}
         for oid in wanted:
-            head = _answered(self._contents, oid)
+            head = _answered(asked, oid)
             if len(head) != 3:
                 raise GitError(f"The object {oid} is missing or damaged. It is fetched again by the next exchange.")
-            assert self._contents.stdout is not None
-            found[oid] = self._contents.stdout.read(int(head[2]))
-            self._contents.stdout.read(1)
+            assert asked.stdout is not None
+            found[oid] = asked.stdout.read(int(head[2]))
+            asked.stdout.read(1)
         return found
 
     def sizes(self, oids: Sequence[str]) -> list[tuple[str, int] | None]:
         """Kind and bytes of each object; None for one that is not here."""
-        if self._checks is not None and len(oids) <= FEW:
-            heads = [_answered(self._checks, oid) for oid in oids]
+        if not oids:
+            return []
+        asked = self._stays("--batch-check") if len(oids) <= FEW else None
+        if asked is not None:
+            heads = [_answered(asked, oid) for oid in oids]
             return [(head[1].decode(), int(head[2])) if len(head) == 3 else None for head in heads]
         out = self.do("cat-file", "--batch-check", "--buffer", stdin="".join(f"{oid}\n" for oid in oids).encode())
         found: list[tuple[str, int] | None] = []
@@ -182,6 +224,24 @@ class Store(Repository):
             parts = line.split(" ")
             found.append((parts[1], int(parts[2])) if len(parts) == 3 else None)
         return found
+
+    def move_refs(self, refs: Mapping[str, tuple[str, str]]) -> None:
+        """Refs from an old commit ("" for none) to a new one, all or none. Raises GitError."""
+        lines = [f"update {name} {new} {old or self.zero}\n" for name, (old, new) in refs.items()]
+        self.do("update-ref", "--no-deref", "--stdin", "-m", "accept", stdin="".join(lines).encode())
+
+    def take_objects(self, other: Store) -> None:
+        """Everything that another repository on this disk has, moved here; it has nothing then. Raises OSError."""
+        theirs, ours = other.git_dir / "objects", self.git_dir / "objects"
+        # an index names its pack, so it comes after it; git looks for packs by their indexes
+        packs = sorted((theirs / "pack").iterdir(), key=lambda file: file.suffix == ".idx")
+        loose = [file for folder in theirs.iterdir() if len(folder.name) == 2 for file in folder.iterdir()]
+        for file in (*loose, *packs):
+            to = ours / file.relative_to(theirs)
+            to.parent.mkdir(exist_ok=True)
+            if not to.exists():
+                settle(file)
+                os.replace(file, to)
 
 
 def _answered(process: subprocess.Popen[bytes], oid: str) -> list[bytes]:
@@ -206,9 +266,24 @@ def make_bare(folder: Path, *, shared: bool = False) -> None:
 class Quarantine(Store):
     """A throw-away repository that sees the store's objects and keeps what comes in to itself."""
 
+    largest = FETCH_BYTES  # of any file that a git may write in it
+
+    @contextlib.contextmanager
+    def running(
+        self,
+        arguments: Sequence[str],
+        *,
+        where: Sequence[str] | None = None,
+        stdin: Iterable[bytes] | Literal["pipe"] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+        with super().running(arguments, where=where, stdin=stdin, environment=environment) as found:
+            confine(found[0].pid, self.largest)
+            yield found
+
     @classmethod
     @contextlib.contextmanager
-    def beside(cls, store: Store, folder: Path) -> Iterator[Quarantine]:
+    def beside(cls, store: Store, folder: Path, largest: int = FETCH_BYTES) -> Iterator[Quarantine]:
         shutil.rmtree(folder, ignore_errors=True)
         private_folder(folder)
         # the few files that make a repository, written out: `git init` takes as long as a fetch
@@ -217,8 +292,10 @@ class Quarantine(Store):
         (folder / "HEAD").write_text("ref: refs/heads/none\n")
         (folder / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
         (folder / "objects" / "info" / "alternates").write_text(f"{store.git_dir / 'objects'}\n")
+        found = cls(folder)
+        found.largest = largest
         try:
-            yield cls(folder)
+            yield found
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -233,6 +310,8 @@ class Quarantine(Store):
             "fetch.recurseSubmodules=false",
             "submodule.recurse=false",
             "fetch.writeCommitGraph=false",
+            "fetch.unpackLimit=1",  # one pack, whatever comes: it is moved on as it is
+            "core.fsync=none",  # what is accepted is written through then
             "http.lowSpeedLimit=500",
             "http.lowSpeedTime=30",
             "http.followRedirects=initial",
@@ -241,22 +320,13 @@ class Quarantine(Store):
         return tuple(part for setting in told for part in ("-c", setting))
 
 
-@contextlib.contextmanager
-def bounded(file_bytes: int) -> Iterator[None]:
-    """No program started meanwhile may write a larger file or take all memory. For processes of their own only."""
-    kinds = [(resource.RLIMIT_FSIZE, file_bytes)]
-    if sys.platform == "linux":
-        kinds.append((resource.RLIMIT_AS, MEMORY_BYTES))
-    before = [(kind, resource.getrlimit(kind)) for kind, _ in kinds]
-    try:
-        for kind, most in kinds:
-            soft, hard = resource.getrlimit(kind)
+def confine(pid: int, largest_file: int) -> None:
+    """From now on a child of ours, and what it starts, may write no larger file and not take all memory."""
+    for kind, most in ((resource.RLIMIT_FSIZE, largest_file), (resource.RLIMIT_AS, MEMORY_BYTES)):
+        with contextlib.suppress(ProcessLookupError):
+            soft, hard = resource.prlimit(pid, kind)
             allowed = [one for one in (soft, hard, most) if one != resource.RLIM_INFINITY]
-            resource.setrlimit(kind, (min(allowed), hard))
-        yield
-    finally:
-        for kind, limit in before:
-            resource.setrlimit(kind, limit)
+            resource.prlimit(pid, kind, (min(allowed), hard))
 
 
 def _quoted(path: str) -> bytes:

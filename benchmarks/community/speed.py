@@ -1,4 +1,4 @@
-"""How fast a large community is: `python -m benchmarks.community [attempts a lab]` (1,250 by default, 8 labs).
+"""How fast a large community is: 8 labs of 1,250 attempts each, or of as many as one says.
 
 Seven labs are made of signed journals that the product's own code writes (16 attempts a commit, each a train.py of
 25 KB with one constant moved), in one bare repository; the eighth is a real lab with a ledger of as many experiments.
@@ -13,7 +13,6 @@ import random
 import re
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.ledger import begin, fill, repository
 from mcp_server.community.exchange import Exchange, Report
-from mcp_server.community.settings import Places, Settings, write_settings
+from mcp_server.community.settings import OFF, Places, Settings, write_settings
 from mcp_server.community.wire import journal
 from mcp_server.community.wire.keys import LabKey, own_key
 from mcp_server.community.wire.store import Store, journal_ref, make_bare
@@ -188,14 +187,12 @@ def measure(each: int, folder: Path) -> None:
     print(f"{size / total:.0f} bytes an attempt, packed (goal 2,048); {refs} refs for {LABS} labs")
 
 
-def main() -> int:
-    os.environ["AUTORESEARCH_COMMUNITY"] = "off"  # what is measured happens when it is asked for
-    os.environ["AUTORESEARCH_CHART"] = "off"  # drawn beside by another thread, whose seconds would count
-    each = int(sys.argv[1]) if len(sys.argv) > 1 else 1250
-    with tempfile.TemporaryDirectory() as folder:
-        measure(each, Path(folder))
+def main(each: int = 1250) -> int:
+    before = os.environ.get(OFF)
+    os.environ[OFF] = "off"  # what is measured happens when it is asked for
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(each, Path(folder))
+    finally:
+        os.environ.pop(OFF) if before is None else os.environ.update({OFF: before})
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,231 @@
+"""Claiming a piece of code before it is run: one winner of any race, a bounded wait, and work that goes on whatever.
+
+Called from `run_experiment`: what is known here is asked with the lab's lock held, and the claim is sent with it free,
+so that the network delays nobody else. It is written down before it is sent; whatever becomes of the answer, the next
+exchange makes it true. Where the other place was slow or gone, no claim waits for it again for a while.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from mcp_server.arena.program import Arena
+from mcp_server.community.leases import wire
+from mcp_server.community.leases.known import changing, live, read_known
+from mcp_server.community.leases.terms import Changes, Held, Ours, key_of, length, takes
+from mcp_server.community.leases.words import running
+from mcp_server.community.pace import back_off, push_seconds
+from mcp_server.community.secretscan import find_secrets
+from mcp_server.community.settings import OFF, Places, Settings, read_last, read_settings
+from mcp_server.community.trust import read_trust
+from mcp_server.community.wire.keys import LabKey, own_key
+from mcp_server.community.wire.remote import Move, Remote, Unreachable
+from mcp_server.community.wire.signed import Refused
+from mcp_server.community.wire.store import LEASE_BYTES, Quarantine, Store, lease_ref
+from mcp_server.edits.moves import direction
+from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.exchanged import MOST_KNOBS, Lease
+from mcp_server.nouns.text import clean_line
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 2.0  # for one claim, on the wall, with everything
+TURNS = 3  # of one claim: what stands in the way may go, or be worth nothing
+
+
+class ToClaim(Exception):
+    """Let go of the lab's lock, `send` the claim, and ask again."""
+
+
+class Claim:
+    """What one call of `run_experiment` finds out about others that run the same, and the lease that it takes."""
+
+    def __init__(self, places: Places, clock: Callable[[], float] = time.time) -> None:
+        self._places, self._clock = places, clock
+        self._ours: Ours | None = None
+        self._sent = False
+        self._first: Held | None = None  # who was faster
+
+    # --- with the lab's lock ------------------------------------------------------------------------------------------
+
+    def about(self, contract: str, code: str, changes: Changes, arena: Arena) -> tuple[str, str]:
+        """(who runs this very code, who moves the same constant the same way); "" where nobody does.
+
+        Raises ToClaim where nobody is known to, and the others are to be told first.
+        """
+        now, key = self._clock(), key_of(contract, code)
+        settings = read_settings(self._places)
+        if settings is None or settings.kind == "bundle":
+            return "", ""
+        holder = self._holder(key, now)
+        if holder is None and not (self._ours is not None and self._ours.key == key):
+            self._prepare(settings, key, contract, changes, arena, now)
+            if self._ours is not None and not self._sent and self._may_send(settings, now):
+                raise ToClaim
+        if holder is not None:
+            self._drop()
+            return f"{running(holder, now)} It was not run here.", ""
+        return "", self._same_way(contract, changes, now)
+
+    def _holder(self, key: str, now: float) -> Held | None:
+        if self._first is not None and self._first.key == key:
+            return self._first
+        return next((one for one in live(self._places, now) if one.key == key), None)
+
+    def _same_way(self, contract: str, changes: Changes, now: float) -> str:
+        """Who moves the constant that alone is moved here, in the same direction."""
+        if len(changes) != 1:
+            return ""
+        name, way = changes[0][0], direction(*changes[0][1:])
+        for one in live(self._places, now):
+            alike = one.contract == contract and len(one.knobs) == 1 and one.knobs[0][0] == name
+            if alike and direction(*one.knobs[0][1:]) is way:
+                return f"{running(one, now)} It moves the same constant the same way."
+        return ""
+
+    def _prepare(self, settings: Settings, key: str, contract: str, changes: Changes, arena: Arena, now: float) -> None:
+        """Our lease as it would be told."""
+        self._drop()
+        if os.environ.get(OFF) == "off" or not self._places.store.exists():
+            return
+        short = tuple((clean_line(n, 60), clean_line(a, 40), clean_line(b, 40)) for n, a, b in changes[:MOST_KNOBS])
+        if find_secrets("", "\n".join(f"{name} = '{after}'" for name, _, after in changes)):
+            return  # such an attempt stays at home, and so does the word that it runs
+        mine = read_known(self._places).mine(key)
+        if mine is not None:  # of a run that has just ended, or of a call that was cut short
+            self._ours, self._sent = mine, True
+            return
+        period, run = push_seconds(read_last(self._places).labs, settings.kind), takes(arena)
+        self._ours = Ours(
+            key=key,
+            ref=lease_ref(key, settings.branches),
+            oid="",
+            mark=secrets.token_hex(8),
+            contract=contract,
+            seconds=length(run, period),
+            takes=run,
+            knobs=short,
+            claimed=now,
+            told=0.0,
+        )
+
+    def _may_send(self, settings: Settings, now: float) -> bool:
+        known, last = read_known(self._places), read_last(self._places)
+        if last.failures or 0 <= now - known.failed_at < back_off(known.failures, 0.5):
+            return False
+        return settings.kind != "host" or not 0 <= now - known.claimed_at < push_seconds(last.labs, settings.kind)
+
+    def runs(self, campaign: str, number: int) -> None:
+        """The claim is an experiment's from now on; one that was not sent is told with the next exchange."""
+        ours = self._ours
+        if ours is None:
+            return
+        ours = ours.model_copy(update={"campaign": campaign, "number": number})
+        try:
+            with changing(self._places) as change:
+                change.known = change.known.holding(ours)
+        except OSError as error:
+            log.warning("a lease could not be written down: %s", error)
+
+    def _drop(self) -> None:
+        """The claim is for nothing: what was told of it goes with the next exchange."""
+        self._ours = None
+
+    # --- without it ---------------------------------------------------------------------------------------------------
+
+    def send(self) -> None:
+        """Tell the others, and find out who was first. Never raises; never longer than WAIT_SECONDS and a moment."""
+        ends, ours = time.monotonic() + WAIT_SECONDS, self._ours
+        self._sent = True
+        if ours is None:
+            return
+        try:
+            settings = read_settings(self._places)
+            if settings is not None:
+                self._race(settings, ours, ends)
+        except (AutoresearchError, OSError) as error:
+            log.info("a claim was not answered: %s", error)
+            with contextlib.suppress(OSError), changing(self._places) as change:
+                missed = {"failures": change.known.failures + 1, "failed_at": self._clock()}
+                change.known = change.known.model_copy(update=missed)
+
+    def _race(self, settings: Settings, ours: Ours, ends: float) -> None:
+        """Create the ref, or take over one that counts for nothing. Raises Unreachable when the time is over."""
+        key = own_key(self._places.folder, settings.key)
+        store = Store.at(self._places.store)
+        remote, now = Remote(store, settings), self._clock()
+        oid = wire.write(store, key, lease_of(ours, now), int(now))
+        ours = ours.model_copy(update={"oid": oid, "told": now})
+        with changing(self._places) as change:
+            change.known = change.known.holding(ours)
+            there = next((one.oid for one in change.known.theirs if one.key == ours.key), "")  # long over, if any
+        for _ in range(TURNS):
+            self._ours = ours
+            why = remote.push([Move(ours.ref, oid, there)], _left(ends)).get(ours.ref, "")
+            found = None if not why else remote.listing(ours.ref, seconds=_left(ends)).leases.get(ours.key)
+            holder = None if found is None else self._look(remote, store, key, found, _left(ends))
+            if not why or holder is not None:
+                self._settle(ours, holder)
+                return
+            there = "" if found is None else found[1]
+            if found is None and "[remote rejected]" in why:  # a host that takes branches only
+                ours = ours.model_copy(update={"ref": lease_ref(ours.key, True)})
+        raise Unreachable(f"{remote.shown} keeps changing its mind")
+
+    def _settle(self, ours: Ours, holder: Held | None) -> None:
+        """Write down who was first: we, or the holder."""
+        with changing(self._places) as change:
+            known = change.known
+            known = known.holding(ours) if holder is None else known.without(ours.key).seeing(holder)
+            change.known = known.model_copy(update={"failures": 0, "claimed_at": self._clock()})
+        if holder is not None:
+            self._first, self._ours = holder, None
+
+    def _look(self, remote: Remote, store: Store, key: LabKey, found: tuple[str, str], seconds: float) -> Held | None:
+        """Who holds a lease that stands in the way; None where it is nobody who counts."""
+        ref, oid = found
+        now, known = self._clock(), read_known(self._places)
+        before = next((one for one in known.theirs if one.ref == ref), None)
+        if before is not None and before.oid == oid:
+            return before if before.live(now) else None
+        if oid in known.refused:
+            return None
+        folder = self._places.scratch / f"lease-{os.getpid()}-{threading.get_ident()}"
+        try:
+            with Quarantine.beside(store, folder, LEASE_BYTES) as quarantine:
+                remote.fetch_leases(quarantine, [ref], seconds)
+                held = wire.read(
+                    quarantine, ref, quarantine.ref(ref) or oid, read_trust(self._places.trust), now, before
+                )
+        except Refused:
+            return None
+        return None if held.lab == key.lab else held
+
+
+def lease_of(ours: Ours, now: float) -> Lease:
+    """What is told of a lease of ours."""
+    return Lease(
+        key=ours.key,
+        mark=ours.mark,
+        contract=ours.contract,
+        turn=ours.turn,
+        seconds=ours.seconds,
+        takes=ours.takes,
+        knobs=ours.knobs,
+        at=datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def _left(ends: float) -> float:
+    """Seconds of a claim's patience that are left. Raises Unreachable when it is over."""
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise Unreachable("the other place is slow")
+    return left

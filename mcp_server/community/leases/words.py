@@ -1,0 +1,59 @@
+"""How a lease of another lab is told: who runs what, and for how long still. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from mcp_server.community.leases.terms import Held
+from mcp_server.edits.constants import KnobChange
+from mcp_server.memory.wording import Tried, short_change
+from mcp_server.nouns.exchanged import SHORT
+from mcp_server.nouns.text import clean_line
+
+SHOWN = 4  # runs elsewhere that a status names
+CHARACTERS = 300
+
+
+def running(held: Held, now: float) -> str:
+    """Who runs it and until when."""
+    until = datetime.fromtimestamp(held.ends, UTC).strftime("%H:%M")
+    what = moves(held) or "this very code"
+    return f"Lab {held.lab[:SHORT]} runs {what} now, {left(held, now)}; its lease ends at {until} UTC."
+
+
+def moves(held: Held) -> str:
+    """`DEPTH 9→10`; "" where no constant moved."""
+    return clean_line(", ".join(short_change(change) for change in changes(held)[:2]), 80)
+
+
+def changes(held: Held) -> tuple[KnobChange, ...]:
+    return tuple(KnobChange(name, _there(before), _there(after)) for name, before, after in held.knobs)
+
+
+def left(held: Held, now: float) -> str:
+    minutes = (held.since + held.takes - now) / 60
+    return f"{minutes:.0f} min left" if minutes >= 1 else "nearly done" if minutes > -1 else "longer than it thought"
+
+
+def board_line(live: Sequence[Held], now: float) -> str:
+    """`running now: DEPTH 9→10 (lab a1b2c3d4, 4 min left)`; "" where nothing runs."""
+    told = [f"{moves(one) or 'code'} (lab {one.lab[:SHORT]}, {left(one, now)})" for one in live[:SHOWN]]
+    more = f" and {len(live) - SHOWN} more" if len(live) > SHOWN else ""
+    return clean_line(f"running now: {'; '.join(told)}{more}", CHARACTERS) if told else ""
+
+
+def as_tried(held: Held, now: float) -> Tried:
+    """A run elsewhere as the memory ranks and words it."""
+    return Tried(
+        number=0,
+        description=left(held, now),
+        outcome="running",
+        knobs=changes(held),
+        campaign=f"@{held.lab}",
+        origin=held.lab[:SHORT],
+    )
+
+
+def _there(value: str) -> str | None:
+    return None if value == "absent" else value
