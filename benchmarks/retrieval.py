@@ -12,15 +12,16 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mcp_server.community.elsewhere import as_attempt
 from mcp_server.edits.families import way
 from mcp_server.ledger.foreign import Foreign
 from mcp_server.memory.recall import recall
-from mcp_server.memory.wording import Tried
-from mcp_server.nouns.exchanged import Attempt
+from mcp_server.nouns import exchanged
+from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.text import clean_line
 
 LAB = "0" * 32
@@ -32,7 +33,7 @@ def index(folder: Path, notes: list[Note]) -> Foreign:
     """The notes as records of another lab, in the word index of the product."""
     found = Foreign(folder / "records.db")
     attempts = [
-        Attempt(
+        exchanged.Attempt(
             n=place,
             mark=f"{place:016x}",
             contract="0" * 32,
@@ -48,29 +49,29 @@ def index(folder: Path, notes: list[Note]) -> Foreign:
     return found
 
 
-def first_answer(foreign: Foreign, notes: list[Note], asked: int, among: list[int]) -> int | None:
+def first_answer(foreign: Foreign, attempts: Sequence[Attempt], asked: int, among: list[int]) -> int | None:
     """The place of the note that `recall` answers first."""
-    text = notes[asked]["text"]
+    text = attempts[asked].experiment.description
     hits = [
-        ("experiment", "", known.attempt.n, float(place))
-        for known, place in foreign.found(text, (), len(notes))
+        ("experiment", attempts[0].campaign, known.attempt.n, float(place))
+        for known, place in foreign.found(text, (), len(attempts))
         if place is not None and known.attempt.n - 1 in among
     ]
     hits.sort(key=lambda hit: hit[3])
-    tried = [Tried(place + 1, notes[place]["text"], "discarded") for place in among]
-    found = recall(text, (), 1, tried, (), hits)
+    found = recall(text, (), 1, [attempts[place] for place in among], (), hits)
     return found[0].key - 1 if found else None
 
 
 def share(notes: list[Note], foreign: Foreign, may: Callable[[int, int], bool]) -> tuple[float, int, float, int]:
     """(right constant first, questions, right constant and direction first, questions)."""
     right = asked = both = asked_both = 0
+    attempts = [as_attempt(known) for n in range(1, len(notes) + 1) if (known := foreign.attempt(LAB, n))]
     for place, note in enumerate(notes):
         among = [other for other in range(len(notes)) if other != place and may(place, other)]
         same = [notes[other] for other in among if notes[other]["constant"] == note["constant"]]
         if not same:
             continue
-        answer = first_answer(foreign, notes, place, among)
+        answer = first_answer(foreign, attempts, place, among)
         found = notes[answer] if answer is not None else {"constant": None, "direction": None}
         asked += 1
         right += found["constant"] == note["constant"]

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from mcp_server.edits.fingerprint import KnobChange
 from mcp_server.edits.themes import Theme, least_tried, theme, themes
 from mcp_server.memory.admission import admit, says_the_same
 from mcp_server.memory.advice import advice, calibration, knob_range, predictions
-from mcp_server.memory.recall import KnobQuery, Lesson, knob_query, recall
-from mcp_server.memory.wording import Tried, line, signed
+from mcp_server.memory.recall import KnobQuery, knob_query, recall
+from mcp_server.memory.wording import line, signed
+from mcp_server.nouns.attempt import Attempt
+from mcp_server.nouns.rows import Learning
+from tests.rules.records import AT, attempt
 
 
-def tried(number: int, description: str, outcome: str = "discarded", **more: object) -> Tried:
-    values = {"score": 1.0, "delta": -0.001} if outcome in ("kept", "discarded") else {}
-    return Tried(number, description, outcome, **{**values, **more})  # type: ignore[arg-type]
+def tried(number: int, description: str, status: str = "discarded", **more: Any) -> Attempt:
+    values = {"score": 1.0, "change": -0.001} if status in ("kept", "discarded") else {}
+    return attempt(number, description, status, **{**values, **more})
 
 
-def moved(name: str, before: str | None, after: str | None) -> tuple[KnobChange, ...]:
-    return (KnobChange(name, before, after),)
+def lesson(key: int, text: str, experiment: int | None = None) -> Learning:
+    return Learning(key, "first", experiment, text, (), "agent", AT)
+
+
+def moved(name: str, before: str, after: str) -> tuple[tuple[str, str, str], ...]:
+    return ((name, before, after),)
 
 
 # --- admitting --------------------------------------------------------------------------------------------------------
@@ -86,19 +94,22 @@ def test_constants_tell_lessons_apart() -> None:
 
 
 def test_an_experiment_reads_in_one_line() -> None:
-    one = Tried(12, "raise the matrix rate", "discarded", delta=-0.0003, noise_widths=-0.4, score=0.99,
-                knobs=moved("MATRIX_LR", "0.04", "0.05"), learned=("too hot",))  # fmt: skip
+    one = attempt(12, "raise the matrix rate", change=-0.0003, noise_widths=-0.4, score=0.99,
+                  knobs=moved("MATRIX_LR", "0.04", "0.05"), lessons=("too hot",))  # fmt: skip
     assert (
         line(one)
         == "#12 discarded −0.0003 (0.4 widths): MATRIX_LR 0.04→0.05 — raise the matrix rate — learned: too hot"
     )
-    assert line(Tried(13, "x", "crashed", reason="out_of_memory")) == "#13 crashed (out_of_memory): x"
-    assert line(Tried(14, "", "kept", "confirmed", delta=-0.0031, score=1.0)) == "#14 kept (confirmed) −0.0031"
-    assert len(line(Tried(15, "y" * 999, "kept", learned=("z" * 999,), knobs=moved("T", "1" * 999, "2" * 999)))) <= 260
+    assert line(attempt(13, "x", "crashed", reason="out_of_memory")) == "#13 crashed (out_of_memory): x"
+    kept = attempt(14, "", "kept", label="confirmed", change=-0.0031, score=1.0)
+    assert line(kept) == "#14 kept (confirmed) −0.0031"
+    assert (
+        len(line(attempt(15, "y" * 999, "kept", lessons=("z" * 999,), knobs=moved("T", "1" * 999, "2" * 999)))) <= 260
+    )
 
 
 def test_a_line_cannot_be_broken_by_what_an_agent_wrote() -> None:
-    assert "\n" not in line(Tried(1, "a\nb\r\x1b[2J", learned=("c\nd",), knobs=moved("K", "'\n'", "1\n2")))
+    assert "\n" not in line(attempt(1, "a\nb\r\x1b[2J", lessons=("c\nd",), knobs=moved("K", "'\n'", "1\n2")))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +131,7 @@ HISTORY = [
     tried(6, "longer cool-down", "kept", knobs=moved("WARMDOWN_RATIO", "0.5", "0.75"), theme="schedule"),
     tried(7, "SwiGLU feed-forward", theme="architecture"),
 ]
-LESSONS = [Lesson(1, "Bigram tables pay at every size.", 4), Lesson(2, "MATRIX_LR above 0.06 makes the loss spike.", 3)]
+LESSONS = [lesson(1, "Bigram tables pay at every size.", 4), lesson(2, "MATRIX_LR above 0.06 makes the loss spike.", 3)]
 
 
 def keys(
@@ -157,7 +168,7 @@ def test_recall_finds_what_is_near_a_draft_idea() -> None:
 
 
 def test_recall_takes_the_ledgers_word_matches_in_their_order() -> None:
-    assert keys("zzz", hits=(("experiment", "", 7, -3.0), ("learning", "", 1, -2.0))) == ["e7", "l1"]
+    assert keys("zzz", hits=(("experiment", "first", 7, -3.0), ("learning", "first", 1, -2.0))) == ["e7", "l1"]
 
 
 def test_recall_without_a_question_shows_the_newest() -> None:
@@ -252,23 +263,23 @@ def test_predictions_are_scored_against_saying_nothing_changes() -> None:
 
 def test_only_pairs_of_expected_and_measured_count() -> None:
     history = [
-        tried(1, "a", expected=0.1),
+        tried(1, "a", expected_delta=0.1),
         tried(2, "b"),
-        tried(4, "d", "crashed", expected=1.0),
+        tried(4, "d", "crashed", expected_delta=1.0),
     ]
     assert predictions(history) == [(0.1, -0.001)]
 
 
 def test_a_run_of_discards_brings_advice() -> None:
     good = [tried(1, "a", "kept")]
-    bad = [tried(n, "b", knobs=moved("LR", "1", str(n)), theme="optimizer", delta=-0.001) for n in range(2, 9)]
+    bad = [tried(n, "b", knobs=moved("LR", "1", str(n)), theme="optimizer", change=-0.001) for n in range(2, 9)]
     assert advice([*good, *bad[:4]]) == ""
     said = advice([*good, *bad])
     assert said.startswith("The last 7 experiments were not kept.")
     assert "7 of them moved LR: LR tried at 2 (discarded #2)" in said
     assert "Least tried so far: schedule (0)" in said
     assert "better but within noise" not in said
-    assert "better but within noise" in advice([*good, *bad, tried(9, "c", delta=0.0001)])
+    assert "better but within noise" in advice([*good, *bad, tried(9, "c", change=0.0001)])
     assert advice([*good, *bad, tried(9, "c", "kept")]) == ""
     assert advice([]) == ""
 

@@ -7,34 +7,46 @@ import io
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.edits.fingerprint import KnobChange
-from mcp_server.memory.wording import Tried
+from mcp_server.nouns.attempt import Attempt
+from mcp_server.nouns.rows import Learning
 from mcp_server.views.tables import (
     Entry,
-    ResultRow,
     learnings_md,
     results_tsv,
     taken_in,
     write_learnings,
     write_results,
 )
+from tests.rules.records import AT, attempt, run
+
+
+def ended(number: int, description: str, status: str, memory_mb: float | None = None, **given: Any) -> Attempt:
+    """An attempt with one run that told its memory and its reason."""
+    reason, score, seeds = given.pop("reason", ""), given.get("score"), given.pop("seeds", (7,))
+    state = "scored" if score is not None else status
+    told = {"peak_memory_mb": memory_mb, "train_seconds": 300.1, "reason": reason}
+    runs = tuple(run(state, score, seed=seed, **told) for seed in seeds)
+    return attempt(number, description, status, runs=runs, **given)
+
 
 ROWS = [
-    ResultRow(
-        1, "a1b2c3d4e5", "kept", "baseline", 0.997900, 44.02, label="baseline", seeds=(1, 2), runs=2, seconds=300.1
+    ended(
+        1, "baseline", "kept", 45_076.5, score=0.9979, label="baseline", kind="baseline", commit_sha="a1b2c3d4e5",
+        seeds=(1, 2),
     ),
-    ResultRow(2, "b" * 40, "kept", 'raise "MATRIX_LR" to 0.05', 0.9932, 44.2, label="confirmed", delta=-0.0047),
-    ResultRow(3, "c" * 40, "discarded", "=cmd|' /C calc'!A0", 1.005, 44.0, delta=0.007, noise_widths=9.91),
-    ResultRow(4, "d" * 40, "crashed", "double the width\n(too much)\t", reason="out_of_memory"),
-    ResultRow(5, "e" * 40, "rejected", "leak", reason="non_causal"),
-    ResultRow(6, "f" * 40, "timeout", "", reason="over_budget", memory_gb=math.nan),
-    ResultRow(7, "0" * 40, "overtaken", "late", 0.99),
-]
+    ended(2, 'raise "MATRIX_LR" to 0.05', "kept", 45_260.8, score=0.9932, label="confirmed", change=-0.0047),
+    ended(3, "=cmd|' /C calc'!A0", "discarded", 45_056.0, score=1.005, change=0.007, noise_widths=9.91),
+    ended(4, "double the width\n(too much)\t", "crashed", reason="out_of_memory"),
+    ended(5, "leak", "rejected", reason="non_causal"),
+    ended(6, "", "timeout", math.nan, reason="over_budget"),
+    ended(7, "late", "overtaken", score=0.99),
+]  # fmt: skip
 
 
 def read(text: str) -> list[dict[str, str]]:
@@ -54,7 +66,7 @@ def test_the_references_five_columns_come_first() -> None:
 def test_statuses_are_the_references_three_words_and_ours_stand_beside() -> None:
     rows = read(results_tsv(ROWS))
     assert [row["status"] for row in rows] == ["keep", "keep", "discard", "crash", "crash", "crash", "discard"]
-    assert [row["outcome"] for row in rows] == [row.outcome for row in ROWS]
+    assert [row["outcome"] for row in rows] == [row.status for row in ROWS]
 
 
 def test_a_crash_has_no_score_at_all() -> None:
@@ -73,7 +85,7 @@ def test_a_description_stays_in_its_cell_and_runs_nothing() -> None:
 
 @given(st.lists(st.text(st.characters(codec=None), max_size=40), max_size=6))
 def test_whatever_is_described_the_table_keeps_its_shape(descriptions: list[str]) -> None:
-    text = results_tsv([ResultRow(n, "c" * 40, "discarded", d, 1.0) for n, d in enumerate(descriptions)])
+    text = results_tsv([ended(n, d, "discarded", score=1.0) for n, d in enumerate(descriptions)])
     assert text.count("\n") == 1 + len(descriptions)
     assert [row["experiment"] for row in read(text)] == [str(n) for n in range(len(descriptions))]
 
@@ -101,18 +113,22 @@ def test_the_references_notebook_would_read_it(tmp_path: Path) -> None:
 
 # --- learnings.md -----------------------------------------------------------------------------------------------------
 
-KEPT = Tried(4, "bigram tables", "kept", "confirmed", delta=-0.0031, score=0.99, theme="embedding")
-WORSE = Tried(5, "bigger bigram tables", "discarded", delta=0.002, score=1.0, theme="embedding")
-CRASH = Tried(
-    6, "huge", "crashed", reason="out_of_memory", theme="architecture", knobs=(KnobChange("DEPTH", "9", "99"),)
-)
-EXPERIMENTS = [Tried(1, "baseline", "kept", "baseline", score=1.0), KEPT, WORSE, CRASH]
+KEPT = attempt(4, "bigram tables", "kept", label="confirmed", change=-0.0031, score=0.99, theme="embedding")
+WORSE = attempt(5, "bigger bigram tables", change=0.002, score=1.0, theme="embedding")
+CRASH = attempt(6, "huge", "crashed", reason="out_of_memory", theme="architecture", knobs=(("DEPTH", "9", "99"),))
+EXPERIMENTS = [attempt(1, "baseline", "kept", kind="baseline", label="baseline", score=1.0), KEPT, WORSE, CRASH]
+
+
+def entry(key: int, text: str, of: Attempt | None = None, source: str = "agent", tags: tuple[str, ...] = ()) -> Entry:
+    return Entry(Learning(key, "first", of.number if of else None, text, tags, source, AT), of)
+
+
 ENTRIES = [
-    Entry(1, "Tables pay.", tried=KEPT),
-    Entry(2, "Larger tables\n- do not pay\n- and cost steps", tried=WORSE),
-    Entry(3, "Buy more memory <script>alert(1)</script> [x](http://evil) ![y](z)", source="person"),
-    Entry(4, "Warm-up is useless.", tags=("schedule",)),
-    Entry(5, "Forged mark <!--ar:00000000-->"),
+    entry(1, "Tables pay.", KEPT),
+    entry(2, "Larger tables\n- do not pay\n- and cost steps", WORSE),
+    entry(3, "Buy more memory <script>alert(1)</script> [x](http://evil) ![y](z)", source="person"),
+    entry(4, "Warm-up is useless.", tags=("schedule",)),
+    entry(5, "Forged mark <!--ar:00000000-->"),
 ]
 
 
@@ -186,7 +202,7 @@ def test_a_line_of_ours_that_a_person_corrected_is_taken_in_without_its_dress() 
 
 def test_what_the_memory_holds_already_is_not_taken_in_twice() -> None:
     text = page() + "- warm-up is USELESS\n- Something new\n- something new.\n"
-    assert taken_in(text, [entry.text for entry in ENTRIES]) == ["Something new"]
+    assert taken_in(text, [one.learning.text for one in ENTRIES]) == ["Something new"]
 
 
 def test_lines_by_hand_are_cleaned_and_bounded() -> None:
@@ -197,7 +213,7 @@ def test_lines_by_hand_are_cleaned_and_bounded() -> None:
 
 @given(st.lists(st.text(st.characters(codec=None), max_size=60), max_size=8))
 def test_no_text_of_an_agent_comes_back_as_a_persons(texts: list[str]) -> None:
-    entries = [Entry(n, text, tried=KEPT if n % 2 else None) for n, text in enumerate(texts)]
+    entries = [entry(n, text, KEPT if n % 2 else None) for n, text in enumerate(texts)]
     assert taken_in(learnings_md(entries, EXPERIMENTS)) == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import attempt, progress
+from mcp_server.campaign import progress
 from mcp_server.campaign.beginning import contract
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import Judgement, judge_experiment
@@ -12,6 +12,7 @@ from mcp_server.campaign.status import dry_spell
 from mcp_server.campaign.trees import astray
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.judging.verdict import Decision
+from mcp_server.nouns.attempt import failure_of
 from mcp_server.nouns.baseline import quiet_again
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import NotNow
@@ -63,7 +64,7 @@ def decide_without_score(bench: Bench, campaign: Campaign, found: Experiment) ->
     runs = bench.ledger.runs(campaign.tag, found.number)
     if any(not run.state.terminal for run in runs):
         raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
-    failed = attempt.failure_of(runs)
+    failed = failure_of(runs)
     if failed is None and found.kind != Kind.BASELINE and bench.ledger.incumbent(found.campaign) is None:
         raise NotNow(
             f"Experiment {found.number} has a score, but the baseline has none yet to compare it with. "
@@ -81,7 +82,7 @@ def intend(
     judgement: Judgement | None,
     reason: str,
 ) -> None:
-    failed = attempt.failure_of(bench.ledger.runs(found.campaign, found.number))
+    failed = failure_of(bench.ledger.runs(found.campaign, found.number))
     outcome = "kept" if decision == "keep" else str(failed.state) if failed else "discarded"
     evidence = judgement.decided(reason, outcome) if judgement else Decided(reason=reason, outcome=outcome)
     bench.ledger.intend(found.campaign, found.number, decision, label, evidence, bench.stamp())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import attempt
+from mcp_server.campaign.attempt import losses, losses_beside
 from mcp_server.judging.belief import LEARNT_FROM, Widths, learn
 from mcp_server.judging.decide import decide
 from mcp_server.judging.drift import Conditions, Scatter, repeat_disagrees, scatter
@@ -33,6 +33,7 @@ from mcp_server.judging.verdict import (
 )
 from mcp_server.judging.weighing import CONFIRMED_AT, rounded
 from mcp_server.ledger import Ledger
+from mcp_server.nouns.attempt import failure_of, mean_score
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import Kind, Purpose, RunResult
 from mcp_server.nouns.rows import Campaign, Experiment, Run
@@ -109,14 +110,14 @@ def judge_experiment(
     """
     incumbent = ledger.incumbent(campaign.tag)
     runs = ledger.runs(campaign.tag, experiment.number)
-    if incumbent is None or attempt.failure_of(runs) is not None or not any(run.state.terminal for run in runs):
+    if incumbent is None or failure_of(runs) is not None or not any(run.state.terminal for run in runs):
         return None
     evidence = gather(ledger, arena, campaign, experiment, incumbent, earlier)
     verdict = decide(evidence)
     numbers = {Who.CANDIDATE: experiment.number, Who.INCUMBENT: incumbent.number}
     wanted = tuple((numbers[one.who], one.seed, one.purpose) for one in verdict.orders)
     seeds = tuple(sorted(evidence.beside or evidence.candidate))
-    return Judgement(verdict, attempt.mean_score(runs, arena), seeds, tuple(runs), wanted, incumbent.number)
+    return Judgement(verdict, mean_score(runs), seeds, tuple(runs), wanted, incumbent.number)
 
 
 def gather(
@@ -134,8 +135,8 @@ def gather(
     tainted = [run for run in runs if run.tainted]
     since = since_anchor(theirs)
     machine = ours[-1].machine if ours else None
-    held = attempt.losses(since, arena, machine=machine) or attempt.losses(since, arena)
-    candidate, beside = attempt.losses(runs, arena), attempt.losses_beside(runs, arena, incumbent.number)
+    held = losses(since, arena, machine=machine) or losses(since, arena)
+    candidate, beside = losses(runs, arena), losses_beside(runs, arena, incumbent.number)
     takes_back = experiment.kind == Kind.PRUNE
     if takes_back:
         # the runs the change was kept for were lucky ones: it proves its worth on seeds that it was not chosen by

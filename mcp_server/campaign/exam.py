@@ -6,14 +6,15 @@ import json
 from statistics import fmean
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import attempt, progress
+from mcp_server.campaign import progress
+from mcp_server.campaign.attempt import losses
 from mcp_server.campaign.evidence import record_of
 from mcp_server.judging.student import examination
-from mcp_server.judging.totals import Kept, totals
+from mcp_server.judging.totals import totals
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.records import Purpose
 from mcp_server.nouns.replies import ExamReply, TotalsReply
-from mcp_server.nouns.rows import Campaign, Exam, Experiment, Run
+from mcp_server.nouns.rows import Campaign, Exam, Run
 
 
 def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
@@ -21,13 +22,13 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
     kept = ledger.kept(campaign.tag)
     if not kept:
         return TotalsReply()
-    ends = [attempt.losses(ledger.runs(campaign.tag, one.number), arena) for one in (kept[0], kept[-1])]
+    ends = [losses(ledger.runs(campaign.tag, one.number), arena) for one in (kept[0], kept[-1])]
     baseline, incumbent = ({seed: -loss for seed, loss in scores.items()} for scores in ends)
     first, last = (arena.loss(fmean(scores.values())) if scores else None for scores in ends)
     reply = TotalsReply(baseline=progress.rounded(first), best=progress.rounded(last))
     if len(kept) > 1 and baseline and incumbent:
         proven = record_of(ledger, campaign.tag).proven
-        found = totals(baseline, incumbent, [kept_of(one) for one in kept[1:]], proven)
+        found = totals(baseline, incumbent, kept[1:], proven)
         reply.proven = proven
         reply.claimed_gain, reply.honest_gain = progress.rounded(found.claimed), progress.rounded(found.believed)
         reply.expected_false_keeps = progress.rounded(found.false_keeps, 2)
@@ -37,19 +38,6 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
         reply.exam_gain = progress.rounded(found.get("gain"))
         reply.exam_interval = [round(edge, 6) for edge in found.get("interval") or []]
     return reply
-
-
-def kept_of(experiment: Experiment) -> Kept:
-    """A keep as its verdict saw it."""
-    verdict = experiment.verdict
-    return Kept(
-        number=experiment.number,
-        gain=verdict.change or 0.0,
-        believed=verdict.believed or 0.0,
-        probability=1.0 if verdict.probability is None else verdict.probability,
-        label=experiment.label or "provisional",
-        simpler=verdict.code == "simpler",
-    )
 
 
 def exam_result(ledger: Ledger, arena: Arena, exam: Exam) -> str | None:

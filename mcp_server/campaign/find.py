@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import attempt
 from mcp_server.campaign.beginning.amend import program_in_force
 from mcp_server.campaign.beginning.baseline import of_campaign
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.trees import company
+from mcp_server.nouns.attempt import status_of
 from mcp_server.nouns.errors import NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.nouns.replies import CampaignReply
 from mcp_server.nouns.rows import Campaign, Experiment
@@ -117,7 +117,7 @@ def join(bench: Bench, campaign: Campaign, problems: Sequence[str] = ()) -> Camp
     )
     if baseline is not None:
         reply.baseline, reply.seeds = baseline.number, [run.seed for run in baseline.measuring]
-        reply.status = attempt.status_of(baseline.experiment, baseline.runs)
+        reply.status = status_of(baseline.experiment, baseline.runs)
     if incumbent is not None:
         reply.next = f"Joined; the incumbent is experiment {incumbent.number}. {reply.next}".strip()
     return reply

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
-from mcp_server.campaign import attempt, progress
+from mcp_server.campaign import progress
 from mcp_server.campaign.beginning import baseline
 from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.campaign.find import EDITABLE_LIMIT_BYTES
@@ -22,6 +22,7 @@ from mcp_server.edits.fingerprint import change, fingerprint, nodes
 from mcp_server.edits.luck import protocol_changes
 from mcp_server.edits.themes import theme
 from mcp_server.judging.looks import excused, excuses_left, looks, may_repeat, repeats_left
+from mcp_server.nouns.attempt import status_of
 from mcp_server.nouns.baseline import calibration, quiet_again
 from mcp_server.nouns.errors import NotNow, WorkspaceError
 from mcp_server.nouns.records import Kind, Purpose
@@ -212,7 +213,7 @@ def answered(bench: Bench, campaign: Campaign, arena: Arena, marks: str) -> Expe
         if left:
             reply.warnings.append(_run_again(twin, runs[-1], spent))
         else:
-            tried = f"The same code was tried as experiment {twin.number} ({attempt.status_of(twin, runs)})"
+            tried = f"The same code was tried as experiment {twin.number} ({status_of(twin, runs)})"
             often = f", {len(spent)} times, and no run counts" if again else ""
             reply.warnings.append(f"{tried}{often}; it was not run again.")
         reply.next = f"read_score({twin.number}) has the details."

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign.attempt import failure_of, mean_score, status_of
+from mcp_server.campaign.attempt import read
 from mcp_server.campaign.evidence import Judgement, awaited
 from mcp_server.judging.looks import told_live
 from mcp_server.ledger import Ledger
+from mcp_server.nouns.attempt import Attempt, failure_of, status_of
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.paths import LabPaths
 from mcp_server.nouns.records import CurvePoint, RunProgress, RunState, Status
@@ -52,7 +53,7 @@ def experiment_reply(
         campaign=experiment.campaign,
         status=status_now(ledger, experiment, runs),
         description=experiment.description,
-        score=rounded(mean_score(runs, arena)),
+        score=rounded(Attempt.of(experiment, runs).score),
     )
     verdict = experiment.verdict
     reply.change, reply.noise_widths = rounded(verdict.change), rounded(verdict.noise_widths, 2)
@@ -162,7 +163,7 @@ def _compared_with(ledger: Ledger, experiment: Experiment, arena: Arena) -> tupl
         return None, None
     if experiment.decision is not None and verdict.score is not None and verdict.change is not None:
         return number, rounded(arena.loss(arena.loss(verdict.score) + verdict.change))
-    return number, rounded(mean_score(ledger.runs(experiment.campaign, number), arena))
+    return number, rounded(read(ledger, ledger.experiment(experiment.campaign, number)).score)
 
 
 def _say_result(reply: ScoreReply, run: Run) -> None:

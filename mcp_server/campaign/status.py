@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from mcp_server.arena.program import Arena, Program, load_program
 from mcp_server.arena.styles import style_text
-from mcp_server.campaign import attempt, progress
+from mcp_server.campaign import progress
+from mcp_server.campaign.attempt import Attempt, read_all
 from mcp_server.campaign.beginning import contract
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.beginning.baseline import of_campaign
@@ -22,19 +22,17 @@ from mcp_server.campaign.stop import over_by_rule
 from mcp_server.campaign.trees import company
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.edits import themes
-from mcp_server.edits.constants import KnobChange
 from mcp_server.judging import pairing
 from mcp_server.ledger import Ledger
 from mcp_server.memory import recall as ranking
 from mcp_server.memory.advice import DRY_SPELL, advice, plateau, predictions
 from mcp_server.memory.advice import calibration as calibrated
-from mcp_server.memory.recall import Lesson
-from mcp_server.memory.wording import Tried, line
+from mcp_server.memory.wording import line
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
 from mcp_server.nouns.paths import LabPaths, device_locks_folder
 from mcp_server.nouns.records import Kind, RunState
 from mcp_server.nouns.replies import DeviceReply, NoiseReply, RecallReply, StatusReply
-from mcp_server.nouns.rows import Campaign, Experiment
+from mcp_server.nouns.rows import Campaign
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.programs.sealed import words_of
 from mcp_server.repo.drawn import place_of
@@ -42,36 +40,10 @@ from mcp_server.runner.machine.devices import holder
 from mcp_server.runner.sandbox import probe
 
 LAST_SHOWN = 5
+LOOKED_BACK = 60  # experiments that advice is drawn from
 RANKED = 400  # of the newest experiments and learnings, besides the ones the word index names
 MEMO_CHARACTERS = 6000
 Hits = list[tuple[str, str, int, float]]  # (kind, campaign, key, rank) of what a word index found, best first
-
-
-def tried_of(ledger: Ledger, experiment: Experiment, learned: Sequence[str] | None = None) -> Tried:
-    """An experiment as the memory ranks and words it. learned: its lessons, where the caller asked for many at once."""
-    if learned is None:
-        learned = [lesson.text for lesson in ledger.learnings_of(experiment.campaign, experiment.number)]
-    verdict = experiment.verdict
-    outcome = verdict.outcome or attempt.status_of(experiment, ledger.runs(experiment.campaign, experiment.number))
-    return Tried(
-        number=experiment.number,
-        description=experiment.description,
-        outcome=str(outcome),
-        label=experiment.label or "",
-        # the memory words a gain with a plus, whatever the metric's direction
-        delta=verdict.change,
-        noise_widths=verdict.noise_widths,
-        doubt=verdict.doubt,
-        score=verdict.score,
-        reason=verdict.reason if verdict.score is None else "",
-        knobs=tuple(KnobChange(*change) for change in experiment.knobs),
-        hypothesis=experiment.hypothesis,
-        expected=experiment.expected_delta,
-        learned=tuple(learned),
-        theme=experiment.theme,
-        campaign=experiment.campaign,
-        kind=experiment.kind,
-    )
 
 
 def recalled(
@@ -79,24 +51,21 @@ def recalled(
     query: str,
     knobs: Sequence[str],
     limit: int,
-    elsewhere: Callable[[str, Sequence[str]], tuple[list[Tried], Hits]] = lambda query, names: ([], []),
+    elsewhere: Callable[[str, Sequence[str]], tuple[list[Attempt], Hits]] = lambda query, names: ([], []),
 ) -> RecallReply:
     """What was tried and learned in all campaigns of the lab, and elsewhere, best match first."""
     hits = ledger.search(query, 100)
     keys = [(campaign, key) for kind, campaign, key, _ in hits if kind == "experiment"]
     names = [found.name.rstrip("*") for found in map(ranking.knob_query, knobs) if found is not None]
     candidates = ledger.candidates(keys, names, RANKED)
-    lessons_of = ledger.lessons_by_experiment([(one.campaign, one.number) for one in candidates])
-    tried = [tried_of(ledger, one, lessons_of.get((one.campaign, one.number), ())) for one in candidates]
     others, theirs = elsewhere(query, names)
-    tried, hits = [*tried, *others], [*hits, *theirs]
+    tried, hits = [*read_all(ledger, candidates, lessons=True), *others], [*hits, *theirs]
     learnings = ledger.learnings_with([key for kind, _, key, _ in hits if kind == "learning"], RANKED)
-    lessons = [Lesson(one.id, one.text, one.experiment, one.tags, one.campaign or "") for one in learnings]
-    found = ranking.recall(query, knobs, limit, tried, lessons, hits)
+    found = ranking.recall(query, knobs, limit, tried, learnings, hits)
     return RecallReply(
         lines=[one.line for one in found],
         found=len(found),
-        least_tried=[str(theme) for theme, _ in themes.least_tried([item.theme for item in tried])],
+        least_tried=[str(theme) for theme, _ in themes.least_tried([item.experiment.theme for item in tried])],
         next="Propose what was not tried, or a failed idea on another base." if found else "Nothing like it was tried.",
     )
 
@@ -111,7 +80,7 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
     decidable = [one.number for one in undecided if one.kind != Kind.BASELINE]
     waiting = [number for number in decidable if not states[number].open]
     running = [number for number in decidable if states[number].open]
-    last = [tried_of(ledger, one) for one in ledger.experiments(tag, last=60)]
+    last = read_all(ledger, ledger.experiments(tag, last=LOOKED_BACK))
     noise = measured_noise(ledger, arena, tag)
     over, baseline = over_by_rule(bench, campaign, arena), of_campaign(bench, campaign, arena)
     reply = StatusReply(
@@ -119,7 +88,7 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
         branch=campaign.branch,
         experiments=ledger.count(tag),
         waiting_for_decision=waiting,
-        last=[line(replace(item, learned=())) for item in last[-LAST_SHOWN:]],  # lessons follow below
+        last=[line(item) for item in last[-LAST_SHOWN:]],
         learnings=[clean_line(one.text, 200) for one in ledger.learnings(last=LAST_SHOWN)],
         sessions=sessions_here(bench),
         noise=NoiseReply(
@@ -196,7 +165,7 @@ def nowhere(paths: LabPaths, error: AutoresearchError | None, caught: CaughtUp) 
     return reply
 
 
-def _advice(last: Sequence[Tried]) -> str:
+def _advice(last: Sequence[Attempt]) -> str:
     said = [advice(last)]
     foretold = predictions(last)
     if len(foretold) >= 3:
@@ -208,7 +177,7 @@ def dry_spell(ledger: Ledger, tag: str) -> str:
     """What a run of discards asks for; "" while things go well."""
     if ledger.since_keep(tag) < DRY_SPELL:
         return ""
-    return plateau([tried_of(ledger, one) for one in ledger.experiments(tag, last=60)])
+    return plateau(read_all(ledger, ledger.experiments(tag, last=LOOKED_BACK)))
 
 
 def _next(over: str, baseline: str, waiting: Sequence[int], running: Sequence[int], dry: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcp_server.arena.program import Arena
 from mcp_server.arena.stop import stop_reason
-from mcp_server.campaign.attempt import mean_score
+from mcp_server.campaign.attempt import read
 from mcp_server.campaign.bench import Bench
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.rows import Campaign
@@ -13,7 +13,7 @@ from mcp_server.nouns.rows import Campaign
 def over_by_rule(bench: Bench, campaign: Campaign, arena: Arena) -> str:
     """Why a campaign is over; "" while it is not."""
     incumbent = bench.ledger.incumbent(campaign.tag)
-    best = mean_score(bench.ledger.runs(campaign.tag, incumbent.number), arena) if incumbent else None
+    best = read(bench.ledger, incumbent).score if incumbent else None
     counts, stale = bench.ledger.count(campaign.tag), bench.ledger.since_keep(campaign.tag)
     return stop_reason(arena, campaign, counts, stale, best, bench.now())
 

@@ -7,7 +7,6 @@ import time
 import click
 
 from mcp_server.campaign import waiting
-from mcp_server.campaign.exam import kept_of
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
@@ -100,4 +99,4 @@ def prune(place: Place, most: int) -> None:
 
 def _provisional(lab: Lab, most: int) -> tuple[int, ...]:
     with lab.reading() as (bench, campaign, _):
-        return prune_order([kept_of(one) for one in bench.ledger.kept(campaign.tag)[1:]], most)
+        return prune_order(bench.ledger.kept(campaign.tag)[1:], most)

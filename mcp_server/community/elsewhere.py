@@ -17,23 +17,23 @@ from mcp_server.community import board
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.leases.claim import Claim
 from mcp_server.community.leases.known import live
-from mcp_server.community.leases.words import as_tried as running_as_tried
-from mcp_server.community.leases.words import board_line
+from mcp_server.community.leases.words import board_line, running_attempt
 from mcp_server.community.settings import Places
 from mcp_server.community.statements import ENOUGH, claim_words, dead, fit, words
 from mcp_server.edits.families import families
-from mcp_server.edits.fingerprint import KnobChange
 from mcp_server.edits.moves import direction
 from mcp_server.ledger.foreign import UNUSABLE, Foreign, Known
-from mcp_server.memory.wording import Tried, line
+from mcp_server.memory.wording import line
+from mcp_server.nouns.attempt import Attempt
+from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import AutoresearchError
-from mcp_server.nouns.exchanged import SHORT
-from mcp_server.nouns.records import Kind
+from mcp_server.nouns.records import Kind, Status
 from mcp_server.nouns.rows import Campaign
 from mcp_server.repo.workspace import Workspace
 
 DIGEST = 32  # of a fingerprint, as it travels
 RUNNING = 8  # runs elsewhere that an answer names
+_DECISIONS = {"kept": "keep", "overtaken": "overtaken"}
 FOUND = 60  # attempts of others that a question is ranked among
 Changes = Sequence[tuple[str, str, str]]
 
@@ -68,7 +68,7 @@ class Elsewhere:
                 lines = fit([*lines[:1], *([running] if running else []), *lines[1:]])
         return lines
 
-    def tried(self, query: str, names: Sequence[str]) -> tuple[list[Tried], list[tuple[str, str, int, float]]]:
+    def tried(self, query: str, names: Sequence[str]) -> tuple[list[Attempt], list[tuple[str, str, int, float]]]:
         """Others' attempts worth ranking for a question, and where the words' index has them, as the ledger says it."""
         found: list[tuple[Known, int | None]] = []
         with self._open() as foreign:
@@ -79,16 +79,16 @@ class Elsewhere:
         hits = [
             ("experiment", _campaign(one), one.attempt.n, float(place)) for one, place in found if place is not None
         ]
-        return [*self._running(query, names), *(as_tried(one) for one, _ in found)], hits
+        return [*self._running(query, names), *(as_attempt(one) for one, _ in found)], hits
 
-    def _running(self, query: str, names: Sequence[str]) -> list[Tried]:
+    def _running(self, query: str, names: Sequence[str]) -> list[Attempt]:
         """What runs elsewhere of the constants asked for; all of it where nothing is asked for."""
         asked, named = set(families(query)), {name.lower() for name in names} | set(re.findall(r"\w+", query.lower()))
         now, found = self._clock(), []
         for one in live(self._places, now):
             moved = [name for name, _, _ in one.knobs]
             if not named or any(name.lower() in named or asked & set(families(name)) for name in moved):
-                found.append(running_as_tried(one, now))
+                found.append(running_attempt(one, now))
         return found[:RUNNING]
 
     def claim(self) -> Claim:
@@ -113,35 +113,45 @@ class Elsewhere:
         return answer, warning
 
 
-def as_tried(known: Known) -> Tried:
-    """An attempt elsewhere as the memory ranks and words it."""
+def as_attempt(known: Known) -> Attempt:
+    """An attempt elsewhere in the shape of our own."""
     one = known.attempt
-    doubt = one.low is not None and one.high is not None and one.low <= 0 <= one.high
-    return Tried(
-        number=one.n,
-        description=one.text,
+    verdict = Decided(
         outcome=one.status,
-        label=one.label,
-        delta=one.gain,
-        noise_widths=one.widths,
-        doubt="within noise" if doubt else "",
+        reason=one.reason,
         score=one.score,
-        reason=one.reason if one.score is None else "",
-        knobs=tuple(KnobChange(name, _there(before), _there(after)) for name, before, after in one.knobs),
-        learned=(one.lesson,) if one.lesson else (),
+        change=one.gain,
+        low=one.low,
+        high=one.high,
+        noise_widths=one.widths,
+        comparison=one.comparison,
+        seeds=one.seeds,
+        machine=one.machine,
+    )
+    return Attempt.elsewhere(
+        known.lab,
+        one.n,
+        Status(one.status),
+        one.text,
+        one.knobs,
+        verdict,
+        (one.lesson,) if one.lesson else (),
+        kind=Kind(one.role) if one.role in set(Kind) else Kind.ATTEMPT,
+        snapshot=one.commit,
+        base=one.base,
+        fingerprint=one.code,
+        edit=one.edit,
         theme=one.theme,
-        campaign=_campaign(known),
-        kind=Kind.ATTEMPT,
-        origin=known.lab[:SHORT],
+        opened_at=one.at,
+        decision=_DECISIONS.get(one.status, "revert"),
+        label=one.label or None,
+        decided_at=one.at,
+        settled=True,
     )
 
 
 def _campaign(known: Known) -> str:
     return f"@{known.lab}"  # no tag begins so
-
-
-def _there(value: str) -> str | None:
-    return None if value == "absent" else value
 
 
 def _same(known: Sequence[Known]) -> str:
@@ -150,7 +160,7 @@ def _same(known: Sequence[Known]) -> str:
     if not measured:
         return ""
     many = f" ({len(measured)} labs or runs)" if len(measured) > 1 else ""
-    return f"This very code was tried elsewhere{many}: {line(as_tried(measured[0]))}. It was not run here."
+    return f"This very code was tried elsewhere{many}: {line(as_attempt(measured[0]))}. It was not run here."
 
 
 def _odds(foreign: Foreign, contract: str, name: str, before: str, after: str) -> tuple[str, str]:

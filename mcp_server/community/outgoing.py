@@ -22,9 +22,9 @@ from mcp_server.community.secretscan import Finding, find_secrets, in_files
 from mcp_server.community.wire.journal import CODE_BYTES, MOST_FILES, plain_path
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.order import decided_after
+from mcp_server.nouns import attempt as shown
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.exchanged import LESSON_CHARACTERS, MOST_KNOBS, TEXT_CHARACTERS, Attempt, Ended
-from mcp_server.nouns.records import RunState
 from mcp_server.nouns.refusals import first
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_line
@@ -207,7 +207,7 @@ def _record(
         code=experiment.fingerprint[:DIGEST],
         edit=experiment.edit[:DIGEST],
         role=experiment.kind,
-        status=_status(experiment, runs),
+        status=_ENDED.get(shown.Attempt.of(experiment, runs).status, "discarded"),
         label=experiment.label or "",
         reason=clean_line(verdict.code or _reason(runs), 40),
         knobs=tuple(_short(change) for change in experiment.knobs[:MOST_KNOBS]),
@@ -249,20 +249,6 @@ def machine_class(runs: Sequence[Run]) -> str:
 
 
 _ENDED: dict[str, Ended] = {name: name for name in get_args(Ended)}
-
-
-def _status(experiment: Experiment, runs: Sequence[Run]) -> Ended:
-    """How it ended, as the ledger's own record says; of older records, from the decision and the runs."""
-    if experiment.decision == "keep":
-        return "kept"
-    if experiment.decision == "overtaken":
-        return "overtaken"
-    if experiment.verdict.outcome in _ENDED and experiment.verdict.outcome != "kept":
-        return _ENDED[experiment.verdict.outcome]
-    finished = [run for run in runs if run.state.terminal and run.purpose not in ("anchor", "exam")]
-    if not finished or any(run.state is RunState.SCORED for run in finished):
-        return "discarded"
-    return _ENDED[finished[-1].state]
 
 
 def _reason(runs: Sequence[Run]) -> str:

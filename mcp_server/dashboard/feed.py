@@ -21,6 +21,7 @@ from pydantic import Field
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
 from mcp_server.campaign import progress
+from mcp_server.campaign.attempt import Attempt, read_all
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.judging.looks import told_live
@@ -29,11 +30,12 @@ from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.records import RunState
 from mcp_server.nouns.replies import Reply
-from mcp_server.nouns.rows import Campaign, Experiment
+from mcp_server.nouns.rows import Campaign
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.views.chart import ChartCampaign, ChartPoint
 from mcp_server.views.chart.scale import scale_of
 from mcp_server.views.history import HistoryRow, row_of
+from mcp_server.views.publishing import point_of
 
 LOOK_SECONDS = 0.4  # supervisors write their progress twice a second
 STATUS_SECONDS = 30.0  # what depends on the clock alone, such as a stop rule in hours
@@ -173,7 +175,7 @@ class Feed:
 
     def _tell_all(self, campaign: Campaign, arena: Arena) -> None:
         ledger = self._beside()
-        self._read_rows(ledger, campaign.tag, arena)
+        self._read_rows(ledger, campaign.tag)
         noise = measured_noise(ledger, arena, campaign.tag)
         noise_sd = noise.paired_sd if noise.paired_sd is not None else noise.sd
         status = self.lab.lab_status().model_dump()
@@ -192,7 +194,7 @@ class Feed:
         now = (campaign.program, style_version(arena.style, self.lab.paths.tree) or "")
         self._say("conditions", _conditions([row for _, row in self._rows.values()], now, known))
 
-    def _read_rows(self, ledger: Ledger, tag: str, arena: Arena) -> None:
+    def _read_rows(self, ledger: Ledger, tag: str) -> None:
         """Rows that are new or may have changed; a decided one changes only when its label or its commit does."""
         behind = ledger.next_number(tag) - 1 - max(self._rows, default=0)
         changed = {one.number: one for one in ledger.experiments(tag, last=behind)} if behind > 0 else {}
@@ -200,8 +202,8 @@ class Feed:
             changed.setdefault(one.number, one)
         for number in self._open - changed.keys():
             changed[number] = ledger.experiment(tag, number)
-        for number, one in sorted(changed.items()):
-            row = _row(ledger, one, arena).model_dump()
+        for attempt in read_all(ledger, [one for _, one in sorted(changed.items())]):
+            number, row, one = attempt.number, _row(attempt).model_dump(), attempt.experiment
             if number not in self._rows or self._rows[number][1] != row:
                 self._rows[number] = (self._step(), row)
             (self._open.discard if one.decision is not None and one.settled else self._open.add)(number)
@@ -257,13 +259,12 @@ def _edited(bench: Bench) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _row(ledger: Ledger, experiment: Experiment, arena: Arena) -> Row:
-    row = row_of(ledger, experiment, arena)
+def _row(found: Attempt) -> Row:
+    row, experiment = row_of(found), found.experiment
     verdict = experiment.verdict
-    drawn = row.label if row.status == "kept" and row.label else row.status
     return Row(
         **{name: getattr(row, name) for name in HistoryRow.model_fields},
-        mark=ChartPoint(row.experiment, row.score, drawn).kind or "",
+        mark=point_of(found).kind or "",
         machine=_machine(verdict.machine),
         program=experiment.program,
         style=experiment.style or "",

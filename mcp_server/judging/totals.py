@@ -12,17 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One keep as its verdict saw it. Gains are positive when better."""
-
-    number: int
-    gain: float
-    believed: float
-    probability: float
-    label: str = "provisional"
-    simpler: bool = False  # kept for less code: never claimed to be better, so never falsely
+from mcp_server.nouns.rows import Experiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +23,33 @@ class Totals:
 
 
 def totals(
-    baseline: Mapping[int, float], incumbent: Mapping[int, float], keeps: Sequence[Kept], proven: bool = True
+    baseline: Mapping[int, float], incumbent: Mapping[int, float], keeps: Sequence[Experiment], proven: bool = True
 ) -> Totals:
     """Claimed: mean of the incumbent's scores minus the baseline's, larger is better. proven: see `decide.Record`."""
     claimed = fmean(incumbent.values()) - fmean(baseline.values()) if baseline and incumbent and keeps else 0.0
-    believed = sum(keep.believed for keep in keeps)
+    believed = sum(keep.verdict.believed or 0.0 for keep in keeps)
     # pairs sum up what was gained step by step; the ends may have been measured at other times of the machine
-    claimed_by_step = sum(keep.gain for keep in keeps)
+    claimed_by_step = sum(keep.verdict.change or 0.0 for keep in keeps)
     believed = min(believed, max(claimed, 0.0), max(claimed_by_step, 0.0)) if proven else 0.0
-    return Totals(claimed, believed, sum(1.0 - keep.probability for keep in keeps if not keep.simpler))
+    return Totals(claimed, believed, sum(1.0 - _probability(keep) for keep in keeps if not _simpler(keep)))
 
 
-def prune_order(keeps: Sequence[Kept], runs_left: int | None = None) -> tuple[int, ...]:
+def prune_order(keeps: Sequence[Experiment], runs_left: int | None = None) -> tuple[int, ...]:
     """Which keeps to take back and re-test at the end of a campaign: the provisional ones, newest first.
 
     Newest first because nothing builds on them yet. Each costs a run at least; with fewer runs than doubts the least
     probable are chosen, and still re-tested backwards. A keep that only made the code shorter stays.
     """
-    doubtful = [keep for keep in keeps if keep.label != "confirmed" and not keep.simpler]
+    doubtful = [keep for keep in keeps if keep.label != "confirmed" and not _simpler(keep)]
     if runs_left is not None and runs_left < len(doubtful):
-        doubtful = sorted(doubtful, key=lambda keep: keep.probability)[: max(runs_left, 0)]
+        doubtful = sorted(doubtful, key=_probability)[: max(runs_left, 0)]
     return tuple(sorted((keep.number for keep in doubtful), reverse=True))
+
+
+def _probability(keep: Experiment) -> float:
+    return 1.0 if keep.verdict.probability is None else keep.verdict.probability
+
+
+def _simpler(keep: Experiment) -> bool:
+    """Whether it was kept for less code: never claimed to be better, so never falsely."""
+    return keep.verdict.code == "simpler"

@@ -45,6 +45,20 @@ class Runs(Store):
         rows = self._rows("SELECT * FROM runs WHERE campaign = ? AND experiment = ? ORDER BY run", campaign, experiment)
         return [_run(row) for row in rows]
 
+    def runs_by_experiment(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[Run]]:
+        """The runs of many experiments, without their results, by (campaign, experiment)."""
+        found: dict[tuple[str, int], list[Run]] = {}
+        for start in range(0, len(keys), 500):
+            some = keys[start : start + 500]
+            rows = self._rows(
+                f"WITH wanted (campaign, experiment) AS (VALUES {', '.join('(?, ?)' for _ in some)})"
+                " SELECT runs.*, NULL AS result FROM wanted JOIN runs USING (campaign, experiment) ORDER BY ticket",
+                *(value for key in some for value in key),
+            )
+            for row in rows:
+                found.setdefault((row["campaign"], row["experiment"]), []).append(_run(row, light=True))
+        return found
+
     def open_runs(self) -> list[Run]:
         """Of all campaigns, in the order of the queue."""
         return [

@@ -9,8 +9,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mcp_server.edits.moves import ABSENT
 from mcp_server.edits.themes import least_tried
-from mcp_server.memory.wording import KEPT, Tried, signed
+from mcp_server.memory.wording import signed
+from mcp_server.nouns.attempt import Attempt
+from mcp_server.nouns.records import Status
 from mcp_server.nouns.text import clean_line
 
 DRY_SPELL = 5  # decided experiments without a keep after which advice is given
@@ -62,9 +65,13 @@ def calibration(pairs: Sequence[tuple[float, float]]) -> Calibration:
     )
 
 
-def predictions(history: Sequence[Tried]) -> list[tuple[float, float]]:
+def predictions(history: Sequence[Attempt]) -> list[tuple[float, float]]:
     """The (expected, measured) pairs of a history."""
-    return [(t.expected, t.delta) for t in history if t.expected is not None and t.delta is not None]
+    return [
+        (expected, one.gain)
+        for one in history
+        if (expected := one.experiment.expected_delta) is not None and one.gain is not None
+    ]
 
 
 # --- where a constant was tried ---------------------------------------------------------------------------------------
@@ -83,9 +90,14 @@ class KnobRange:
         return clean_line(f"{self.name} tried at {shown}{more}", 400)
 
 
-def knob_range(name: str, history: Sequence[Tried]) -> KnobRange | None:
+def knob_range(name: str, history: Sequence[Attempt]) -> KnobRange | None:
     """Every value `name` was set to, with the experiment and its outcome; None when it was never changed."""
-    found = [(c.after, t.number, t.came) for t in history for c in t.knobs if c.name == name and c.after is not None]
+    found = [
+        (after, one.number, one.came)
+        for one in history
+        for knob, _, after in one.experiment.knobs
+        if knob == name and after != ABSENT
+    ]
     return KnobRange(name, tuple(sorted(found, key=lambda seen: (_as_number(seen[0]), seen[1])))) if found else None
 
 
@@ -96,28 +108,32 @@ def _as_number(text: str) -> tuple[int, float, str]:
         return (1, 0.0, text)
 
 
-def plateau(tried: Sequence[Tried]) -> str:
+def plateau(tried: Sequence[Attempt]) -> str:
     """That nothing was kept for a while and what was tried least, in one sentence; "" while things go well."""
     decided = _decided(tried)
     dry = _dry(decided)
     return f"The last {dry} experiments were not kept; least tried so far: {_rare(decided)}." if dry else ""
 
 
-def _decided(tried: Sequence[Tried]) -> list[Tried]:
-    return [item for item in tried if item.outcome not in ("queued", "running", "pending", "scored", "confirming")]
+def _decided(tried: Sequence[Attempt]) -> list[Attempt]:
+    return [item for item in tried if not item.open and item.status is not Status.SCORED]
 
 
-def _dry(decided: Sequence[Tried]) -> int:
+def _dry(decided: Sequence[Attempt]) -> int:
     """How many were decided since the last keep, once they are a spell."""
-    dry = next((i for i, item in enumerate(reversed(decided)) if item.outcome == KEPT), len(decided))
+    dry = next((i for i, item in enumerate(reversed(decided)) if item.status is Status.KEPT), len(decided))
     return dry if dry >= DRY_SPELL else 0
 
 
-def _rare(decided: Sequence[Tried]) -> str:
-    return ", ".join(f"{theme} ({count})" for theme, count in least_tried([item.theme for item in decided]))
+def _rare(decided: Sequence[Attempt]) -> str:
+    return ", ".join(f"{theme} ({count})" for theme, count in least_tried([item.experiment.theme for item in decided]))
 
 
-def advice(tried: Sequence[Tried]) -> str:
+def _moved(item: Attempt) -> set[str]:
+    return {name.partition(".")[0] for name, _, _ in item.experiment.knobs}
+
+
+def advice(tried: Sequence[Attempt]) -> str:
     """What a run of failures suggests, in a few sentences; "" while things go well."""
     decided = _decided(tried)
     dry = _dry(decided)
@@ -125,10 +141,10 @@ def advice(tried: Sequence[Tried]) -> str:
         return ""
     recent = decided[-dry:]
     said = [f"The last {dry} experiments were not kept."]
-    crashed = sum(item.outcome in ("crashed", "timeout") for item in recent)
+    crashed = sum(item.status in (Status.CRASHED, Status.TIMEOUT) for item in recent)
     if crashed * 2 > dry:
         said.append(f"{crashed} of them ended without a score: make the next change smaller.")
-    used = Counter(name for item in recent for name in {change.name.partition(".")[0] for change in item.knobs})
+    used = Counter(name for item in recent for name in _moved(item))
     if used and used.most_common(1)[0][1] >= max(3, dry // 2):
         name, times = used.most_common(1)[0]
         ranged = knob_range(name, tried)
@@ -137,7 +153,7 @@ def advice(tried: Sequence[Tried]) -> str:
     if unknown:
         were = "one of them was" if len(unknown) == 1 else f"{len(unknown)} of them were"
         said.append(f"{were} within noise: unknown, not failed; on another base they may be asked again.".capitalize())
-    near = [i for i in recent if i.delta is not None and i.delta > 0]
+    near = [i for i in recent if i.gain is not None and i.gain > 0]
     if near:
         numbers = ", ".join(f"#{item.number}" for item in near[-3:])
         said.append(f"{numbers} came out better but within noise: combining such changes may show.")

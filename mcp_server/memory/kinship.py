@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mcp_server.edits.families import families, plain, speaks_of, way
 from mcp_server.edits.moves import Direction, direction
-from mcp_server.memory.wording import Tried
+from mcp_server.nouns.attempt import Attempt
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,20 @@ class Question:
     def of(cls, text: str) -> Question:
         return cls(families(text), way(text), _letters(text))
 
-    def kin(self, item: Tried) -> tuple[float, bool]:
+    def kin(self, item: Attempt) -> tuple[float, bool]:
         """(nearness by family from 0 to 1, whether both move it the same way)."""
-        names = " ".join(change.name for change in item.knobs)
-        if not self.families or not (speaks_of(names, self.families) or speaks_of(item.description, self.families)):
+        names, said = " ".join(name for name, _, _ in item.experiment.knobs), item.experiment.description
+        if not self.families or not (speaks_of(names, self.families) or speaks_of(said, self.families)):
             return 0.0, False
-        theirs = tuple(dict.fromkeys((*_named(names), *families(item.description))))
+        theirs = tuple(dict.fromkeys((*_named(names), *families(said))))
         near = _overlap(self.families, theirs)
         return near, bool(near) and self.way is not Direction.OTHER and self.way is self._way_of(item)
 
-    def _way_of(self, item: Tried) -> Direction:
-        for change in item.knobs:
-            if set(families(change.name)) & set(self.families):
-                return direction(change.before or "absent", change.after or "absent")
-        return way(item.description)
+    def _way_of(self, item: Attempt) -> Direction:
+        for name, before, after in item.experiment.knobs:
+            if set(families(name)) & set(self.families):
+                return direction(before, after)
+        return way(item.experiment.description)
 
     def wording(self, text: str) -> float:
         """Share of the letters in threes that both have, from 0 to 1."""

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 
 from mcp_server.edits.themes import themes
 from mcp_server.memory.kinship import Question
-from mcp_server.memory.wording import Tried, line
+from mcp_server.memory.wording import line
+from mcp_server.nouns.attempt import Attempt
+from mcp_server.nouns.rows import Learning
 from mcp_server.nouns.text import clean_line
 
 _WORD = re.compile(r"[a-z0-9]+(?:\.\d+)?")
@@ -55,17 +57,6 @@ KIN, SAME_WAY, WORDING = 6.0, 2.0, 0.5
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """One learning as recall sees it."""
-
-    id: int
-    text: str
-    experiment: int | None = None
-    tags: tuple[str, ...] = ()
-    campaign: str = ""
-
-
-@dataclass(frozen=True)
 class Recalled:
     """One finding in one line, with why it was found."""
 
@@ -89,8 +80,8 @@ class KnobQuery:
     def ranged(self) -> bool:
         return (self.low, self.high) != (-math.inf, math.inf)
 
-    def matches(self, tried: Tried) -> bool:
-        return any(self._named(change.name) and self._within(change.after) for change in tried.knobs)
+    def matches(self, attempt: Attempt) -> bool:
+        return any(self._named(name) and self._within(after) for name, _, after in attempt.experiment.knobs)
 
     def _named(self, name: str) -> bool:
         asked, name = self.name.lower(), name.lower()
@@ -98,11 +89,11 @@ class KnobQuery:
             return name.startswith(asked[:-1])
         return name == asked or name.partition(".")[0] == asked or name.rpartition(".")[2] == asked
 
-    def _within(self, value: str | None) -> bool:
+    def _within(self, value: str) -> bool:
         if not self.ranged:
             return True
         try:
-            return value is not None and self.low <= float(value) <= self.high
+            return self.low <= float(value) <= self.high
         except ValueError:
             return False
 
@@ -130,8 +121,8 @@ def recall(
     query: str,
     knobs: Sequence[str],
     limit: int,
-    tried: Sequence[Tried],
-    lessons: Sequence[Lesson] = (),
+    tried: Sequence[Attempt],
+    lessons: Sequence[Learning] = (),
     hits: Iterable[tuple[str, str, int, float]] = (),
 ) -> tuple[Recalled, ...]:
     """The findings that bear most on a query, best first, at most `limit`.
@@ -140,12 +131,12 @@ def recall(
     come first, kept and failed alike.
     """
     asked = _Asked(query, knobs, tried, lessons, hits)
-    scored: list[tuple[float, int, Tried | Lesson, str]] = []
+    scored: list[tuple[float, int, Attempt | Learning, str]] = []
     for item in tried:
         relevance, because = asked.experiment(item)
         if because:
             scored.append((relevance, item.number, item, because))
-    concerned = {(item.campaign, key) for _, key, item, _ in scored} if asked.knobs else set()
+    concerned = {(item.campaign or "", key) for _, key, item, _ in scored} if asked.knobs else set()
     for order, lesson in enumerate(lessons):
         relevance, because = asked.lesson(lesson, (order + 1) / len(lessons), concerned)
         if because:
@@ -161,12 +152,12 @@ class _Asked:
         self,
         query: str,
         knobs: Sequence[str],
-        tried: Sequence[Tried],
-        lessons: Sequence[Lesson],
+        tried: Sequence[Attempt],
+        lessons: Sequence[Learning],
         hits: Iterable[tuple[str, str, int, float]],
     ) -> None:
         words = _words(query)
-        names = {change.name.partition(".")[0].lower() for item in tried for change in item.knobs}
+        names = {name.partition(".")[0].lower() for item in tried for name, _, _ in item.experiment.knobs}
         self.knobs = [found for found in map(knob_query, knobs) if found is not None]
         self.outcomes = frozenset().union(*(_OUTCOMES[word] for word in words if word in _OUTCOMES))
         self.mentioned = [KnobQuery(word) for word in set(re.findall(r"\w+", query.lower())) & names]
@@ -178,9 +169,9 @@ class _Asked:
         self._near = _nearness(words, [*map(_text, tried), *(lesson.text for lesson in lessons)])
         self._latest = max((item.number for item in tried), default=1) or 1
 
-    def experiment(self, item: Tried) -> tuple[float, str]:
+    def experiment(self, item: Attempt) -> tuple[float, str]:
         """Relevance and why; no reason means it has nothing to do with the question."""
-        if self.outcomes and item.outcome not in self.outcomes:
+        if self.outcomes and item.status not in self.outcomes:
             return 0.0, ""
         score, because = (1.0, "outcome") if self.outcomes else (0.0, "")
         if self.knobs:
@@ -195,16 +186,16 @@ class _Asked:
             score, because = score + KIN * near + SAME_WAY * same_way, because or "constant"
         words = self._by_words("experiment", item.campaign, item.number, _text(item))
         if words or near:
-            words += WORDING * self._question.wording(item.description)
+            words += WORDING * self._question.wording(item.experiment.description)
         if words:
             score, because = score + 2.0 * words, f"{because} and words" if because else "words"
-        elif not because and item.theme in self.themes:
+        elif not because and item.experiment.theme in self.themes:
             score, because = 0.2, "theme"
         if not because and not self.anything:
             because = "newest"
-        return score + 0.1 * item.number / self._latest + (0.1 if item.learned else 0.0), because
+        return score + 0.1 * item.number / self._latest + (0.1 if item.lessons else 0.0), because
 
-    def lesson(self, lesson: Lesson, newness: float, concerned: set[tuple[str, int]]) -> tuple[float, str]:
+    def lesson(self, lesson: Learning, newness: float, concerned: set[tuple[str, int]]) -> tuple[float, str]:
         """As `experiment`; `concerned`: the experiments that a constant asked for has brought up."""
         if self.outcomes:
             return 0.0, ""
@@ -213,7 +204,7 @@ class _Asked:
             if not _concerns(lesson, self.knobs, concerned):
                 return 0.0, ""
             score, because = score + 1.0, "constant"
-        words = self._by_words("learning", lesson.campaign, lesson.id, lesson.text)
+        words = self._by_words("learning", lesson.campaign or "", lesson.id, lesson.text)
         if words:
             score, because = score + 2.2 * words, f"{because} and words" if because else "words"
         return score, because
@@ -223,24 +214,24 @@ class _Asked:
         return self._near.get(text, 0.0) + (0.5 / (1 + place) if place is not None else 0.0)
 
 
-def _concerns(lesson: Lesson, asked: Sequence[KnobQuery], experiments: set[tuple[str, int]]) -> bool:
+def _concerns(lesson: Learning, asked: Sequence[KnobQuery], experiments: set[tuple[str, int]]) -> bool:
     """Whether a lesson names a constant that was asked for or came from an experiment that moved it."""
-    if lesson.experiment is not None and (lesson.campaign, lesson.experiment) in experiments:
+    if lesson.experiment is not None and (lesson.campaign or "", lesson.experiment) in experiments:
         return True
     text = lesson.text.lower()
     return any(knob.name.rstrip("*").lower() in text for knob in asked)
 
 
-def _worded(item: Tried | Lesson, relevance: float, because: str) -> Recalled:
-    if isinstance(item, Tried):
+def _worded(item: Attempt | Learning, relevance: float, because: str) -> Recalled:
+    if isinstance(item, Attempt):
         return Recalled("experiment", item.number, line(item), round(relevance, 3), because, item.campaign)
     origin = f" (from #{item.experiment})" if item.experiment is not None else ""
     said = clean_line(f"learned{origin}: {item.text}", 400)
-    return Recalled("learning", item.id, said, round(relevance, 3), because, item.campaign)
+    return Recalled("learning", item.id, said, round(relevance, 3), because, item.campaign or "")
 
 
-def _text(item: Tried) -> str:
-    return f"{item.description} {item.hypothesis}" if item.hypothesis else item.description
+def _text(item: Attempt) -> str:
+    return f"{item.experiment.description} {item.experiment.hypothesis}".rstrip()
 
 
 def _words(text: str) -> frozenset[str]:

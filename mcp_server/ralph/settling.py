@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mcp_server.arena.stop import target_reached
-from mcp_server.campaign.attempt import mean_score
+from mcp_server.campaign.attempt import read
 from mcp_server.campaign.bench import incumbent_commit
 from mcp_server.campaign.waiting import POLL_SECONDS, until_finished
 from mcp_server.lab import CALIBRATE, Lab
@@ -63,8 +63,8 @@ def position(lab: Lab) -> Position:
     incumbent = status.incumbent.experiment if status.incumbent else None
     secondary = lab.read_score(incumbent).secondary if incumbent is not None else {}
     with lab.reading() as (bench, campaign, arena):
-        score = mean_score(bench.ledger.runs(campaign.tag, incumbent), arena) if incumbent is not None else None
-    score = None if score is None else score + 0.0  # the loss of zero, turned round, is minus zero
+        best = bench.ledger.incumbent(campaign.tag)
+        score = read(bench.ledger, best).score if best is not None else None
     target = arena.stop.target
     complete = target_reached(arena, score)
     return Position(score, incumbent, secondary, complete, status.stop, target)

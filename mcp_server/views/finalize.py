@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import attempt, progress
+from mcp_server.campaign import progress
+from mcp_server.campaign.attempt import Attempt, read
 from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.exam import totals_of
 from mcp_server.nouns.errors import NotNow, WorkspaceError
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.replies import Reply
-from mcp_server.nouns.rows import Campaign, Experiment, Run
+from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.repo.vault import check_tag
 from mcp_server.repo.workspace import Workspace
@@ -165,7 +166,6 @@ def _date(one: Experiment) -> str:
 
 
 def _message_of_one(bench: Bench, arena: Arena, one: Experiment, previous: Experiment, builds_on: Sequence[int]) -> str:
-    runs = bench.ledger.runs(one.campaign, one.number)
     lessons = bench.ledger.learnings_of(one.campaign, one.number)
     stands = (
         f"It cannot stand without what was kept before it: experiments {', '.join(map(str, builds_on))}."
@@ -175,7 +175,7 @@ def _message_of_one(bench: Bench, arena: Arena, one: Experiment, previous: Exper
     parts = [
         clean_line(one.description, TITLE),
         f"Kept as experiment {one.number} of {_branch(one)}, next to experiment {previous.number}.\n"
-        f"{_evidence(bench, arena, one, runs)}",
+        f"{_evidence(arena, read(bench.ledger, one))}",
         f"Why it was tried: {clean_block(one.hypothesis)}" if one.hypothesis else "",
         "\n".join(f"Learned: {clean_line(lesson.text, 400)}" for lesson in lessons),
         stands,
@@ -188,20 +188,18 @@ def _branch(one: Experiment) -> str:
     return f"autoresearch/{one.campaign}"
 
 
-def _evidence(bench: Bench, arena: Arena, one: Experiment, runs: Sequence[Run]) -> str:
-    verdict, metric = one.verdict, arena.metric
+def _evidence(arena: Arena, one: Attempt) -> str:
+    metric, sure = arena.metric, one.experiment.verdict.probability
     unit = f" {metric.unit}" if metric.unit else ""
-    score = attempt.mean_score(runs, arena)
-    change, widths, sure = verdict.change, verdict.noise_widths, verdict.probability
     said = [
-        f"{metric.name} {shown(score)}{unit}" if score is not None else "",
-        f"gain {shown(change)}" if change is not None else "",
-        f"{fixed(abs(widths), 1)} noise widths" if widths is not None else "",
+        f"{metric.name} {shown(one.score)}{unit}" if one.score is not None else "",
+        f"gain {shown(one.gain)}" if one.gain is not None else "",
+        f"{fixed(abs(one.widths), 1)} noise widths" if one.widths is not None else "",
         f"{100 * sure:.0f} % sure" if sure is not None else "",
-        one.label or "",
+        one.label,
     ]
-    seeds = ", ".join(str(run.seed) for run in runs if run.counts)
-    device = next((run.result.device.identity for run in runs if run.result and run.result.device), "")
+    seeds = ", ".join(str(run.seed) for run in one.runs if run.counts)
+    device = next((run.result.device.identity for run in one.runs if run.result and run.result.device), "")
     lines = [", ".join(part for part in said if part) + "."]
     if seeds:
         on = f" on {clean_line(device, 100)}" if device else ""

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign.attempt import Attempt
+from mcp_server.campaign.attempt import Attempt, read
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.beginning.contract import since_first
 from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.runs.dispatch import resolve_budget
-from mcp_server.campaign.status import tried_of
 from mcp_server.edits.themes import least_tried
 from mcp_server.ledger import Ledger
 from mcp_server.memory.advice import calibration, predictions
@@ -34,9 +33,9 @@ class Findings:
     arena: Arena
     totals: TotalsReply
     noise: NoiseReply
-    kept: tuple[Attempt, ...]
+    kept: tuple[Attempt, ...]  # without the baseline
     diffs: dict[int, str]  # of the first of them
-    failed: tuple[Experiment, ...]  # decided and not kept, in order
+    failed: tuple[Attempt, ...]  # decided and not kept, in order
     outcomes: dict[str, int]
     predicted: str
     untried: tuple[str, ...]
@@ -70,14 +69,13 @@ def _diff(lab: Readable, experiment: Experiment, arena: Arena) -> str:
 
 def _read(bench: Bench, campaign: Campaign, arena: Arena) -> Findings:
     ledger, tag = bench.ledger, campaign.tag
-    experiments = ledger.experiments(tag)
-    runs = {one.number: ledger.runs(tag, one.number) for one in experiments}
-    kept = [Attempt.of(one, runs[one.number], arena) for one in ledger.kept(tag)]
-    decided = [one for one in experiments if one.decision is not None]
-    tried = [tried_of(ledger, one) for one in experiments]
-    results = [run.result for all_runs in runs.values() for run in all_runs if run.result is not None]
+    tried = [read(ledger, one) for one in ledger.experiments(tag)]
+    by_number = {one.number: one for one in tried}
+    kept = [by_number[one.number] for one in ledger.kept(tag)]
+    decided = [one for one in tried if one.experiment.decision is not None]
+    results = [run.result for one in tried for run in one.runs if run.result is not None]
     noise = measured_noise(ledger, arena, tag)
-    stamps = [one.decided_at for one in decided if one.decided_at]
+    stamps = [one.experiment.decided_at for one in decided if one.experiment.decided_at]
     pairs = predictions(tried)
     return Findings(
         campaign=campaign,
@@ -86,17 +84,17 @@ def _read(bench: Bench, campaign: Campaign, arena: Arena) -> Findings:
         noise=NoiseReply(sd=noise.sd, paired_sd=noise.paired_sd, repeat_sd=noise.repeat_sd, runs=noise.runs),
         kept=tuple(kept[1:]),
         diffs={},
-        failed=tuple(one for one in decided if one.decision != "keep"),
-        outcomes=dict(Counter(Attempt.of(one, runs[one.number], arena).outcome for one in decided)),
+        failed=tuple(one for one in decided if one.experiment.decision != "keep"),
+        outcomes=dict(Counter(one.outcome for one in decided)),
         predicted=calibration(pairs).words() if pairs else "",
-        untried=tuple(str(theme) for theme, _ in least_tried([item.theme for item in tried])),
+        untried=tuple(str(theme) for theme, _ in least_tried([one.experiment.theme for one in tried])),
         lessons=tuple(one for one in ledger.learnings() if one.campaign in (tag, None))[-MOST_LESSONS:],
         devices=tuple({one.device.identity: one.device for one in results if one.device is not None}.values()),
         tiers=tuple(sorted({str(one.tier) for one in results if one.tier is not None})),
         clock=resolve_budget(arena, tuple(one.device.name for one in results if one.device is not None)).clock,
         seconds=_seconds(campaign.began_at, max(stamps, default=campaign.began_at)),
         run_seconds=sum(one.wall_seconds or one.train_seconds or 0.0 for one in results),
-        left=len(experiments) - len(decided),
+        left=len(tried) - len(decided),
         rules=tuple(told(one) for one in ledger.amendments(tag)),
     )
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from mcp_server.arena.program import Arena
 from mcp_server.campaign import progress
-from mcp_server.campaign.attempt import Attempt
+from mcp_server.campaign.attempt import Attempt, read_all
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.bench import Readable
 from mcp_server.judging.looks import told_live
-from mcp_server.ledger import Ledger
 from mcp_server.nouns.records import RunState
 from mcp_server.nouns.replies import Reply, RunReply, ScoreReply
-from mcp_server.nouns.rows import Experiment
 from mcp_server.nouns.text import clean_block, clean_line
 
 DIFF_BYTES = 40_000
@@ -75,7 +72,7 @@ class PageReply(Reply):
 def history(lab: Readable, statuses: tuple[str, ...] = (), limit: int | None = None) -> HistoryReply:
     """The rows of a campaign, oldest first; the newest `limit` of those whose status is asked for."""
     with lab.reading() as (bench, campaign, arena):
-        rows = [row_of(bench.ledger, found, arena) for found in bench.ledger.experiments(campaign.tag)]
+        rows = [row_of(found) for found in read_all(bench.ledger, bench.ledger.experiments(campaign.tag))]
         chosen = [row for row in rows if not statuses or row.status in statuses]
         shown = chosen if limit is None else chosen[-limit:]
         return HistoryReply(
@@ -89,13 +86,13 @@ def history(lab: Readable, statuses: tuple[str, ...] = (), limit: int | None = N
         )
 
 
-def row_of(ledger: Ledger, experiment: Experiment, arena: Arena) -> HistoryRow:
+def row_of(found: Attempt) -> HistoryRow:
     """One experiment as a row."""
-    found = Attempt.read(ledger, experiment, arena)
+    experiment = found.experiment
     return HistoryRow(
         experiment=experiment.number,
         status=found.status,
-        label=experiment.label or "",
+        label=found.label,
         kind=experiment.kind,
         description=clean_line(experiment.description),
         score=progress.rounded(found.score),
@@ -124,7 +121,7 @@ def page(lab: Readable, score: ScoreReply) -> PageReply:
         measured = next((run.result for run in reversed(runs) if run.result is not None), None)
         return PageReply(
             score=score,
-            row=row_of(ledger, experiment, arena),
+            row=row_of(Attempt.of(experiment, runs)),
             hypothesis=clean_block(experiment.hypothesis),
             expected_delta=experiment.expected_delta,
             base=experiment.base,

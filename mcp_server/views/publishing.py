@@ -14,11 +14,10 @@ import time
 from pathlib import Path
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign.attempt import Attempt
+from mcp_server.campaign.attempt import Attempt, read, read_all
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
-from mcp_server.campaign.status import tried_of
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit
 from mcp_server.nouns.files import write_atomically
@@ -27,7 +26,6 @@ from mcp_server.repo.drawn import Drawn, lab_mark, place_of
 from mcp_server.views.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
 from mcp_server.views.tables import (
     Entry,
-    ResultRow,
     learnings_md,
     results_tsv,
     taken_in,
@@ -41,62 +39,30 @@ CHART_SECONDS = 10.0
 LESSONS_OF_FAILURES = 40  # experiments looked through for failures nobody drew a lesson from
 
 
-def result_rows(ledger: Ledger, campaign: Campaign, arena: Arena) -> list[ResultRow]:
-    """Decided experiments, in order of number."""
-    return [
-        _row(Attempt.of(one, ledger.runs(campaign.tag, one.number), arena))
-        for one in ledger.experiments(campaign.tag)
-        if one.decision is not None and one.settled
-    ]
-
-
-def _row(found: Attempt) -> ResultRow:
-    experiment, runs = found.experiment, found.runs
-    shown = next((run for run in runs if run.counts), None) or next((run for run in runs if run.result), None)
-    result = shown.result if shown else None
-    memory_mb = result.peak_memory_mb if result else None
-    return ResultRow(
-        experiment=experiment.number,
-        commit=experiment.commit_sha or experiment.snapshot,
-        outcome=found.status,
-        description=experiment.description,
-        score=found.score,
-        memory_gb=memory_mb / 1024 if memory_mb is not None else None,
-        label=experiment.label or "",
-        reason=result.reason if result else "",
-        delta=found.gain,
-        noise_widths=found.widths,
-        runs=len(runs),
-        seeds=tuple(dict.fromkeys(run.seed for run in runs if run.counts)),
-        seconds=result.train_seconds if result else None,
-        steps=result.steps if result else None,
-        machine=shown.machine if shown else "",
-        tainted=shown.tainted if shown else "",
-        theme=experiment.theme,
-        at=experiment.decided_at or "",
-    )
+def decided_attempts(ledger: Ledger, campaign: Campaign) -> list[Attempt]:
+    """In order of number, with their runs."""
+    decided = [one for one in ledger.experiments(campaign.tag) if one.decision is not None and one.settled]
+    return [read(ledger, one) for one in decided]
 
 
 def results_text(ledger: Ledger, campaign: Campaign, arena: Arena) -> str:
     """results.tsv as it would be written now."""
     metric = arena.metric
-    return results_tsv(result_rows(ledger, campaign, arena), metric.name, metric.unit, metric.direction)
+    return results_tsv(decided_attempts(ledger, campaign), metric.name, metric.unit, metric.direction)
 
 
 def learning_entries(ledger: Ledger) -> list[Entry]:
     """All learnings of the lab, oldest first."""
-    entries = []
-    for one in ledger.learnings():
-        tried = None
-        if one.campaign and one.experiment:
-            tried = tried_of(ledger, ledger.experiment(one.campaign, one.experiment))
-        entries.append(Entry(one.id, one.text, one.at, one.source, tried, one.tags))
-    return entries
+    learnings = ledger.learnings()
+    keys = dict.fromkeys((one.campaign, one.experiment) for one in learnings if one.campaign and one.experiment)
+    attempts = read_all(ledger, [ledger.experiment(*key) for key in keys])
+    origins = dict(zip(keys, attempts, strict=True))
+    return [Entry(one, origins.get((one.campaign, one.experiment))) for one in learnings]
 
 
 def learnings_text(ledger: Ledger, tag: str) -> str:
     """learnings.md as it would be written now."""
-    recent = [tried_of(ledger, one) for one in ledger.experiments(tag, last=LESSONS_OF_FAILURES)]
+    recent = read_all(ledger, ledger.experiments(tag, last=LESSONS_OF_FAILURES))
     return learnings_md(learning_entries(ledger), recent, tag, lab_mark(ledger.lab))
 
 
@@ -117,14 +83,16 @@ def take_in_learnings(bench: Bench, tag: str, path: Path) -> bool:
     return not unsaid(text, known)
 
 
+def point_of(found: Attempt) -> ChartPoint:
+    """As the drawing process is told of it."""
+    one = found.experiment
+    machine = one.verdict.machine
+    return ChartPoint(one.number, found.score, found.mark, one.description, one.opened_at, machine, one.program)
+
+
 def chart_campaign(ledger: Ledger, campaign: Campaign, arena: Arena) -> ChartCampaign:
     """What the chart shows of a campaign."""
-    points = []
-    for one in ledger.experiments(campaign.tag):
-        found, machine = Attempt.read(ledger, one, arena), one.verdict.machine
-        points.append(
-            ChartPoint(one.number, found.score, found.mark, one.description, one.opened_at, machine, one.program)
-        )
+    points = [point_of(one) for one in read_all(ledger, ledger.experiments(campaign.tag))]
     totals = totals_of(ledger, arena, campaign)
     noise = measured_noise(ledger, arena, campaign.tag)
     return ChartCampaign(
@@ -180,10 +148,10 @@ class Publisher:
                 said.append(f"Not all that was written into learnings.md is a lesson; what it was is kept as {kept}.")
             stamp, lesson = ledger.views_stamp(campaign.tag)
             if stamp != drawn or not results.exists():
-                rows, metric = result_rows(ledger, campaign, arena), arena.metric
+                rows, metric = decided_attempts(ledger, campaign), arena.metric
                 write_results(results, rows, metric.name, metric.unit, metric.direction, views.note)
             if (stamp, lesson, on_disk) != (drawn, lesson_drawn, drawn_at):
-                recent = [tried_of(ledger, one) for one in ledger.experiments(campaign.tag, last=LESSONS_OF_FAILURES)]
+                recent = read_all(ledger, ledger.experiments(campaign.tag, last=LESSONS_OF_FAILURES))
                 entries = learning_entries(ledger)
                 write_learnings(learnings, entries, recent, campaign.tag, lab_mark(ledger.lab), views.note)
                 on_disk = learnings.stat().st_mtime_ns

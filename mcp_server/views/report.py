@@ -17,9 +17,9 @@ from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.replies import TotalsReply
-from mcp_server.nouns.rows import Experiment
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.views.chart.words import duration, shown
 from mcp_server.views.findings import DIFF_BYTES, MOST_KEPT, Findings
@@ -164,14 +164,13 @@ def _changes(found: Findings) -> str:
         return "## Kept changes\n\nNone."
     parts = ["## Kept changes"]
     for one in found.kept[:MOST_KEPT]:
-        experiment, verdict = one.experiment, one.experiment.verdict
-        gain, widths, sure = verdict.change, verdict.noise_widths, verdict.probability
+        experiment, sure = one.experiment, one.experiment.verdict.probability
         said = [
-            f"gain {_signed(gain)}{_unit(found)}" if gain is not None else "",
-            _interval(verdict.interval, _unit(found)),
-            f"{fixed(abs(widths), 1)} noise widths" if widths is not None else "",
+            f"gain {_signed(one.gain)}{_unit(found)}" if one.gain is not None else "",
+            _interval(one.interval, _unit(found)),
+            f"{fixed(abs(one.widths), 1)} noise widths" if one.widths is not None else "",
             f"{100 * sure:.0f} % sure" if sure is not None else "",
-            plain(experiment.label or ""),
+            plain(one.label),
             f"cost {len(one.runs)} run{'s' if len(one.runs) != 1 else ''}, {duration(one.seconds)}",
         ]
         parts.append(f"### {experiment.number}: {plain(experiment.description)}")
@@ -193,12 +192,12 @@ def _failures(found: Findings) -> str:
     """By theme, most tried first; the most telling are those far from the noise, then those that did not run at all."""
     if not found.failed:
         return ""
-    themes: defaultdict[str, list[Experiment]] = defaultdict(list)
+    themes: defaultdict[str, list[Attempt]] = defaultdict(list)
     for one in found.failed:
-        themes[one.theme].append(one)
+        themes[one.experiment.theme].append(one)
     parts = ["## What did not work"]
     for theme, tried in sorted(themes.items(), key=lambda item: -len(item[1])):
-        losses = [change for one in tried if (change := one.verdict.change) is not None]
+        losses = [one.gain for one in tried if one.gain is not None]
         middle = f", typically {_signed(statistics.median(losses))}" if losses else ""
         parts.append(f"**{plain(theme)}**: {len(tried)} tried and not kept{middle}.")
         telling = sorted(tried, key=_telling, reverse=True)[:MOST_FAILURES_PER_THEME]
@@ -206,19 +205,16 @@ def _failures(found: Findings) -> str:
     return "\n\n".join(parts)
 
 
-def _telling(one: Experiment) -> tuple[float, int]:
-    widths = one.verdict.noise_widths
-    return (abs(widths) if widths is not None else 2.0, one.number)
+def _telling(one: Attempt) -> tuple[float, int]:
+    return (abs(one.widths) if one.widths is not None else 2.0, one.number)
 
 
-def _failure(one: Experiment) -> str:
-    change, widths = one.verdict.change, one.verdict.noise_widths
-    outcome = plain(one.verdict.doubt or one.verdict.outcome or "discarded")
-    if change is None:
-        said = plain(one.verdict.reason, 160)
+def _failure(one: Attempt) -> str:
+    if one.gain is None:
+        said = plain(one.experiment.verdict.reason, 160)
     else:
-        said = _signed(change) + (f", {abs(widths):.1f} noise widths" if widths is not None else "")
-    return f"{one.number}, {outcome}: {plain(one.description)} ({said})"
+        said = _signed(one.gain) + (f", {abs(one.widths):.1f} noise widths" if one.widths is not None else "")
+    return f"{one.number}, {one.came}: {plain(one.experiment.description)} ({said})"
 
 
 def _predictions(found: Findings) -> str:
@@ -237,7 +233,7 @@ def _lessons(found: Findings) -> str:
 
 def _next(found: Findings) -> str:
     ideas = []
-    provisional = [one.experiment.number for one in found.kept if one.experiment.label == "provisional"]
+    provisional = [one.number for one in found.kept if one.label == "provisional"]
     if provisional:
         listed = ", ".join(map(str, provisional[-8:]))
         ideas.append(
@@ -247,8 +243,8 @@ def _next(found: Findings) -> str:
         ideas.append("Make the closing exam (`autoresearch exam`): it measures the gain on data no decision has seen.")
     if found.untried:
         ideas.append(f"Least tried themes: {', '.join(found.untried)}.")
-    near = [one for one in found.failed if (one.verdict.change or 0.0) > 0]
-    near.sort(key=lambda one: -(one.verdict.change or 0.0))
+    near = [one for one in found.failed if (one.gain or 0.0) > 0]
+    near.sort(key=lambda one: -(one.gain or 0.0))
     ideas += [f"Nearly kept: {_failure(one)}; it may add up with another change." for one in near[:3]]
     return "## What to try next\n\n" + "\n".join(f"- {idea}" for idea in ideas) if ideas else ""
 

@@ -11,14 +11,18 @@ import hashlib
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.edits.themes import Theme
-from mcp_server.memory.wording import Tried, line, signed
+from mcp_server.memory.wording import line, signed
+from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.records import RunResult, RunState, Status
+from mcp_server.nouns.rows import Learning
 from mcp_server.nouns.text import LEARNING_CHARACTERS, clean_block, clean_line
 
 REFERENCE_COLUMNS = ("commit", "val_bpb", "memory_gb", "status", "description")
@@ -28,84 +32,68 @@ OWN_COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class ResultRow:
-    """One decided experiment, as results.tsv shows it. None is an empty cell, never zero."""
-
-    experiment: int
-    commit: str
-    outcome: str  # a records.Status value
-    description: str
-    score: float | None = None
-    memory_gb: float | None = None
-    label: str = ""
-    reason: str = ""
-    delta: float | None = None  # gain over the incumbent, more is better
-    noise_widths: float | None = None
-    runs: int = 1
-    seeds: tuple[int, ...] = ()
-    seconds: float | None = None
-    steps: int | None = None
-    machine: str = ""
-    tainted: str = ""
-    theme: str = ""
-    at: str = ""
-
-
-def results_tsv(rows: Sequence[ResultRow], metric: str = "val_bpb", unit: str = "", direction: str = "minimize") -> str:
-    """The table as text. Rows without an outcome yet belong to lab_status, not here."""
+def results_tsv(
+    attempts: Sequence[Attempt], metric: str = "val_bpb", unit: str = "", direction: str = "minimize"
+) -> str:
+    """The table as text; an empty cell was not measured, never zero. What is open belongs to lab_status."""
     out = io.StringIO()
     table = csv.writer(out, dialect="excel-tab", lineterminator="\n")
     table.writerow((*REFERENCE_COLUMNS, *OWN_COLUMNS))
-    for row in rows:
-        table.writerow(
-            (
-                row.commit[:7],
-                # A crash has no score; the notebook reads an empty cell as NaN and leaves crashes out of its plot.
-                "" if row.score is None or not math.isfinite(row.score) else fixed(row.score),
-                _number(row.memory_gb, ".1f"),
-                reference_status(row),
-                _cell(row.description) or "(no description)",
-                row.experiment,
-                _number(row.score, ".9g"),
-                _cell(metric),
-                _cell(unit),
-                direction,
-                row.outcome,
-                row.label,
-                row.reason,
-                _number(row.delta, "+.6g"),
-                _number(row.noise_widths, "+.2f"),
-                row.runs,
-                " ".join(map(str, row.seeds)),
-                _number(row.seconds, ".1f"),
-                "" if row.steps is None else row.steps,
-                _cell(row.machine),
-                _cell(row.tainted),
-                row.theme,
-                row.at,
-            )
-        )
+    for one in attempts:
+        table.writerow(_cells(one, metric, unit, direction))
     return out.getvalue()
 
 
-def reference_status(row: ResultRow) -> str:
+def _cells(attempt: Attempt, metric: str, unit: str, direction: str) -> tuple[object, ...]:
+    experiment, runs, score = attempt.experiment, attempt.runs, attempt.score
+    shown = next((run for run in runs if run.counts), None) or next((run for run in runs if run.result), None)
+    result = (shown.result if shown else None) or RunResult(state=RunState.LOST)  # that tells nothing
+    memory_mb = result.peak_memory_mb
+    return (
+        (experiment.commit_sha or experiment.snapshot)[:7],
+        # A crash has no score; the notebook reads an empty cell as NaN and leaves crashes out of its plot.
+        "" if score is None or not math.isfinite(score) else fixed(score),
+        _number(None if memory_mb is None else memory_mb / 1024, ".1f"),
+        reference_status(attempt),
+        _cell(experiment.description) or "(no description)",
+        attempt.number,
+        _number(score, ".9g"),
+        _cell(metric),
+        _cell(unit),
+        direction,
+        attempt.status,
+        attempt.label,
+        result.reason,
+        _number(attempt.gain, "+.6g"),
+        _number(attempt.widths, "+.2f"),
+        len(runs),
+        " ".join(str(seed) for seed in dict.fromkeys(run.seed for run in runs if run.counts)),
+        _number(result.train_seconds, ".1f"),
+        "" if result.steps is None else result.steps,
+        _cell(shown.machine if shown else ""),
+        _cell(shown.tainted if shown else ""),
+        experiment.theme,
+        experiment.decided_at or "",
+    )
+
+
+def reference_status(attempt: Attempt) -> str:
     """keep, discard or crash: the three words the reference knows. Whatever has no score is a crash to it."""
-    if row.outcome == "kept":
+    if attempt.status is Status.KEPT:
         return "keep"
-    return "discard" if row.score is not None and math.isfinite(row.score) else "crash"
+    return "discard" if attempt.score is not None and math.isfinite(attempt.score) else "crash"
 
 
 def write_results(
     path: Path,
-    rows: Sequence[ResultRow],
+    attempts: Sequence[Attempt],
     metric: str,
     unit: str,
     direction: str,
     note: Callable[[str, bytes], None] | None = None,
 ) -> None:
     """Raises OSError; the old file stays whole. `note` is told the name and the content before they are on disk."""
-    _write(path, results_tsv(rows, metric, unit, direction), note)
+    _write(path, results_tsv(attempts, metric, unit, direction), note)
 
 
 def _write(path: Path, text: str, note: Callable[[str, bytes], None] | None) -> None:
@@ -130,20 +118,16 @@ def _cell(text: str) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """One learning, as the page shows it. `tried` is the experiment it came from."""
+    """One learning, as the page shows it, with the experiment it came from."""
 
-    id: int
-    text: str
-    at: str = ""
-    source: str = "agent"  # agent | person
-    tried: Tried | None = None
-    tags: tuple[str, ...] = ()
+    learning: Learning
+    attempt: Attempt | None = None
 
     @property
     def theme(self) -> str:
-        if self.tried is not None and self.tried.theme:
-            return self.tried.theme
-        return next((tag for tag in self.tags if tag in set(Theme)), Theme.OTHER)
+        if self.attempt is not None and self.attempt.experiment.theme:
+            return self.attempt.experiment.theme
+        return next((tag for tag in self.learning.tags if tag in set(Theme)), Theme.OTHER)
 
 
 _MARK = re.compile(r"\s*<!--ar:([0-9a-f]{8})-->\s*$")
@@ -152,9 +136,12 @@ _NO_LESSON = re.compile(r"^\s*(?:#{1,6}(?:\s|$)|<!--|-{3,}\s*$|={3,}\s*$|\*{3,}\
 _WORKED = "What worked"
 _FAILED = "What did not"
 _NOTED = "Noted"
+_NO_SCORE = (Status.CRASHED, Status.TIMEOUT, Status.REJECTED)
 
 
-def learnings_md(entries: Sequence[Entry], experiments: Sequence[Tried] = (), campaign: str = "", lab: str = "") -> str:
+def learnings_md(
+    entries: Sequence[Entry], experiments: Sequence[Attempt] = (), campaign: str = "", lab: str = ""
+) -> str:
     """The page: newest lessons first within each theme, the theme with the newest lesson first."""
     lines = [f"# What was learned{f' in {_markdown(campaign)}' if campaign else ''}", "", _summary(experiments), ""]
     lines += [
@@ -162,7 +149,7 @@ def learnings_md(entries: Sequence[Entry], experiments: Sequence[Tried] = (), ca
         "The page is drawn anew after each experiment.",
         "",
     ]
-    newest_first = sorted(entries, key=lambda entry: -entry.id)
+    newest_first = sorted(entries, key=lambda entry: -entry.learning.id)
     for theme in dict.fromkeys(entry.theme for entry in newest_first):
         lines += [f"## {theme.capitalize()}", ""]
         of_theme = [entry for entry in newest_first if entry.theme == theme]
@@ -182,7 +169,7 @@ def learnings_md(entries: Sequence[Entry], experiments: Sequence[Tried] = (), ca
 def write_learnings(
     path: Path,
     entries: Sequence[Entry],
-    experiments: Sequence[Tried] = (),
+    experiments: Sequence[Attempt] = (),
     campaign: str = "",
     lab: str = "",
     note: Callable[[str, bytes], None] | None = None,
@@ -246,43 +233,39 @@ def unsaid(text: str, known: Collection[str]) -> list[str]:
     return found
 
 
-def _summary(experiments: Sequence[Tried]) -> str:
-    counts: dict[str, int] = {}
-    for tried in experiments:
-        outcome = "baseline" if tried.outcome == "kept" and tried.label == "baseline" else tried.outcome
-        counts[outcome] = counts.get(outcome, 0) + 1
-    confirmed = sum(tried.outcome == "kept" and tried.label == "confirmed" for tried in experiments)
-    said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))
+def _summary(experiments: Sequence[Attempt]) -> str:
+    counts = Counter(one.outcome for one in experiments)
+    confirmed = sum(one.status is Status.KEPT and one.label == "confirmed" for one in experiments)
+    said = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     if confirmed:
         said = said.replace(f"{counts['kept']} kept", f"{counts['kept']} kept ({confirmed} confirmed)")
     return f"The last {len(experiments)} experiments: {said}." if experiments else "No experiments yet."
 
 
 def _place(entry: Entry) -> str:
-    if entry.tried is None or entry.tried.label == "baseline":
+    attempt = entry.attempt
+    if attempt is None or attempt.outcome == "baseline":
         return _NOTED
-    if entry.tried.outcome == "kept":
+    if attempt.status is Status.KEPT:
         return _WORKED
-    if entry.tried.doubt:
+    if attempt.doubt:
         return _NOTED  # it neither worked nor failed
-    return _FAILED if entry.tried.outcome in ("discarded", "crashed", "timeout", "rejected") else _NOTED
+    return _FAILED if attempt.status in (Status.DISCARDED, *_NO_SCORE) else _NOTED
 
 
 def _lesson(entry: Entry) -> str:
-    text = _markdown(" / ".join(part.strip() for part in entry.text.split("\n") if part.strip()))
-    if entry.tried is not None:
-        change = "" if entry.tried.delta is None else f" {signed(entry.tried.delta)}"
-        return f"- **#{entry.tried.number}** {entry.tried.came}{change}: {text}"
-    return f"- {'*by hand:* ' if entry.source == 'person' else ''}{text}"
+    text = _markdown(" / ".join(part.strip() for part in entry.learning.text.split("\n") if part.strip()))
+    if entry.attempt is not None:
+        change = "" if entry.attempt.gain is None else f" {signed(entry.attempt.gain)}"
+        return f"- **#{entry.attempt.number}** {entry.attempt.came}{change}: {text}"
+    return f"- {'*by hand:* ' if entry.learning.source == 'person' else ''}{text}"
 
 
-def _failures_without_a_lesson(entries: Sequence[Entry], experiments: Sequence[Tried]) -> list[Tried]:
+def _failures_without_a_lesson(entries: Sequence[Entry], experiments: Sequence[Attempt]) -> list[Attempt]:
     """What ended without a score and left no word, newest first: as telling as a lesson, and soon forgotten."""
-    explained = {entry.tried.number for entry in entries if entry.tried is not None}
-    ended = ("crashed", "timeout", "rejected")
-    return [
-        t for t in sorted(experiments, key=lambda t: -t.number) if t.outcome in ended and t.number not in explained
-    ][:20]
+    explained = {(entry.attempt.campaign, entry.attempt.number) for entry in entries if entry.attempt is not None}
+    silent = [one for one in experiments if one.status in _NO_SCORE and (one.campaign, one.number) not in explained]
+    return sorted(silent, key=lambda one: -one.number)[:20]
 
 
 def _markdown(text: str) -> str:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_server.judging.totals import Kept, prune_order, totals
+from mcp_server.judging.totals import prune_order, totals
+from mcp_server.nouns.decided import Decided
+from mcp_server.nouns.rows import Experiment
+from tests.rules.records import experiment
+
+
+def keep(number: int, gain: float, believed: float, probability: float, label: str = "", code: str = "") -> Experiment:
+    verdict = Decided(change=gain, believed=believed, probability=probability, code=code)
+    return experiment(number, decision="keep", label=label or "provisional", verdict=verdict)
+
 
 KEEPS = (
-    Kept(3, 0.004, 0.0035, 0.99, "confirmed"),
-    Kept(7, 0.002, 0.001, 0.6),
-    Kept(9, -0.0001, 0.0, 0.1, simpler=True),
-    Kept(12, 0.001, 0.0002, 0.3),
+    keep(3, 0.004, 0.0035, 0.99, "confirmed"),
+    keep(7, 0.002, 0.001, 0.6),
+    keep(9, -0.0001, 0.0, 0.1, code="simpler"),
+    keep(12, 0.001, 0.0002, 0.3),
 )
 
 
@@ -45,5 +54,5 @@ def test_provisional_keeps_are_tested_again_backwards() -> None:
 
 def test_with_few_runs_the_least_probable_are_tested() -> None:
     assert prune_order(KEEPS, runs_left=1) == (12,)
-    assert prune_order((*KEEPS, Kept(15, 0.001, 0.0009, 0.9)), runs_left=2) == (12, 7)
+    assert prune_order((*KEEPS, keep(15, 0.001, 0.0009, 0.9)), runs_left=2) == (12, 7)
     assert prune_order(KEEPS, runs_left=0) == ()

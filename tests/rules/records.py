@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mcp_server.arena.program import Arena, parse_program
-from mcp_server.nouns.records import RunResult, RunState
+from mcp_server.nouns.attempt import Attempt
+from mcp_server.nouns.decided import Decided
+from mcp_server.nouns.records import RunResult, RunState, Status
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 
 AT = "2026-01-01T00:00:00+00:00"
@@ -52,3 +54,14 @@ def run(state: str = "scored", score: float | None = None, **given: Any) -> Run:
     found = RunState(state)
     result = RunResult(state=found, score=score, **given) if found.terminal else None
     return Run(**{**fields, **columns}, state=found, score=score, result=result)
+
+
+def attempt(
+    number: int, description: str = "an idea", status: str = "discarded", *, lessons: tuple[str, ...] = (), **given: Any
+) -> Attempt:
+    """An attempt whose verdict tells all but its runs; what is no column of the ledger is a field of the verdict."""
+    runs, origin = given.pop("runs", ()), given.pop("origin", "")
+    fields = {name: given.pop(name) for name in tuple(given) if name in Experiment.__dataclass_fields__}
+    decision = {"kept": "keep", "overtaken": "overtaken", "running": None, "scored": None}.get(status, "revert")
+    row = experiment(number, **{"description": description, "decision": decision, **fields}, verdict=Decided(**given))
+    return Attempt(row, Status(status), row.verdict.score, runs, lessons, origin)

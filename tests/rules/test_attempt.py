@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mcp_server.campaign.attempt import Attempt, failure_of, losses, losses_beside, mean_score, status_of
+from mcp_server.campaign.attempt import losses, losses_beside
+from mcp_server.nouns.attempt import Attempt, failure_of, mean_score, status_of
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import Half
 from mcp_server.nouns.rows import Run
@@ -84,8 +85,8 @@ def test_scores_are_means_by_seed_of_what_counts_and_smaller_is_better() -> None
     assert losses(runs, arena()) == {7: 2.0, 8: 5.0}
     assert losses(runs, arena(), machine="here") == {7: 2.0}
     assert losses(runs, arena(direction="maximize")) == {7: -2.0, 8: -5.0}
-    assert mean_score(runs, arena()) == mean_score(runs, arena(direction="maximize")) == 3.5
-    assert mean_score([run("crashed")], arena()) is None
+    assert mean_score(runs) == 3.5
+    assert mean_score([run("crashed")]) is None
 
 
 def test_beside_counts_what_this_incumbent_got_in_slots_that_count() -> None:
@@ -136,11 +137,11 @@ JUDGED = {"outcome": "discarded", "score": 5.0, "change": -1.0, "low": -2.0, "hi
 def test_an_attempt_is_shown_the_same_everywhere(
     decided: dict[str, Any], runs: list[Run], shown: tuple[str, float | None, str, str]
 ) -> None:
-    found = Attempt.of(experiment(**decided), runs, arena())
+    found = Attempt.of(experiment(**decided), runs)
     assert (found.status, found.score, found.outcome, found.mark) == shown
     assert found.open is (shown[0] == "running")
 
 
 def test_a_gain_is_the_verdicts_with_its_interval_and_widths() -> None:
-    found = Attempt.of(experiment(decision="revert", verdict=Decided(**JUDGED)), [], arena())
+    found = Attempt.of(experiment(decision="revert", verdict=Decided(**JUDGED)), [])
     assert (found.gain, found.interval, found.widths) == (-1.0, (-2.0, 0.5), -1.5)

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
-from mcp_server.campaign import attempt, progress
+from mcp_server.campaign import progress
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.runs import pairing
 from mcp_server.edits.fingerprint import change, fingerprint, nodes
+from mcp_server.nouns.attempt import failure_of
 from mcp_server.nouns.baseline import Baseline, calibration
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import NotNow
@@ -116,7 +117,7 @@ def refuse_without_baseline(bench: Bench, campaign: Campaign, arena: Arena, foun
     incumbent = bench.ledger.incumbent(campaign.tag)
     if baseline.calibrated and incumbent is not None:
         return
-    failed = attempt.failure_of(bench.ledger.runs(campaign.tag, found.number))
+    failed = failure_of(bench.ledger.runs(campaign.tag, found.number))
     if failed is None and (incumbent is None or incumbent.number == baseline.number):
         raise NotNow(
             f"Experiment {found.number} cannot be judged yet. {told(bench, campaign, arena, baseline)} "

@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Mapping
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign import attempt
+from mcp_server.campaign.attempt import read
 from mcp_server.campaign.bench import Bench
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.nouns.replies import TotalsReply
-from mcp_server.nouns.rows import Campaign, Experiment
+from mcp_server.nouns.rows import Campaign
 
 DIGITS = 6
 _FROZEN: dict[tuple[str, str, tuple[str, ...]], str] = {}  # a commit's files never change
@@ -46,16 +46,12 @@ def earlier(bench: Bench, campaign: Campaign) -> list[str]:
     return [one.tag for one in reversed(others(bench, campaign)) if one.began_at < campaign.began_at]
 
 
-def _score(bench: Bench, arena: Arena, experiment: Experiment) -> float | None:
-    return attempt.mean_score(bench.ledger.runs(experiment.campaign, experiment.number), arena)
-
-
 def since_first(bench: Bench, campaign: Campaign, arena: Arena, totals: TotalsReply) -> TotalsReply:
     """The totals with the gain over the baseline of the lab's first campaign that measures the same, if an older."""
     before = [one for one in others(bench, campaign) if one.began_at <= campaign.began_at]
     for first in before:
         kept = bench.ledger.kept(first.tag)
-        score = _score(bench, arena, kept[0]) if kept else None
+        score = read(bench.ledger, kept[0]).score if kept else None
         if score is not None and totals.best is not None:
             gain = round(arena.loss(score) - arena.loss(totals.best), DIGITS)
             return totals.model_copy(update={"first_campaign": first.tag, "gain_since_first": gain})
@@ -65,7 +61,9 @@ def since_first(bench: Bench, campaign: Campaign, arena: Arena, totals: TotalsRe
 def worse_beginning(bench: Bench, campaign: Campaign, arena: Arena, sources: Mapping[str, bytes]) -> str:
     """What to know about the code a campaign begins from when the lab has better; "" when it has none."""
     known = others(bench, campaign)
-    tips = [(tip, _score(bench, arena, tip)) for one in known if (tip := bench.ledger.incumbent(one.tag)) is not None]
+    tips = [
+        (tip, read(bench.ledger, tip).score) for one in known if (tip := bench.ledger.incumbent(one.tag)) is not None
+    ]
     scored = [(arena.loss(score), tip) for tip, score in tips if score is not None]
     if not scored:
         return ""
@@ -77,7 +75,7 @@ def worse_beginning(bench: Bench, campaign: Campaign, arena: Arena, sources: Map
         (arena.loss(score), twin)
         for one in known
         for twin in bench.ledger.twins(marks, one.tag)
-        if (score := _score(bench, arena, twin)) is not None
+        if (score := read(bench.ledger, twin).score) is not None
     ]
     unit = f" {arena.metric.unit}" if arena.metric.unit else ""
     have = f"the lab's best is experiment {best.number} of {best.campaign} ({arena.loss(best_loss):.6g}{unit})"

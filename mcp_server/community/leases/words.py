@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from mcp_server.community.leases.terms import Held
-from mcp_server.edits.constants import KnobChange
-from mcp_server.memory.wording import Tried, short_change
+from mcp_server.memory.wording import short_change
+from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.exchanged import SHORT
+from mcp_server.nouns.records import Status
 from mcp_server.nouns.text import clean_line
 
 SHOWN = 4  # runs elsewhere that a status names
@@ -24,11 +25,7 @@ def running(held: Held, now: float) -> str:
 
 def moves(held: Held) -> str:
     """`DEPTH 9→10`; "" where no constant moved."""
-    return clean_line(", ".join(short_change(change) for change in changes(held)[:2]), 80)
-
-
-def changes(held: Held) -> tuple[KnobChange, ...]:
-    return tuple(KnobChange(name, _there(before), _there(after)) for name, before, after in held.knobs)
+    return clean_line(", ".join(short_change(*change) for change in held.knobs[:2]), 80)
 
 
 def left(held: Held, now: float) -> str:
@@ -43,17 +40,6 @@ def board_line(live: Sequence[Held], now: float) -> str:
     return clean_line(f"running now: {'; '.join(told)}{more}", CHARACTERS) if told else ""
 
 
-def as_tried(held: Held, now: float) -> Tried:
+def running_attempt(held: Held, now: float) -> Attempt:
     """A run elsewhere as the memory ranks and words it."""
-    return Tried(
-        number=0,
-        description=left(held, now),
-        outcome="running",
-        knobs=changes(held),
-        campaign=f"@{held.lab}",
-        origin=held.lab[:SHORT],
-    )
-
-
-def _there(value: str) -> str | None:
-    return None if value == "absent" else value
+    return Attempt.elsewhere(held.lab, 0, Status.RUNNING, left(held, now), held.knobs)
