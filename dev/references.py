@@ -19,13 +19,13 @@ import anyio
 import click
 from mcp.client import Client
 
+from dev.variables import VARIABLES, Audience
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.beginning.keys import A_PERSONS, RULES, Holder
 from mcp_server.cli import cli
 from mcp_server.commands.names import COMMANDS
 from mcp_server.ledger.schema import STEPS
 from mcp_server.nouns import replies
-from mcp_server.nouns.variables import VARIABLES, Audience
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"
