@@ -27,7 +27,7 @@ import numpy as np
 from mcp_server.nouns.paths import cache_folder
 from mcp_server.nouns.records import Tier
 from mcp_server.runner.machine import descendants
-from mcp_server.runner.machine.tree import read_stat
+from mcp_server.runner.machine.proc import read_stat
 from mcp_server.runner.sandbox import probe
 from mcp_server.scoring import audit, tolerances
 from mcp_server.scoring.corpus import Split, read_split

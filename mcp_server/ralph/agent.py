@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.nouns.errors import NotNow
+from mcp_server.runner.machine import proc
 from mcp_server.runner.process.logs import BoundedLog, clean
 
 MARK = "AUTORESEARCH_RALPH"  # its value is the lock of the loop: one for each work tree
@@ -117,19 +118,12 @@ def end(mark: str, process: subprocess.Popen[bytes] | None, number: signal.Signa
 
 def carriers(mark: str) -> list[int]:
     """Living processes of an agent of this loop, its own supervisors of runs left out."""
-    wanted, me = f"{MARK}={mark}".encode(), os.getpid()
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            if int(place.name) == me or wanted not in (place / "environ").read_bytes().split(b"\0"):
-                continue
-            if SUPERVISOR in (place / "cmdline").read_bytes().split(b"\0"):
-                continue
-            if (place / "stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z":
-                continue
-        except OSError:
-            continue  # gone, or another user's
-        found.append(int(place.name))
+    wanted, found = f"{MARK}={mark}".encode(), []
+    for pid in proc.pids() - {os.getpid()}:
+        if wanted in proc.words(pid, "environ") and SUPERVISOR not in proc.words(pid, "cmdline"):
+            stat = proc.read_stat(pid)
+            if stat is not None and stat.state != "Z":
+                found.append(pid)
     return found
 
 

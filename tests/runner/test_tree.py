@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.runner.machine.tree import read_stat
+from mcp_server.runner.machine.proc import read_stat
 
 # Runs a command as the only child of a fresh subreaper, samples it to its end, and prints what it saw.
 KEEPER = """

@@ -13,7 +13,7 @@ import pytest
 
 from mcp_server.nouns.records import Tier
 from mcp_server.runner.machine import descendants
-from mcp_server.runner.machine.tree import read_stat
+from mcp_server.runner.machine.proc import read_stat
 from mcp_server.runner.sandbox import probe
 from mcp_server.scoring.remote import Host, HostFailed, Setting
 from tests.scoring.tiny import HONEST, VOCAB, WIDTH, sealed_run, write_corpus

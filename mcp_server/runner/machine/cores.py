@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.nouns.files import private_folder, try_lock
+from mcp_server.runner.machine.proc import busy_ticks, fields, threads
 
 MOMENT_SECONDS = 0.1  # over which it is seen how busy each core is
 TOPOLOGY = Path("/sys/devices/system/cpu")
@@ -37,8 +37,8 @@ def usable() -> int:
 
 def _share() -> float | None:
     """Cores' worth of time that the control group may use (cpu.max of version 2), or None where nothing limits it."""
-    with contextlib.suppress(OSError, ValueError):
-        group = next(line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        group = fields("/proc/self/cgroup")["0"].lstrip(":")
         for folder in (CGROUPS / group.strip("/"), CGROUPS):
             place = folder / "cpu.max"
             if place.exists():
@@ -47,28 +47,21 @@ def _share() -> float | None:
     return None
 
 
-def busy_ticks() -> dict[int, int]:
-    """Clock ticks that each core has worked since boot; empty where /proc does not tell."""
-    found: dict[int, int] = {}
-    with contextlib.suppress(OSError), open("/proc/stat", "rb") as file:
-        for line in file:
-            match = re.match(rb"cpu(\d+) ", line)
-            if match:
-                user, nice, system, _idle, _iowait, irq, softirq, steal, *_ = map(int, line.split()[1:])
-                found[int(match[1])] = user + nice + system + irq + softirq + steal
-    return found
+def worked() -> dict[int, int]:
+    """Clock ticks of each core that nobody else can have any more; empty where /proc does not tell."""
+    return {int(name[3:]): ticks for name, ticks in busy_ticks(stolen=True).items() if name != "cpu"}
 
 
 class Meter:
     """How busy each core is, from when the meter was made."""
 
     def __init__(self) -> None:
-        self._begin, self._ticks = time.monotonic(), busy_ticks()
+        self._begin, self._ticks = time.monotonic(), worked()
 
     def read(self) -> dict[int, int]:
         """Ticks that each core worked meanwhile; waits until a short moment has passed."""
         time.sleep(max(0.0, self._begin + MOMENT_SECONDS - time.monotonic()))
-        return {core: ticks - self._ticks.get(core, 0) for core, ticks in busy_ticks().items()}
+        return {core: ticks - self._ticks.get(core, 0) for core, ticks in worked().items()}
 
 
 def least_busy(
@@ -145,7 +138,7 @@ def bind(pids: Collection[int], cores: Collection[int]) -> bool:
     """Bind every thread of these processes to `cores`; what they start later inherits it. False if one refused."""
     done = True
     for pid in pids:
-        for thread in _threads(pid):
+        for thread in threads(pid):
             try:
                 os.sched_setaffinity(thread, cores)
             except ProcessLookupError:
@@ -153,10 +146,3 @@ def bind(pids: Collection[int], cores: Collection[int]) -> bool:
             except OSError:
                 done = False
     return done
-
-
-def _threads(pid: int) -> list[int]:
-    try:
-        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
-    except OSError:
-        return []

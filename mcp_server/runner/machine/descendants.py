@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
-from mcp_server.runner.machine.tree import read_stat
+from mcp_server.runner.machine.proc import counts, pids, read_stat
 
 
 def tree(root: int) -> set[int]:
     """`root` and its living descendants. Those in a PID namespace below it are among them."""
     children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        stat = read_stat(int(entry.name))
+    for stat in map(read_stat, pids()):
         if stat is not None:
             children.setdefault(stat.parent, []).append(stat.pid)
     found, new = {root}, [root]
@@ -46,20 +44,16 @@ class Meter:
 
 def read_bytes(root: int) -> int:
     """What a process and its living descendants have had read from the disk; 0 where the kernel does not tell."""
-    total = 0
-    for pid in tree(root):
-        with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/io") as file:
-            total += next(int(line.split()[1]) for line in file if line.startswith("read_bytes:"))
-    return total
+    return sum(counts(f"/proc/{pid}/io").get("read_bytes", 0) for pid in tree(root))
 
 
-def send(pids: Iterable[int], signal: int) -> None:
-    """Signal each of `pids` that still lives."""
-    for pid in pids:
+def send(processes: Iterable[int], signal: int) -> None:
+    """Signal each of them that still lives."""
+    for pid in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal)
 
 
-def stand_still(pids: Iterable[int]) -> bool:
-    """Whether each of `pids` is stopped or over."""
-    return all(stat is None or stat.state in "TtZX" for stat in map(read_stat, pids))
+def stand_still(processes: Iterable[int]) -> bool:
+    """Whether each of them is stopped or over."""
+    return all(stat is None or stat.state in "TtZX" for stat in map(read_stat, processes))

@@ -8,7 +8,7 @@ import platform
 import time
 
 from mcp_server.nouns.records import DeviceReading
-from mcp_server.runner.machine import load, nvidia
+from mcp_server.runner.machine import load, nvidia, proc
 from mcp_server.runner.machine.devices import Lease
 
 RELEASE_SECONDS = 5.0  # a driver frees the memory of a killed process within moments
@@ -71,14 +71,7 @@ def unreleased_memory(lease: Lease) -> float | None:
 
 def _processor() -> tuple[str, float | None]:
     """(model, MHz of the first core now)."""
-    model, clock_mhz = platform.processor() or platform.machine(), None
-    with contextlib.suppress(OSError, ValueError), open("/proc/cpuinfo") as file:
-        for line in file:
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                model = value.strip()
-            elif name.strip() == "cpu MHz":
-                clock_mhz = float(value)
-            elif not line.strip():
-                break
-    return model, clock_mhz
+    told = proc.fields("/proc/cpuinfo")
+    with contextlib.suppress(KeyError, ValueError):
+        return told["model name"], float(told["cpu MHz"])
+    return told.get("model name") or platform.processor() or platform.machine(), None

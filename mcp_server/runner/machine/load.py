@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from mcp_server.runner.machine.tree import TICKS_PER_SECOND
+from mcp_server.runner.machine.proc import TICKS_PER_SECOND, busy_ticks
 
 PROBE_SECONDS = 0.05
 PROBE_OPERATIONS = 2_000  # per look at the clock
@@ -18,13 +18,7 @@ SHORTEST_SECONDS = 0.08  # the kernel counts in ticks of 10 ms
 
 def busy_seconds() -> float:
     """Processor seconds that all processes of the machine have used since boot; 0 where /proc does not tell."""
-    try:
-        with open("/proc/stat", "rb") as file:
-            words = file.readline().split()
-    except OSError:
-        return 0.0
-    user, nice, system, _idle, _iowait, irq, softirq, *_ = (int(word) for word in words[1:])
-    return (user + nice + system + irq + softirq) / TICKS_PER_SECOND
+    return busy_ticks().get("cpu", 0) / TICKS_PER_SECOND
 
 
 def own_seconds() -> float:

@@ -16,8 +16,8 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+from mcp_server.runner.machine.proc import Stat, pids, read_stat, runnable
+
 PR_SET_CHILD_SUBREAPER = 36
 FULL_SCAN_SECONDS = 1.0  # process numbers come round again; look at every process this often
 
@@ -27,68 +27,6 @@ def adopt_orphans() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "cannot become the parent of orphaned processes")
-
-
-@dataclass(frozen=True)
-class Stat:
-    """One line of /proc/<pid>/stat. Times in seconds."""
-
-    pid: int
-    parent: int
-    group: int
-    state: str
-    own_seconds: float
-    waited_seconds: float  # of children that ended and were waited for, theirs included
-    started: int  # in clock ticks since boot; with the pid it names a process for good
-    resident_bytes: int
-
-
-def read_stat(pid: int) -> Stat | None:
-    """None if there is no such process."""
-    words = _stat_words(f"/proc/{pid}/stat")
-    if words is None:
-        return None
-    state, resident = words[0].decode(), int(words[21])
-    if state == "Z" and int(words[17]) > 1:
-        # its first thread has left; what the others hold is only told by one of them
-        state, resident = _of_another_thread(pid)
-    return Stat(
-        pid=pid,
-        parent=int(words[1]),
-        group=int(words[2]),
-        state=state,
-        own_seconds=(int(words[11]) + int(words[12])) / TICKS_PER_SECOND,
-        waited_seconds=(int(words[13]) + int(words[14])) / TICKS_PER_SECOND,
-        started=int(words[19]),
-        resident_bytes=resident * PAGE_BYTES,
-    )
-
-
-def _stat_words(path: str) -> list[bytes] | None:
-    """The words behind the name, which may hold brackets and blanks itself."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            line = file.read(4096)
-    except OSError:
-        return None
-    words = line[line.rfind(b")") + 2 :].split()
-    return words if len(words) >= 22 else None
-
-
-def _of_another_thread(pid: int) -> tuple[str, int]:
-    """(state, resident pages) of a thread that is not the first."""
-    with contextlib.suppress(OSError):
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            words = None if thread == str(pid) else _stat_words(f"/proc/{pid}/task/{thread}/stat")
-            if words is not None:
-                return words[0].decode(), int(words[21])
-    return "Z", 0
-
-
-def runnable() -> int:
-    """Threads of the whole machine that run or want to, this one included."""
-    with open("/proc/loadavg", "rb", buffering=0) as file:
-        return int(file.read(128).split()[3].partition(b"/")[0])
 
 
 @dataclass(frozen=True)
@@ -163,7 +101,7 @@ class Tree:
         if now - self._full_scan >= FULL_SCAN_SECONDS:
             self._full_scan = now
             self._strangers.clear()
-        listed = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+        listed = pids()
         self._strangers &= listed
         fresh: dict[int, Stat] = {}
         for pid in listed - self._strangers:

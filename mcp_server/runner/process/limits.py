@@ -11,7 +11,9 @@ from pathlib import Path
 
 from mcp_server.judging.abort import mean_loss
 from mcp_server.nouns.records import AbortRule, Budget, CurvePoint
-from mcp_server.runner.machine.tree import Stat, Tree, Usage
+from mcp_server.runner.machine import proc
+from mcp_server.runner.machine.proc import Stat
+from mcp_server.runner.machine.tree import Tree, Usage
 from mcp_server.runner.seal import MOST_FILES
 
 GIGABYTE = 1e9
@@ -22,11 +24,7 @@ MEMORY_FOLDERS = ("tmp", "dev/shm", "home", "var/tmp")  # of a T2 sandbox: files
 
 def available_memory() -> float:
     """Bytes that programs can still get without swapping; 0 where /proc does not tell."""
-    with contextlib.suppress(OSError), open("/proc/meminfo") as file:
-        for line in file:
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024.0
-    return 0.0
+    return proc.counts("/proc/meminfo").get("MemAvailable", 0) * 1024.0
 
 
 @dataclass(frozen=True)
@@ -118,26 +116,16 @@ def exact_memory(processes: Sequence[Stat], in_files: float) -> float:
     """Bytes that would come free if the processes were gone: each shared page once, files in memory once."""
     anonymous, shared = 0.0, 0.0
     for process in processes:
-        told = False
-        with contextlib.suppress(OSError), open(f"/proc/{process.pid}/smaps_rollup") as file:
-            for line in file:
-                if line.startswith("Pss_Anon:"):
-                    anonymous += int(line.split()[1]) * 1024
-                    told = True
-                elif line.startswith("Pss_Shmem:"):
-                    shared += int(line.split()[1]) * 1024
+        told = proc.counts(f"/proc/{process.pid}/smaps_rollup")
         # a kernel before 5.4, or a process whose first thread has left
-        anonymous += 0 if told else process.resident_bytes
+        anonymous += told["Pss_Anon"] * 1024 if "Pss_Anon" in told else process.resident_bytes
+        shared += told.get("Pss_Shmem", 0) * 1024
     return anonymous + max(shared, in_files)
 
 
 def kernel_kills() -> int:
     """How often the kernel has killed a process of this machine for want of memory; 0 where it does not tell."""
-    with contextlib.suppress(OSError), open("/proc/vmstat") as file:
-        for line in file:
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
+    return proc.counts("/proc/vmstat").get("oom_kill", 0)
 
 
 def output(folders: Sequence[Path], limits: Limits) -> Crossed | None:
