@@ -18,9 +18,19 @@ import uvicorn
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
+from starlette.requests import HTTPConnection
 
 from mcp_server.faces.bearer import read_token
-from mcp_server.faces.http import BODY_LIMIT_BYTES, BURST, Bucket, Guarded, http_app, is_loopback, serve_http
+from mcp_server.faces.http import (
+    BODY_LIMIT_BYTES,
+    BURST,
+    Bucket,
+    Doorkeeper,
+    TooMany,
+    http_app,
+    is_loopback,
+    serve_http,
+)
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.server import build_server
 from tests.labs import begun, make_lab, until
@@ -133,10 +143,13 @@ def test_what_counts_as_loopback(host: str, stays: bool) -> None:
 
 
 def test_callers_are_told_apart() -> None:
-    guarded = Guarded(lambda *_: None, TOKEN, now=lambda: 0.0)  # type: ignore[arg-type, return-value]
-    headers = [(b"authorization", f"Bearer {TOKEN}".encode())]
-    first = {"type": "http", "client": ("10.0.0.1", 1), "headers": headers}
+    door, headers = Doorkeeper(TOKEN, now=lambda: 0.0), [(b"authorization", f"Bearer {TOKEN}".encode())]
+
+    def comes(caller: str) -> None:
+        anyio.run(door.authenticate, HTTPConnection({"type": "http", "client": (caller, 1), "headers": headers}))
+
     for _ in range(int(BURST)):
-        assert guarded._refusal(first) is None
-    assert guarded._refusal(first) is not None
-    assert guarded._refusal({**first, "client": ("10.0.0.2", 1)}) is None
+        comes("10.0.0.1")
+    with pytest.raises(TooMany):
+        comes("10.0.0.1")
+    comes("10.0.0.2")

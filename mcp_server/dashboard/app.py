@@ -16,8 +16,10 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
+from starlette.authentication import AuthenticationBackend, AuthenticationError
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import (
@@ -87,17 +89,13 @@ class Feeds:
             feed.close()
 
 
-class Guarded:
-    """Refuses who did not come by the link, and adds the headers every answer has."""
+class Headed:
+    """Adds the headers that every answer has."""
 
-    def __init__(self, app: ASGIApp, token: str, cookie: str) -> None:
-        self._app, self._token, self._cookie = app, token, cookie
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -105,11 +103,20 @@ class Guarded:
                     headers.setdefault(name, value)
             await send(message)
 
-        app = self._app if scope["path"] == "/open" or self._knows(HTTPConnection(scope)) else STRANGER
-        await app(scope, receive, with_headers)
+        await self._app(scope, receive, with_headers)
 
-    def _knows(self, connection: HTTPConnection) -> bool:
-        return hmac.compare_digest(connection.cookies.get(self._cookie, "").encode(), self._token.encode())
+
+class Linked(AuthenticationBackend):
+    """Lets in who came by the link, which has set a cookie."""
+
+    def __init__(self, token: str, cookie: str) -> None:
+        self._token, self._cookie = token, cookie
+
+    async def authenticate(self, conn: HTTPConnection) -> None:
+        """Raises AuthenticationError."""
+        given = conn.cookies.get(self._cookie, "").encode()
+        if conn.scope["path"] != "/open" and not hmac.compare_digest(given, self._token.encode()):
+            raise AuthenticationError
 
 
 STRANGER = PlainTextResponse(
@@ -176,7 +183,8 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
         ],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False),
-            Middleware(Guarded, token=token, cookie=cookie_name(port)),
+            Middleware(Headed),
+            Middleware(AuthenticationMiddleware, Linked(token, cookie_name(port)), lambda conn, error: STRANGER),
         ],
         exception_handlers={AutoresearchError: spoken},
     )

@@ -16,8 +16,11 @@ from typing import Any
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.authentication import AuthenticationBackend, AuthenticationError
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp
 
 from mcp_server.faces.bearer import read_token
 from mcp_server.nouns.errors import AutoresearchError
@@ -42,35 +45,36 @@ class Bucket:
         return True
 
 
-class Guarded:
-    """An ASGI app behind a bearer token and a rate limit by caller; the limit comes first, so guessing is slow."""
+class TooMany(AuthenticationError):
+    """A caller who asks more often than is good for the others."""
 
-    def __init__(self, app: ASGIApp, token: str, now: Callable[[], float] = time.monotonic) -> None:
-        self._app, self._token, self._now = app, token, now
+
+class Doorkeeper(AuthenticationBackend):
+    """A bearer token and a rate limit by caller; the limit comes first, so guessing is slow."""
+
+    def __init__(self, token: str, now: Callable[[], float] = time.monotonic) -> None:
+        self._token, self._now = token, now
         self._buckets: dict[str, Bucket] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        refusal = self._refusal(scope)
-        if refusal is not None:
-            await refusal(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
-        caller = (scope.get("client") or ("?", 0))[0]
+    async def authenticate(self, conn: HTTPConnection) -> None:
+        """Raises TooMany or AuthenticationError."""
+        caller = conn.client.host if conn.client else "?"
         if caller not in self._buckets:
             if len(self._buckets) >= CALLERS_REMEMBERED:
                 self._buckets.clear()
             self._buckets[caller] = Bucket(self._now())
         if not self._buckets[caller].take(self._now()):
-            return PlainTextResponse("Too many requests. Wait a second.\n", 429, {"Retry-After": "1"})
-        given = dict(scope.get("headers") or []).get(b"authorization", b"")
+            raise TooMany
+        given = conn.headers.get("authorization", "").encode("latin-1")
         if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
-            return PlainTextResponse("A bearer token is needed.\n", 401, {"WWW-Authenticate": "Bearer"})
-        return None
+            raise AuthenticationError
+
+
+def refused(conn: HTTPConnection, error: AuthenticationError) -> Response:
+    """What a caller is told who may not enter."""
+    if isinstance(error, TooMany):
+        return PlainTextResponse("Too many requests. Wait a second.\n", 429, {"Retry-After": "1"})
+    return PlainTextResponse("A bearer token is needed.\n", 401, {"WWW-Authenticate": "Bearer"})
 
 
 def is_loopback(host: str) -> bool:
@@ -91,7 +95,7 @@ def http_app(server: MCPServer[Any], token: str, host: str, names: tuple[str, ..
         allowed_origins=[f"{scheme}://{name}:*" for scheme in ("http", "https") for name in known],
     )
     app = server.streamable_http_app(transport_security=security, max_request_body_size=BODY_LIMIT_BYTES, host=host)
-    return Guarded(app, token)
+    return AuthenticationMiddleware(app, Doorkeeper(token), refused)
 
 
 def serve_http(

@@ -90,6 +90,15 @@ def settle(path: Path) -> None:
         os.close(fd)
 
 
+def replace_quickly(path: Path, text: str) -> None:
+    """Replace a file that nobody needs for the truth; a disk that refuses it is let off."""
+    # one writer per run, so one name will do, and a killed writer leaves no litter
+    temporary = path.with_name(f".{path.name}.new")
+    with contextlib.suppress(OSError):
+        temporary.write_bytes(text.encode(errors="replace"))
+        os.replace(temporary, path)
+
+
 def _sweep(path: Path) -> None:
     """Remove what killed writers of `path` left beside it, once it is surely nobody's."""
     with contextlib.suppress(OSError):

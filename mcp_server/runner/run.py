@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+from mcp_server.nouns.files import replace_quickly
 from mcp_server.nouns.paths import RunPaths, device_locks_folder
 from mcp_server.nouns.records import RunResult, RunSpec, RunState, Tier
 from mcp_server.runner import outcome, scorer, slot
@@ -24,7 +25,7 @@ from mcp_server.runner.sandbox import probe, sharedmemory
 from mcp_server.runner.side import Side
 from mcp_server.runner.slot import Slot
 from mcp_server.runner.trainer import Look, Trainer, Training, attend
-from mcp_server.runner.view import View, replace_quickly
+from mcp_server.runner.view import View
 
 POLL_SECONDS = 0.075  # between two looks at the queue
 

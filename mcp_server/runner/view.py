@@ -6,12 +6,11 @@ clock of the run.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from pathlib import Path
 from typing import Literal
 
+from mcp_server.nouns.files import replace_quickly
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import RunProgress
 from mcp_server.runner.trainer import Look
@@ -68,12 +67,3 @@ class View:
     def _draw(self) -> None:
         self._shown = time.monotonic()
         replace_quickly(self.paths.progress, self._latest.model_dump_json())
-
-
-def replace_quickly(path: Path, text: str) -> None:
-    """Replace a file that nobody needs for the truth; a disk that refuses it is let off."""
-    # one writer per run, so one name will do, and a killed writer leaves no litter
-    temporary = path.with_name(f".{path.name}.new")
-    with contextlib.suppress(OSError):
-        temporary.write_bytes(text.encode(errors="replace"))
-        os.replace(temporary, path)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from mcp_server.nouns.errors import CorpusError
+from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import cache_folder
 from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import Confinement, wrap
@@ -116,8 +117,7 @@ def search(
         os.replace(asked / "clean.npy", memory)
         again = [json.loads(path.read_text()) for path in Path(place).glob("out-*/judged.json")]
         files = {key: words for part in again for key, words in part.items()}
-        (asked / "judged.json").write_text(json.dumps({"by": sys.version, "files": files}))
-        os.replace(asked / "judged.json", _judged_files(index.digest))
+        write_atomically(_judged_files(index.digest), json.dumps({"by": sys.version, "files": files}).encode())
     return _sum(found)
 
 
