@@ -82,6 +82,7 @@ VARIABLES: dict[str, Variable] = {
     "AUTORESEARCH_AUDIT_POSITIONS": Variable(_INSIDE, "Supervisor to our scorer: places audited by the second host."),
     "AUTORESEARCH_HOST_REPLY_SECONDS": Variable(_INSIDE, "Tests of our scorer: how long a host may take to answer."),
     "AUTORESEARCH_HOST_START_SECONDS": Variable(_INSIDE, "Tests of our scorer: how long a host may take to begin."),
+    "AUTORESEARCH_CARDS": Variable(_INSIDE, "Supervisor to our scorer: numbers of the cards that its hosts may see."),
     "AUTORESEARCH_HOSTS_USUAL": Variable(_INSIDE, "Supervisor to our scorer: what the baseline's hosts used."),
     "AUTORESEARCH_ITERATION": Variable(_INSIDE, "`autoresearch ralph` to its agent: the number of the iteration."),
     "AUTORESEARCH_MARKS": Variable(_INSIDE, "Supervisor to the run: the descriptor for start, steps and losses."),

@@ -62,8 +62,8 @@ def _command(text: str, info: ValidationInfo) -> str:
 
 
 def _devices(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda:\d+(,\d+)*", text):
-        raise ValueError("must be auto, cpu or cuda:0,1 (the numbers of the cards)")
+    if not re.fullmatch(r"auto|cpu|cuda:\d+(\.\d+)?(,\d+(\.\d+)?)*", text):
+        raise ValueError("must be auto, cpu or cuda:0,1 (numbers of cards; 0.1 is an instance of a divided one)")
     return text
 
 

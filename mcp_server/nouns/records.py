@@ -231,6 +231,7 @@ class DeviceReading(Answer):
     driver: str | None = None
     clock_mhz: float | None = None
     throttled: bool | None = None
+    slowed: str = ""  # by what a card slowed itself down
     temperature_c: float | None = None
     load_before: float | None = None  # foreign load: busy cores, or GPU utilisation 0..1
     load_after: float | None = None

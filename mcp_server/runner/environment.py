@@ -14,7 +14,8 @@ from mcp_server.nouns.records import RunSpec, Tier
 from mcp_server.programs import commands as programs
 from mcp_server.programs import uv
 from mcp_server.programs.commands import PYTHON_NAMES
-from mcp_server.runner.machine.devices import Lease
+from mcp_server.runner.machine import nvidia
+from mcp_server.runner.machine.devices import Lease, gpus_of
 from mcp_server.runner.process.clock import free_startup
 from mcp_server.runner.sandbox import Confinement
 from mcp_server.secrecy.hidden import hidden_copies
@@ -122,7 +123,7 @@ def variables(around: Surroundings, cwd: Path) -> dict[str, str]:
         # spinning threads use the processor time of the budget, and of every neighbour, for nothing
         "OMP_WAIT_POLICY": "passive",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": "" if lease.card is None else str(lease.card),
+        "CUDA_VISIBLE_DEVICES": "" if lease.card is None else nvidia.shown_as(lease.card),
         "AUTORESEARCH_DEVICE": lease.device.partition(":")[0],
         "AUTORESEARCH_THREADS": count,
         "AUTORESEARCH_SEED": str(around.spec.seed),
@@ -161,7 +162,7 @@ def for_trainer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         cwd=names.work,
         env=env,
         fds=(marks_fd,),
-        gpus=_cards(around),
+        gpus=gpus_of(around.lease.device),
         hide=(*around.hidden, *sealed),
         scratch=around.scratch,
         home=around.spec.in_home,
@@ -179,7 +180,7 @@ def for_check(around: Surroundings, tasks: int) -> Confinement:
         write=(),
         cwd=around.paths.work,
         env=variables(around, around.paths.work),
-        gpus=_cards(around),
+        gpus=gpus_of(around.lease.device),
         hide=around.hidden,
         scratch=around.scratch,
         home=around.spec.in_home,
@@ -211,6 +212,8 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         env["AUTORESEARCH_AUDIT_POSITIONS"] = str(spec.audit_positions // AUDITED_AGAIN)
         env["AUTORESEARCH_SNAPSHOT_AS"] = str(around.names.work)
         env.pop("AUTORESEARCH_SUSPECT_BELOW", None)
+    if trusted:
+        env["AUTORESEARCH_CARDS"] = ",".join(map(str, gpus_of(around.lease.device)))
     if trusted and spec.usual_hosts is not None:
         env["AUTORESEARCH_HOSTS_USUAL"] = spec.usual_hosts.model_dump_json()
     if spec.secret is not None:
@@ -225,7 +228,7 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         cwd=paths.trusted,
         env=env,
         fds=(marks_fd,),
-        gpus=_cards(around),
+        gpus=gpus_of(around.lease.device),
         hide=around.hidden,
         scratch=around.scratch,
         home=around.spec.in_home,
@@ -256,7 +259,3 @@ def _further(around: Surroundings) -> tuple[Path, ...]:
     """What the arena lets runs read, and the environment they run in."""
     found = around.spec.environment
     return (*around.spec.readable, *(() if found is None else found.shown))
-
-
-def _cards(around: Surroundings) -> tuple[int, ...]:
-    return () if around.lease.card is None else (around.lease.card,)

@@ -8,6 +8,7 @@ that number is missing.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from mcp_server.nouns.files import replace_quickly
@@ -17,6 +18,7 @@ from mcp_server.runner import outcome, scorer, slot
 from mcp_server.runner.checks import run_checks
 from mcp_server.runner.environment import Surroundings, is_language_model_scorer
 from mcp_server.runner.machine import cores, devices, health, nvidia
+from mcp_server.runner.machine.devices import Lease
 from mcp_server.runner.machine.load import LoadMeter, queue_per_core, taint
 from mcp_server.runner.process import limits
 from mcp_server.runner.process.limits import Crossed, Limits
@@ -122,6 +124,7 @@ class Run:
         """Train all sides; of what they leave, seal what can be scored."""
         own, *others = sides
         strangers = _strangers(has)
+        alarms = [(lease, nvidia.Faults(lease.card)) for lease in has.leases if lease.card is not None]
         for side in sides:
             side.prepare()
         for side in others:
@@ -134,7 +137,9 @@ class Run:
             sharedmemory.sweep(shared)
         foreign = meter.read(time.monotonic(), 0.0 if own.asked is None else own.asked.cpu_seconds())
         on_gpu = own.around.lease.card is not None
-        tainted = taint(self.spec.budget.clock, on_gpu, foreign, queue_per_core(), strangers or _strangers(has))
+        tainted = _broken(alarms) or taint(
+            self.spec.budget.clock, on_gpu, foreign, queue_per_core(), strangers or _strangers(has)
+        )
         starved = limits.kernel_kills() > kills
         self.view.phase("sealing")
         for side, training in zip(sides, trainings, strict=True):
@@ -236,6 +241,17 @@ class Run:
             if held is not None:
                 words = f"{held:.0f} MB were still in use after a run had ended and no process was listed."
                 devices.drain(device_locks_folder(), lease.device, words)
+
+
+def _broken(alarms: Sequence[tuple[Lease, nvidia.Faults]]) -> str:
+    """What a card reported of itself meanwhile, so that nothing computed there can be trusted; it is drained then."""
+    said = ""
+    for lease, heard in alarms:
+        words = health.faults(lease, heard)
+        if words:
+            devices.drain(device_locks_folder(), lease.device, words, until_restart=True)
+            said = words
+    return said
 
 
 def _strangers(has: Slot) -> tuple[str, ...]:

@@ -159,8 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         path = options.table or LabPaths(Repository.at(Path.cwd()).common, Path.cwd()).state / TABLE
         for device in [options.device] if options.device else here:
-            card = devices.card_of(here.get(device, device))
-            gpus = (card,) if card is not None else ()
+            gpus = devices.gpus_of(here.get(device, device))
             readings = calibrate(options.corpus.resolve(), device, options.threads, probe().tier, gpus)
             write_table(path, table(readings))
             for name, reading in readings.items():

@@ -63,7 +63,7 @@ class Order:
         for name in ("AUTORESEARCH_ARTIFACT", "AUTORESEARCH_SNAPSHOT", "AUTORESEARCH_DATA"):
             if not env.get(name):
                 raise CorpusError(f"{name} is not set. The scorer is started by a run's supervisor, which sets it.")
-        cards = env.get("CUDA_VISIBLE_DEVICES", "0")
+        cards = env.get("AUTORESEARCH_CARDS", env.get("CUDA_VISIBLE_DEVICES", "0"))
         device = env.get("AUTORESEARCH_DEVICE", "cpu")
         return cls(
             artifact=Path(env["AUTORESEARCH_ARTIFACT"]).resolve(),

@@ -228,7 +228,7 @@ def _devices() -> Finding:
     held = [reason for name in names if (reason := devices.drained(device_locks_folder(), name))]
     found = f"{', '.join(names)}; {cores} processor cores"
     if held:
-        fix = "End the process that holds the memory; the device is used again once it is free."
+        fix = "End what holds the memory; a card with errors of its own has to be reset, or the machine restarted."
         return Finding(name="devices", state=State.MISSING, found=f"{found}; drained: {'; '.join(held)}", fix=fix)
     return Finding(name="devices", state=State.FINE, found=found)
 

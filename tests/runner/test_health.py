@@ -1,82 +1,155 @@
-"""What is recorded of the device, with a make-believe nvidia-smi; and what taints a comparison."""
+"""What is recorded of the device, with make-believe GPUs; and what taints a comparison."""
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from mcp_server.campaign.runs.dispatch import resolve_devices
+from mcp_server.nouns.errors import ArenaError
 from mcp_server.runner.machine import devices, health, load, nvidia
 from mcp_server.runner.machine.devices import Lease
-
-SMI = """#!/bin/sh
-case "$*" in
-  *query-gpu=index*) printf '0\\n1\\n';;
-  *query-gpu=name*) echo "{card}";;
-  *query-compute-apps*) printf '{programs}';;
-esac
-"""
-CARD = "NVIDIA H100, GPU-1a2b, 550.54, 1980, 0x0000000000000004, 41, 37, 40123"
+from tests.rules.records import arena
+from tests.runner.cards import Card, Library, forget, installed
 
 
 @pytest.fixture
-def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The path to write a make-believe nvidia-smi to; it is the one that is found."""
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    forget()
-    yield tmp_path / "nvidia-smi"
-    forget()
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
+    """Two cards that lie idle but for a program on the first."""
+    with installed(tmp_path, monkeypatch, Card(programs={123: "python"}), Card(uuid="GPU-3c4d")) as library:
+        yield library
 
 
-def forget() -> None:
-    nvidia._program.cache_clear()
-    nvidia.cards.cache_clear()
-
-
-def install(path: Path, card: str = CARD, programs: str = "") -> None:
-    path.write_text(SMI.format(card=card, programs=programs))
-    path.chmod(0o755)
-
-
-def test_a_card_is_read_in_full(smi: Path) -> None:
-    install(smi, programs="123, python, train\\n")
-    assert nvidia.cards() == (0, 1)
+def test_a_card_is_read_in_full(machine: Library) -> None:
+    assert nvidia.cards() == ("0", "1")
     assert devices.available() == ("cuda:0", "cuda:1")
-    assert nvidia.card(0) == nvidia.Card("NVIDIA H100 GPU-1a2b", "550.54", 1980.0, True, 41.0, 0.37, 40123.0)
-    assert nvidia.compute_processes(0) == ("python,train (123)",)
-    assert nvidia.memory_held(0) is None  # somebody computes: it is not the dead who hold it
+    assert nvidia.card("0") == nvidia.Card("NVIDIA H100 GPU-1a2b", "550.54", 1980, ("power cap",), 41, 0.37, 40123.0)
+    assert nvidia.compute_processes("0") == ("python (123)",)
+    assert nvidia.memory_held("0") is None  # somebody computes: it is not the dead who hold it
 
 
-def test_what_a_card_does_not_tell_is_none(smi: Path) -> None:
-    install(smi, card="GB10, GPU-9, 580.1, [N/A], [N/A], [N/A], [Not Supported], [N/A]")
-    card = nvidia.card(0)
+def test_what_a_card_does_not_tell_is_none(machine: Library) -> None:
+    machine.cards[0] = Card(clock=None, reasons=None, heat=None, busy=None, used_mb=None, errors=None, rows=None)
+    card = nvidia.card("0")
     assert card is not None
-    assert {card.clock_mhz, card.throttled, card.temperature_c, card.utilisation, card.memory_used_mb} == {None}
+    assert {card.clock_mhz, card.slowed, card.temperature_c, card.utilisation, card.memory_used_mb} == {None}
+    assert nvidia.trouble("0") == ""
 
 
-def test_memory_that_no_program_holds_is_noticed(smi: Path) -> None:
-    install(smi)
-    assert nvidia.memory_held(0) == 40123.0
+def test_memory_that_no_program_holds_is_noticed(machine: Library) -> None:
+    assert nvidia.memory_held("1") == 40123.0
 
 
-def test_a_driver_that_does_not_answer_is_no_gpu(smi: Path) -> None:
-    smi.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n")
-    smi.chmod(0o755)
+def test_a_driver_that_does_not_answer_is_no_gpu(machine: Library) -> None:
+    machine.answers = False
     assert nvidia.cards() == ()
     assert devices.available() == ("cpu",)
-    assert nvidia.card(0) is None
+    assert nvidia.card("0") is None
+    assert nvidia.Faults("0").read() == []
 
 
-def test_the_reading_of_a_card_has_its_state_before_and_after(smi: Path) -> None:
-    install(smi)
+def test_a_driver_that_hangs_is_not_waited_for(machine: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    hung = threading.Event()
+    monkeypatch.setattr(machine, "nvmlDeviceGetCount", hung.wait, raising=False)
+    monkeypatch.setattr(nvidia, "SECONDS", 0.05)
+    assert nvidia.cards() == ()
+    hung.set()
+
+
+def test_nobody_imports_the_library_where_there_is_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvidia, "DRIVERS", ("/dev/no-such-driver",))
+    forget()
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    assert devices.available() == ("cpu",)
+    assert "pynvml" not in sys.modules
+    forget()
+
+
+DIVIDED = [
+    Card(instances=[Card("H100 MIG 1g.10gb", "MIG-aa"), Card("H100 MIG 1g.10gb", "MIG-ab")]),
+    Card(uuid="GPU-3c4d"),
+    Card(lost=True),
+]
+
+
+def test_a_divided_card_is_its_instances(machine: Library) -> None:
+    machine.cards = DIVIDED
+    assert devices.available() == ("cuda:0.0", "cuda:0.1", "cuda:1")
+    assert devices.equal_cards(devices.available()) == [("cuda:0.0", "cuda:0.1")]
+    assert devices.gpus_of("cuda:0.1") == (0,)  # the file in /dev is the card's
+    assert (nvidia.shown_as("0.1"), nvidia.shown_as("1")) == ("MIG-ab", "1")
+    state = nvidia.card("0.1")
+    assert state is not None
+    assert (state.identity, state.temperature_c) == ("H100 MIG 1g.10gb MIG-ab", 41)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ours"),
+    [
+        (None, ("0.0", "0.1", "1")),
+        ("1", ("1",)),
+        ("1, 0", ("1", "0.0", "0.1")),
+        ("GPU-3c", ("1",)),
+        ("MIG-ab,GPU-3c4d", ("0.1", "1")),
+        ("1,9,0", ("1",)),  # as CUDA reads it: what stands behind a wrong entry does not count
+        ("-1", ()),
+        ("", ()),
+    ],
+)
+def test_what_cuda_may_not_see_is_not_ours(
+    machine: Library, monkeypatch: pytest.MonkeyPatch, wanted: str | None, ours: tuple[str, ...]
+) -> None:
+    machine.cards = DIVIDED
+    if wanted is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", wanted)
+    assert nvidia.cards() == ours
+
+
+def test_a_program_that_names_a_card_which_cuda_may_not_see_is_refused(
+    machine: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert resolve_devices(arena("devices: cuda:1,0\n")) == ("cuda:1", "cuda:0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    forget()
+    assert resolve_devices(arena("devices: cuda:1\n")) == ("cuda:1",)
+    with pytest.raises(ArenaError, match="names cuda:0, which CUDA_VISIBLE_DEVICES='1' of this process hides"):
+        resolve_devices(arena("devices: cuda:1,0\n"))
+
+
+def test_the_reading_of_a_card_has_its_state_before_and_after(machine: Library) -> None:
     lease = Lease("cuda:0", -1)
     before = health.read(lease, load.LoadMeter(time.monotonic()))
     assert (before.identity, before.load_before, before.throttled) == ("NVIDIA H100 GPU-1a2b", 0.37, True)
-    install(smi, card=CARD.replace(" 41, 37", " 77, 99").replace("04,", "00,"))
+    assert before.slowed == "power cap"
+    machine.cards[0] = Card(heat=77, busy=99, reasons=0x1)
     after = health.read_again(before, lease, 1.5)
     assert (after.temperature_c, after.load_before, after.load_after, after.throttled) == (77.0, 0.37, 0.99, False)
+
+
+@pytest.mark.parametrize(
+    ("xids", "errors", "rows", "said"),
+    [
+        ([], 0, (0, 0, 0, 0), ""),
+        ([31, 13, 45], 0, (0, 0, 0, 0), ""),  # a program's own doing
+        ([31, 79], 0, (0, 0, 0, 0), "The card reported Xid 79."),
+        ([], 2, (0, 0, 0, 0), "Its memory had 2 errors"),
+        ([], 0, (1, 0, 1, 0), "Bad rows of its memory"),
+    ],
+)
+def test_errors_of_the_card_itself_are_told_from_those_of_programs(
+    machine: Library, xids: list[int], errors: int, rows: tuple[int, int, int, int], said: str
+) -> None:
+    machine.cards[0].xids = [62]  # long ago
+    heard = nvidia.Faults("0")
+    machine.cards[0].xids, machine.cards[0].errors, machine.cards[0].rows = list(xids), errors, rows
+    found = health.faults(Lease("cuda:0", -1), heard)
+    assert found.startswith(said)
+    assert bool(found) is bool(said)
 
 
 def test_the_reading_of_a_processor_names_it() -> None:

@@ -14,6 +14,7 @@ import pytest
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.runner.machine import devices
 from mcp_server.runner.machine.queue import Ticket
+from tests.runner.cards import Card, installed
 
 ROOT = Path(__file__).parents[2]
 # Waits its turn, says which device it got, holds it until its stdin closes.
@@ -120,22 +121,30 @@ def test_a_device_is_free_the_moment_its_holder_is_killed(tmp_path: Path) -> Non
 
 
 def test_a_drained_device_is_refused_until_its_cause_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = tmp_path / "nvidia-smi"
-    script.write_text(f'#!/bin/sh\ncase "$*" in *query-gpu=name*) cat {tmp_path}/held;; esac\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    devices.nvidia._program.cache_clear()
-    held = "H100, GPU-1, 550.1, 1980, 0x0000000000000001, 41, 0, 40000\n"
-    (tmp_path / "held").write_text(held)
-    folder = device_locks_folder()
+    card, folder = Card(used_mb=40_000.0), device_locks_folder()
     folder.mkdir(parents=True)
-    devices.drain(folder, "cuda:0", "40000 MB were still in use")
-    assert devices.drained(folder, "cuda:0") == "40000 MB were still in use"
-    assert devices.try_lease(folder, ("cuda:0",)) is None
-    (tmp_path / "held").write_text(held.replace("40000", "3"))
-    with devices_taken("cuda:0"):
-        assert devices.drained(folder, "cuda:0") == ""
-    devices.nvidia._program.cache_clear()
+    with installed(tmp_path, monkeypatch, card):
+        devices.drain(folder, "cuda:0", "40000 MB were still in use")
+        assert devices.drained(folder, "cuda:0") == "40000 MB were still in use"
+        assert devices.try_lease(folder, ("cuda:0",)) is None
+        card.used_mb = 3.0
+        with devices_taken("cuda:0"):
+            assert devices.drained(folder, "cuda:0") == ""
+
+
+def test_a_card_that_reported_an_error_of_its_own_is_refused_until_the_machine_is_restarted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, folder = Card(used_mb=3.0, errors=1), device_locks_folder()
+    folder.mkdir(parents=True)
+    with installed(tmp_path, monkeypatch, card):
+        assert devices.try_lease(folder, ("cuda:0",)) is None  # it says so itself, whoever ran on it
+        card.errors = 0
+        devices.drain(folder, "cuda:0", "The card reported Xid 79.", until_restart=True)
+        assert devices.drained(folder, "cuda:0") == "The card reported Xid 79."
+        monkeypatch.setattr(devices.proc, "boot", lambda: "another start")
+        with devices_taken("cuda:0"):
+            assert devices.drained(folder, "cuda:0") == ""
 
 
 @pytest.mark.parametrize("name", ["", "../x", "cuda:", "cuda:0/../../x", "CPU", "cpu\n"])

@@ -18,6 +18,7 @@ from mcp_server.arena.program import Arena
 from mcp_server.campaign.beginning.readable import readable_folders
 from mcp_server.campaign.runs import orders
 from mcp_server.engines import Engine
+from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.paths import BESIDE, LabPaths, RunPaths
 from mcp_server.nouns.records import AbortRule, Budget, HostUse, Order, Pairing, Purpose, RunSpec
 from mcp_server.nouns.rows import Campaign, Experiment, Run
@@ -31,11 +32,21 @@ TOLERANCES = "tolerances.json"  # this lab's calibration of the audit, in the st
 
 
 def resolve_devices(arena: Arena) -> tuple[str, ...]:
-    """The devices a run may have, any one of them: every GPU, else the CPU, unless the arena names them."""
+    """The devices a run may have, any one of them: every GPU, else the CPU, unless the arena names them.
+
+    Raises ArenaError where it names what CUDA_VISIBLE_DEVICES hides.
+    """
     if arena.devices == "auto":
         return tuple(available())
     if arena.devices.startswith("cuda:"):
-        return tuple(f"cuda:{number}" for number in arena.devices.removeprefix("cuda:").split(","))
+        named = tuple(f"cuda:{number}" for number in arena.devices.removeprefix("cuda:").split(","))
+        visible, hidden = os.environ.get("CUDA_VISIBLE_DEVICES"), set(named) - set(available())
+        if visible is not None and hidden:
+            raise ArenaError(
+                f"`devices` in program.md names {', '.join(sorted(hidden))}, which CUDA_VISIBLE_DEVICES={visible!r} of "
+                "this process hides. Name what it leaves, write `devices: auto`, or start without that variable."
+            )
+        return named
     return (arena.devices,)
 
 

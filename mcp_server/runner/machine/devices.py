@@ -1,8 +1,8 @@
 """The devices of this machine and the lease of one: a lock that lasts exactly as long as the supervisor lives.
 
-Machine-wide: two labs on one machine never share a device. A GPU whose memory a dead run still holds is drained: a
-marker beside the lock refuses it until the memory is free again. Devices are never reset and their settings never
-changed.
+Machine-wide: two labs on one machine never share a device. A GPU whose memory a dead run still holds, or that reported
+an error of its own, is drained: a marker beside the lock refuses it until that is over. Devices are never reset and
+their settings never changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mcp_server.nouns.files import is_locked, private_folder, try_lock, write_atomically
-from mcp_server.runner.machine import nvidia
+from mcp_server.runner.machine import nvidia, proc
 from mcp_server.runner.machine.queue import Ticket
 
 
@@ -28,10 +28,16 @@ def available() -> tuple[str, ...]:
     return ("cpu",)
 
 
-def card_of(device: str) -> int | None:
-    """The number of a GPU: 1 for "cuda:1", None for anything else."""
-    match = re.fullmatch(r"cuda:(\d+)", device)
-    return int(match[1]) if match else None
+def card_of(device: str) -> str | None:
+    """The name of a GPU: "1" for "cuda:1", "0.1" for an instance of a divided one, None for anything else."""
+    match = re.fullmatch(r"cuda:(\d+(?:\.\d+)?)", device)
+    return match[1] if match else None
+
+
+def gpus_of(device: str) -> tuple[int, ...]:
+    """Numbers of the cards that a command on this device has to see."""
+    card = card_of(device)
+    return () if card is None else (int(card.partition(".")[0]),)
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Lease:
     fd: int
 
     @property
-    def card(self) -> int | None:
+    def card(self) -> str | None:
         return card_of(self.device)
 
 
@@ -76,7 +82,7 @@ def holder(folder: Path, device: str) -> Holder | None:
 
 def lock_path(folder: Path, device: str) -> Path:
     """The lock of a device. Raises ValueError for a name that is none."""
-    if not re.fullmatch(r"[a-z]+(:\d+)?", device):
+    if not re.fullmatch(r"[a-z]+(:\d+(\.\d+)?)?", device):
         raise ValueError(f"{device!r} is no device")
     return folder / f"{device.replace(':', '-')}.lock"
 
@@ -86,23 +92,23 @@ def drain_path(folder: Path, device: str) -> Path:
     return lock_path(folder, device).with_suffix(".drained")
 
 
-def drain(folder: Path, device: str, reason: str) -> None:
-    """Refuse this device until its memory is free again."""
-    write_atomically(drain_path(folder, device), reason.encode())
+def drain(folder: Path, device: str, reason: str, *, until_restart: bool = False) -> None:
+    """Refuse this device until its memory is free and in order again, or until the machine is restarted."""
+    write_atomically(drain_path(folder, device), f"{reason}\n{proc.boot() if until_restart else ''}".encode())
 
 
 def drained(folder: Path, device: str) -> str:
     """Why the device is refused, or "". A marker whose cause is gone is removed."""
-    marker = drain_path(folder, device)
+    marker, card = drain_path(folder, device), card_of(device)
+    wrong = "" if card is None else nvidia.trouble(card)
     try:
-        reason = marker.read_text() or "drained"
+        reason, _, boot = marker.read_text().partition("\n")
     except FileNotFoundError:
-        return ""
-    card = card_of(device)
-    if card is None or nvidia.memory_held(card) is None:
-        marker.unlink(missing_ok=True)
-        return ""
-    return reason
+        return wrong
+    if wrong or (boot and boot == proc.boot()) or (card is not None and nvidia.memory_held(card) is not None):
+        return reason or wrong or "drained"
+    marker.unlink(missing_ok=True)
+    return ""
 
 
 def try_lease(folder: Path, devices: tuple[str, ...]) -> Lease | None:
@@ -128,7 +134,7 @@ def lease_two(folder: Path, ticket: Ticket, pause: Callable[[], bool]) -> tuple[
     return _wait(ticket, pause, lambda: _try_lease_two(folder, ticket.free_to_take()))
 
 
-def equal_cards(devices: tuple[str, ...], model: Callable[[int], str] = nvidia.model) -> list[tuple[str, ...]]:
+def equal_cards(devices: tuple[str, ...], model: Callable[[str], str] = nvidia.model) -> list[tuple[str, ...]]:
     """The cards among `devices` by model, where there are at least two of one."""
     by_model: dict[str, list[str]] = {}
     for device in devices:

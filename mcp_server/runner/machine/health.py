@@ -27,7 +27,8 @@ def read(lease: Lease, meter: load.LoadMeter) -> DeviceReading:
             identity=card.identity,
             driver=card.driver,
             clock_mhz=card.clock_mhz,
-            throttled=card.throttled,
+            throttled=None if card.slowed is None else bool(card.slowed),
+            slowed=", ".join(card.slowed or ()),
             temperature_c=card.temperature_c,
             load_before=card.utilisation,
             speed=speed,
@@ -53,7 +54,8 @@ def read_again(before: DeviceReading, lease: Lease, load_after: float | None) ->
         update={
             "load_after": card.utilisation,
             "clock_mhz": card.clock_mhz,
-            "throttled": card.throttled,
+            "throttled": None if card.slowed is None else bool(card.slowed),
+            "slowed": ", ".join(card.slowed or ()),
             "temperature_c": card.temperature_c,
         }
     )
@@ -67,6 +69,13 @@ def unreleased_memory(lease: Lease) -> float | None:
     while (held := nvidia.memory_held(lease.card)) is not None and time.monotonic() < deadline:
         time.sleep(0.25)
     return held
+
+
+def faults(lease: Lease, heard: nvidia.Faults) -> str:
+    """What the card reported of itself while a run was on it, after which nothing computed there can be trusted."""
+    numbers = heard.read()
+    told = f"The card reported Xid {', '.join(map(str, numbers))}." if numbers else ""
+    return told or ("" if lease.card is None else nvidia.trouble(lease.card))
 
 
 def _processor() -> tuple[str, float | None]:

@@ -1,49 +1,122 @@
-"""What `nvidia-smi` tells about GPUs. Asks only; never resets a card or changes a setting.
+"""What NVIDIA's management library tells about GPUs. Asks only; never resets a card or changes a setting.
 
-Where there is no driver every answer is empty, at the cost of one look for the program.
+A card that MIG divides counts as its instances, each a device of its own: `0.1` is instance 1 of card 0. The cards are
+numbered as on the bus, and CUDA_VISIBLE_DEVICES of whoever started us says which of them are ours. The library is
+imported where there is a driver, when somebody asks: no server starts with it. Where there is none, answers are empty.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import contextlib
+import importlib
+import os
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, TypeVar
 
+DRIVERS = ("/dev/nvidiactl", "/dev/dxg")  # the second is Windows' own, below WSL
 SECONDS = 10.0  # the driver can hang on a card that fell off the bus
 HELD_MB = 512.0  # memory in use with no process listed: a dead run's, not the driver's own
-IDLE_REASONS = frozenset({"0x0000000000000000", "0x0000000000000001"})  # none, or idle
+MIB = 1 << 20
+# Bits of what slows a clock down (nvml.h, nvmlClocksEventReasons); idle and a clock that somebody set are none.
+SLOWING = {
+    0x04: "power cap",
+    0x08: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "software thermal",
+    0x40: "hardware thermal",
+    0x80: "power brake",
+}
+# Xid errors that are a program's own doing, as NVIDIA's device plugin for Kubernetes has them; others are the card's.
+OF_PROGRAMS = frozenset({13, 31, 43, 45, 68, 109})
+Answer = TypeVar("Answer")
 
 
 @cache
-def _program() -> str | None:
-    return shutil.which("nvidia-smi")
+def _nvml() -> Any:
+    """The library, ready. Raises its NVMLError."""
+    found = importlib.import_module("pynvml")
+    found.nvmlInit()
+    return found
 
 
-def _ask(*words: str) -> list[list[str]]:
-    """Rows of comma-separated answers; none when there is no driver or it does not answer."""
-    program = _program()
-    if program is None:
-        return []
-    try:
-        done = subprocess.run(
-            [program, *words, "--format=csv,noheader,nounits"],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    if done.returncode != 0:
-        return []
-    return [[word.strip() for word in line.split(",")] for line in done.stdout.splitlines() if line.strip()]
+def _ask(question: Callable[[Any], Answer], otherwise: Answer) -> Answer:
+    """An answer of the driver; what it refuses, or takes too long about, is `otherwise`."""
+    found: list[Answer] = []
+
+    def asks() -> None:
+        with contextlib.suppress(Exception):  # of the library, where it is not there, or too old for the question
+            found.append(question(_nvml()))
+
+    if any(map(os.path.exists, DRIVERS)):
+        asking = threading.Thread(target=asks, daemon=True)
+        asking.start()
+        asking.join(SECONDS)
+    return found[0] if found else otherwise
+
+
+def _told(ask: Callable[..., Answer], *arguments: Any) -> Answer | None:
+    """One figure; None where the card does not tell it."""
+    with contextlib.suppress(Exception):
+        return ask(*arguments)
+    return None
+
+
+def _handle(nvml: Any, name: str) -> Any:
+    number, _, instance = name.partition(".")
+    card = nvml.nvmlDeviceGetHandleByIndex(int(number))
+    return nvml.nvmlDeviceGetMigDeviceHandleByIndex(card, int(instance)) if instance else card
+
+
+def _all(nvml: Any) -> Iterator[tuple[str, str]]:
+    """(name, uuid) of every card or, where a card is divided, of its instances."""
+    for number in range(nvml.nvmlDeviceGetCount()):
+        card = _told(nvml.nvmlDeviceGetHandleByIndex, number)
+        if card is None:
+            continue  # it fell off the bus
+        divided = (_told(nvml.nvmlDeviceGetMigMode, card) or (0, 0))[0]
+        if not divided:
+            yield str(number), str(_told(nvml.nvmlDeviceGetUUID, card))
+            continue
+        for place in range(nvml.nvmlDeviceGetMaxMigDeviceCount(card)):
+            instance = _told(nvml.nvmlDeviceGetMigDeviceHandleByIndex, card, place)
+            if instance is not None:
+                yield f"{number}.{place}", str(_told(nvml.nvmlDeviceGetUUID, instance))
+
+
+def visible(found: list[tuple[str, str]], wanted: str | None) -> tuple[str, ...]:
+    """Names of those (name, uuid) that CUDA_VISIBLE_DEVICES leaves: by number, or by the beginning of a uuid.
+
+    As CUDA does, what stands behind an entry that is none does not count.
+    """
+    if wanted is None:
+        return tuple(name for name, _ in found)
+    ours: list[str] = []
+    for word in map(str.strip, wanted.split(",")):
+        meant = [
+            name
+            for name, uuid in found
+            if word and (word in (name, name.partition(".")[0]) or (not word.isdigit() and uuid.startswith(word)))
+        ]
+        if not meant:
+            break
+        ours += [name for name in meant if name not in ours]
+    return tuple(ours)
 
 
 @cache
-def cards() -> tuple[int, ...]:
-    """Numbers of the GPUs of this machine, in the order of the bus."""
-    return tuple(int(row[0]) for row in _ask("--query-gpu=index") if row[0].isdigit())
+def cards() -> tuple[str, ...]:
+    """Names of the GPUs that are ours to use, in the order of the bus or of CUDA_VISIBLE_DEVICES."""
+    return _ask(lambda nvml: visible(list(_all(nvml)), os.environ.get("CUDA_VISIBLE_DEVICES")), ())
+
+
+def shown_as(name: str) -> str:
+    """What CUDA_VISIBLE_DEVICES has to be for a program that gets this card: its number, of an instance the uuid."""
+    if "." not in name:
+        return name
+    return _ask(lambda nvml: str(nvml.nvmlDeviceGetUUID(_handle(nvml, name))), "")
 
 
 @dataclass(frozen=True)
@@ -53,56 +126,93 @@ class Card:
     identity: str
     driver: str | None
     clock_mhz: float | None
-    throttled: bool | None
+    slowed: tuple[str, ...] | None  # by what
     temperature_c: float | None
     utilisation: float | None  # 0..1
     memory_used_mb: float | None
 
 
-def card(number: int) -> Card | None:
-    """The state of one card, or None if the driver does not answer."""
-    fields = (
-        "name,uuid,driver_version,clocks.sm,clocks_throttle_reasons.active,temperature.gpu,utilization.gpu,memory.used"
-    )
-    rows = _ask(f"--id={number}", f"--query-gpu={fields}")
-    if not rows or len(rows[0]) != 8:
-        return None
-    name, uuid, driver, clock, reasons, temperature, utilisation, memory = rows[0]
-    busy = _number(utilisation)
-    return Card(
-        identity=f"{name} {uuid}",
-        driver=driver or None,
-        clock_mhz=_number(clock),
-        throttled=reasons not in IDLE_REASONS if reasons.startswith("0x") else None,
-        temperature_c=_number(temperature),
-        utilisation=None if busy is None else busy / 100,
-        memory_used_mb=_number(memory),
-    )
+def card(name: str) -> Card | None:
+    """The state of one card, or None if the driver does not answer. Of an instance clock and heat are its card's."""
+
+    def state(nvml: Any) -> Card:
+        here, whole = _handle(nvml, name), _handle(nvml, name.partition(".")[0])
+        reasons = _told(nvml.nvmlDeviceGetCurrentClocksThrottleReasons, whole)
+        busy = _told(nvml.nvmlDeviceGetUtilizationRates, here)
+        # the second version leaves out what the driver keeps for itself
+        memory = _told(nvml.nvmlDeviceGetMemoryInfo, here, nvml.nvmlMemory_v2)
+        return Card(
+            identity=f"{nvml.nvmlDeviceGetName(here)} {nvml.nvmlDeviceGetUUID(here)}",
+            driver=_told(nvml.nvmlSystemGetDriverVersion),
+            clock_mhz=_told(nvml.nvmlDeviceGetClockInfo, whole, nvml.NVML_CLOCK_SM),
+            slowed=None if reasons is None else tuple(words for bit, words in SLOWING.items() if reasons & bit),
+            temperature_c=_told(nvml.nvmlDeviceGetTemperature, whole, nvml.NVML_TEMPERATURE_GPU),
+            utilisation=None if busy is None else busy.gpu / 100,
+            memory_used_mb=None if memory is None else memory.used / MIB,
+        )
+
+    return _ask(state, None)
 
 
 @cache
-def model(number: int) -> str:
+def model(name: str) -> str:
     """The name of a card's model; cards of one model can be compared."""
-    rows = _ask(f"--id={number}", "--query-gpu=name")
-    return rows[0][0] if rows else ""
+    return _ask(lambda nvml: str(nvml.nvmlDeviceGetName(_handle(nvml, name))), "")
 
 
-def compute_processes(number: int) -> tuple[str, ...]:
+def compute_processes(name: str) -> tuple[str, ...]:
     """Names of the programs that compute on the card now."""
-    rows = _ask(f"--id={number}", "--query-compute-apps=pid,process_name")
-    return tuple(f"{','.join(row[1:])} ({row[0]})" for row in rows if len(row) >= 2)
+
+    def running(nvml: Any) -> tuple[str, ...]:
+        pids = [process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(_handle(nvml, name))]
+        return tuple(f"{_told(nvml.nvmlSystemGetProcessName, pid) or 'a program'} ({pid})" for pid in pids)
+
+    return _ask(running, ())
 
 
-def memory_held(number: int) -> float | None:
+def memory_held(name: str) -> float | None:
     """MB in use although no process computes on the card; None when it is free or the driver does not tell."""
-    state = card(number)
+    state = card(name)
     if state is None or state.memory_used_mb is None or state.memory_used_mb < HELD_MB:
         return None
-    return None if compute_processes(number) else state.memory_used_mb
+    return None if compute_processes(name) else state.memory_used_mb
 
 
-def _number(word: str) -> float | None:
-    try:
-        return float(word)
-    except ValueError:
-        return None  # "[N/A]"
+def trouble(name: str) -> str:
+    """What is wrong with the card's memory until somebody resets it; "" when nothing is, or it does not tell."""
+
+    def found(nvml: Any) -> str:
+        whole = _handle(nvml, name.partition(".")[0])
+        kind, since = nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
+        errors = _told(nvml.nvmlDeviceGetTotalEccErrors, whole, kind, since)
+        if errors:
+            return f"Its memory had {errors} errors that could not be corrected since the driver was loaded."
+        _, _, pending, failed = _told(nvml.nvmlDeviceGetRemappedRows, whole) or (0, 0, 0, 0)
+        return "Bad rows of its memory wait for a reset of the card." if pending or failed else ""
+
+    return _ask(found, "")
+
+
+class Faults:
+    """The errors (Xid) that the driver reports of a card from now on, without those that programs cause."""
+
+    def __init__(self, name: str) -> None:
+        def registered(nvml: Any) -> Any:
+            events = nvml.nvmlEventSetCreate()
+            whole = _handle(nvml, name.partition(".")[0])
+            nvml.nvmlDeviceRegisterEvents(whole, nvml.nvmlEventTypeXidCriticalError, events)
+            return events
+
+        self._events = _ask(registered, None)
+
+    def read(self) -> list[int]:
+        """What has come since the last look."""
+        found: list[int] = []
+
+        def heard(nvml: Any) -> None:
+            while True:  # ends with the library's error for "nothing came"
+                found.append(int(nvml.nvmlEventSetWait_v2(self._events, 0).eventData))
+
+        if self._events is not None:
+            _ask(heard, None)
+        return [number for number in found if number not in OF_PROGRAMS]

@@ -125,3 +125,10 @@ def runnable() -> int:
     """Threads of the whole machine that run or want to, this one included."""
     with open("/proc/loadavg", "rb", buffering=0) as file:
         return int(file.read(128).split()[3].partition(b"/")[0])
+
+
+def boot() -> str:
+    """Names this start of the machine; "" where it has no name."""
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+    return ""
