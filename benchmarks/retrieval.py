@@ -53,11 +53,10 @@ def first_answer(foreign: Foreign, attempts: Sequence[Attempt], asked: int, amon
     """The place of the note that `recall` answers first."""
     text = attempts[asked].experiment.description
     hits = [
-        ("experiment", attempts[0].campaign, known.attempt.n, float(place))
-        for known, place in foreign.found(text, (), len(attempts))
-        if place is not None and known.attempt.n - 1 in among
+        ("experiment", attempts[0].campaign, known.attempt.n, near)
+        for known, near in foreign.found(text, (), len(attempts))
+        if near is not None and known.attempt.n - 1 in among
     ]
-    hits.sort(key=lambda hit: hit[3])
     found = recall(text, (), 1, [attempts[place] for place in among], (), hits)
     return found[0].key - 1 if found else None
 

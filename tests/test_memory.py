@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from mcp_server.edits.themes import Theme, least_tried, theme, themes
+from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit, says_the_same
 from mcp_server.memory.advice import advice, calibration, knob_range, predictions
 from mcp_server.memory.recall import KnobQuery, knob_query, recall
@@ -134,19 +137,38 @@ HISTORY = [
 LESSONS = [lesson(1, "Bigram tables pay at every size.", 4), lesson(2, "MATRIX_LR above 0.06 makes the loss spike.", 3)]
 
 
-def keys(
-    query: str = "", *knobs: str, limit: int = 10, hits: tuple[tuple[str, str, int, float], ...] = ()
-) -> list[str]:
-    return [f"{one.kind[0]}{one.key}" for one in recall(query, knobs, limit, HISTORY, LESSONS, hits)]
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """The words of that history in the index that a lab has."""
+    with closing(Ledger(tmp_path_factory.mktemp("lab") / "lab.db")) as found:
+        with found._fact():
+            for one in HISTORY:
+                found._index(one.experiment.description, "experiment", one.campaign, one.number)
+            for learning in LESSONS:
+                found._index(learning.text, "learning", learning.campaign or "", learning.id)
+        yield found
 
 
-def test_recall_finds_by_words_in_any_form() -> None:
+Keys = Callable[..., list[str]]
+
+
+@pytest.fixture
+def keys(ledger: Ledger) -> Keys:
+    def found(query: str = "", *knobs: str, limit: int = 10) -> list[str]:
+        return [
+            f"{one.kind[0]}{one.key}" for one in recall(query, knobs, limit, HISTORY, LESSONS, ledger.search(query))
+        ]
+
+    return found
+
+
+def test_recall_finds_by_words_in_any_form(keys: Keys) -> None:
     assert keys("bigram embedding")[:2] in (["e4", "l1"], ["l1", "e4"])
     assert keys("learning rates for the matrices")[0] in ("e3", "e2")
     assert keys("quantum turnips") == []
 
 
-def test_recall_finds_by_constant_and_by_the_range_tried() -> None:
+def test_recall_finds_by_constant_and_by_the_range_tried(keys: Keys) -> None:
     assert set(keys("", "MATRIX_LR")) == {"e2", "e3", "l2"}
     assert "e3" not in keys("", "MATRIX_LR 0.04..0.06")
     assert "e2" in keys("", "MATRIX_LR 0.04..0.06")
@@ -156,22 +178,23 @@ def test_recall_finds_by_constant_and_by_the_range_tried() -> None:
     assert keys("", "NOTHING") == []
 
 
-def test_recall_finds_by_outcome() -> None:
+def test_recall_finds_by_outcome(keys: Keys) -> None:
     assert keys("crashed") == ["e5"]
     assert set(keys("kept")) == {"e1", "e4", "e6"}
     assert keys("failed matrix")[0] in ("e3", "e2")
 
 
-def test_recall_finds_what_is_near_a_draft_idea() -> None:
+def test_recall_finds_what_is_near_a_draft_idea(keys: Keys) -> None:
     draft = "What if we made the cool-down phase of the schedule even longer, since a longer cool-down already helped?"
     assert keys(draft)[0] == "e6"
 
 
-def test_recall_takes_the_ledgers_word_matches_in_their_order() -> None:
-    assert keys("zzz", hits=(("experiment", "first", 7, -3.0), ("learning", "first", 1, -2.0))) == ["e7", "l1"]
+def test_recall_takes_the_word_indexs_matches_in_their_order() -> None:
+    hits = (("experiment", "first", 7, 1.0), ("learning", "first", 1, 0.8))
+    assert [one.key for one in recall("zzz", (), 10, HISTORY, LESSONS, hits)] == [7, 1]
 
 
-def test_recall_without_a_question_shows_the_newest() -> None:
+def test_recall_without_a_question_shows_the_newest(keys: Keys) -> None:
     assert keys(limit=3)[0] in ("e7", "l2")
     assert len(keys(limit=3)) == 3
     assert keys(limit=0) == []

@@ -43,7 +43,7 @@ LAST_SHOWN = 5
 LOOKED_BACK = 60  # experiments that advice is drawn from
 RANKED = 400  # of the newest experiments and learnings, besides the ones the word index names
 MEMO_CHARACTERS = 6000
-Hits = list[tuple[str, str, int, float]]  # (kind, campaign, key, rank) of what a word index found, best first
+Hits = list[tuple[str, str, int, float]]  # (kind, campaign, key, nearness) of what a word index found
 
 
 def recalled(

@@ -69,16 +69,14 @@ class Elsewhere:
         return lines
 
     def tried(self, query: str, names: Sequence[str]) -> tuple[list[Attempt], list[tuple[str, str, int, float]]]:
-        """Others' attempts worth ranking for a question, and where the words' index has them, as the ledger says it."""
-        found: list[tuple[Known, int | None]] = []
+        """Others' attempts worth ranking for a question, and how near each is by words, as the ledger tells it."""
+        found: list[tuple[Known, float | None]] = []
         with self._open() as foreign:
             if foreign is not None:
                 asked = set(families(query))
                 meant = [name for name in foreign.constants() if asked & set(families(name))] if asked else []
                 found = foreign.found(query, [*names, *meant], FOUND)
-        hits = [
-            ("experiment", _campaign(one), one.attempt.n, float(place)) for one, place in found if place is not None
-        ]
+        hits = [("experiment", _campaign(one), one.attempt.n, near) for one, near in found if near is not None]
         return [*self._running(query, names), *(as_attempt(one) for one, _ in found)], hits
 
     def _running(self, query: str, names: Sequence[str]) -> list[Attempt]:

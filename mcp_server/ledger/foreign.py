@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import sqlite3
 import weakref
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mcp_server.ledger.lessons import matching
 from mcp_server.ledger.store import transaction
 from mcp_server.nouns.exchanged import Attempt
 from mcp_server.nouns.files import mend, private_file, private_folder
@@ -364,18 +364,17 @@ class Foreign:
         values = (contract, *([status] if status else []), limit)
         return self._known(f"contract = ? AND own = 0{more} ORDER BY records.id DESC LIMIT ?", *values)
 
-    def found(self, query: str, names: Sequence[str], limit: int) -> list[tuple[Known, int | None]]:
-        """Other labs' attempts for a question: (attempt, place among the words' matches or None), all of them once.
+    def found(self, query: str, names: Sequence[str], limit: int) -> list[tuple[Known, float | None]]:
+        """Other labs' attempts for a question: (attempt, nearness by words or None); the nearest has 1.
 
         names: constants asked for. Any text is a question.
         """
-        words = re.findall(r"\w+", query.lower())[:32]
-        places: dict[int, int] = {}
-        if words:
-            match = " OR ".join(f'"{word}"*' for word in words)
-            rows = self._rows("SELECT rowid FROM words WHERE words MATCH ? ORDER BY bm25(words) LIMIT ?", match, limit)
-            places = {row["rowid"]: place for place, row in enumerate(rows)}
-        wanted = list(places)
+        match, near = matching(query), dict[int, float]()
+        if match:
+            question = "SELECT rowid, bm25(words) AS rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?"
+            rows = self._rows(question, match, limit)
+            near = {row["rowid"]: row["rank"] / rows[0]["rank"] for row in rows}
+        wanted = list(near)
         for name in names[:20]:
             most = max(3, limit // min(20, len(names)))
             rows = self._rows(
@@ -383,8 +382,8 @@ class Foreign:
                 name,
                 most,
             )
-            wanted += [row["record"] for row in rows if row["record"] not in places]
-        if not words and not names:
+            wanted += [row["record"] for row in rows if row["record"] not in near]
+        if not match and not names:
             newest = "SELECT records.id AS id FROM records JOIN labs USING (lab) WHERE own = 0 ORDER BY id DESC LIMIT ?"
             wanted = [row["id"] for row in self._rows(newest, limit)]
         ids = list(dict.fromkeys(wanted))
@@ -394,7 +393,7 @@ class Foreign:
             f" WHERE {_SHOWN} AND own = 0 AND records.id IN ({marks})",
             *ids,
         )
-        return [(Known(r["lab"], False, _attempt(r["line"]), r["name"]), places.get(r["id"])) for r in rows]
+        return [(Known(r["lab"], False, _attempt(r["line"]), r["name"]), near.get(r["id"])) for r in rows]
 
     def _known(self, condition: str, *values: Any) -> list[Known]:
         rows = self._rows(

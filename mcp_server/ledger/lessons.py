@@ -11,6 +11,11 @@ from mcp_server.ledger.store import Store
 from mcp_server.nouns.rows import Learning
 
 
+def matching(query: str) -> str:
+    """Any text as a question to a word index: any of its words, or one that begins so; "" where it has none."""
+    return " OR ".join(f'"{word}"*' for word in re.findall(r"\w+", query.lower())[:32])
+
+
 class Lessons(Store):
     """Learnings and words."""
 
@@ -70,17 +75,12 @@ class Lessons(Store):
         )
 
     def search(self, query: str, limit: int = 50) -> list[tuple[str, str, int, float]]:
-        """(kind, campaign, key, rank) by words, best first; smaller rank is better. Any text is a query."""
-        words = re.findall(r"\w+", query.lower())[:32]
-        if not words:
-            return []
-        match = " OR ".join(f'"{word}"*' for word in words)
-        rows = self._rows(
-            "SELECT kind, campaign, key, bm25(words) AS rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?",
-            match,
-            limit,
-        )
-        return [(row["kind"], row["campaign"], int(row["key"]), row["rank"]) for row in rows]
+        """(kind, campaign, key, nearness) by words, best first; the nearest has 1. Any text is a query."""
+        match = matching(query)
+        columns = "kind, campaign, key, bm25(words) AS rank"
+        question = f"SELECT {columns} FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?"
+        rows = self._rows(question, match, limit) if match else []
+        return [(row["kind"], row["campaign"], int(row["key"]), row["rank"] / rows[0]["rank"]) for row in rows]
 
     def views_stamp(self, campaign: str) -> tuple[str, str]:
         """What changes whenever the table or the chart of this campaign would show something else, and its lessons."""

@@ -5,12 +5,9 @@ The ledger's word index proposes, this module ranks and merges. Pure, and under 
 
 from __future__ import annotations
 
-import functools
 import heapq
 import math
 import re
-import string
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -26,15 +23,6 @@ _KNOB = re.compile(r"^\s*(?P<name>[A-Za-z_][\w.\[\]*]*)\s*(?P<rest>.*)$", re.DOT
 _VALUE = r"[-+]?\d*\.?\d+(?:e[-+]?\d+)?"
 _BETWEEN = re.compile(rf"^[=:]?\s*({_VALUE})\s*(?:\.\.|…|–|to|-)\s*({_VALUE})$", re.IGNORECASE)
 _COMPARED = re.compile(rf"^(<=|>=|<|>|=|==|:)?\s*({_VALUE})$", re.IGNORECASE)
-_STOP = frozenset(
-    {
-        *("a", "an", "and", "are", "as", "at", "be", "by", "did", "do", "does", "for", "from", "has"),
-        *("have", "how", "i", "in", "is", "it", "of", "on", "or", "so", "than", "that", "the", "this"),
-        *("to", "was", "we", "were", "what", "when", "which", "with", "try", "tried", "experiment"),
-        *("change", "changed"),
-    }
-)
-_SPACED = str.maketrans(dict.fromkeys(string.punctuation + "\t\n", " "))
 # What somebody asks for by an outcome's word.
 _OUTCOMES: dict[str, frozenset[str]] = {
     "kept": frozenset({"kept"}),
@@ -127,8 +115,8 @@ def recall(
 ) -> tuple[Recalled, ...]:
     """The findings that bear most on a query, best first, at most `limit`.
 
-    `hits` are the ledger's word matches: (kind, campaign, key, rank), best first. Without any query or knob the newest
-    come first, kept and failed alike.
+    `hits` are the word index's matches: (kind, campaign, key, nearness from 0 to 1). Without any query or knob the
+    newest come first, kept and failed alike.
     """
     asked = _Asked(query, knobs, tried, lessons, hits)
     scored: list[tuple[float, int, Attempt | Learning, str]] = []
@@ -156,17 +144,16 @@ class _Asked:
         lessons: Sequence[Learning],
         hits: Iterable[tuple[str, str, int, float]],
     ) -> None:
-        words = _words(query)
+        words = set(re.findall(r"\w+", query.lower()))
         names = {name.partition(".")[0].lower() for item in tried for name, _, _ in item.experiment.knobs}
         self.knobs = [found for found in map(knob_query, knobs) if found is not None]
         self.outcomes = frozenset().union(*(_OUTCOMES[word] for word in words if word in _OUTCOMES))
-        self.mentioned = [KnobQuery(word) for word in set(re.findall(r"\w+", query.lower())) & names]
+        self.mentioned = [KnobQuery(word) for word in words & names]
         words -= _OUTCOMES.keys()
         self.themes = {str(theme) for theme in themes(query)} - {"other"} if words else set()
         self.anything = bool(words or self.knobs or self.outcomes or self.mentioned)
-        self._places = {(kind, campaign, key): place for place, (kind, campaign, key, _) in enumerate(hits)}
+        self._near = {(kind, campaign, key): near for kind, campaign, key, near in hits}
         self._question = Question.of(query)
-        self._near = _nearness(words, [*map(_text, tried), *(lesson.text for lesson in lessons)])
         self._latest = max((item.number for item in tried), default=1) or 1
 
     def experiment(self, item: Attempt) -> tuple[float, str]:
@@ -184,7 +171,7 @@ class _Asked:
         near, same_way = self._question.kin(item)
         if near:
             score, because = score + KIN * near + SAME_WAY * same_way, because or "constant"
-        words = self._by_words("experiment", item.campaign, item.number, _text(item))
+        words = self._near.get(("experiment", item.campaign, item.number), 0.0)
         if words or near:
             words += WORDING * self._question.wording(item.experiment.description)
         if words:
@@ -204,14 +191,10 @@ class _Asked:
             if not _concerns(lesson, self.knobs, concerned):
                 return 0.0, ""
             score, because = score + 1.0, "constant"
-        words = self._by_words("learning", lesson.campaign or "", lesson.id, lesson.text)
+        words = self._near.get(("learning", lesson.campaign or "", lesson.id), 0.0)
         if words:
             score, because = score + 2.2 * words, f"{because} and words" if because else "words"
         return score, because
-
-    def _by_words(self, kind: str, campaign: str, key: int, text: str) -> float:
-        place = self._places.get((kind, campaign, key)) if self._places else None
-        return self._near.get(text, 0.0) + (0.5 / (1 + place) if place is not None else 0.0)
 
 
 def _concerns(lesson: Learning, asked: Sequence[KnobQuery], experiments: set[tuple[str, int]]) -> bool:
@@ -232,39 +215,3 @@ def _worded(item: Attempt | Learning, relevance: float, because: str) -> Recalle
 
 def _text(item: Attempt) -> str:
     return f"{item.experiment.description} {item.experiment.hypothesis}".rstrip()
-
-
-def _words(text: str) -> frozenset[str]:
-    """The words that carry meaning, with their commonest endings taken off: `rates` and `rate` are one."""
-    return frozenset(_stem(word) for word in _WORD.findall(text.lower().replace("_", " ")) if word not in _STOP)
-
-
-def _nearness(words: frozenset[str], texts: Sequence[str]) -> dict[str, float]:
-    """How much of the words asked for each text has, from 0 to 1; a word that few texts have tells more.
-
-    Texts are searched for the beginnings of words as they are: taking each apart costs six times as much, and a command
-    line does it cold.
-    """
-    if not words:
-        return {}
-    starts = [(word, f" {word}") for word in words]
-    found: dict[str, list[str]] = {}
-    seen: Counter[str] = Counter()
-    for text in texts:
-        spaced = f" {text}".lower().translate(_SPACED)
-        if present := [word for word, start in starts if start in spaced]:
-            found[text] = present
-            seen.update(present)
-    raw = {word: math.log(1 + len(texts) / (1 + seen[word])) for word in words}
-    total = sum(raw.values())
-    return {text: sum(raw[word] for word in present) / total for text, present in found.items()}
-
-
-@functools.lru_cache(maxsize=8192)
-def _stem(word: str) -> str:
-    if word in _OUTCOMES:
-        return word
-    for ending in ("ing", "ed", "es", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
-            return word[: -len(ending)]
-    return word[:-1] if word.endswith("e") and len(word) > 4 else word
