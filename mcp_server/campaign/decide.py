@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import progress
+from mcp_server.campaign.attempt import read
 from mcp_server.campaign.beginning import contract
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import Judgement, judge_experiment
@@ -120,7 +121,7 @@ def decided(bench: Bench, found: Experiment, caught: CaughtUp) -> DecisionReply:
         experiment=found.number,
         decision=names[found.decision or "revert"],
         label=found.label or "",
-        score=progress.rounded(verdict.score),
+        score=progress.rounded(read(bench.ledger, found).score),
         change=progress.rounded(verdict.change),
         interval=progress.edges_of(verdict),
         noise_widths=progress.rounded(verdict.noise_widths, 2),
