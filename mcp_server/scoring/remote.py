@@ -29,6 +29,7 @@ from mcp_server.nouns.errors import SandboxError
 from mcp_server.nouns.records import HostUse, Tier
 from mcp_server.runner.machine import descendants, shares
 from mcp_server.runner.sandbox import Confinement, traces, wrap
+from mcp_server.runner.sandbox.launch import PACKAGE, program
 from mcp_server.scoring.corpus import Tokens
 from mcp_server.scoring.protocol import (
     Form,
@@ -44,16 +45,6 @@ from mcp_server.scoring.protocol import (
 from mcp_server.scoring.watch import Watch
 from mcp_server.secrecy.hidden import hidden_copies
 
-PACKAGE = Path(__file__).resolve().parents[1]
-# Starts the host from the package's own folder. `-m` would search folders that hold it, and those need not be readable
-# inside; and a snapshot may hold a folder named mcp_server of its own.
-START = f"""
-import importlib.util, runpy, sys
-spec = importlib.util.spec_from_file_location("mcp_server", {str(PACKAGE / "__init__.py")!r})
-sys.modules["mcp_server"] = package = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(package)
-runpy.run_module("mcp_server.scoring.host", run_name="__main__", alter_sys=True)
-"""
 PRINTED_BYTES = 65_536
 LEAVE_SECONDS = 5.0  # for the kernel to take processes down that were killed
 LOOK_SECONDS = 1.0  # between two looks at a host's use of the processors; one takes milliseconds
@@ -94,7 +85,7 @@ class Setting:
         shape = ["--rows", str(self.rows), "--width", str(self.width), "--vocab", str(self.vocab)]
         place = ["--snapshot", str(self.shown_as or self.snapshot), "--device", self.device]
         return [
-            *(sys.executable, "-P", "-c", START, "--fd", str(fd)),
+            *(sys.executable, "-P", "-c", program("mcp_server.scoring.host"), "--fd", str(fd)),
             *(*place, "--threads", str(self.threads), *shape),
         ]
 

@@ -23,19 +23,11 @@ from mcp_server.nouns.paths import cache_folder
 from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import Confinement, wrap
 from mcp_server.runner.sandbox.confinement import interpreter_paths, system_paths
+from mcp_server.runner.sandbox.launch import PACKAGE, program
 from mcp_server.secrecy.shingles import Index
 
 SECONDS = 900.0  # a machine with 300 GB of environments takes longer, and goes on where it stopped
 EVERYTHING = ("/",)  # where a search from inside begins: everything that is there at all
-PACKAGE = Path(__file__).resolve().parents[1]
-# `-m` would search folders that hold the package, and those need not be readable inside
-START = f"""
-import importlib.util, runpy, sys
-spec = importlib.util.spec_from_file_location("mcp_server", {str(PACKAGE / "__init__.py")!r})
-sys.modules["mcp_server"] = package = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(package)
-runpy.run_module("mcp_server.secrecy.search", run_name="__main__", alter_sys=True)
-"""
 
 Progress = Callable[[str], None]
 
@@ -104,7 +96,13 @@ def search(
                     "part": [part, parts],
                 }
                 (asked / f"order-{part}.json").write_text(json.dumps(order))
-                command = [sys.executable, "-P", "-c", START, str(asked / f"order-{part}.json")]
+                command = [
+                    sys.executable,
+                    "-P",
+                    "-c",
+                    program("mcp_server.secrecy.search"),
+                    str(asked / f"order-{part}.json"),
+                ]
                 if confinement is not None:
                     read = (*confinement.read, PACKAGE, asked)
                     inside = replace(confinement, read=read, write=(out,), cwd=out, scratch=out)

@@ -24,7 +24,8 @@ from mcp_server.runner.environment import Surroundings, for_trainer
 from mcp_server.runner.machine.devices import Lease
 from mcp_server.runner.sandbox import Confinement, calls, probe, wrap
 from mcp_server.runner.sandbox.confinement import ETC, PRIVATE_HOME, SYSFS, SYSTEM, interpreter_paths
-from mcp_server.scoring.remote import PACKAGE, Setting
+from mcp_server.runner.sandbox.launch import PACKAGE
+from mcp_server.scoring.remote import Setting
 from tests.runner.test_sandbox import has
 from tests.runs import RunFolder
 

@@ -10,6 +10,23 @@ from pathlib import Path
 from mcp_server.runner.sandbox import calls, confine, sharedmemory
 from mcp_server.runner.sandbox.confinement import Confinement
 
+PACKAGE = Path(__file__).resolve().parents[2]
+
+
+def program(module: str) -> str:
+    """Python code that runs a module of ours inside, from the package's own folder.
+
+    `-m` would search folders that hold the package, and those need not be readable inside; and a snapshot may hold a
+    folder named mcp_server of its own.
+    """
+    return f"""
+import importlib.util, runpy, sys
+spec = importlib.util.spec_from_file_location("mcp_server", {str(PACKAGE / "__init__.py")!r})
+sys.modules["mcp_server"] = package = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(package)
+runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
+"""
+
 
 @dataclass(frozen=True)
 class Files:
