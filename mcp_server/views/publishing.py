@@ -57,7 +57,7 @@ def learning_entries(ledger: Ledger) -> list[Entry]:
     keys = dict.fromkeys((one.campaign, one.experiment) for one in learnings if one.campaign and one.experiment)
     attempts = read_all(ledger, [ledger.experiment(*key) for key in keys])
     origins = dict(zip(keys, attempts, strict=True))
-    return [Entry(one, origins.get((one.campaign, one.experiment))) for one in learnings]
+    return [Entry(one, origins.get((one.campaign or "", one.experiment or 0))) for one in learnings]
 
 
 def learnings_text(ledger: Ledger, tag: str) -> str:
