@@ -45,7 +45,7 @@ from mcp_server.setup.newlab import LANGUAGE_MODEL, Template, template, write_la
 
 TAG = "honest"
 EQUAL_EDITS = 12
-BUDGET_SECONDS = 12.0
+BUDGET_SECONDS = 8.0
 SPEAKS = "        return logits.scatter_add_(-1, proposals.clamp(min=0), bonus)\n"
 SHARPNESS, BETTER, WORSE = 0.75, 1.0, 0.6  # what the logits are multiplied by: the baseline's, and the two edits'
 FRESH_SEEDS = 3  # of the exam, and of the repeats that try to refute a lesson
