@@ -1,103 +1,119 @@
-"""What stopping hopeless runs would save: `python -m benchmarks.abort [--record] [--budget 20]`.
+"""What a sequential test on pairs would save by stopping hopeless runs: `python -m benchmarks.abort`.
 
-Replays the rule of `mcp_server.judging.abort` on real runs whose ends are known: each run judged by a rule learnt from
-all the others. The runs are in `curves.json`: edits of the shipped train.py's constants, trained on one seed with a
-budget of processor seconds and scored as in a lab. `--record` makes them anew (some 30 slots, on a quiet machine).
+`curves.json` holds real runs whose ends are known: 31 edits of the shipped train.py's constants and the unchanged file,
+on one seed with one budget, scored as in a lab; 13 of the edits harm. Replayed on them is the best evidence there is
+before the end: at each look the training losses of both over the same stretch of the budget, their difference since the
+first look, and how surely it is a loss. How large a loss must be to stop a run is learnt from all other pairs.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
+import math
 import sys
-import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 
-from benchmarks.training import ROOT, SHIPPED, Bench, Slot
-from mcp_server.judging import abort
-from mcp_server.judging.abort import Past, gap, replay
-from mcp_server.nouns.records import CurvePoint
+from mcp_server.judging.student import student_quantile
 
-CURVES = ROOT / "benchmarks" / "curves.json"
-# none of the kinds that bend the curve; good and bad ones as an agent would try
-EDITS = {
-    "DEPTH": ("1", "3", "4"),
-    "WIDTH": ("64", "96", "192", "256"),
-    "HEADS": ("1", "4"),
-    "MLP_RATIO": ("1", "2", "6"),
-    "WINDOW": ("8", "16", "32", "128"),
-    "VALUE_PATTERN": ('"-"', '"V"'),
-    "QK_SCALE": ("0.6", "2.0"),
-    "SOFTCAP": ("15.0",),
-    "COPY_ORDERS": ("(1,)", "(2, 3)"),
-    "MEMORY_ORDERS": ("(2,)", "(3, 4)"),
-    "GRAM_WIDTH": ("16", "128"),
-    "EMBED_INIT": ("0.2", "3.0"),
-    "MATRIX_INIT": ("0.2", "1.5"),
-}
+CURVES = Path(__file__).parent / "curves.json"
+LOOKS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # of the budget
+FIRST = 0.1  # losses before it say more about the start than about the code
+MOST_LOST = 0.02  # of the runs that would have ended better
+CHANCE = 0.01  # at each look, that a difference as large is chance
 
 
-def record(budget: float) -> None:
-    """Train the shipped file and every edit of it, and write down what became of them. Raises SystemExit."""
-    with tempfile.TemporaryDirectory(prefix="autoresearch-bench-") as name:
-        bench = Bench(Path(name), budget)
-        found = [_entry("", bench.run(SHIPPED, 1))]
-        for knob, values in EDITS.items():
-            for value in values:
-                edited = Path(name) / "edited.py"
-                source, count = re.subn(rf"(?m)^{knob} = .*$", f"{knob} = {value}", SHIPPED.read_text())
-                assert count == 1
-                edited.write_text(source)
-                found.append(_entry(f"{knob} = {value}", bench.run(edited, 1)))
-                print(f"  {found[-1]['edit']}: {found[-1]['score']:.4f}", file=sys.stderr, flush=True)
-    CURVES.write_text(json.dumps({"budget_seconds": budget, "runs": found}))
+@dataclass(frozen=True)
+class Pair:
+    """One edit beside the unchanged file. worse: by how much its score was, in bits per byte; curves: (share of the
+    budget, loss) of both halves."""
+
+    edit: str
+    worse: float
+    ours: tuple[tuple[float, float], ...]
+    theirs: tuple[tuple[float, float], ...]
 
 
-def _entry(edit: str, slot: Slot) -> dict[str, object]:
-    curve = [[point.tokens, round(point.loss, 4)] for point in slot.result.curve]
-    return {"edit": edit, "score": slot.score, "curve": curve}
-
-
-def past() -> tuple[list[Past], list[float]]:
-    """What the recorded runs teach, and the share of its budget that each had left at the look."""
+def pairs() -> list[Pair]:
+    """Each recorded edit against the unchanged file: one seed, one budget of processor seconds, points evenly in it."""
     runs = json.loads(CURVES.read_text())["runs"]
-    curves = [
-        tuple(
-            CurvePoint(step=i, tokens=tokens, seconds=0.0, loss=loss) for i, (tokens, loss) in enumerate(run["curve"])
-        )
-        for run in runs
-    ]
-    found, left = [], []
-    for run, curve in zip(runs[1:], curves[1:], strict=True):
-        behind = gap(curve, curves[0])
-        if behind is not None:
-            found.append(Past(behind, run["score"] - runs[0]["score"]))
-            left.append(1 - abort.look_at(curves[0])[1] / curve[-1].tokens)
-    return found, left
+    theirs = _shares(runs[0]["curve"])
+    return [Pair(one["edit"], one["score"] - runs[0]["score"], _shares(one["curve"]), theirs) for one in runs[1:]]
+
+
+def _shares(curve: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    return tuple((place / len(curve), loss) for place, (_, loss) in enumerate(curve, 1))
+
+
+def behind(pair: Pair, until: float) -> tuple[float, float] | None:
+    """(by how many nats it is behind, the standard error of that) over the budget from FIRST to `until`.
+
+    Differences of stretches of a twentieth of the budget, in which both halves have a loss.
+    """
+    differences = []
+    for step in range(round(FIRST * 20), round(until * 20)):
+        low, high = step / 20, (step + 1) / 20
+        ours = [loss for share, loss in pair.ours if low < share <= high]
+        theirs = [loss for share, loss in pair.theirs if low < share <= high]
+        if ours and theirs:
+            differences.append(fmean(ours) - fmean(theirs))
+    if len(differences) < 2:
+        return None
+    return fmean(differences), stdev(differences) / math.sqrt(len(differences))
+
+
+def sure_loss(pair: Pair, until: float) -> float:
+    """The loss in nats that chance at CHANCE leaves sure at a look; minus infinity where nothing can be told."""
+    found = behind(pair, until)
+    if found is None:
+        return -math.inf
+    degrees = round((until - FIRST) * 20) - 1
+    return found[0] - student_quantile(1 - CHANCE, degrees) * found[1]
+
+
+def margin(others: Sequence[Pair]) -> float:
+    """The least sure loss from which on a run is stopped: above every one that a run has come back from."""
+    return max([0.0, *(sure_loss(one, look) for one in others if one.worse <= 0 for look in LOOKS)])
+
+
+def stopped_at(pair: Pair, limit: float) -> float | None:
+    """The look at which a run is stopped; None where it is trained to its end."""
+    return next((look for look in LOOKS if sure_loss(pair, look) > limit), None)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What the test would have done, each pair judged by what all others teach."""
+
+    candidates: int
+    bad: int
+    stopped: int
+    lost: int  # of the stopped those that would have ended better
+    saved: float  # of all training
+
+
+def replay(found: Sequence[Pair]) -> Replay:
+    ends = [stopped_at(one, margin([*found[:i], *found[i + 1 :]])) for i, one in enumerate(found)]
+    gone = [(one, look) for one, look in zip(found, ends, strict=True) if look is not None]
+    bad = sum(one.worse > 0 for one in found)
+    lost = sum(one.worse <= 0 for one, _ in gone)
+    return Replay(len(found), bad, len(gone), lost, sum(1 - look for _, look in gone) / len(found))
 
 
 def rows() -> list[tuple[str, str, str]]:
     """(what, value, spread) for the table."""
-    found, left = past()
-    stopped, lost = replay(found)
-    won = sum(run.worse <= 0 for run in found)
-    limits = [abort.margin([*found[:i], *found[i + 1 :]]) for i in range(len(found))]
-    gone = [part for run, part, limit in zip(found, left, limits, strict=True) if limit is not None and run.gap > limit]
+    told = replay(pairs())
+    good = told.candidates - told.bad
     return [
-        ("early abort, runs stopped / hopeless or not", f"{stopped / len(found):.2f}", f"{stopped} of {len(found)}"),
-        ("early abort, winners stopped / winners", f"{lost / max(1, won):.2f}", f"{lost} of {won}"),
-        ("early abort, training saved / all training", f"{sum(gone) / len(found):.2f}", f"look at {abort.LOOK:.2f}"),
+        ("sequential test on pairs, stopped / all", f"{told.stopped / told.candidates:.2f}", f"{told.bad} are bad"),
+        ("of these better in the end / all better ones", f"{told.lost / max(1, good):.2f}", f"{told.lost} of {good}"),
+        ("training saved / all training", f"{told.saved:.3f}", f"{told.candidates} real pairs"),
     ]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--record", action="store_true", help="train everything anew and replace curves.json")
-    parser.add_argument("--budget", type=float, default=20.0, help="processor seconds of a recorded run")
-    options = parser.parse_args()
-    if options.record:
-        record(options.budget)
     for what, value, spread in rows():
         print(f"{what:46} {value:>10}   {spread}")
     return 0
