@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks import abort, evaluation, training
+from benchmarks import evaluation, training
 from benchmarks.training import ROOT
 
 LOADED_BATCHES = 200
@@ -79,7 +79,6 @@ def main() -> int:
     table.append(
         ("audited / plain evaluation, 1,024 positions", f"{statistics.median(ratio):.2f}", training.spread(ratio))
     )
-    table += abort.rows()
     imported = said(IMPORT.format("mcp_server.server"))
     torch = said(IMPORT.format("torch"))
     table.append(

@@ -29,10 +29,10 @@ FLOORS = {
     **dict.fromkeys(("judging", "memory", "programs", "secrecy"), 2),
     "runner": 3,
     **dict.fromkeys(("scoring", "campaign", "community"), 4),
-    **dict.fromkeys(("views", "proving"), 5),
+    **dict.fromkeys(("views", "proving", "histories", "suggesting"), 5),
     **dict.fromkeys(("lab", "setup"), 6),
     **dict.fromkeys(("researcher", "ralph", "faces"), 7),
-    **dict.fromkeys(("server", "dashboard"), 8),
+    **dict.fromkeys(("server", "dashboard", "tournament"), 8),
     "commands": 9,
     "cli": 10,
     "__main__": 11,
@@ -42,6 +42,7 @@ FLOORS = {
 ALONE = {
     "torch": ("scoring.host", "scoring.checkpoint"),
     "sqlite3": ("ledger",),
+    "optuna": ("suggesting.optimiser",),
     "anyio": ("faces", "server", "dashboard", "researcher"),
 }
 PURE = ("judging", "edits", "memory")  # these decide from what they are handed

@@ -145,7 +145,7 @@ MUTANTS = (
         "return min(max(1.0 - 0.1 * apart * apart, 0.0), 0.9999)",
         "test_noise_rules",
     ),
-    # ---- judging: looks, exam, totals, early abort ----
+    # ---- judging: looks, exam, totals ----
     mutant("a machine may fail as often as it likes", "MOST_EXCUSED = 3", "MOST_EXCUSED = 30", "test_second_chances"),
     mutant(
         "who says the disk is full is excused",
@@ -189,8 +189,6 @@ MUTANTS = (
         "for keep in doubtful)))",
         "test_totals",
     ),
-    mutant("the abort rule may cost half the winners", "MOST_LOST = 0.02", "MOST_LOST = 0.5", "test_noise_rules"),
-    mutant("the abort rule is earned in four runs", "FEWEST_PAST = 20", "FEWEST_PAST = 4", "test_abort"),
     # ---- edits: what a change means ----
     mutant(
         "code hidden in a string is short",

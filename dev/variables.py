@@ -44,6 +44,9 @@ VARIABLES: dict[str, Variable] = {
     "AUTORESEARCH_GUARD": Variable(_PERSON, "`off` lets edits of protected files through the hooks; you edit then."),
     "AUTORESEARCH_LOCKS": Variable(_PERSON, "Folder of the machine's device locks, for all labs of a user."),
     "AUTORESEARCH_LOOP": Variable(_PERSON, "N: the Stop hook asks for up to N more turns where a client has no /loop."),
+    "AUTORESEARCH_MODEL": Variable(
+        _PERSON, "The model an agent runs on, for the record, where its client does not tell."
+    ),
     "AUTORESEARCH_PROJECT": Variable(_PERSON, "The lab's folder for a server that was started elsewhere."),
     "AUTORESEARCH_SHARED_TREE": Variable(
         _PERSON, "`1`: two sessions may mix their edits in one work tree, and are only warned."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import keyword
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,9 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         # by name, so that one command does not pay for what another one needs
-        module = importlib.import_module(f"mcp_server.commands.{COMMANDS[name].module}")
-        command: click.Command = getattr(module, name.replace("-", "_"))
+        module = importlib.import_module(f"mcp_server.commands.{COMMANDS[name].module.replace('/', '.')}")
+        attribute = name.replace("-", "_")
+        command: click.Command = getattr(module, attribute + "_" * keyword.iskeyword(attribute))
         return command
 
     def resolve_command(

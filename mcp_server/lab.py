@@ -69,17 +69,22 @@ from mcp_server.nouns.replies import (
     RecallReply,
     ScoreReply,
     StatusReply,
+    SuggestReply,
 )
-from mcp_server.nouns.rows import Campaign
+from mcp_server.nouns.rows import NOBODY as UNTOLD
+from mcp_server.nouns.rows import Campaign, Draws, Proposer
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.repo.workspace import Workspace
 from mcp_server.secrecy.guard import of_old_corpus
+from mcp_server.suggesting.optimiser import available
+from mcp_server.suggesting.suggest import suggested
 from mcp_server.views.publishing import Publisher, finish_drawing
 
 log = logging.getLogger(__name__)
 
 HYPOTHESIS_LIMIT = 600  # characters
 EXAM_SEEDS = 3
+CARRIED, LEAST_OBSERVED = 2, 4  # suggestions beside other replies, and what must be known before there are any
 FIRST_EXAM_SEED = 1_000_000  # far from every seed a campaign uses
 CALIBRATE = 2  # by default one repeat on the same seed and one new seed
 
@@ -109,6 +114,7 @@ class Lab:
         self._ledger: Ledger | None = None
         self._publisher = Publisher(str(self.paths.tree), self.paths.state)
         self._elsewhere = Elsewhere(self.paths.state, self.workspace)
+        self._advice: tuple[object, SuggestReply] | None = None
         self._mutex = threading.RLock()  # sync tools run in worker threads
 
     def close(self) -> None:
@@ -124,8 +130,13 @@ class Lab:
 
     # --- the verbs ---------------------------------------------------------------------------------------------------
 
-    def start_campaign(self, tag: str, from_ref: str = "HEAD", calibrate: int = CALIBRATE) -> CampaignReply:
-        """Begin a line of research on branch `autoresearch/<tag>`: baseline, calibration; or join it."""
+    def start_campaign(
+        self, tag: str, from_ref: str = "HEAD", calibrate: int = CALIBRATE, draws: Draws | None = None
+    ) -> CampaignReply:
+        """Begin a line of research on branch `autoresearch/<tag>`: baseline, calibration; or join it.
+
+        draws: what campaigns of a tournament share by chance.
+        """
         if not 0 <= calibrate <= 20:
             raise ArenaError(f"calibrate is {calibrate}; it counts the extra baseline runs and must be 0 to 20.")
         if unsupported():
@@ -137,7 +148,7 @@ class Lab:
                 room = self._publisher.make_room(bench, tag)
                 return join(bench, existing, [*room, *of_old_corpus(existing.corpus)])
             program = program or load_program(self.paths.program)
-            return start(bench, self._publisher.make_room, program, tag, from_ref, calibrate)
+            return start(bench, self._publisher.make_room, program, tag, from_ref, calibrate, draws)
 
     def run_experiment(
         self,
@@ -146,17 +157,18 @@ class Lab:
         expected_delta: float | None = None,
         session: str = "",
         insist: bool = False,
+        proposer: Proposer = UNTOLD,
     ) -> ExperimentReply:
         """Snapshot the editable files into the vault and queue a run; what was scored before is answered, not run.
 
         insist: run it also where it takes back what was kept, where the branch was moved to what nobody measured, or
-        where other labs have tried it.
+        where other labs have tried it. proposer: recorded as told; no verdict knows it.
         """
         description = clean_line(description, DESCRIPTION_LIMIT)
         if not description:
             raise NotNow("The description is empty. Say in one line what this experiment changes.")
         why, claim = clean_block(hypothesis, HYPOTHESIS_LIMIT), self._elsewhere.claim()
-        asked = Asked(description, why, expected_delta, session=session, insist=insist)
+        asked = Asked(description, why, expected_delta, session=session, insist=insist, proposer=proposer)
         try:
             return self._open(asked, claim)
         except ToClaim:
@@ -271,7 +283,35 @@ class Lab:
             raise NotNow(f"limit is {limit}; it must be 1 to 50.")
         with self._verb() as (bench, _):
             asked = clean_block(query, 2000), list(knobs)[:20]
-            return recalled(bench.ledger, *asked, limit, self._elsewhere.tried)
+            reply = recalled(bench.ledger, *asked, limit, self._elsewhere.tried)
+            reply.suggestions, reply.landscape = self._carried(bench)
+            return reply
+
+    def suggest(self, count: int = 3) -> SuggestReply:
+        """What a classical optimiser would try next over the constants of the incumbent's file. It runs nothing."""
+        if not 1 <= count <= 20:
+            raise NotNow(f"count is {count}; it must be 1 to 20.")
+        with self._verb() as (bench, _):
+            return self._suggested(bench, *campaign_at(bench), count)
+
+    def _suggested(self, bench: Bench, campaign: Campaign, arena: Arena, count: int) -> SuggestReply:
+        """Worked out once for each state of the campaign: a status is asked for often."""
+        told = bench.ledger.views_stamp(campaign.tag), bench.ledger.next_number(campaign.tag), campaign.program, count
+        if self._advice is None or self._advice[0] != told:
+            elsewhere = self._elsewhere.single_moves(campaign, arena)
+            self._advice = told, suggested(bench, campaign, arena, elsewhere, count)
+        return self._advice[1]
+
+    def _carried(self, bench: Bench) -> tuple[list[str], str]:
+        """(suggestions, state of the constants) for replies about other things: only where the optimiser is installed,
+        and once there is something to learn from."""
+        if not available():
+            return [], ""
+        with contextlib.suppress(AutoresearchError):
+            found = self._suggested(bench, *campaign_at(bench), CARRIED)
+            if found.observations >= LEAST_OBSERVED:
+                return [one.changes for one in found.suggestions], found.landscape
+        return [], ""
 
     def lab_status(self, caller: Caller = NOBODY) -> StatusReply:
         """Where are we: what a fresh agent reads first. It answers in every state of the work tree and of program.md.
@@ -287,6 +327,7 @@ class Lab:
                 program, problem = program_in_force(bench, campaign)
                 reply = whereabouts(bench, campaign, program, problem, caught)
                 reply.community = self._elsewhere.board(campaign, program.arena)
+                reply.suggestions, reply.landscape = self._carried(bench)
                 reply.problems += of_old_corpus(campaign.corpus)
                 reply.problems += astray.remarks(bench, campaign, program.arena)
                 reply.problems += overwritten.remarks(bench, campaign, program.arena, caller)
@@ -350,6 +391,12 @@ class Lab:
         """For faces that show more than a verb says: the bench, caught up, with the lock held."""
         with self._verb() as (bench, _):
             yield bench, *campaign_at(bench)
+
+    @contextlib.contextmanager
+    def reading_all(self) -> Iterator[Bench]:
+        """The same for what looks at all campaigns, whichever this work tree is on."""
+        with self._verb() as (bench, _):
+            yield bench
 
     # --- how the verbs find what they act on -------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from mcp_server import __version__
 from mcp_server.campaign.trees.own import make_tree
 from mcp_server.campaign.waiting import POLL_SECONDS, over
 from mcp_server.faces import arguments as given
-from mcp_server.faces.open_labs import OpenLabs, caller_of, client_of, fresh
+from mcp_server.faces.open_labs import OpenLabs, caller_of, client_of, fresh, proposer_of
 from mcp_server.faces.refusing import PlainServer
 from mcp_server.faces.resources import add_resources
 from mcp_server.faces.speaking import call
@@ -192,7 +192,11 @@ async def run_experiment(
     def begin() -> tuple[Lab, str, ExperimentReply]:
         lab = labs_of(ctx).at(ctx)
         session = labs_of(ctx).present(ctx, lab)
-        return lab, session, lab.run_experiment(description, hypothesis, expected_delta, session, insist)
+        return (
+            lab,
+            session,
+            lab.run_experiment(description, hypothesis, expected_delta, session, insist, proposer_of(ctx)),
+        )
 
     lab, session, begun = await call(begin)
     seconds = wait_limit(ctx, wait_seconds)

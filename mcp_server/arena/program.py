@@ -94,6 +94,7 @@ class BudgetRule(_Section):
     memory_gb: float | None = Field(default=None, gt=0)
     log_mb: float = Field(default=8, gt=0, le=1024)
     score_seconds: float = Field(default=900, gt=0, le=7 * 86400)
+    # of programs for older versions, which stopped hopeless runs: every run is trained to its end (dev/LOG.md)
     early_abort: Literal["auto", "never"] = "auto"
 
 

@@ -72,6 +72,8 @@ class Readable(Protocol):
 
     def reading(self) -> AbstractContextManager[tuple[Bench, Campaign, Arena]]: ...
 
+    def reading_all(self) -> AbstractContextManager[Bench]: ...
+
 
 def incumbent_commit(ledger: Ledger, campaign: Campaign) -> str:
     """The commit that the branch is expected to point at."""

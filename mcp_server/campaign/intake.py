@@ -14,6 +14,7 @@ from mcp_server.campaign import progress
 from mcp_server.campaign.beginning import baseline
 from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.campaign.find import EDITABLE_LIMIT_BYTES
+from mcp_server.campaign.imported import tried_before
 from mcp_server.campaign.runs import pairing
 from mcp_server.campaign.trees import astray, company, overwritten
 from mcp_server.campaign.upkeep import recovery
@@ -27,7 +28,7 @@ from mcp_server.nouns.baseline import calibration, quiet_again
 from mcp_server.nouns.errors import NotNow, WorkspaceError
 from mcp_server.nouns.records import Kind, Purpose
 from mcp_server.nouns.replies import ExperimentReply
-from mcp_server.nouns.rows import Campaign, Experiment, Run
+from mcp_server.nouns.rows import NOBODY, Campaign, Experiment, Proposer, Run
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.messages import opened
 
@@ -51,6 +52,7 @@ class Asked:
     kind: Kind = Kind.ATTEMPT
     session: str = ""
     insist: bool = False
+    proposer: Proposer = NOBODY
 
 
 def open_experiment(
@@ -103,12 +105,13 @@ def open_experiment(
         opened_at=bench.stamp(),
         tree=tree,
         session=asked.session,
+        proposer=asked.proposer,
     )
     experiment = _in_the_vault(bench, campaign, arena, experiment, sources)
     _order_first(bench, campaign, arena, experiment, incumbent)
     started = recovery.catch_up(bench)
     reply = progress.experiment_reply(bench.ledger, bench.paths, experiment, arena, bench.now())
-    heard = [said for said in (worth, known) if said]
+    heard = [said for said in (worth, known, tried_before(bench.ledger, changes)) if said]
     reply.warnings += crowd + heard + warnings_of(experiment, tried) + started.problems
     reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
     return reply

@@ -15,7 +15,7 @@ from mcp_server.campaign.beginning.baseline import of_campaign
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
-from mcp_server.campaign.runs import abort
+from mcp_server.campaign.imported import imported_of
 from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
 from mcp_server.campaign.runs.pairing import choice_of
 from mcp_server.campaign.stop import over_by_rule
@@ -24,6 +24,7 @@ from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.edits import themes
 from mcp_server.judging import pairing
 from mcp_server.ledger import Ledger
+from mcp_server.ledger.imported import PLACE
 from mcp_server.memory import recall as ranking
 from mcp_server.memory.advice import DRY_SPELL, advice, plateau, predictions
 from mcp_server.memory.advice import calibration as calibrated
@@ -59,7 +60,9 @@ def recalled(
     names = [found.name.rstrip("*") for found in map(ranking.knob_query, knobs) if found is not None]
     candidates = ledger.candidates(keys, names, RANKED)
     others, theirs = elsewhere(query, names)
-    tried, hits = [*read_all(ledger, candidates, lessons=True), *others], [*hits, *theirs]
+    told = ledger.imported_with([key for campaign, key in keys if campaign == PLACE], names, RANKED)
+    tried = [*read_all(ledger, candidates, lessons=True), *others, *map(imported_of, told)]
+    hits = [*hits, *theirs]
     learnings = ledger.learnings_with([key for kind, _, key, _ in hits if kind == "learning"], RANKED)
     found = ranking.recall(query, knobs, limit, tried, learnings, hits)
     return RecallReply(
@@ -87,6 +90,7 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
         campaign=tag,
         branch=campaign.branch,
         experiments=ledger.count(tag),
+        tried_elsewhere=ledger.imported_count() or None,
         waiting_for_decision=waiting,
         last=[line(item) for item in last[-LAST_SHOWN:]],
         learnings=[clean_line(one.text, 200) for one in ledger.learnings(last=LAST_SHOWN)],
@@ -130,7 +134,6 @@ def _say_rules(reply: StatusReply, bench: Bench, campaign: Campaign, program: Pr
     reply.budget = f"{budget.seconds:g} s of {clock} time on {', '.join(devices)}"
     reply.devices, reply.python = device_replies(bench, devices), words_of(bench.paths, campaign)
     reply.tier = tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300])
-    reply.early_abort = abort.words(ledger, arena, campaign.tag)
     reply.pairing = pairing.words(choice_of(ledger, arena, campaign))
     reply.program, reply.rules = program.digest, [told(one) for one in ledger.amendments(campaign.tag)[-LAST_SHOWN:]]
     reply.style, reply.style_text = arena.style or "", style_text(arena.style, bench.paths.tree)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of `autoresearch --help`, and the module of `commands/` that holds the rest."""
+    """One line of `autoresearch --help`, and the module of `commands/` that holds the rest, as a path."""
 
     section: str
     module: str
@@ -20,6 +20,8 @@ class Entry:
 COMMANDS = {
     "new": Entry("Begin", "beginnings", "Write a lab from a template: program.md and the files it names."),
     "adopt": Entry("Begin", "adopting", "Take over a repository of karpathy/autoresearch, a fork, or pi-autoresearch."),
+    "import": Entry("Begin", "research/histories", "Take the log of another tool into the memory, as tried elsewhere."),
+    "audit": Entry("Look", "research/histories", "How far a run can be believed, from its log alone."),
     "prepare": Entry("Begin", "beginnings", "Build the corpus of a language-model lab."),
     "doctor": Entry("Begin", "beginnings", "Check this machine and say how to fix what is missing."),
     "check-arena": Entry("Begin", "proofs", "Prove an arena before any loop: runs, cheats, harms, a verdict."),
@@ -36,8 +38,10 @@ COMMANDS = {
     "learn": Entry("Work", "verbs", "Write down what was learned."),
     "ralph": Entry("Work", "looping", "Restart a fresh agent for every iteration, until the target is reached."),
     "recall": Entry("Look", "verbs", "What was tried and learned, best match first."),
+    "suggest": Entry("Look", "research/suggesting", "What a classical optimiser would try next."),
     "status": Entry("Look", "views", "Where the lab stands, on one screen."),
     "watch": Entry("Look", "views", "The same, live."),
+    "compare": Entry("Look", "research/comparing", "Compare programs, styles and agents over whole campaigns."),
     "history": Entry("Look", "views", "All experiments in a table."),
     "dashboard": Entry("Look", "reports", "Serve the live page: chart, table, running experiment."),
     "community": Entry("Work", "community", "Learn from other labs, and let them learn: join, sync, trust."),

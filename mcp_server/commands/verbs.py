@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
+from mcp_server import __version__
 from mcp_server.campaign import waiting
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT
 from mcp_server.campaign.trees.own import make_tree
@@ -13,6 +16,7 @@ from mcp_server.commands.screens import pages
 from mcp_server.faces import terminal
 from mcp_server.lab import CALIBRATE, HYPOTHESIS_LIMIT, Lab
 from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.rows import Proposer
 from mcp_server.nouns.text import complaint, tag_complaint
 
 WAIT = click.option("--wait/--no-wait", default=False, show_default=True, help="Stay until it is finished.")
@@ -115,6 +119,7 @@ def run(
         _plain("--hypothesis", hypothesis, HYPOTHESIS_LIMIT, lines=True),
         expect,
         insist=anyway,
+        proposer=Proposer.of("cli", __version__, os.environ.get("AUTORESEARCH_MODEL", "")),
     )
     if wait and reply.open:
         if not as_json:

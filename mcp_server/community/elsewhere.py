@@ -34,6 +34,7 @@ from mcp_server.repo.workspace import Workspace
 DIGEST = 32  # of a fingerprint, as it travels
 RUNNING = 8  # runs elsewhere that an answer names
 _DECISIONS = {"kept": "keep", "overtaken": "overtaken"}
+MOVES = 400  # attempts of others that an optimiser learns from
 FOUND = 60  # attempts of others that a question is ranked among
 Changes = Sequence[tuple[str, str, str]]
 
@@ -92,6 +93,18 @@ class Elsewhere:
     def claim(self) -> Claim:
         """For one call of `run_experiment`: pass it to `about`, and send it where that asks for it."""
         return Claim(self._places, self._clock)
+
+    def single_moves(self, campaign: Campaign, arena: Arena) -> list[tuple[str, str, str, float, float | None]]:
+        """(constant, before, after, gain, its sd) of each attempt elsewhere that moved one constant alone."""
+        found = []
+        with self._open() as foreign:
+            if foreign is not None:
+                contract = noted_contract(foreign, self._workspace, campaign, arena)
+                for one in foreign.newest(contract, MOVES):
+                    told = one.attempt
+                    if len(told.knobs) == 1 and told.compared and told.gain is not None:
+                        found.append((*told.knobs[0], told.gain, told.deviation))
+        return found
 
     def about(self, claim: Claim, campaign: Campaign, arena: Arena, code: str, changes: Changes) -> tuple[str, str]:
         """(what is answered instead of a run unless the caller insists, what is only worth knowing) of an attempt.

@@ -26,6 +26,7 @@ from mcp_server.faces.watch import watch
 from mcp_server.lab import Lab, utc_now
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import StatusReply
+from mcp_server.nouns.rows import Proposer
 
 FORGOTTEN_AFTER_SECONDS = 3600.0  # an HTTP client does not tell when it leaves
 Ctx = Context[Any, Any]
@@ -124,6 +125,19 @@ def client_of(ctx: Ctx) -> str:
     """The client's name, as it introduced itself; "" when it did not."""
     params = ctx.request_context.session.client_params
     return params.client_info.name if params is not None else ""
+
+
+def proposer_of(ctx: Ctx) -> Proposer:
+    """Who proposes the experiment of a call: the client as it introduced itself, and the model where it is told.
+
+    Codex may name its model in each call; for others whoever starts the client may say it in AUTORESEARCH_MODEL.
+    """
+    params = ctx.request_context.session.client_params
+    named = _turn(ctx).get("model")
+    model = named if isinstance(named, str) else os.environ.get("AUTORESEARCH_MODEL", "")
+    if params is None:
+        return Proposer.of("", "", model)
+    return Proposer.of(params.client_info.name, params.client_info.version, model)
 
 
 def caller_of(ctx: Ctx) -> Caller:

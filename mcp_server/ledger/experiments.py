@@ -14,12 +14,13 @@ from mcp_server.nouns.baseline import Baseline
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import UnknownExperiment
 from mcp_server.nouns.records import Kind, Purpose
-from mcp_server.nouns.rows import Experiment
+from mcp_server.nouns.rows import Experiment, Proposer
 
 # the columns an experiment is born with; the rest is written by its decision
 OPENED = (
     *("campaign", "number", "kind", "description", "hypothesis", "expected_delta", "snapshot", "base", "fingerprint"),
     *("edit", "nodes", "knobs", "protocol", "theme", "program", "style", "opened_at", "tree", "session"),
+    "proposer",
 )
 # given up after its supervisor died, each time it was run
 _LOST = (
@@ -39,6 +40,7 @@ class Experiments(Runs, Lessons):
                 **{name: getattr(experiment, name) for name in OPENED},
                 "knobs": json.dumps(experiment.knobs),
                 "protocol": json.dumps(experiment.protocol),
+                "proposer": experiment.proposer.text(),
             }
             self._db.execute(
                 f"INSERT INTO experiments ({', '.join(OPENED)}, held)"
@@ -49,6 +51,14 @@ class Experiments(Runs, Lessons):
                 self._open_run(e.campaign, e.number, seed, purpose, e.opened_at)
             knobs = " ".join(f"{name} {before} {after}" for name, before, after in e.knobs)
             self._index(f"{e.description}\n{e.hypothesis}\n{knobs}\n{e.theme}", "experiment", e.campaign, e.number)
+
+    def note_proposer(self, campaign: str, number: int, proposer: Proposer) -> None:
+        """What became known of who proposed an experiment, once its agent has ended: what it cost."""
+        with self._fact():
+            self._db.execute(
+                "UPDATE experiments SET proposer = ? WHERE campaign = ? AND number = ?",
+                (proposer.text(), campaign, number),
+            )
 
     def vaulted(self, campaign: str, number: int) -> None:
         with self._fact():
@@ -240,5 +250,6 @@ def _experiment(row: sqlite3.Row) -> Experiment:
     values["knobs"] = tuple(tuple(change) for change in json.loads(row["knobs"]))
     values["protocol"] = tuple(json.loads(row["protocol"]))
     values["verdict"] = Decided.read(row["verdict"])
+    values["proposer"] = Proposer.read(row["proposer"])
     values["vaulted"], values["settled"] = bool(row["vaulted"]), bool(row["settled"])
     return Experiment(**values)

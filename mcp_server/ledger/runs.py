@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mcp_server.ledger.store import Store
-from mcp_server.nouns.records import CurvePoint, Purpose, RunResult, RunState
-from mcp_server.nouns.rows import Exam, Run, Trained
+from mcp_server.nouns.records import Purpose, RunResult, RunState
+from mcp_server.nouns.rows import Exam, Run
 
 # of an experiment that was run more than once: they are few
 _AGAIN = "experiment IN (SELECT experiment FROM runs WHERE campaign = ?1 AND run > 1)"
@@ -80,36 +80,6 @@ class Runs(Store):
             campaign,
         )
         return [_run(row, light=True) for row in rows]
-
-    def curves(self, campaign: str, last: int) -> list[Trained]:
-        """The newest runs that count and told their training loss, oldest first."""
-        rows = self._rows(
-            "SELECT experiment, seed, machine, purpose, score, json_extract(result, '$.curve') AS curve FROM runs"
-            " WHERE campaign = ? AND state = 'scored' AND tainted = '' AND purpose != 'exam' AND curve IS NOT NULL"
-            " ORDER BY ticket DESC LIMIT ?",
-            campaign,
-            last,
-        )
-        return [
-            Trained(
-                row["experiment"],
-                row["seed"],
-                row["machine"],
-                Purpose(row["purpose"]),
-                row["score"],
-                tuple(CurvePoint(**point) for point in json.loads(row["curve"])),
-            )
-            for row in reversed(rows)
-        ]
-
-    def saved(self, campaign: str) -> tuple[int, float]:
-        """(runs that were stopped as hopeless, seconds of their budgets that were left)."""
-        row = self._rows(
-            "SELECT count(*), total(json_extract(result, '$.saved_seconds')) FROM runs WHERE campaign = ?"
-            " AND state = 'cancelled' AND json_extract(result, '$.saved_seconds') IS NOT NULL",
-            campaign,
-        )[0]
-        return row[0], row[1]
 
     def measured_beside(self, campaign: str) -> list[tuple[int, int, str, int, float, float]]:
         """(experiment, seed, machine, incumbent, own score, its score) of every run that counts and has both."""

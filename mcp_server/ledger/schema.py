@@ -212,4 +212,33 @@ def eighth(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (first, second, third, fourth, fifth, sixth, seventh, eighth)
+NINTH = """
+-- attempts that logs of other tools tell of: searched, never an incumbent, never part of the noise
+CREATE TABLE imported (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest TEXT NOT NULL UNIQUE,         -- of what the row tells, so that a log that has grown is read again
+    source TEXT NOT NULL, line INTEGER NOT NULL, metric TEXT NOT NULL, direction TEXT NOT NULL,
+    status TEXT NOT NULL,                -- kept | discarded | crashed | unknown, as its author says
+    score REAL, gain REAL,               -- over what was kept before it there; positive is better
+    commit_sha TEXT NOT NULL, parent TEXT NOT NULL, description TEXT NOT NULL, reasoning TEXT NOT NULL,
+    knobs TEXT NOT NULL,                 -- JSON [[name, before, after], ...], as the description says
+    at TEXT NOT NULL, imported_at TEXT NOT NULL
+) STRICT;
+"""
+
+
+def ninth(connection: sqlite3.Connection) -> None:
+    """Histories of other tools."""
+    for statement in NINTH.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+def tenth(connection: sqlite3.Connection) -> None:
+    """Who proposed an experiment: client, version, model, tokens and cost, as JSON; '' for experiments of before."""
+    connection.execute("ALTER TABLE experiments ADD COLUMN proposer TEXT NOT NULL DEFAULT ''")
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    *(first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth),
+)

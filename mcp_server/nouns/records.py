@@ -124,15 +124,6 @@ class Budget(Record):
 Pairing = Literal["", "side_by_side", "alternating"]  # how the incumbent is trained beside a run; "": it is not
 
 
-class AbortRule(Record):
-    """When to stop a run that is not worth its budget: its mean training loss over (begin, end] tokens is too high."""
-
-    begin: int
-    end: int
-    loss: float  # the incumbent's there, in nats
-    margin: float  # nats above it
-
-
 class UserEnvironment(Record):
     """The Python environment in which a campaign's commands run, and what a run must be shown for it."""
 
@@ -197,7 +188,7 @@ class RunSpec(Record):
     audit_positions: int = Field(default=1024, ge=0)
     score_seconds: float = Field(default=600, gt=0)  # wall limit of scoring
     require_sandbox: bool = False
-    abort: AbortRule | None = None
+    abort: object = None  # an older version's rule for hopeless runs; nothing heeds it
     usual_startup_seconds: float | None = None  # the baseline's, to flag a start-up far beyond it
     usual_spent_seconds: float | None = None  # the same in the budget's clock; more is charged to it
     usual_hosts: HostUse | None = None  # of the unchanged code, or of the incumbent where that needs more
@@ -320,7 +311,6 @@ class RunResult(Answer):
     wall_seconds: float | None = None  # the same stretch on the wall
     cpu_seconds: float | None = None
     score_seconds: float | None = None
-    saved_seconds: float | None = None  # of the budget, when the run was stopped as hopeless
     peak_memory_mb: float | None = None
     steps: int | None = None
     tokens: int | None = None

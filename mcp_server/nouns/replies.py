@@ -137,6 +137,8 @@ class RecallReply(Reply):
     lines: list[str] = Field(default_factory=list)
     found: int
     least_tried: list[str] = Field(default_factory=list)
+    suggestions: list[str] = Field(default_factory=list, description="an optimiser's next steps: advice")
+    landscape: str = Field(default="", description="where the score is flat, falling, rising, and what is untried")
     next: str = ""
 
 
@@ -207,6 +209,27 @@ class ExamReply(Reply):
     gain: float | None = Field(default=None, description="measured gain in the metric's unit; positive is better")
     interval: list[float] = Field(default_factory=list, description="95 % interval of the gain")
     claimed_gain: float | None = None
+    next: str = ""
+
+
+class SuggestionReply(Reply):
+    """One step that an optimiser would take."""
+
+    changes: str = Field(description="each constant with its value now and then")
+    constants: dict[str, float] = Field(default_factory=dict)
+
+
+class SuggestReply(Reply):
+    """What a classical optimiser knows of the constants, and what it would try next."""
+
+    campaign: str
+    file: str = ""
+    suggestions: list[SuggestionReply] = Field(default_factory=list)
+    landscape: str = Field(default="", description="where the score is flat, falling, rising, and what is untried")
+    ranges: dict[str, list[float]] = Field(default_factory=dict)
+    observations: int = 0
+    elsewhere: int = Field(default=0, description="observations that are other labs'")
+    running: int = Field(default=0, description="attempts under way, counted as bringing nothing")
     next: str = ""
 
 
@@ -283,6 +306,7 @@ class StatusReply(Reply):
     budget: str = ""
     incumbent: ExperimentReply | None = None
     experiments: dict[str, int] = Field(default_factory=dict)
+    tried_elsewhere: int | None = Field(default=None, description="attempts imported from logs of other tools")
     waiting_for_decision: list[int] = Field(default_factory=list)
     running: list[ExperimentReply] = Field(default_factory=list)
     last: list[str] = Field(default_factory=list)
@@ -291,7 +315,6 @@ class StatusReply(Reply):
     sessions: list[str] = Field(default_factory=list, description="who works in this tree, where it is more than one")
     noise: NoiseReply | None = None
     totals: TotalsReply | None = None
-    early_abort: str = Field(default="", description="whether hopeless runs are stopped, and what that saved")
     pairing: str = Field(default="", description="whether the incumbent is trained beside each attempt, and why")
     tier: str = ""
     python: str = Field(default="", description="what `python` means in this campaign's runs, and whose it is")
@@ -299,6 +322,8 @@ class StatusReply(Reply):
     rules: list[str] = Field(default_factory=list, description="where a person changed the campaign's rules")
     problems: list[str] = Field(default_factory=list)
     community: list[str] = Field(default_factory=list, description="what other labs' attempts say together: advice")
+    suggestions: list[str] = Field(default_factory=list, description="an optimiser's next steps: advice")
+    landscape: str = Field(default="", description="where the score is flat, falling, rising, and what is untried")
     advice: str = ""
     stop: str = Field(default="", description="why the campaign is over, if it is")
     style: str = ""

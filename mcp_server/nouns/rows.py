@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel, ConfigDict
+
 from mcp_server.nouns.decided import UNDECIDED, Decided
-from mcp_server.nouns.records import CurvePoint, Kind, Purpose, RunResult, RunState
+from mcp_server.nouns.records import Kind, Purpose, RunResult, RunState
+from mcp_server.nouns.text import clean_line
+
+PROPOSER_WORDS = 80
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What a campaign draws by chance, where several are to share it: the first seed, and the secret of the exam."""
+
+    seed: int
+    secret: str
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,57 @@ class Campaign:
     @property
     def branch(self) -> str:
         return f"autoresearch/{self.tag}"
+
+
+class Proposer(BaseModel):
+    """Who proposed an experiment, as the client introduced itself and the loop that drove it heard.
+
+    All of it is somebody's own word. What nobody told is unknown, never zero.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    client: str = ""  # claude-code, codex-mcp-client, cli, ralph, ...
+    version: str = ""
+    model: str = ""  # where told
+    command: str = ""  # of the agent, where a loop started it
+    tokens: int | None = None
+    cost_usd: float | None = None
+
+    @classmethod
+    def of(cls, client: str, version: str = "", model: str = "") -> Proposer:
+        return cls(
+            client=clean_line(client, PROPOSER_WORDS),
+            version=clean_line(version, PROPOSER_WORDS),
+            model=clean_line(model, PROPOSER_WORDS),
+        )
+
+    @classmethod
+    def read(cls, text: str | None) -> Proposer:
+        """From the ledger's JSON; nobody where there is none, or nothing that could be read."""
+        try:
+            return cls.model_validate_json(text) if text else NOBODY
+        except ValueError:
+            return NOBODY
+
+    def text(self) -> str:
+        return self.model_dump_json(exclude_defaults=True)
+
+    @property
+    def agent(self) -> str:
+        """By what experiments of one agent are told from another's: the client, and the model where it is told."""
+        named = self.client if not self.command else self.command
+        return f"{named} {self.model}".strip() or "unknown"
+
+    def words(self) -> str:
+        """For people: `claude-code 2.1, opus, 12,000 tokens, 0.31 USD`."""
+        parts = [f"{self.client} {self.version}".strip(), self.command, self.model]
+        parts += [f"{self.tokens:,} tokens"] if self.tokens is not None else []
+        parts += [f"{self.cost_usd:.2f} USD"] if self.cost_usd is not None else []
+        return ", ".join(part for part in parts if part)
+
+
+NOBODY = Proposer()
 
 
 @dataclass(frozen=True)
@@ -58,6 +122,7 @@ class Experiment:
     decided_at: str | None = None
     settled: bool = False
     session: str = ""  # who began it: one connection of a client; empty at a terminal
+    proposer: Proposer = NOBODY
 
 
 @dataclass(frozen=True)
@@ -87,18 +152,6 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A scored run as its training curve tells it."""
-
-    experiment: int
-    seed: int
-    machine: str
-    purpose: Purpose
-    score: float
-    curve: tuple[CurvePoint, ...]
-
-
-@dataclass(frozen=True)
 class Learning:
     """One lesson of the shared memory."""
 
@@ -109,6 +162,28 @@ class Learning:
     tags: tuple[str, ...]
     source: str
     at: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """An attempt that a log of another tool tells of. It was measured elsewhere, by nobody of this lab."""
+
+    digest: str
+    source: str
+    line: int
+    metric: str
+    direction: str
+    status: str  # kept, discarded, crashed or unknown, as its author says
+    score: float | None
+    gain: float | None  # over what was kept before it there; positive is better
+    commit_sha: str
+    parent: str
+    description: str
+    reasoning: str
+    knobs: tuple[tuple[str, str, str], ...]
+    at: str
+    imported_at: str
+    id: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -172,7 +173,7 @@ class _Loop:
     def _turn(self, number: int, before: Position) -> None:
         self.audience.began(number, before)
         self.guard.before()
-        memory = self._memory()
+        memory, last = self._memory(), settling.last_number(self.lab)
         limit = self.plan.iteration_seconds
         if self.plan.limits.hours is not None:
             limit = min(limit, max(1.0, self.plan.limits.hours * 3600 - (time.monotonic() - self.began)))
@@ -192,6 +193,7 @@ class _Loop:
         settled = settling.Settled()
         if not heard.limited:  # refused half-way: the next agent goes on with what lies there
             settled = settling.settle(self.lab, self._description(number, memory, heard), before)
+        settling.note_turn(self.lab, settling.begun_since(self.lab, last), shlex.join(self.plan.command), heard)
         outcome = settled.outcome
         if outcome is Outcome.NOTHING and heard.limited:
             outcome = Outcome.LIMITED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mcp_server.arena.stop import target_reached
@@ -15,10 +15,13 @@ from mcp_server.lab import CALIBRATE, Lab
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
 from mcp_server.nouns.records import Kind
 from mcp_server.nouns.replies import DecisionReply
+from mcp_server.nouns.text import clean_line
 from mcp_server.ralph.pacing import Outcome
+from mcp_server.ralph.telling import Told
 
 MOST_REPEATS = 8  # rounds of confirmation before an experiment is left for the next turn
 STOPPING_SECONDS = 30.0
+COMMAND_CHARACTERS = 80  # of an agent's command, for the record
 
 
 @dataclass
@@ -130,6 +133,37 @@ def _decided(lab: Lab, number: int) -> DecisionReply | None:
         if decision.decision != "confirming":
             return decision
     return None
+
+
+def begun_since(lab: Lab, last: int) -> list[int]:
+    """Numbers of the experiments that were begun in this work tree after number `last`."""
+    with lab.reading() as (bench, campaign, _):
+        found = bench.ledger.experiments(campaign.tag)
+        return [one.number for one in found if one.number > last and one.tree == str(bench.paths.tree)]
+
+
+def last_number(lab: Lab) -> int:
+    with lab.reading() as (bench, campaign, _):
+        return bench.ledger.next_number(campaign.tag) - 1
+
+
+def note_turn(lab: Lab, numbers: Sequence[int], command: str, heard: Told) -> None:
+    """Who proposed the experiments of a turn, and what that cost: shared evenly where there are several."""
+    if not numbers:
+        return
+    with lab.reading() as (bench, campaign, _):
+        for number in numbers:
+            before = bench.ledger.experiment(campaign.tag, number).proposer
+            told = before.model_copy(
+                update={
+                    "client": before.client or "ralph",
+                    "command": clean_line(command, COMMAND_CHARACTERS),
+                    "model": heard.model or before.model,
+                    "tokens": None if heard.tokens is None else round(heard.tokens / len(numbers)),
+                    "cost_usd": None if heard.cost_usd is None else heard.cost_usd / len(numbers),
+                }
+            )
+            bench.ledger.note_proposer(campaign.tag, number, told)
 
 
 def cancel_what_runs(lab: Lab) -> None:

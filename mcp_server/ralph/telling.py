@@ -47,6 +47,7 @@ class Told:
     claims_completion: bool
     words: str
     misused: bool  # it refused its own command line
+    model: str = ""  # where it is told
 
 
 def told(text: str, exit_status: int) -> Told:
@@ -73,6 +74,7 @@ def told(text: str, exit_status: int) -> Told:
         # an agent that has told anything in JSON was started; what it prints then is about its work
         misused=exit_status in NOT_STARTED
         or (exit_status > 0 and not objects and MISUSE.search("\n".join(plain)) is not None),
+        model=_model(objects),
     )
 
 
@@ -111,6 +113,22 @@ def _cost(objects: list[dict[str, Any]]) -> float | None:
         if isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < 1e6:
             return float(cost)
     return None
+
+
+def _model(objects: list[dict[str, Any]]) -> str:
+    """The model, as Claude Code names it: at the beginning of a stream, or as the one that was used most."""
+    for one in objects:
+        if isinstance(one.get("model"), str):
+            return clean_line(str(one["model"]), WORDS)
+        used = one.get("modelUsage")
+        if isinstance(used, dict) and used:
+            return clean_line(str(max(used, key=lambda name: _output(used[name]))), WORDS)
+    return ""
+
+
+def _output(usage: object) -> int:
+    told = usage.get("outputTokens") if isinstance(usage, dict) else 0
+    return told if isinstance(told, int) else 0
 
 
 def _tokens(objects: list[dict[str, Any]]) -> int | None:

@@ -18,8 +18,10 @@ import anyio
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
+from mcp_types import Implementation
 
 import mcp_server
+from mcp_server import __version__
 from mcp_server.judging.verdict import Decision
 from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.files import write_atomically
@@ -121,7 +123,8 @@ async def campaign(folder: Path, tag: str, pace: Pace, audience: Audience, log: 
     command = StdioServerParameters(command=sys.executable, args=["-m", "mcp_server"], cwd=str(folder), env=environment)
     with open(log, "w") as messages:
         try:
-            async with Client(stdio_client(command, errlog=messages)) as client:
+            me = Implementation(name="autoresearch-demo", version=__version__)
+            async with Client(stdio_client(command, errlog=messages), client_info=me) as client:
                 return await _research(Session(client, audience), folder, tag, pace)
         except (MCPError, AutoresearchError, BaseExceptionGroup) as error:
             # by hand: what is raised in an `except*` reaches the caller in a group of its own on some Pythons

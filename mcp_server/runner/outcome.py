@@ -55,16 +55,13 @@ def measured(result: RunResult, training: Training, usual_startup_seconds: float
     )
 
 
-def of_training(result: RunResult, training: Training, diagnosis: Diagnosis, budget_seconds: float) -> RunResult | None:
+def of_training(result: RunResult, training: Training, diagnosis: Diagnosis) -> RunResult | None:
     """How a training ended that leaves nothing to score; None if it ended well."""
     if training.cancelled:
         return ended(result, RunState.CANCELLED, "cancelled", "Cancelled while it trained.")
     crash = diagnosis.crash
     if training.crossed is not None:
         reason, words = training.crossed.reason, training.crossed.detail
-        if reason == "hopeless":
-            left = round(max(0.0, budget_seconds - training.stretch.train_seconds), 3)
-            return ended(result.model_copy(update={"saved_seconds": left}), RunState.CANCELLED, reason, words)
         return ended(result, RunState.CRASHED, reason, words, Crash(kind=reason, message=words, excerpt=crash.excerpt))
     if training.stretch.reason:
         reason, words = training.stretch.reason, HINTS[training.stretch.reason]

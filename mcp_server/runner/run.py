@@ -162,15 +162,11 @@ class Run:
         """Start the trainers and stay with them."""
         own = sides[0]
         warm = scorer.can_be_warm(own.around, has.spare)
-        rule = self.spec.abort
 
         def watch(look: Look) -> Crossed | None:
-            nonlocal rule
             if warm and look.counting:
                 own.ask(warm=True, on=has.spare)
             found = own.watch(look)
-            if found is None and rule is not None and look.marks.latest and look.marks.latest.tokens >= rule.end:
-                found, rule = limits.hopeless(rule, look.marks.curve()), None  # looked at once
             if self.view.due:
                 self.view.training(look)
             return found

@@ -80,7 +80,7 @@ class Side:
         if training.exit_status != 0:
             found = hint(training.log, spec, self.around.names.work, paths.work, self.around.lease.card is not None)
             diagnosis = told(diagnosis, found)
-        bad = outcome.of_training(self.result, training, diagnosis, spec.budget.seconds)
+        bad = outcome.of_training(self.result, training, diagnosis)
         if bad is not None:
             self.result = bad
             return

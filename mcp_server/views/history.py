@@ -56,6 +56,7 @@ class PageReply(Reply):
     score: ScoreReply
     row: HistoryRow
     hypothesis: str = ""
+    proposed_by: str = Field(default="", description="client and version, model, tokens, cost, as told; and the style")
     expected_delta: float | None = None
     base: int | None = None
     runs: list[RunReply] = Field(default_factory=list)
@@ -123,6 +124,7 @@ def page(lab: Readable, score: ScoreReply) -> PageReply:
             score=score,
             row=row_of(Attempt.of(experiment, runs)),
             hypothesis=clean_block(experiment.hypothesis),
+            proposed_by=", ".join(filter(None, (experiment.proposer.words(), experiment.style or ""))),
             expected_delta=experiment.expected_delta,
             base=experiment.base,
             runs=[progress.run_reply(run) for run in runs],

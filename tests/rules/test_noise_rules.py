@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from mcp_server.edits.constants import knob_changes
-from mcp_server.judging import abort
-from mcp_server.judging.abort import Past, earned
 from mcp_server.judging.decide import decide
 from mcp_server.judging.drift import Conditions, Scatter, must_anchor
 from mcp_server.judging.noise import Noise
@@ -48,15 +46,6 @@ def test_a_repeat_is_only_ordered_where_its_runs_are_left(left: int) -> None:
         verdict = decide(evidence)
         assert len(verdict.orders) <= left
         assert (verdict.decision is Decision.CONFIRM) is bool(verdict.orders)
-
-
-def test_the_abort_rule_is_earned_while_it_would_have_cost_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    past = [Past(gap, gap - 0.5) for gap in (0.1 * turn for turn in range(30))]
-    won = sum(run.worse <= 0 for run in past)
-    monkeypatch.setattr(abort, "replay", lambda past: (10, 0))
-    assert earned(past) is not None
-    monkeypatch.setattr(abort, "replay", lambda past: (10, won // 3))
-    assert earned(past) is None
 
 
 def test_a_call_that_came_whole_is_no_constant_that_moved() -> None:

@@ -14,7 +14,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.find import check_files, join
 from mcp_server.campaign.upkeep import recovery
 from mcp_server.nouns.replies import CampaignReply
-from mcp_server.nouns.rows import Campaign
+from mcp_server.nouns.rows import Campaign, Draws
 from mcp_server.programs.check import foreseen
 from mcp_server.secrecy.guard import before_campaign
 
@@ -26,8 +26,11 @@ def start(
     tag: str,
     from_ref: str,
     calibrate: int,
+    draws: Draws | None = None,
 ) -> CampaignReply:
     """Begin a campaign that there is none of yet; `make_room` sees to the places of its views.
+
+    draws: shared with other campaigns, so that they can be compared; else the campaign's own.
 
     Raises AutoresearchError, with nothing changed.
     """
@@ -46,11 +49,11 @@ def start(
         pinned=pinned,
         began_at=at,
         # unpredictable for an editor of train.py, the same for whoever repeats the campaign by its name
-        seed=int.from_bytes(hashlib.sha256(f"{tag}\0{pinned}".encode()).digest()[:3]),
+        seed=draws.seed if draws else int.from_bytes(hashlib.sha256(f"{tag}\0{pinned}".encode()).digest()[:3]),
         calibrate=calibrate,
         corpus=str(corpus.folder) if corpus else None,
         fingerprint=corpus.fingerprint if corpus else None,
-        secret=secrets.token_hex(32),
+        secret=draws.secret if draws else secrets.token_hex(32),
         program=program.digest,
         ready=False,
     )

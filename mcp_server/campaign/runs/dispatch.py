@@ -20,7 +20,7 @@ from mcp_server.campaign.runs import orders
 from mcp_server.engines import Engine
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.paths import BESIDE, LabPaths, RunPaths
-from mcp_server.nouns.records import AbortRule, Budget, HostUse, Order, Pairing, Purpose, RunSpec
+from mcp_server.nouns.records import Budget, HostUse, Order, Pairing, Purpose, RunSpec
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.programs.readable import in_home, lay, shown, sources
 from mcp_server.programs.sealed import sealed
@@ -88,7 +88,6 @@ class Plan:
     run: Run
     order: Order | None = None
     usual: Usual = Usual()
-    abort: AbortRule | None = None
     suspect_below: float | None = None
     incumbent: Experiment | None = None
     pairing: Pairing = ""
@@ -187,7 +186,6 @@ def _spec(paths: LabPaths, plan: Plan, tree: Path, editable: tuple[str, ...]) ->
         usual_startup_seconds=plan.usual.startup_seconds,
         usual_spent_seconds=plan.usual.spent_seconds,
         usual_hosts=plan.usual.hosts,
-        abort=plan.abort,
         rescore=plan.rescore,
         incumbent=None if plan.incumbent is None else plan.incumbent.number,
         pairing=plan.pairing,

@@ -14,7 +14,7 @@ from mcp_server.campaign.beginning import baseline
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import exam_result, still_alone
-from mcp_server.campaign.runs import abort, dispatch, orders, pairing
+from mcp_server.campaign.runs import dispatch, orders, pairing
 from mcp_server.campaign.upkeep import settling
 from mcp_server.campaign.upkeep.caught import CaughtUp, each
 from mcp_server.ledger import Ledger
@@ -217,7 +217,6 @@ def start(bench: Bench, run: Run, *, rescore: bool = False) -> None:
         run,
         bench.order_of(run),
         usual=usual(bench.ledger, run.campaign),
-        abort=None if rescore else abort.abort_rule(bench.ledger, arena, experiment, run),
         suspect_below=_suspect_below(bench.ledger, arena, run.campaign),
         incumbent=beside,
         pairing=way,

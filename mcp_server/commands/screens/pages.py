@@ -148,7 +148,6 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("noise", _noise(reply)),
         ("pairing", reply.pairing),
         ("python", reply.python),
-        ("early abort", reply.early_abort),
         (
             "devices",
             joined(*(f"{d.device} {d.state}" + (f" ({d.experiment})" if d.experiment else "") for d in reply.devices)),
@@ -159,7 +158,10 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("last", stack(map(one_line, reply.last)) if reply.last else None),
         ("learned", stack(map(one_line, reply.learnings)) if reply.learnings else None),
         *(("elsewhere", words) for words in reply.community),
+        ("imported", f"{reply.tried_elsewhere} attempts, tried elsewhere" if reply.tried_elsewhere else ""),
         ("advice", reply.advice),
+        ("constants", reply.landscape),
+        *(("suggested", one_line(words)) for words in reply.suggestions),
         ("chart", reply.chart),
     ]
     return [*head, facts(rows), problems(reply.problems), hint(commands_in(reply.next))]

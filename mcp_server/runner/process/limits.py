@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.judging.abort import mean_loss
-from mcp_server.nouns.records import AbortRule, Budget, CurvePoint
+from mcp_server.nouns.records import Budget
 from mcp_server.runner.machine import proc
 from mcp_server.runner.machine.proc import Stat
 from mcp_server.runner.machine.tree import Tree, Usage
@@ -71,18 +70,6 @@ def crossed(limits: Limits, usage: Usage, tree: Tree, sandbox_pid: int | None) -
     return Crossed(
         "out_of_memory",
         f"It used {exact / GIGABYTE:.2f} GB of main memory; {limits.memory_bytes / GIGABYTE:.2f} GB are allowed.",
-    )
-
-
-def hopeless(rule: AbortRule, curve: Sequence[CurvePoint]) -> Crossed | None:
-    """Whether training was so far behind, at the tokens that the rule names, that the rest of the budget is wasted."""
-    loss = mean_loss(curve, rule.begin, rule.end)
-    if loss is None or loss - rule.loss <= rule.margin:
-        return None
-    return Crossed(
-        "hopeless",
-        f"After {rule.end:,} tokens its training loss was {loss - rule.loss:.3g} nats above the incumbent's there; "
-        f"from {rule.margin:.3g} on, this campaign's past says, hardly a run comes back.",
     )
 
 

@@ -1,0 +1,1 @@
+"""Commands about research itself: histories of other tools, suggestions, comparisons."""

@@ -1,0 +1,359 @@
+"""How far can a run be believed? What its history alone tells, finding by finding. Pure but for the commits.
+
+Each finding is one sentence and the rows it rests on. What could not be checked is said; silence means it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from statistics import NormalDist, correlation, fmean, median
+
+from mcp_server.histories.noise import Noise, marks, noise_of, plain
+from mcp_server.histories.rows import KEPT, History, Row, Unreadable
+from mcp_server.histories.words import REPEAT, seed_only
+from mcp_server.judging.student import student_cdf
+
+LEAST_CORRELATED = 8  # rows with steps
+CORRELATED, SURE = 0.6, 0.01
+CURSED = 0.2  # of the claimed gain
+FALSE_KEEPS = 0.5
+LONG_PAUSE = 10.0  # times the usual one
+LEAST_PAUSES = 5
+MOST_NUMBERS = 100_000
+Known = Callable[[str], bool]  # whether a commit resolves
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong, in one sentence, and the rows that show it."""
+
+    code: str
+    sentence: str
+    rows: tuple[Row, ...] = ()
+    unread: tuple[Unreadable, ...] = ()
+
+    @property
+    def evidence(self) -> list[tuple[int, str]]:
+        """(line, words) of each row it rests on."""
+        read = [(row.line, row.words()) for row in self.rows]
+        return read + [(one.line, one.words()) for one in self.unread]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found, what it could not look at, and what it counted."""
+
+    findings: tuple[Finding, ...]
+    unchecked: tuple[str, ...]
+    keeps: int
+    claimed: float | None  # the gain of the last best over the first score
+    believed: float | None
+    false_keeps: float | None
+    noise: Noise | None
+
+
+def audit(history: History, known: Known | None = None, stated_noise: float | None = None) -> Audit:
+    """Look a history through. known: of the repository the commits should be in; stated_noise: sd of one run."""
+    noise = noise_of(history, stated_noise)
+    gains = history.gain_over_best()
+    keeps = [row for row in history.rows if row.status == KEPT and row.line in gains]
+    belief = believe(gains, keeps, noise)
+    checks: list[Iterator[Finding]] = [
+        _unread(history),
+        _unresolved(history, known),
+        _not_better(keeps, gains),
+        _within_noise(keeps, gains, noise, history.schema.metric),
+        _seeds(history, gains),
+        _duplicates(history),
+        _gaps(history),
+        _steps(history),
+        _curse(keeps, belief),
+        _false_keeps(keeps, belief),
+    ]
+    claimed = belief.claimed if keeps else None
+    return Audit(
+        findings=tuple(one for found in checks for one in found),
+        unchecked=tuple(_unchecked(history, known, noise, keeps)),
+        keeps=len(keeps),
+        claimed=claimed,
+        believed=belief.believed,
+        false_keeps=belief.false,
+        noise=noise,
+    )
+
+
+# --- what the keeps are worth -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Gains of all keeps together as claimed and as one may believe them, and how many keeps are probably none."""
+
+    claimed: float
+    believed: float | None = None
+    false: float | None = None
+    doubtful: tuple[Row, ...] = ()  # by falling doubt, those more likely false than not
+
+
+def believe(gains: dict[int, float], keeps: Sequence[Row], noise: Noise | None) -> Worth:
+    """Each kept gain shrunk by what all gains of the history show of true ones (empirical Bayes, normal prior).
+
+    A posterior mean needs no correction for having been chosen (Efron 2011, "Tweedie's formula and selection bias").
+    The prior's centre is that of all attempts, most of which bring nothing; a crash or an outlier does not move it.
+    """
+    claimed = sum(max(0.0, gains[row.line]) for row in keeps)
+    if noise is None or not keeps:
+        return Worth(claimed)
+    if noise.apart == 0:
+        return Worth(claimed, claimed, float(sum(gains[row.line] <= 0 for row in keeps)))
+    width = noise.apart
+    middle = median(gains.values())
+    # the usual size of a true change, from the middle half, which no outlier reaches
+    spread = 1.4826 * median(abs(gain - middle) for gain in gains.values())
+    kept = fmean(gains[row.line] for row in keeps)
+    size = max(math.sqrt(max(0.0, spread**2 - width**2)), max(0.0, kept - middle) / 2, 1e-12)
+    share = size**2 / (size**2 + width**2)
+    sd = math.sqrt(share) * width
+    means = {row.line: middle + share * (gains[row.line] - middle) for row in keeps}
+    chances = {line: NormalDist(mean, sd).cdf(0.0) for line, mean in means.items()}
+    doubtful = sorted((row for row in keeps if chances[row.line] > 0.5), key=lambda row: -chances[row.line])
+    believed = min(claimed, sum(max(0.0, mean) for mean in means.values()))
+    return Worth(claimed, believed, sum(chances.values()), tuple(doubtful))
+
+
+# --- the findings -----------------------------------------------------------------------------------------------------
+
+
+def _unread(history: History) -> Iterator[Finding]:
+    if history.unreadable:
+        count = len(history.unreadable)
+        yield Finding("unreadable", f"{_rows(count)} cannot be read.", unread=history.unreadable)
+
+
+def _unresolved(history: History, known: Known | None) -> Iterator[Finding]:
+    if known is None:
+        return
+    named = [row for row in history.rows if row.commit]
+    lost = [row for row in named if not known(row.commit)]
+    if lost:
+        yield Finding(
+            "unresolvable",
+            f"{len(lost)} of {len(named)} commits do not resolve in the repository, so nobody can look at or repeat "
+            "what they measured.",
+            tuple(lost),
+        )
+
+
+def _not_better(keeps: Sequence[Row], gains: dict[int, float]) -> Iterator[Finding]:
+    worse = [row for row in keeps if gains[row.line] <= 0]
+    if worse:
+        words = "is" if len(worse) == 1 else "are"
+        yield Finding(
+            "not_better",
+            f"{len(worse)} of {len(keeps)} keeps {words} not better than the best that was kept before.",
+            tuple(worse),
+        )
+
+
+def _within_noise(keeps: Sequence[Row], gains: dict[int, float], noise: Noise | None, metric: str) -> Iterator[Finding]:
+    better = [row for row in keeps if gains[row.line] > 0]
+    if noise is None or not better:
+        return
+    inside = [row for row in better if gains[row.line] < noise.apart]
+    if inside:
+        words = "is" if len(inside) == 1 else "are"
+        yield Finding(
+            "within_noise",
+            f"{len(inside)} of {len(better)} kept gains of {metric} {words} smaller than {noise.words()}.",
+            tuple(inside),
+        )
+
+
+def _seeds(history: History, gains: dict[int, float]) -> Iterator[Finding]:
+    rows = [row for row in history.rows if seed_only(row.description)]
+    by_config: dict[tuple[int, str], Row] = {}
+    for row in history.rows:
+        earlier = by_config.get((row.segment, row.config)) if row.config else None
+        if earlier is not None and row.seed is not None and row.seed != earlier.seed and row.status == KEPT:
+            rows.append(row)
+        if row.config:
+            by_config.setdefault((row.segment, row.config), row)
+    rows = list(dict.fromkeys(rows))
+    kept = [row for row in rows if row.status == KEPT and row.line in gains]
+    if not rows:
+        return
+    several = "One row changes" if len(rows) == 1 else f"{len(rows)} rows change"
+    if kept:
+        won = max(gains[row.line] for row in kept)
+        sentence = f"{several} nothing but the seed, and {len(kept)} of them was kept as a win ({won:+.3g})."
+        sentence = sentence.replace("1 of them was kept", "it was kept") if len(rows) == 1 else sentence
+    else:
+        sentence = f"{several} nothing but the seed."
+    yield Finding("seed_only", sentence, tuple(rows))
+
+
+def _duplicates(history: History) -> Iterator[Finding]:
+    seen: dict[tuple[int, str, str], Row] = {}
+    again: list[Row] = []
+    for row in history.rows:
+        if deliberate(row):
+            continue
+        keys = [(row.segment, kind, f"{key} {row.seed or ''}") for kind, key in marks(row)]
+        earlier = next((seen[key] for key in keys if key in seen), None)
+        if earlier is not None:
+            again += [one for one in (earlier, row) if one not in again]
+        for key in keys:
+            seen.setdefault(key, row)
+    if again:
+        yield Finding(
+            "duplicates",
+            f"{len(again)} rows tell of the same attempt as another: the same configuration or the same words.",
+            tuple(again),
+        )
+
+
+def deliberate(row: Row) -> bool:
+    """Whether a row says itself that it repeats another."""
+    return REPEAT.search(row.description) is not None or plain(row.description).startswith("baseline")
+
+
+def _gaps(history: History) -> Iterator[Finding]:
+    for segment in dict.fromkeys(row.segment for row in history.rows):
+        rows = [row for row in history.rows if row.segment == segment]
+        numbered = [row for row in rows if row.number is not None]
+        numbers = sorted({row.number for row in numbered if row.number is not None})
+        told = {found for one in history.unreadable if (found := number_in(one.text)) is not None}
+        missing: list[int] = []
+        if len(numbers) > 1 and numbers[-1] - numbers[0] < MOST_NUMBERS:
+            missing = sorted(set(range(numbers[0], numbers[-1])) - set(numbers) - told)
+        if missing:
+            after = [row for row in numbered if row.number is not None and row.number + 1 in missing]
+            runs = "1 run is" if len(missing) == 1 else f"{len(missing)} runs are"
+            yield Finding("gaps", f"{runs} missing from the numbering: {_ranges(missing)}.", tuple(after))
+        yield from _pauses(rows)
+
+
+def number_in(text: str) -> int | None:
+    """The number that an unreadable row begins with, so that it is not called missing as well."""
+    first = text.split(" ", 1)[0]
+    return int(first) if first.isdigit() and len(first) < 10 else None
+
+
+def _pauses(rows: Sequence[Row]) -> Iterator[Finding]:
+    timed = [(when, row) for row in rows if (when := seconds_of(row.at)) is not None]
+    steps = [(after - before, row) for (before, _), (after, row) in pairwise(timed)]
+    back = [row for step, row in steps if step < 0]
+    if back:
+        yield Finding("gaps", f"{_rows(len(back))} carry an earlier time than the row before.", tuple(back))
+    forward = [step for step, _ in steps if step > 0]
+    if len(forward) < LEAST_PAUSES:
+        return
+    usual = median(forward)
+    long = [row for step, row in steps if step > LONG_PAUSE * usual]
+    if long:
+        yield Finding(
+            "gaps",
+            f"{len(long)} of {len(steps)} pauses took over {LONG_PAUSE:.0f} times the usual {usual / 60:.3g} minutes: "
+            "the machine may have changed, and attempts may be missing.",
+            tuple(long),
+        )
+
+
+def _steps(history: History) -> Iterator[Finding]:
+    rows = [row for row in history.rows if row.scored and row.steps is not None and row.score is not None]
+    if len(rows) < LEAST_CORRELATED:
+        return
+    done = [row.steps or 0.0 for row in rows]
+    worth = [history.gain(row.score or 0.0, 0.0) for row in rows]
+    if len(set(done)) < 2 or len(set(worth)) < 2:
+        return
+    # of the changes from row to row: a slow drift of both says nothing
+    moved, won = _changes(done), _changes(worth)
+    r = correlation(moved, won) if len(set(moved)) > 1 and len(set(won)) > 1 else 0.0
+    degrees = len(rows) - 3
+    t = r * math.sqrt(degrees / max(1e-12, 1 - r * r))
+    if r < CORRELATED or 1 - student_cdf(t, degrees) > SURE:
+        return
+    gains = history.gain_over_best()
+    before = dict(zip([row.line for row in rows[1:]], rows, strict=False))
+    kept = [row for row in rows[1:] if row.status == KEPT and gains.get(row.line, 0.0) > 0]
+    faster = [row for row in kept if (row.steps or 0.0) > (before[row.line].steps or 0.0)]
+    yield Finding(
+        "steps",
+        f"Steps done explain {r * r:.0%} of what moved the score (r = {r:.2f} over {len(rows)} rows): "
+        f"{len(faster)} of {len(kept)} kept gains came with more steps in the same time, so the machine or the speed "
+        "of the code may have won, not the idea.",
+        tuple(faster),
+    )
+
+
+def _changes(values: Sequence[float]) -> list[float]:
+    return [after - before for before, after in pairwise(values)]
+
+
+def _curse(keeps: Sequence[Row], belief: Worth) -> Iterator[Finding]:
+    if belief.believed is None or belief.claimed <= 0:
+        return
+    lost = 1 - belief.believed / belief.claimed
+    if lost > CURSED:
+        yield Finding(
+            "winners_curse",
+            f"The {len(keeps)} keeps claim {belief.claimed:.4g} together; the best of many noisy scores is better "
+            f"than its code, and about {belief.believed:.4g} of it can be believed.",
+            tuple(keeps),
+        )
+
+
+def _false_keeps(keeps: Sequence[Row], belief: Worth) -> Iterator[Finding]:
+    if belief.false is not None and belief.false >= FALSE_KEEPS:
+        yield Finding(
+            "false_keeps",
+            f"About {belief.false:.1f} of {len(keeps)} keeps are probably no improvement at all.",
+            belief.doubtful,
+        )
+
+
+def _unchecked(history: History, known: Known | None, noise: Noise | None, keeps: Sequence[Row]) -> Iterator[str]:
+    if known is None and any(row.commit for row in history.rows):
+        yield "whether the commits exist: name the repository with --repo DIR"
+    if "status" not in history.schema.columns:
+        yield "the keeps: no column tells what was kept"
+    elif noise is None and keeps:
+        yield "the gains against the noise: the log shows no repeat; state the sd of one run with --noise SD"
+    if "steps" not in history.schema.columns:
+        yield "whether steps explain gains: none are logged"
+    if "number" not in history.schema.columns and "at" not in history.schema.columns:
+        yield "gaps: neither numbers nor times are logged"
+
+
+def seconds_of(at: str) -> float | None:
+    """Unix seconds of a time as logs write it: ISO 8601, or seconds or milliseconds since 1970."""
+    try:
+        value = float(at)
+    except ValueError:
+        try:
+            found = datetime.fromisoformat(at.strip().replace("Z", "+00:00"))
+        except ValueError:
+            return None
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return value / 1000 if value > 1e11 else value if value > 1e8 else None
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """`3, 7 to 9`"""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    said = [str(one[0]) if len(one) == 1 else f"{one[0]} to {one[-1]}" for one in parts[:12]]
+    return ", ".join(said) + (" …" if len(parts) > 12 else "")

@@ -1,0 +1,193 @@
+"""The words that logs use: names of columns, of outcomes and of metrics, and how their numbers are written. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+from mcp_server.histories.rows import CRASHED, DISCARDED, KEPT, Direction
+
+LARGEST = 1e12  # of a score: what is beyond is no measurement
+
+# For each field of ours the names that logs give its column, the most telling first.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "commit": ("commit", "git_commit", "commit_hash", "commit_sha", "sha", "hash", "rev", "revision"),
+    "parent": ("parent", "parent_commit", "base_commit", "parent_exp_id", "parent_id", "base"),
+    "status": ("status", "decision", "kept", "outcome", "keep", "accepted", "result", "verdict"),
+    "description": (
+        *("description", "change_summary", "change", "changes", "idea", "strategy", "what", "summary", "title"),
+        *("experiment_name", "subject", "text", "note", "notes", "name"),
+    ),
+    "reasoning": ("reasoning", "hypothesis", "reason", "rationale", "why", "justification", "lesson", "learning"),
+    "verdict": ("verdict", "judgement", "judgment", "conclusion"),
+    "before": ("metric_before", "score_before", "before", "best_before", "previous", "prev", "against", "old_score"),
+    "delta": ("delta", "improvement", "gain", "change_pct", "diff", "difference"),
+    "config": ("config_hash", "config", "confighash", "config_id", "params_hash", "code"),
+    "better": ("higher_is_better", "direction", "metric_direction", "best_direction", "bestdirection"),
+    "metric": ("metric", "metric_name", "metricname", "selection_metric", "primary_metric"),
+    "seed": ("seed", "random_seed", "rng_seed"),
+    "steps": ("num_steps", "steps", "step", "n_steps", "iters", "train_steps"),
+    "at": ("timestamp", "at", "time", "date", "datetime", "created_at", "started_at"),
+    "number": (
+        "experiment",
+        "run",
+        "iteration",
+        "exp",
+        "round",
+        "experiment_id",
+        "run_id",
+        "exp_id",
+        "id",
+        "iter",
+        "n",
+    ),
+}
+# Names of the score's column, before any known metric.
+SCORES = ("metric_after", "score_after", "after", "score", "metric", "metric_value", "value", "new_score", "result")
+# Numbers that stand beside a score and are none.
+BESIDE = re.compile(
+    r"mem|vram|_gb$|_mb$|mfu|step|param|second|time|duration|elapsed|token|tok_|batch|cost|usd|confidence|lines|"
+    r"^(gain|noise_widths|runs|seeds?|line|segment|size|artifact.*|train_.*|depth)$"
+)
+LOWER = re.compile(
+    r"(^|_)(bpb|bpc|loss|nll|ppl|perplexity|err|error|mse|rmse|mae|mape|brier|ece|wer|cer|fid|latency|ms|us|µs|ns|"
+    r"seconds?|duration|runtime|time|bytes|kib|kb|size|cost|regret|misses|failures|drawdown|distance)(_|$)",
+    re.IGNORECASE,
+)
+HIGHER = re.compile(
+    r"(^|_)(acc|accuracy|f1|auc|auroc|r2|reward|return|returns|sharpe|recall|precision|bleu|rouge|win|winrate|"
+    r"throughput|tps|qps|fps|ips|mfu|ic|map|ndcg|iou|dice|passed|pass_rate|coverage|speedup)(_|$)",
+    re.IGNORECASE,
+)
+OUTCOMES: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            *(
+                "keep",
+                "kept",
+                "baseline",
+                "improved",
+                "improvement",
+                "improves",
+                "accept",
+                "accepted",
+                "win",
+                "success",
+            ),
+            *("true", "yes", "pass", "passed", "advance", "advanced", "best", "simplification", "1", "✓", "✔", "✅"),
+        ),
+        KEPT,
+    ),
+    **dict.fromkeys(
+        (
+            *("discard", "discarded", "revert", "reverted", "reject", "rejected", "regression", "regressed", "null"),
+            *("worse", "false", "no", "loss", "lose", "lost", "neutral", "unchanged", "overtaken", "0", "✗", "❌"),
+        ),
+        DISCARDED,
+    ),
+    **dict.fromkeys(
+        (
+            *("crash", "crashed", "error", "fail", "failed", "oom", "timeout", "invalid", "nan", "diverged", "blocked"),
+            *("checks_failed", "cancelled", "canceled", "hook", "fail_loss"),
+        ),
+        CRASHED,
+    ),
+}
+NO_NUMBER = frozenset({"", "-", "--", "—", "n/a", "na", "none", "null", "nan", "?"})
+_NUMBER = re.compile(
+    r"^[≈~]?\s*([+\-−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:e[+\-]?\d+)?)\s*([^\d\s.,]{0,12})$", re.I
+)
+# NAME 0.04 -> 0.05, name: 0.04→0.05, "NAME from 0.04 to 0.05"
+_VALUE = r"[+\-−]?(?:\d[\d_]*)?\.?\d+(?:e[+\-]?\d+)?"
+_MOVE = re.compile(
+    rf"\b([A-Za-z_][\w.]{{1,40}})\s*(?:[:=]|from)?\s*({_VALUE})\s*(?:->|→|=>|to)\s*({_VALUE})", re.IGNORECASE
+)
+_NOT_NAMES = frozenset({"from", "to", "by", "is", "of", "at", "was", "and", "with", "bpb", "val_bpb"})
+SEED = re.compile(r"\bseeds?\b", re.IGNORECASE)
+REPEAT = re.compile(
+    r"^\W*(?:re-?run|repeat(?:ed)?|again|confirm(?:ation)?(?: run)?|replicat(?:e|ion)|reproduce|same (?:code|config))\b"
+    r"|\b(?:confirmation|clean|noise|variance) (?:re)?(?:run|check)\b|\bre-?run of\b|\brepeat of\b",
+    re.IGNORECASE,
+)
+
+
+_ABOUT_SEEDS = frozenset(
+    {
+        *("random", "seed", "seeds", "change", "changed", "changing", "new", "another", "different", "try", "tried"),
+        *("set", "use", "using", "from", "to", "the", "with", "torch", "manual", "only", "just", "rng", "value"),
+        *("other", "switch", "swap", "luck", "lucky", "better", "best", "of", "and", "for", "test", "init", "run"),
+    }
+)
+
+
+def plain_name(name: str) -> str:
+    """A column's name as it is looked up: lower case, words joined by one underscore, no sign of percent."""
+    return re.sub(r"[\s\-.]+", "_", name.strip().lower()).strip("_%#")
+
+
+def number(text: str) -> float | None:
+    """A number with its unit left away (`1,234`, `340ms`, `-16.2%`); None where none is told. Raises ValueError."""
+    told = text.strip()
+    if told.lower() in NO_NUMBER:
+        return None
+    found = _NUMBER.match(told)
+    if found is None or not found[1]:
+        raise ValueError(f"“{told[:40]}” is no number")
+    try:
+        value = float(found[1].replace(",", "").replace("−", "-"))
+    except ValueError:
+        raise ValueError(f"“{told[:40]}” is no number") from None
+    if not math.isfinite(value) or abs(value) > LARGEST:
+        raise ValueError(f"{told[:40]} is no measurement")
+    return value
+
+
+def outcome(word: str, own: Mapping[str, str]) -> str | None:
+    """Ours for a log's word; None where it is known to nobody. own: words that somebody explained."""
+    told = word.strip().lower()
+    if told in own:
+        return own[told]
+    if told in OUTCOMES:
+        return OUTCOMES[told]
+    first = re.split(r"[\s\-_:(,;/!]+", told, maxsplit=1)[0].rstrip("✓✔✗❌✅.")
+    return own.get(first) or OUTCOMES.get(first)
+
+
+def direction_of(word: str) -> Direction | None:
+    """What a log says of the direction: `higher`, `lower`, `maximize`, `true` of a column higher_is_better."""
+    told = plain_name(word)
+    if re.match(r"(higher|max|up|true|1$|yes|desc|bigger|larger)", told):
+        return "maximize"
+    if re.match(r"(lower|min|down|false|0$|no$|asc|smaller)", told):
+        return "minimize"
+    return None
+
+
+def direction_by_name(metric: str) -> Direction | None:
+    """What a metric's name usually means; None where it says nothing, or two things."""
+    name = plain_name(metric)
+    lower, higher = LOWER.search(name), HIGHER.search(name)
+    if bool(lower) == bool(higher):
+        return None
+    return "minimize" if lower else "maximize"
+
+
+def moves(text: str) -> tuple[tuple[str, str, str], ...]:
+    """(constant, before, after) of each constant that a description says was moved."""
+    found = [
+        (name, before.replace("−", "-"), after.replace("−", "-"))
+        for name, before, after in _MOVE.findall(text[:2000])
+        if name.lower() not in _NOT_NAMES
+    ]
+    return tuple(dict.fromkeys(found))[:8]
+
+
+def seed_only(text: str) -> bool:
+    """Whether a description speaks of another seed and of nothing else that was changed."""
+    if not SEED.search(text):
+        return False
+    rest = re.sub(r"\([^)]*\)|[—:;].*$", "", text)
+    rest = re.sub(r"\d+|->|→|=>", " ", rest)
+    words = {one for one in re.findall(r"[a-z]+", rest.lower()) if len(one) > 1}
+    return not words - _ABOUT_SEEDS

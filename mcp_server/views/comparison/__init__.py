@@ -1,0 +1,1 @@
+"""Campaigns compared as ways of doing research: by program, style, agent, engine."""
