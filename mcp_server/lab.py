@@ -173,7 +173,11 @@ class Lab:
             return self._open(asked, claim)
         except ToClaim:
             claim.send()  # with the lab's lock free: the network delays nobody
+        try:
             return self._open(asked, claim)
+        except AutoresearchError:
+            claim.give_up()
+            raise
 
     def _open(self, asked: Asked, claim: Claim) -> ExperimentReply:
         """Take an attempt in. Raises ToClaim where other labs are to be told first."""

@@ -21,21 +21,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.ledger import begin, fill, repository
-from mcp_server.community import membership
+from mcp_server.community import beside, membership
 from mcp_server.community.exchange import Exchange
 from mcp_server.community.settings import Places, Settings, write_settings
 from mcp_server.community.wire.store import make_bare
-from mcp_server.lab import Lab
+from mcp_server.lab import Lab, utc_now
 from mcp_server.ledger.foreign import Foreign
 from mcp_server.nouns.errors import AutoresearchError
 
 LABS, RUNS, ROUNDS = 8, 200, 20
 LONGEST = 3.0  # seconds that an exchange is left alone
-AT = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 # --- the bad line -----------------------------------------------------------------------------------------------------
@@ -141,7 +139,7 @@ def exchange(tree: Path, bundle: Path | None = None) -> str:
     lab = Lab(tree)
     Places.of(lab.paths.state).last.unlink(missing_ok=True)
     where = Settings(remote=str(bundle), kind="bundle") if bundle else None
-    with Exchange(lab.workspace, lambda: AT, patience=20.0) as found:
+    with Exchange(lab.workspace, utc_now, patience=20.0) as found:
         return found.run(bundle=where).trouble
 
 
@@ -196,7 +194,7 @@ def suffer(trees: list[Path], shelf: Path, runs: int, rounds: int, draw: random.
             if what < 0.15:
                 bundles.append(shelf / f"{len(bundles)}.bundle")
                 lab, to = Lab(tree), bundles[-1]
-                pid = apart(lambda lab=lab, to=to: membership.carry(lab.workspace, to, lambda: AT))  # type: ignore[misc]
+                pid = apart(lambda lab=lab, to=to: membership.carry(lab.workspace, to))  # type: ignore[misc]
                 count["bundles"] += 1
             elif what < 0.3 and bundles:
                 some = draw.choices(bundles, k=2)
@@ -222,6 +220,7 @@ def suffer(trees: list[Path], shelf: Path, runs: int, rounds: int, draw: random.
 
 def main(labs: int = LABS, runs: int = RUNS, rounds: int = ROUNDS) -> int:
     draw = random.Random(18)
+    beside.wake = lambda state, tree: False  # what is exchanged here is told to
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_bare(folder / "remote.git")

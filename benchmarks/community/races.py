@@ -30,6 +30,7 @@ from mcp_server.community.leases.known import read_known
 from mcp_server.community.settings import Places, Settings, write_settings
 from mcp_server.community.wire.keys import own_key
 from mcp_server.community.wire.store import LEASES, Store, make_bare
+from mcp_server.repo.workspace import Workspace
 
 RACERS, CONTESTED, KILLED = 8, 1000, 12
 SPEED = 60.0
@@ -39,14 +40,15 @@ CONTRACT = "ab" * 16
 def racer(folder: Path, speed: float) -> None:
     """One lab: claims what it is told on a line of JSON, and answers on one."""
     began = time.time()
-    places, arena = Places.of(folder), load_program(folder / "program.md").arena
+    workspace, arena = Workspace(folder), load_program(folder / "program.md").arena
+    places = Places.of(workspace.paths.state)
 
     def clock() -> float:
         return began + (time.time() - began) * speed
 
     for line in sys.stdin:
         code = json.loads(line)
-        claim = Claim(places, clock)
+        claim = Claim(places, workspace, clock)
         start = time.time()
         told = ""
         try:
@@ -63,11 +65,8 @@ def racer(folder: Path, speed: float) -> None:
 class Racer:
     """A lab in a process of its own, as its referee sees it."""
 
-    def __init__(self, folder: Path, program: Path, remote: str, kind: str = "folder", speed: float = 1.0) -> None:
-        self.folder = folder
-        self.places = Places.of(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "program.md").write_bytes(program.read_bytes())
+    def __init__(self, folder: Path, remote: str, kind: str = "folder", speed: float = 1.0) -> None:
+        self.places = Places.of(repository(folder).paths.state)
         write_settings(self.places, Settings(remote=remote, kind=kind, name=folder.name))  # type: ignore[arg-type]  # a Kind
         Store.at(self.places.store)
         self.lab = own_key(self.places.folder).lab
@@ -100,9 +99,7 @@ def racers(
     folder: Path, remote: str, count: int = RACERS, kind: str = "folder", speed: float = 1.0
 ) -> Iterator[list[Racer]]:
     """Labs on one remote, each in a process of its own."""
-    if not (folder / "arena").exists():
-        repository(folder / "arena")
-    found = [Racer(folder / f"lab{n}", folder / "arena" / "program.md", remote, kind, speed) for n in range(count)]
+    found = [Racer(folder / f"lab{n}", remote, kind, speed) for n in range(count)]
     try:
         yield found
     finally:

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.ledger import AT, begin, repository, result
+from mcp_server.community import beside
 from mcp_server.community.exchange import Exchange
 from mcp_server.community.leases.claim import Claim, ToClaim
 from mcp_server.community.leases.known import live
@@ -109,7 +110,7 @@ class Member:
 
     def claimed(self, idea: Idea, now: float) -> bool:
         """Whether nobody else runs it; as `run_experiment` finds out."""
-        claim = Claim(self.places, lambda: now)
+        claim = Claim(self.places, self.lab.workspace, lambda: now)
         asked = (self.contract, self.code(frozenset([idea]))[:32], [(f"IDEA_{idea}", "0", "1")], self.arena)
         try:
             told, alike = claim.about(*asked)
@@ -172,6 +173,7 @@ class Member:
 
 def community(labs: int, pool: Pool, folder: Path, seed: int) -> tuple[float, int, int]:
     """(seconds until one lab has the target, runs, runs of a code that was known to another lab or running there)."""
+    beside.wake = lambda state, tree: False  # exchanges happen when time is played to them
     remote = folder / "remote.git"
     make_bare(remote)
     members = [Member(folder / f"lab{n}", remote, f"{seed} {n}") for n in range(labs)]

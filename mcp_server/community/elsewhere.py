@@ -92,7 +92,7 @@ class Elsewhere:
 
     def claim(self) -> Claim:
         """For one call of `run_experiment`: pass it to `about`, and send it where that asks for it."""
-        return Claim(self._places, self._clock)
+        return Claim(self._places, self._workspace, self._clock)
 
     def single_moves(self, campaign: Campaign, arena: Arena) -> list[tuple[str, str, str, float, float | None]]:
         """(constant, before, after, gain, its sd) of each attempt elsewhere that moved one constant alone."""

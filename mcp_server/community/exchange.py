@@ -136,6 +136,15 @@ class Exchange:
         report.seconds = time.monotonic() - began
         return report
 
+    def look(self, listing: Listing, ends: float) -> None:
+        """Only take in what others have, as a listing says; over by `ends`, of `time.monotonic`. Raises Unreachable."""
+        settings = read_settings(self.places)
+        if settings is not None:
+            key, trust, report = own_key(self.places.folder, settings.key), read_trust(self.places.trust), Report()
+            self.catch_up(key.lab, trust, report)
+            self._fetch(Remote(self.store, settings, ends), listing, key.lab, trust, report)
+            self._draw()
+
     def local(self, settings: Settings) -> Report:
         """Write our own journal, and go nowhere: for a bundle."""
         key, report = own_key(self.places.folder, settings.key), Report()

@@ -112,6 +112,20 @@ def test_what_another_lab_runs_is_answered_with_who_and_until_when_and_told_ever
     assert not membership.status(south.workspace).running
 
 
+def test_who_claims_what_was_let_go_a_moment_ago_hears_what_came_of_it(tmp_path: Path, remote: Path) -> None:
+    north, south = pair(tmp_path, remote)
+    number = start(north, KNOB=7.0)
+    until(lambda: not north.lab.read_score(number).open)
+    north.lab.commit_or_revert(number)
+    north.exchange()
+    assert leases(remote) == {}
+    with pytest.raises(NotNow, match="This very code was tried elsewhere"):
+        start(south, KNOB=7.0)  # it has not exchanged since
+    assert south.ledger.next_number(south.tag) == 2
+    south.exchange()
+    assert leases(remote) == {}, "the claim is for nothing"
+
+
 def test_the_same_constant_moved_the_same_way_elsewhere_is_advice(tmp_path: Path, remote: Path) -> None:
     north, south = pair(tmp_path, remote)
     number = start(north, KNOB=7.0)

@@ -14,6 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 
 from mcp_server.arena.program import Arena
@@ -26,13 +27,15 @@ from mcp_server.community.secretscan import find_secrets
 from mcp_server.community.settings import OFF, Places, Settings, read_last, read_settings
 from mcp_server.community.trust import read_trust
 from mcp_server.community.wire.keys import LabKey, own_key
-from mcp_server.community.wire.remote import Move, Remote, Unreachable
+from mcp_server.community.wire.remote import Absent, Move, Remote, Spoilt, Unreachable
 from mcp_server.community.wire.signed import Refused
 from mcp_server.community.wire.store import LEASE_BYTES, Quarantine, Store, lease_ref
 from mcp_server.edits.moves import direction
-from mcp_server.nouns.errors import AutoresearchError
-from mcp_server.nouns.exchanged import MOST_KNOBS, Lease
+from mcp_server.ledger.foreign import UNUSABLE, Foreign
+from mcp_server.nouns.errors import AutoresearchError, NotNow
+from mcp_server.nouns.exchanged import MOST_KNOBS
 from mcp_server.nouns.text import clean_line
+from mcp_server.repo.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +50,8 @@ class ToClaim(Exception):
 class Claim:
     """What one call of `run_experiment` finds out about others that run the same, and the lease that it takes."""
 
-    def __init__(self, places: Places, clock: Callable[[], float] = time.time) -> None:
-        self._places, self._clock = places, clock
+    def __init__(self, places: Places, workspace: Workspace, clock: Callable[[], float] = time.time) -> None:
+        self._places, self._workspace, self._clock = places, workspace, clock
         self._ours: Ours | None = None
         self._sent = False
         self._first: Held | None = None  # who was faster
@@ -148,36 +151,61 @@ class Claim:
             return
         try:
             settings = read_settings(self._places)
-            if settings is not None:
-                self._race(settings, ours, ends)
-        except (AutoresearchError, OSError) as error:
+            if settings is not None and self._race(settings, ours, ends):
+                self._catch_up(settings, ends)
+        except (*UNUSABLE, AutoresearchError) as error:
             log.info("a claim was not answered: %s", error)
             with contextlib.suppress(OSError), changing(self._places) as change:
                 missed = {"failures": change.known.failures + 1, "failed_at": self._clock()}
                 change.known = change.known.model_copy(update=missed)
 
-    def _race(self, settings: Settings, ours: Ours, ends: float) -> None:
-        """Create the ref, or take over one that counts for nothing. Raises Unreachable when the time is over."""
+    def _race(self, settings: Settings, ours: Ours, ends: float) -> bool:
+        """Create the ref, or take over one that counts for nothing: whether it is ours. Raises Unreachable."""
         key = own_key(self._places.folder, settings.key)
         store = Store.at(self._places.store)
-        remote, now = Remote(store, settings), self._clock()
-        oid = wire.write(store, key, lease_of(ours, now), int(now))
+        remote, now = Remote(store, settings, ends), self._clock()
+        oid = wire.write(store, key, ours, now)
         ours = ours.model_copy(update={"oid": oid, "told": now})
         with changing(self._places) as change:
             change.known = change.known.holding(ours)
             there = next((one.oid for one in change.known.theirs if one.key == ours.key), "")  # long over, if any
         for _ in range(TURNS):
             self._ours = ours
-            why = remote.push([Move(ours.ref, oid, there)], _left(ends)).get(ours.ref, "")
-            found = None if not why else remote.listing(ours.ref, seconds=_left(ends)).leases.get(ours.key)
-            holder = None if found is None else self._look(remote, store, key, found, _left(ends))
+            why = remote.push([Move(ours.ref, oid, there)]).get(ours.ref, "")
+            there, holder = self._look(remote, store, key, ours) if why else ("", None)
             if not why or holder is not None:
                 self._settle(ours, holder)
-                return
-            there = "" if found is None else found[1]
-            if found is None and "[remote rejected]" in why:  # a host that takes branches only
+                return holder is None
+            if not there and "[remote rejected]" in why:  # a host that takes branches only
                 ours = ours.model_copy(update={"ref": lease_ref(ours.key, True)})
         raise Unreachable(f"{remote.shown} keeps changing its mind")
+
+    def _catch_up(self, settings: Settings, ends: float) -> None:
+        """Read what the others have published since the last exchange: whoever held this before us may have told of it.
+
+        A holder lets go with the very push that brings its result, so what we find after the race is the whole truth.
+        """
+        from mcp_server.community.exchange import Exchange  # not for those who only ask what is known
+
+        store = Store.at(self._places.store)
+        listing = Remote(store, settings, ends).listing()
+        with closing(Foreign(self._places.records)) as foreign:
+            known = {*foreign.tips().items(), *foreign.refused()}
+        if all((lab, oid) in known for lab, (_, oid) in listing.labs.items()):
+            return
+        patience = ends - time.monotonic()
+        with (
+            contextlib.suppress(NotNow),  # an exchange is at work, and goes on
+            Exchange(self._workspace, lambda: datetime.now(UTC), patience=patience, clock=self._clock) as exchange,
+        ):
+            exchange.look(listing, ends)
+
+    def give_up(self) -> None:
+        """Nothing is run after all: what was claimed goes with the next exchange."""
+        ours, self._ours = self._ours, None
+        if ours is not None and ours.oid and not ours.number:
+            with contextlib.suppress(OSError), changing(self._places) as change:
+                change.known = change.known.holding(ours.model_copy(update={"claimed": 0.0}))
 
     def _settle(self, ours: Ours, holder: Held | None) -> None:
         """Write down who was first: we, or the holder."""
@@ -188,44 +216,22 @@ class Claim:
         if holder is not None:
             self._first, self._ours = holder, None
 
-    def _look(self, remote: Remote, store: Store, key: LabKey, found: tuple[str, str], seconds: float) -> Held | None:
-        """Who holds a lease that stands in the way; None where it is nobody who counts."""
-        ref, oid = found
+    def _look(self, remote: Remote, store: Store, key: LabKey, ours: Ours) -> tuple[str, Held | None]:
+        """What stands in the way ("" where it has just gone), and who holds it; None where it is nobody who counts."""
         now, known = self._clock(), read_known(self._places)
-        before = next((one for one in known.theirs if one.ref == ref), None)
-        if before is not None and before.oid == oid:
-            return before if before.live(now) else None
-        if oid in known.refused:
-            return None
+        before = next((one for one in known.theirs if one.ref == ours.ref), None)
         folder = self._places.scratch / f"lease-{os.getpid()}-{threading.get_ident()}"
-        try:
-            with Quarantine.beside(store, folder, LEASE_BYTES) as quarantine:
-                remote.fetch_leases(quarantine, [ref], seconds)
-                held = wire.read(
-                    quarantine, ref, quarantine.ref(ref) or oid, read_trust(self._places.trust), now, before
-                )
-        except Refused:
-            return None
-        return None if held.lab == key.lab else held
-
-
-def lease_of(ours: Ours, now: float) -> Lease:
-    """What is told of a lease of ours."""
-    return Lease(
-        key=ours.key,
-        mark=ours.mark,
-        contract=ours.contract,
-        turn=ours.turn,
-        seconds=ours.seconds,
-        takes=ours.takes,
-        knobs=ours.knobs,
-        at=datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    )
-
-
-def _left(ends: float) -> float:
-    """Seconds of a claim's patience that are left. Raises Unreachable when it is over."""
-    left = ends - time.monotonic()
-    if left <= 0:
-        raise Unreachable("the other place is slow")
-    return left
+        with Quarantine.beside(store, folder, LEASE_BYTES) as quarantine:
+            try:
+                remote.fetch_leases(quarantine, [ours.ref])
+                there = (folder / ours.ref).read_text().strip()  # a loose ref of the repository that we have just made
+                if before is not None and before.oid == there:
+                    return there, before if before.live(now) else None
+                held = wire.read(quarantine, ours.ref, there, read_trust(self._places.trust), now, before)
+            except Absent:
+                return "", None
+            except Refused:
+                return there, None
+            except Spoilt:
+                return remote.listing(ours.ref).leases.get(ours.key, ("", ""))[1], None
+        return there, None if held.lab == key.lab else held

@@ -13,7 +13,6 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from mcp_server.community.leases import wire
-from mcp_server.community.leases.claim import lease_of
 from mcp_server.community.leases.known import MOST_REFUSED, changing, read_known
 from mcp_server.community.leases.terms import SPARE_SECONDS, Held, Ours
 from mcp_server.community.settings import Places
@@ -136,7 +135,7 @@ class Tending:
     def _tell(self, one: Ours, ref: str, there: str, now: float) -> Change:
         """A lease told again, or for the first time."""
         told = one.model_copy(update={"ref": ref, "told": now, "turn": one.turn + bool(one.oid)})
-        oid = wire.write(self._store, self._key, lease_of(told, now), int(now))
+        oid = wire.write(self._store, self._key, told, now)
         return Change(Move(ref, oid, there), one.key, told.model_copy(update={"oid": oid}))
 
     def settle(self, sent: list[Change], refused: Mapping[str, str]) -> None:

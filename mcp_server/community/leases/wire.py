@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mcp_server.community.leases.terms import LONGEST_SECONDS, Held
+from datetime import UTC, datetime
+
+from mcp_server.community.leases.terms import LONGEST_SECONDS, Held, Ours
 from mcp_server.community.trust import Role, Trust
 from mcp_server.community.wire.keys import LabKey
 from mcp_server.community.wire.signed import Refused, apart, field_of, gives_orders, lab_of, refuse_unsigned
@@ -13,9 +15,19 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 COMMIT_BYTES = LINE_BYTES + 2048  # its signature and names beside the line
 
 
-def write(store: Store, key: LabKey, lease: Lease, epoch: int) -> str:
-    """The object of a lease. Raises GitError where the key cannot sign."""
-    return store.sign_commit(store.put("tree", b""), [], lease.line().decode(), epoch, key)
+def write(store: Store, key: LabKey, ours: Ours, now: float) -> str:
+    """The object that tells of a lease of ours. Raises GitError where the key cannot sign."""
+    told = Lease(
+        key=ours.key,
+        mark=ours.mark,
+        contract=ours.contract,
+        turn=ours.turn,
+        seconds=ours.seconds,
+        takes=ours.takes,
+        knobs=ours.knobs,
+        at=datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    return store.sign_commit(store.put("tree", b""), [], told.line().decode(), int(now), key)
 
 
 def read(store: Store, ref: str, oid: str, trust: Trust, now: float, before: Held | None) -> Held:

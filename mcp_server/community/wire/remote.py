@@ -6,8 +6,10 @@ configuration says about servers (credentials, proxies, ssh) is heeded; reposito
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -49,6 +51,10 @@ class Unreachable(CommunityError):
     """The other place did not answer, or not as git does. Nothing was changed; it is tried again."""
 
 
+class Absent(Unreachable):
+    """What was asked for is not there."""
+
+
 class Spoilt(CommunityError):
     """What came is no sound git: it was thrown away."""
 
@@ -83,17 +89,25 @@ class Move:
 class Remote:
     """The place a lab has joined."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        self._store, self._settings = store, settings
+    def __init__(self, store: Store, settings: Settings, ends: float = math.inf) -> None:
+        """ends: when everything must be over, by `time.monotonic`; no call goes on after it, and none begins."""
+        self._store, self._settings, self._ends = store, settings, ends
 
     @property
     def shown(self) -> str:
         return self._settings.shown
 
-    def listing(self, *refs: str, seconds: float = LOOK_SECONDS) -> Listing:
+    def _left(self, most: float) -> float:
+        """Seconds for one call. Raises Unreachable when the time is over."""
+        left = min(most, self._ends - time.monotonic())
+        if left <= 0:
+            raise Unreachable(f"{self.shown} is slow")
+        return left
+
+    def listing(self, *refs: str) -> Listing:
         """All journals and leases, or only what these refs are. Raises Unreachable."""
         found = Listing()
-        for line in self._look(refs, seconds).splitlines():
+        for line in self._look(refs).splitlines():
             oid, _, name = line.partition("\t")
             if not name.startswith((LABS, BRANCHES, LEASES, LEASE_BRANCHES)):
                 continue
@@ -109,9 +123,9 @@ class Remote:
     def _tame(self, program: str) -> tuple[str, ...]:
         return (f"--{program}={_TAME} {program}",) if self._settings.kind == "folder" else ()
 
-    def _look(self, refs: Sequence[str], seconds: float) -> str:
+    def _look(self, refs: Sequence[str]) -> str:
         where = (*self._tame("upload-pack"), "--end-of-options", self._settings.remote, *refs)
-        command = ("ls-remote", "--refs", *where)
+        command, seconds = ("ls-remote", "--refs", *where), self._left(LOOK_SECONDS)
         with self._store.running(command, environment=_environment()) as (process, out):
             stop = threading.Timer(seconds, process.terminate)
             stop.start()
@@ -130,31 +144,33 @@ class Remote:
         """Journals into the quarantine, as `journal_ref(lab)`: refs by lab. Raises Unreachable or Spoilt."""
         self._fetch(quarantine, [f"+{ref}:{journal_ref(lab)}" for lab, ref in refs.items()], SECONDS)
 
-    def fetch_leases(self, quarantine: Quarantine, refs: Sequence[str], seconds: float = LOOK_SECONDS) -> None:
+    def fetch_leases(self, quarantine: Quarantine, refs: Sequence[str]) -> None:
         """Leases into the quarantine under their own names, without what they stand on. Raises Unreachable, Spoilt."""
-        self._fetch(quarantine, [f"+{ref}:{ref}" for ref in refs], seconds, "--depth=1")
+        self._fetch(quarantine, [f"+{ref}:{ref}" for ref in refs], LOOK_SECONDS, "--depth=1")
 
     def _fetch(self, into: Quarantine, wanted: Sequence[str], seconds: float, *more: str) -> None:
         plain = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules", "--quiet")
         where = (*self._tame("upload-pack"), "--end-of-options", self._settings.remote, *wanted)
         command = [*into.strict(), "fetch", *plain, *more, *where]
         try:
-            answer = into.once(command, environment=_environment(), seconds=seconds)
+            answer = into.once(command, environment=_environment(), seconds=self._left(seconds))
         except GitError as error:
             raise Unreachable(f"{self.shown}: {error}") from None
         if answer.code != 0:
             said = _words(answer.error, self._settings)
             if answer.code < 0 or any(word in answer.error.lower() for word in _SPOILT):
                 raise Spoilt(f"git would not have it: {said}")
+            if "find remote ref" in answer.error:
+                raise Absent(f"{self.shown} has it no more: {said}")
             raise Unreachable(f"{self.shown} cannot be read: {said}. It is tried again.")
 
-    def push(self, moves: Sequence[Move], seconds: float = SECONDS) -> dict[str, str]:
+    def push(self, moves: Sequence[Move]) -> dict[str, str]:
         """Move refs there, each on its own; why one was refused, by ref. Raises Unreachable when none was looked at."""
         where = (*self._tame("receive-pack"), "--end-of-options", self._settings.remote)
         leases = [word for one in moves for word in one.words[:-1]]
         command = [*_QUIET, "push", "--porcelain", "--no-verify", *leases, *where, *(one.words[-1] for one in moves)]
         try:
-            answer = self._store.once(command, environment=_environment(), seconds=seconds)
+            answer = self._store.once(command, environment=_environment(), seconds=self._left(SECONDS))
         except GitError as error:
             raise Unreachable(f"{self.shown}: {error}") from None
         told = [line.split("\t") for line in answer.out.decode("utf-8", "replace").splitlines()]
