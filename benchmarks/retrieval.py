@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_server.community.elsewhere import as_attempt
-from mcp_server.edits.families import way
+from mcp_server.edits.ways import way
 from mcp_server.ledger.foreign import Foreign
 from mcp_server.memory.recall import recall
 from mcp_server.nouns import exchanged

@@ -1,16 +1,15 @@
-"""Which constants a sentence or a constant's name speaks of, and which way it moves them: by synonyms. Pure.
+"""Which constants a sentence or a constant's name speaks of, by synonyms. Pure.
 
 "raise the LR of the matrices", "matrix learning rate 0.04 -> 0.06" and `MATRIX_LR` are one family. Words find the
 constant and never the direction (measured: text similarity tells directions apart no better than chance), so both are
-read by rule; what no rule knows is left to the words.
+read by rule, directions in `ways`; what no rule knows is left to the words.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-
-from mcp_server.edits.moves import Direction
 
 _RATE = r"(?:lrs?|learning rates?|step size)"
 _OF = r"(?: (?:of|for|on|in) (?:the |all )?)"
@@ -97,27 +96,6 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
 )
 _ANY = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _FAMILIES))
 
-_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?"
-
-_FROM_TO = re.compile(
-    rf"(?<![\w.])({_NUMBER})([km]?)[%x]?(?: \w+)?\s*(?:->|→|=>|to|into|in favou?r of)\s*({_NUMBER})([km]?)",
-    re.IGNORECASE,
-)
-_UP = re.compile(
-    r"\b(?:increas\w*|rais\w*|higher|larger|bigger|more|doubl\w*|tripl\w*|quadrupl\w*|grow\w*|boost\w*|up|longer|wider|widen"
-    r"|deeper|stronger|add\w*|introduc\w*|enabl\w*|warmer|faster|extend\w*)\b"
-)
-_BEGINS = re.compile(r"\b(?:use|implement\w*|apply|try|switch|combine|with)\b")  # any proposal begins so
-_APART = re.compile(
-    r"\b(?:different|separate|per|adaptive|layer wise|depth wise) .*\b(?:for|per|across|by|between|over)\b"
-)
-_DOWN = re.compile(
-    r"\b(?:reduc\w*|decreas\w*|lower\w*|smaller|less|fewer|halv\w*|half|quarter|third|shrink\w*|cut\w*|drop(?! ?out)"
-    r"|shorter|shorten|narrow\w*|shallower|weaker|remov\w*|delet\w*|disabl\w*|without|no|off|strip|slower|tighter"
-    r"|turn off|tie|tying|sharing)\b"
-)
-_UNIT = {"": 1.0, "k": 1e3, "m": 1e6}
-
 
 @lru_cache(maxsize=16384)
 def plain(text: str) -> str:
@@ -126,10 +104,24 @@ def plain(text: str) -> str:
     return re.sub(r"[\s_\-/`'\"()\[\]{},:;*=]+", " ", apart.replace("->", " → ")).strip().lower()
 
 
+@dataclass(frozen=True)
+class Mention:
+    """Where a text speaks of a family."""
+
+    family: str
+    start: int
+    end: int
+
+
+def mentions(told: str) -> list[Mention]:
+    """Every place at which a text in plain words speaks of a family, in order."""
+    return [Mention(found.lastgroup or "", *found.span()) for found in _ANY.finditer(told)]
+
+
 @lru_cache(maxsize=16384)
 def families(text: str) -> tuple[str, ...]:
     """The families a sentence or a name speaks of, in the order in which it speaks of them."""
-    return tuple(dict.fromkeys(found.lastgroup or "" for found in _ANY.finditer(plain(text))))
+    return tuple(dict.fromkeys(one.family for one in mentions(plain(text))))
 
 
 def speaks_of(text: str, wanted: tuple[str, ...]) -> bool:
@@ -140,27 +132,3 @@ def speaks_of(text: str, wanted: tuple[str, ...]) -> bool:
 @lru_cache(maxsize=256)
 def _some_of(wanted: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(pattern for name, pattern in _FAMILIES if name in wanted))
-
-
-@lru_cache(maxsize=16384)
-def way(text: str) -> Direction:
-    """Which way a sentence moves what it speaks of: by its numbers, else by its first word that says so."""
-    told = re.sub(r"(?i)^(?:experiment|discard|keep|kept|crash|idea)\s*:\s*", "", text).replace(",", "")
-    moved = _FROM_TO.search(told)
-    if moved is not None:
-        before, after = _value(moved[1], moved[2]), _value(moved[3], moved[4])
-        if before != after:
-            return Direction.UP if after > before else Direction.DOWN
-    words = plain(told)
-    if _APART.search(words):
-        return Direction.UP  # several values where one was: something came, whichever of them is larger
-    up, down = _UP.search(words), _DOWN.search(words)
-    if up is not None and down is not None:
-        return Direction.DOWN if down.start() < up.start() else Direction.UP
-    if down is not None:
-        return Direction.DOWN
-    return Direction.UP if up is not None or _BEGINS.search(words) else Direction.OTHER
-
-
-def _value(number: str, unit: str) -> float:
-    return float(number) * _UNIT[unit.lower()]

@@ -18,6 +18,11 @@ class Direction(StrEnum):
     OTHER = "other"
 
 
+def sign(way: Direction) -> int:
+    """1 for up and on, -1 for down and off, 0 for what is neither."""
+    return (way in (Direction.UP, Direction.ON)) - (way in (Direction.DOWN, Direction.OFF))
+
+
 def direction(before: str, after: str) -> Direction:
     """From two values as Python writes them: numbers, and tuples of numbers that all move one way, go up or down."""
     if before == ABSENT or after == ABSENT:

@@ -11,8 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcp_server.edits.families import families, plain, speaks_of, way
-from mcp_server.edits.moves import Direction, direction
+from mcp_server.edits.families import families, plain, speaks_of
+from mcp_server.edits.moves import direction, sign
+from mcp_server.edits.ways import way
 from mcp_server.nouns.attempt import Attempt
 
 
@@ -20,13 +21,13 @@ from mcp_server.nouns.attempt import Attempt
 class Question:
     """What a question speaks of. Without a family it is a matter of words alone."""
 
+    text: str
     families: tuple[str, ...]
-    way: Direction
     letters: frozenset[str]
 
     @classmethod
     def of(cls, text: str) -> Question:
-        return cls(families(text), way(text), _letters(text))
+        return cls(text, families(text), _letters(text))
 
     def kin(self, item: Attempt) -> tuple[float, bool]:
         """(nearness by family from 0 to 1, whether both move it the same way)."""
@@ -35,13 +36,9 @@ class Question:
             return 0.0, False
         theirs = tuple(dict.fromkeys((*_named(names), *families(said))))
         near = _overlap(self.families, theirs)
-        return near, bool(near) and self.way is not Direction.OTHER and self.way is self._way_of(item)
-
-    def _way_of(self, item: Attempt) -> Direction:
-        for name, before, after in item.experiment.knobs:
-            if set(families(name)) & set(self.families):
-                return direction(before, after)
-        return way(item.experiment.description)
+        family = next((name for name in self.families if name in theirs), "")
+        asked = sign(way(self.text, family)) if near else 0
+        return near, asked != 0 and asked == _way_of(item, family)
 
     def wording(self, text: str) -> float:
         """Share of the letters in threes that both have, from 0 to 1."""
@@ -49,6 +46,13 @@ class Question:
             return 0.0
         theirs = _letters(text)
         return len(self.letters & theirs) / math.sqrt(len(self.letters) * len(theirs)) if theirs else 0.0
+
+
+def _way_of(item: Attempt, family: str) -> int:
+    for name, before, after in item.experiment.knobs:
+        if family in families(name):
+            return sign(direction(before, after))
+    return sign(way(item.experiment.description, family))
 
 
 def _named(names: str) -> tuple[str, ...]:

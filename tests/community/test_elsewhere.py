@@ -8,8 +8,9 @@ import pytest
 
 from mcp_server.community.statements import BOARD_CHARACTERS, lines
 from mcp_server.community.wire.store import make_bare
-from mcp_server.edits.families import families, way
+from mcp_server.edits.families import families
 from mcp_server.edits.moves import Direction, direction
+from mcp_server.edits.ways import way
 from mcp_server.ledger.foreign import Pooled
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.records import Kind
