@@ -41,8 +41,10 @@ from mcp_server.campaign.trees.overwritten import NOBODY, Caller
 from mcp_server.campaign.upkeep import recovery
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.community import beside
+from mcp_server.community.board import reading, saying
 from mcp_server.community.elsewhere import Elsewhere
 from mcp_server.community.leases.claim import Claim, ToClaim
+from mcp_server.community.settings import Places
 from mcp_server.engines import Engine
 from mcp_server.engines.local import LOCAL
 from mcp_server.ledger import Ledger
@@ -262,10 +264,25 @@ class Lab:
                 reply.next = f"{WRITE_FIRST} The campaign is over: {over}. Stop."
             return reply
 
-    def append_learnings(self, text: str, experiment: int | None = None, tags: Sequence[str] = ()) -> LearningReply:
-        """Add one lesson to the shared memory."""
+    def append_learnings(
+        self,
+        text: str,
+        experiment: int | None = None,
+        tags: Sequence[str] = (),
+        about: Sequence[str] = (),
+        reply_to: str = "",
+    ) -> LearningReply:
+        """Add one lesson to the shared memory; with `about` or `reply_to` say it to the other labs instead.
+
+        about: records that a post is about, LAB/n or experiments of this campaign. A tag "question" or "idea" says what
+        kind of post it is.
+        """
         with self._verb() as (bench, _):
-            campaign, _ = campaign_at(bench)
+            campaign, arena = campaign_at(bench)
+            if about or reply_to:
+                cited = [*about, *([str(experiment)] if experiment is not None else [])]
+                speaker = saying.Speaker(self.workspace, bench.ledger, campaign, arena, self.now)
+                return saying.posted(speaker, text, cited, reply_to, tags)
             if experiment is not None:
                 bench.ledger.experiment(campaign.tag, experiment)
             known = [learning.text for learning in bench.ledger.learnings()]
@@ -332,6 +349,7 @@ class Lab:
                 reply = whereabouts(bench, campaign, program, problem, caught)
                 reply.community = self._elsewhere.board(campaign, program.arena)
                 reply.suggestions, reply.landscape = self._carried(bench)
+                reply.news = reading.news(Places.of(self.paths.state), self.now)
                 reply.problems += of_old_corpus(campaign.corpus)
                 reply.problems += astray.remarks(bench, campaign, program.arena)
                 reply.problems += overwritten.remarks(bench, campaign, program.arena, caller)

@@ -262,9 +262,11 @@ async def append_learnings(
     text: given.Lesson,
     experiment: given.About = None,
     tags: given.Tags = [],  # noqa: B006  # the SDK makes a schema of it; nobody changes it
+    about: given.Cited = [],  # noqa: B006  # as above
+    reply_to: given.ReplyTo = "",
 ) -> LearningReply:
-    """Add one lesson to the memory shared by all agents of this lab."""
-    return await call(lambda: labs_of(ctx).at(ctx).append_learnings(text, experiment, tags))
+    """Add one lesson to the memory shared by all agents of this lab; with about or reply_to tell other labs instead."""
+    return await call(lambda: labs_of(ctx).at(ctx).append_learnings(text, experiment, tags, about, reply_to))
 
 
 async def recall(

@@ -20,7 +20,7 @@ from mcp_server.views.tables import (
     learnings_md,
     results_tsv,
     taken_in,
-    write_learnings,
+    write_drawn,
     write_results,
 )
 from tests.rules.records import AT, attempt, run
@@ -220,7 +220,7 @@ def test_no_text_of_an_agent_comes_back_as_a_persons(texts: list[str]) -> None:
 def test_views_are_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "learnings.md"
     path.write_text("old")
-    write_learnings(path, ENTRIES, EXPERIMENTS)
+    write_drawn(path, learnings_md(ENTRIES, EXPERIMENTS))
     assert path.read_text() == learnings_md(ENTRIES, EXPERIMENTS)
     assert [item.name for item in tmp_path.iterdir()] == ["learnings.md"]
     assert json.dumps(path.read_text())

@@ -11,6 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mcp_server.commands import asking
+from mcp_server.commands.labs import seeing, talking
 from mcp_server.commands.names import Place
 from mcp_server.commands.screens import pages
 from mcp_server.community import membership
@@ -158,6 +159,10 @@ def bundle(at: Place, file: Path, as_json: bool) -> None:
     to = file if file.is_absolute() else at.folder.absolute() / file
     reply = membership.carry(Workspace(at.folder), to)
     asking.answer(reply, as_json, *_synced(reply))
+
+
+for command in (talking.post, talking.reply, talking.read, talking.mute, seeing.graph):
+    community.add_command(command)
 
 
 def _joined(reply: JoinReply) -> pages.Parts:

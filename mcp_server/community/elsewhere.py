@@ -6,6 +6,7 @@ Read from the database of records alone, in milliseconds; where there is none, o
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mcp_server.arena.program import Arena
-from mcp_server.community import board
+from mcp_server.community.board import summary
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.leases.claim import Claim
 from mcp_server.community.leases.known import live
@@ -23,6 +24,7 @@ from mcp_server.community.statements import ENOUGH, claim_words, dead, fit, word
 from mcp_server.edits.families import families
 from mcp_server.edits.moves import direction
 from mcp_server.ledger.foreign import UNUSABLE, Foreign, Known
+from mcp_server.ledger.shown import Wanted, results, stamp
 from mcp_server.memory.wording import line
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.decided import Decided
@@ -35,8 +37,23 @@ DIGEST = 32  # of a fingerprint, as it travels
 RUNNING = 8  # runs elsewhere that an answer names
 _DECISIONS = {"kept": "keep", "overtaken": "overtaken"}
 MOVES = 400  # attempts of others that an optimiser learns from
+LESSONS_TOLD = 20  # of others, on a page for people
 FOUND = 60  # attempts of others that a question is ranked among
 Changes = Sequence[tuple[str, str, str]]
+
+
+@contextlib.contextmanager
+def opened(places: Places) -> Iterator[Foreign | None]:
+    """The records of all labs; None where nobody ever told anything, or the file cannot be used."""
+    try:
+        found = Foreign(places.records) if places.records.exists() else None
+    except (*UNUSABLE, AutoresearchError):  # made again by the next exchange
+        found = None
+    if found is None:
+        yield None
+        return
+    with closing(found):
+        yield found
 
 
 class Elsewhere:
@@ -48,15 +65,9 @@ class Elsewhere:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[Foreign | None]:
-        """The records; None where nobody ever told anything."""
-        if not self._places.records.exists():
-            yield None
-            return
-        try:
-            with closing(Foreign(self._places.records)) as found:
-                yield found
-        except (*UNUSABLE, AutoresearchError):  # made again by the next exchange; our own verbs go on without
-            return
+        """For our own verbs, which go on without what others told where it cannot be read."""
+        with contextlib.suppress(*UNUSABLE, AutoresearchError), opened(self._places) as foreign:
+            yield foreign
 
     def board(self, campaign: Campaign, arena: Arena) -> list[str]:
         """What `lab_status` says of the community, with what runs there now."""
@@ -64,9 +75,26 @@ class Elsewhere:
         with self._open() as foreign:
             if foreign is not None:
                 contract, now = noted_contract(foreign, self._workspace, campaign, arena), self._clock()
-                lines = board.board(foreign, contract)
+                lines = summary.board(foreign, contract)
                 running = board_line([one for one in live(self._places, now) if one.contract == contract], now)
                 lines = fit([*lines[:1], *([running] if running else []), *lines[1:]])
+        return lines
+
+    def stamp(self) -> str:
+        """Another text whenever others told something new."""
+        with self._open() as foreign:
+            if foreign is not None:
+                return hashlib.sha256(stamp(foreign).encode()).hexdigest()[:16]
+        return ""
+
+    def told(self, campaign: Campaign, arena: Arena) -> list[str]:
+        """What others' attempts say together, and their newest lessons: lines for a page that people read."""
+        lines: list[str] = []
+        with self._open() as foreign:
+            if foreign is not None:
+                contract = noted_contract(foreign, self._workspace, campaign, arena)
+                _, found = results(foreign, Wanted(contract, lessons=True, others=True), 0, LESSONS_TOLD)
+                lines = [*summary.board(foreign, contract), *(line(as_attempt(one)) for one in found)]
         return lines
 
     def tried(self, query: str, names: Sequence[str]) -> tuple[list[Attempt], list[tuple[str, str, int, float]]]:

@@ -11,15 +11,14 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from mcp_server import __version__
 from mcp_server.arena.program import Arena
-from mcp_server.community import board
+from mcp_server.community.board import saying, summary
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.leases.tending import Tending
 from mcp_server.community.outgoing import AT_ONCE, Batch, Leaving, gather
@@ -34,10 +33,10 @@ from mcp_server.community.wire.signed import Refused
 from mcp_server.community.wire.store import BRANCHES, FORKS, LABS, OURS, Quarantine, Store, journal_ref
 from mcp_server.edits.constants import knobs
 from mcp_server.edits.moves import moved
-from mcp_server.ledger import Ledger
+from mcp_server.ledger import Ledger, posts
 from mcp_server.ledger.foreign import Foreign
-from mcp_server.nouns.errors import CommunityError, GitError, NotNow
-from mcp_server.nouns.exchanged import SHORT, Attempt, Introduction
+from mcp_server.nouns.errors import GitError, NotNow
+from mcp_server.nouns.exchanged import SHORT, Attempt, Introduction, Line
 from mcp_server.nouns.files import try_lock
 from mcp_server.nouns.rows import Campaign
 from mcp_server.nouns.text import clean_line
@@ -54,6 +53,7 @@ class Report:
 
     published: int = 0
     received: int = 0
+    heard: int = 0  # posts of other labs
     labs: int = 0
     kept_home: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # what was refused or held back, and of whom
@@ -124,6 +124,7 @@ class Exchange:
         except Unreachable as error:
             report.trouble = str(error)
         self._publish(settings, key, report)
+        self._speak(settings, key)
         wanted = pushing and bundle is None and settings.kind != "bundle" and not report.trouble
         if wanted and may_push(read_last(self.places), settings.kind, self.clock()):
             tip = self._heads.get(key.lab)
@@ -150,12 +151,13 @@ class Exchange:
         key, report = own_key(self.places.folder, settings.key), Report()
         self.catch_up(key.lab, read_trust(self.places.trust), report)
         self._publish(settings, key, report)
+        self._speak(settings, key)
         self._draw()
         return report
 
     def _draw(self) -> None:
         """The boards of contracts of which something new is known."""
-        board.refresh(self.foreign, self._news)
+        summary.refresh(self.foreign, self._news)
         self._news.clear()
 
     def catch_up(self, own: str, trust: Trust, report: Report) -> None:
@@ -197,6 +199,7 @@ class Exchange:
         attempts = [(one, moved(one.knobs)) for one in found.attempts]
         with self.foreign.writing():
             self.foreign.take(found.lab, found.tip, attempts, held, name=name, own=found.lab == own, at=at)
+            posts.take(self.foreign, found.lab, found.posts)
         self._news |= {one.contract for one in found.attempts}
 
     # --- fetching -----------------------------------------------------------------------------------------------------
@@ -326,6 +329,7 @@ class Exchange:
             self._heads[lab] = found.tip
             self._take(found, own)
             report.received += len(found.attempts) if lab != own else 0
+            report.heard += len(found.posts) if lab != own else 0
             for one in found.held[:3]:
                 which = f"{lab[:SHORT]}/{one.n}" if one.n else f"a line of lab {lab[:SHORT]}"
                 report.problems.append(f"{which} is held back: {one.why}")
@@ -351,6 +355,15 @@ class Exchange:
                 if len(batch.leaving) < AT_ONCE:
                     return
 
+    def _speak(self, settings: Settings, key: LabKey) -> None:
+        """Write what waits in the outbox into our journal."""
+        said = saying.ready(self.foreign, key.lab, saying.sent(self.places, self.foreign, key.lab))
+        epoch = int(self.now().timestamp())
+        for start in range(0, len(said), journal.MOST_ATTEMPTS):
+            self._grow(settings, key, said[start : start + journal.MOST_ATTEMPTS], epoch)
+        if said:
+            saying.sent(self.places, self.foreign, key.lab)
+
     def _stays(self, kept_home: list[str], report: Report) -> None:
         """Remember what stays at home: it is looked at once, and told as long as somebody asks."""
         report.kept_home += kept_home
@@ -364,7 +377,7 @@ class Exchange:
         """What our code has to turn, for the board: the constants in capitals of what was kept last."""
         if last.files and last.attempt.status == "kept":
             names = [name for name in knobs(last.files) if name.isupper()]
-            board.constants(self.foreign, last.attempt.contract, names)
+            summary.constants(self.foreign, last.attempt.contract, names)
 
     def _batch(self, ledger: Ledger, settings: Settings, key: LabKey) -> Batch:
         labels = self.foreign.labels(key.lab)
@@ -412,9 +425,9 @@ class Exchange:
             self._grow(settings, key, lines[start : start + journal.MOST_ATTEMPTS], epoch)
         return len(lines)
 
-    def _grow(self, settings: Settings, key: LabKey, lines: list[Attempt], epoch: int) -> None:
+    def _grow(self, settings: Settings, key: LabKey, lines: Sequence[Line], epoch: int) -> None:
         tip = self._heads.get(key.lab)
-        told: list[Attempt | Introduction] = list(lines)
+        told: list[Line] = list(lines)
         said = f"{settings.name} {__version__}"
         if self.foreign.noted("introduced") != said:
             told.insert(0, Introduction(name=settings.name, software=__version__))
@@ -471,20 +484,3 @@ def _base(one: Leaving, places: Mapping[str, int], known: Mapping[str, Attempt])
         return known[one.base_mark].commit or None
     place = places.get(one.base_mark)
     return place if place is not None and place < places[one.mark] else None
-
-
-def write_bundle(exchange: Exchange, path: Path) -> int:
-    """All journals that are shown, as one file. How many labs. Raises GitError or CommunityError."""
-    trust = read_trust(exchange.places.trust)
-    labs = [lab for lab in exchange.store.heads() if trust.role(lab) is not Role.NONE]
-    if not labs:
-        raise CommunityError("There is no journal to carry yet. Decide on an experiment first, or sync.")
-    half = path.with_name(f".{path.name}.new")
-    try:
-        exchange.store.do("bundle", "create", "--quiet", str(half.absolute()), *(journal_ref(lab) for lab in labs))
-        os.replace(half, path)
-    except OSError as error:
-        raise CommunityError(f"{path} cannot be written: {error}. Choose another place.") from None
-    finally:
-        half.unlink(missing_ok=True)
-    return len(labs)

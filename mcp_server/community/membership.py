@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -17,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mcp_server.arena.program import load_program, parse_program
-from mcp_server.community import board
+from mcp_server.community.board import summary
 from mcp_server.community.contract import noted_contract
-from mcp_server.community.exchange import Exchange, Report, write_bundle
+from mcp_server.community.exchange import Exchange, Report
 from mcp_server.community.leases.known import live
 from mcp_server.community.leases.words import running
 from mcp_server.community.outgoing import AT_ONCE, NEVER, Batch, gather, leaves, machine_class
@@ -27,7 +28,7 @@ from mcp_server.community.pace import due_in, push_seconds
 from mcp_server.community.settings import Places, Settings, read_last, read_settings, remote_of, write_settings
 from mcp_server.community.trust import Role, Trust, find_lab, keys_in, read_trust, write_trust
 from mcp_server.community.wire.keys import LabKey, own_key
-from mcp_server.community.wire.store import make_bare
+from mcp_server.community.wire.store import journal_ref, make_bare
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.foreign import Foreign, LabRow
 from mcp_server.nouns.errors import AutoresearchError, CommunityError, NotNow
@@ -180,6 +181,7 @@ def _told(report: Report) -> SyncReply:
     reply = SyncReply(
         published=report.published,
         received=report.received,
+        heard=report.heard,
         labs=report.labs,
         sent=report.pushed,
         kept_home=report.kept_home[:SHOWN],
@@ -203,10 +205,27 @@ def carry(workspace: Workspace, to: Path, now: Callable[[], datetime] = utc_now)
         )
     with Exchange(workspace, now, patience=PATIENCE_SECONDS) as exchange:
         report = exchange.local(settings)
-        report.labs = write_bundle(exchange, to)
+        report.labs = _write_bundle(exchange, to)
     reply = _told(report)
     reply.next = f"{to} is what to carry. `autoresearch community sync {to.name}` reads it elsewhere."
     return reply
+
+
+def _write_bundle(exchange: Exchange, path: Path) -> int:
+    """All journals that are shown, as one file. How many labs. Raises GitError or CommunityError."""
+    trust = read_trust(exchange.places.trust)
+    labs = [lab for lab in exchange.store.heads() if trust.role(lab) is not Role.NONE]
+    if not labs:
+        raise CommunityError("There is no journal to carry yet. Decide on an experiment first, or sync.")
+    half = path.with_name(f".{path.name}.new")
+    try:
+        exchange.store.do("bundle", "create", "--quiet", str(half.absolute()), *(journal_ref(lab) for lab in labs))
+        os.replace(half, path)
+    except OSError as error:
+        raise CommunityError(f"{path} cannot be written: {error}. Choose another place.") from None
+    finally:
+        half.unlink(missing_ok=True)
+    return len(labs)
 
 
 def key_of(workspace: Workspace) -> LabKey:
@@ -246,15 +265,20 @@ def _hide(places: Places, book: Trust) -> None:
     with closing(Foreign(places.records)) as foreign:
         with foreign.writing():
             foreign.hide([row.lab for row in foreign.labs() if book.role(row.lab) is Role.NONE])
-        board.refresh(foreign, foreign.all_contracts())
+        summary.refresh(foreign, foreign.all_contracts())
 
 
 def _names(places: Places) -> dict[str, str]:
     if not places.records.exists():
         return {}
-    book = read_trust(places.trust)
     with closing(Foreign(places.records)) as foreign:
-        return {row.lab: book.names.get(row.lab) or row.name for row in foreign.labs()}
+        return called(places, foreign)
+
+
+def called(places: Places, foreign: Foreign) -> dict[str, str]:
+    """What each lab is called: by the user, else by itself."""
+    book = read_trust(places.trust)
+    return {row.lab: clean_line(book.names.get(row.lab) or row.name, 40) for row in foreign.labs()}
 
 
 def status(workspace: Workspace) -> CommunityReply:
@@ -281,7 +305,7 @@ def status(workspace: Workspace) -> CommunityReply:
             reply.labs = [_row(foreign, row, book) for row in foreign.labs()]
             reply.attempts = foreign.count()[1]
             reply.problems += json.loads(foreign.noted("home") or "[]")
-            reply.board = _board(workspace, foreign)
+            reply.board = summary.board(foreign, contract_here(workspace, foreign))
     return reply
 
 
@@ -298,18 +322,18 @@ def _row(foreign: Foreign, row: LabRow, book: Trust) -> OtherLabReply:
     )
 
 
-def _board(workspace: Workspace, foreign: Foreign) -> list[str]:
-    """Of the campaign that this work tree is on, else of the contract with the most attempts."""
+def contract_here(workspace: Workspace, foreign: Foreign, tag: str | None = None) -> str:
+    """Of the campaign named, or of the one that this work tree is on; else the contract with the most attempts."""
     contracts = foreign.contracts()
     wanted = max(contracts, key=lambda one: contracts[one], default="")
     if workspace.paths.ledger.exists():
         with contextlib.suppress(AutoresearchError), closing(Ledger(workspace.paths.ledger)) as ledger:
-            tag = ledger.campaign_of(str(workspace.paths.tree))
+            tag = tag or ledger.campaign_of(str(workspace.paths.tree))
             campaign = ledger.campaign(tag) if tag else None
             text = ledger.program_text(campaign.program) if campaign else None
             if campaign is not None and text is not None:
                 wanted = noted_contract(foreign, workspace, campaign, parse_program(text, in_force=True).arena)
-    return board.board(foreign, wanted)
+    return wanted
 
 
 def _since(at: float, wait: float) -> str:

@@ -38,6 +38,7 @@ SAYS_WHAT = (
     "a record of each: description, lesson, constants changed, scores and gain with its interval, how its runs ended, "
     "steps, machine class ({machine}), date; at most 1 KB",
     "while an attempt runs, a lease on it: a digest of its code, the constants changed, and about how long it takes",
+    "what is posted on the board",
     "the lab's public key and the name it gives itself",
 )
 NEVER = "logs, notes, hypotheses, paths, environment, tags, user and machine names, other files, corpus, weights"

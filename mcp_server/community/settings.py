@@ -59,6 +59,16 @@ class Places:
         return self.folder / "records.db"
 
     @property
+    def outbox(self) -> Path:
+        """Posts of ours that no journal has yet, a line each."""
+        return self.folder / "posts.jsonl"
+
+    @property
+    def marks(self) -> Path:
+        """What of the board was read here, and whom this lab does not want to hear."""
+        return self.folder / "board.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the one exchange that is at work."""
         return self.folder / "exchange.lock"

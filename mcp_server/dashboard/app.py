@@ -35,6 +35,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mcp_server.dashboard import community
 from mcp_server.dashboard.experiment import experiment_view, program_view
 from mcp_server.dashboard.feed import Cursor, Feed
 from mcp_server.lab import Lab
@@ -54,6 +55,7 @@ POLICY = "; ".join(
         "require-trusted-types-for 'script'",
     )
 )
+PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"  # a picture brings its own colours
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -179,6 +181,7 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
             Route("/events", events, methods=["GET"]),
             Route("/experiments/{number:int}", experiment, methods=["GET"]),
             Route("/programs/{digest}", program, methods=["GET"]),
+            *_of_others(feeds),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         middleware=[
@@ -188,6 +191,27 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
         ],
         exception_handlers={AutoresearchError: spoken},
     )
+
+
+def _of_others(feeds: Feeds) -> list[Route]:
+    """What the page asks about other labs."""
+
+    async def results(request: Request) -> Response:
+        def view() -> dict[str, Any]:
+            feed = feeds.at(request.query_params.get("campaign", ""))
+            return community.results(feed.lab, request.query_params).model_dump()
+
+        return JSONResponse(await run_sync(view))
+
+    async def drawing(request: Request) -> Response:
+        feed = await run_sync(feeds.at, request.query_params.get("campaign", ""))
+        picture = await run_sync(community.picture, feed.lab)
+        return Response(picture, media_type="image/svg+xml", headers={"Content-Security-Policy": PICTURE_POLICY})
+
+    return [
+        Route("/community/results", results, methods=["GET"]),
+        Route("/community/graph.svg", drawing, methods=["GET"]),
+    ]
 
 
 async def palette(request: Request) -> Response:

@@ -24,9 +24,11 @@ from mcp_server.campaign import progress
 from mcp_server.campaign.attempt import Attempt, read_all
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
+from mcp_server.dashboard.community import Look
 from mcp_server.judging.looks import told_live
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
+from mcp_server.ledger.foreign import UNUSABLE
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.records import RunState
 from mcp_server.nouns.replies import Reply
@@ -38,6 +40,7 @@ from mcp_server.views.history import HistoryRow, row_of
 from mcp_server.views.publishing import point_of
 
 LOOK_SECONDS = 0.4  # supervisors write their progress twice a second
+COMMUNITY_SECONDS = 2.0
 STATUS_SECONDS = 30.0  # what depends on the clock alone, such as a stop rule in hours
 LESSONS = 300
 CURVE_POINTS = 240
@@ -113,6 +116,7 @@ class Feed:
         self._now = now
         self._mutex = threading.Lock()
         self._looked = -LOOK_SECONDS
+        self._others = Look(lab)
         self._ledger: Ledger | None = None
         self._begin("")
 
@@ -149,6 +153,7 @@ class Feed:
         self._open: set[int] = set()  # experiments whose row may still change
         self._seen: tuple[object, ...] = ()
         self._told_at = 0.0
+        self._others_at = self._others_told_at = -STATUS_SECONDS
 
     def _look(self) -> None:
         try:
@@ -172,6 +177,22 @@ class Feed:
         if seen != self._seen or self._now() - self._told_at >= STATUS_SECONDS:
             self._tell_all(campaign, arena)
             self._seen, self._told_at = seen, self._now()
+        self._tell_of_others(campaign, arena)
+
+    def _tell_of_others(self, campaign: Campaign, arena: Arena) -> None:
+        """What other labs' records say, when it changed; and now and then, for its freshness is told in words."""
+        now = self._now()
+        if now - self._others_at < COMMUNITY_SECONDS:
+            return
+        self._others_at = now
+        try:
+            told = self._others.news(campaign, arena, anew=now - self._others_told_at >= STATUS_SECONDS)
+        except (*UNUSABLE, AutoresearchError) as error:
+            self._say("community", {"problem": str(error)})
+            return
+        if told is not None:
+            self._others_told_at = now
+            self._say("community", told.model_dump())
 
     def _tell_all(self, campaign: Campaign, arena: Arena) -> None:
         ledger = self._beside()

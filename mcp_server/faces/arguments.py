@@ -71,6 +71,11 @@ Learned = Annotated[
     Field(description="the lesson of it, at most 2000 characters; remembered once it is decided"),
 ]
 Tags = Annotated[list[Annotated[str, _speakable("tags", 32)]], Field(max_length=8, description="up to 8 short words")]
+Cited = Annotated[
+    list[Annotated[str, _speakable("about", 80)]],
+    Field(max_length=4, description="records a post to other labs is about: LAB/n, or own numbers"),
+]
+ReplyTo = Annotated[str, _speakable("reply_to", 80), Field(description="the post that is answered, LAB/pN")]
 Query = Annotated[str, _speakable("query", 2000, lines=True), Field(description="words, or a draft idea; may be empty")]
 Knobs = Annotated[
     list[Annotated[str, _speakable("knobs", 80)]],

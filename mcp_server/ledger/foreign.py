@@ -21,7 +21,7 @@ from mcp_server.ledger.store import transaction
 from mcp_server.nouns.exchanged import Attempt
 from mcp_server.nouns.files import mend, private_file, private_folder
 
-VERSION = 2  # of the schema below: another one is made anew
+VERSION = 4  # of the schema below: another one is made anew
 SCHEMA = """
 CREATE TABLE labs (
     lab TEXT PRIMARY KEY, tip TEXT NOT NULL, name TEXT NOT NULL DEFAULT '', own INTEGER NOT NULL DEFAULT 0,
@@ -49,6 +49,10 @@ CREATE INDEX moved_by_constant ON moved (contract, name, direction);
 CREATE INDEX moved_by_name ON moved (name COLLATE NOCASE);
 CREATE TABLE seen (lab TEXT NOT NULL, n INTEGER NOT NULL, rev INTEGER NOT NULL, line TEXT NOT NULL,
     PRIMARY KEY (lab, n, rev)) STRICT, WITHOUT ROWID;
+CREATE TABLE posts (
+    id INTEGER PRIMARY KEY, lab TEXT NOT NULL, p INTEGER NOT NULL, mark TEXT NOT NULL, contract TEXT NOT NULL,
+    day TEXT NOT NULL, line TEXT NOT NULL, UNIQUE (lab, p)
+) STRICT;
 CREATE TABLE held (lab TEXT NOT NULL, n INTEGER, why TEXT NOT NULL) STRICT;
 CREATE TABLE refused (lab TEXT NOT NULL, tip TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (lab, tip)) STRICT;
 CREATE TABLE notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
@@ -227,7 +231,7 @@ class Foreign:
             "DELETE FROM words WHERE rowid IN (SELECT id FROM records WHERE lab = ?)",
             (lab,),
         )
-        for table in ("records", "seen", "held", "labs"):
+        for table in ("records", "posts", "seen", "held", "labs"):
             self._db.execute(f"DELETE FROM {table} WHERE lab = ?", (lab,))
 
     def hide(self, labs: Sequence[str]) -> None:

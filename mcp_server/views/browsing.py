@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from mcp_server.campaign.bench import Readable
+from mcp_server.community.board import reading as board
+from mcp_server.community.elsewhere import Elsewhere
+from mcp_server.community.settings import Places
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import fence
 from mcp_server.repo.drawn import place_of
@@ -46,8 +49,14 @@ def results_text(lab: Readable) -> str:
 
 def learnings_text(lab: Readable) -> str:
     """learnings.md as it would be written now."""
-    with lab.reading() as (bench, campaign, _):
-        return publishing.learnings_text(bench.ledger, campaign.tag)
+    with lab.reading() as (bench, campaign, arena):
+        told = Elsewhere(lab.paths.state, lab.workspace).told(campaign, arena)
+        return publishing.learnings_text(bench.ledger, campaign.tag, told)
+
+
+def board_text(lab: Readable) -> str:
+    """The board's threads as JSON; what is shown counts as read."""
+    return board.read(Places.of(lab.paths.state)).model_dump_json(indent=1)
 
 
 def chart_bytes(lab: Readable) -> bytes:

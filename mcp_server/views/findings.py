@@ -14,6 +14,7 @@ from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.runs.dispatch import resolve_budget
+from mcp_server.community.elsewhere import Elsewhere
 from mcp_server.edits.themes import least_tried
 from mcp_server.ledger import Ledger
 from mcp_server.memory.advice import calibration, predictions
@@ -47,6 +48,7 @@ class Findings:
     run_seconds: float
     left: int = 0  # undecided
     rules: tuple[str, ...] = ()  # where a person changed them
+    elsewhere: tuple[str, ...] = ()  # what other labs tell, in lines
 
 
 def gather(lab: Readable) -> Findings:
@@ -59,7 +61,8 @@ def gather(lab: Readable) -> Findings:
     finally:
         beside.close()
     kept = [one.experiment for one in found.kept[:MOST_KEPT]]
-    return replace(found, diffs={one.number: _diff(lab, one, arena) for one in kept})
+    others = Elsewhere(lab.paths.state, lab.workspace).told(campaign, arena)
+    return replace(found, diffs={one.number: _diff(lab, one, arena) for one in kept}, elsewhere=tuple(others))
 
 
 def _diff(lab: Readable, experiment: Experiment, arena: Arena) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mcp_server.arena.program import Arena
@@ -18,6 +19,7 @@ from mcp_server.campaign.attempt import Attempt, read, read_all
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
+from mcp_server.community.elsewhere import Elsewhere
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit
 from mcp_server.nouns.files import write_atomically
@@ -30,7 +32,7 @@ from mcp_server.views.tables import (
     results_tsv,
     taken_in,
     unsaid,
-    write_learnings,
+    write_drawn,
     write_results,
 )
 
@@ -60,10 +62,10 @@ def learning_entries(ledger: Ledger) -> list[Entry]:
     return [Entry(one, origins.get((one.campaign or "", one.experiment or 0))) for one in learnings]
 
 
-def learnings_text(ledger: Ledger, tag: str) -> str:
-    """learnings.md as it would be written now."""
+def learnings_text(ledger: Ledger, tag: str, elsewhere: Sequence[str] = ()) -> str:
+    """learnings.md as it would be written now. elsewhere: what other labs tell."""
     recent = read_all(ledger, ledger.experiments(tag, last=LESSONS_OF_FAILURES))
-    return learnings_md(learning_entries(ledger), recent, tag, lab_mark(ledger.lab))
+    return learnings_md(learning_entries(ledger), recent, tag, lab_mark(ledger.lab), elsewhere)
 
 
 def take_in_learnings(bench: Bench, tag: str, path: Path) -> bool:
@@ -141,7 +143,9 @@ class Publisher:
         said = self.make_room(bench, campaign.tag)
         results, learnings, chart = (place_of(bench.paths, name) for name in Drawn.NAMES)
         try:
-            before = drawn, charted, lesson_drawn, drawn_at = self._last()
+            before = drawn, charted, lesson_drawn, drawn_at, heard = self._last()
+            others = Elsewhere(bench.paths.state, bench.workspace)
+            told = others.stamp()
             on_disk = learnings.stat().st_mtime_ns if learnings.exists() else 0
             if on_disk != drawn_at and not take_in_learnings(bench, campaign.tag, learnings):
                 kept = views.keep_copy(learnings, campaign.tag)
@@ -150,29 +154,28 @@ class Publisher:
             if stamp != drawn or not results.exists():
                 rows, metric = decided_attempts(ledger, campaign), arena.metric
                 write_results(results, rows, metric.name, metric.unit, metric.direction, views.note)
-            if (stamp, lesson, on_disk) != (drawn, lesson_drawn, drawn_at):
-                recent = read_all(ledger, ledger.experiments(campaign.tag, last=LESSONS_OF_FAILURES))
-                entries = learning_entries(ledger)
-                write_learnings(learnings, entries, recent, campaign.tag, lab_mark(ledger.lab), views.note)
+            if (stamp, lesson, on_disk, told) != (drawn, lesson_drawn, drawn_at, heard):
+                write_drawn(learnings, learnings_text(ledger, campaign.tag, others.told(campaign, arena)), views.note)
                 on_disk = learnings.stat().st_mtime_ns
             wanted = os.environ.get("AUTORESEARCH_CHART") != "off" and (stamp != charted or not chart.exists())
             if wanted and (at_once or _may_draw(chart)):
                 request = ChartRequest((chart_campaign(ledger, campaign, arena),), png=chart, mark=lab_mark(ledger.lab))
                 _drawings.append(start_drawing(request))
                 charted = stamp
-            if (stamp, charted, lesson, on_disk) != before:
-                write_atomically(self._stamp_file, f"{stamp}\n{charted}\n{lesson}\n{on_disk}\n".encode())
+            now = stamp, charted, lesson, on_disk, told
+            if now != before:
+                write_atomically(self._stamp_file, "".join(f"{one}\n" for one in now).encode())
         except OSError as error:
             return [*said, f"The views could not be drawn: {error}. The next call draws them."]
         return said
 
-    def _last(self) -> tuple[str, str, str, int]:
-        """The stamps of what was drawn last: table, chart, lessons, and when learnings.md was written."""
+    def _last(self) -> tuple[str, str, str, int, str]:
+        """The stamps of what was drawn last: table, chart, lessons, when learnings.md was written, and other labs'."""
         try:
-            drawn, charted, lesson, at = self._stamp_file.read_text().split("\n")[:4]
-            return drawn, charted, lesson, int(at)
+            drawn, charted, lesson, at, told = self._stamp_file.read_text().split("\n")[:5]
+            return drawn, charted, lesson, int(at), told
         except (OSError, ValueError):
-            return "", "", "", 0
+            return "", "", "", 0, ""
 
 
 def _may_draw(chart: Path) -> bool:

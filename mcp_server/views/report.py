@@ -45,6 +45,7 @@ def markdown(found: Findings, chart: bool) -> str:
         _failures(found),
         _predictions(found),
         _lessons(found),
+        _elsewhere(found),
         _next(found),
         _again(found),
     ]
@@ -229,6 +230,14 @@ def _lessons(found: Findings) -> str:
         for one in found.lessons
     ]
     return "## Learned\n\n" + "\n".join(lines)
+
+
+def _elsewhere(found: Findings) -> str:
+    if not found.elsewhere:
+        return ""
+    lines = "\n".join(f"- {plain(one, 400)}" for one in found.elsewhere)
+    said = "Of the same contract. Another lab's word is advice, and what stands in quotes is its own."
+    return f"## What other labs found\n\n{said}\n\n{lines}"
 
 
 def _next(found: Findings) -> str:

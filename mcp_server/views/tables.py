@@ -93,10 +93,11 @@ def write_results(
     note: Callable[[str, bytes], None] | None = None,
 ) -> None:
     """Raises OSError; the old file stays whole. `note` is told the name and the content before they are on disk."""
-    _write(path, results_tsv(attempts, metric, unit, direction), note)
+    write_drawn(path, results_tsv(attempts, metric, unit, direction), note)
 
 
-def _write(path: Path, text: str, note: Callable[[str, bytes], None] | None) -> None:
+def write_drawn(path: Path, text: str, note: Callable[[str, bytes], None] | None = None) -> None:
+    """A view, replaced whole. Raises OSError; the old file stays whole. Take in what a person wrote there first."""
     content = text.encode()
     if note is not None:
         note(path.name, content)
@@ -140,9 +141,13 @@ _NO_SCORE = (Status.CRASHED, Status.TIMEOUT, Status.REJECTED)
 
 
 def learnings_md(
-    entries: Sequence[Entry], experiments: Sequence[Attempt] = (), campaign: str = "", lab: str = ""
+    entries: Sequence[Entry],
+    experiments: Sequence[Attempt] = (),
+    campaign: str = "",
+    lab: str = "",
+    elsewhere: Sequence[str] = (),
 ) -> str:
-    """The page: newest lessons first within each theme, the theme with the newest lesson first."""
+    """The page: newest lessons first within each theme, the theme with the newest lesson first; then other labs'."""
     lines = [f"# What was learned{f' in {_markdown(campaign)}' if campaign else ''}", "", _summary(experiments), ""]
     lines += [
         "Newest first, by theme. Add lines of your own anywhere: they become lessons; to correct one, edit its line. "
@@ -162,20 +167,11 @@ def learnings_md(
         lines += ["## Failures nobody drew a lesson from", "", *(f"- {_markdown(line(t))}" for t in silent), ""]
     if not entries:
         lines += ["No lessons yet.", ""]
+    if elsewhere:
+        lines += ["## From other labs", "", "Their word is advice; what stands in quotes is theirs.", ""]
+        lines += [*(f"- {_markdown(one)}" for one in elsewhere), ""]
     page = "\n".join(_marked(text) if text else "" for text in lines).rstrip("\n") + "\n"
     return f"{page}\n<!--{lab}-->\n" if lab else page
-
-
-def write_learnings(
-    path: Path,
-    entries: Sequence[Entry],
-    experiments: Sequence[Attempt] = (),
-    campaign: str = "",
-    lab: str = "",
-    note: Callable[[str, bytes], None] | None = None,
-) -> None:
-    """Raises OSError; the old file stays whole. Take in what a person wrote first. `lab`: the mark of who draws."""
-    _write(path, learnings_md(entries, experiments, campaign, lab), note)
 
 
 def taken_in(text: str, known: Collection[str] = ()) -> list[str]:

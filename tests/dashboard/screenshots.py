@@ -14,6 +14,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.dashboard.pages import CHROMIUM, QUIET, serving
 from tests.dashboard.synthetic import campaign_of
+from tests.dashboard.test_community_tab import settled
 from tests.labs import TRAIN, until
 
 SIZES = (("desktop", 1360, 1000, "light"), ("tablet", 820, 1100, "dark"), ("phone", 390, 844, "light"))
@@ -48,10 +49,30 @@ def main(folder: Path) -> None:
                 page.wait_for_selector("#experiment-body .curve .main-svg")
                 page.screenshot(path=folder / f"dashboard-{name}-experiment.png")
                 page.close()
+        of_the_community(browser, Path(scratch), folder)
         browser.close()
         lab.cancel_experiment(running)
         until(lambda: not lab.read_score(running).open)
         lab.close()
+
+
+def of_the_community(browser, scratch: Path, folder: Path) -> None:  # type: ignore[no-untyped-def]
+    """The tab of a lab among eight, and the graph that it links to."""
+    os.environ["AUTORESEARCH_COMMUNITY"] = "off"
+    settled(scratch / "town", 150)
+    with serving(scratch / "town") as served:
+        for name, width, height, theme in SIZES:
+            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+            page = context.new_page()
+            page.goto(served.link)
+            page.click("#to-community")
+            page.wait_for_selector("#results tbody tr")
+            page.wait_for_selector("#line li")
+            page.screenshot(path=folder / f"community-{name}.png")
+            if name == "desktop":
+                answer = page.request.get(f"{served.origin}/community/graph.svg")
+                (folder / "community-graph.svg").write_text(answer.text(), encoding="utf-8")
+            context.close()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from mcp_server.community.wire.keys import LabKey
 from mcp_server.community.wire.signed import Refused, field_of, gives_orders, lab_of, refuse_unsigned
 from mcp_server.community.wire.store import Store
 from mcp_server.nouns.errors import GitError
-from mcp_server.nouns.exchanged import LINE_BYTES, Attempt, Introduction, Newer, read_line
+from mcp_server.nouns.exchanged import LINE_BYTES, Attempt, Introduction, Line, Newer, Post, read_line
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.git import FILE_MODES, text
 
@@ -61,6 +61,7 @@ class Reading:
     lab: str
     tip: str
     attempts: list[Attempt] = field(default_factory=list)
+    posts: list[Post] = field(default_factory=list)
     introduction: Introduction | None = None
     held: list[Held] = field(default_factory=list)
     skipped: int = 0  # lines of newer versions
@@ -69,7 +70,7 @@ class Reading:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def append(store: Store, key: LabKey, tip: str | None, lines: Sequence[Attempt | Introduction], epoch: int) -> str:
+def append(store: Store, key: LabKey, tip: str | None, lines: Sequence[Line], epoch: int) -> str:
     """One more commit on a journal; the ref is the caller's to move. Raises GitError."""
     page = b"".join(line.line() + b"\n" for line in lines)
     brought = [line.commit for line in lines if isinstance(line, Attempt) and line.commit and not line.rev]
@@ -331,28 +332,44 @@ def _take(
             if not gives_orders(line.name):
                 reading.introduction = line
             continue
-        why = _against(line, brought, now)
-        key = (line.n, line.rev)
+        if isinstance(line, Post):
+            number, key, why = None, (-line.p, 0), _against_post(line, now)  # beside the attempts' numbers
+        else:
+            number, key, why = line.n, (line.n, line.rev), _against(line, brought, now)
         before = taken.get(key) or known(*key)
         if not why and before is not None and before != raw_line:
             why = "its number was given before"
         if why:
-            reading.held.append(Held(line.n, why))
+            reading.held.append(Held(number, why))
         elif before is None:
             taken[key] = raw_line
-            reading.attempts.append(line)
+            if isinstance(line, Post):
+                reading.posts.append(line)
+            else:
+                reading.attempts.append(line)
 
 
 def _against(line: Attempt, brought: Sequence[str], now: datetime) -> str:
     """What speaks against one record; "" when nothing does."""
     if line.commit and not line.rev and line.commit not in brought:
         return "it names a commit that it does not bring"
-    latest = (now.astimezone(UTC) + AHEAD).strftime("%Y-%m-%dT%H:%M:%SZ")
-    if not EARLIEST <= line.at <= latest:
-        return f"its date is {line.at[:10]}"
+    if wrong := _wrong_date(line.at, now):
+        return wrong
     if line.base is not None and line.base >= line.n:
         return "it was made on an attempt that came after it"
     words = (word for move in line.knobs for word in move)
     if gives_orders(" ".join((line.text, line.lesson, line.role, line.label, line.machine, *words))):
         return "its text reads like instructions to an agent"
     return ""
+
+
+def _against_post(line: Post, now: datetime) -> str:
+    """What speaks against a post; "" when nothing does."""
+    if wrong := _wrong_date(line.at, now):
+        return wrong
+    return "its text reads like instructions to an agent" if gives_orders(line.text) else ""
+
+
+def _wrong_date(at: str, now: datetime) -> str:
+    latest = (now.astimezone(UTC) + AHEAD).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "" if EARLIEST <= at <= latest else f"its date is {at[:10]}"

@@ -19,15 +19,15 @@ export function listen(campaign, hear, tell) {
       lost = setTimeout(() => tell("lost", "no connection; the page goes on when the dashboard is back"), LOST_AFTER);
     }
   });
-  for (const name of ["rows", "status", "runs", "lessons", "conditions"]) {
+  for (const name of ["rows", "status", "runs", "lessons", "conditions", "community"]) {
     source.addEventListener(name, (event) => hear(name, JSON.parse(event.data)));
   }
   source.addEventListener("heard", () => hear("heard", null));
   return () => { clearTimeout(lost); source.close(); };
 }
 
-export async function fetched(path, campaign) {
-  const answer = await fetch(`${path}?campaign=${encodeURIComponent(campaign)}`, { headers: { Accept: "application/json" } });
+export async function fetched(path, campaign, asked = {}) {
+  const answer = await fetch(`${path}?${new URLSearchParams({ campaign, ...asked })}`, { headers: { Accept: "application/json" } });
   const told = await answer.json().catch(() => ({ error: `The dashboard answered ${answer.status}.` }));
   if (!answer.ok) throw new Error(told.error || `The dashboard answered ${answer.status}.`);
   return told;

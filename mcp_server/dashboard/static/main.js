@@ -2,13 +2,14 @@
 
 import { byId, el } from "./dom.js";
 import { drawChart, openChartKeys } from "./chart.js";
+import { drawCommunity, openCommunity } from "./community.js";
 import { opened, watchExperiment } from "./experiment.js";
 import { listen } from "./live.js";
 import { drawConditions, drawLab, drawLessons, drawRunning, drawTotals } from "./panels.js";
 import { drawTable, openTable } from "./table.js";
 
 const state = { campaign: new URLSearchParams(location.search).get("campaign") || "", rows: new Map(), status: {},
-  runs: [], lessons: [], conditions: [] };
+  runs: [], lessons: [], conditions: [], community: {} };
 let heard = new Set();
 
 function hear(name, value) {
@@ -39,6 +40,7 @@ function redraw(changed) {
   }
   if (changed.has("lessons")) drawLessons(state, show);
   if (changed.has("conditions") || changed.has("status")) drawConditions(state);
+  if (changed.has("community")) drawCommunity(state);
   if (changed.has("rows") || changed.has("lessons")) opened(state, changed);
   document.body.dataset.heard = String(Number(document.body.dataset.heard || 0) + 1);
 }
@@ -59,6 +61,22 @@ function drawTitle() {
   menu.replaceChildren(...tags.map((tag) => el("option", { value: tag, selected: tag === status.campaign }, tag)));
 }
 
+// which of the two views is seen; an experiment opens over either
+function turn() {
+  if (/^#experiment-/.test(location.hash)) return;
+  const community = location.hash === "#community";
+  if (byId("community-view").hidden !== community) return;
+  byId("community-view").hidden = !community;
+  byId("campaign-view").hidden = community;
+  for (const [id, here] of [["to-campaign", !community], ["to-community", community]]) {
+    if (here) byId(id).setAttribute("aria-current", "page");
+    else byId(id).removeAttribute("aria-current");
+  }
+  document.querySelector(".skip").hidden = community;
+  if (community) drawCommunity(state);
+  else drawChart(state, show); // the library measures what it draws in
+}
+
 function show(number) {
   location.hash = `experiment-${number}`;
 }
@@ -68,7 +86,10 @@ byId("campaign").addEventListener("change", (event) => {
 });
 openTable(state, show);
 openChartKeys(state, show);
+openCommunity(state);
 watchExperiment(state);
+addEventListener("hashchange", turn);
+turn();
 listen(state.campaign, hear, (how, words) => {
   const link = byId("link");
   link.dataset.state = how;

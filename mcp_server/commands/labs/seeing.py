@@ -1,0 +1,67 @@
+"""The community as a picture: graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from pydantic import Field
+
+from mcp_server.commands import asking
+from mcp_server.commands.names import Place
+from mcp_server.community import membership
+from mcp_server.community.elsewhere import opened
+from mcp_server.community.settings import Places
+from mcp_server.faces import terminal
+from mcp_server.ledger import shown
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.replies import Reply
+from mcp_server.repo.workspace import Workspace
+from mcp_server.views.labs.graph import svg
+from mcp_server.views.labs.lineage import graph as graph_of
+
+
+class GraphReply(Reply):
+    """A picture that was written."""
+
+    file: str
+    attempts: int = Field(default=0, description="kept attempts of all labs")
+    labs: int = 0
+    next: str = ""
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), default="graph.svg", show_default=True, metavar="FILE.svg"
+)
+@asking.json_option
+@click.pass_obj
+def graph(at: Place, out: Path, as_json: bool) -> None:
+    """Draw the kept attempts of all labs: who builds on what, and what was taken over from whom.
+
+    One SVG file that needs nothing else and follows the reader's light or dark scheme. A lane for each lab, the best
+    first; the thick line leads to the best, adoptions are dashed. A mark says in words what it is.
+
+    \b
+    Examples:
+      autoresearch community graph
+      autoresearch community graph --out docs/labs.svg
+    """
+    if out.suffix.lower() != ".svg":
+        raise NotNow(f"{out.name} is no SVG file. Name it FILE.svg.")
+    workspace = Workspace(at.folder)
+    places = Places.of(workspace.paths.state)
+    with opened(places) as foreign:
+        if foreign is None:
+            raise NotNow("No lab has told of anything here yet. `autoresearch community join FOLDER` or URL first.")
+        found = graph_of(shown.kept(foreign, membership.contract_here(workspace, foreign, at.campaign)))
+        picture = svg(found, membership.called(places, foreign))
+    to = (at.folder / out).absolute()
+    try:
+        write_atomically(to, picture.encode())
+    except OSError as error:
+        raise NotNow(f"{out} cannot be written: {error}. Choose another place.") from None
+    reply = GraphReply(file=str(to), attempts=len(found.kept), labs=len({one.lab for one in found.kept.values()}))
+    reply.next = f"{reply.attempts:,} kept attempts of {reply.labs} labs are drawn in {out}."
+    asking.answer(reply, as_json, terminal.hint(reply.next))

@@ -1,0 +1,139 @@
+"""The community's tab of the live page in a real browser, on a lab that knows eight others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mcp_server.community.contract import contract_of
+from mcp_server.community.settings import Places, Settings, write_settings
+from mcp_server.dashboard.app import plotly_script
+from tests.community.town import HOSTILE, settle
+from tests.dashboard.pages import CHROMIUM, QUIET, Served, serving
+from tests.dashboard.synthetic import campaign_of
+from tests.dashboard.test_page import opened_page
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+axe = pytest.importorskip("axe_core_python", reason="axe is not installed: pip install axe-core-python")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
+    pytest.mark.skipif(plotly_script() is None, reason="plotly is not installed: pip install plotly"),
+]
+
+
+def settled(folder: Path, each: int) -> None:
+    """A lab in `folder` with a short campaign, and eight labs around it."""
+    lab = campaign_of(folder, 12)
+    with lab.reading() as (bench, campaign, arena):
+        contract = contract_of(bench.workspace, campaign, arena)
+    places = Places.of(lab.paths.state)
+    write_settings(places, Settings(remote="git@example.org:team/journals.git", kind="host", name="north"))
+    settle(places.records, contract, 8, each, own=0).close()
+    lab.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The page of a lab whose community has told of ten thousand attempts."""
+    folder = tmp_path_factory.mktemp("town")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("cache", "locks"):
+            patch.setenv(f"AUTORESEARCH_{name.upper()}", str(folder / name))
+        patch.setenv("AUTORESEARCH_CHART", "off")
+        patch.setenv("AUTORESEARCH_COMMUNITY", "off")
+        settled(folder / "lab", 1250)
+        with serving(folder / "lab") as served:
+            yield served
+
+
+def visit(browser, town: Served, width: int = 1280, scheme: str = "light", **more: object):  # type: ignore[no-untyped-def]
+    """The tab, drawn; afterwards nobody may have complained and nothing was asked of strangers."""
+    profile = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **more)
+    pages = opened_page(profile, town)
+    page = next(pages)
+    page.click("#to-community")
+    page.wait_for_selector("#results tbody tr")
+    page.wait_for_selector("#line li")
+    yield page
+    assert next(pages, None) is None
+    profile.close()
+
+
+@pytest.fixture
+def page(browser, town: Served) -> Iterator[object]:  # type: ignore[no-untyped-def]
+    yield from visit(browser, town)
+
+
+def test_the_tab_shows_labs_map_claims_line_and_results(page) -> None:  # type: ignore[no-untyped-def]
+    assert page.get_attribute("#to-community", "aria-current") == "page"
+    assert page.is_hidden("#campaign-view")
+    labs = page.inner_text("#labs")
+    assert "this lab" in labs
+    assert "south" in labs
+    assert "1,250 attempts" in labs
+    assert page.inner_text("#results-found") == "10,000 results"
+    assert "gathered in" in page.inner_text("#line-words")
+    assert page.query_selector_all("#claims li")
+    assert "untouched" in page.inner_text("#map")
+    page.click("#to-campaign")
+    page.wait_for_selector("#table", state="visible")
+    assert page.is_hidden("#community-view")
+
+
+def test_a_count_of_the_map_shows_its_attempts_and_a_search_those_it_names(page) -> None:  # type: ignore[no-untyped-def]
+    page.click("#map tr:has-text('MATRIX_LR') button.cell >> nth=0")
+    page.wait_for_selector("#results-found:not(:has-text('10,000'))")
+    assert "MATRIX_LR down: show all instead" in page.inner_text("#results-cell")
+    words = [row.inner_text() for row in page.query_selector_all("#results tbody tr")]
+    assert all("MATRIX_LR 0.04→0.03" in one for one in words)
+    page.click("#results-cell")
+    page.fill("#results-search", "window pattern")
+    page.select_option("#results-status", "kept")
+    page.wait_for_selector("#results tbody tr:first-child:has(.kept):has-text('window pattern')")
+    assert {one.inner_text().split(",")[0] for one in page.query_selector_all("#results .mark")} == {"kept"}
+
+
+def test_pages_of_results_turn_and_hostile_words_stay_words(page) -> None:  # type: ignore[no-untyped-def]
+    first = page.inner_text("#results tbody tr >> nth=0")
+    page.click("#results-pager button >> nth=1")
+    page.wait_for_selector("#results-pager span:has-text('26 to 50 of 10,000')")
+    assert page.inner_text("#results tbody tr >> nth=0") != first
+    page.fill("#results-search", "pwned")
+    page.wait_for_selector("#results >> text=dataset.pwned")
+    assert HOSTILE in page.inner_text("#results")
+    assert page.query_selector_all("#results img, #results b, #results script") == []
+    assert page.evaluate("document.body.dataset.pwned") is None
+    assert page.evaluate("document.getElementsByTagName('*').length") < 4000
+
+
+def test_the_graph_opens_as_a_picture(page, town: Served) -> None:  # type: ignore[no-untyped-def]
+    answer = page.request.get(f"{town.origin}{page.get_attribute('#graph-link', 'href')}")
+    assert answer.headers["content-type"].startswith("image/svg+xml")
+    assert answer.headers["content-security-policy"].endswith("sandbox")
+    assert "north (this lab)" in answer.text()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375)])
+def test_axe_finds_no_serious_violation_and_nothing_scrolls_sideways(  # type: ignore[no-untyped-def]
+    browser, town: Served, scheme: str, width: int
+) -> None:
+    for page in visit(browser, town, width, scheme, has_touch=width < 400, is_mobile=width < 400):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [
+            (one["id"], one["nodes"][0]["html"])
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
