@@ -1,8 +1,8 @@
-"""A campaign of real training with four planted edits, each of which must be judged rightly.
+"""A campaign with four planted edits, each of which must be judged rightly.
 
-A small bigram network is trained for a fixed number of steps, so that the same code on the same seed gives the same
-weights: what a null edit and a pure simplification are worth is then known exactly, and the referee is tested on the
-rest of the road: sandboxed training, sealed weights, two hosts, paired seeds, git.
+The same code on the same seed gives the same score, so what a null edit and a pure simplification are worth is known
+exactly, and the referee is tested on the rest of the road: sandboxed training, a seal, a scorer, git. A stand-in is
+trained, and, slowly, a small bigram network for a fixed number of steps, with sealed weights and two hosts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mcp_server.lab import Lab
-from tests.labs import finish, git
+from tests.labs import TRAIN as STAND_IN
+from tests.labs import finish, git, make_lab
 from tests.scoring.tiny import write_corpus
 
 TRAIN = '''\
@@ -89,7 +90,8 @@ devices: cpu
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A lab in which a network is trained."""
     cache = tmp_path / "cache"
     write_corpus(cache / "corpora" / "tiny")
     (cache / "current").symlink_to("corpora/tiny")
@@ -122,23 +124,35 @@ def try_edit(lab: Lab, description: str, before: str, after: str) -> tuple[str, 
     raise AssertionError("the referee never had enough")
 
 
-def test_null_harmful_better_and_simpler_edits_are_judged_rightly(lab: Lab) -> None:
+def judge_all(lab: Lab, source: str, harmful: tuple[str, str], better: tuple[str, str]) -> None:
+    """Plant four edits, one after the other, in a campaign on the code `source`, which has a function nobody calls."""
     lab.start_campaign("planted", calibrate=1)
     assert finish(lab, 1).status == "kept"
 
-    null = try_edit(lab, "an unused constant", "ROWS = 16\n", "ROWS = 16\nUNUSED = 3\n")
+    null = try_edit(lab, "an unused constant", better[0], f"UNUSED = 3\n{better[0]}")
     assert null[0] == "reverted"
-    harmful = try_edit(lab, "a rate far too small", "LR = 0.02", "LR = 0.0002")
-    assert (harmful[0], harmful[2]) == ("reverted", "worse")
-    better = try_edit(lab, "train for longer within the budget", "STEPS = 40", "STEPS = 150")
-    assert better[0] == "kept"
-    start, end = TRAIN.index("def spare"), TRAIN.index("def main")
-    simpler = try_edit(lab, "remove a function nobody calls", TRAIN[start:end], "")
+    worse = try_edit(lab, "a rate far too small", *harmful)
+    assert (worse[0], worse[2]) == ("reverted", "worse")
+    assert try_edit(lab, "more of what helps", *better)[0] == "kept"
+    start, end = source.index("def spare"), source.index("def main")
+    simpler = try_edit(lab, "remove a function nobody calls", source[start:end], "")
     assert simpler == ("kept", "simplification", "simpler")
 
     kept = git(lab.paths.tree, "log", "--format=%s", "autoresearch/planted", "^main").splitlines()
     assert [title.partition(":")[0] for title in kept] == ["Experiment 5", "Experiment 4", "Experiment 1"]
-    status = lab.lab_status()
-    assert status.totals is not None
-    assert status.totals.claimed_gain is not None
-    assert status.totals.claimed_gain > 0
+    totals = lab.lab_status().totals
+    assert totals is not None
+    assert totals.claimed_gain is not None
+    assert totals.claimed_gain > 0
+
+
+def test_null_harmful_better_and_simpler_edits_are_judged_rightly(tmp_path: Path) -> None:
+    spare = TRAIN[TRAIN.index("def spare") : TRAIN.index("def main")]
+    source = STAND_IN.replace("out = pathlib", f"{spare}def main():\n    pass\n\n\nout = pathlib", 1)
+    lab = make_lab(tmp_path / "lab", train=source, more="keep: {pairing: sequential}\n")
+    judge_all(lab, source, ("KNOB = 1.0", "KNOB = -4.0"), ("KNOB = 1.0", "KNOB = 2.0"))
+
+
+@pytest.mark.slow
+def test_the_same_edits_of_a_network_that_is_really_trained_are_judged_rightly(trained: Lab) -> None:
+    judge_all(trained, TRAIN, ("LR = 0.02", "LR = 0.0002"), ("STEPS = 40", "STEPS = 150"))
