@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,16 +111,20 @@ def test_cores_are_exchanged_and_equal_code_agrees_far_better_than_in_two_runs(t
 
 @several
 def test_whoever_is_ready_first_waits_for_the_other_and_no_clock_counts_it(tmp_path: Path) -> None:
-    when = "open(out + '/when', 'w').write(str(time.monotonic()))\n" + LEAVES
-    begins = STARTS.partition("print(")
-    late = begins[0] + "import time; time.sleep(1.0)\nprint(" + begins[2] + when
-    run = pair(tmp_path, STARTS + "time.sleep(0.05)\n" + when, late, budget={"clock": "cpu"})
+    ready = "import time\n{}ready = time.monotonic()\nprint("
+    leaves = "open(out + '/when', 'w').write(f'{ready} {time.monotonic()}')\n" + LEAVES
+    before, _, after = STARTS.partition("print(")
+    early, late = (before + ready.format(waits) + after + leaves for waits in ("", "time.sleep(2.0)\n"))
+    began = time.monotonic()
+    run = pair(tmp_path, early, late, budget={"clock": "cpu"})
     result = run.carry_out()
     assert result.incumbent_score == 0.25
-    ours, theirs = (float((place / "when").read_text()) for place in _artifacts(run))
-    assert ours > theirs - 0.2
+    (ours_ready, ours_left), (theirs_ready, _) = (
+        map(float, (place / "when").read_text().split()) for place in _artifacts(run)
+    )
+    assert ours_left > theirs_ready  # nobody goes on before both are ready
     assert result.startup_seconds is not None
-    assert result.startup_seconds < 1.0
+    assert result.startup_seconds < (ours_ready - began) + (theirs_ready - ours_ready) / 2
 
 
 def _artifacts(run: RunFolder) -> tuple[Path, Path]:

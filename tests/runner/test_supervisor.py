@@ -45,7 +45,7 @@ def alive_with(text: str) -> list[int]:
     return found
 
 
-def gone(pids: list[int], seconds: float = 5.0) -> None:
+def gone(pids: list[int], seconds: float = 60.0) -> None:
     """Wait for processes to be gone."""
     for pid in pids:
         try:
@@ -189,8 +189,11 @@ def test_the_language_model_scorer_finds_an_empty_artifact_without_being_asked(t
 
 
 def test_a_snapshot_changed_from_outside_during_the_run_is_put_back(tmp_path: Path) -> None:
-    train = STARTS + "open(out + '/answer.txt', 'w').write('0.5')\ntime.sleep(1)\n"
-    run = RunFolder(tmp_path, train=train)
+    train = STARTS + (
+        "open(out + '/answer.txt', 'w').write('0.5')\n"
+        "while 'cheat' not in open('train.py').read(12): time.sleep(0.01)\n"
+    )
+    run = RunFolder(tmp_path, train=train, budget={"seconds": 60})
     run.wait_for("training", run.start())
     original = (run.paths.work / "train.py").read_text()
     (run.paths.work / "train.py").write_text("cheat = True")
