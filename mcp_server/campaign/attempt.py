@@ -17,18 +17,29 @@ __all__ = ["Attempt", "losses", "losses_beside", "read", "read_all"]
 
 def read(ledger: Ledger, experiment: Experiment) -> Attempt:
     """One attempt with its runs and their results."""
-    return Attempt.of(experiment, ledger.runs(experiment.campaign, experiment.number))
+    runs = ledger.runs(experiment.campaign, experiment.number)
+    return Attempt.of(experiment, runs, incumbent=_incumbents_runs(ledger, [experiment]).get(experiment.campaign, ()))
 
 
 def read_all(ledger: Ledger, experiments: Sequence[Experiment], *, lessons: bool = False) -> list[Attempt]:
     """Many attempts for a table: without the results of their runs, and without runs where the verdict tells all."""
     keys = [(one.campaign, one.number) for one in experiments]
     asked = [key for key, one in zip(keys, experiments, strict=True) if not told(one) or one.verdict.score is None]
-    runs = ledger.runs_by_experiment(asked)
+    runs, incumbents = ledger.runs_by_experiment(asked), _incumbents_runs(ledger, experiments)
     learned = ledger.lessons_by_experiment(keys) if lessons else {}
     return [
-        Attempt.of(one, runs.get(key, ()), learned.get(key, ())) for key, one in zip(keys, experiments, strict=True)
+        Attempt.of(one, runs.get(key, ()), learned.get(key, ()), incumbents.get(one.campaign, ()))
+        for key, one in zip(keys, experiments, strict=True)
     ]
+
+
+def _incumbents_runs(ledger: Ledger, experiments: Sequence[Experiment]) -> dict[str, list[Run]]:
+    """Of each campaign in which one of them is not decided."""
+    found = {}
+    for tag in {one.campaign for one in experiments if one.decision is None}:
+        incumbent = ledger.incumbent(tag)
+        found[tag] = [] if incumbent is None else ledger.runs(tag, incumbent.number)
+    return found
 
 
 def losses(runs: Sequence[Run], arena: Arena, machine: str | None = None) -> dict[int, float]:

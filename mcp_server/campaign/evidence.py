@@ -33,7 +33,7 @@ from mcp_server.judging.verdict import (
 )
 from mcp_server.judging.weighing import CONFIRMED_AT, rounded
 from mcp_server.ledger import Ledger
-from mcp_server.nouns.attempt import failure_of, mean_score
+from mcp_server.nouns.attempt import awaited, failure_of, mean_score
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import Kind, Purpose, RunResult
 from mcp_server.nouns.rows import Campaign, Experiment, Run
@@ -404,17 +404,6 @@ def _disagrees(ledger: Ledger, arena: Arena, tag: str, runs: Sequence[Run]) -> b
     if noise.repeat_sd is None or noise.repeats < LEAST_REPEATS:
         return False
     return repeat_disagrees(fmean(earlier), last.score, noise.repeat_sd)
-
-
-def awaited(runs: Sequence[Run], theirs: Sequence[Run]) -> list[Run]:
-    """The incumbent's runs that are still open and on whose seeds this candidate ran: no verdict before they are in."""
-    seeds = {run.seed for run in runs}
-    return [
-        run
-        for run in theirs
-        if not run.state.terminal
-        and (run.purpose == Purpose.REPEAT or (run.purpose in (Purpose.CONFIRM, Purpose.ANCHOR) and run.seed in seeds))
-    ]
 
 
 def _broken(arena: Arena, runs: Iterable[Run]) -> tuple[str, ...]:

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.attempt import read
-from mcp_server.campaign.evidence import Judgement, awaited
+from mcp_server.campaign.evidence import Judgement
 from mcp_server.judging.looks import told_live
 from mcp_server.ledger import Ledger
-from mcp_server.nouns.attempt import Attempt, failure_of, status_of
+from mcp_server.nouns.attempt import failure_of
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.paths import LabPaths
-from mcp_server.nouns.records import CurvePoint, RunProgress, RunState, Status
+from mcp_server.nouns.records import CurvePoint, RunProgress, RunState
 from mcp_server.nouns.replies import CrashReply, ExperimentReply, RunReply, ScoreReply, VerdictReply
 from mcp_server.nouns.rows import Experiment, Run
 from mcp_server.nouns.text import clean_block, clean_line
@@ -46,34 +46,19 @@ def experiment_reply(
     ledger: Ledger, paths: LabPaths, experiment: Experiment, arena: Arena, now: datetime
 ) -> ExperimentReply:
     """The short form: where it is, and how long it will take."""
-    runs = ledger.runs(experiment.campaign, experiment.number)
-    beside = awaited_by(ledger, experiment, runs)
+    found = read(ledger, experiment)
     reply = ExperimentReply(
         experiment=experiment.number,
         campaign=experiment.campaign,
-        status=status_now(ledger, experiment, runs),
+        status=found.status,
         description=experiment.description,
-        score=rounded(Attempt.of(experiment, runs).score),
+        score=rounded(found.score),
     )
-    verdict = experiment.verdict
-    reply.change, reply.noise_widths = rounded(verdict.change), rounded(verdict.noise_widths, 2)
-    waiting = [run for run in runs if not run.state.terminal] or beside
+    reply.change, reply.noise_widths = rounded(found.gain), rounded(found.widths, 2)
+    waiting = [run for run in found.runs if not run.state.terminal] or list(found.beside)
     if waiting and experiment.decision is None:
         _say_progress(reply, ledger, paths, waiting, arena, now)
     return reply
-
-
-def status_now(ledger: Ledger, experiment: Experiment, runs: Sequence[Run]) -> Status:
-    """An experiment's status; one that waits for the incumbent's repeat is still being confirmed."""
-    return Status.CONFIRMING if awaited_by(ledger, experiment, runs) else status_of(experiment, runs)
-
-
-def awaited_by(ledger: Ledger, experiment: Experiment, runs: Sequence[Run]) -> list[Run]:
-    """Runs of the incumbent that a scored experiment waits for; none while its own are still open."""
-    incumbent = ledger.incumbent(experiment.campaign) if experiment.decision is None else None
-    if incumbent is None or status_of(experiment, runs) is not Status.SCORED:
-        return []
-    return awaited(runs, ledger.runs(incumbent.campaign, incumbent.number))
 
 
 def _say_progress(

@@ -78,7 +78,7 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
     ledger, arena, tag = bench.ledger, program.arena, campaign.tag
     incumbent, chart = ledger.incumbent(tag), place_of(bench.paths, bench.paths.chart.name)
     undecided = ledger.undecided(tag)
-    states = {one.number: progress.status_now(ledger, one, ledger.runs(tag, one.number)) for one in undecided}
+    states = {one.number: one.status for one in read_all(ledger, undecided)}
     # nobody decides on a baseline: it is adopted, or replaced by the next attempt
     decidable = [one.number for one in undecided if one.kind != Kind.BASELINE]
     waiting = [number for number in decidable if not states[number].open]

@@ -39,14 +39,32 @@ class Attempt:
     runs: tuple[Run, ...] = ()
     lessons: tuple[str, ...] = ()
     origin: str = ""  # the lab that made it, where that is another
+    beside: tuple[Run, ...] = ()  # open runs of the incumbent that a scored one waits for
 
     @classmethod
-    def of(cls, experiment: Experiment, runs: Sequence[Run] = (), lessons: Sequence[str] = ()) -> Attempt:
-        """What was not kept scored what its verdict saw; a keep may have been measured again since."""
+    def of(
+        cls,
+        experiment: Experiment,
+        runs: Sequence[Run] = (),
+        lessons: Sequence[str] = (),
+        incumbent: Sequence[Run] = (),
+    ) -> Attempt:
+        """What was not kept scored what its verdict saw; a keep may have been measured again since.
+
+        incumbent: its runs, for an attempt that is not decided; one that waits for them is still being confirmed.
+        """
         verdict = experiment.verdict
         status = Status(verdict.outcome) if told(experiment) else status_of(experiment, runs)
+        beside = awaited(runs, incumbent) if status is Status.SCORED else []
         score = verdict.score if experiment.decision not in (None, "keep") else None
-        return cls(experiment, status, mean_score(runs) if score is None else score, tuple(runs), tuple(lessons))
+        return cls(
+            experiment,
+            Status.CONFIRMING if beside else status,
+            mean_score(runs) if score is None else score,
+            tuple(runs),
+            tuple(lessons),
+            beside=tuple(beside),
+        )
 
     @classmethod
     def elsewhere(
@@ -169,6 +187,17 @@ def failure_of(runs: Sequence[Run]) -> Run | None:
     if not finished or any(run.state is RunState.SCORED for run in finished):
         return None
     return finished[-1]
+
+
+def awaited(runs: Sequence[Run], theirs: Sequence[Run]) -> list[Run]:
+    """The incumbent's runs that are still open and on whose seeds this candidate ran: no verdict before they are in."""
+    seeds = {run.seed for run in runs}
+    return [
+        run
+        for run in theirs
+        if not run.state.terminal
+        and (run.purpose == Purpose.REPEAT or (run.purpose in (Purpose.CONFIRM, Purpose.ANCHOR) and run.seed in seeds))
+    ]
 
 
 def mean_score(runs: Sequence[Run]) -> float | None:

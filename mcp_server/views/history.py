@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from mcp_server.campaign import progress
-from mcp_server.campaign.attempt import Attempt, read_all
+from mcp_server.campaign.attempt import Attempt, read, read_all
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.bench import Readable
 from mcp_server.judging.looks import told_live
@@ -113,7 +113,8 @@ def page(lab: Readable, score: ScoreReply) -> PageReply:
     with lab.reading() as (bench, campaign, arena):
         ledger = bench.ledger
         experiment = ledger.experiment(campaign.tag, number)
-        runs = ledger.runs(campaign.tag, number)
+        found = read(ledger, experiment)
+        runs = found.runs
         told = next((run for run in runs if run.result is not None and run.result.curve), None)
         last = bench.paths.run(campaign.tag, number, runs[-1].run) if runs else None
         live = runs[-1] if runs and runs[-1].state is RunState.RUNNING and told_live(runs[-1]) else None
@@ -122,7 +123,7 @@ def page(lab: Readable, score: ScoreReply) -> PageReply:
         measured = next((run.result for run in reversed(runs) if run.result is not None), None)
         return PageReply(
             score=score,
-            row=row_of(Attempt.of(experiment, runs)),
+            row=row_of(found),
             hypothesis=clean_block(experiment.hypothesis),
             proposed_by=", ".join(filter(None, (experiment.proposer.words(), experiment.style or ""))),
             expected_delta=experiment.expected_delta,

@@ -142,6 +142,24 @@ def test_an_attempt_is_shown_the_same_everywhere(
     assert found.open is (shown[0] == "running")
 
 
+@pytest.mark.parametrize(
+    ("incumbents", "status"),
+    [
+        ([], "scored"),
+        ([SCORED, run("running", purpose="repeat", seed=99)], "confirming"),
+        ([run("running", purpose="confirm")], "confirming"),
+        ([run("running", purpose="anchor", seed=8)], "scored"),  # on no seed of this one
+        ([run("queued", purpose="exam")], "scored"),
+    ],
+)
+def test_an_attempt_that_waits_for_the_incumbents_run_is_still_being_confirmed(
+    incumbents: list[Run], status: str
+) -> None:
+    found = Attempt.of(experiment(), [SCORED], incumbent=incumbents)
+    assert (found.status, found.open, bool(found.beside)) == (status, status == "confirming", status == "confirming")
+    assert Attempt.of(experiment(decision="revert"), [SCORED], incumbent=incumbents).status == "discarded"
+
+
 def test_a_gain_is_the_verdicts_with_its_interval_and_widths() -> None:
     found = Attempt.of(experiment(decision="revert", verdict=Decided(**JUDGED)), [])
     assert (found.gain, found.interval, found.widths) == (-1.0, (-2.0, 0.5), -1.5)
