@@ -21,6 +21,7 @@ from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.nouns.records import RunResult, RunSpec, RunState, Tier
 from mcp_server.runner.machine import cores, devices
 from mcp_server.runner.sandbox import probe
+from tests.labs import until
 from tests.runner.test_supervisor import STARTS, WAITS, alive_with, device_is_free, gone
 from tests.runs import HONEST, INCUMBENT, RunFolder
 
@@ -109,22 +110,33 @@ def test_cores_are_exchanged_and_equal_code_agrees_far_better_than_in_two_runs(t
     assert apart < max(0.08, between / 2)
 
 
+# goes on until it has stood still for a while, and leaves from when until when
+STOOD = """
+stood, last = [ready, ready], ready
+while stood[1] - stood[0] < 2.0 and last < ready + 60:
+    time.sleep(0.01)
+    now = time.monotonic()
+    stood, last = max(stood, [last, now], key=lambda one: one[1] - one[0]), now
+open(out + '/when', 'w').write(json.dumps([ready, stood]))
+"""
+
+
 @several
 def test_whoever_is_ready_first_waits_for_the_other_and_no_clock_counts_it(tmp_path: Path) -> None:
-    ready = "import time\n{}ready = time.monotonic()\nprint("
-    leaves = "open(out + '/when', 'w').write(f'{ready} {time.monotonic()}')\n" + LEAVES
-    before, _, after = STARTS.partition("print(")
-    early, late = (before + ready.format(waits) + after + leaves for waits in ("", "time.sleep(3.0)\n"))
+    early = STARTS.replace("print(", "ready = time.monotonic()\nprint(", 1)
+    late = (
+        early.replace("ready =", "time.sleep(4.0)\nready =", 1)
+        + "open(out + '/when', 'w').write(json.dumps([ready, []]))\n"
+        + LEAVES
+    )
     began = time.monotonic()
-    run = pair(tmp_path, early, late, budget={"clock": "cpu"})
+    run = pair(tmp_path, early + STOOD + LEAVES, late, budget={"clock": "cpu", "seconds": 60})
     result = run.carry_out()
     assert result.incumbent_score == 0.25
-    (ours_ready, ours_left), (theirs_ready, _) = (
-        map(float, (place / "when").read_text().split()) for place in _artifacts(run)
-    )
-    assert ours_left > theirs_ready  # nobody goes on before both are ready
+    (ours_ready, stood), (theirs_ready, _) = (json.loads((place / "when").read_text()) for place in _artifacts(run))
+    assert stood[0] < theirs_ready < stood[1]  # nobody goes on before both are ready
     assert result.startup_seconds is not None
-    assert result.startup_seconds < (ours_ready - began) + max(0.0, theirs_ready - ours_ready) / 2
+    assert result.startup_seconds < (ours_ready - began) + (theirs_ready - ours_ready) / 2
 
 
 def _artifacts(run: RunFolder) -> tuple[Path, Path]:
@@ -205,8 +217,7 @@ def test_a_killed_supervisor_takes_both_halves_along_even_one_that_stands_still(
         run = pair(tmp_path, WAITS, incumbent, number=number, spec={"pairing": pairing}, budget={"clock": "cpu"})
         pid = run.start()
         run.wait_for("training", pid)
-        victims = alive_with(str(run.paths.out))
-        assert len(victims) >= 2
+        victims = until(lambda out=str(run.paths.out): found if len(found := alive_with(out)) >= 2 else None)
         os.kill(pid, signal.SIGKILL)
         gone(victims)
         assert not LOCAL.alive(run.paths)
@@ -232,7 +243,7 @@ def test_a_sealed_pair_is_asked_about_again_without_training_again(tmp_path: Pat
 
 
 def test_equal_cards_are_found_by_their_model() -> None:
-    models = {0: "H100", 1: "A100", 2: "H100", 3: ""}
+    models = {"0": "H100", "1": "A100", "2": "H100", "3": ""}
     cards = ("cuda:0", "cuda:1", "cuda:2", "cuda:3", "cpu")
     assert devices.equal_cards(cards, models.__getitem__) == [("cuda:0", "cuda:2")]
 
