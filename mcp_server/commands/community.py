@@ -161,7 +161,7 @@ def bundle(at: Place, file: Path, as_json: bool) -> None:
     asking.answer(reply, as_json, *_synced(reply))
 
 
-for command in (talking.post, talking.reply, talking.read, talking.mute, seeing.graph):
+for command in (talking.post, talking.reply, talking.read, talking.mute, seeing.graph, seeing.site):
     community.add_command(command)
 
 

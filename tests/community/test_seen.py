@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from mcp_server.cli import cli
+from mcp_server.community.contract import contract_of
 from mcp_server.ledger import shown
 from mcp_server.ledger.foreign import Foreign
 from mcp_server.ledger.shown import Kept, Wanted
@@ -148,8 +150,6 @@ def test_the_command_writes_the_graph_and_learnings_and_report_say_what_others_f
     assert alone.exit_code == 1
     assert "join" in alone.output
     with north.lab.reading() as (bench, campaign, arena):
-        from mcp_server.community.contract import contract_of
-
         contract = contract_of(bench.workspace, campaign, arena)
     north.places.folder.mkdir(parents=True)
     settle(north.places.records, contract, 3, 60).close()
@@ -167,3 +167,32 @@ def test_the_command_writes_the_graph_and_learnings_and_report_say_what_others_f
     report = markdown(gather(north.lab), chart=False)
     assert "## What other labs found" in report
     assert HOSTILE not in report
+
+
+def test_the_site_is_a_folder_of_plain_pages_and_a_feed(tmp_path: Path) -> None:
+    north = Past(tmp_path / "north")
+    with north.lab.reading() as (bench, campaign, arena):
+        contract = contract_of(bench.workspace, campaign, arena)
+    north.places.folder.mkdir(parents=True)
+    settle(north.places.records, contract, 3, 60, own=0).close()
+    tree = str(north.lab.paths.tree)
+    done = CliRunner().invoke(cli, ["-C", tree, "community", "site", "public"])
+    assert done.exit_code == 0, done.output
+    folder = north.lab.paths.tree / "public"
+    pages = {path.name: path.read_text() for path in folder.glob("*.html")}
+    assert set(pages) == {"index.html", "map.html", "claims.html", "board.html", "results-1.html", "results-2.html"}
+    for name, text in pages.items():
+        assert "<script" not in text
+        assert "http" not in text.replace("http-equiv", ""), name
+        for target in re.findall(r'(?:href|src)="([^"]+)"', text):
+            assert (folder / target).exists(), f"{name} leads to {target}"
+    assert "this lab" in pages["index.html"]
+    assert "&lt;img src=x" in pages["results-2.html"], "words of strangers stay words"
+    entries = ElementTree.parse(folder / "feed.atom").getroot().findall("{http://www.w3.org/2005/Atom}entry")
+    assert len(entries) == 60
+    assert CliRunner().invoke(cli, ["-C", tree, "community", "site", "public"]).exit_code == 0
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "index.html").write_text("mine")
+    refused = CliRunner().invoke(cli, ["-C", tree, "community", "site", "../mine"])
+    assert refused.exit_code == 1
+    assert (tmp_path / "mine" / "index.html").read_text() == "mine"

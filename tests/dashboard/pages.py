@@ -27,6 +27,7 @@ class Served:
     process: subprocess.Popen[str]
     link: str
     port: int
+    folder: Path
 
     @property
     def origin(self) -> str:
@@ -39,7 +40,7 @@ def start(folder: Path, port: int = 0) -> Served:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ})
     assert process.stdout is not None
     link = json.loads(process.stdout.readline())["url"]
-    return Served(process, link, int(link.split(":")[2].split("/")[0]))
+    return Served(process, link, int(link.split(":")[2].split("/")[0]), folder)
 
 
 def stop(served: Served, how: int = signal.SIGTERM) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from mcp_server.cli import cli
 from mcp_server.community.contract import contract_of
 from mcp_server.community.settings import Places, Settings, write_settings
 from mcp_server.dashboard.app import plotly_script
@@ -54,6 +56,15 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         settled(folder / "lab", 1250)
         with serving(folder / "lab") as served:
             yield served
+
+
+@pytest.fixture(scope="module")
+def site(town: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same community as a folder of pages."""
+    to = tmp_path_factory.mktemp("site") / "public"
+    done = CliRunner().invoke(cli, ["-C", str(town.folder), "community", "site", str(to)])
+    assert done.exit_code == 0, done.output
+    return to
 
 
 def visit(browser, town: Served, width: int = 1280, scheme: str = "light", **more: object):  # type: ignore[no-untyped-def]
@@ -121,6 +132,25 @@ def test_the_graph_opens_as_a_picture(page, town: Served) -> None:  # type: igno
     assert answer.headers["content-type"].startswith("image/svg+xml")
     assert answer.headers["content-security-policy"].endswith("sandbox")
     assert "north (this lab)" in answer.text()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375)])
+def test_the_site_opens_from_its_folder_and_axe_finds_no_serious_violation(  # type: ignore[no-untyped-def]
+    browser, site: Path, scheme: str, width: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    for name in ("index", "map", "claims", "board", "results-1"):
+        page.goto((site / f"{name}.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        page.evaluate(script)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        assert [one["id"] for one in found["violations"] if one["impact"] in ("serious", "critical")] == [], name
+    page.goto((site / "index.html").as_uri())
+    assert page.evaluate("document.querySelector('img').naturalWidth") > 100, "the graph is shown from the folder"
+    page.click("text=Results >> nth=0")
+    page.wait_for_selector("caption:has-text('10,000 attempts')")
+    page.close()
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375)])

@@ -1,4 +1,4 @@
-"""The community as a picture: graph."""
+"""The community as a picture and as a site: graph, site."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from mcp_server.nouns.replies import Reply
 from mcp_server.repo.workspace import Workspace
 from mcp_server.views.labs.graph import svg
 from mcp_server.views.labs.lineage import graph as graph_of
+from mcp_server.views.labs.site import write_site
 
 
 class GraphReply(Reply):
@@ -64,4 +65,38 @@ def graph(at: Place, out: Path, as_json: bool) -> None:
         raise NotNow(f"{out} cannot be written: {error}. Choose another place.") from None
     reply = GraphReply(file=str(to), attempts=len(found.kept), labs=len({one.lab for one in found.kept.values()}))
     reply.next = f"{reply.attempts:,} kept attempts of {reply.labs} labs are drawn in {out}."
+    asking.answer(reply, as_json, terminal.hint(reply.next))
+
+
+class SiteReply(Reply):
+    """A site that was written."""
+
+    folder: str
+    files: list[str] = Field(default_factory=list)
+    next: str = ""
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@asking.json_option
+@click.pass_obj
+def site(at: Place, folder: Path, as_json: bool) -> None:
+    """Write the community as plain pages: labs, what was tried, claims, graph, board, results, an Atom feed.
+
+    The folder opens in a browser as it is, needs no server and has no script. Writing it again brings it up to date.
+
+    \b
+    Examples:
+      autoresearch community site public
+    """
+    workspace, to = Workspace(at.folder), (at.folder / folder).absolute()
+    with opened(Places.of(workspace.paths.state)) as foreign:
+        if foreign is None:
+            raise NotNow("No lab has told of anything here yet. `autoresearch community join FOLDER` or URL first.")
+        contract = membership.contract_here(workspace, foreign, at.campaign)
+        try:
+            files = write_site(workspace, foreign, contract, to, membership.utc_now())
+        except OSError as error:
+            raise NotNow(f"{folder} cannot be written: {error}. Choose another place.") from None
+    reply = SiteReply(folder=str(to), files=files, next=f"Open {folder / 'index.html'} in a browser.")
     asking.answer(reply, as_json, terminal.hint(reply.next))

@@ -57,6 +57,7 @@ class ClaimRow(Reply):
     gain: float | None = None
     widths: float | None = None
     status: str = "claimed"
+    record: str = Field(default="", description="what other labs got of it")
     machine: str = ""
     at: str = ""
 
