@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mcp_server.arena.program import Arena, load_program
 from mcp_server.campaign import progress
+from mcp_server.campaign.adopting import adopted, edits_named
 from mcp_server.campaign.beginning import amend, baseline
 from mcp_server.campaign.beginning.amend import program_in_force
 from mcp_server.campaign.beginning.start import start
@@ -42,6 +43,8 @@ from mcp_server.campaign.upkeep import recovery
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.community import beside
 from mcp_server.community.board import reading, saying
+from mcp_server.community.claims.choosing import Choice
+from mcp_server.community.claims.desk import Desk
 from mcp_server.community.elsewhere import Elsewhere
 from mcp_server.community.leases.claim import Claim, ToClaim
 from mcp_server.community.settings import Places
@@ -117,6 +120,7 @@ class Lab:
         self._publisher = Publisher(str(self.paths.tree), self.paths.state)
         self._elsewhere = Elsewhere(self.paths.state, self.workspace)
         self._advice: tuple[object, SuggestReply] | None = None
+        self._claims = Desk(self.paths.state, self.workspace)
         self._mutex = threading.RLock()  # sync tools run in worker threads
 
     def close(self) -> None:
@@ -150,47 +154,72 @@ class Lab:
                 room = self._publisher.make_room(bench, tag)
                 return join(bench, existing, [*room, *of_old_corpus(existing.corpus)])
             program = program or load_program(self.paths.program)
+            from_ref = self._claims.beginning(program.arena, from_ref, bench.stamp())
             return start(bench, self._publisher.make_room, program, tag, from_ref, calibrate, draws)
 
     def run_experiment(
         self,
-        description: str,
+        description: str = "",
         hypothesis: str = "",
         expected_delta: float | None = None,
         session: str = "",
         insist: bool = False,
         proposer: Proposer = UNTOLD,
+        source: str = "",
     ) -> ExperimentReply:
         """Snapshot the editable files into the vault and queue a run; what was scored before is answered, not run.
 
         insist: run it also where it takes back what was kept, where the branch was moved to what nobody measured, or
-        where other labs have tried it. proposer: recorded as told; no verdict knows it.
+        where other labs have tried it. proposer: recorded as told; no verdict knows it. source: another lab's attempt,
+        LAB/n, whose edit is made on the incumbent instead of what the work tree has; or two, `A + B`, put together.
         """
         description = clean_line(description, DESCRIPTION_LIMIT)
-        if not description:
+        if not description and not source:
             raise NotNow("The description is empty. Say in one line what this experiment changes.")
         why, claim = clean_block(hypothesis, HYPOTHESIS_LIMIT), self._elsewhere.claim()
         asked = Asked(description, why, expected_delta, session=session, insist=insist, proposer=proposer)
         try:
-            return self._open(asked, claim)
+            return self._open(asked, claim, source)
         except ToClaim:
             claim.send()  # with the lab's lock free: the network delays nobody
         try:
-            return self._open(asked, claim)
+            return self._open(asked, claim, source)
         except AutoresearchError:
             claim.give_up()
             raise
 
-    def _open(self, asked: Asked, claim: Claim) -> ExperimentReply:
+    def _open(self, asked: Asked, claim: Claim, source: str) -> ExperimentReply:
         """Take an attempt in. Raises ToClaim where other labs are to be told first."""
         with self._verb() as (bench, caught):
             campaign, arena = campaign_at(bench)
             refuse_when_over(bench, campaign, arena)
+            told: Sequence[str] = ()
+            if source:
+                asked, told = self._adopted(bench, campaign, arena, asked, source)
             reply = open_experiment(bench, campaign, arena, asked, partial(self._elsewhere.about, claim))
             claim.runs(campaign.tag, reply.experiment)
             _, problem = program_in_force(bench, campaign)
-            reply.warnings += [*caught.problems, *([problem] if problem else [])]
+            reply.warnings += [*told, *caught.problems, *([problem] if problem else [])]
             return reply
+
+    def _adopted(
+        self, bench: Bench, campaign: Campaign, arena: Arena, asked: Asked, source: str
+    ) -> tuple[Asked, list[str]]:
+        """What to run for another lab's edit, and what is worth knowing of it. Nothing was written yet."""
+        edits = edits_named(bench, campaign, arena, source, partial(self._claims.edit, campaign, arena))
+        full = "" if asked.insist or len(edits) > 1 else self._claims.refusal(bench.ledger, campaign, edits[0].name)
+        if full:
+            raise NotNow(f"{full} To run it all the same: {astray.INSIST}.")
+        return adopted(bench, campaign, arena, edits, asked), [said for edit in edits for said in edit.warnings]
+
+    def to_repeat(self, asked_for: bool = False) -> Choice | None:
+        """What of other labs to repeat now: what is due by itself, or the best there is for who asks by hand."""
+        with self._verb() as (bench, _):
+            return self._to_repeat(bench, *campaign_at(bench), asked_for)
+
+    def _to_repeat(self, bench: Bench, campaign: Campaign, arena: Arena, asked_for: bool = False) -> Choice | None:
+        fits = partial(adopted, bench, campaign, arena)
+        return self._claims.to_repeat(bench.ledger, campaign, arena, bench.now(), fits, asked_for)
 
     def read_score(self, experiment: int | None = None, session: str = "") -> ScoreReply:
         """Score, noise band and state of an experiment, by default the last one of the session. Never waits."""
@@ -350,6 +379,8 @@ class Lab:
                 reply.community = self._elsewhere.board(campaign, program.arena)
                 reply.suggestions, reply.landscape = self._carried(bench)
                 reply.news = reading.news(Places.of(self.paths.state), self.now)
+                if self._claims.joined and not bench.ledger.undecided(campaign.tag):
+                    reply.repeat = str(self._to_repeat(bench, campaign, program.arena) or "")
                 reply.problems += of_old_corpus(campaign.corpus)
                 reply.problems += astray.remarks(bench, campaign, program.arena)
                 reply.problems += overwritten.remarks(bench, campaign, program.arena, caller)

@@ -178,11 +178,12 @@ def labs_of(ctx: Ctx) -> OpenLabs:
 
 async def run_experiment(
     ctx: Ctx,
-    description: given.Description,
+    description: given.Description = "",
     hypothesis: given.Hypothesis = "",
     expected_delta: given.Expected = None,
     wait_seconds: given.Wait = None,
     insist: given.Insist = False,
+    source: given.Source = "",
 ) -> ScoreReply:
     """Snapshot the editable files, queue a fixed-budget run, wait a bounded time, return number, score and verdict.
 
@@ -192,11 +193,9 @@ async def run_experiment(
     def begin() -> tuple[Lab, str, ExperimentReply]:
         lab = labs_of(ctx).at(ctx)
         session = labs_of(ctx).present(ctx, lab)
-        return (
-            lab,
-            session,
-            lab.run_experiment(description, hypothesis, expected_delta, session, insist, proposer_of(ctx)),
-        )
+        proposer = proposer_of(ctx)
+        reply = lab.run_experiment(description, hypothesis, expected_delta, session, insist, proposer, source)
+        return lab, session, reply
 
     lab, session, begun = await call(begin)
     seconds = wait_limit(ctx, wait_seconds)

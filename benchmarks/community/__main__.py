@@ -11,13 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks.community import chaos, races, real, search, speed
+from benchmarks.community import chaos, liar, races, real, search, speed
 
 ROWS: dict[str, tuple[str, Callable[[], int]]] = {
     "real": ("1: eight servers, eight built-in researchers", real.main),
     "search": ("1: eight and sixteen labs against one", search.main),
     "speed": ("2: 10,000 attempts of 8 labs", speed.main),
     "races": ("3: contested leases", races.main),
+    "liar": ("4: one lab of eight fabricates every score", liar.main),
     "chaos": ("5: exchange under everything that may befall it", chaos.main),
 }
 

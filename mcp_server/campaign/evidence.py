@@ -6,6 +6,7 @@ ran, how often a seed was looked at and what the night has proven so far is read
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
@@ -21,6 +22,7 @@ from mcp_server.judging.effects import Effects, Look
 from mcp_server.judging.looks import MOST_EXCUSED, NO_LOOK, excused, looks
 from mcp_server.judging.noise import Measured, Noise, apart_squares, estimate, grain, pooled
 from mcp_server.judging.verdict import (
+    LEAST_ADOPTED,
     Bound,
     Comparison,
     Decision,
@@ -142,6 +144,8 @@ def gather(
         # the runs the change was kept for were lucky ones: it proves its worth on seeds that it was not chosen by
         held = {seed: held[seed] for seed in held.keys() & candidate.keys()}
     policy = policy_of(ledger, arena, tag)
+    if experiment.kind == Kind.REPLICATION:
+        policy = dataclasses.replace(policy, least=LEAST_ADOPTED)
     kind = Comparison.SLOT if beside else Comparison.APART
     ongoing = ((experiment.number, incumbent.number),)
     noise = measured_noise(ledger, arena, tag, ongoing)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
@@ -44,7 +45,10 @@ def unknown(campaign: Campaign, arena: Arena, code: str, changes: Sequence[tuple
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """What a caller says of an experiment. insist: run it also where a run could bring nothing."""
+    """What a caller says of an experiment. insist: run it also where a run could bring nothing.
+
+    files: the editable files it is about, in place of those on disk, which must be the incumbent's then.
+    """
 
     description: str
     hypothesis: str = ""
@@ -53,6 +57,9 @@ class Asked:
     session: str = ""
     insist: bool = False
     proposer: Proposer = NOBODY
+    files: Mapping[str, bytes] | None = None
+    repeats: str = ""
+    joins: tuple[str, ...] = ()
 
 
 def open_experiment(
@@ -69,13 +76,13 @@ def open_experiment(
     )
     incumbent = bench.ledger.incumbent(campaign.tag)
     offered = incumbent is None and baseline.needs_baseline(bench, campaign, arena)
-    sources, before = read_sources(bench, campaign, arena)
+    sources, before = read_sources(bench, campaign, arena, asked.files)
     marks = fingerprint(sources)
     _refuse_unchanged(arena, incumbent, marks)
     earlier = None if asked.kind == Kind.PRUNE or offered else answered(bench, campaign, arena, marks)
     if earlier is not None:
         return earlier
-    if incumbent is not None and asked.kind != Kind.PRUNE and not asked.insist:
+    if incumbent is not None and asked.kind != Kind.PRUNE and not asked.insist and asked.files is None:
         astray.refuse(bench, campaign, arena, sources)
     changes = tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, sources))
     known, worth = ("", "") if offered or asked.kind != Kind.ATTEMPT else elsewhere(campaign, arena, marks, changes)
@@ -89,9 +96,7 @@ def open_experiment(
         campaign=campaign.tag,
         number=number,
         kind=Kind.BASELINE if offered else again,
-        description=asked.description,
-        hypothesis=asked.hypothesis,
-        expected_delta=asked.expected_delta,
+        **_said(asked),
         snapshot="",
         base=incumbent.number if incumbent else None if offered else _awaited_baseline(bench, campaign),
         fingerprint=marks,
@@ -104,9 +109,9 @@ def open_experiment(
         style=style_version(arena.style, bench.paths.tree),
         opened_at=bench.stamp(),
         tree=tree,
-        session=asked.session,
-        proposer=asked.proposer,
     )
+    if asked.files is not None:
+        bench.workspace.lay(asked.files, arena.editable, incumbent_commit(bench.ledger, campaign))
     experiment = _in_the_vault(bench, campaign, arena, experiment, sources)
     _order_first(bench, campaign, arena, experiment, incumbent)
     started = recovery.catch_up(bench)
@@ -115,6 +120,12 @@ def open_experiment(
     reply.warnings += crowd + heard + warnings_of(experiment, tried) + started.problems
     reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
     return reply
+
+
+def _said(asked: Asked) -> dict[str, Any]:
+    """What of an experiment the caller says, by the names of its row."""
+    names = ("description", "hypothesis", "expected_delta", "session", "proposer", "repeats", "joins")
+    return {name: getattr(asked, name) for name in names}
 
 
 def _refuse_unchanged(arena: Arena, incumbent: Experiment | None, marks: str) -> None:
@@ -162,9 +173,8 @@ def open_without(bench: Bench, campaign: Campaign, arena: Arena, number: int) ->
     files = bench.workspace.without(found.commit_sha, tip, arena.editable)
     if files is None:
         raise NotNow(f"Later changes build on experiment {number}, so it cannot be taken back alone. It stays.")
-    bench.workspace.lay(files, arena.editable, tip)
     description = clean_line(f"without experiment {number}: {found.description}", DESCRIPTION_LIMIT)
-    return open_experiment(bench, campaign, arena, Asked(description, kind=Kind.PRUNE))
+    return open_experiment(bench, campaign, arena, Asked(description, kind=Kind.PRUNE, files=files))
 
 
 def _awaited_baseline(bench: Bench, campaign: Campaign) -> int | None:
@@ -173,14 +183,20 @@ def _awaited_baseline(bench: Bench, campaign: Campaign) -> int | None:
     return found.number if found else None
 
 
-def read_sources(bench: Bench, campaign: Campaign, arena: Arena) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
-    """The editable files now and as the incumbent has them. Raises WorkspaceError."""
+def read_sources(
+    bench: Bench, campaign: Campaign, arena: Arena, given: Mapping[str, bytes] | None = None
+) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
+    """The editable files now (or those given in their place), and as the incumbent has them. Raises WorkspaceError."""
     changed = bench.workspace.frozen_changes(campaign.pinned, arena.frozen)
     if changed:
         said = overwritten.differs(bench, campaign, changed)
         raise WorkspaceError("\n".join([said, *(one.diff for one in changed[:3])]))
     tip = incumbent_commit(bench.ledger, campaign)
     sources = bench.workspace.read_editable(arena.editable, tip, EDITABLE_LIMIT_BYTES)
+    before = bench.workspace.committed(arena.editable, tip)
+    if given is not None:
+        bench.workspace.refuse_edited(arena.editable, tip)
+        sources = dict(given)
     for path, content in sources.items():
         if path.endswith(".py"):
             try:
@@ -191,7 +207,7 @@ def read_sources(bench: Bench, campaign: Campaign, arena: Arena) -> tuple[Mappin
                     f"{path}{f', line {line}' if line else ''} is not valid Python: {error}. Mend it; "
                     "nothing was run or counted."
                 ) from None
-    return sources, bench.workspace.committed(arena.editable, tip)
+    return sources, before
 
 
 def answered(bench: Bench, campaign: Campaign, arena: Arena, marks: str) -> ExperimentReply | None:

@@ -34,23 +34,39 @@ class AdoptReply(Reply):
 
 
 @click.command()
+@click.argument("attempt", required=False, metavar="[LAB/n]")
 @click.option("--yes", is_flag=True, help="Do it; without a terminal nothing is done otherwise.")
 @click.option("--editable", multiple=True, metavar="FILE", help="What the agent may change, in place of what was read.")
+@click.option("--anyway", is_flag=True, help="LAB/n: also beyond the share of slots that others' attempts may have.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="LAB/n: stay until it is scored.")
 @asking.json_option
 @click.pass_obj
-def adopt(place: Place, yes: bool, editable: tuple[str, ...], as_json: bool) -> None:
-    """Take over a repository of karpathy/autoresearch, of a fork, or of pi-autoresearch.
+def adopt(
+    place: Place, attempt: str | None, yes: bool, editable: tuple[str, ...], anyway: bool, wait: bool, as_json: bool
+) -> None:
+    """Run another lab's attempt LAB/n on the own incumbent; or take over a repository made for another tool.
 
-    Shows first what it would do: the arena that it would write above the text of program.md, the attempts of
-    results.tsv (or .auto/log.jsonl) that would go into the memory as tried elsewhere, and what this machine lacks.
-    Their train.py and prepare.py stay as they are. What a run prints as its score is CLAIMED BY THE RUN: nobody
-    measures it, and status, record and report say so.
+    With LAB/n: the edit of that attempt is merged into the incumbent's files and run as an own, paired experiment, in
+    the sandbox, with this campaign's frozen files. Its record names what it repeats. Where both changed the same lines
+    the two sides are shown, and nothing is run. `autoresearch decide` keeps or reverts it, as any other.
+
+    Without: a repository of karpathy/autoresearch, of a fork, or of pi-autoresearch becomes a lab. Shows first what it
+    would do: the arena that it would write above the text of program.md, the attempts of results.tsv (or
+    .auto/log.jsonl) that would go into the memory as tried elsewhere, and what this machine lacks. Their train.py and
+    prepare.py stay as they are. What a run prints as its score is CLAIMED BY THE RUN: nobody measures it, and status,
+    record and report say so.
 
     \b
     Examples:
       autoresearch adopt                      show it, and ask
       autoresearch adopt --yes                do it
+      autoresearch adopt a1b2c3d4/12          attempt 12 of another lab
     """
+    if attempt is not None:
+        from mcp_server.commands.claims.verbs import run_source  # adopting a repository needs no lab
+
+        run_source(place, attempt, "", anyway, wait, as_json)
+        return
     chosen = plan(place.folder, editable)
     front = "" if chosen.text is None else chosen.text.split("\n---\n", 1)[0] + "\n---"
     reply = AdoptReply(

@@ -11,6 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mcp_server.commands import asking
+from mcp_server.commands.claims.views import bounds, claims, frontier
 from mcp_server.commands.labs import seeing, talking
 from mcp_server.commands.names import Place
 from mcp_server.commands.screens import pages
@@ -161,7 +162,8 @@ def bundle(at: Place, file: Path, as_json: bool) -> None:
     asking.answer(reply, as_json, *_synced(reply))
 
 
-for command in (talking.post, talking.reply, talking.read, talking.mute, seeing.graph, seeing.site):
+_TALK = (talking.post, talking.reply, talking.read, talking.mute, seeing.graph, seeing.site)
+for command in (claims, frontier, bounds, *_TALK):
     community.add_command(command)
 
 

@@ -19,7 +19,7 @@ class Entry:
 
 COMMANDS = {
     "new": Entry("Begin", "beginnings", "Write a lab from a template: program.md and the files it names."),
-    "adopt": Entry("Begin", "adopting", "Take over a repository of karpathy/autoresearch, a fork, or pi-autoresearch."),
+    "adopt": Entry("Begin", "adopting", "Run another lab's attempt, or take over a repository of another tool."),
     "import": Entry("Begin", "research/histories", "Take the log of another tool into the memory, as tried elsewhere."),
     "audit": Entry("Look", "research/histories", "How far a run can be believed, from its log alone."),
     "prepare": Entry("Begin", "beginnings", "Build the corpus of a language-model lab."),
@@ -36,6 +36,8 @@ COMMANDS = {
     "revert": Entry("Work", "verbs", "Put the files back as the incumbent has them."),
     "cancel": Entry("Work", "verbs", "Stop the runs of an experiment."),
     "learn": Entry("Work", "verbs", "Write down what was learned."),
+    "combine": Entry("Work", "claims/verbs", "Run the union of two edits, other labs' or own."),
+    "replicate": Entry("Work", "claims/verbs", "Repeat what other labs claim, and decide on it."),
     "ralph": Entry("Work", "looping", "Restart a fresh agent for every iteration, until the target is reached."),
     "recall": Entry("Look", "verbs", "What was tried and learned, best match first."),
     "suggest": Entry("Look", "research/suggesting", "What a classical optimiser would try next."),

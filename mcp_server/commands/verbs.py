@@ -23,6 +23,11 @@ WAIT = click.option("--wait/--no-wait", default=False, show_default=True, help="
 NUMBER = click.argument("number", type=click.IntRange(min=1), required=False, metavar="[N]")
 
 
+def by_terminal() -> Proposer:
+    """Who asks at a terminal: this program, and the model that the environment names where an agent types."""
+    return Proposer.of("cli", __version__, os.environ.get("AUTORESEARCH_MODEL", ""))
+
+
 def _plain(name: str, text: str, limit: int, lines: bool = False) -> str:
     """Text as a tool would accept it. Raises NotNow with what is wrong."""
     wrong = complaint(name, text, limit, lines)
@@ -80,7 +85,7 @@ def start(
         lab = Lab(make_tree(lab.workspace, tag, from_ref, _plain("--tree", tree, 1000)))
     reply = lab.start_campaign(tag, _plain("--from", from_ref, 200), 0 if no_calibrate else calibrate)
     if wait:
-        _score(lab, reply.baseline, True, as_json)
+        told_score(lab, reply.baseline, True, as_json)
         return
     asking.answer(
         reply,
@@ -119,12 +124,12 @@ def run(
         _plain("--hypothesis", hypothesis, HYPOTHESIS_LIMIT, lines=True),
         expect,
         insist=anyway,
-        proposer=Proposer.of("cli", __version__, os.environ.get("AUTORESEARCH_MODEL", "")),
+        proposer=by_terminal(),
     )
     if wait and reply.open:
         if not as_json:
             terminal.show(terminal.screen(stderr=True), terminal.problems(reply.warnings))
-        _score(lab, reply.experiment, True, as_json)
+        told_score(lab, reply.experiment, True, as_json)
         return
     asking.answer(reply, as_json, *pages.brief(reply))
 
@@ -143,10 +148,11 @@ def score(place: Place, number: int | None, wait: bool, as_json: bool) -> None:
       autoresearch score 12 --wait
       autoresearch score --json | jq .score
     """
-    _score(asking.lab_at(place), number, wait, as_json)
+    told_score(asking.lab_at(place), number, wait, as_json)
 
 
-def _score(lab: Lab, number: int | None, wait: bool, as_json: bool) -> None:
+def told_score(lab: Lab, number: int | None, wait: bool, as_json: bool) -> None:
+    """Show a score, after a wait where one is wanted."""
     reply = lab.read_score(number)
     if wait and reply.open:
         with asking.waiting(reply.experiment, as_json) as tell:

@@ -157,7 +157,7 @@ class Exchange:
 
     def _draw(self) -> None:
         """The boards of contracts of which something new is known."""
-        summary.refresh(self.foreign, self._news)
+        summary.refresh(self.foreign, self._news, read_trust(self.places.trust))
         self._news.clear()
 
     def catch_up(self, own: str, trust: Trust, report: Report) -> None:

@@ -265,7 +265,7 @@ def _hide(places: Places, book: Trust) -> None:
     with closing(Foreign(places.records)) as foreign:
         with foreign.writing():
             foreign.hide([row.lab for row in foreign.labs() if book.role(row.lab) is Role.NONE])
-        summary.refresh(foreign, foreign.all_contracts())
+        summary.refresh(foreign, foreign.all_contracts(), book)
 
 
 def _names(places: Places) -> dict[str, str]:

@@ -39,6 +39,7 @@ SAYS_WHAT = (
     "steps, machine class ({machine}), date; at most 1 KB",
     "while an attempt runs, a lease on it: a digest of its code, the constants changed, and about how long it takes",
     "what is posted on the board",
+    "which agent made it: client and version, model if told, style of research, version of program.md as a digest",
     "the lab's public key and the name it gives itself",
 )
 NEVER = "logs, notes, hypotheses, paths, environment, tags, user and machine names, other files, corpus, weights"
@@ -228,6 +229,12 @@ def _record(
         at=at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         text=text,
         lesson=lesson,
+        of=experiment.repeats,
+        joins=tuple(one for one in experiment.joins if "/" in one),
+        agent=clean_line(f"{experiment.proposer.client} {experiment.proposer.version}", 40),
+        model=clean_line(experiment.proposer.model, 40),
+        style=clean_line(experiment.style or "", 24),
+        program=experiment.program[:12],
     )
 
 

@@ -36,15 +36,15 @@ def lines(
     labs: int,
     attempts: int,
     told: Sequence[Pooled],
-    claims: Sequence[tuple[str, Attempt]],
+    claims: Sequence[tuple[str, Attempt, str]],
     untouched: Sequence[str],
     limit: int = BOARD_CHARACTERS,
 ) -> list[str]:
-    """What `lab_status` says of the community, within `limit` characters. claims: (lab, a gain it has), best first."""
+    """What `lab_status` says of the community, in `limit` characters. claims: (lab, a gain, its status), best first."""
     found = [f"{count(labs, 'lab')}, {count(attempts, 'attempt')} of this contract; others' word is advice"]
     gone = sorted(filter(dead, told), key=lambda one: (-one.labs, -(one.tried + one.failed), -one.newest))
     alive = sorted((one for one in told if one.helped), key=lambda one: (-one.helped, -one.newest))
-    rows = [f"claimed: {claim_words(lab, one)}" for lab, one in claims[:4]]
+    rows = [f"{status}: {claim_words(lab, one)}" for lab, one, status in claims[:4]]
     rows += [f"helped: {words(one)}" for one in alive[:4]]
     rows += [f"dead: {words(one)}" for one in gone]
     last = f"untouched: {', '.join(clean_line(name, 30) for name in untouched[:12])}" if untouched else ""

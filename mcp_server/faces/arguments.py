@@ -49,7 +49,12 @@ Wait = Annotated[
 Description = Annotated[
     str,
     _speakable("description", 200),
-    Field(description="one line, at most 200 characters: what this experiment changes"),
+    Field(description="one line, at most 200 characters: what this experiment changes; may be empty with source"),
+]
+Source = Annotated[
+    str,
+    _speakable("source", 200),
+    Field(description="LAB/n: run that lab's edit on the incumbent, not the files; A + B: two edits together"),
 ]
 Hypothesis = Annotated[
     str, _speakable("hypothesis", 600, lines=True), Field(description="why it should help, at most 600 characters")
@@ -87,7 +92,9 @@ Tag = Annotated[
     AfterValidator(_tag),
     Field(description="a short name: lower-case letters, digits, - _ . ; becomes branch autoresearch/TAG"),
 ]
-FromRef = Annotated[str, _speakable("from_ref", 200), Field(description="commit or branch to begin from")]
+FromRef = Annotated[
+    str, _speakable("from_ref", 200), Field(description="commit or branch to begin from, or LAB/n of another lab")
+]
 Calibrate = Annotated[int, Field(ge=0, le=20, description="extra baseline runs that measure the noise, 0 to 20")]
 Tree = Annotated[
     str,

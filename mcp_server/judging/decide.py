@@ -67,7 +67,7 @@ def _weighed(case: Case) -> Verdict:
         said = f"it changes {what}, so its score alone can never keep it"
         return case.verdict(Decision.DISCARD, "touches_luck", said)
     enough = case.count > 1 or given.policy.confirm != "always"
-    good = gain > max(given.policy.min_delta, 0.0) and case.worth > 0.0
+    good = gain > max(given.policy.min_delta, 0.0) and case.worth > 0.0 and case.probability >= given.policy.least
     sure = case.widths * case.belief.width >= SURE * case.belief.width**2 / case.typical
     orders = _again(case)
     wanted = _wants_look(case, good, sure and enough)

@@ -51,6 +51,9 @@ class Order:
     purpose: Purpose
 
 
+LEAST_ADOPTED = 0.5  # probability that another lab's gain must have here, by what was measured here
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What the arena asks of a keep. min_delta: a gain up to this is none. confirm: `always` asks for a second seed
@@ -60,6 +63,9 @@ class Policy:
     effects: Effects = field(default_factory=Effects)
     min_delta: float = 0.0
     confirm: Literal["auto", "always", "never"] = "auto"
+    # Least probability of a keep. What another lab claims was chosen among many for its luck there, so it is taken
+    # over only where the own measurement makes it more likely than not; an own idea need only be worth it on average.
+    least: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

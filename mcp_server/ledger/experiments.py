@@ -20,7 +20,7 @@ from mcp_server.nouns.rows import Experiment, Proposer
 OPENED = (
     *("campaign", "number", "kind", "description", "hypothesis", "expected_delta", "snapshot", "base", "fingerprint"),
     *("edit", "nodes", "knobs", "protocol", "theme", "program", "style", "opened_at", "tree", "session"),
-    "proposer",
+    *("proposer", "repeats", "joins"),
 )
 # given up after its supervisor died, each time it was run
 _LOST = (
@@ -41,6 +41,7 @@ class Experiments(Runs, Lessons):
                 "knobs": json.dumps(experiment.knobs),
                 "protocol": json.dumps(experiment.protocol),
                 "proposer": experiment.proposer.text(),
+                "joins": " ".join(experiment.joins),
             }
             self._db.execute(
                 f"INSERT INTO experiments ({', '.join(OPENED)}, held)"
@@ -190,6 +191,26 @@ class Experiments(Runs, Lessons):
         )
         return int(rows[0][0])
 
+    def repeated(self, campaign: str) -> list[Experiment]:
+        """Experiments that repeat another lab's, oldest first."""
+        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND repeats != '' ORDER BY number", campaign)
+        return [_experiment(row) for row in rows]
+
+    def spent(self, campaign: str) -> tuple[int, int]:
+        """(runs of attempts, those of them that repeated another lab's); the baseline's are none."""
+        row = self._rows(
+            "SELECT count(*) AS runs, coalesce(sum(repeats != ''), 0) AS repeats FROM runs JOIN experiments ON"
+            " experiments.campaign = runs.campaign AND number = experiment WHERE runs.campaign = ?"
+            " AND kind != 'baseline' AND purpose NOT IN ('anchor', 'exam')",
+            campaign,
+        )[0]
+        return row["runs"], row["repeats"]
+
+    def edits(self, campaign: str) -> list[str]:
+        """The fingerprint of every edit that was tried."""
+        rows = self._rows("SELECT DISTINCT edit FROM experiments WHERE campaign = ? AND edit != ''", campaign)
+        return [row["edit"] for row in rows]
+
     # --- decisions: an intent, then its outcome ----------------------------------------------------------------------
 
     def intend(self, campaign: str, number: int, decision: str, label: str | None, verdict: Decided, at: str) -> None:
@@ -249,6 +270,7 @@ def _experiment(row: sqlite3.Row) -> Experiment:
     values["kind"] = Kind(row["kind"])
     values["knobs"] = tuple(tuple(change) for change in json.loads(row["knobs"]))
     values["protocol"] = tuple(json.loads(row["protocol"]))
+    values["joins"] = tuple(row["joins"].split())
     values["verdict"] = Decided.read(row["verdict"])
     values["proposer"] = Proposer.read(row["proposer"])
     values["vaulted"], values["settled"] = bool(row["vaulted"]), bool(row["settled"])

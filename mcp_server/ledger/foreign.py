@@ -21,7 +21,7 @@ from mcp_server.ledger.store import transaction
 from mcp_server.nouns.exchanged import Attempt
 from mcp_server.nouns.files import mend, private_file, private_folder
 
-VERSION = 4  # of the schema below: another one is made anew
+VERSION = 5  # of the schema below: another one is made anew
 SCHEMA = """
 CREATE TABLE labs (
     lab TEXT PRIMARY KEY, tip TEXT NOT NULL, name TEXT NOT NULL DEFAULT '', own INTEGER NOT NULL DEFAULT 0,
@@ -34,12 +34,14 @@ CREATE TABLE records (
     mark TEXT NOT NULL, contract TEXT NOT NULL, code TEXT NOT NULL, edit TEXT NOT NULL, status TEXT NOT NULL,
     label TEXT NOT NULL, theme TEXT NOT NULL, machine TEXT NOT NULL, line TEXT NOT NULL,
     measured INTEGER NOT NULL, helped INTEGER NOT NULL, failed INTEGER NOT NULL, gain REAL, deviation REAL,
+    repeats TEXT NOT NULL,               -- LAB/n of the attempt elsewhere that it repeats
     UNIQUE (lab, n)
 ) STRICT;
 CREATE INDEX records_by_code ON records (code);
 CREATE INDEX records_by_edit ON records (edit);
 CREATE INDEX records_by_mark ON records (lab, mark);
 CREATE INDEX records_by_contract ON records (contract);
+CREATE INDEX records_that_helped ON records (contract, edit) WHERE helped = 1;
 CREATE TABLE moved (
     record INTEGER NOT NULL REFERENCES records (id) ON DELETE CASCADE, contract TEXT NOT NULL, name TEXT NOT NULL,
     direction TEXT NOT NULL, before REAL, after REAL, alone INTEGER NOT NULL
@@ -196,10 +198,12 @@ class Foreign:
             self._db.execute("DELETE FROM records WHERE id = ?", (before[0]["id"],))
         row = self._db.execute(
             "INSERT INTO records (lab, n, rev, mark, contract, code, edit, status, label, theme, machine, line,"
-            " measured, helped, failed, gain, deviation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " measured, helped, failed, gain, deviation, repeats)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(lab, a.n, a.rev, a.mark, a.contract, a.code, a.edit, a.status, a.label, a.theme, a.machine, line),
                 *(a.compared, a.helped, a.failed, a.gain if a.compared else None, a.deviation if a.compared else None),
+                a.of,
             ),
         ).lastrowid
         self._db.executemany(
@@ -435,5 +439,5 @@ def _attempt(line: str) -> Attempt:
     """A line that was checked when it came in."""
     told = json.loads(line)
     told["knobs"] = tuple(tuple(move) for move in told.get("knobs", ()))
-    told["seeds"] = tuple(told.get("seeds", ()))
+    told["seeds"], told["joins"] = tuple(told.get("seeds", ())), tuple(told.get("joins", ()))
     return Attempt.model_construct(**told)

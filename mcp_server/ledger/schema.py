@@ -239,6 +239,21 @@ def tenth(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE experiments ADD COLUMN proposer TEXT NOT NULL DEFAULT ''")
 
 
+ELEVENTH = """
+-- LAB/n of the attempt elsewhere that it repeats; those whose changes it puts together, apart by spaces
+ALTER TABLE experiments ADD COLUMN repeats TEXT NOT NULL DEFAULT '';
+ALTER TABLE experiments ADD COLUMN joins TEXT NOT NULL DEFAULT '';
+CREATE INDEX experiments_that_repeat ON experiments (campaign, number) WHERE repeats != '';
+"""
+
+
+def eleventh(connection: sqlite3.Connection) -> None:
+    """What of other labs an experiment repeats or puts together."""
+    for statement in ELEVENTH.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
-    *(first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth),
+    *(first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth, eleventh),
 )

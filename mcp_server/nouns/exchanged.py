@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
@@ -46,6 +48,7 @@ Number = Annotated[float, Field(strict=False), AfterValidator(_finite)]
 Whole = Annotated[StrictInt, Field(ge=0, le=WHOLE)]
 Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{16,64})?$")]
 Oid = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
+Elsewhere = Annotated[str, Field(pattern=r"^[0-9a-f]{32}/[1-9]\d{0,7}$")]  # LAB/n
 Move = tuple[
     Annotated[Text, Field(min_length=1, max_length=60)],
     Annotated[Text, Field(max_length=40)],
@@ -109,6 +112,11 @@ class Attempt(_Line):
     text: Annotated[Text, Field(max_length=TEXT_CHARACTERS)] = ""
     lesson: Annotated[Text, Field(max_length=LESSON_CHARACTERS)] = ""
     of: Annotated[str, Field(pattern=r"^([0-9a-f]{32}/[1-9]\d{0,7})?$")] = ""  # the attempt elsewhere that it repeats
+    joins: Annotated[tuple[Elsewhere, ...], Field(max_length=2)] = ()  # attempts whose changes it puts together
+    agent: Annotated[Text, Field(max_length=40)] = ""  # who did it: client and its version
+    model: Annotated[Text, Field(max_length=40)] = ""  # where the client or the user tells it
+    style: Annotated[Text, Field(max_length=24)] = ""  # of research, with its version
+    program: Annotated[str, Field(pattern=r"^([0-9a-f]{12})?$")] = ""  # version of program.md, as a digest
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -239,10 +247,23 @@ _SHORTER = (
     lambda a: {"lesson": ""},
     lambda a: {"knobs": a.knobs[:4], "text": clean_line(a.text, 60)},
     lambda a: {"knobs": tuple((n, clean_line(b, 12), clean_line(c, 12)) for n, b, c in a.knobs[:2])},
+    lambda a: {"agent": clean_line(a.agent, 20), "model": "", "style": "", "program": "", "seeds": a.seeds[:2]},
     lambda a: {"text": clean_line(a.text, 20), "knobs": (), "machine": clean_line(a.machine, 20), "runs": {}},
 )
 
 Line = Introduction | Attempt | Post
+
+
+@dataclass(frozen=True)
+class Edit:
+    """The change of one attempt, to be made on other code: its editable files before and after. Checked, not run."""
+
+    name: str  # LAB/n, or the number of an own experiment
+    words: str
+    knobs: tuple[tuple[str, str, str], ...]
+    before: Mapping[str, bytes]
+    after: Mapping[str, bytes]
+    warnings: tuple[str, ...] = ()
 
 
 class Newer(ValueError):

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     ATTEMPT = "attempt"
     RETEST = "retest"  # an edit that was tried before on another base
     PRUNE = "prune"  # takes an earlier keep back
+    REPLICATION = "replication"  # another lab's edit on the own incumbent
 
 
 class Purpose(StrEnum):

@@ -123,6 +123,8 @@ class Experiment:
     settled: bool = False
     session: str = ""  # who began it: one connection of a client; empty at a terminal
     proposer: Proposer = NOBODY
+    repeats: str = ""  # LAB/n of the attempt elsewhere that it repeats
+    joins: tuple[str, ...] = ()  # the attempts, here (n) or elsewhere (LAB/n), whose changes it puts together
 
 
 @dataclass(frozen=True)

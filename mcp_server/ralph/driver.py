@@ -151,7 +151,16 @@ class _Loop:
                 self.report.end = over(self.laps, self.plan.limits, self._hours())
                 if self.report.end is not None:
                     return
+            if self._repeat_others():
+                continue
             self._turn(len(self.report.turns) + 1, now)
+
+    def _repeat_others(self) -> bool:
+        """A run for what other labs claim, where one is due: the lab's own affair, and no iteration of an agent."""
+        settled = settling.repeat_others(self.lab, self.audience.say)
+        for words in settled.said if settled is not None else ():
+            self.audience.say(words)
+        return settled is not None and settled.experiment is not None
 
     def _over(self, now: Position) -> End | None:
         # the lab's count, from the ledger; no agent's word comes near it

@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from mcp_server import __version__
 from mcp_server.arena.stop import target_reached
 from mcp_server.campaign.attempt import read
 from mcp_server.campaign.bench import incumbent_commit
 from mcp_server.campaign.waiting import POLL_SECONDS, until_finished
+from mcp_server.community.claims.bringing import short
 from mcp_server.lab import CALIBRATE, Lab
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
 from mcp_server.nouns.records import Kind
 from mcp_server.nouns.replies import DecisionReply
+from mcp_server.nouns.rows import Proposer
 from mcp_server.nouns.text import clean_line
 from mcp_server.ralph.pacing import Outcome
 from mcp_server.ralph.telling import Told
@@ -86,6 +89,24 @@ def settle(lab: Lab, description: str, before: Position) -> Settled:
     # the agent may have kept something by itself; a baseline that comes home is no keep
     if before.incumbent is not None and after.incumbent != before.incumbent:
         settled.outcome, settled.experiment, settled.score = Outcome.KEPT, after.incumbent, after.score
+    return settled
+
+
+def repeat_others(lab: Lab, tell: Callable[[str], None]) -> Settled | None:
+    """Repeat what other labs claim and is due here, with no agent: run and decided; None where nothing is due."""
+    with lab.reading() as (bench, campaign, _):
+        if bench.ledger.undecided(campaign.tag):
+            return None
+    choice = lab.to_repeat()
+    if choice is None:
+        return None
+    settled = Settled()
+    try:
+        begun = lab.run_experiment(source=choice.name, proposer=Proposer.of("ralph", __version__))
+        tell(f"Experiment {begun.experiment} repeats {choice}.")
+        _decide_open(lab, settled)
+    except AutoresearchError as error:
+        settled.said.append(f"{short(choice.name)} was not repeated: {error}")
     return settled
 
 

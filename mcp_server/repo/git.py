@@ -238,16 +238,6 @@ class Repository(GitCommand):
         words = out[:limit].decode("utf-8", "replace")
         return words if len(out) <= limit else f"{words}\n[cut here: the difference is longer than {limit} bytes]\n"
 
-    def merge_file(self, ours: bytes, base: bytes, theirs: bytes, scratch: Path) -> bytes | None:
-        """`ours` with the step from `base` to `theirs` made as well, or None where the two touch the same lines."""
-        scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            places = [Path(folder) / name for name in ("ours", "base", "theirs")]
-            for place, content in zip(places, (ours, base, theirs), strict=True):
-                place.write_bytes(content)
-            answer = self.ask("merge-file", "-p", *(str(place) for place in places))
-        return answer.out if answer.code == 0 else None
-
     def fsck(self) -> None:
         """Raises GitError when the repository is damaged."""
         self.do("fsck", "--full", "--no-dangling", "--no-progress")

@@ -23,6 +23,7 @@ from mcp_server.repo.command import LockHeld
 from mcp_server.repo.frozen import FrozenChange, compare
 from mcp_server.repo.git import FILE_MODES, Commit, Entry, Repository, clean_message
 from mcp_server.repo.materialise import Materialised, materialise, overlay
+from mcp_server.repo.merging import Merged, merge
 from mcp_server.repo.patterns import Patterns
 from mcp_server.repo.vault import Vault, branch_of, date_of
 
@@ -382,35 +383,34 @@ class Workspace(Vault):
 
     def without(self, commit: str, tip: str, patterns: Iterable[str]) -> dict[str, bytes] | None:
         """The editable files of `tip` with the change of `commit` taken back; None where later changes build on it."""
-        chosen = Patterns.of(patterns)
-        now, after, before = (self.committed(chosen.items, one) for one in (tip, commit, f"{commit}^"))
-        files: dict[str, bytes] = {}
-        for path in now.keys() | before.keys():
-            if after.get(path) == before.get(path):
-                if path in now:
-                    files[path] = now[path]
-                continue
-            if path not in now or path not in before or path not in after:
-                return None  # a file came or went with the change
-            merged = self.git.merge_file(now[path], after[path], before[path], self.paths.state / "tmp")
-            if merged is None:
-                return None
-            files[path] = merged
-        return files
+        now, after, before = (self.committed(patterns, one) for one in (tip, commit, f"{commit}^"))
+        merged = self.merge(now, after, before)
+        return None if merged.conflicts else merged.files
 
-    def lay(self, files: Mapping[str, bytes], patterns: Iterable[str], expected: str) -> None:
-        """Write editable files where the disk has those of `expected`. Raises WorkspaceError where it does not."""
-        wanted = Patterns.of(patterns)
-        if not self.nothing_changed(wanted.items, expected):
+    def merge(self, now: Mapping[str, bytes], before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Merged:
+        """`now` with the change from `before` to `after` made as well; nothing is written in the work tree."""
+        return merge(self.git, self.paths.state / "tmp", now, before, after)
+
+    def refuse_edited(self, patterns: Iterable[str], expected: str) -> None:
+        """Raises WorkspaceError unless the editable files on disk are those of `expected`."""
+        if not self.nothing_changed(patterns, expected):
             raise WorkspaceError(
                 f"The editable files are not those of {expected[:12]}. Put them back with "
                 f"`git restore --source {expected[:12]} -- FILE`, then try again."
             )
-        old = self.git.entries(expected, wanted.roots)
+
+    def lay(self, files: Mapping[str, bytes], patterns: Iterable[str], expected: str) -> None:
+        """Make the editable files on disk `files`, where they are those of `expected`. Raises WorkspaceError."""
+        wanted = Patterns.of(patterns)
+        self.refuse_edited(wanted.items, expected)
+        old = self._chosen(wanted, expected)
+        for path in old.keys() - files.keys():  # first, for a file may become a folder
+            worktree.remove(self.git.tree, path)
         for path, content in files.items():
-            entry = old[path]
-            if self.git.blob_oid(content) != entry.oid:
-                worktree.replace(self.git.tree, path, content, entry.mode == FILE_MODES[1], self.paths.state / "tmp")
+            entry = old.get(path)
+            if entry is None or self.git.blob_oid(content) != entry.oid:
+                executable = entry is not None and entry.mode == FILE_MODES[1]
+                worktree.replace(self.git.tree, path, content, executable, self.paths.state / "tmp")
 
     # -- copies and views --------------------------------------------------------------------------------------------
 

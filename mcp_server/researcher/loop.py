@@ -174,6 +174,8 @@ async def _research(session: Session, folder: Path, tag: str, pace: Pace) -> Out
     trials: list[Trial] = []
     while _goes_on(pace, outcome, slot):
         at = time.monotonic()
+        if status.community and await _repeat(session, outcome, show, room):
+            continue
         trial = await _iterate(session, folder, status, outcome, trials, pace.seed, show, room)
         if trial is None:
             audience.say("Every step this researcher knows was tried.")
@@ -221,6 +223,29 @@ def _next_idea(folder: Path, source: str, trials: list[Trial], seed: int, device
     if file.is_file():
         return suggest(parse_suggestions(file.read_text("utf-8")), source, trials, seed)
     return propose(source, trials, seed, device)
+
+
+async def _repeat(
+    session: Session, outcome: Outcome, show: Callable[[HistoryRow], None], room: Callable[[], bool]
+) -> bool:
+    """Repeat another lab's attempt where one is due, and decide on it. Whether a run was spent."""
+    due = (await session.ask(StatusReply, "lab_status")).repeat
+    if not due:
+        return False
+    source = due.partition(":")[0]
+    try:
+        run = await session.ask(ExperimentReply, "run_experiment", source=source, wait_seconds=0)
+    except AutoresearchError as error:
+        session.audience.say(f"{source} of another lab was not repeated: {error}")
+        return False
+    if run.experiment in outcome.rows:
+        return False
+    session.audience.say(f"Experiment {run.experiment} repeats {due}.")
+    show(HistoryRow(experiment=run.experiment, status="running", kind=Kind.REPLICATION, description=run.description))
+    found = await session.score(run.experiment)
+    decision = await _decided(session, found, show, room)
+    show(_row(found, Kind.REPLICATION, decision))
+    return True
 
 
 async def _iterate(

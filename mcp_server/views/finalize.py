@@ -139,23 +139,8 @@ def _carried(
     workspace: Workspace, start: Mapping[str, bytes], before: Mapping[str, bytes], after: Mapping[str, bytes]
 ) -> dict[str, bytes] | None:
     """The files of `start` with the step from `before` to `after` made as well; None where it touches other changes."""
-    files = dict(start)
-    for path in before.keys() | after.keys():
-        old, new, here = before.get(path), after.get(path), start.get(path)
-        if old == new or here == new:
-            continue
-        if here == old:
-            files.pop(path, None)
-            if new is not None:
-                files[path] = new
-            continue
-        if old is None or new is None or here is None:
-            return None
-        merged = workspace.git.merge_file(here, old, new, workspace.paths.state / "tmp")
-        if merged is None:
-            return None
-        files[path] = merged
-    return files
+    merged = workspace.merge(start, before, after)
+    return None if merged.conflicts else merged.files
 
 
 def _date(one: Experiment) -> str:

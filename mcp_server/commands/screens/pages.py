@@ -159,6 +159,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("learned", stack(map(one_line, reply.learnings)) if reply.learnings else None),
         *(("elsewhere", words) for words in reply.community),
         ("imported", f"{reply.tried_elsewhere} attempts, tried elsewhere" if reply.tried_elsewhere else ""),
+        ("repeat", reply.repeat or None),
         ("advice", reply.advice),
         ("constants", reply.landscape),
         *(("suggested", one_line(words)) for words in reply.suggestions),

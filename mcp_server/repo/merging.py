@@ -1,0 +1,136 @@
+"""Makes the change between two sets of files on a third one: path by path, text by text, conflicts with both sides."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mcp_server.nouns.text import clean_block
+from mcp_server.repo.git import Repository
+
+MARK = 23  # characters of a conflict's marker: no text has such a line by itself
+SIDE_CHARACTERS = 600  # of one side of a conflict that are said
+MOST_TOLD = 3
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """One place where both changed the same lines; a side without text has no such file, or no such lines."""
+
+    path: str
+    ours: str
+    theirs: str
+
+    def words(self) -> str:
+        return f"{self.path}:\n  here:\n{_inset(self.ours)}\n  there:\n{_inset(self.theirs)}"
+
+
+@dataclass
+class Merged:
+    """The files as they would be, and where they cannot be."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    conflicts: list[Conflict] = field(default_factory=list)
+
+    def words(self) -> str:
+        """The first conflicts, with both sides."""
+        told = [one.words() for one in self.conflicts[:MOST_TOLD]]
+        left = len(self.conflicts) - len(told)
+        return "\n".join([*told, *([f"and {left} more"] if left else [])])
+
+
+def merge(
+    git: Repository,
+    scratch: Path,
+    now: Mapping[str, bytes],
+    before: Mapping[str, bytes],
+    after: Mapping[str, bytes],
+) -> Merged:
+    """`now` with the change from `before` to `after` made as well. scratch: a folder for files of a moment."""
+    merged = Merged()
+    for path in sorted(now.keys() | before.keys() | after.keys()):
+        ours, base, theirs = now.get(path), before.get(path), after.get(path)
+        taken = ours if base == theirs or ours == theirs else theirs if ours == base else None
+        if base == theirs or ours in (base, theirs):
+            if taken is not None:
+                merged.files[path] = taken
+        elif ours is None or base is None or theirs is None:
+            merged.conflicts.append(Conflict(path, _side(ours), _side(theirs)))
+        else:
+            text, count = _texts(git, scratch, ours, base, theirs)
+            merged.files[path] = text
+            merged.conflicts += _conflicts(path, text) if count else []
+    return merged
+
+
+def _texts(git: Repository, scratch: Path, ours: bytes, base: bytes, theirs: bytes) -> tuple[bytes, int]:
+    """git's merge of three texts, and in how many places they conflict.
+
+    git takes changes of neighbouring lines for one, and constants stand on neighbouring lines: where a place has as
+    many lines on each side, it is merged line by line.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        places = [Path(folder) / name for name in ("ours", "base", "theirs")]
+        for place, content in zip(places, (ours, base, theirs), strict=True):
+            place.write_bytes(content)
+        command = ["merge-file", "-p", f"--marker-size={MARK}", *(str(place) for place in places)]
+        answer = git.ask(*command)
+        if answer.code == 0:
+            return answer.out, 0
+        by_line = _by_line(git.ask(command[0], "--diff3", *command[1:]).out)
+    return (answer.out, answer.code) if by_line is None else (by_line, 0)
+
+
+def _by_line(marked: bytes) -> bytes | None:
+    """The text with every conflict merged line by line; None where one cannot be."""
+    done: list[bytes] = []
+    sides: list[list[bytes]] = []
+    found = False
+    for line in marked.splitlines(keepends=True):
+        if line.startswith(b"<" * MARK):
+            sides, found = [[]], True
+        elif sides and line[:MARK] in (b"|" * MARK, b"=" * MARK):
+            sides.append([])
+        elif sides and line.startswith(b">" * MARK):
+            if len(sides) != 3 or len({len(side) for side in sides}) != 1:
+                return None
+            for here, was, there in zip(*sides, strict=True):
+                if was not in (here, there) and here != there:
+                    return None
+                done.append(there if here == was else here)
+            sides = []
+        else:
+            (sides[-1] if sides else done).append(line)
+    return b"".join(done) if found and not sides else None
+
+
+def _conflicts(path: str, text: bytes) -> list[Conflict]:
+    """The places that git marked, or one without lines where it would not merge at all."""
+    found: list[Conflict] = []
+    sides: list[list[str]] = []
+    for line in text.decode("utf-8", "replace").splitlines():
+        if line.startswith("<" * MARK):
+            sides = [[]]
+        elif sides and line == "=" * MARK:
+            sides.append([])
+        elif sides and line.startswith(">" * MARK):
+            found.append(Conflict(path, _shown(sides[0]), _shown(sides[-1])))
+            sides = []
+        elif sides:
+            sides[-1].append(line)
+    return found or [Conflict(path, "", "")]
+
+
+def _shown(lines: Sequence[str]) -> str:
+    return clean_block("\n".join(lines), SIDE_CHARACTERS)
+
+
+def _side(content: bytes | None) -> str:
+    return "" if content is None else _shown(content.decode("utf-8", "replace").splitlines())
+
+
+def _inset(text: str) -> str:
+    return "\n".join(f"    | {line}" for line in text.splitlines()) or "    (nothing)"
