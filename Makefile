@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # one thread per core that waits passively: a spinning wait slows a shared machine by up to 80 times
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: community setup demo test quick mutants matrix faults abuse honest bench e2e night-e2e clients arenas lint format clean distclean
+.PHONY: community compare setup demo test quick mutants matrix faults abuse honest bench e2e night-e2e clients arenas lint format clean distclean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/.installed
@@ -56,6 +56,11 @@ honest: setup
 community: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "slow or not slow" tests/community
 	$(BIN)/python -m benchmarks.community
+
+# which program, which agent, what others tried: equal arms, a planted better one, imports, audits, suggestions (under 15 minutes)
+compare: $(VENV)/.installed
+	$(BIN)/python -m pytest tests/histories tests/comparison tests/suggesting tests/arenas/test_program.py
+	$(BIN)/python -m benchmarks.compare
 
 bench: setup
 	$(BIN)/python -m benchmarks

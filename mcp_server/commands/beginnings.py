@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import logging
 import os
 import signal
@@ -20,7 +21,7 @@ from rich.text import Text
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
-from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.replies import Reply
 from mcp_server.repo.workspace import Workspace
 from mcp_server.setup import doctor as health
@@ -176,6 +177,13 @@ def _finding(finding: health.Finding) -> Table:
 @click.option("--experiments", type=click.IntRange(1, 100), default=8, show_default=True, help="After the baseline.")
 @click.option("--calibrate", type=click.IntRange(0, 20), default=2, show_default=True, help="Runs that measure noise.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the researcher's choices.")
+@click.option(
+    "--researcher",
+    type=click.Choice(("seeded", "tpe")),
+    default="seeded",
+    show_default=True,
+    help="A seeded search, or Optuna's estimator.",
+)
 @click.option("--limit", type=click.FloatRange(1), default=330.0, show_default=True, help="Seconds for everything.")
 @click.option("--plain", is_flag=True, help="Lines instead of a live screen.")
 @asking.json_option
@@ -191,6 +199,7 @@ def demo(place: Place, /, folder: Path, plain: bool, as_json: bool, **numbers: A
     Examples:
       autoresearch demo
       autoresearch demo --seed 3 --experiments 12 --limit 900
+      autoresearch demo --researcher tpe
     """
     # both end tidily; a shell makes its background jobs ignore the first, and nobody would hear the second then
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -208,7 +217,10 @@ def demo(place: Place, /, folder: Path, plain: bool, as_json: bool, **numbers: A
         calibrate=numbers["calibrate"],
         seed=numbers["seed"],
         limit_seconds=numbers["limit"],
+        researcher=numbers["researcher"],
     )
+    if plan.researcher == "tpe" and importlib.util.find_spec("optuna") is None:
+        raise NotNow('The researcher `tpe` needs Optuna: pip install "autoresearch[suggest]".')
     try:
         with stage.audience(console, plain or as_json) as audience:
             outcome = show.demonstrate(plan, audience)

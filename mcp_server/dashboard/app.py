@@ -35,7 +35,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mcp_server.dashboard import community
+from mcp_server.dashboard import community, comparison
 from mcp_server.dashboard.experiment import experiment_view, program_view
 from mcp_server.dashboard.feed import Cursor, Feed
 from mcp_server.lab import Lab
@@ -133,8 +133,7 @@ def cookie_name(port: int) -> str:
 
 def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], bool] = lambda: False) -> Starlette:
     """The read-only app. `closing` tells open streams that the server wants to end."""
-    templates = Jinja2Templates(directory=HERE / "templates")
-    library = plotly_script()
+    templates, library = Jinja2Templates(directory=HERE / "templates"), plotly_script()
     page = {"library": library is not None, "styles": unwanted_styles(library) if library else []}
 
     async def enter(request: Request) -> Response:
@@ -167,8 +166,8 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
 
     async def program(request: Request) -> Response:
         def view() -> dict[str, Any]:
-            feed = feeds.at(request.query_params.get("campaign", ""))
-            return program_view(feed.lab, request.path_params["digest"]).model_dump()
+            lab = feeds.at(request.query_params.get("campaign", "")).lab
+            return program_view(lab, request.path_params["digest"]).model_dump()
 
         return JSONResponse(await run_sync(view))
 
@@ -178,6 +177,7 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
             Route("/open", enter, methods=["GET"]),
             Route("/palette.css", palette, methods=["GET"]),
             Route("/plotly.min.js", plotly, methods=["GET"]),
+            *comparison.routes(lambda: feeds.at("").lab, templates),
             Route("/events", events, methods=["GET"]),
             Route("/experiments/{number:int}", experiment, methods=["GET"]),
             Route("/programs/{digest}", program, methods=["GET"]),

@@ -7,16 +7,25 @@ from collections.abc import Sequence
 
 from mcp_server.edits.movable import constants, edited, evaluated
 from mcp_server.researcher.habits import FAILED, KEPT, Proposal, Trial
+from mcp_server.researcher.memo import NONE, Hints
 from mcp_server.suggesting.optimiser import Observation, advise
 from mcp_server.suggesting.space import Dimension, space
 from mcp_server.suggesting.suggest import moved
 
 
-def propose(source: str, trials: Sequence[Trial], seed: int, device: str = "cpu") -> Proposal | None:
-    """The next experiment; None when nothing may be moved. The same inputs, the same answer. Raises NotNow."""
+def propose(
+    source: str, trials: Sequence[Trial], seed: int, device: str = "cpu", hints: Hints = NONE
+) -> Proposal | None:
+    """The next experiment; None when nothing may be moved. The same inputs, the same answer. Raises NotNow.
+
+    hints: what a memo says of the constants; those to move first are the only ones until each was moved.
+    """
     seen = observations(source, trials, device)
     tried = _values(trials, failed=False)
-    dimensions = space(source, device, tried, _values(trials, failed=True))
+    every = space(source, device, tried, _values(trials, failed=True))
+    dimensions = [one for one in every if one.name not in hints.alone]
+    first = [one for one in dimensions if one.name in hints.first and one.name not in tried]
+    dimensions = first or dimensions
     for values in advise(dimensions, seen, seed * 1000 + len(trials), 3):
         moves = tuple(moved(dimensions, values))
         if moves and frozenset(moves) not in {frozenset(trial.moves) for trial in trials}:

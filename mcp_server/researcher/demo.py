@@ -63,6 +63,7 @@ class Plan:
     calibrate: int = 2
     seed: int = 0
     limit_seconds: float = 330.0
+    researcher: str = "seeded"  # or tpe
 
 
 def demonstrate(plan: Plan, audience: Audience) -> Outcome:
@@ -78,7 +79,7 @@ def demonstrate(plan: Plan, audience: Audience) -> Outcome:
     (plan.folder / ".git" / MARK).touch()
     audience.say(f"A throw-away lab in {plan.folder}, first commit {written.commit[:10]}.")
     try:
-        pace = Pace(began, plan.experiments, plan.calibrate, plan.seed, plan.limit_seconds)
+        pace = Pace(began, plan.experiments, plan.calibrate, plan.seed, plan.limit_seconds, plan.researcher)
         return anyio.run(campaign, plan.folder, TAG, pace, audience, plan.folder / ".git" / f"{MARK}.log")
     finally:
         stop_runs(plan.folder)

@@ -37,6 +37,7 @@ from mcp_server.nouns.replies import (
     ScoreReply,
     StatusReply,
 )
+from mcp_server.researcher import classical
 from mcp_server.researcher.habits import FAILED, Proposal, Trial, judged, lesson, propose
 from mcp_server.researcher.listed import SUGGESTIONS, parse_suggestions, suggest
 from mcp_server.views.history import HistoryRow
@@ -69,6 +70,7 @@ class Pace:
     calibrate: int = 2
     seed: int = 0
     limit_seconds: float = 330.0
+    researcher: str = "seeded"  # or tpe
 
     @property
     def spent(self) -> float:
@@ -176,7 +178,7 @@ async def _research(session: Session, folder: Path, tag: str, pace: Pace) -> Out
         at = time.monotonic()
         if status.community and await _repeat(session, outcome, show, room):
             continue
-        trial = await _iterate(session, folder, status, outcome, trials, pace.seed, show, room)
+        trial = await _iterate(session, folder, status, outcome, trials, pace, show, room)
         if trial is None:
             audience.say("Every step this researcher knows was tried.")
             break
@@ -217,8 +219,11 @@ def repeat_fits(pace: Pace, done: int, slot: float) -> bool:
     return pace.spent + slot * (owed + 1) <= pace.limit_seconds
 
 
-def _next_idea(folder: Path, source: str, trials: list[Trial], seed: int, device: str) -> Proposal | None:
-    """From the arena's own suggestions where it has any, else a constant to move."""
+def _next_idea(folder: Path, source: str, trials: list[Trial], pace: Pace, device: str) -> Proposal | None:
+    """From the arena's own suggestions where it has any, else constants to move."""
+    seed = pace.seed
+    if pace.researcher == "tpe":
+        return classical.propose(source, trials, seed, device)
     file = folder / SUGGESTIONS
     if file.is_file():
         return suggest(parse_suggestions(file.read_text("utf-8")), source, trials, seed)
@@ -254,7 +259,7 @@ async def _iterate(
     status: StatusReply,
     outcome: Outcome,
     trials: list[Trial],
-    seed: int,
+    pace: Pace,
     show: Callable[[HistoryRow], None],
     room: Callable[[], bool],
 ) -> Trial | None:
@@ -262,7 +267,7 @@ async def _iterate(
     path = folder / status.editable[0]
     source = path.read_text("utf-8")
     device = status.devices[0].device if status.devices else "cpu"
-    idea = _next_idea(folder, source, trials, seed, device)
+    idea = _next_idea(folder, source, trials, pace, device)
     if idea is None:
         return None
     known = await session.ask(RecallReply, "recall", knobs=idea.knobs, query="" if idea.knobs else idea.description)

@@ -26,7 +26,8 @@ def lay(repository: Repository, commit: str, arm: ArmPlan, beside: Path, folder:
     folder.parent.mkdir(parents=True, exist_ok=True)
     git = GitCommand(folder.parent, folder / ".git", folder / ".git", patience=2.0)
     # hard links within one disk; an interrupted clone leaves no .git behind
-    answer = git.once(["clone", "--quiet", "--no-checkout", "--", str(repository.common), str(folder)], where=())
+    command = ["clone", "--quiet", "--no-checkout", "--no-tags", "--", str(repository.common), str(folder)]
+    answer = git.once(command, where=(), environment={"GIT_ALLOW_PROTOCOL": "file"})
     if answer.code:
         raise ArenaError(f"The repository cannot be cloned into {folder}: {last_words(answer.error)}.")
     git = GitCommand(folder, folder / ".git", folder / ".git", patience=2.0)

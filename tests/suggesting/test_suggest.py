@@ -1,0 +1,131 @@
+"""Suggestions: ranges, what is known in words, what the optimiser would try; advice that is never run by itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.compare import Toy, campaign, seeded
+from mcp_server.cli import cli
+from mcp_server.lab import Lab
+from mcp_server.nouns.errors import NotNow
+from mcp_server.researcher import classical
+from mcp_server.researcher.memo import hints
+from mcp_server.suggesting import optimiser
+from mcp_server.suggesting.landscape import Step, words
+from mcp_server.suggesting.optimiser import Observation, advise
+from mcp_server.suggesting.space import space
+from tests.labs import begin, edit, finish, make_lab
+
+SOURCE = """\
+RATE = 0.1  # 0.01..1
+BASE = 10_000  # between 1000 and 100000
+DEPTH = 4
+MOMENTUM = 0.9
+WARMUP = 0.0
+SEED = 7
+NAME = "x"
+"""
+
+
+def test_a_range_is_taken_from_the_comment_the_name_or_around_the_value() -> None:
+    found = {one.name: one for one in space(SOURCE)}
+    assert (found["RATE"].low, found["RATE"].high, found["RATE"].log) == (0.01, 1.0, True)
+    assert (found["BASE"].low, found["BASE"].high) == (1000.0, 100_000.0)
+    assert (found["DEPTH"].low, found["DEPTH"].high) == (1.0, 16.0)
+    assert found["MOMENTUM"].low == pytest.approx(0.6)
+    assert found["MOMENTUM"].high == pytest.approx(0.975)
+    assert (found["WARMUP"].low, found["WARMUP"].high) == (0.0, 0.2)
+    assert set(found) == {"RATE", "BASE", "DEPTH", "MOMENTUM", "WARMUP"}, "a seed is left alone"
+    for one in found.values():
+        assert one.inside(one.value(0.37))
+        assert one.place(one.value(0.5)) == pytest.approx(0.5, abs=0.2)
+
+
+def test_a_range_grows_with_what_was_scored_and_shrinks_before_what_failed() -> None:
+    wider = {one.name: one for one in space("DEPTH = 4\n", tried={"DEPTH": [24.0]})}["DEPTH"]
+    assert wider.high == 36
+    cut = {one.name: one for one in space("DEPTH = 4\n", failed={"DEPTH": [12.0]})}["DEPTH"]
+    assert cut.high == 8
+
+
+def test_what_is_known_is_said_in_words() -> None:
+    steps = [
+        Step("EMBED_LR", 0.1, 0.2, -0.05, 0.01),
+        Step("MOMENTUM", 0.9, 0.95, 0.001, 0.01),
+        Step("RATE", 0.1, 0.05, 0.04, 0.01),
+    ]
+    said = words(["EMBED_LR", "MOMENTUM", "RATE", "ROPE_BASE"], steps, {"EMBED_LR": 0.1, "RATE": 0.05})
+    assert said == "flat in MOMENTUM; falling in EMBED_LR above 0.1; rising in RATE down to 0.05; untried: ROPE_BASE"
+
+
+def test_the_same_is_advised_twice_and_something_else_while_it_runs() -> None:
+    dimensions = space("RATE = 0.1\nDEPTH = 4\n")
+    known = [Observation({"RATE": 0.1, "DEPTH": 4.0}, 0.0), Observation({"RATE": 0.2, "DEPTH": 4.0}, -0.1, 0.02)]
+    known.append(Observation({"RATE": 0.1, "DEPTH": 8.0}, math.inf))
+    first = advise(dimensions, known, 1, 2)
+    assert first == advise(dimensions, known, 1, 2)
+    assert first[0] != first[1]
+    assert first[0]["RATE"] > 0.1, "what helped is followed"
+    running = [*known, Observation(first[0], None)]
+    assert first[0] not in advise(dimensions, running, 1, 2)
+
+
+def test_without_optuna_the_words_are_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_server.suggesting.suggest.available", lambda: False)
+    lab = make_lab(tmp_path / "lab")
+    begin(lab)
+    reply = lab.suggest()
+    assert reply.suggestions == []
+    assert "untried: KNOB" in reply.landscape
+    assert "autoresearch[suggest]" in reply.next
+    monkeypatch.setattr(optimiser, "available", lambda: False)
+    with pytest.raises(NotNow, match="suggest"):
+        advise(space("RATE = 0.1\n"), [Observation({"RATE": 0.1}, 0.0)], 1)
+
+
+def test_a_campaign_is_learnt_from_and_nothing_runs_by_itself(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab")
+    begin(lab)
+    for value in (2.0, 4.5, 2.5, 3.5):
+        edit(lab, KNOB=value)
+        number = lab.run_experiment(f"KNOB to {value}").experiment
+        finish(lab, number)
+        lab.commit_or_revert(number)
+    before = (lab.paths.tree / "train.py").read_bytes()
+    reply = lab.suggest()
+    assert reply.observations == 5
+    assert reply.suggestions
+    assert "KNOB" in reply.landscape
+    assert (lab.paths.tree / "train.py").read_bytes() == before
+    status = lab.lab_status()
+    assert status.experiments["all"] == 5
+    assert status.suggestions
+    assert lab.recall("KNOB").suggestions == status.suggestions
+    done = CliRunner().invoke(cli, ["-C", str(tmp_path / "lab"), "suggest"])
+    assert done.exit_code == 0
+    assert reply.suggestions[0].changes in done.output
+    Lab(tmp_path / "lab").close()
+
+
+def test_the_researcher_is_driven_by_the_optimiser_and_needs_fewer_runs() -> None:
+    def runs(propose, seed: int) -> int:  # type: ignore[no-untyped-def]
+        losses = campaign(Toy.drawn(seed), propose, seed, 40)
+        return next((number for number, loss in enumerate(losses, 1) if loss <= 0.1), 41)
+
+    seeds = range(2)
+    assert sum(runs(classical.propose, seed) for seed in seeds) <= 0.7 * sum(runs(seeded, seed) for seed in seeds)
+
+
+def test_a_memo_says_what_to_move_first_and_what_never() -> None:
+    told = hints("Notes.\n- Move first: RATE, `DEPTH`\nLeave alone: DEPTH\n")
+    assert (told.first, told.alone) == ({"RATE"}, {"DEPTH"})
+    source = "RATE = 0.1\nDEPTH = 4\nWIDTH = 64\n"
+    for propose in (classical.propose, seeded):
+        idea = propose(source, [], 1, hints=told)
+        assert idea is not None
+        assert "DEPTH" not in idea.knobs
+    assert classical.propose(source, [], 1, hints=told).knobs == ["RATE"]  # type: ignore[union-attr]
