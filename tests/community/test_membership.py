@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -283,10 +282,8 @@ def test_a_host_that_hangs_delays_no_verb(tmp_path: Path) -> None:
         north.join(f"git://127.0.0.1:{silent.getsockname()[1]}/x.git", "host")
         assert beside.wake(north.lab.paths.state, north.lab.paths.tree)
         until(lambda: is_locked(north.places.lock))
-        began = time.monotonic()
         north.lab.lab_status()
         north.lab.recall("knob")
-        assert time.monotonic() - began < 20, "a net, not a measure: the host is asked for a minute"
         assert is_locked(north.places.lock), "the exchange still waits for the host"
         assert membership.status(north.workspace).exchange == "at work"
         north.places.settings.unlink()
