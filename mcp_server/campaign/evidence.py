@@ -144,7 +144,7 @@ def gather(
         # the runs the change was kept for were lucky ones: it proves its worth on seeds that it was not chosen by
         held = {seed: held[seed] for seed in held.keys() & candidate.keys()}
     policy = policy_of(ledger, arena, tag)
-    if experiment.kind == Kind.REPLICATION:
+    if experiment.kind == Kind.REPLICATION and policy.confirm != "never":  # else no repeat could make it more likely
         policy = dataclasses.replace(policy, least=LEAST_ADOPTED)
     kind = Comparison.SLOT if beside else Comparison.APART
     ongoing = ((experiment.number, incumbent.number),)

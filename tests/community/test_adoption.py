@@ -18,6 +18,7 @@ from mcp_server.community.wire.store import Store, journal_ref, make_bare
 from mcp_server.edits.fingerprint import change, fingerprint
 from mcp_server.nouns.errors import AutoresearchError, CommunityError, NotNow
 from mcp_server.nouns.exchanged import Attempt
+from mcp_server.ralph import settling
 from mcp_server.repo.merging import merge
 from tests.community import past
 from tests.community.past import Past
@@ -210,6 +211,27 @@ def test_more_than_the_share_of_others_attempts_is_refused_unless_one_insists(tm
     assert command(south, "community", "bounds", "--replications", "0.5").exit_code == 2
     told = json.loads(command(south, "community", "bounds", "--apart", "9", "--json").output)
     assert (told["apart"], told["repeated"]) == (9, 3)
+
+
+def test_what_is_due_is_said_and_a_loop_repeats_it_by_itself(tmp_path: Path, remote: Path) -> None:
+    north, south = north_with(tmp_path, remote), South(tmp_path / "south", remote)
+    good = north.attempt("kept", "raise it", gain=3.0, score=1.0, KNOB=2.0)
+    (lab,) = hear(south, north)
+    assert command(south, "community", "bounds", "--replications", "0.15").exit_code == 0
+    for value in (7.0, 8.0, 9.0):
+        edit(south.lab, KNOB=value)
+        reply = south.lab.run_experiment(f"the knob at {value}", insist=True)
+        finish(south.lab, reply.experiment)
+        assert south.lab.lab_status().repeat == "", "not while something is undecided"
+        south.lab.commit_or_revert(reply.experiment, "revert")
+    assert south.lab.lab_status().repeat == f"{lab[:8]}/{good}: claimed, and nobody repeated it"
+    said: list[str] = []
+    settled = settling.repeat_others(south.lab, said.append)
+    assert settled is not None
+    assert settled.outcome == "kept"
+    assert said == [f"Experiment 5 repeats {lab[:8]}/{good}: claimed, and nobody repeated it."]
+    assert south.lab.lab_status().repeat == ""
+    assert settling.repeat_others(south.lab, said.append) is None
 
 
 # --- hostile ----------------------------------------------------------------------------------------------------------
