@@ -16,6 +16,7 @@ from mcp_server.commands.screens import pages
 from mcp_server.faces import terminal
 from mcp_server.lab import CALIBRATE, HYPOTHESIS_LIMIT, Lab
 from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.replies import ExperimentReply
 from mcp_server.nouns.rows import Proposer
 from mcp_server.nouns.text import complaint, tag_complaint
 
@@ -126,12 +127,7 @@ def run(
         insist=anyway,
         proposer=by_terminal(),
     )
-    if wait and reply.open:
-        if not as_json:
-            terminal.show(terminal.screen(stderr=True), terminal.problems(reply.warnings))
-        told_score(lab, reply.experiment, True, as_json)
-        return
-    asking.answer(reply, as_json, *pages.brief(reply))
+    told_start(lab, reply, wait, as_json)
 
 
 @click.command()
@@ -149,6 +145,16 @@ def score(place: Place, number: int | None, wait: bool, as_json: bool) -> None:
       autoresearch score --json | jq .score
     """
     told_score(asking.lab_at(place), number, wait, as_json)
+
+
+def told_start(lab: Lab, reply: ExperimentReply, wait: bool, as_json: bool) -> None:
+    """What was begun, and what came of it where the command stays."""
+    if not (wait and reply.open):
+        asking.answer(reply, as_json, *pages.brief(reply))
+        return
+    if not as_json:
+        terminal.show(terminal.screen(stderr=True), terminal.problems(reply.warnings))
+    told_score(lab, reply.experiment, True, as_json)
 
 
 def told_score(lab: Lab, number: int | None, wait: bool, as_json: bool) -> None:

@@ -33,15 +33,6 @@ REFERENCE = ("commit", "val_bpb", "memory_gb", "status", "description")
 OWN = ("outcome", "label", "gain", "noise_widths")
 SAID = {"metric": ("metricName", "metric_name"), "direction": ("bestDirection", "direction")}
 BUNDLE = b"# v"
-SHAPES = {
-    "reference": "the reference's results.tsv",
-    "own": "a results.tsv of this project",
-    "table": "a table",
-    "pi": "a pi-autoresearch log",
-    "journal": "an exported journal",
-    "jsonl": "a log of JSON lines",
-    "branch": "a git branch",
-}
 
 
 def load(source: str, at: Path, repository: Path | None = None) -> Raw:

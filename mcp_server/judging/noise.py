@@ -92,10 +92,7 @@ def estimate(
     differences over two or more shared seeds, so the true effect of the change drops out. Before a pair was measured
     pairing is not thought to help.
     """
-    cells: dict[tuple[Hashable, int, Hashable], list[float]] = defaultdict(list)
-    for run in runs:
-        if math.isfinite(run.score):
-            cells[run.code, run.seed, run.machine].append(run.score)
+    cells = _cells(runs)
     seen: dict[tuple[Hashable, Hashable], set[float]] = defaultdict(set)
     for (code, _, machine), scores in cells.items():
         seen[code, machine].update(scores)
@@ -136,6 +133,15 @@ def estimate(
     )
 
 
+def _cells(runs: Iterable[Measured]) -> dict[tuple[Hashable, int, Hashable], list[float]]:
+    """Scores by code, seed and machine."""
+    cells: dict[tuple[Hashable, int, Hashable], list[float]] = defaultdict(list)
+    for run in runs:
+        if math.isfinite(run.score):
+            cells[run.code, run.seed, run.machine].append(run.score)
+    return cells
+
+
 def apart_squares(
     runs: Iterable[Measured], pairings: Sequence[tuple[Hashable, Hashable]], correlation: float
 ) -> tuple[float, int]:
@@ -144,10 +150,7 @@ def apart_squares(
     From codes that ran on several seeds of one machine, else from plain repeats, which bound it from below; and from
     pairs that were compared on several seeds. correlation: of two codes on one seed.
     """
-    cells: dict[tuple[Hashable, int, Hashable], list[float]] = defaultdict(list)
-    for run in runs:
-        if math.isfinite(run.score):
-            cells[run.code, run.seed, run.machine].append(run.score)
+    cells = _cells(runs)
     means = {cell: sum(scores) / len(scores) for cell, scores in cells.items()}
     by_seed: dict[tuple[Hashable, Hashable], list[float]] = defaultdict(list)
     for (code, _, machine), mean in means.items():

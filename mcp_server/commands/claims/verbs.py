@@ -8,7 +8,7 @@ from mcp_server.campaign import waiting
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.commands.screens import pages
-from mcp_server.commands.verbs import by_terminal, told_score
+from mcp_server.commands.verbs import by_terminal, told_start
 from mcp_server.community.claims.bringing import short
 from mcp_server.community.claims.desk import Desk
 from mcp_server.faces import terminal
@@ -28,12 +28,7 @@ def run_source(place: Place, source: str, description: str, anyway: bool, wait: 
         raise NotNow(wrong)
     lab = asking.lab_at(place)
     reply = lab.run_experiment(description, insist=anyway, source=source, proposer=by_terminal())
-    if wait and reply.open:
-        if not as_json:
-            terminal.show(terminal.screen(stderr=True), terminal.problems(reply.warnings))
-        told_score(lab, reply.experiment, True, as_json)
-        return
-    asking.answer(reply, as_json, *pages.brief(reply))
+    told_start(lab, reply, wait, as_json)
 
 
 @click.command()

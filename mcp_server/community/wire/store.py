@@ -98,9 +98,6 @@ class Store(Repository):
             os.replace(half, tree)
         return cls(tree)
 
-    def head_of(self, lab: str) -> str | None:
-        return self.ref(journal_ref(lab))
-
     def heads(self) -> dict[str, str]:
         """The tip of every accepted journal, by lab."""
         return {name.removeprefix(LABS): oid for name, oid in self.refs(LABS).items()}
