@@ -1,4 +1,5 @@
-# Everything from a clean clone: make demo, make test. Each target sets up what it misses and nothing twice.
+# Everything from a clean clone: make demo, make test. Each target sets up what it misses and nothing twice: a lab and
+# its demonstration need no test tools, so those are fetched by the first target that does.
 # PYTHON=/path/to/python3 picks the interpreter (3.11 or later); pip's own settings are honoured. DEMO and TESTS add
 # options to the demonstration and to pytest, MUTANTS words to choose mutants by.
 
@@ -18,7 +19,12 @@ setup: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml mcp_server/__init__.py scripts/make_venv.sh
 	@scripts/make_venv.sh $(VENV)
 	torch=$$($(BIN)/python -B scripts/torch_build.py --ask) && \
-	    $(BIN)/python -m pip install --quiet --editable ".[train,corpora,dev]" $$torch
+	    $(BIN)/python -m pip install --quiet --editable ".[train]" $$torch
+	@touch $@
+
+# what tests, types and formatting need besides
+$(VENV)/.tools: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable ".[train,corpora,dev]"
 	@touch $@
 
 demo: setup
@@ -27,25 +33,25 @@ demo: setup
 # two at a time: most tests wait for processes. Whoever is done takes from what the other still has before it.
 TWO := -n 2 --dist worksteal
 
-test: setup
+test: setup $(VENV)/.tools
 	$(BIN)/python -m pytest $(TWO) $(TESTS)
 
 # everything pure, in under a minute: rules, tables, texts (tests/quick.py says by which rule)
-quick: $(VENV)/.installed
+quick: $(VENV)/.tools
 	$(BIN)/python -m pytest --quick $(TWO) $(TESTS)
 
 # whether the tests notice a rule that was changed: about eighty small mistakes, one at a time
-mutants: $(VENV)/.installed
+mutants: $(VENV)/.tools
 	$(BIN)/python -m dev.mutants $(MUTANTS)
 
 # setup, a short demonstration and the tests, with every Python of 3.11 or later that this machine has
 matrix:
 	@scripts/matrix.sh
 
-faults: setup
+faults: setup $(VENV)/.tools
 	$(BIN)/python -m pytest -m faults tests/faults tests/test_many_agents.py
 
-abuse: setup
+abuse: setup $(VENV)/.tools
 	$(BIN)/python -m pytest -m abuse tests/abuse tests/arenas
 
 # verdicts beside other programs that come and go: under 25 minutes on 2 cores
@@ -53,7 +59,7 @@ honest: setup
 	$(BIN)/python -m benchmarks.honest
 
 # labs among each other: exchange over real servers, hostile journals, what others tried; then a community of 10,000
-community: $(VENV)/.installed
+community: $(VENV)/.tools
 	$(BIN)/python -m pytest -m "slow or not slow" tests/community
 	$(BIN)/python -m benchmarks.community
 
@@ -66,25 +72,25 @@ bench: setup
 	$(BIN)/python -m benchmarks
 
 # The real clients (Claude Code, Codex, Gemini CLI, opencode, Copilot CLI, Inspector), in a folder of their own: no account, no global install.
-clients: $(VENV)/.installed
+clients: $(VENV)/.tools
 	$(BIN)/python -m tests.e2e.clients
 
-e2e: setup clients
+e2e: setup $(VENV)/.tools clients
 	$(BIN)/python -m pytest -m "not slow" $(TWO) tests/e2e
 
 # minutes each: the pace of a loop, and nights of thirty experiments with clients that are killed on the way
-night-e2e: setup clients
+night-e2e: setup $(VENV)/.tools clients
 	$(BIN)/python -m pytest -m slow tests/e2e
 
-arenas: setup
+arenas: setup $(VENV)/.tools
 	$(BIN)/python -m pytest -m "slow or not slow" tests/arenas
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(VENV)/.installed
+format: $(VENV)/.tools
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

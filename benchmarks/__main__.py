@@ -1,7 +1,7 @@
 """One table of what a slot is worth and what it costs: `make bench`, or `python -m benchmarks [--quick]`.
 
 Each row is a ratio measured in one run, what it compares taken in turn, with its spread; the machine and the commit
-stand above. It needs a quiet machine with 2 cores and less than 20 minutes; `--quick` takes 4, with runs of 10 s.
+stand above. It needs a quiet machine with 2 cores and less than 20 minutes; `--quick` takes 6, with runs of 10 s.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks import evaluation, training
+from benchmarks import evaluation, slots, training
 from benchmarks.training import ROOT
 
 LOADED_BATCHES = 200
@@ -79,6 +79,7 @@ def main() -> int:
     table.append(
         ("audited / plain evaluation, 1,024 positions", f"{statistics.median(ratio):.2f}", training.spread(ratio))
     )
+    table += slots.rows(10.0 if options.quick else 20.0, rounds=1 if options.quick else 2)
     imported = said(IMPORT.format("mcp_server.server"))
     torch = said(IMPORT.format("torch"))
     table.append(

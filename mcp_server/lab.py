@@ -35,7 +35,7 @@ from mcp_server.campaign.exam import examined
 from mcp_server.campaign.find import campaign_at, experiment_at, join
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT, Asked, open_experiment, open_without
 from mcp_server.campaign.runs import orders, pairing
-from mcp_server.campaign.status import nowhere, recalled, whereabouts
+from mcp_server.campaign.status import known_like, nowhere, recalled, whereabouts
 from mcp_server.campaign.stop import over_by_rule, refuse_when_over
 from mcp_server.campaign.trees import astray, overwritten
 from mcp_server.campaign.trees.overwritten import NOBODY, Caller
@@ -314,8 +314,7 @@ class Lab:
                 return saying.posted(speaker, text, cited, reply_to, tags)
             if experiment is not None:
                 bench.ledger.experiment(campaign.tag, experiment)
-            known = [learning.text for learning in bench.ledger.learnings()]
-            admitted = admit(text, known)
+            admitted = admit(text, known_like(bench.ledger, text))
             if admitted.text is None:
                 raise NotNow(admitted.refusal)
             labels = [clean_line(tag, 32) for tag in list(tags)[:8]]
@@ -459,7 +458,7 @@ class Lab:
         with self._mutex:
             if not self.paths.ledger.exists():
                 load_program(self.paths.program)  # no lab here: say so before anything is created
-            with self._disk(), locked(self.paths.lock):
+            with self._disk(), locked(self.paths.lock), self.workspace.git.at_hand():
                 bench = self._bench()
                 caught = recovery.catch_up(bench)
                 with contextlib.suppress(AutoresearchError):  # no campaign here, so nothing is drawn

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_server.nouns.errors import GitError, WorkspaceError
-from mcp_server.repo.git import Entry, Repository
+from mcp_server.repo.formats.objects import Entry
+from mcp_server.repo.git import Repository
 from mcp_server.repo.materialise import materialise, overlay, stays_inside
 from mcp_server.repo.patterns import Patterns, is_safe_path
 from tests.repositories import EDITABLE, Campaign, UserRepository

@@ -143,6 +143,7 @@ def measure(each: int, folder: Path) -> None:
     make_bare(remote)
     lab = repository(folder / "lab")
     begin(lab)
+    (lab.paths.tree / "train.py").write_bytes(source("", 1.0))
     with lab.reading() as (bench, campaign, arena):
         fill(bench.ledger, each)
         with Exchange(lab.workspace, lambda: datetime.now(UTC)) as found:

@@ -72,7 +72,7 @@ Command = Annotated[str, AfterValidator(_command)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Metric(_Section):
@@ -93,6 +93,7 @@ class BudgetRule(_Section):
     grace_seconds: float = Field(default=20, ge=0, le=3600)
     memory_gb: float | None = Field(default=None, gt=0)
     log_mb: float = Field(default=8, gt=0, le=1024)
+    disk_gb: float | None = Field(default=None, gt=0)  # of all folders of the lab's runs; nothing runs beyond
     score_seconds: float = Field(default=900, gt=0, le=7 * 86400)
     # of programs for older versions, which stopped hopeless runs: every run is trained to its end (dev/LOG.md)
     early_abort: Literal["auto", "never"] = "auto"

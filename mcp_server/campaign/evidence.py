@@ -11,6 +11,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from statistics import fmean
 
 from mcp_server.arena.program import Arena
@@ -38,7 +39,7 @@ from mcp_server.ledger import Ledger
 from mcp_server.nouns.attempt import awaited, failure_of, mean_score
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import Kind, Purpose, RunResult
-from mcp_server.nouns.rows import Campaign, Experiment, Run
+from mcp_server.nouns.rows import Campaign, Experiment, Run, Scored
 
 # A typical improvement, as a share of the baseline's score: 0.0015 of about 1 bit per byte is what agents find at the
 # reference's arena. An arena with its own scale says so by `keep.min_delta`.
@@ -46,6 +47,7 @@ TYPICAL_SHARE = 0.0015
 # Where scores are so near zero that a share of them says nothing, the noise gives the scale: nobody looks for
 # improvements that are much smaller than what one run moves by itself.
 TYPICAL_PER_SD = 0.1
+NOTED_EVERY = 32  # decisions; a few are soon added up, and each note is a write to the disk
 LEAST_REPEATS = 3  # fewer do not say how far repeats usually lie apart
 
 
@@ -315,26 +317,43 @@ def widths_of(
 
 
 def _scores(ledger: Ledger, tag: str) -> list[list[float]]:
-    """All scores of each code of a campaign."""
+    """The newest scores of each code of a campaign."""
     found: defaultdict[int, list[float]] = defaultdict(list)
     for run in ledger.scored_runs(tag):
-        if run.score is not None:
-            found[run.experiment].append(run.score)
+        found[run.experiment].append(run.score)
     for _, _, _, incumbent, _, beside in ledger.measured_beside(tag):
         found[incumbent].append(beside)
     return list(found.values())
 
 
 def record_of(ledger: Ledger, tag: str) -> Record:
-    """What the night has proven, in the order of its decisions."""
-    record = Record()
-    for one in ledger.decided(tag):
-        said = one.verdict
-        kept = one.decision == "keep" and one.kind != Kind.BASELINE
-        record = record.after(said.evidence if said.evidence is not None else 1.0, said.lost if kept else 0.0)
-        # a campaign that an older version began goes on: what it was sure of counts as proven
-        if kept and said.version < 2 and (said.probability or 0.0) >= CONFIRMED_AT:
-            record = Record(record.evidence, True, record.spent)
+    """What the night has proven, in the order of its decisions; added up from where it was last noted."""
+    turn, evidence, proven, spent = ledger.record(tag)
+    record = Record(evidence, proven, spent)
+    for _, one in ledger.decided(tag, after=turn):
+        record = _after(record, one)
+    return record
+
+
+def note_record(ledger: Ledger, tag: str) -> None:
+    """Note what the night has proven, as far as git has followed: what is settled never changes again."""
+    turn, evidence, proven, spent = ledger.record(tag)
+    settled = list(takewhile(lambda one: one[1].settled, ledger.decided(tag, after=turn)))
+    if len(settled) < NOTED_EVERY:
+        return
+    record = Record(evidence, proven, spent)
+    for _, one in settled:
+        record = _after(record, one)
+    ledger.note_record(tag, settled[-1][0], record.evidence, record.proven, record.spent)
+
+
+def _after(record: Record, one: Experiment) -> Record:
+    said = one.verdict
+    kept = one.decision == "keep" and one.kind != Kind.BASELINE
+    record = record.after(said.evidence if said.evidence is not None else 1.0, said.lost if kept else 0.0)
+    # a campaign that an older version began goes on: what it was sure of counts as proven
+    if kept and said.version < 2 and (said.probability or 0.0) >= CONFIRMED_AT:
+        record = Record(record.evidence, True, record.spent)
     return record
 
 
@@ -344,10 +363,8 @@ def repeats_without(ledger: Ledger, arena: Arena, tag: str, left_out: Run) -> No
     return estimate(_measured(others, arena), (), typical_effect(ledger, arena, tag))
 
 
-def _measured(runs: Iterable[Run], arena: Arena) -> list[Measured]:
-    return [
-        Measured(run.experiment, run.seed, arena.loss(run.score), run.machine) for run in runs if run.score is not None
-    ]
+def _measured(runs: Iterable[Scored], arena: Arena) -> list[Measured]:
+    return [Measured(run.experiment, run.seed, arena.loss(run.score), run.machine) for run in runs]
 
 
 def _called_off(ledger: Ledger, tag: str, experiment: Experiment) -> int:

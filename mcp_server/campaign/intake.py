@@ -18,7 +18,7 @@ from mcp_server.campaign.find import EDITABLE_LIMIT_BYTES
 from mcp_server.campaign.imported import tried_before
 from mcp_server.campaign.runs import pairing
 from mcp_server.campaign.trees import astray, company, overwritten
-from mcp_server.campaign.upkeep import recovery
+from mcp_server.campaign.upkeep import disk, recovery
 from mcp_server.edits.constants import knob_changes
 from mcp_server.edits.fingerprint import change, fingerprint, nodes
 from mcp_server.edits.luck import protocol_changes
@@ -139,12 +139,15 @@ def _refuse_unchanged(arena: Arena, incumbent: Experiment | None, marks: str) ->
 def _in_the_vault(
     bench: Bench, campaign: Campaign, arena: Arena, experiment: Experiment, sources: Mapping[str, bytes]
 ) -> Experiment:
-    """With its snapshot taken, which must hold what was looked at."""
-    tip = incumbent_commit(bench.ledger, campaign)
-    snapshot = bench.workspace.snapshot(arena.editable, tip, opened(campaign, experiment), experiment.opened_at)
-    if snapshot.files != sources:
-        raise NotNow("The editable files changed while the snapshot was taken. Call run_experiment again.")
-    bench.workspace.hold(campaign.tag, [snapshot.commit], experiment.opened_at)  # before the ledger names it
+    """With its snapshot taken of what was looked at, and kept from git's gc before the ledger names it.
+
+    Raises NotNow where its run would leave more on the disk than the arena allows.
+    """
+    disk.refuse_when_full(bench, campaign, arena)
+    tip, words = incumbent_commit(bench.ledger, campaign), opened(campaign, experiment)
+    snapshot = bench.workspace.snapshot(
+        arena.editable, tip, words, experiment.opened_at, tag=campaign.tag, files=sources
+    )
     return dataclasses.replace(experiment, snapshot=snapshot.commit)
 
 

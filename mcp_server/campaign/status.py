@@ -20,12 +20,14 @@ from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
 from mcp_server.campaign.runs.pairing import choice_of
 from mcp_server.campaign.stop import over_by_rule
 from mcp_server.campaign.trees import company
+from mcp_server.campaign.upkeep import disk
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.edits import themes
 from mcp_server.judging import pairing
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.imported import PLACE
 from mcp_server.memory import recall as ranking
+from mcp_server.memory.admission import pieces_of
 from mcp_server.memory.advice import DRY_SPELL, advice, plateau, predictions
 from mcp_server.memory.advice import calibration as calibrated
 from mcp_server.memory.wording import line
@@ -34,7 +36,7 @@ from mcp_server.nouns.paths import LabPaths, device_locks_folder
 from mcp_server.nouns.records import Kind, RunState
 from mcp_server.nouns.replies import DeviceReply, NoiseReply, RecallReply, StatusReply
 from mcp_server.nouns.rows import Campaign
-from mcp_server.nouns.text import clean_block, clean_line
+from mcp_server.nouns.text import LEARNING_CHARACTERS, clean_block, clean_line
 from mcp_server.programs.sealed import words_of
 from mcp_server.repo.drawn import place_of
 from mcp_server.runner.machine.devices import holder
@@ -71,6 +73,13 @@ def recalled(
         least_tried=[str(theme) for theme, _ in themes.least_tried([item.experiment.theme for item in tried])],
         next="Propose what was not tried, or a failed idea on another base." if found else "Nothing like it was tried.",
     )
+
+
+def known_like(ledger: Ledger, text: str) -> list[str]:
+    """Texts of the memory that a new lesson may repeat, oldest first."""
+    pieces = pieces_of(clean_block(text, LEARNING_CHARACTERS))
+    found = ledger.learnings() if pieces is None else ledger.learnings_sharing(pieces, LAST_SHOWN)
+    return [one.text for one in found]
 
 
 def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str, caught: CaughtUp) -> StatusReply:
@@ -134,7 +143,9 @@ def _say_rules(reply: StatusReply, bench: Bench, campaign: Campaign, program: Pr
     reply.budget = f"{budget.seconds:g} s of {clock} time on {', '.join(devices)}"
     reply.devices, reply.python = device_replies(bench, devices), words_of(bench.paths, campaign)
     reply.tier = tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300])
-    reply.pairing = pairing.words(choice_of(ledger, arena, campaign))
+    choice = choice_of(ledger, arena, campaign)
+    reply.pairing = pairing.words(choice)
+    reply.disk = disk.forecast(ledger, bench.paths, campaign, bool(choice.pairing)).words()
     reply.program, reply.rules = program.digest, [told(one) for one in ledger.amendments(campaign.tag)[-LAST_SHOWN:]]
     reply.style, reply.style_text = arena.style or "", style_text(arena.style, bench.paths.tree)
     reply.memo = clean_block(program.memo, MEMO_CHARACTERS)

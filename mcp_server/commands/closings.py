@@ -7,6 +7,7 @@ import time
 import click
 
 from mcp_server.campaign import waiting
+from mcp_server.campaign.upkeep import disk
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
@@ -67,6 +68,31 @@ def _facts(reply: ExamReply) -> list[tuple[str, str]]:
 
 def _gain(value: float) -> str:
     return fixed(value, sign=True)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@asking.json_option
+@click.pass_obj
+def gc(place: Place, dry_run: bool, as_json: bool) -> None:
+    """Remove what runs left on the disk and nothing needs any more: weights but the incumbent's, copies of code.
+
+    Most goes by itself as soon as it can; this is for what an older version kept, or a kill left. Every score, log,
+    commit and record stays, and whatever goes can be trained again from its commit and its seed. Harmless beside
+    experiments that run, and when it is interrupted. `budget: {disk_gb: 50}` in program.md bounds what runs may hold.
+
+    \b
+    Examples:
+      autoresearch gc --dry-run
+      autoresearch gc
+    """
+    reply = disk.gc(asking.lab_at(place), dry_run)
+    verb = "would go" if dry_run else "removed"
+    rows = [(f"{one.campaign}/{one.experiment}/{one.run}", f"{one.what}, {one.gb:.3f} GB") for one in reply.removed]
+    rows += [(verb, f"{reply.gb:.3f} GB"), ("kept", reply.kept), ("disk", reply.disk)]
+    if reply.leftovers_gb:
+        rows.append(("leftovers", f"{reply.leftovers_gb:.3f} GB that this ledger did not order; yours to remove"))
+    asking.answer(reply, as_json, terminal.facts(rows), terminal.hint(reply.next))
 
 
 @click.command()

@@ -52,6 +52,7 @@ COMMANDS = {
     "exam": Entry("End", "closings", "Measure the honest gain on fresh seeds and the untouched split."),
     "report": Entry("End", "reports", "Write the campaign's report: Markdown, HTML, PDF."),
     "finalize": Entry("End", "reports", "Turn the campaign into commits to review."),
+    "gc": Entry("End", "closings", "Remove weights and copies that nothing needs any more."),
     "prune": Entry("End", "closings", "Re-test provisional keeps and drop those that do not matter."),
     "show": Entry("Look", "views", "One experiment: diff, curve, verdict, crash, learnings."),
 }

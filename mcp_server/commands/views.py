@@ -17,7 +17,7 @@ from mcp_server.lab import Lab
 from mcp_server.nouns.errors import UnknownExperiment
 from mcp_server.nouns.records import Status
 from mcp_server.nouns.replies import Reply, StatusReply
-from mcp_server.views.history import HistoryReply, page
+from mcp_server.views.history import PAGE, HistoryReply, page
 from mcp_server.views.history import history as history_of
 
 FRAME_SECONDS = 0.5  # supervisors write their progress twice a second
@@ -106,19 +106,33 @@ def _watch_lines(lab: Lab, until_idle: bool, as_json: bool) -> None:
 @click.option(
     "--status", "statuses", multiple=True, type=click.Choice(STATUSES), help="Only these; may be given again."
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help=f"Only the newest N.  [default: {PAGE}]")
+@click.option("--before", type=click.IntRange(min=2), metavar="NUMBER", help="Older ones: only below this experiment.")
+@click.option("--all", "everything", is_flag=True, help="All of them, however many.")
 @asking.json_option
 @click.pass_obj
-def history(place: Place, tag: str | None, statuses: tuple[str, ...], limit: int | None, as_json: bool) -> None:
-    """All experiments in a table, oldest first; in a pager when it is longer than the screen.
+def history(
+    place: Place,
+    tag: str | None,
+    statuses: tuple[str, ...],
+    limit: int | None,
+    before: int | None,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """The newest experiments in a table, oldest first; in a pager when it is longer than the screen.
 
     \b
     Examples:
       autoresearch history
+      autoresearch history --before 800                the page before
       autoresearch history --status kept --status crashed
       autoresearch history --limit 20 --json | jq '.experiments[].score'
     """
-    reply = history_of(asking.lab_at(Place(place.folder, tag or place.campaign)), statuses, limit)
+    if everything and limit is not None:
+        raise click.UsageError("--all and --limit contradict each other: give one of them.")
+    most = None if everything else limit or PAGE
+    reply = history_of(asking.lab_at(Place(place.folder, tag or place.campaign)), statuses, most, before)
     if not reply.experiments and not as_json:
         raise UnknownExperiment("No experiment to show. `autoresearch history` without filters shows all there are.")
     _paged(reply, as_json, pages.table(reply))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import importlib.util
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from starlette.authentication import AuthenticationBackend, AuthenticationError
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import (
@@ -157,20 +158,18 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
         stream = _events(request, feed, cursor, closing)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
-    async def experiment(request: Request) -> Response:
-        def view() -> dict[str, Any]:
-            feed = feeds.at(request.query_params.get("campaign", ""))
-            return experiment_view(feed.lab, request.path_params["number"]).model_dump()
+    def asked(read: Callable[[Feed, dict[str, Any]], Any]) -> Callable[[Request], Awaitable[Response]]:
+        """What a person asks for of one campaign, as JSON."""
 
-        return JSONResponse(await run_sync(view))
+        async def answer(request: Request) -> Response:
+            feed = await run_sync(feeds.at, request.query_params.get("campaign", ""))
+            return JSONResponse(await run_sync(read, feed, request.path_params))
 
-    async def program(request: Request) -> Response:
-        def view() -> dict[str, Any]:
-            lab = feeds.at(request.query_params.get("campaign", "")).lab
-            return program_view(lab, request.path_params["digest"]).model_dump()
+        return answer
 
-        return JSONResponse(await run_sync(view))
-
+    rows = asked(lambda feed, given: feed.older(given["before"]))
+    experiment = asked(lambda feed, given: experiment_view(feed.lab, given["number"]).model_dump())
+    program = asked(lambda feed, given: program_view(feed.lab, given["digest"]).model_dump())
     return Starlette(
         routes=[
             Route("/", index, methods=["GET"]),
@@ -179,6 +178,7 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
             Route("/plotly.min.js", plotly, methods=["GET"]),
             *comparison.routes(lambda: feeds.at("").lab, templates),
             Route("/events", events, methods=["GET"]),
+            Route("/rows/{before:int}", rows, methods=["GET"]),
             Route("/experiments/{number:int}", experiment, methods=["GET"]),
             Route("/programs/{digest}", program, methods=["GET"]),
             *_of_others(feeds),
@@ -188,6 +188,7 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
             Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False),
             Middleware(Headed),
             Middleware(AuthenticationMiddleware, Linked(token, cookie_name(port)), lambda conn, error: STRANGER),
+            Middleware(GZipMiddleware, minimum_size=1000),  # all but the stream of news, which is small and must flow
         ],
         exception_handlers={AutoresearchError: spoken},
     )

@@ -1,8 +1,10 @@
 """What the live page shows of a campaign, and what of it changed since a client last heard.
 
 A client names the version it knows and gets the newer parts, so a first visit, an update and a reconnect are the same
-question. Nothing is changed here. The lab's lock is held for the few milliseconds of catching up; the rows are read
-beside it, through a ledger of the feed's own, for SQLite lets readers work while others write.
+question. Of a long past a first visit gets the newest experiments and what was kept; it asks for the others page by
+page (`older`), once there is something to look at. Nothing is changed here. The lab's lock is held for the few
+milliseconds of catching up; the rows are read beside it, through a ledger of the feed's own, for SQLite lets readers
+work while others write.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +34,7 @@ from mcp_server.ledger.foreign import UNUSABLE
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.records import RunState
 from mcp_server.nouns.replies import Reply
-from mcp_server.nouns.rows import Campaign
+from mcp_server.nouns.rows import Campaign, Standing
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.views.chart import ChartCampaign, ChartPoint
 from mcp_server.views.chart.scale import scale_of
@@ -42,7 +44,10 @@ from mcp_server.views.publishing import point_of
 LOOK_SECONDS = 0.4  # supervisors write their progress twice a second
 COMMUNITY_SECONDS = 2.0
 STATUS_SECONDS = 30.0  # what depends on the clock alone, such as a stop rule in hours
-LESSONS = 300
+LESSONS = 100
+FIRST_ROWS = 200  # of a first visit: eight pages of the table
+KEPT_ROWS = 60  # and the newest of what was kept, from which the chart draws its line
+OLDER_ROWS = 500  # at a time
 CURVE_POINTS = 240
 
 
@@ -136,10 +141,29 @@ class Feed:
             fresh = cursor is None or cursor.epoch != self._epoch
             known = 0 if cursor is None or fresh else cursor.version
             told = {name: text for name, (version, text) in self._parts.items() if version > known}
-            rows = [row for version, row in self._rows.values() if version > known]
-            if rows or fresh:
-                told = {"rows": json.dumps({"fresh": fresh, "rows": rows}), **told}
+            if fresh:
+                told = {"rows": json.dumps(self._first_rows()), **told}
+            elif rows := [row for version, row in self._rows.values() if version > known]:
+                told = {"rows": json.dumps({"fresh": False, "rows": rows}), **told}
             return Cursor(self._epoch, self._version), told
+
+    def _first_rows(self) -> dict[str, object]:
+        """The newest rows and what was kept; before: the experiment below which `older` goes on, 0 for none."""
+        first = max(1, max(self._rows, default=0) - FIRST_ROWS + 1)
+        kept = [number for number, (_, row) in self._rows.items() if number < first and row["status"] == "kept"]
+        shown = {*sorted(kept)[-KEPT_ROWS:], *(number for number in self._rows if number >= first)}
+        rows = [self._rows[number][1] for number in sorted(shown)]
+        return {"fresh": True, "rows": rows, "before": first if first > 1 else 0}
+
+    def older(self, before: int) -> dict[str, object]:
+        """A page of rows below an experiment, oldest first; before: where the next one begins, 0 when none is left."""
+        with self._mutex:
+            if not self._tag:
+                return {"rows": [], "before": 0}
+            ledger = self._beside()
+            found = ledger.experiments(self._tag, last=OLDER_ROWS, before=before)
+            rows = [_row(one).model_dump() for one in read_all(ledger, found)]
+            return {"rows": rows, "before": found[0].number if found and found[0].number > 1 else 0}
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -150,7 +174,8 @@ class Feed:
         self._version = 0
         self._parts: dict[str, tuple[int, str]] = {}
         self._rows: dict[int, tuple[int, dict[str, Any]]] = {}
-        self._open: set[int] = set()  # experiments whose row may still change
+        self._open: set[int] = set()  # experiments that are not settled
+        self._standing: Standing | None = None  # as far as rows were read
         self._seen: tuple[object, ...] = ()
         self._told_at = 0.0
         self._others_at = self._others_told_at = -STATUS_SECONDS
@@ -207,35 +232,36 @@ class Feed:
             campaigns=ledger.active_campaigns(),
             noise_sd=noise_sd,
             began_at=campaign.began_at,
-            scale=self._scale(arena, noise_sd),
+            scale=self._scale(ledger, arena, noise_sd),
         )
         self._say("status", status)
         self._say("lessons", [_lesson(one).model_dump() for one in reversed(ledger.learnings(last=LESSONS))])
         known = {digest: at for digest, _, at in ledger.programs()}
         now = (campaign.program, style_version(arena.style, self.lab.paths.tree) or "")
-        self._say("conditions", _conditions([row for _, row in self._rows.values()], now, known))
+        self._say("conditions", _conditions(ledger.conditions(campaign.tag), now, known))
 
     def _read_rows(self, ledger: Ledger, tag: str) -> None:
-        """Rows that are new or may have changed; a decided one changes only when its label or its commit does."""
-        behind = ledger.next_number(tag) - 1 - max(self._rows, default=0)
-        changed = {one.number: one for one in ledger.experiments(tag, last=behind)} if behind > 0 else {}
-        for one in ledger.kept(tag):
-            changed.setdefault(one.number, one)
-        for number in self._open - changed.keys():
-            changed[number] = ledger.experiment(tag, number)
-        for attempt in read_all(ledger, [one for _, one in sorted(changed.items())]):
+        """Rows that are new or may have changed: what was opened, decided, settled or run since they were read."""
+        then, self._standing = self._standing, ledger.standing(tag)
+        if then is None:
+            changed = [*ledger.kept(tag, last=KEPT_ROWS), *ledger.experiments(tag, last=FIRST_ROWS)]
+        else:
+            behind = ledger.next_number(tag) - 1 - max(self._rows, default=0)
+            changed = [*ledger.settled_since(tag, then), *ledger.experiments(tag, last=max(behind, 0))]
+        numbers = {one.number: one for one in changed}
+        for number in self._open - numbers.keys():
+            numbers[number] = ledger.experiment(tag, number)
+        for attempt in read_all(ledger, [one for _, one in sorted(numbers.items())]):
             number, row, one = attempt.number, _row(attempt).model_dump(), attempt.experiment
             if number not in self._rows or self._rows[number][1] != row:
                 self._rows[number] = (self._step(), row)
             (self._open.discard if one.decision is not None and one.settled else self._open.add)(number)
 
-    def _scale(self, arena: Arena, noise_sd: float | None) -> list[float]:
+    def _scale(self, ledger: Ledger, arena: Arena, noise_sd: float | None) -> list[float]:
         """The stretch of scores that progress.png would show; empty while nothing has a score."""
-        points = tuple(
-            ChartPoint(row["experiment"], row.get("score"), row["mark"])
-            for _, row in self._rows.values()
-            if row.get("mark")
-        )
+        read = {number: (row.get("score"), row["mark"]) for number, (_, row) in self._rows.items() if row.get("mark")}
+        told = {number: (score, outcome) for number, score, outcome in ledger.outcomes(self._tag)}
+        points = tuple(ChartPoint(number, *one) for number, one in (told | read).items())
         found = scale_of([ChartCampaign(self._tag, points, direction=arena.metric.direction, noise_sd=noise_sd)])
         return [found.low, found.high] if found else []
 
@@ -342,13 +368,13 @@ def _lesson(one: Any) -> Lesson:
     )
 
 
-def _conditions(rows: list[dict[str, Any]], now: tuple[str, str], known: dict[str, str]) -> list[dict[str, Any]]:
+def _conditions(
+    stretches: Sequence[tuple[int, str, str]], now: tuple[str, str], known: dict[str, str]
+) -> list[dict[str, Any]]:
     """Program and style by the experiment from which they were in force, newest first; the first, `now`, holds now."""
-    stretches: list[dict[str, Any]] = []
-    for row in rows:
-        here = (row.get("program", ""), row.get("style", ""))
-        if not stretches or (stretches[-1]["program"], stretches[-1]["style"]) != here:
-            stretches.append({"program": here[0], "style": here[1], "since": row["experiment"]})
-    if not stretches or (stretches[-1]["program"], stretches[-1]["style"]) != now:
-        stretches.append({"program": now[0], "style": now[1], "since": None})
-    return [{**one, "first_seen": known.get(one["program"], "")} for one in reversed(stretches)]
+    found: list[dict[str, Any]] = [
+        {"program": program, "style": style, "since": number} for number, program, style in stretches
+    ]
+    if not found or (found[-1]["program"], found[-1]["style"]) != now:
+        found.append({"program": now[0], "style": now[1], "since": None})
+    return [{**one, "first_seen": known.get(one["program"], "")} for one in reversed(found)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -55,15 +56,17 @@ def behind(kept: Sequence[tuple[int, Sources]], candidate: Sources) -> int | Non
     return found
 
 
-def _lines(path: str, content: bytes | None) -> list[str]:
+@functools.lru_cache(maxsize=256)  # the kept files are compared with every attempt, and parsing them takes the time
+def _lines(path: str, content: bytes | None) -> tuple[str, ...]:
     text = (content or b"").decode("utf-8", "replace")
     if path.endswith(".py"):
         with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
             text = ast.unparse(ast.parse(text))
-    return [line.rstrip() for line in text.splitlines() if line.strip()]
+    return tuple(line.rstrip() for line in text.splitlines() if line.strip())
 
 
-def _opcodes(before: Sequence[str], after: Sequence[str]) -> _Opcodes:
+@functools.lru_cache(maxsize=64)
+def _opcodes(before: tuple[str, ...], after: tuple[str, ...]) -> _Opcodes:
     return SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
 
 

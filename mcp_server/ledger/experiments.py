@@ -14,7 +14,7 @@ from mcp_server.nouns.baseline import Baseline
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import UnknownExperiment
 from mcp_server.nouns.records import Kind, Purpose
-from mcp_server.nouns.rows import Experiment, Proposer
+from mcp_server.nouns.rows import Experiment, Proposer, Standing
 
 # the columns an experiment is born with; the rest is written by its decision
 OPENED = (
@@ -22,6 +22,7 @@ OPENED = (
     *("edit", "nodes", "knobs", "protocol", "theme", "program", "style", "opened_at", "tree", "session"),
     *("proposer", "repeats", "joins"),
 )
+BEYOND = 1 << 62  # every experiment's number
 # given up after its supervisor died, each time it was run
 _LOST = (
     "e.decision = 'revert' AND e.number IN (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'lost')"
@@ -81,15 +82,54 @@ class Experiments(Runs, Lessons):
             )
         return _experiment(rows[0])
 
-    def experiments(self, campaign: str, *, last: int | None = None) -> list[Experiment]:
-        """In order of number; only the last few when asked."""
-        if last is None:
-            return [
-                _experiment(row)
-                for row in self._rows("SELECT * FROM experiments WHERE campaign = ? ORDER BY number", campaign)
-            ]
-        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? ORDER BY number DESC LIMIT ?", campaign, last)
+    def experiments(self, campaign: str, *, last: int | None = None, before: int | None = None) -> list[Experiment]:
+        """In order of number; only the last few when asked, and only those below the number `before`."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND number < ? ORDER BY number DESC LIMIT ?",
+            campaign,
+            BEYOND if before is None else before,
+            -1 if last is None else last,
+        )
         return [_experiment(row) for row in reversed(rows)]
+
+    def named(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Experiment]:
+        """Many experiments, asked for at once."""
+        if not keys:
+            return {}
+        marks = ", ".join("(?, ?)" for _ in keys)
+        rows = self._rows(
+            f"WITH wanted (campaign, number) AS (VALUES {marks}) SELECT e.* FROM wanted JOIN experiments AS e USING"
+            " (campaign, number)",
+            *(value for key in keys for value in key),
+        )
+        return {(row["campaign"], row["number"]): _experiment(row) for row in rows}
+
+    def standing(self, campaign: str) -> Standing:
+        """How far the campaign has come, for whoever asks later what has changed since."""
+        turn, ticket = self._rows(
+            "SELECT (SELECT coalesce(max(turn), 0) FROM experiments WHERE campaign = ?1),"
+            " (SELECT coalesce(max(ticket), 0) FROM runs WHERE campaign = ?1)",
+            campaign,
+        )[0]
+        opened = [run.ticket for run in self.open_runs() if run.campaign == campaign]
+        unsettled = [one.number for one in self.unsettled() if one.campaign == campaign]
+        return Standing(turn, ticket, tuple(opened), tuple(unsettled))
+
+    def settled_since(self, campaign: str, then: Standing) -> list[Experiment]:
+        """Settled experiments that were decided, settled or run since, in order of number."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ?1 AND settled = 1 AND decision IS NOT NULL AND number IN ("
+            " SELECT number FROM experiments WHERE campaign = ?1 AND turn > ?2"
+            " UNION SELECT experiment FROM runs WHERE campaign = ?1 AND ticket > ?3"
+            " UNION SELECT experiment FROM runs WHERE ticket IN (SELECT value FROM json_each(?4)) AND campaign = ?1"
+            " UNION SELECT value FROM json_each(?5)) ORDER BY number",
+            campaign,
+            then.turn,
+            then.ticket,
+            json.dumps(then.opened),
+            json.dumps(then.unsettled),
+        )
+        return [_experiment(row) for row in rows]
 
     def last_begun_by(self, campaign: str, session: str) -> Experiment | None:
         """The newest experiment of a session; None when it began none."""
@@ -124,24 +164,64 @@ class Experiments(Runs, Lessons):
         )
         return [_experiment(row) for row in rows]
 
-    def undecided(self, campaign: str) -> list[Experiment]:
-        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND decision IS NULL ORDER BY number", campaign)
-        return [_experiment(row) for row in rows]
-
-    def decided(self, campaign: str) -> list[Experiment]:
-        """In the order in which they were decided."""
+    def conditions(self, campaign: str) -> list[tuple[int, str, str]]:
+        """(experiment, program, style) wherever one of the two was another than before, in order of number."""
         rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ? AND decision IS NOT NULL ORDER BY turn", campaign
+            "SELECT number, program, coalesce(style, '') AS style FROM (SELECT number, program, style,"
+            " lag(program) OVER w AS last_program, lag(style) OVER w AS last_style"
+            " FROM experiments INDEXED BY experiments_conditions WHERE campaign = ? WINDOW w AS (ORDER BY number))"
+            " WHERE last_program IS NOT program OR coalesce(last_style, '') != coalesce(style, '') ORDER BY number",
+            campaign,
         )
-        return [_experiment(row) for row in rows]
+        return [tuple(row) for row in rows]
 
-    def kept(self, campaign: str) -> list[Experiment]:
-        """Kept and settled, in the order in which they were kept; the last one is the incumbent."""
+    def outcomes(self, campaign: str) -> list[tuple[int, float | None, str]]:
+        """(experiment, score, outcome) of every decided attempt that was not kept, as its verdict tells them."""
         rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY turn",
+            "SELECT number, json_extract(verdict, '$.score') AS score, json_extract(verdict, '$.outcome') AS outcome"
+            " FROM experiments WHERE campaign = ? AND decision = 'revert' AND outcome IS NOT NULL ORDER BY number",
+            campaign,
+        )
+        return [tuple(row) for row in rows]
+
+    def undecided(self, campaign: str) -> list[Experiment]:
+        rows = self._rows(
+            "SELECT * FROM experiments INDEXED BY experiments_undecided WHERE campaign = ? AND decision IS NULL"
+            " ORDER BY number",
             campaign,
         )
         return [_experiment(row) for row in rows]
+
+    def decided(self, campaign: str, after: int = 0) -> list[tuple[int, Experiment]]:
+        """(turn, experiment) in the order in which they were decided; only those of later turns than `after`."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND decision IS NOT NULL AND turn > ? ORDER BY turn",
+            campaign,
+            after,
+        )
+        return [(row["turn"], _experiment(row)) for row in rows]
+
+    def record(self, campaign: str) -> tuple[int, float, bool, float]:
+        """(turn, evidence, proven, spent): what the verdicts up to a turn add up to, as it was last noted."""
+        rows = self._rows("SELECT turn, evidence, proven, spent FROM records WHERE campaign = ?", campaign)
+        return (rows[0][0], rows[0][1], bool(rows[0][2]), rows[0][3]) if rows else (0, 0.0, False, 0.0)
+
+    def note_record(self, campaign: str, turn: int, evidence: float, proven: bool, spent: float) -> None:
+        """Remember what the verdicts up to a turn add up to; all of them are settled, so that it cannot change."""
+        with self._fact():
+            self._db.execute(
+                "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", (campaign, turn, evidence, proven, spent)
+            )
+
+    def kept(self, campaign: str, *, last: int | None = None) -> list[Experiment]:
+        """Kept and settled, in the order in which they were kept; the last one is the incumbent."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1"
+            " ORDER BY turn DESC LIMIT ?",
+            campaign,
+            -1 if last is None else last,
+        )
+        return [_experiment(row) for row in reversed(rows)]
 
     def incumbent(self, campaign: str) -> Experiment | None:
         rows = self._rows(
@@ -154,7 +234,7 @@ class Experiments(Runs, Lessons):
     def baseline(self, campaign: str) -> Baseline | None:
         """The one that was kept, else the last that was offered; None before the campaign has begun."""
         rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ? AND kind = 'baseline'"
+            "SELECT * FROM experiments INDEXED BY experiments_baseline WHERE campaign = ? AND kind = 'baseline'"
             " ORDER BY decision IS 'keep' DESC, number DESC LIMIT 1",
             campaign,
         )
@@ -174,7 +254,12 @@ class Experiments(Runs, Lessons):
                 campaign,
             )
         }
-        lost = self._rows(f"SELECT count(*) FROM experiments AS e WHERE campaign = ?1 AND {_LOST}", campaign)[0][0]
+        lost = self._rows(
+            "SELECT count(*) FROM (SELECT DISTINCT experiment FROM runs INDEXED BY runs_by_state WHERE campaign = ?1"
+            " AND state = 'lost') AS gone"
+            f" CROSS JOIN experiments AS e ON e.campaign = ?1 AND e.number = gone.experiment WHERE {_LOST}",
+            campaign,
+        )[0][0]
         if lost:
             found["revert"] -= lost
             found["lost"] = lost

@@ -36,6 +36,15 @@ class Lessons(Store):
         rows = self._rows("SELECT * FROM learnings ORDER BY id DESC LIMIT ?", -1 if last is None else last)
         return [_learning(row) for row in reversed(rows)]
 
+    def count_learnings(self) -> int:
+        return int(self._rows("SELECT count(*) FROM learnings")[0][0])
+
+    def learnings_sharing(self, pieces: Sequence[str], newest: int) -> list[Learning]:
+        """The learnings that have one of these pieces of text word for word, and the newest, oldest first."""
+        match = " OR ".join('"' + piece.replace('"', " ") + '"' for piece in pieces)
+        found = self._rows("SELECT key FROM words WHERE words MATCH ? AND kind = 'learning'", match) if match else []
+        return self.learnings_with([int(row["key"]) for row in found], newest)
+
     def learnings_with(self, keys: Sequence[int], newest: int) -> list[Learning]:
         """The learnings named and the newest, oldest first."""
         marks = ",".join("?" for _ in keys)

@@ -10,10 +10,16 @@ from datetime import datetime
 
 from mcp_server.ledger.store import Store
 from mcp_server.nouns.records import Purpose, RunResult, RunState
-from mcp_server.nouns.rows import Exam, Run
+from mcp_server.nouns.rows import Exam, Run, Scored
 
 # of an experiment that was run more than once: they are few
 _AGAIN = "experiment IN (SELECT experiment FROM runs WHERE campaign = ?1 AND run > 1)"
+_DECIDES = "campaign = ?1 AND state = 'scored' AND tainted = '' AND purpose != 'exam'"  # a run whose score may
+_TWICE = (  # experiments with two such runs at least
+    f"SELECT experiment FROM runs INDEXED BY runs_repeated WHERE {_DECIDES} AND {_AGAIN}"
+    " GROUP BY experiment HAVING count(*) > 1"
+)
+REMEMBERED = 1000  # of the newest measurements: the noise of today's machine is in them, and a verb reads no more
 
 
 class Runs(Store):
@@ -66,50 +72,48 @@ class Runs(Store):
             for row in self._rows("SELECT * FROM runs WHERE state IN ('queued', 'running', 'pending') ORDER BY ticket")
         ]
 
-    def scored_runs(self, campaign: str, *, only_repeated: bool = False) -> list[Run]:
-        """Runs whose score may decide something; with `only_repeated`, of experiments that have at least two."""
-        more = (
-            " AND experiment IN (SELECT experiment FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = "
-            f"'' AND purpose != 'exam' AND {_AGAIN} GROUP BY experiment HAVING count(*) > 1)"
-            if only_repeated
-            else ""
-        )
+    def scored_runs(self, campaign: str, *, only_repeated: bool = False) -> list[Scored]:
+        """The newest runs whose score may decide something; with `only_repeated`, of codes that have at least two."""
+        index, more = "runs_measured", ""
+        if only_repeated:
+            index, more = "runs_repeated", f" AND experiment IN ({_TWICE})"
         rows = self._rows(
-            "SELECT *, NULL AS result FROM runs WHERE campaign = ?1 AND state = 'scored' AND tainted = '' "
-            "AND purpose != 'exam'" + more + " ORDER BY ticket",
+            f"SELECT ticket, experiment, seed, machine, score FROM runs INDEXED BY {index} WHERE {_DECIDES}{more}"
+            f" AND score IS NOT NULL ORDER BY ticket DESC LIMIT {REMEMBERED}",
             campaign,
         )
-        return [_run(row, light=True) for row in rows]
+        return [Scored(*row) for row in reversed(rows)]
 
     def measured_beside(self, campaign: str) -> list[tuple[int, int, str, int, float, float]]:
-        """(experiment, seed, machine, incumbent, own score, its score) of every run that counts and has both."""
+        """(experiment, seed, machine, incumbent, own score, its score) of the newest runs that count and have both."""
         rows = self._rows(
-            "SELECT experiment, seed, machine, incumbent, score, incumbent_score FROM runs WHERE campaign = ?1"
-            " AND incumbent_score IS NOT NULL AND incumbent IS NOT NULL AND state = 'scored' AND tainted = ''"
-            " AND purpose != 'exam' ORDER BY ticket",
+            "SELECT experiment, seed, machine, incumbent, score, incumbent_score FROM runs INDEXED BY runs_measured"
+            f" WHERE {_DECIDES} AND incumbent_score IS NOT NULL AND incumbent IS NOT NULL"
+            f" ORDER BY ticket DESC LIMIT {REMEMBERED}",
             campaign,
         )
-        return [tuple(row) for row in rows]
+        return [tuple(row) for row in reversed(rows)]
 
     def repeat_spreads(self, campaign: str) -> list[float]:
         """Largest less smallest score of each code that ran more than once on a seed and machine, side by side too."""
-        counts = "campaign = ?1 AND score IS NOT NULL AND state = 'scored' AND tainted = '' AND purpose != 'exam'"
+        counts = f"{_DECIDES} AND score IS NOT NULL"
+        itself = f"FROM runs INDEXED BY runs_beside_themselves WHERE {counts} AND incumbent_score IS NOT NULL"
+        itself += " AND incumbent = experiment"
         rows = self._rows(
-            f"SELECT max(score) - min(score) FROM (SELECT experiment, seed, machine, score FROM runs WHERE {counts} "
-            f"AND {_AGAIN}  UNION ALL SELECT experiment, seed, machine, score FROM runs  WHERE {counts} AND "
-            f"incumbent_score IS NOT NULL AND incumbent = experiment AND NOT {_AGAIN}  UNION ALL SELECT experiment, "
-            f"seed, machine, incumbent_score FROM runs  WHERE {counts} AND incumbent_score IS NOT NULL AND incumbent = "
-            "experiment) GROUP BY experiment, seed, machine HAVING count(*) > 1",
+            "SELECT max(score) - min(score) FROM (SELECT experiment, seed, machine, score FROM runs INDEXED BY "
+            f"runs_repeated WHERE {counts} AND {_AGAIN} UNION ALL SELECT experiment, seed, machine, score {itself} AND"
+            f" NOT {_AGAIN} UNION ALL SELECT experiment, seed, machine, incumbent_score {itself})"
+            " GROUP BY experiment, seed, machine HAVING count(*) > 1",
             campaign,
         )
         return [row[0] for row in rows]
 
     def compared(self, campaign: str) -> list[tuple[int, int]]:
-        """(candidate, incumbent of its time) of every decided experiment that was compared."""
+        """(candidate, incumbent of its time) of the newest experiments that were repeated and compared."""
         rows = self._rows(
-            "SELECT e.number, json_extract(e.verdict, '$.against') AS against FROM (SELECT experiment FROM runs WHERE "
-            f"campaign = ?1 AND state = 'scored' AND tainted = '' AND {_AGAIN} GROUP BY experiment HAVING count(*) > "
-            "1) AS repeated"
+            "SELECT e.number, json_extract(e.verdict, '$.against') AS against FROM"
+            f" ({_TWICE} ORDER BY experiment DESC LIMIT {REMEMBERED})"
+            " AS repeated"
             # CROSS: begin with the few, whatever the planner thinks
             " CROSS JOIN experiments AS e ON e.campaign = ?1 AND e.number = repeated.experiment"
             " WHERE e.decision IS NOT NULL AND against IS NOT NULL ORDER BY e.number",
@@ -146,6 +150,21 @@ class Runs(Store):
                 values,
             ).rowcount
         return bool(changed)
+
+    def note_folder(self, run: Run, size_bytes: int) -> None:
+        """Remember what the folder of a run takes on the disk."""
+        known = self._rows("SELECT bytes FROM folders WHERE ticket = ?", run.ticket)
+        if not known or known[0][0] != size_bytes:
+            with self._fact():
+                self._db.execute("INSERT OR REPLACE INTO folders VALUES (?, ?)", (run.ticket, size_bytes))
+
+    def folders_total(self) -> int:
+        """Bytes that the folders of all closed runs take."""
+        return int(self._rows("SELECT total(bytes) FROM folders")[0][0])
+
+    def folders(self, newest: int) -> list[int]:
+        """Bytes of the newest folders, each."""
+        return [row[0] for row in self._rows("SELECT bytes FROM folders ORDER BY ticket DESC LIMIT ?", newest)]
 
     def open_exam(
         self, campaign: str, baseline: int, incumbent: int, seeds: Sequence[int], at: str, paired: bool = False

@@ -254,6 +254,35 @@ def eleventh(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
+TWELFTH = """
+-- what the verdicts up to a turn have proven, so that it need not be added up from the first on
+CREATE TABLE records (
+    campaign TEXT PRIMARY KEY REFERENCES campaigns(tag),
+    turn INTEGER NOT NULL, evidence REAL NOT NULL, proven INTEGER NOT NULL, spent REAL NOT NULL
+) STRICT;
+-- all that the noise is learnt from, beside the table: a row of it has a result of thousands of bytes
+CREATE INDEX runs_measured ON runs (campaign, ticket, experiment, seed, machine, score, incumbent, incumbent_score)
+    WHERE state = 'scored' AND tainted = '' AND purpose != 'exam';
+CREATE INDEX runs_repeated ON runs (campaign, experiment, ticket, seed, machine, score)
+    WHERE state = 'scored' AND tainted = '' AND purpose != 'exam';
+CREATE INDEX runs_beside_themselves ON runs (campaign, experiment, seed, machine, score, incumbent_score)
+    WHERE incumbent = experiment AND incumbent_score IS NOT NULL;
+CREATE INDEX runs_again ON runs (campaign, experiment, ticket) WHERE run > 1;
+CREATE INDEX runs_by_campaign ON runs (campaign, ticket);
+-- what the folder of a closed run takes on the disk
+CREATE TABLE folders (ticket INTEGER PRIMARY KEY REFERENCES runs(ticket), bytes INTEGER NOT NULL) STRICT;
+CREATE INDEX experiments_conditions ON experiments (campaign, number, program, style);
+CREATE INDEX experiments_counted ON experiments (campaign, decision, kind);
+"""
+
+
+def twelfth(connection: sqlite3.Connection) -> None:
+    """What every verb asks, however long the past: sums that go on, and indexes that answer by themselves."""
+    for statement in TWELFTH.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
-    *(first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth, eleventh),
+    *(first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth, eleventh, twelfth),
 )

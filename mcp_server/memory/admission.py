@@ -71,6 +71,22 @@ def says_the_same(one: str, other: str) -> bool:
     return common >= NEAR_DUPLICATE * len(a.pieces | b.pieces)
 
 
+def pieces_of(text: str) -> list[str] | None:
+    """Pieces of a lesson of which every text that says the same has at least one, word for word; None: no such pieces.
+
+    Two texts that say the same share most of their three-word pieces, so one more than the rest is enough of them.
+    What has no such pieces, or letters that an index of words may fold, has to be compared with everything.
+    """
+    gist = _gist(text)
+    if not gist.words or any(letter.isalnum() and not letter.isascii() for letter in text):
+        return None
+    if not gist.pieces:
+        return [" ".join(gist.words)]
+    several = list(zip(gist.words, gist.words[1:], gist.words[2:], strict=False))
+    unlike = list(dict.fromkeys(several))
+    return [" ".join(piece) for piece in unlike[: int((1 - NEAR_DUPLICATE) * len(unlike)) + 1]]
+
+
 @dataclass(frozen=True)
 class _Gist:
     words: tuple[str, ...]

@@ -18,7 +18,7 @@ VERSION = 2  # 1 had no version, no degrees, no interval and no comparison
 class Decided(BaseModel):
     """A decision's evidence. Gains are positive when better, in the arena's unit; None was not measured."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     version: int = 1
     decision: str = ""  # keep, discard or confirm: the referee's own view, whoever decided

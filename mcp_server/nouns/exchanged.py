@@ -57,7 +57,7 @@ Move = tuple[
 
 
 class _Line(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     def line(self) -> bytes:
         """As it travels: without what is at its default, but for version and kind."""

@@ -192,11 +192,6 @@ class LabPaths:
         return self.state / "handover" / name
 
     @property
-    def indexes(self) -> Path:
-        """Private git indexes; the user's own is never used for a snapshot."""
-        return self.state / "index"
-
-    @property
     def program(self) -> Path:
         return self.tree / "program.md"
 

@@ -19,7 +19,7 @@ from mcp_server.nouns.refusals import first
 class Record(BaseModel):
     """A frozen record that refuses unknown fields and writes itself whole or not at all."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     def write(self, path: Path) -> None:
         """Write as JSON, for its owner alone: temporary file, fsync, rename.
@@ -203,7 +203,7 @@ class RunSpec(Record):
 class Answer(Record):
     """What a supervisor says. A server that was not restarted since an upgrade passes over what it does not know."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class CurvePoint(Answer):

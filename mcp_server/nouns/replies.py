@@ -17,7 +17,7 @@ from mcp_server.nouns.records import Status
 class Reply(BaseModel):
     """A reply leaves out what it has nothing to say about."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     @model_serializer(mode="wrap")
     def _without_silence(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -411,6 +411,28 @@ class CommunityReply(Reply):
     next: str = ""
 
 
+class RemovedReply(Reply):
+    """Something that nothing needs any more."""
+
+    campaign: str
+    experiment: int
+    run: int
+    what: str
+    gb: float
+
+
+class GcReply(Reply):
+    """What was removed of the folders of runs, or would be; it can be made again from its commit and its seed."""
+
+    removed: list[RemovedReply] = Field(default_factory=list)
+    gb: float = 0.0
+    dry_run: bool = False
+    kept: str = Field(default="", description="where the incumbent's weights lie")
+    leftovers_gb: float | None = Field(default=None, description="of folders that this ledger did not order")
+    disk: str = ""
+    next: str = ""
+
+
 class StatusReply(Reply):
     """Where are we: what a fresh agent reads first."""
 
@@ -432,6 +454,7 @@ class StatusReply(Reply):
     noise: NoiseReply | None = None
     totals: TotalsReply | None = None
     pairing: str = Field(default="", description="whether the incumbent is trained beside each attempt, and why")
+    disk: str = Field(default="", description="what runs hold, and what a night will need")
     tier: str = ""
     python: str = Field(default="", description="what `python` means in this campaign's runs, and whose it is")
     program: str = ""

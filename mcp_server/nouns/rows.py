@@ -154,6 +154,27 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """A run whose score may decide something: what noise is learnt from."""
+
+    ticket: int
+    experiment: int
+    seed: int
+    machine: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a campaign had come at some moment: the last decision and run, and what was not over then."""
+
+    turn: int = 0
+    ticket: int = 0
+    opened: tuple[int, ...] = ()  # tickets of runs that were not closed
+    unsettled: tuple[int, ...] = ()  # experiments that were decided, while git had not followed
+
+
+@dataclass(frozen=True)
 class Learning:
     """One lesson of the shared memory."""
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.repo import worktree
-from mcp_server.repo.git import FILE_MODES, Entry, Repository
+from mcp_server.repo.formats.objects import Entry
+from mcp_server.repo.git import FILE_MODES, Repository
 from mcp_server.repo.patterns import Patterns
 from mcp_server.repo.worktree import LITTER, Seen
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from mcp_server.repo import lfs, worktree
-from mcp_server.repo.git import FILE_MODES, Entry, Repository
+from mcp_server.repo.formats.objects import Entry
+from mcp_server.repo.git import FILE_MODES, Repository
 
 _SHOWN_LINES = 12
 _SHOWN_WIDTH = 200

@@ -10,25 +10,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 from mcp_server.nouns.errors import GitError, WorkspaceError
-from mcp_server.repo.command import GitCommand, last_words
+from mcp_server.repo.command import Near, last_words
+from mcp_server.repo.formats import objects
+from mcp_server.repo.formats.objects import Batch, Entry
 
 _REF_TEXT = re.compile(r"[\w@][\w@./{}^~+\-]{0,199}")
 FILE_MODES = ("100644", "100755")
-
-
-class Entry(NamedTuple):
-    """One path of a tree or an index: git's mode ("100644", "100755", "120000" link, "160000" submodule) and object."""
-
-    mode: str
-    oid: str
+_HEEDED = r"^(user\.(name|email)|core\.(filemode|autocrlf)|filter\..*\.(clean|smudge|process|required))$"
+_FILTER = re.compile(r"filter\..*\.(clean|smudge|process|required)", re.DOTALL)
+_LARGE_INDEX_BYTES = 4_000_000  # beyond, it is asked for the paths in question alone
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def raw(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
-class Repository(GitCommand):
+class Repository(Near):
     """One work tree's view of a repository."""
 
     def __init__(self, tree: Path, git_dir: Path, common: Path, algorithm: str, patience: float = 2.0) -> None:
@@ -105,15 +102,16 @@ class Repository(GitCommand):
         folders = [self.common, *(sorted(linked.iterdir()) if linked.is_dir() else [])]
         # a bare repository and a work tree being made have no index
         there = [folder for folder in folders if (folder / "index").exists()]
-        return [Repository(self.tree, folder, self.common, self.algorithm, self.patience) for folder in there]
+        return [
+            self
+            if folder == self.git_dir
+            else Repository(self.tree, folder, self.common, self.algorithm, self.patience)
+            for folder in there
+        ]
 
     def settings(self) -> Settings:
         """The user's identity and the few settings that change what a file's bytes or mode mean."""
-        found = dict[str, str]()
-        wanted = r"^(user\.(name|email)|core\.(filemode|autocrlf))$"
-        for item in self.ask("config", "-z", "--get-regexp", wanted).out.split(b"\0"):
-            key, _, value = text(item).partition("\n")
-            found[key] = value
+        found = dict(self.configured())
         name, email = found.get("user.name", "").strip(), found.get("user.email", "").strip()
         known = {"name": name, "email": email} if name and email else {}
         converts = found.get("core.autocrlf", "false").lower() in ("true", "input", "yes", "on", "1", "")
@@ -132,26 +130,23 @@ class Repository(GitCommand):
 
     def entries(self, commit: str, below: Sequence[str] = ()) -> dict[str, Entry]:
         """Every file of a commit or tree, by path; only those at or below some paths, if any are given."""
-        found = {}
-        out = self.do("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit, *below)
-        for line in out.split(b"\0")[:-1]:
-            about, _, path = line.partition(b"\t")
-            mode, _, oid = about.decode().split(" ")
-            found[text(path)] = Entry(mode, oid)
-        return found
+        with self.at_hand():
+            found = objects.walk(self.tree_of(commit), self._folder, [raw(path) for path in below])
+            return {text(path): entry for path, entry in found}
 
     def entry(self, commit: str, path: str) -> Entry | None:
         """One path of a commit; None when it is not there, or a folder."""
-        out = self.do("ls-tree", "-z", "--full-tree", "--end-of-options", commit, path)
-        for line in out.split(b"\0")[:-1]:
-            about, _, name = line.partition(b"\t")
-            mode, kind, oid = about.decode().split(" ")
-            if text(name) == path and kind != "tree":
-                return Entry(mode, oid)
-        return None
+        return self.entries(commit, (path,)).get(path)
 
     def tree_of(self, commit: str) -> str:
-        return self.do("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{tree}}").decode().strip()
+        return self.named(f"{commit}^{{tree}}").oid
+
+    def _folder(self, tree: str) -> objects.Tree:
+        """One folder of a commit, by the name of its tree."""
+        try:
+            return objects.read_tree(self.named(tree).content, len(self.zero) // 2)
+        except ValueError as error:
+            raise GitError(f"The tree {tree} is damaged: {error}. Run `git fsck`.") from None
 
     def whole(self, commits: Sequence[str]) -> bool:
         """Whether commits are here with everything they are made of."""
@@ -166,6 +161,9 @@ class Repository(GitCommand):
     def stream_blobs(self, oids: Iterable[str]) -> Iterator[tuple[int, IO[bytes]]]:
         """Size and content of each object, in order, by one process. Read just the size before asking for the next."""
         wanted = list(oids)
+        if self.is_at_hand:
+            yield from self.streamed(wanted)
+            return
         asked = (oid.encode() + b"\n" for oid in wanted)
         with self.running(["cat-file", "--batch", "--buffer"], stdin=asked) as (_, out):
             for oid in wanted:
@@ -185,17 +183,21 @@ class Repository(GitCommand):
         return {oid: out.read(size) for oid, (size, out) in zip(wanted, self.stream_blobs(wanted), strict=True)}
 
     def write_blob(self, content: bytes) -> str:
-        return self.do("hash-object", "-w", "--no-filters", "--stdin", stdin=content).decode().strip()
+        batch = Batch(self.algorithm)
+        oid = batch.add("blob", content)
+        self.store(batch)
+        return oid
 
-    def write_tree(self, base: str, changes: Mapping[str, Entry | None], scratch: Path) -> str:
-        """The tree of `base` with some paths replaced or (None) gone, by an index of our own below `scratch`."""
-        scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            ours = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-            plain = ("-c", "core.splitIndex=false", "-c", "core.sparseCheckout=false", "-c", "index.sparse=false")
-            self.do(*plain, "read-tree", "--end-of-options", base, environment=ours)
-            self.do(*plain, "update-index", "-z", "--index-info", stdin=self._index_info(changes), environment=ours)
-            return self.do(*plain, "write-tree", environment=ours).decode().strip()
+    def store(self, batch: Batch) -> None:
+        """Write new objects, all by one git; nothing refers to them yet."""
+        if batch.objects:
+            self.do("unpack-objects", "-q", stdin=batch.pack())
+
+    def changed_tree(self, base: str, changes: Mapping[str, Entry | None], batch: Batch) -> str:
+        """The tree of `base` with some paths replaced or (None) gone."""
+        with self.at_hand():
+            wanted = {raw(path): entry for path, entry in changes.items()}
+            return objects.changed(self.tree_of(base), wanted, self._folder, batch)
 
     def _index_info(self, changes: Mapping[str, Entry | None]) -> bytes:
         """Removals first: a file may have become a folder of the same name."""
@@ -205,17 +207,20 @@ class Repository(GitCommand):
         ]
         return b"".join(gone + there)
 
+    def new_commit(
+        self, tree: str, parents: Sequence[str], message: str, date: datetime, who: Settings, batch: Batch
+    ) -> str:
+        """A commit of a tree, to be stored with its batch; the same arguments give the same name. Moves no ref."""
+        name = f"{objects.plain_name(who.name) or 'autoresearch'} <{objects.plain_name(who.email)}>"
+        epoch = int(date.astimezone(UTC).timestamp())
+        return batch.add("commit", objects.commit(tree, parents, name, epoch, clean_message(message)))
+
     def write_commit(self, tree: str, parents: Sequence[str], message: str, date: datetime, who: Settings) -> str:
-        """A commit object; the same arguments give the same name. Moves no ref. `tree` may be "<commit>^{tree}"."""
-        when = f"@{int(date.astimezone(UTC).timestamp())} +0000"
-        stamp = {
-            **{"GIT_AUTHOR_NAME": who.name, "GIT_AUTHOR_EMAIL": who.email, "GIT_AUTHOR_DATE": when},
-            **{"GIT_COMMITTER_NAME": who.name, "GIT_COMMITTER_EMAIL": who.email, "GIT_COMMITTER_DATE": when},
-        }
-        words = clean_message(message).encode()
-        above = [part for parent in parents for part in ("-p", parent)]
-        out = self.do("commit-tree", "--no-gpg-sign", *above, "-F", "-", tree, stdin=words, environment=stamp)
-        return out.decode().strip()
+        """The same, stored at once."""
+        batch = Batch(self.algorithm)
+        oid = self.new_commit(tree, parents, message, date, who, batch)
+        self.store(batch)
+        return oid
 
     def commits(self, new: str, without: str | None = None, limit: int = 200) -> list[Commit]:
         """Commits reachable from `new` but not from `without`, newest first."""
@@ -257,9 +262,32 @@ class Repository(GitCommand):
         return answer.out.decode().strip()
 
     def ref(self, name: str) -> str | None:
-        """What a full ref name points at."""
+        """What a full ref name points at. Every verb asks for several: their files are read where there are files."""
+        filed = self._filed(name) if name.startswith(("refs/heads/", "refs/autoresearch")) else None
+        if filed is not None:
+            return filed or None
         answer = self.ask("rev-parse", "--verify", "--quiet", "--end-of-options", name)
         return answer.out.decode().strip() if answer.code == 0 else None
+
+    def _filed(self, name: str) -> str | None:
+        """The same from the files that git keeps refs in; "" where there is no such ref, None where git must say."""
+        if (self.common / "reftable").exists():
+            return None
+        try:
+            said = (self.common / name).read_bytes().strip().decode("ascii", "replace")
+            return said if re.fullmatch(r"[0-9a-f]+", said) and len(said) == len(self.zero) else None
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            pass  # packed, or not there; whoever packs refs writes the list before the file goes
+        except OSError:
+            return None
+        try:
+            packed = (self.common / "packed-refs").read_bytes()
+        except FileNotFoundError:
+            return ""
+        except OSError:
+            return None
+        at = packed.find(b" %s\n" % name.encode())
+        return packed[max(0, at - len(self.zero)) : at].decode("ascii", "replace") if at >= 0 else ""
 
     def refs(self, prefix: str) -> dict[str, str]:
         """All refs below `prefix` (which ends with "/"), by full name."""
@@ -277,6 +305,12 @@ class Repository(GitCommand):
         if (now or self.zero) != old:
             return False
         raise GitError(f"git could not move {name}: {last_words(answer.error)}. Put that right and try again.")
+
+    def move_together(self, moves: Sequence[tuple[str, str, str]], reason: str) -> bool:
+        """Compare and swap several at once, (name, new, old) each, all or none; whether they were moved."""
+        lines = "".join(f"update {name} {new} {old}\n" for name, new, old in moves).encode()
+        words = " ".join(reason.split()) or "autoresearch"
+        return self.ask("update-ref", "--no-deref", "-m", words, "--stdin", stdin=lines).code == 0
 
     def head(self) -> tuple[str | None, str | None]:
         """The full ref HEAD stands on (None when detached) and its commit (None before the first one)."""
@@ -300,17 +334,41 @@ class Repository(GitCommand):
 
     def index(self, paths: Sequence[str]) -> dict[str, tuple[str, Entry]]:
         """Tag ("H" usual, "S" skipped by a sparse checkout, "M" unmerged) and entry of each of `paths` in the index."""
-        asked = paths if len(paths) <= 500 else ()  # a command line has an end
+        listed = self._listed_index(paths)
+        return {path: listed[path] for path in paths if path in listed}
+
+    def unmerged(self) -> list[str]:
+        if self._is_large_index():
+            lines = self.do("ls-files", "--unmerged", "-z").split(b"\0")[:-1]
+            return sorted({text(line.partition(b"\t")[2]) for line in lines})
+        return sorted(path for path, (tag, _) in self._listed_index(()).items() if tag == "M")
+
+    def _listed_index(self, paths: Sequence[str]) -> dict[str, tuple[str, Entry]]:
+        """The index, once for each state of its file; of a large one `paths` alone, where they are few."""
+        asked = list(paths) if self._is_large_index() and len(paths) <= 500 else []  # a command line has an end
+        key = None if asked else self._index_state()
+        if key is not None and self.remembered(key) is not None:
+            return self.remembered(key)  # type: ignore[no-any-return]  # it was kept below
         found: dict[str, tuple[str, Entry]] = {}
         for line in self.do("ls-files", "-t", "--stage", "-z", "--", *asked).split(b"\0")[:-1]:
             about, _, path = line.partition(b"\t")
             tag, mode, oid, stage = about.decode().split(" ")
             found[text(path)] = (tag if stage == "0" else "M", Entry(mode, oid))
-        return found if asked else {path: found[path] for path in paths if path in found}
+        if key is not None:
+            self.remember(key, found)
+        return found
 
-    def unmerged(self) -> list[str]:
-        lines = self.do("ls-files", "--unmerged", "-z").split(b"\0")[:-1]
-        return sorted({text(line.partition(b"\t")[2]) for line in lines})
+    def _is_large_index(self) -> bool:
+        state = self._index_state()
+        return state is not None and state[3] > _LARGE_INDEX_BYTES
+
+    def _index_state(self) -> tuple[str, int, int, int] | None:
+        """What tells that the index is as it was: git replaces the file whenever it changes."""
+        try:
+            found = (self.git_dir / "index").stat()
+        except OSError:
+            return None
+        return "index", found.st_ino, found.st_mtime_ns, found.st_size
 
     def listed(self, folders: Sequence[str]) -> set[str]:
         """Files below `folders` that git tracks or would offer to track; "" is the whole tree."""
@@ -327,19 +385,25 @@ class Repository(GitCommand):
         arguments = ("worktree", "add", "--quiet", "--detach", "--", str(folder), commit)
         self.do(*arguments, environment=self._no_filters())
 
+    def configured(self) -> list[tuple[str, str]]:
+        """The few settings that we heed, in order: (key, value)."""
+        known = self.remembered(("configuration",))
+        if known is None:
+            out = self.ask("config", "-z", "--get-regexp", _HEEDED).out
+            known = [(key, value) for key, _, value in (text(item).partition("\n") for item in out.split(b"\0")[:-1])]
+            self.remember(("configuration",), known)
+        return list(known)
+
     def _no_filters(self) -> dict[str, str]:
         """Configuration that disarms every configured filter.
 
         While git writes an index it compares other files again that changed within its clock's last tick, through
         their filters. As variables and not as `-c`, because the name of a filter may hold an equals sign.
         """
-        pattern = r"^filter\..*\.(clean|smudge|process|required)$"
-        names = [
-            text(name) for name in self.ask("config", "-z", "--name-only", "--get-regexp", pattern).out.split(b"\0")
-        ]
+        names = [name for name, _ in self.configured() if _FILTER.fullmatch(name)]
         count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)  # the caller's own come first
         disarmed = {}
-        for name in dict.fromkeys(names[:-1]):
+        for name in dict.fromkeys(names):
             disarmed[f"GIT_CONFIG_KEY_{count}"] = name
             disarmed[f"GIT_CONFIG_VALUE_{count}"] = "false" if name.endswith(".required") else ""
             count += 1

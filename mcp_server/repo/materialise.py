@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from mcp_server.repo import lfs
-from mcp_server.repo.git import FILE_MODES, Entry, Repository
+from mcp_server.repo.formats.objects import Entry
+from mcp_server.repo.git import FILE_MODES, Repository
 from mcp_server.repo.lfs import write_all
 from mcp_server.repo.patterns import is_safe_path
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mcp_server.nouns.errors import WorkspaceError
+from mcp_server.repo.formats.objects import Batch
 from mcp_server.repo.git import Repository
 
 _TAG = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
@@ -34,7 +35,7 @@ class Vault:
 
     def move_vault(self, tag: str, number: int, old: str | None, new: str) -> None:
         """Move an attempt's ref from `old` (None: not there yet) to `new`. Raises WorkspaceError if it is elsewhere."""
-        name = f"refs/autoresearch/{check_tag(tag)}/{int(number)}"
+        name = attempt_ref(tag, number)
         if not self.git.move_ref(name, new, old or self.git.zero):
             there = self.git.ref(name)
             aside = name.replace("refs/autoresearch/", "refs/autoresearch-aside/", 1) + f"-{(there or '')[:7]}"
@@ -48,14 +49,23 @@ class Vault:
 
         The ref of an attempt moves on to the commit that tells its outcome, so it cannot hold the snapshot as well.
         """
-        name = f"refs/autoresearch-held/{check_tag(tag)}"
+        name = held_ref(tag)
         for start in range(0, len(commits), _MOST_PARENTS):
             group, tip = commits[start : start + _MOST_PARENTS], self.git.ref(name)
-            parents = [*([tip] if tip else []), *group]
-            words = f"What the ledger of {tag} names, so that git keeps it"
-            new = self.git.write_commit(f"{group[0]}^{{tree}}", parents, words, date_of(date), self.git.settings())
-            if not self.git.move_ref(name, new, tip or self.git.zero):
-                raise WorkspaceError(f"{name} was moved by somebody else just now. Call again.")
+            batch = Batch(self.git.algorithm)
+            new = self._holding(tag, self.git.tree_of(group[0]), group, tip, date, batch)
+            self.git.store(batch)
+            self._move_held(name, new, tip)
+
+    def _holding(self, tag: str, tree: str, commits: Sequence[str], tip: str | None, date: str, batch: Batch) -> str:
+        """The commit that names some commits of a campaign, and what was named before."""
+        parents = [*([tip] if tip else []), *commits]
+        words = f"What the ledger of {tag} names, so that git keeps it"
+        return self.git.new_commit(tree, parents, words, date_of(date), self.git.settings(), batch)
+
+    def _move_held(self, name: str, new: str, tip: str | None) -> None:
+        if not self.git.move_ref(name, new, tip or self.git.zero):
+            raise WorkspaceError(f"{name} was moved by somebody else just now. Call again.")
 
     def free_number(self, tag: str, number: int) -> int:
         """The first number from this one on that no attempt has.
@@ -68,7 +78,7 @@ class Vault:
 
     def vault_at(self, tag: str, number: int) -> str | None:
         """Where an attempt's ref points, if it is there."""
-        return self.git.ref(f"refs/autoresearch/{check_tag(tag)}/{int(number)}")
+        return self.git.ref(attempt_ref(tag, number))
 
     def free_tag(self, tag: str) -> str:
         """A tag like this one that no branch and no attempt has."""
@@ -81,6 +91,14 @@ class Vault:
         """Every attempt of a campaign, by number."""
         found = self.git.refs(f"refs/autoresearch/{check_tag(tag)}/")
         return {int(name.rpartition("/")[2]): oid for name, oid in found.items() if name.rpartition("/")[2].isdecimal()}
+
+
+def attempt_ref(tag: str, number: int) -> str:
+    return f"refs/autoresearch/{check_tag(tag)}/{int(number)}"
+
+
+def held_ref(tag: str) -> str:
+    return f"refs/autoresearch-held/{check_tag(tag)}"
 
 
 def branch_of(tag: str) -> str:

@@ -19,13 +19,14 @@ from mcp_server.nouns.errors import GitError, WorkspaceError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import LabPaths
 from mcp_server.repo import editable, worktree
-from mcp_server.repo.command import LockHeld
+from mcp_server.repo.command import LockHeld, at_hand
+from mcp_server.repo.formats.objects import Batch, Entry
 from mcp_server.repo.frozen import FrozenChange, compare
-from mcp_server.repo.git import FILE_MODES, Commit, Entry, Repository, clean_message
+from mcp_server.repo.git import FILE_MODES, Commit, Repository, clean_message
 from mcp_server.repo.materialise import Materialised, materialise, overlay
 from mcp_server.repo.merging import Merged, merge
 from mcp_server.repo.patterns import Patterns
-from mcp_server.repo.vault import Vault, branch_of, date_of
+from mcp_server.repo.vault import Vault, attempt_ref, branch_of, date_of, held_ref
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\^?")
 _UNDER_WAY = {
@@ -125,12 +126,14 @@ class Workspace(Vault):
         chosen = Patterns.of(patterns)
         return editable.read(self.git, chosen, self.git.entries(commit, chosen.roots), limit_bytes)
 
+    @at_hand
     def committed(self, patterns: Iterable[str], commit: str) -> dict[str, bytes]:
         """The editable files as `commit` has them."""
         files = self._chosen(Patterns.of(patterns), commit)
         contents = self.git.blobs(entry.oid for entry in files.values())
         return {path: contents[entry.oid] for path, entry in files.items()}
 
+    @at_hand
     def nothing_changed(self, patterns: Iterable[str], commit: str) -> bool:
         """Whether the editable files on disk are those of `commit`."""
         chosen = Patterns.of(patterns)
@@ -227,6 +230,7 @@ class Workspace(Vault):
 
     # -- an attempt --------------------------------------------------------------------------------------------------
 
+    @at_hand
     def snapshot(
         self,
         patterns: Iterable[str],
@@ -238,34 +242,46 @@ class Workspace(Vault):
         number: int | None = None,
         files: Mapping[str, bytes] | None = None,
     ) -> Snapshot:
-        """A commit on `parent` with the editable files on disk (or `files`, read before); vaulted too, if numbered.
+        """A commit on `parent` with the editable files on disk (or `files`, read before).
 
-        Nothing of the user's is touched. The same files, arguments and identity give the same commit.
+        With a number it is vaulted too; with a tag alone it is kept from git's gc (`hold`). Nothing of the user's is
+        touched. The same files, arguments and identity give the same commit.
         """
         chosen = Patterns.of(patterns)
         base = self.git.entries(parent, chosen.roots)
         if files is None:
             files = editable.read(self.git, chosen, base)
         changes = _changes(editable.entries_of(self.git, files, chosen, base), base)
+        batch = Batch(self.git.algorithm)
         for path, entry in changes.items():
-            if entry is not None and self.git.write_blob(files[path]) != entry.oid:
-                raise GitError(f"git stored {path} under another name than its bytes have. Check the disk.")
-        commit = self._commit(parent, changes, message, date_of(date))
+            if entry is not None and batch.add("blob", files[path]) != entry.oid:
+                raise GitError(f"git would store {path} under another name than its bytes have. Try again.")
+        tree, commit = self._commit(parent, changes, message, date_of(date), batch)
+        if tag is None or number is not None:
+            self.git.store(batch)
+        else:
+            tip = self.git.ref(held_ref(tag))
+            held = self._holding(tag, tree, [commit], tip, date, batch)
+            self.git.store(batch)
+            self._move_held(held_ref(tag), held, tip)
         if tag is not None and number is not None:
             self.move_vault(tag, number, None, commit)
         return Snapshot(commit, tuple(sorted(changes)), files)
 
-    def _commit(self, base: str, changes: Mapping[str, Entry | None], message: str, date: datetime) -> str:
-        """A commit on top of `base` with some paths changed; no ref moves."""
-        worktree.sweep(self.paths.indexes)
-        tree = self.git.write_tree(base, changes, self.paths.indexes) if changes else f"{base}^{{tree}}"
-        return self.git.write_commit(tree, [base], message, date, self.git.settings())
+    def _commit(
+        self, base: str, changes: Mapping[str, Entry | None], message: str, date: datetime, batch: Batch
+    ) -> tuple[str, str]:
+        """Tree and commit on top of `base` with some paths changed, to be stored; no ref moves."""
+        tree = self.git.changed_tree(base, changes, batch) if changes else self.git.tree_of(base)
+        return tree, self.git.new_commit(tree, [base], message, date, self.git.settings(), batch)
 
+    @at_hand
     def commit_like(self, like: str, parent: str, message: str, date: str) -> str:
         """A commit with the tree of `like` on top of `parent`; no ref moves. Same arguments, same commit."""
         if not _COMMIT.fullmatch(like) or not _COMMIT.fullmatch(parent):
             raise WorkspaceError(f"{like[:50]!r} or {parent[:50]!r} is not a full commit id. Resolve it first.")
-        return self.git.write_commit(f"{like}^{{tree}}", [parent], message, date_of(date), self.git.settings())
+        above = self.git.named(parent).oid
+        return self.git.write_commit(self.git.tree_of(like), [above], message, date_of(date), self.git.settings())
 
     def whole(self, *commits: str) -> bool:
         """Whether commits are here with everything they are made of; git's gc removes what no ref holds."""
@@ -288,6 +304,7 @@ class Workspace(Vault):
 
     # -- a decision --------------------------------------------------------------------------------------------------
 
+    @at_hand
     def keep(
         self,
         tag: str,
@@ -297,15 +314,18 @@ class Workspace(Vault):
         date: str,
         patterns: Iterable[str],
         measured: Callable[[Mapping[str, bytes]], bool] = lambda _: False,
+        vault: tuple[int, str] | None = None,
     ) -> KeepOutcome:
         """Put the candidate's editable files on the campaign's branch, which is expected at `expected`.
 
         If the user committed other files meanwhile, it goes on top of that; so it does when they committed the
         candidate's own files, or others that `measured` knows. If the editable files moved on to what nobody measured,
         or the branch is gone, it is `overtaken` and nothing is done. Calling again finds the commit made before.
+        vault: the attempt's number and where its ref is, which goes along with the branch if it still is there.
         """
         self.guard()
         branch, chosen, when = branch_of(tag), Patterns.of(patterns), date_of(date)
+        moved = None if vault is None else (attempt_ref(tag, vault[0]), vault[1])
         wanted = self._chosen(chosen, candidate)
         for _ in range(_MOST_SWAPS):
             tip = self.git.ref(branch)
@@ -323,10 +343,18 @@ class Workspace(Vault):
                         said = f"autoresearch/{tag} moved to {tip[:12]}, whose editable files no experiment measured."
                         return KeepOutcome("overtaken", None, said)
             changes = _changes({path: wanted.get(path) for path in there.keys() | wanted.keys()}, there)
-            commit = self._commit(tip, changes, message, when)
-            if self.git.move_ref(branch, commit, tip, f"autoresearch: {message.partition(chr(10))[0]}"):
+            batch = Batch(self.git.algorithm)
+            _, commit = self._commit(tip, changes, message, when, batch)
+            self.git.store(batch)
+            if self._move_kept(branch, commit, tip, f"autoresearch: {message.partition(chr(10))[0]}", moved):
                 return KeepOutcome("kept", commit, index=self._refresh(branch, there, wanted))
         return KeepOutcome("overtaken", None, f"autoresearch/{tag} keeps moving.")
+
+    def _move_kept(self, branch: str, commit: str, tip: str, words: str, vault: tuple[str, str] | None) -> bool:
+        """Move the branch, and with it the attempt's own ref where that is where it was; whether the branch moved."""
+        if vault is not None and self.git.move_together([(branch, commit, tip), (vault[0], commit, vault[1])], words):
+            return True
+        return self.git.move_ref(branch, commit, tip, words)
 
     def _made_before(self, tip: str, expected: str, message: str, when: datetime) -> Commit | None:
         """The commit an earlier, interrupted call made: same words, same time."""
@@ -356,6 +384,7 @@ class Workspace(Vault):
                 outcome = "locked"
         return outcome
 
+    @at_hand
     def revert(self, patterns: Iterable[str], candidate: str, incumbent: str) -> RevertOutcome:
         """Put the incumbent's files back where the disk still has the candidate's; leave what was edited since."""
         chosen, trusts_mode = Patterns.of(patterns), self.git.settings().file_mode
@@ -381,6 +410,7 @@ class Workspace(Vault):
             restored.append(path)
         return RevertOutcome(tuple(restored), tuple(left))
 
+    @at_hand
     def without(self, commit: str, tip: str, patterns: Iterable[str]) -> dict[str, bytes] | None:
         """The editable files of `tip` with the change of `commit` taken back; None where later changes build on it."""
         now, after, before = (self.committed(patterns, one) for one in (tip, commit, f"{commit}^"))
@@ -414,10 +444,12 @@ class Workspace(Vault):
 
     # -- copies and views --------------------------------------------------------------------------------------------
 
+    @at_hand
     def materialise(self, commit: str, folder: Path) -> Materialised:
         """Write a commit's files into a new folder, raw."""
         return materialise(self.git, self.git.entries(commit), folder)
 
+    @at_hand
     def materialise_run(self, pinned: str, candidate: str, patterns: Iterable[str], folder: Path) -> Materialised:
         """What a run sees: the campaign's first commit with the candidate's editable files laid over."""
         chosen, base = Patterns.of(patterns), self.git.entries(pinned)

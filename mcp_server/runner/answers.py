@@ -53,7 +53,7 @@ FiniteAudit = Annotated[Audit, AfterValidator(_finite_audit)]
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Score(_Answer):

@@ -6,6 +6,7 @@ import takes: the wait each run has to bear.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -19,7 +20,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from mcp_server.arena.corpus import prepared_corpus
-from mcp_server.arena.program import Arena, load_program
+from mcp_server.arena.program import Arena, load_program, parse_program
+from mcp_server.campaign.runs.pairing import choice_of
+from mcp_server.campaign.upkeep import disk
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import ArenaError, AutoresearchError, CorpusError, unsupported
 from mcp_server.nouns.paths import cache_folder, device_locks_folder
@@ -247,6 +250,7 @@ def _disk(folder: Path) -> Finding:
     places = {"lab": folder, "cache": cache_folder()}
     free = {name: shutil.disk_usage(_existing(place)).free for name, place in places.items()}
     found = ", ".join(f"{name} {room / 2**30:.0f} GB free" for name, room in free.items())
+    found = "; ".join(filter(None, (found, _foretold(folder))))
     least = min(free.values())
     if least >= ROOM_BYTES:
         return Finding(name="disk", state=State.FINE, found=found)
@@ -254,6 +258,24 @@ def _disk(folder: Path) -> Finding:
     return Finding(
         name="disk", state=state, found=found, fix="Free some space, or move the cache: AUTORESEARCH_CACHE=DIR."
     )
+
+
+def _foretold(folder: Path) -> str:
+    """What the runs of a lab hold, and what a night of its campaign will need; "" where there is none."""
+    try:
+        paths = Workspace(folder).paths
+        if not paths.ledger.exists():
+            return ""
+        with contextlib.closing(Ledger(paths.ledger)) as ledger:
+            tags = ledger.active_campaigns()
+            campaign = ledger.campaign(ledger.campaign_of(str(paths.tree)) or tags[-1]) if tags else None
+            text = ledger.program_text(campaign.program) if campaign is not None else None
+            if campaign is None or text is None:
+                return ""
+            paired = bool(choice_of(ledger, parse_program(text, in_force=True).arena, campaign).pairing)
+            return disk.forecast(ledger, paths, campaign, paired).words()
+    except AutoresearchError:
+        return ""  # the ledger's own line says what is wrong
 
 
 def _existing(place: Path) -> Path:

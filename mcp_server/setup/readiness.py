@@ -49,7 +49,7 @@ def duration(given: object) -> object:
 class Process(BaseModel):
     """One kind of work, as its owner sees it. See skills/arena/examples/processes.yaml."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: str = Field(min_length=1, max_length=40)
     automatic: float = Field(ge=0, le=100)
@@ -63,7 +63,7 @@ class Process(BaseModel):
 
 
 class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     processes: list[Process] = Field(min_length=1, max_length=100)
 

@@ -18,6 +18,7 @@ from mcp_server.nouns.replies import Reply, RunReply, ScoreReply
 from mcp_server.nouns.text import clean_block, clean_line
 
 DIFF_BYTES = 40_000
+PAGE = 200  # rows at a time
 
 
 class HistoryRow(Reply):
@@ -47,7 +48,7 @@ class HistoryReply(Reply):
     direction: str = ""
     experiments: list[HistoryRow] = Field(default_factory=list)
     rules: list[str] = Field(default_factory=list, description="where a person changed the campaign's rules")
-    left_out: int = Field(default=0, description="older rows that the limit or the filter left out")
+    left_out: int = Field(default=0, description="rows that the limit, the page or the filter left out")
 
 
 class PageReply(Reply):
@@ -70,12 +71,21 @@ class PageReply(Reply):
     diff: str = ""
 
 
-def history(lab: Readable, statuses: tuple[str, ...] = (), limit: int | None = None) -> HistoryReply:
-    """The rows of a campaign, oldest first; the newest `limit` of those whose status is asked for."""
+def history(
+    lab: Readable, statuses: tuple[str, ...] = (), limit: int | None = None, before: int | None = None
+) -> HistoryReply:
+    """The rows of a campaign, oldest first; the newest `limit` of those whose status is asked for, below `before`."""
     with lab.reading() as (bench, campaign, arena):
-        rows = [row_of(found) for found in read_all(bench.ledger, bench.ledger.experiments(campaign.tag))]
-        chosen = [row for row in rows if not statuses or row.status in statuses]
-        shown = chosen if limit is None else chosen[-limit:]
+        shown: list[HistoryRow] = []
+        step, below = limit or PAGE, before
+        while limit is None or len(shown) < limit:
+            found = bench.ledger.experiments(campaign.tag, last=step, before=below)
+            rows = [row_of(one) for one in read_all(bench.ledger, found)]
+            shown = [*(row for row in rows if not statuses or row.status in statuses), *shown]
+            if len(found) < step:
+                break
+            step, below = max(step, PAGE), found[0].number
+        shown = shown if limit is None else shown[-limit:]
         return HistoryReply(
             campaign=campaign.tag,
             metric=arena.metric.name,
@@ -83,7 +93,7 @@ def history(lab: Readable, statuses: tuple[str, ...] = (), limit: int | None = N
             direction=arena.metric.direction,
             experiments=shown,
             rules=[told(one) for one in bench.ledger.amendments(campaign.tag)],
-            left_out=len(rows) - len(shown),
+            left_out=bench.ledger.count(campaign.tag)["all"] - len(shown),
         )
 
 

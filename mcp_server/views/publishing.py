@@ -8,10 +8,12 @@ A view that cannot be written (a full disk, a read-only folder) is a problem to 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from mcp_server.arena.program import Arena
@@ -23,21 +25,24 @@ from mcp_server.community.elsewhere import Elsewhere
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit
 from mcp_server.nouns.files import write_atomically
-from mcp_server.nouns.rows import Campaign
+from mcp_server.nouns.rows import Campaign, Standing
 from mcp_server.repo.drawn import Drawn, lab_mark, place_of
 from mcp_server.views.chart import ChartCampaign, ChartPoint, ChartRequest, start_drawing
 from mcp_server.views.tables import (
     Entry,
     learnings_md,
+    result_line,
     results_tsv,
     taken_in,
     unsaid,
+    with_rows,
     write_drawn,
     write_results,
 )
 
 LEARNINGS_LIMIT_BYTES = 4_000_000
 CHART_SECONDS = 10.0
+LESSONS_SHOWN = 300  # of the newest: a page that grows for ever is read by nobody, and drawn after every decision
 LESSONS_OF_FAILURES = 40  # experiments looked through for failures nobody drew a lesson from
 
 
@@ -54,18 +59,18 @@ def results_text(ledger: Ledger, campaign: Campaign, arena: Arena) -> str:
 
 
 def learning_entries(ledger: Ledger) -> list[Entry]:
-    """All learnings of the lab, oldest first."""
-    learnings = ledger.learnings()
-    keys = dict.fromkeys((one.campaign, one.experiment) for one in learnings if one.campaign and one.experiment)
-    attempts = read_all(ledger, [ledger.experiment(*key) for key in keys])
-    origins = dict(zip(keys, attempts, strict=True))
+    """The newest learnings of the lab, oldest first."""
+    learnings = ledger.learnings(last=LESSONS_SHOWN)
+    found = ledger.named([(one.campaign, one.experiment) for one in learnings if one.campaign and one.experiment])
+    origins = dict(zip(found, read_all(ledger, list(found.values())), strict=True))
     return [Entry(one, origins.get((one.campaign or "", one.experiment or 0))) for one in learnings]
 
 
 def learnings_text(ledger: Ledger, tag: str, elsewhere: Sequence[str] = ()) -> str:
     """learnings.md as it would be written now. elsewhere: what other labs tell."""
-    recent = read_all(ledger, ledger.experiments(tag, last=LESSONS_OF_FAILURES))
-    return learnings_md(learning_entries(ledger), recent, tag, lab_mark(ledger.lab), elsewhere)
+    recent, entries = read_all(ledger, ledger.experiments(tag, last=LESSONS_OF_FAILURES)), learning_entries(ledger)
+    older = ledger.count_learnings() - len(entries)
+    return learnings_md(entries, recent, tag, lab_mark(ledger.lab), elsewhere, older)
 
 
 def take_in_learnings(bench: Bench, tag: str, path: Path) -> bool:
@@ -143,7 +148,8 @@ class Publisher:
         said = self.make_room(bench, campaign.tag)
         results, learnings, chart = (place_of(bench.paths, name) for name in Drawn.NAMES)
         try:
-            before = drawn, charted, lesson_drawn, drawn_at, heard = self._last()
+            last = self._last()
+            before = drawn, charted, lesson_drawn, drawn_at, heard = last[:5]
             others = Elsewhere(bench.paths.state, bench.workspace)
             told = others.stamp()
             on_disk = learnings.stat().st_mtime_ns if learnings.exists() else 0
@@ -151,31 +157,59 @@ class Publisher:
                 kept = views.keep_copy(learnings, campaign.tag)
                 said.append(f"Not all that was written into learnings.md is a lesson; what it was is kept as {kept}.")
             stamp, lesson = ledger.views_stamp(campaign.tag)
+            standing = ledger.standing(campaign.tag)
             if stamp != drawn or not results.exists():
-                rows, metric = decided_attempts(ledger, campaign), arena.metric
-                write_results(results, rows, metric.name, metric.unit, metric.direction, views.note)
+                then = last[5] if drawn.startswith(f"{campaign.tag} ") else None
+                text, metric = _results_since(ledger, campaign, arena, results, then), arena.metric
+                if text is not None:
+                    write_drawn(results, text, views.note)
+                else:
+                    rows = decided_attempts(ledger, campaign)
+                    write_results(results, rows, metric.name, metric.unit, metric.direction, views.note)
             if (stamp, lesson, on_disk, told) != (drawn, lesson_drawn, drawn_at, heard):
                 write_drawn(learnings, learnings_text(ledger, campaign.tag, others.told(campaign, arena)), views.note)
                 on_disk = learnings.stat().st_mtime_ns
             wanted = os.environ.get("AUTORESEARCH_CHART") != "off" and (stamp != charted or not chart.exists())
             if wanted and (at_once or _may_draw(chart)):
-                request = ChartRequest((chart_campaign(ledger, campaign, arena),), png=chart, mark=lab_mark(ledger.lab))
+                # the drawing process reads the ledger: all points of a long past are no verb's business
+                request = ChartRequest(png=chart, mark=lab_mark(ledger.lab), ledger=ledger.path, tag=campaign.tag)
                 _drawings.append(start_drawing(request))
                 charted = stamp
             now = stamp, charted, lesson, on_disk, told
             if now != before:
-                write_atomically(self._stamp_file, "".join(f"{one}\n" for one in now).encode())
+                lines = (*now, json.dumps(asdict(standing)))
+                write_atomically(self._stamp_file, "".join(f"{one}\n" for one in lines).encode())
         except OSError as error:
             return [*said, f"The views could not be drawn: {error}. The next call draws them."]
         return said
 
-    def _last(self) -> tuple[str, str, str, int, str]:
-        """The stamps of what was drawn last: table, chart, lessons, when learnings.md was written, and other labs'."""
+    def _last(self) -> tuple[str, str, str, int, str, Standing | None]:
+        """Of what was drawn last: stamps of table, chart and lessons, when learnings.md was, other labs', how far."""
         try:
-            drawn, charted, lesson, at, told = self._stamp_file.read_text().split("\n")[:5]
-            return drawn, charted, lesson, int(at), told
-        except (OSError, ValueError):
-            return "", "", "", 0, ""
+            drawn, charted, lesson, at, told, *rest = self._stamp_file.read_text().split("\n")
+            return drawn, charted, lesson, int(at), told, _standing(rest[0]) if rest and rest[0] else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return "", "", "", 0, "", None
+
+
+def _standing(text: str) -> Standing:
+    """As it was written down. Raises ValueError, TypeError or KeyError."""
+    found = json.loads(text)
+    return Standing(int(found["turn"]), int(found["ticket"]), tuple(found["opened"]), tuple(found["unsettled"]))
+
+
+def _results_since(ledger: Ledger, campaign: Campaign, arena: Arena, drawn: Path, then: Standing | None) -> str | None:
+    """results.tsv as it is now, from the one that was drawn and what has happened since; None where that is not enough.
+
+    It is written whole all the same, for who reads it must never meet half a row; what would take seconds after ten
+    thousand experiments is asking for all of them again.
+    """
+    if then is None or not drawn.exists():
+        return None
+    metric, lines = arena.metric, {}
+    for one in ledger.settled_since(campaign.tag, then):
+        lines[one.number] = result_line(read(ledger, one), metric.name, metric.unit, metric.direction)
+    return with_rows(drawn.read_text(encoding="utf-8", errors="replace"), lines)
 
 
 def _may_draw(chart: Path) -> bool:

@@ -12,7 +12,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +36,21 @@ def results_tsv(
     attempts: Sequence[Attempt], metric: str = "val_bpb", unit: str = "", direction: str = "minimize"
 ) -> str:
     """The table as text; an empty cell was not measured, never zero. What is open belongs to lab_status."""
+    return HEADER + "".join(result_line(one, metric, unit, direction) for one in attempts)
+
+
+def _line(cells: Iterable[object]) -> str:
     out = io.StringIO()
-    table = csv.writer(out, dialect="excel-tab", lineterminator="\n")
-    table.writerow((*REFERENCE_COLUMNS, *OWN_COLUMNS))
-    for one in attempts:
-        table.writerow(_cells(one, metric, unit, direction))
+    csv.writer(out, dialect="excel-tab", lineterminator="\n").writerow(cells)
     return out.getvalue()
+
+
+HEADER = _line((*REFERENCE_COLUMNS, *OWN_COLUMNS))
+
+
+def result_line(attempt: Attempt, metric: str = "val_bpb", unit: str = "", direction: str = "minimize") -> str:
+    """One row of the table."""
+    return _line(_cells(attempt, metric, unit, direction))
 
 
 def _cells(attempt: Attempt, metric: str, unit: str, direction: str) -> tuple[object, ...]:
@@ -75,6 +84,35 @@ def _cells(attempt: Attempt, metric: str, unit: str, direction: str) -> tuple[ob
         experiment.theme,
         experiment.decided_at or "",
     )
+
+
+def with_rows(text: str, lines: Mapping[int, str]) -> str | None:
+    """A table that was drawn before with some rows added or replaced, by experiment; None if it is no such table.
+
+    Rows that come after all others, as nearly all do, are appended without a look at what was there.
+    """
+    if not text.startswith(HEADER) or not text.endswith("\n"):
+        return None
+    last = _experiment_of(text[text.rfind("\n", 0, -1) + 1 :]) if len(text) > len(HEADER) else 0
+    if last is None:
+        return None
+    if all(number > last for number in lines):
+        return text + "".join(lines[number] for number in sorted(lines))
+    found: dict[int, str] = {}
+    for row in text[len(HEADER) :].splitlines(keepends=True):
+        number = _experiment_of(row)
+        if number is None:
+            return None
+        found[number] = row
+    found.update(lines)
+    return HEADER + "".join(found[number] for number in sorted(found))
+
+
+def _experiment_of(row: str) -> int | None:
+    """The experiment of a row. No cell holds a tab: whatever becomes one was cleaned."""
+    cells = row.split("\t", len(REFERENCE_COLUMNS) + 1)
+    number = cells[len(REFERENCE_COLUMNS)] if len(cells) > len(REFERENCE_COLUMNS) + 1 else ""
+    return int(number) if number.isdecimal() else None
 
 
 def reference_status(attempt: Attempt) -> str:
@@ -146,14 +184,20 @@ def learnings_md(
     campaign: str = "",
     lab: str = "",
     elsewhere: Sequence[str] = (),
+    older: int = 0,
 ) -> str:
-    """The page: newest lessons first within each theme, the theme with the newest lesson first; then other labs'."""
+    """The page: newest lessons first within each theme, the theme with the newest lesson first; then other labs'.
+
+    older: lessons that are left out, for the memory holds too many for one page.
+    """
     lines = [f"# What was learned{f' in {_markdown(campaign)}' if campaign else ''}", "", _summary(experiments), ""]
     lines += [
         "Newest first, by theme. Add lines of your own anywhere: they become lessons; to correct one, edit its line. "
         "The page is drawn anew after each experiment.",
         "",
     ]
+    if older:
+        lines += [f"The newest {len(entries)}; `autoresearch recall WORDS` finds {older:,} older ones as well.", ""]
     newest_first = sorted(entries, key=lambda entry: -entry.learning.id)
     for theme in dict.fromkeys(entry.theme for entry in newest_first):
         lines += [f"## {theme.capitalize()}", ""]

@@ -24,9 +24,9 @@ from mcp_server.community.wire.store import LEASE_BRANCHES, LEASES, lease_ref, m
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.engines import local
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.records import Kind, Purpose, RunResult, RunState
+from mcp_server.nouns.records import Kind
 from tests.community import servers
-from tests.community.past import AT, NOW, Past
+from tests.community.past import NOW, Past
 from tests.community.stranger import Stranger
 from tests.labs import edit, git, until
 
@@ -189,25 +189,6 @@ def test_a_run_that_goes_on_is_renewed_and_no_word_of_it_holds_for_ever(tmp_path
     exchange(north, later(north, CAP_SECONDS + 1))
     assert leases(remote) == {}
     end(north, number)
-
-
-def test_a_lease_rests_between_the_runs_of_an_experiment_and_is_over_with_the_decision(
-    tmp_path: Path, remote: Path
-) -> None:
-    north, _ = pair(tmp_path, remote)
-    number = start(north, KNOB=7.0)
-    until(lambda: not north.lab.read_score(number).open)
-    north.exchange()
-    assert leases(remote) == {}
-    again = north.ledger.open_run(north.tag, number, 2, Purpose.CONFIRM, AT)
-    north.exchange()
-    assert len(leases(remote)) == 1, "it is run once more"
-    north.ledger.close_run(again, RunResult(state=RunState.CANCELLED), AT)
-    north.exchange()
-    assert leases(remote) == {}
-    north.lab.commit_or_revert(number)
-    north.exchange()
-    assert read_known(north.places).ours == ()
 
 
 def test_what_a_dead_lab_left_is_swept_away(tmp_path: Path, remote: Path) -> None:

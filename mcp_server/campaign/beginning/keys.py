@@ -83,6 +83,7 @@ RULES: dict[str, Rule] = {
     "budget.grace_seconds": Rule(Holder.PERSON, _no_more),
     "budget.memory_gb": Rule(Holder.PERSON, _no_more),
     "budget.log_mb": Rule(Holder.PERSON, _no_more),
+    "budget.disk_gb": Rule(Holder.PERSON, _no_more),
     "budget.score_seconds": Rule(Holder.PERSON, _no_more),
     "budget.early_abort": FREE,
     "devices": A_PERSONS,

@@ -113,7 +113,7 @@ def _lay_out(workspace: Workspace, paths: LabPaths, plan: Plan, folder: RunPaths
         half_made = place.with_name(place.name + ".new")
         if place.exists():
             continue
-        _remove(half_made)
+        remove(half_made)
         if place == folder.trusted:
             workspace.materialise(commit, half_made)
         else:
@@ -224,15 +224,20 @@ def complaint(folder: RunPaths) -> str:
 
 def tidy(paths: LabPaths, run: Run) -> None:
     """A closed run keeps its spec, result, log and artifact; the copies of the code are in git."""
-    folder = paths.run(run.campaign, run.experiment, run.run)
+    for place in left_behind(paths.run(run.campaign, run.experiment, run.run)):
+        remove(place)
+
+
+def left_behind(folder: RunPaths) -> list[Path]:
+    """What a closed run does not need, as far as it is there."""
     beside = [folder.folder / BESIDE / name for name in ("out", "artifact", "scratch", "scorer")]
-    for place in (folder.work, folder.trusted, folder.out, *folder.folder.glob("incumbent-*"), *beside):
-        _remove(place)
+    places = (folder.work, folder.trusted, folder.out, *folder.folder.glob("incumbent-*"), *beside)
+    return [place for place in places if place.exists()]
 
 
 def drop_artifact(folder: RunPaths) -> None:
     """The weights of a discarded attempt are not kept; its code, log and score are, and the seed makes them again."""
-    _remove(folder.artifact)
+    remove(folder.artifact)
 
 
 def unlock_artifacts(paths: LabPaths, campaign: str) -> None:
@@ -242,7 +247,8 @@ def unlock_artifacts(paths: LabPaths, campaign: str) -> None:
             os.chmod(folder, 0o755)
 
 
-def _remove(place: Path) -> None:
+def remove(place: Path) -> None:
+    """Remove a folder, sealed or not. Raises OSError."""
     if not place.exists():
         return
     # sealed files and folders are read-only, which only stops those who do not own them

@@ -100,7 +100,7 @@ def work_tree(bench: Bench, campaign: Campaign, arena: Arena, sources: Mapping[s
     One constant set back on purpose, beside another change, looks the same as an edit that was begun before the keep:
     whoever means it insists.
     """
-    kept = bench.ledger.kept(campaign.tag)[-LOOKED_BACK:]
+    kept = bench.ledger.kept(campaign.tag, last=LOOKED_BACK)
     if len(kept) < 2 or kept[-1].fingerprint == fingerprint(sources):
         return ""
     try:

@@ -7,6 +7,7 @@ something that happened outside; what could not be done is said in `CaughtUp.pro
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 
 from mcp_server.arena.program import Arena
@@ -15,7 +16,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import exam_result, still_alone
 from mcp_server.campaign.runs import dispatch, orders, pairing
-from mcp_server.campaign.upkeep import settling
+from mcp_server.campaign.upkeep import disk, settling
 from mcp_server.campaign.upkeep.caught import CaughtUp, each
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
@@ -130,6 +131,7 @@ def _close(bench: Bench, run: Run, result: RunResult) -> bool:
         return True
     closed = bench.ledger.close_run(run, result, bench.stamp())
     dispatch.tidy(bench.paths, run)
+    disk.drop_spare(bench, dataclasses.replace(run, state=result.state))
     return closed
 
 

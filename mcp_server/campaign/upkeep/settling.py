@@ -11,8 +11,10 @@ from functools import partial
 
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.bench import Bench, incumbent_commit
+from mcp_server.campaign.evidence import note_record
 from mcp_server.campaign.runs import dispatch, orders
 from mcp_server.campaign.trees import astray
+from mcp_server.campaign.upkeep import disk
 from mcp_server.campaign.upkeep.caught import CaughtUp, each
 from mcp_server.nouns.errors import GitError, NotNow
 from mcp_server.nouns.records import Kind
@@ -66,6 +68,7 @@ def settle_decisions(bench: Bench, done: CaughtUp) -> None:
                 if bench.workspace.whole(experiment.snapshot):
                     raise
                 _settle_without_code(bench, experiment)
+            note_record(bench.ledger, experiment.campaign)
             done.changed = True
 
 
@@ -92,7 +95,8 @@ def _settle(bench: Bench, experiment: Experiment, done: CaughtUp) -> None:
     if decision == "keep":
         workspace = tree or bench.workspace
         known = partial(astray.measured, bench, campaign)
-        outcome = workspace.keep(campaign.tag, experiment.snapshot, tip, message, at, arena.editable, known)
+        vault = (number, experiment.snapshot) if bench.workspace.vault_at(campaign.tag, number) else None
+        outcome = workspace.keep(campaign.tag, experiment.snapshot, tip, message, at, arena.editable, known, vault)
         commit = outcome.commit
         if outcome.status == "overtaken":
             decision, commit, said = "overtaken", None, outcome.detail
@@ -119,7 +123,10 @@ def _settle(bench: Bench, experiment: Experiment, done: CaughtUp) -> None:
                 dispatch.tidy(bench.paths, run)  # the process that closed the run may have died before it tidied
             if decision == "revert":
                 dispatch.drop_artifact(folder)
+                bench.ledger.note_folder(run, disk.size(folder.folder))
     bench.ledger.settle(campaign.tag, number, decision, commit, said)
+    if decision == "keep":
+        disk.drop_superseded(bench, campaign.tag)
 
 
 def _point(bench: Bench, experiment: Experiment, commit: str) -> None:
@@ -129,7 +136,9 @@ def _point(bench: Bench, experiment: Experiment, commit: str) -> None:
     """
     workspace, tag, number, snapshot = bench.workspace, experiment.campaign, experiment.number, experiment.snapshot
     there = workspace.vault_at(tag, number)
-    if there in (None, snapshot, commit):
+    if there == commit:
+        return  # a keep took it along
+    if there in (None, snapshot):
         workspace.move_vault(tag, number, there, commit)
     elif workspace.same_attempt(there, snapshot, bench.arena(experiment).editable):
         workspace.hold(tag, [there], bench.stamp())

@@ -163,6 +163,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("advice", reply.advice),
         ("constants", reply.landscape),
         *(("suggested", one_line(words)) for words in reply.suggestions),
+        ("disk", reply.disk),
         ("chart", reply.chart),
     ]
     return [*head, facts(rows), problems(reply.problems), hint(commands_in(reply.next))]

@@ -93,4 +93,4 @@ def changing(places: Places) -> Iterator[Change]:
 
 def holds(places: Places) -> bool:
     """Whether a lease of ours is still to be renewed or let go."""
-    return any(one.oid for one in read_known(places).ours)
+    return bool(read_known(places).ours)

@@ -8,13 +8,9 @@ nothing but the lease.
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from enum import Enum, auto
 
 from mcp_server.community.leases import wire
 from mcp_server.community.leases.known import MOST_REFUSED, changing, read_known
@@ -27,26 +23,13 @@ from mcp_server.community.wire.signed import Refused
 from mcp_server.community.wire.store import LEASE_BYTES, Quarantine, Store, key_of_ref, lease_ref
 from mcp_server.engines.local import LOCAL
 from mcp_server.ledger import Ledger
-from mcp_server.nouns.errors import AutoresearchError, GitError
-from mcp_server.nouns.rows import Run
+from mcp_server.nouns.errors import GitError
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.workspace import Workspace
 
 MOST = 200  # leases that are read in one exchange
 SWEPT = 20  # leases of the dead that one exchange takes away
-LITTER_SECONDS = 3600.0
 UNOPENED_SECONDS = 30.0  # after which a claim without an experiment is let go
-
-
-NOTHING = Move("", "")
-
-
-class State(Enum):
-    """What becomes of a lease of ours."""
-
-    RUNS = auto()  # held
-    RESTS = auto()  # let go, and told again should the experiment get another run
-    OVER = auto()  # let go and forgotten
 
 
 @dataclass(frozen=True)
@@ -72,7 +55,6 @@ class Tending:
     def take_in(self, remote: Remote, listed: Mapping[str, tuple[str, str]]) -> list[str]:
         """Read what is new among the leases of a remote; what was ignored, and why. Raises Unreachable."""
         self._listed = listed
-        self._tidy()
         known, now = read_known(self._places), self._clock()
         before = {one.ref: one for one in known.theirs}
         had = {one.oid for one in known.theirs} | {one.oid for one in known.ours} | set(known.refused)
@@ -101,13 +83,6 @@ class Tending:
         names = {oid: ref for ref, oid in new}
         return [f"the lease {key_of_ref(names[oid])} is ignored: {said}" for oid, said in refused.items()]
 
-    def _tidy(self) -> None:
-        """Take away what claims left that were killed."""
-        for folder in self._places.scratch.glob("lease-*"):
-            with contextlib.suppress(OSError):
-                if time.time() - folder.stat().st_mtime > LITTER_SECONDS:
-                    shutil.rmtree(folder)
-
     def _bring(self, remote: Remote, quarantine: Quarantine, new: list[tuple[str, str]]) -> dict[str, str]:
         """Fetch leases together, else one by one; why some did not come, by object."""
         try:
@@ -127,36 +102,35 @@ class Tending:
         """What is to be sent: leases that are over, due, or were not told yet, and what the dead left."""
         known, now = read_known(self._places), self._clock()
         found = [Change(Move(ref, "", oid), key) for key, (ref, oid) in self._strays.items() if known.mine(key) is None]
-        states = self._states(known.ours, now)
+        lives = self._lives(known.ours, now)
         for one in known.ours:
             ref, oid = self._listed.get(one.key, ("", ""))
-            state = states[one.key]
-            if not one.number and state is State.RUNS:
+            if not one.number and lives[one.key]:
                 continue  # whoever claims it is at it
-            if state is not State.RUNS:
-                rests = one.model_copy(update={"oid": "", "told": 0.0}) if state is State.RESTS else None
-                if rests != one:
-                    ours = bool(oid) and oid == one.oid
-                    found.append(Change(Move(ref, "", oid) if ours else NOTHING, one.key, rests))
+            if not lives[one.key]:
+                found.append(Change(Move(ref or one.ref, "", oid), one.key) if oid and oid == one.oid else _gone(one))
             elif oid != one.oid and known.holder(one.key, now) is not None:
-                found.append(Change(NOTHING, one.key))  # somebody else was first, or took us for dead
+                found.append(_gone(one))  # somebody else was first, or took us for dead
             elif not one.oid or oid != one.oid or one.due(now):
                 found.append(self._tell(one, ref or lease_ref(one.key, branches), oid, now))
         dead = [one for one in known.theirs if now >= one.ends + SPARE_SECONDS and known.mine(one.key) is None]
         return found + [Change(Move(one.ref, "", one.oid), one.key) for one in dead[:SWEPT]]
 
-    def _states(self, ours: tuple[Ours, ...], now: float) -> dict[str, State]:
-        """What becomes of each of our leases."""
+    def _lives(self, ours: tuple[Ours, ...], now: float) -> dict[str, bool]:
+        """Which of our leases are still anybody's."""
         if not ours or not self._workspace.paths.ledger.exists():
-            return {one.key: State.OVER for one in ours}
+            return {one.key: False for one in ours}
         with closing(Ledger(self._workspace.paths.ledger)) as ledger:
-            working = {(run.campaign, run.experiment) for run in ledger.open_runs() if self._lives(run)}
-            return {one.key: _state(one, ledger, working, now) for one in ours}
-
-    def _lives(self, run: Run) -> bool:
-        """Whether a run has a supervisor, or is still to get one: queued, or waiting for the world to answer."""
-        folder = self._workspace.paths.run(run.campaign, run.experiment, run.run)
-        return LOCAL.alive(folder) or not folder.begun.exists()
+            working = {
+                (run.campaign, run.experiment)
+                for run in ledger.open_runs()
+                if LOCAL.alive(folder := self._workspace.paths.run(run.campaign, run.experiment, run.run))
+                or not folder.begun.exists()  # queued, or waiting for the world: its supervisor is still to come
+            }
+        waits = {one.key: 0 <= now - one.claimed < UNOPENED_SECONDS for one in ours if not one.number}
+        return {
+            one.key: waits.get(one.key, (one.campaign, one.number) in working) and not one.spent(now) for one in ours
+        }
 
     def _tell(self, one: Ours, ref: str, there: str, now: float) -> Change:
         """A lease told again, or for the first time."""
@@ -180,15 +154,6 @@ class Tending:
             change.known = known
 
 
-def _state(one: Ours, ledger: Ledger, working: set[tuple[str, int]], now: float) -> State:
-    if one.spent(now):
-        return State.OVER
-    if not one.number:
-        return State.RUNS if 0 <= now - one.claimed < UNOPENED_SECONDS else State.OVER
-    if (one.campaign, one.number) in working:
-        return State.RUNS
-    try:
-        decided = ledger.experiment(one.campaign, one.number).decision is not None
-    except AutoresearchError:
-        decided = True
-    return State.OVER if decided else State.RESTS
+def _gone(one: Ours) -> Change:
+    """A lease that is no longer ours, and nothing to send about it."""
+    return Change(Move("", ""), one.key)

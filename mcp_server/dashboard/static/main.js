@@ -4,7 +4,7 @@ import { byId, el } from "./dom.js";
 import { drawChart, openChartKeys } from "./chart.js";
 import { drawCommunity, openCommunity } from "./community.js";
 import { opened, watchExperiment } from "./experiment.js";
-import { listen } from "./live.js";
+import { fetched, listen } from "./live.js";
 import { drawConditions, drawLab, drawLessons, drawRunning, drawTotals } from "./panels.js";
 import { drawTable, openTable } from "./table.js";
 
@@ -25,6 +25,18 @@ function hear(name, value) {
   }
   if (value.fresh) state.rows = new Map();
   for (const row of value.rows) state.rows.set(row.experiment, row);
+  if (value.fresh) readOlder(value.before, state.rows);
+}
+
+// The rest of a long past, page by page, once the newest are on the screen. A row that the stream told is newer.
+async function readOlder(before, rows) {
+  while (before && rows === state.rows) {
+    const page = await fetched(`/rows/${before}`, state.campaign).catch(() => null);
+    if (!page) { await new Promise((again) => setTimeout(again, 2000)); continue; }
+    for (const row of page.rows) if (!rows.has(row.experiment)) rows.set(row.experiment, row);
+    before = page.before;
+    if (rows === state.rows) redraw(new Set(["rows"]));
+  }
 }
 
 function redraw(changed) {
@@ -84,6 +96,8 @@ function show(number) {
 byId("campaign").addEventListener("change", (event) => {
   location.search = `?campaign=${encodeURIComponent(event.target.value)}`;
 });
+// the chart library is large: the page does not wait for it
+byId("library")?.addEventListener("load", () => drawChart(state, show));
 openTable(state, show);
 openChartKeys(state, show);
 openCommunity(state);

@@ -89,14 +89,19 @@ class ChartCampaign:
 
 @dataclass(frozen=True)
 class ChartRequest:
-    """One drawing: campaigns to overlay and where the files go."""
+    """One drawing: campaigns to overlay and where the files go.
 
-    campaigns: tuple[ChartCampaign, ...]
+    ledger, tag: the drawing process reads this campaign by itself, and overlays it.
+    """
+
+    campaigns: tuple[ChartCampaign, ...] = ()
     png: Path | None = None
     svg: Path | None = None
     theme: Theme = "light"
     size: Size = "screen"
     mark: str = ""  # written into the png, so that whoever drew it knows it again
+    ledger: Path | None = None
+    tag: str = ""
 
     def to_json(self) -> bytes:
         return REQUEST.dump_json(self)

@@ -1,0 +1,1 @@
+"""What git keeps on the disk, as bytes."""

@@ -1,0 +1,223 @@
+"""What grows with a lab, and what must not: the gits, the rows and the answers of a verb after many experiments.
+
+Counted, not timed: processes of git, rows that the ledger hands out, bytes of a page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from starlette.testclient import TestClient
+
+from benchmarks.ledger import MOST_GITS, WORDS, gits_counted, past, score
+from mcp_server.cli import cli
+from mcp_server.dashboard.app import HERE, Feeds, cookie_name, dashboard_app
+from mcp_server.dashboard.feed import FIRST_ROWS, Feed
+from mcp_server.lab import Lab
+from mcp_server.ledger import runs
+from mcp_server.ledger.store import Store
+from mcp_server.nouns.rows import Standing
+from mcp_server.views import publishing
+from mcp_server.views.history import history
+from mcp_server.views.publishing import results_text
+from tests.labs import attempt, begun, edit, finish, make_lab
+
+FEW, MANY = 60, 600
+FIRST_PAINT = 300_000  # bytes
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTORESEARCH_CHART", "off")
+
+
+# -- gits --------------------------------------------------------------------------------------------------------------
+
+
+def test_no_verb_asks_more_than_a_few_gits(tmp_path: Path) -> None:
+    lab = begun(make_lab(tmp_path / "lab"))
+    for knob in (1.5, 2.0, 2.2):  # several keeps, with which the files are compared
+        assert attempt(lab, f"knob {knob}", KNOB=knob).decision == "kept"
+    asked: dict[str, list[str]] = {}
+
+    def count(name: str, verb: Callable[[], object]) -> None:
+        with gits_counted() as ran:
+            verb()
+        asked[name] = ran
+
+    for knob, outcome in ((2.6, "kept"), (9.0, "reverted")):
+        edit(lab, KNOB=knob)
+        count("status of edited files", lab.lab_status)
+        count("run", lambda knob=knob: lab.run_experiment(f"knob {knob}"))  # type: ignore[misc]  # a verb is called at once
+        finish(lab)
+        count("read", lab.read_score)
+        count(f"decide, {outcome}", lab.commit_or_revert)
+        assert lab.read_score().status in ("kept", "discarded")
+    count("status", lab.lab_status)
+    count("recall", lambda: lab.recall("knob"))
+    count("learn", lambda: lab.append_learnings("Three is where the loss is least."))
+    assert {name: ran for name, ran in asked.items() if len(ran) > MOST_GITS} == {}
+    assert not any("ls-tree" in ran for ran in asked.values())
+
+
+def test_objects_are_read_by_one_git_that_ends_with_the_verb(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab")
+    first = lab.workspace.head()[1]
+    with gits_counted() as ran, lab.workspace.git.at_hand():
+        for _ in range(5):
+            assert set(lab.workspace.committed(["train.py", "*.txt"], first)) == {"train.py", "notes.txt"}
+    assert ran == ["cat-file"]
+    assert not lab.workspace.git.is_at_hand
+
+
+def test_a_reader_who_gives_up_in_the_middle_of_an_object_spoils_no_answer(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab")
+    git, first = lab.workspace.git, lab.workspace.head()[1]
+    oids = [entry.oid for entry in git.entries(first).values()]
+    with git.at_hand():
+        size, _ = next(git.stream_blobs(oids))
+        assert size > 0
+        assert git.blobs(oids).keys() == set(oids)
+        assert git.blobs(oids) == {oid: git.named(oid).content for oid in oids}
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def rows_counted() -> Iterator[list[int]]:
+    """Rows that the ledger handed out."""
+    handed = [0]
+    plainly = Store._rows
+
+    def rows(self: Store, sql: str, *values: Any) -> list[sqlite3.Row]:
+        found = plainly(self, sql, *values)
+        handed[0] += len(found)
+        return found
+
+    Store._rows = rows  # type: ignore[method-assign]  # put back below
+    try:
+        yield handed
+    finally:
+        Store._rows = plainly  # type: ignore[method-assign]  # as it was
+
+
+def measured(experiments: int, folder: Path) -> dict[str, int]:
+    """Rows that each verb asked for after so many experiments."""
+    found: dict[str, int] = {}
+    with past(experiments, folder) as lab:
+
+        def count(name: str, verb: Callable[[], object]) -> None:
+            with rows_counted() as handed:
+                verb()
+            found[name] = handed[0]
+
+        def propose(rate: float) -> None:
+            train = lab.paths.tree / "train.py"
+            train.write_text("\n".join([f"RATE = {rate}", *train.read_text().splitlines()[1:]]) + "\n")
+
+        count("lab_status", lab.lab_status)
+        count("read_score", lambda: lab.read_score(7))
+        propose(2.5)
+        count("run_experiment", lambda: lab.run_experiment("a rate of 2.5"))
+        score(lab, 2.0)
+        count("read_score of a scored one", lab.read_score)
+        count("commit_or_revert", lab.commit_or_revert)
+        count("append_learnings", lambda: lab.append_learnings(f"{' '.join(WORDS)}: none of them did anything alone."))
+        with lab.reading() as (bench, campaign, arena):
+            assert lab.paths.results.read_text() == results_text(bench.ledger, campaign, arena)
+    return found
+
+
+def test_a_verb_reads_about_as_much_after_many_experiments_as_after_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "REMEMBERED", 20)  # measurements that a verdict looks at; 1,000 else
+    monkeypatch.setattr(publishing, "LESSONS_SHOWN", 20)
+    few, many = measured(FEW, tmp_path / "few"), measured(MANY, tmp_path / "many")
+    kept = (MANY - FEW) // 40  # the keeps, and their repeats, are what a gain is summed over
+    assert {name: (few[name], rows) for name, rows in many.items() if rows > 1.5 * few[name] + 6 * kept} == {}
+
+
+def test_only_what_changed_is_asked_for_again(tmp_path: Path) -> None:
+    with past(FEW, tmp_path) as lab, lab.reading() as (bench, campaign, _):
+        then = bench.ledger.standing(campaign.tag)
+        assert bench.ledger.settled_since(campaign.tag, then) == []
+        assert len(bench.ledger.settled_since(campaign.tag, Standing())) == FEW
+        bench.ledger.open_run(campaign.tag, 40, 9, bench.ledger.runs(campaign.tag, 40)[0].purpose, bench.stamp())
+        assert [one.number for one in bench.ledger.settled_since(campaign.tag, then)] == [40]
+
+
+def test_the_noise_is_learnt_from_the_newest_measurements_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with past(FEW, tmp_path) as lab, lab.reading() as (bench, campaign, _):
+        every = bench.ledger.scored_runs(campaign.tag)
+        monkeypatch.setattr(runs, "REMEMBERED", 5)
+        assert bench.ledger.scored_runs(campaign.tag) == every[-5:]
+
+
+def test_history_shows_a_page_and_leads_to_the_one_before(tmp_path: Path) -> None:
+    with past(FEW, tmp_path) as lab:
+        newest = history(lab, limit=20)
+        assert [row.experiment for row in newest.experiments] == list(range(41, 61))
+        assert newest.left_out == 40
+        before = history(lab, limit=20, before=41)
+        assert [row.experiment for row in before.experiments] == list(range(21, 41))
+        kept = history(lab, ("kept",), limit=1)
+        assert [row.experiment for row in kept.experiments] == [40]
+        assert len(history(lab).experiments) == FEW
+        asked = ["-C", str(lab.paths.tree), "history"]
+        shown = json.loads(CliRunner().invoke(cli, [*asked, "--all", "--json"]).output)
+        assert len(shown["experiments"]) == FEW
+        refused = CliRunner().invoke(cli, [*asked, "--all", "--limit", "3"])
+        assert refused.exit_code == 2
+        assert "contradict" in refused.output
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_the_newest_before_it_has_read_a_long_past(tmp_path: Path) -> None:
+    with past(MANY, tmp_path) as lab:
+        feeds = Feeds(lab.paths.tree)
+        app = dashboard_app(feeds, "token", 0)
+        with TestClient(app, base_url="http://127.0.0.1") as client:
+            client.cookies.set(cookie_name(0), "token")
+            files = ["/", "/palette.css", *(f"/static/{one.name}" for one in (HERE / "static").iterdir())]
+            sent = sum(int(client.get(path).headers["content-length"]) for path in files)
+            assert client.get("/plotly.min.js").headers["content-encoding"] == "gzip"
+            assert 'src="/plotly.min.js" id="library" async' in client.get("/").text  # nothing waits for it
+            _, told = feeds.at("").news(None)
+            first = sent + sum(len(text) for text in told.values())
+            assert first < FIRST_PAINT
+            rows = json.loads(told["rows"])
+            seen, before = {row["experiment"] for row in rows["rows"]}, rows["before"]
+            assert max(seen) == MANY
+            assert before == MANY - FIRST_ROWS + 1
+            while before:
+                page = client.get(f"/rows/{before}").json()
+                seen |= {row["experiment"] for row in page["rows"]}
+                before = page["before"]
+            assert seen == set(range(1, MANY + 1))
+        feeds.close()
+
+
+def test_a_look_at_a_page_without_news_reads_no_rows_of_the_past(tmp_path: Path) -> None:
+    with past(MANY, tmp_path) as lab:
+        clock = iter(range(1000))
+        feed = Feed(Lab(lab.paths.tree), now=lambda: float(next(clock)))
+        cursor, _ = feed.news(None)
+        with rows_counted() as handed:
+            for _ in range(3):
+                cursor, told = feed.news(cursor)
+        assert "rows" not in told
+        assert handed[0] < FIRST_ROWS
+        feed.close()
