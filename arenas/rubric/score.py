@@ -11,16 +11,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import statistics
-import subprocess
 import sys
-import time
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from judging import Judged, ask_judge
 
 MOST_BYTES = 16_000
 SHINGLE = 6  # words in a row; a text shares few of them with any other by chance
@@ -67,19 +65,6 @@ PASSIVE = re.compile(r"\b(is|are|was|were|be|been|being)\s+(\w+ly\s+)?\w+(ed|en|
 
 class Refused(Exception):
     """The artifact is no honest text; the arguments are a reason code and a sentence."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What the judge said: each answer, what they cost together, and the seconds they took."""
-
-    scores: list[float]
-    cost: float
-    seconds: float
-
-    @property
-    def sd(self) -> float:
-        return statistics.stdev(self.scores) if len(self.scores) > 1 else 0.0
 
 
 def read(path: Path) -> str:
@@ -211,22 +196,6 @@ def count(text: str, rubric: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def ask_judge(text: str, judge: dict[str, Any]) -> Judged | None:
-    """The judge's answers, or None without one. A judge that fails ends the scoring: that is not the text's fault."""
-    if not judge.get("command"):
-        return None
-    began, scores, cost = time.monotonic(), [], 0.0
-    command = [sys.executable if word == "python" else word for word in judge["command"]]
-    for _ in range(judge["repeats"]):
-        done = subprocess.run(
-            [*command, "brief.md"], input=text, capture_output=True, text=True, timeout=judge["seconds"], check=True
-        )
-        said = json.loads(done.stdout.strip().splitlines()[-1])
-        scores.append(min(100.0, max(0.0, float(said["score"]))))
-        cost += float(said.get("cost", 0.0))
-    return Judged(scores, cost, time.monotonic() - began)
-
-
 def answer(text: str, rubric: dict[str, Any], judged: Judged | None) -> dict[str, Any]:
     shares = count(text, rubric)
     # how well nothing is said is worth nothing: all other points count as far as the facts are told
@@ -236,11 +205,9 @@ def answer(text: str, rubric: dict[str, Any], judged: Judged | None) -> dict[str
     interval = None
     if judged is not None:
         share = rubric["judge"]["share"]
-        score = (1.0 - share) * score + share * statistics.fmean(judged.scores)
-        doubt = 1.96 * share * judged.sd / len(judged.scores) ** 0.5
-        interval = [score - doubt, score + doubt]
-        secondary |= {"judge_sd": judged.sd, "judge_cost": judged.cost, "judge_seconds": judged.seconds}
-        secondary["judge_calls"] = float(len(judged.scores))
+        score = (1.0 - share) * score + share * judged.mean
+        interval = [score - judged.doubt(share), score + judged.doubt(share)]
+        secondary |= judged.told
     return {"score": score, "interval": interval, "secondary": secondary}
 
 
@@ -252,7 +219,7 @@ def main() -> int:
         text = read(Path(os.environ["AUTORESEARCH_ARTIFACT"]) / "text.md")
         refuse(text, rubric, sources, brief)
         count(text, rubric)  # before a judge is paid
-        found = answer(text, rubric, ask_judge(text, rubric["judge"]))
+        found = answer(text, rubric, ask_judge(text, rubric["judge"], "brief.md"))
     except Refused as refusal:
         code, detail = refusal.args
         found = {"rejected": code, "detail": detail}

@@ -42,6 +42,13 @@ def research(
 ) -> tuple[Outcome, list[str]]:
     """A lab from the arena `name`, and a campaign of eight experiments or more in it: (outcome, what was said)."""
     write_lab(template(name), folder, own_repository=True)
+    return campaigned(folder, experiments=experiments, seed=seed, calibrate=calibrate)
+
+
+def campaigned(
+    folder: Path, *, experiments: int = EXPERIMENTS, seed: int = 0, calibrate: int = 3
+) -> tuple[Outcome, list[str]]:
+    """The same in a lab that is there already."""
     audience = Silence()
     pace = Pace(time.monotonic(), experiments, calibrate, seed, PATIENCE_SECONDS)
     try:
