@@ -1,0 +1,119 @@
+"""NDCG of a ranking on openings that it has never seen; labels, groups and personal data stay with the scorer.
+
+The cases lie in the scorer's drawer, which no run can read. The ranking runs in a process of its own and is given the
+rubric, one opening and its candidates, with everything personal replaced; it answers a number for each. Nothing of a
+candidate is ever in an answer of this program. Units are queries.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import people
+from asking import Program, code_kb
+from confined import Failed, has_walls, shield
+from units import Draw, drawn, kept, mean_of, split
+
+CASES = "cases.json"  # in the drawer
+EXAM_SHARE = 0.3
+ASKED = 2 / 3  # of the other queries, in each scoring
+TOP = 10
+LONGEST_RUBRIC = 4_000
+MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+PHONE = re.compile(r"\+?\d[\d ()/-]{7,}\d")
+
+
+def queries() -> list[dict[str, Any]]:
+    """The openings of this scoring, the same for all on one seed: a fold of `val`, or all of the exam's."""
+    cases = kept(CASES, lambda: people.cases(Draw(os.urandom(16).hex())))
+    last = len(cases) - round(EXAM_SHARE * len(cases))
+    if split() == "test":
+        return cases[last:]
+    return drawn("folds").sample(cases[:last], max(1, round(ASKED * last)))
+
+
+def anonymous(candidate: dict[str, Any]) -> str:
+    """The text without what is personal: names, addresses, numbers of telephones."""
+    text = PHONE.sub("[phone]", MAIL.sub("[mail]", candidate["text"]))
+    for name in candidate.get("names", []):
+        text = re.sub(rf"\b{re.escape(name)}\b", "[name]", text, flags=re.IGNORECASE)
+    return text
+
+
+def ndcg(labels: list[float], scores: list[float]) -> float:
+    """Normalised discounted cumulative gain of the first TOP (Järvelin and Kekäläinen 2002), gains 2^label - 1.
+
+    Equal scores are laid out worst first: who does not decide is not helped by chance.
+    """
+    order = sorted(range(len(labels)), key=lambda at: (-scores[at], labels[at]))
+    ideal = _discounted(sorted(labels, reverse=True))
+    return _discounted([labels[at] for at in order]) / ideal if ideal else 1.0
+
+
+def _discounted(labels: list[float]) -> float:
+    return sum((2.0**label - 1.0) / math.log2(place + 2) for place, label in enumerate(labels[:TOP]))
+
+
+def percentiles(scores: list[float]) -> list[float]:
+    """Where each candidate stands among the others of its query, 0 to 1; equal scores stand together."""
+    last = max(1, len(scores) - 1)
+    return [
+        (sum(other < score for other in scores) + (sum(other == score for other in scores) - 1) / 2) / last
+        for score in scores
+    ]
+
+
+def gap(places: list[tuple[str, float]]) -> float:
+    """The largest difference of the mean place between two groups; 0 with one group."""
+    groups: dict[str, list[float]] = {}
+    for group, place in places:
+        groups.setdefault(group, []).append(place)
+    means = [sum(found) / len(found) for found in groups.values()]
+    return max(means) - min(means) if means else 0.0
+
+
+def rank(program: Program, rubric: str, query: dict[str, Any], draw: Draw) -> tuple[float, list[tuple[str, float]]]:
+    """(NDCG of one query, group and place of each candidate). Raises Failed."""
+    candidates = draw.sample(query["candidates"], len(query["candidates"]))
+    said = program.ask("score", rubric, query["query"], [anonymous(one) for one in candidates])
+    if not isinstance(said, list) or len(said) != len(candidates) or any(type(one) not in (int, float) for one in said):
+        raise Failed("bad_output", "score must answer one number for each candidate.")
+    groups = [str(one.get("group", "")) for one in candidates]
+    return ndcg([one["label"] for one in candidates], said), list(zip(groups, percentiles(said), strict=True))
+
+
+def main() -> int:
+    shield()
+    try:
+        rubric = (Path(os.environ["AUTORESEARCH_SNAPSHOT"]) / "rubric.txt").read_text("utf-8", errors="replace")
+        if len(rubric) > LONGEST_RUBRIC:
+            raise Failed("bad_output", f"rubric.txt may have {LONGEST_RUBRIC} letters.")
+        draw, places, units = drawn("order"), [], []
+        with Program("rank.py") as program:
+            for query in queries():
+                unit, stand = rank(program, rubric, query, draw)
+                units.append(unit)
+                places += stand
+    except Failed as failure:
+        code, detail = failure.args
+        print(json.dumps({"rejected": code, "detail": detail}))
+        return 0
+    score, interval = mean_of(units)
+    secondary = {
+        "group_gap": round(gap(places), 3),
+        "queries": float(len(units)),
+        "code_kb": code_kb("rank.py", "rubric.txt"),
+        "walls": float(has_walls()),
+    }
+    print(json.dumps({"score": score, "interval": interval, "secondary": secondary}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
