@@ -68,6 +68,16 @@ class Portfolio:
             self.traded += size
 
 
+def equal_parts(before: list[float | None], now: list[float | None], rules: dict[str, Any]) -> float:
+    """A day's return of everything listed in equal parts, at no cost; what is delisted is lost there too."""
+    changes = [
+        rules["delisting_return"] if is_now is None else is_now / was - 1.0
+        for was, is_now in zip(before, now, strict=True)
+        if was is not None
+    ]
+    return sum(changes) / len(changes) if changes else 0.0
+
+
 def drawdown(returns: list[float]) -> float:
     """The deepest fall from a peak, as a share of it."""
     equity = peak = 1.0

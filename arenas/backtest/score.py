@@ -1,4 +1,4 @@
-"""Walk-forward Sharpe ratio of a strategy after costs, on days that it is fed one by one.
+"""Walk-forward Sharpe ratio of a strategy after costs above its benchmark, on days that it is fed one by one.
 
 For each period a fresh process is handed the history up to `embargo_days` before it, is then fed the days of the
 embargo, and from then on answers every evening how the portfolio shall be divided, which is done at the next day's
@@ -24,7 +24,7 @@ from confined import Failed, has_walls, shield
 from curve import svg
 from deflated import deflated, sharpe
 from market import Market, Unusable, only_survivors, read, simulated
-from portfolio import YEAR, Portfolio, drawdown
+from portfolio import YEAR, Portfolio, drawdown, equal_parts
 from units import Draw, drawer, jackknife, put, split
 
 RULES: dict[str, Any] = json.loads(Path("rules.json").read_text("utf-8"))
@@ -98,6 +98,15 @@ def walked(prices: Market, stretches: list[tuple[int, int]]) -> Portfolio:
     return portfolio
 
 
+def above(prices: Market, stretches: list[tuple[int, int]], returns: list[float]) -> list[float]:
+    """Each day's return above the benchmark: what the whole market did is neither skill nor its lack."""
+    if RULES["benchmark"] == "cash":
+        return returns
+    days = [day for first, last in stretches for day in range(first, last)]
+    table = prices.prices
+    return [own - equal_parts(table[day], table[day + 1], RULES) for own, day in zip(returns, days, strict=True)]
+
+
 def attempt(ratio: float) -> tuple[int, list[float]]:
     """Write this attempt down; (how many different ones there were in this lab, the ratios of those on this draw)."""
     code = hashlib.sha256((Path(os.environ["AUTORESEARCH_SNAPSHOT"]) / "strategy.py").read_bytes()).hexdigest()[:32]
@@ -113,16 +122,18 @@ def attempt(ratio: float) -> tuple[int, list[float]]:
 def answer(prices: Market, stretches: list[tuple[int, int]], final: int, portfolio: Portfolio) -> dict[str, Any]:
     """Score, interval over the periods, and what stands beside it."""
     returns, length = portfolio.returns, RULES["period_days"]
-    blocks = [returns[at : at + length] for at in range(0, len(returns), length)]
+    excess = above(prices, stretches, returns)
+    blocks = [excess[at : at + length] for at in range(0, len(excess), length)]
     score, interval = jackknife(lambda some: _annual([one for block in some for one in block]), blocks)
-    attempts, others = attempt(sharpe(returns))
+    attempts, others = attempt(sharpe(excess))
     years = len(returns) / YEAR
-    words = f"Sharpe ratio {score:.2f} a year, {attempts} attempts so far"
+    words = f"{score:.2f} a year above the benchmark, {attempts} attempts so far"
     name = os.environ.get("AUTORESEARCH_RUN", "run")
     (drawer() / f"{name}-{split()}.svg").write_text(svg(returns, stretches[0][0], len(prices.prices), final, words))
     secondary = {
-        "deflated_sharpe": round(deflated(returns, others, attempts), 4),
+        "deflated_sharpe": round(deflated(excess, others, attempts), 4),
         "attempts": float(attempts),
+        "sharpe": round(_annual(returns), 3),
         "return_percent": round(100 * (math.prod(1 + one for one in returns) ** (1 / years) - 1), 1),
         "turnover": round(portfolio.traded / years, 2),
         "leverage": round(portfolio.leverage, 3),

@@ -38,7 +38,9 @@ def planner(draw: random.Random, depth: int = 2, taste: list[list[float]] = PLAI
         found = []
         for column in legal(mine, theirs):
             stones = dropped(mine, theirs, column)
-            found.append((-_value(theirs, stones, depth - 1, -WIN * 2, WIN * 2, taste) + draw.random() * CARELESS, column))
+            found.append(
+                (-_value(theirs, stones, depth - 1, -WIN * 2, WIN * 2, taste) + draw.random() * CARELESS, column)
+            )
         return max(found)[1]
 
     return move

@@ -93,6 +93,7 @@ def test_orders_are_filled_at_the_next_price_and_what_is_delisted_is_lost() -> N
     dear.day([1.0], [1.0], [0.5])
     assert dear.equity == pytest.approx(1 - 0.5 * (0.01 + 0.02 * 0.5))
     assert portfolio.drawdown([0.1, -0.5, 0.2]) == pytest.approx(0.5)
+    assert portfolio.equal_parts([10.0, 20.0, None], [11.0, None, 5.0], rules) == pytest.approx((0.1 - 0.5) / 2)
 
 
 def test_the_best_of_many_attempts_without_skill_is_not_believed() -> None:
