@@ -16,17 +16,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import anyio
 import pytest
 
 from mcp_server.lab import Lab
 from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.records import RunProgress, Status
 from mcp_server.researcher.demo import stop_runs
-from mcp_server.researcher.loop import Outcome, Pace, campaign
 from mcp_server.runner.sandbox import probe
 from mcp_server.setup.newlab import template, write_lab
-from tests.arenas.campaigns import ROOT, Silence, attempt, best
+from tests.arenas.campaigns import ROOT, attempt, best, campaigned
 from tests.labs import finish, until
 
 ARENA = ROOT / "arenas" / "delayed"
@@ -386,14 +384,9 @@ for place in (HANDOVER, os.environ.get("AUTORESEARCH_HANDOVER") or HANDOVER):
 def test_eight_letters_and_more_win_replies_and_a_greedy_one_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "lab"
     handover = outreach(folder)
-    audience = Silence()
-    pace = Pace(time.monotonic(), experiments=10, calibrate=3, seed=1, limit_seconds=3600.0)
-    try:
-        outcome: Outcome = anyio.run(campaign, folder, "first", pace, audience, folder / ".git" / "server.log")
-    finally:
-        stop_runs(folder)
-    assert len(outcome.rows) - 1 >= 8, audience.words
-    assert best(outcome) > 0.2, audience.words
+    outcome, words = campaigned(folder, experiments=10, seed=1)
+    assert len(outcome.rows) - 1 >= 8, words
+    assert best(outcome) > 0.2, words
     assert all(row.score is None or row.score < 2.0 for row in outcome.rows.values())
     letter = folder / "letter.py"
     booked, source = orders(handover), letter.read_text()
