@@ -28,14 +28,19 @@ def best_of_luck(attempts: int, spread: float) -> float:
     return spread * ((1 - EULER) * first + EULER * second)
 
 
-def deflated(returns: list[float], others: list[float], attempts: int) -> float:
-    """The probability that the true ratio is above what luck brings; `others` are the ratios of all attempts."""
+def deflated(returns: list[float], attempts: int) -> float:
+    """The probability that the true ratio is above what luck brings the best of so many attempts.
+
+    The spread of ratios without skill is that of an estimate over as many days, 1 / sqrt(days). The paper takes the
+    spread of the attempts themselves; but one awful attempt would then raise the bar for all, and twenty copies would
+    lower it.
+    """
     ratio, days = sharpe(returns), len(returns)
     mean, spread = statistics.fmean(returns), statistics.pstdev(returns)
     if spread <= 1e-12:
         return 0.0
     skew = statistics.fmean(((one - mean) / spread) ** 3 for one in returns)
     tails = statistics.fmean(((one - mean) / spread) ** 4 for one in returns)
-    bar = best_of_luck(attempts, statistics.stdev(others) if len(others) > 1 else 0.0)
+    bar = best_of_luck(attempts, 1 / math.sqrt(days))
     doubt = math.sqrt(max(1e-12, 1 - skew * ratio + (tails - 1) / 4 * ratio**2))
     return NORMAL.cdf((ratio - bar) * math.sqrt(days - 1) / doubt)

@@ -126,5 +126,5 @@ def test_eight_experiments_write_a_better_prompt(tmp_path: Path) -> None:
     first = outcome.rows[1].score
     assert first is not None
     assert best(outcome) > first + 0.2, words
-    found, decision = attempt(lab, {"prompt.md": HONEST * 100})
+    found, decision = attempt(lab, {"prompt.md": (lab / "prompt.md").read_text() * 100})
     assert (found.reason, decision.decision) == ("bad_output", "reverted")
