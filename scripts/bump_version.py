@@ -24,6 +24,9 @@ PLACES = {
     Path("skills/autoresearch/SKILL.md"): r'(version: ")[^"]+(")',
     Path("skills/autoresearch-report/SKILL.md"): r'(version: ")[^"]+(")',
     Path("skills/arena/SKILL.md"): r'(version: ")[^"]+(")',
+    Path("skills/decompose/SKILL.md"): r'(version: ")[^"]+(")',
+    Path("skills/interview/SKILL.md"): r'(version: ")[^"]+(")',
+    Path("skills/operate/SKILL.md"): r'(version: ")[^"]+(")',
 }
 
 

@@ -49,12 +49,16 @@ def test_the_shipped_examples_fall_where_one_would_look_for_them() -> None:
     found = {one.process.name: one for one in map(placed, read_processes(shipped_example()))}
     assert {name for name, one in found.items() if one.quadrant is LOOP} == {
         *("LLM training", "code generation", "supply routing", "moderation"),
+        *("portfolio rules", "lead ranking", "game playing", "prompt tuning"),
     }
     assert {name for name, one in found.items() if one.quadrant is FIELD} == {"ad bidding", "A/B copy"}
     assert found["contract review"].quadrant is RUBRIC
     assert {name for name, one in found.items() if one.quadrant is ASSIST} == {"negotiation", "therapy"}
     order = sorted(found, key=lambda name: -found[name].ripe)
     assert (order[0], order[-1]) == ("LLM training", "therapy")
+    shipped = {"bidding": "ad bidding", "ads": "A/B copy", "contracts": "contract review", "prompt": "prompt tuning"}
+    shipped |= {"ranking": "lead ranking", "game": "game playing", "backtest": "portfolio rules"}
+    assert [found[name].template for name in shipped.values()] == list(shipped)
 
 
 @pytest.mark.parametrize(

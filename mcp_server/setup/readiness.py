@@ -58,7 +58,10 @@ class Process(BaseModel):
     bounded: Rating
     safe: Rating
     traces: Rating
-    produces: Literal["language model", "model", "program", "plan", "text", "deployment", "software"] | None = None
+    produces: Literal[
+        "language model", "model", "program", "plan", "text", "deployment", "software",
+        "portfolio", "bids", "creative", "player", "ranking", "checklist", "prompt",
+    ] | None = None  # fmt: skip
     note: str = Field(default="", max_length=200)
 
 
@@ -70,8 +73,10 @@ class _File(BaseModel):
 
 TEMPLATES = {
     "language model": "lm", "model": "tabular", "program": "speed", "plan": "packing", "text": "rubric",
-    "deployment": "delayed", "software": "ralph",
+    "deployment": "delayed", "software": "ralph", "portfolio": "backtest", "bids": "bidding", "creative": "ads",
+    "player": "game", "ranking": "ranking", "checklist": "contracts", "prompt": "prompt",
 }  # fmt: skip
+FIELDED = ("bids", "creative", "portfolio")  # their templates have the field, or stand in for it
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,7 @@ def _advice(process: Process, quadrant: Quadrant) -> str:
 def _template(process: Process, quadrant: Quadrant) -> str:
     if quadrant is ASSIST:
         return ""
-    if quadrant is FIELD:
+    if quadrant is FIELD and process.produces not in FIELDED:
         return "delayed"
     return TEMPLATES[process.produces] if process.produces else "rubric" if quadrant is RUBRIC else ""
 
