@@ -82,8 +82,8 @@ def test_several_creatives_go_out_as_one_order_beside_the_control(tmp_path: Path
     plan = {"creatives": [FAIR, FAIR | {"headline": "Hungry this morning?"}]}
     assert deployed(tmp_path, plan)["pending"] is True
     order = json.loads((tmp_path / "handover" / "outbox" / "first-2-1.json").read_text())
-    assert [order["arms"][arm]["messages"] for arm in ("candidate", "control")] == [6000, 6000]
-    assert order["spend"] == pytest.approx(2 * 6000 * 0.01)
+    assert [order["arms"][arm]["messages"] for arm in ("candidate", "control")] == [12000, 12000]
+    assert order["spend"] == pytest.approx(2 * 12000 * 0.01)
     (tmp_path / "handover" / "book" / "first-2-1.json").unlink()  # as if it were the next one
     limits = {**RULES["limits"], "spend_total": 100}
     assert deployed(tmp_path, plan, limits=limits)["rejected"] == "budget_spent"
@@ -109,11 +109,12 @@ def world(audience: Any) -> dict[str, Any]:
 def test_the_score_is_of_all_that_was_shown_and_the_season_is_not_in_it() -> None:
     deploy, audience = module("ads", "deploy"), module("ads", "audience")
     here, plan = world(audience), {"creatives": [FAIR, ONE]}
+    fewer = {**RULES, "messages_each_arm": 6000}
     scores, rates = [], []
     for turn in range(12):
-        order = deploy.ordered(f"first-{turn}-1", plan, CONTROL, RULES, now=0.0)
+        order = deploy.ordered(f"first-{turn}-1", plan, CONTROL, fewer, now=0.0)
         outcome = {arm: audience.shown(here, order, arm, turn * 40.0) for arm in order["arms"]}
-        found = deploy.settled(order, outcome, RULES, now=100.0)
+        found = deploy.settled(order, outcome, fewer, now=100.0)
         scores.append(found["score"])
         rates.append(found["secondary"]["control_percent"])
         assert found["secondary"]["variant_1_percent"] > found["secondary"]["variant_2_percent"]
