@@ -21,7 +21,7 @@ from mcp_server.suggesting.landscape import Step
 from mcp_server.suggesting.optimiser import Observation
 
 FAILED = (Status.CRASHED, Status.TIMEOUT, Status.REJECTED)
-REMEMBERED = 400  # of the newest experiments
+REMEMBERED = 200  # of the newest experiments: a status is to answer at once
 Moved = tuple[str, str, str, float, float | None]  # (constant, before, after, gain, its sd) of an attempt elsewhere
 
 
@@ -77,19 +77,20 @@ def _own(
     """Add what the campaign's own attempts say; (loss of the incumbent, usual size of a gain)."""
     values: dict[int, dict[str, float]] = {}
     losses: dict[int, float] = {}
+    last = 0.0
+    for one in ledger.kept(campaign.tag):  # all of them: what others were made on
+        base, base_loss = values.get(one.base or 0, dict(beginning)), losses.get(one.base or 0, 0.0)
+        values[one.number] = {**base, **{name: after for name, _, after in _moves(one, base, device)}}
+        last = losses[one.number] = base_loss - (one.verdict.change or 0.0)
     experiments = ledger.experiments(campaign.tag, last=REMEMBERED)
     gains = [one.verdict.change for one in experiments if one.verdict.change is not None]
     size = math.sqrt(fmean(gain * gain for gain in gains)) if gains else 1.0
     found.observations.append(Observation(dict(beginning), 0.0))
-    last = 0.0
     for one in experiments:
         base, base_loss = values.get(one.base or 0, dict(beginning)), losses.get(one.base or 0, 0.0)
         moves = _moves(one, base, device)
         mine = {**base, **{name: after for name, _, after in moves}}
         gain, sd = one.verdict.change, one.verdict.width
-        if one.decision == "keep":
-            values[one.number], losses[one.number] = mine, base_loss - (gain or 0.0)
-            last = losses[one.number]
         if one.kind == Kind.BASELINE:
             continue
         if one.decision is None:
