@@ -5,6 +5,7 @@ Read by column and never by line: a community of ten thousand attempts is asked 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from mcp_server.ledger.foreign import _SHOWN, Foreign
@@ -74,12 +75,11 @@ def tried_here(foreign: Foreign, contract: str) -> set[str]:
 def active(foreign: Foreign, contract: str, since: str) -> list[str]:
     """Labs that told of an attempt of this contract after a time, our own included."""
     rows = foreign._rows(
-        f"SELECT DISTINCT lab FROM records JOIN labs USING (lab) WHERE {_SHOWN} AND contract = ?"
-        " AND json_extract(line, '$.at') > ? ORDER BY lab",
+        "SELECT records.lab AS lab, line, max(records.id) FROM records JOIN labs USING (lab)"
+        f" WHERE {_SHOWN} AND contract = ? GROUP BY records.lab ORDER BY records.lab",
         contract,
-        since,
     )
-    return [row["lab"] for row in rows]
+    return [row["lab"] for row in rows if json.loads(row["line"]).get("at", "") > since]
 
 
 def near_misses(foreign: Foreign, contract: str, limit: int) -> list[Measured]:

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 import pytest
 from click.testing import CliRunner, Result
 
@@ -18,8 +19,10 @@ from mcp_server.community.wire.store import Store, journal_ref, make_bare
 from mcp_server.edits.fingerprint import change, fingerprint
 from mcp_server.nouns.errors import AutoresearchError, CommunityError, NotNow
 from mcp_server.nouns.exchanged import Attempt
+from mcp_server.nouns.replies import Reply, ScoreReply
 from mcp_server.ralph import settling
 from mcp_server.repo.merging import merge
+from mcp_server.researcher import loop
 from tests.community import past
 from tests.community.past import Past
 from tests.labs import TRAIN, begun, edit, finish, git, make_lab
@@ -232,6 +235,41 @@ def test_what_is_due_is_said_and_a_loop_repeats_it_by_itself(tmp_path: Path, rem
     assert said == [f"Experiment 5 repeats {lab[:8]}/{good}: claimed, and nobody repeated it."]
     assert south.lab.lab_status().repeat == ""
     assert settling.repeat_others(south.lab, said.append) is None
+
+
+class Told:
+    """A server that has one attempt of another lab due, and keeps it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, object]]] = []
+        self.said: list[str] = []
+        self.audience = self
+
+    def say(self, words: str) -> None:
+        self.said.append(words)
+
+    async def ask(self, reply: type[Reply], tool: str, **arguments: object) -> Reply:
+        self.asked.append((tool, arguments))
+        known = {
+            "lab_status": {"repeat": "a1b2c3d4/12: replicated by 2 labs"},
+            "run_experiment": {"experiment": 7, "status": "queued"},
+            "commit_or_revert": {"experiment": 7, "decision": "kept", "score": 1.0, "change": 3.0},
+        }
+        return reply.model_validate(known[tool])
+
+    async def score(self, number: int) -> ScoreReply:
+        return ScoreReply(experiment=number, status="scored", score=1.0)
+
+
+def test_the_built_in_researcher_repeats_what_is_due_before_an_idea_of_its_own(tmp_path: Path) -> None:
+    server, outcome = Told(), loop.Outcome(tmp_path)
+    spent = anyio.run(
+        loop._repeat, server, outcome, lambda row: outcome.rows.update({row.experiment: row}), lambda: True
+    )
+    assert spent
+    assert [tool for tool, _ in server.asked] == ["lab_status", "run_experiment", "commit_or_revert"]
+    assert server.asked[1][1]["source"] == "a1b2c3d4/12"
+    assert (outcome.rows[7].status, outcome.rows[7].kind) == ("kept", "replication")
 
 
 # --- hostile ----------------------------------------------------------------------------------------------------------

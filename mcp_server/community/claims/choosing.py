@@ -102,12 +102,17 @@ class Choice:
 def due(at: Situation) -> list[Choice]:
     """What to repeat now by itself, best first; empty where nothing is due or the quota is used up."""
     past, bounds = at.past, at.bounds
-    if not _room(past.spent, past.slots, bounds.replications):
+    if not has_room(past, bounds):
         return []
     keeps = [] if not _apart(past, bounds) else _claims(at, patient=True)
     discards = _discards(at) if _room(past.discards, past.slots, bounds.discards) else []
     owed = past.discards * max(bounds.replications, 1e-9) < len(past.repeats) * bounds.discards
     return [*discards, *keeps] if owed and discards else [*keeps, *discards]
+
+
+def has_room(past: Past, bounds: Bounds) -> bool:
+    """Whether anything could be due: asked before the records are."""
+    return _room(past.spent, past.slots, bounds.replications)
 
 
 def asked_for(at: Situation) -> list[Choice]:

@@ -214,6 +214,11 @@ class Desk:
         if not self.joined:
             return []
         try:
+            trust = read_trust(self._places.trust)
+            if not any(role.allows(Role.REPLICATE) for role in (trust.strangers, *trust.roles.values())):
+                return []
+            if not choosing.has_room(self.past(ledger, campaign), self.bounds()):
+                return []
             with self.open() as foreign:
                 return choosing.due(self.situation(foreign, ledger, campaign, arena, now))
         except AutoresearchError:
