@@ -9,7 +9,6 @@ byte: every attempt of each lab, once. Meanwhile verbs are timed, for no lab may
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import random
 import signal
@@ -25,11 +24,13 @@ from pathlib import Path
 
 from benchmarks.ledger import begin, fill, repository
 from mcp_server.community import beside, membership
+from mcp_server.community.claims.table import table as claim_table
 from mcp_server.community.exchange import Exchange
 from mcp_server.community.settings import Places, Settings, write_settings
 from mcp_server.community.wire.store import make_bare
 from mcp_server.lab import Lab, utc_now
 from mcp_server.ledger.foreign import Foreign
+from mcp_server.ledger.measured import measured
 from mcp_server.nouns.errors import AutoresearchError
 
 LABS, RUNS, ROUNDS = 8, 200, 20
@@ -166,6 +167,12 @@ def table(tree: Path) -> bytes:
         return "\n".join("\t".join(str(value) for value in row) for row in rows).encode()
 
 
+def claims(tree: Path) -> bytes:
+    """The table of claims of all contracts."""
+    with closing(Foreign(Places.of(Lab(tree).paths.state).records)) as foreign:
+        return "".join(claim_table(one, measured(foreign, one)) for one in sorted(foreign.all_contracts())).encode()
+
+
 def timed(tree: Path) -> float:
     """Seconds of one verb."""
     with closing(Lab(tree)) as lab:
@@ -244,10 +251,12 @@ def main(labs: int = LABS, runs: int = RUNS, rounds: int = ROUNDS) -> int:
             lab_id, n, *_ = line.split("\t")
             numbers.setdefault(lab_id, []).append(int(n))
         whole &= all(found == list(range(1, runs + 2)) for found in numbers.values()) and len(numbers) == labs
-        same = len({hashlib.sha256(one).hexdigest() for one in tables}) == 1
+        claimed = [claims(tree) for tree in trees]
+        same = len(set(tables)) == len(set(claimed)) == 1 and b"claim " in claimed[0]
         print(
             f"{labs} labs x {runs} runs in {spent:.0f} s: {count['exchanges']} exchanges, {count['killed']} killed,"
-            f" {count['bundles']} bundles carried: tables {'the same, byte for byte' if same else 'DIFFER'};"
+            f" {count['bundles']} bundles carried: attempts and {claimed[0].count(b'claim '):,} claims"
+            f" {'the same everywhere, byte for byte' if same else 'DIFFER'};"
             f" {len(lines)} attempts, {'none lost or doubled' if whole else 'SOME LOST OR DOUBLED'}",
             flush=True,
         )
