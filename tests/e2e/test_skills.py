@@ -1,4 +1,4 @@
-"""The skills around a night, each loaded and followed by the real Claude Code under a scripted model."""
+"""The skills around a night, each loaded and followed by the real Claude Code, one by Codex, under scripted models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from mcp_server.arena.program import load_program
 from mcp_server.setup.readiness import read_processes
-from tests.e2e.drivers import claude
+from tests.e2e.clients import missing
+from tests.e2e.drivers import claude, codex
 from tests.e2e.endpoint import serving
 from tests.e2e.repositories import lay_project
 from tests.e2e.script import Call, Result, Say, Script, Shell, Skill, until_decided, until_scored
@@ -109,3 +110,22 @@ def test_operate_goes_with_a_night_from_the_doctor_to_the_report(tmp_path: Path,
     assert "A night of research, before, during, after" in seen
     assert not any(answer.failed for answer in answers), answers
     assert "nearer to the target" in answers[1].text
+
+
+def test_codex_follows_the_interview_as_well(tmp_path: Path, home: Path) -> None:
+    if missing("codex"):
+        pytest.skip(missing("codex"))
+    lab, said = lay_project(tmp_path / "lab"), []
+
+    def play() -> Script:
+        said.append((yield Skill("interview")))
+        yield written("work.yaml", WORK)
+        said.append((yield Shell(f"{COMMAND} readiness work.yaml")))
+        yield Say("done")
+
+    with serving(play(), str(lab)) as endpoint, codex(endpoint, lab, home, "interview me", **OWN) as client:
+        assert client.wait().code == 0
+        told = json.dumps(endpoint.requests[0]["input"])
+    assert all(name in told for name in ("interview/SKILL.md", "decompose/SKILL.md", "operate/SKILL.md"))
+    assert "what do you do repeatedly where you know what better looks like" in said[0].text
+    assert "prompt" in said[1].text
