@@ -1,7 +1,7 @@
 """What the kernel tells in /proc of processes and of the machine, read in this one place; empty where there is none.
 
-Our own and not psutil: a run's tree is looked at ten times a second, with every process of the machine, and here that
-is one `read` each. Only the sandbox, which stands lower, counts its own tasks and capabilities itself.
+Our own and not psutil: a run's tree is looked at several times a second, through every process, and that costs a
+fifth here (dev/LOG.md). Only the sandbox, which stands lower, counts its own tasks and capabilities itself.
 """
 
 from __future__ import annotations
