@@ -6,6 +6,7 @@ import math
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -384,3 +385,16 @@ def test_points_are_drawn_in_order_of_their_number() -> None:
     )
     assert all(a.number < b.number for a, b in pairwise(shuffled.drawn))
     assert [point.number for point in shuffled.incumbents] == [1, 2, 3]
+
+
+def test_what_was_adopted_is_ringed_named_and_counted(tmp_path: Path) -> None:
+    plain = campaign(60, seed=3)
+    last = plain.incumbents[-2]
+    taken = replace(last, label="a1b2c3d4/12: a longer warm-up", adopted="a1b2c3d4/12")
+    adopted = replace(plain, points=tuple(taken if one is last else one for one in plain.points))
+    before = draw_progress([plain], tmp_path / "plain.png")
+    after = draw_progress([adopted], tmp_path / "adopted.png")
+    assert (before.adopted, after.adopted) == (0, 1)
+    assert "from a1b2c3d4/12" in [label.text for label in after.labels]
+    assert "1 of them from other labs" in after.description
+    assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "adopted.png").read_bytes()

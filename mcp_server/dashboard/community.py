@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from mcp_server.arena.program import Arena
 from mcp_server.community import membership
 from mcp_server.community.board.reading import read
+from mcp_server.community.claims.desk import Desk
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.elsewhere import opened
 from mcp_server.community.settings import Places
@@ -48,7 +49,9 @@ class Look:
             self._seen = seen
             if foreign is None:
                 return Overview(standing=standing)
-            found = overview(foreign, noted_contract(foreign, self._lab.workspace, campaign, arena), standing)
+            contract = noted_contract(foreign, self._lab.workspace, campaign, arena)
+            claims = Desk(self._lab.paths.state, self._lab.workspace).view(foreign, contract).claims
+            found = overview(foreign, contract, standing, claims)
         found.board = read(places, looking=True, limit=THREADS)
         return found
 
@@ -61,7 +64,9 @@ def picture(lab: Lab) -> str:
         if foreign is None:
             raise NotNow("This lab has joined no community yet, so there is no graph of its labs.")
         contract = noted_contract(foreign, lab.workspace, campaign, arena)
-        return svg(graph(shown.kept(foreign, contract)), membership.called(Places.of(lab.paths.state), foreign))
+        claims = Desk(lab.paths.state, lab.workspace).view(foreign, contract).claims
+        names = membership.called(Places.of(lab.paths.state), foreign)
+        return svg(graph(shown.kept(foreign, contract)), names, {one.name: str(one.status) for one in claims})
 
 
 def results(lab: Lab, asked: Mapping[str, str]) -> ResultsPage:

@@ -11,18 +11,24 @@ import pytest
 from click.testing import CliRunner
 
 from mcp_server.cli import cli
+from mcp_server.community.board.reading import support
+from mcp_server.community.claims.status import claims, words_of
 from mcp_server.community.contract import contract_of
 from mcp_server.ledger import shown
 from mcp_server.ledger.foreign import Foreign
+from mcp_server.ledger.measured import measured
 from mcp_server.ledger.shown import Kept, Wanted
+from mcp_server.nouns import exchanged
+from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.replies import CommunityReply
 from mcp_server.views.browsing import learnings_text
 from mcp_server.views.findings import gather
 from mcp_server.views.labs.graph import MOST_NODES, layout, svg
 from mcp_server.views.labs.lineage import graph
 from mcp_server.views.labs.overview import overview, results_page, tried_map
+from mcp_server.views.publishing import point_of
 from mcp_server.views.report import markdown
-from tests.community.past import Past
+from tests.community.past import Past, replace_experiment
 from tests.community.town import HOSTILE, lab_id, settle
 
 CONTRACT = "c" * 32
@@ -196,3 +202,31 @@ def test_the_site_is_a_folder_of_plain_pages_and_a_feed(tmp_path: Path) -> None:
     refused = CliRunner().invoke(cli, ["-C", tree, "community", "site", "../mine"])
     assert refused.exit_code == 1
     assert (tmp_path / "mine" / "index.html").read_text() == "mine"
+
+
+def test_the_chart_says_from_whom_a_keep_was_adopted(tmp_path: Path) -> None:
+    north = Past(tmp_path / "north")
+    one = replace_experiment(north.ledger.experiment("first", 1), repeats=f"{SOUTH}/12", description="a longer warm-up")
+    point = point_of(Attempt.of(one, north.ledger.runs("first", 1)))
+    assert (point.adopted, point.label) == ("22222222/12", "22222222/12: a longer warm-up")
+
+
+def test_claims_are_shown_with_what_others_got_of_them(tmp_path: Path) -> None:
+    foreign = Foreign(tmp_path / "records.db")
+    plain = {"contract": CONTRACT, "code": "1" * 32, "edit": "e" * 32, "at": "2026-01-01T00:00:00Z", "status": "kept"}
+    measured_so = {"score": 0.9, "against": 1.0, "gain": 0.1, "low": 0.05, "high": 0.15}
+    first = exchanged.Attempt(n=2, mark="1" * 16, text="the winner", **plain, **measured_so)
+    again = exchanged.Attempt(n=7, mark="2" * 16, text="repeated", of=f"{NORTH}/2", **plain, **measured_so)
+    with foreign.writing():
+        foreign.take(NORTH, "0" * 40, [(first, ())], [], name="north")
+        foreign.take(SOUTH, "1" * 40, [(again, ())], [], name="south")
+    judged = claims(measured(foreign, CONTRACT))
+    found = overview(foreign, CONTRACT, CommunityReply(joined=""), judged)
+    (claim,) = found.claims
+    assert (claim.name, claim.status, claim.text) == (f"{NORTH[:8]}/2", "replicated", "the winner")
+    assert "1 of 1 labs" in claim.record
+    assert found.records[NORTH[:8]] == "claims: 1 replicated"
+    picture = svg(graph(shown.kept(foreign, CONTRACT)), {}, {one.name: str(one.status) for one in judged})
+    assert "replicated" in picture
+    assert "[replicated 1 of 1 labs" in support(foreign, [f"{NORTH}/2"], {one.name: words_of(one) for one in judged})[0]
+    foreign.close()

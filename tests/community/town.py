@@ -63,12 +63,13 @@ def _attempt(
     after = draw.choice(values)
     luck = draw.random()
     hope = {"MATRIX_LR": 0.12, "WARMUP_RATIO": 0.1, "SOFTCAP": 0.0, "TOTAL_BATCH": 0.0}.get(name, 0.03)
-    status = "crashed" if luck < 0.05 else "kept" if luck > 1 - hope or n == 1 else "discarded"
+    others = [other for other in kept if other != lab and kept[other]]
+    adopted = f"{lab_id(other := draw.choice(others))}/{kept[other]}" if others and luck > 0.97 else ""
+    wins = n == 1 or (draw.random() < 0.7 if adopted else luck > 1 - hope)
+    status = "crashed" if luck < 0.05 else "kept" if wins else "discarded"
     baseline = n == 1
     gain = round(abs(draw.gauss(0.0018, 0.0007)) if status == "kept" else draw.gauss(-0.0012, 0.0009), 6)
     scored = status != "crashed"
-    others = [other for other in kept if other != lab and kept[other]]
-    adopted = f"{lab_id(other := draw.choice(others))}/{kept[other]}" if others and luck > 0.985 else ""
     number = n % 60
     text = HOSTILE if (lab, n) == (1, 7) else f"{name.lower().replace('_', ' ')}, {before} to {after}"
     return Attempt(
@@ -77,7 +78,7 @@ def _attempt(
         contract=contract,
         code=f"{draw.getrandbits(128):032x}",
         edit=f"{draw.getrandbits(128):032x}",
-        role="baseline" if baseline else "attempt",
+        role="baseline" if baseline else "replication" if adopted else "attempt",
         status=status,  # type: ignore[arg-type]  # one of the three above
         label="baseline" if baseline else "provisional" if status == "kept" else "",
         reason="out_of_memory" if not scored else "",

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from mcp_server.cli import cli
 from mcp_server.community.contract import contract_of
 from mcp_server.community.settings import Places, Settings, write_settings
+from mcp_server.community.trust import Role, Trust, write_trust
 from mcp_server.dashboard.app import plotly_script
 from tests.community.town import HOSTILE, settle
 from tests.dashboard.pages import CHROMIUM, QUIET, Served, serving
@@ -32,6 +33,7 @@ def settled(folder: Path, each: int) -> None:
         contract = contract_of(bench.workspace, campaign, arena)
     places = Places.of(lab.paths.state)
     write_settings(places, Settings(remote="git@example.org:team/journals.git", kind="host", name="north"))
+    write_trust(places.trust, Trust(strangers=Role.BUILD))
     settle(places.records, contract, 8, each, own=0).close()
     lab.close()
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.community import membership
+from mcp_server.community.claims.desk import Desk
 from mcp_server.community.elsewhere import opened
 from mcp_server.community.settings import Places
 from mcp_server.faces import terminal
@@ -56,8 +57,10 @@ def graph(at: Place, out: Path, as_json: bool) -> None:
     with opened(places) as foreign:
         if foreign is None:
             raise NotNow("No lab has told of anything here yet. `autoresearch community join FOLDER` or URL first.")
-        found = graph_of(shown.kept(foreign, membership.contract_here(workspace, foreign, at.campaign)))
-        picture = svg(found, membership.called(places, foreign))
+        contract = membership.contract_here(workspace, foreign, at.campaign)
+        found = graph_of(shown.kept(foreign, contract))
+        claims = Desk(workspace.paths.state, workspace).view(foreign, contract).claims
+        picture = svg(found, membership.called(places, foreign), {one.name: str(one.status) for one in claims})
     to = (at.folder / out).absolute()
     try:
         write_atomically(to, picture.encode())

@@ -6,17 +6,22 @@ What muted and distrusted labs say is not shown. Words are strangers': quoted, b
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from mcp_server.community.board.marks import read_marks, write_marks
 from mcp_server.community.board.saying import OWN, lab_meant, outbox, post_meant
+from mcp_server.community.board.summary import heard
 from mcp_server.community.board.threads import Thread, threads
+from mcp_server.community.claims.status import claims, words_of
 from mcp_server.community.elsewhere import as_attempt, opened
 from mcp_server.community.settings import Places
+from mcp_server.community.trust import read_trust
 from mcp_server.ledger import posts as rows
 from mcp_server.ledger.foreign import UNUSABLE, Foreign
+from mcp_server.ledger.measured import measured
 from mcp_server.ledger.posts import Posted
 from mcp_server.memory.wording import line
 from mcp_server.nouns.errors import AutoresearchError, NotNow
@@ -79,8 +84,9 @@ def read(
         names = {row.lab: row.name for row in foreign.labs()}
         found = _chosen(threads(board.posts), board, names, which, unread)
         reply = ThreadsReply(threads=len(found), unread=len(board.unread), left_out=max(0, len(found) - limit))
+        judged = _judged(foreign, places, {one.post.contract for thread in found[:limit] for _, one in thread.posts})
         for thread in found[:limit]:
-            reply.posts += [_reply(foreign, board, depth, one) for depth, one in thread.posts]
+            reply.posts += [_reply(foreign, board, judged, depth, one) for depth, one in thread.posts]
         reply.posts += waiting if not which else []
         marks = read_marks(places.marks)
         reply.muted = [names.get(lab) or lab[:SHORT] for lab in marks.muted]
@@ -128,7 +134,15 @@ def mute(places: Places, given: str, muted: bool) -> ThreadsReply:
     )
 
 
-def _reply(foreign: Foreign, board: Board, depth: int, one: Posted) -> PostReply:
+def _judged(foreign: Foreign, places: Places, contracts: Iterable[str]) -> dict[str, str]:
+    """What the measurements of labs that this one hears say of each claim, by LAB/n."""
+    trust, own = read_trust(places.trust), [row.lab for row in foreign.labs() if row.own]
+    counts = partial(heard, trust, own)
+    found = [one for contract in sorted(contracts) for one in claims(measured(foreign, contract), counts)]
+    return {one.name: words_of(one) for one in found}
+
+
+def _reply(foreign: Foreign, board: Board, judged: Mapping[str, str], depth: int, one: Posted) -> PostReply:
     return PostReply(
         post=f"{one.lab[:SHORT]}/p{one.post.p}",
         lab=one.lab[:SHORT],
@@ -137,14 +151,14 @@ def _reply(foreign: Foreign, board: Board, depth: int, one: Posted) -> PostReply
         sort=one.post.sort,
         at=one.post.at,
         text=one.post.text,
-        about=support(foreign, one.post.about),
+        about=support(foreign, one.post.about, judged),
         depth=depth,
         unread=one.name in board.unread,
         for_us=one.name in board.for_us,
     )
 
 
-def support(foreign: Foreign, names: Sequence[str]) -> list[str]:
+def support(foreign: Foreign, names: Sequence[str], judged: Mapping[str, str]) -> list[str]:
     """Each cited record in a line: how it came out, and what others say of it."""
     found = []
     for name in names:
@@ -155,7 +169,7 @@ def support(foreign: Foreign, names: Sequence[str]) -> list[str]:
             if known is not None
             else f"{_short(name)}: nobody told of it here"
         )
-        found.append(said)
+        found.append(f"{said} [{judged[name]}]" if name in judged else said)
     return found
 
 

@@ -79,7 +79,7 @@ function drawLabs(community) {
     el("b", { class: lab.name && lab.role !== "own" ? "stranger" : "" }, lab.name || lab.lab), " ",
     el("span", { class: "tag" }, lab.role === "own" ? "this lab" : lab.role),
     lab.forked ? el("span", { class: "tag refuted" }, "forked") : "",
-    el("small", {}, [lab.lab, `${(lab.attempts || 0).toLocaleString("en")} attempts`, lab.record, lab.fresh ? `new ${when(lab.fresh)}` : ""].filter(Boolean).join(" · ")),
+    el("small", {}, [lab.lab, `${(lab.attempts || 0).toLocaleString("en")} attempts`, community.records?.[lab.lab], lab.fresh ? `new ${when(lab.fresh)}` : ""].filter(Boolean).join(" · ")),
     lab.held_back?.length ? el("small", {}, `held back: ${lab.held_back.join("; ")}`) : "")));
   if (!labs.length) byId("labs").replaceChildren(el("li", { class: "faint" }, "No lab is known yet."));
   more("more-labs", labs.length, shown.length);

@@ -95,8 +95,10 @@ def _chosen(canvas: Canvas) -> Iterator[tuple[tuple[float, float], str, str]]:
     steps = {b.number: abs((a.value or 0.0) - (b.value or 0.0)) for a, b in itertools.pairwise(path)}
     ranked = sorted(path[1:-1], key=lambda point: -steps[point.number])
     order = [*path[-1:], *path[:1], *ranked] if len(path) > 1 else list(path)
+    # what came from elsewhere says from whom before a step says what it was
+    order.sort(key=lambda point: not point.adopted)
     for point in order[: canvas.sheet.labels]:
-        if said := clean_line(point.label, characters):
+        if said := clean_line(f"from {point.adopted}" if point.adopted else point.label, characters):
             yield canvas.pixel(point), said, canvas.palette.text
 
 

@@ -40,10 +40,12 @@ class Picture:
     scale: Scale | None
     machine_changes: int
     program_edits: int
+    adopted: int = 0
 
     @property
     def description(self) -> str:
         parts = ", ".join(f"{count} {MARKS[kind].words}" for kind, count in self.counts.items())
+        parts += f", {self.adopted} of them from other labs" if self.adopted else ""
         return ". ".join(part for part in (self.headline, self.detail, parts) if part) + "."
 
 
@@ -88,6 +90,7 @@ def _drawn(campaigns: Sequence[ChartCampaign], palette: Palette, sheet: Sheet) -
         scale=canvas.scale,
         machine_changes=len(machines),
         program_edits=len(programs),
+        adopted=sum(len(one.adopted) for one in canvas.campaigns),
     )
 
 

@@ -120,6 +120,11 @@ def draw_legend(canvas: Canvas, off_scale: int) -> None:
                 markeredgecolor=ink.face if strokes else ink.edge, markeredgewidth=1.4 if strokes else ink.width,
             )
         )  # fmt: skip
+    if adopted := sum(len(campaign.adopted) for campaign in canvas.campaigns):
+        handles.append(
+            Line2D([], [], linestyle="none", marker=MarkerStyle("o"), markersize=text * 0.9, markerfacecolor="none",
+                   markeredgecolor=palette.text, markeredgewidth=text * 0.11, label=f"from other labs {adopted:,}")
+        )  # fmt: skip
     if off_scale:
         handles.append(
             Line2D([], [], linestyle="none", marker=MarkerStyle(CARETUP), markersize=text * 0.55, color=palette.faint,

@@ -15,6 +15,7 @@ from mcp_server.views.chart.points import KEPT, ChartCampaign, ChartPoint, Kind
 from mcp_server.views.chart.style import MARKS, Ink, dashes
 
 NOISE_WIDTHS = 2.0  # half the height of the band: equal code lands outside it about once in twenty
+RING = 8.0  # area of the ring around what was adopted, relative to a discarded dot
 CROWDED = 600  # from here on what has no score is drawn as strokes: crosses would lie on crosses
 
 
@@ -25,6 +26,7 @@ def draw_campaign(canvas: Canvas, campaign: ChartCampaign, place: int) -> int:
         points = [point for point in campaign.drawn if point.kind == kind]
         if points:
             off_scale += _draw_dots(canvas, points, kind, canvas.own_colour(place, kind))
+    _ring_adopted(canvas, campaign)
     path = campaign.incumbents
     if path and canvas.scale is not None:
         colour = canvas.own_colour(place) or canvas.palette.line
@@ -39,6 +41,15 @@ def draw_campaign(canvas: Canvas, campaign: ChartCampaign, place: int) -> int:
             low, high = [y - reach for y in ys], [y + reach for y in ys]
             canvas.axes.fill_between(xs, low, high, step="post", color=colour, alpha=0.16, linewidth=0, zorder=2)
     return off_scale
+
+
+def _ring_adopted(canvas: Canvas, campaign: ChartCampaign) -> None:
+    """A ring around what was kept and taken over from another lab."""
+    taken = [one for one in campaign.adopted if not _outside(canvas, one)]
+    ink = Ink("none", canvas.palette.text, canvas.sheet.text * 0.11)
+    area = canvas.area * RING
+    rings = _scatter(canvas.axes, [one.number for one in taken], [one.value or 0.0 for one in taken], "o", area, ink)
+    rings.set(zorder=7.5, clip_on=False)
 
 
 def _draw_dots(canvas: Canvas, points: Sequence[ChartPoint], kind: Kind, colour: str | None) -> int:

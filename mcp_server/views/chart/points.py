@@ -48,6 +48,7 @@ class ChartPoint:
     at: str = ""  # ISO 8601
     machine: str = ""
     program: str = ""  # version of program.md in force
+    adopted: str = ""  # LAB/n of the attempt elsewhere that it takes over
 
     @property
     def kind(self) -> Kind | None:
@@ -85,6 +86,11 @@ class ChartCampaign:
     def incumbents(self) -> tuple[ChartPoint, ...]:
         """The kept ones with a score, in order: each was the best until the next."""
         return tuple(point for point in self.drawn if point.kind in KEPT and point.value is not None)
+
+    @property
+    def adopted(self) -> tuple[ChartPoint, ...]:
+        """The kept ones that take over what another lab told."""
+        return tuple(point for point in self.incumbents if point.adopted)
 
 
 @dataclass(frozen=True)

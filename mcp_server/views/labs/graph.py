@@ -19,7 +19,7 @@ from mcp_server.views.labs.lineage import Graph
 MOST_NODES = 600  # that a reader can follow; beyond that the lines to each lab's best, then the newest
 STEP, ROW, RADIUS = 36, 26, 7
 LEFT, TOP, BOTTOM, RIGHT = 170, 64, 66, 40
-NARROWEST = 760
+NARROWEST = 940
 NAME_CHARACTERS = 20
 
 
@@ -249,6 +249,8 @@ def _legend(height: int) -> str:
         ('<path class="node" d="M0 -8l8 8l-8 8l-8 -8z"/>', "beginning", 96),
         ('<circle class="node own" r="7"/>', "kept by this lab", 138),
         ('<circle class="node" r="7"/>', "kept by another", 130),
+        ('<circle class="node replicated" r="7"/>', "replicated", 102),
+        ('<circle class="node refuted" r="7"/>', "refuted", 84),
         ('<path class="edge best" d="M-12 0h24"/>', "line of the best", 136),
         ('<path class="edge over" d="M-12 0h24"/>', "taken over from another lab", 200),
     )

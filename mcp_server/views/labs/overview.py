@@ -6,10 +6,12 @@ Read from the records alone. Words in it are strangers': cleaned when they came 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pydantic import Field
 
+from mcp_server.community.claims.standing import standings
+from mcp_server.community.claims.status import Claim, words_of
 from mcp_server.community.statements import dead, words
 from mcp_server.ledger import shown
 from mcp_server.ledger.foreign import Foreign, Known, Pooled
@@ -111,6 +113,7 @@ class Overview(Reply):
     standing: CommunityReply
     contract: str = ""
     names: dict[str, str] = Field(default_factory=dict, description="what labs are called, by their short ids")
+    records: dict[str, str] = Field(default_factory=dict, description="what came of each lab's claims")
     statuses: dict[str, int] = Field(default_factory=dict)
     constants: int = 0
     map: list[MapRow] = Field(default_factory=list)
@@ -120,8 +123,8 @@ class Overview(Reply):
     board: ThreadsReply | None = None
 
 
-def overview(foreign: Foreign, contract: str, standing: CommunityReply) -> Overview:
-    """Everything but the feed, of one contract."""
+def overview(foreign: Foreign, contract: str, standing: CommunityReply, claims: Sequence[Claim] = ()) -> Overview:
+    """Everything but the feed, of one contract. claims: as this lab judges them."""
     rows = tried_map(foreign, contract)
     found = graph(shown.kept(foreign, contract))
     line = steps(found, found.tips[0]) if found.tips else []
@@ -132,7 +135,8 @@ def overview(foreign: Foreign, contract: str, standing: CommunityReply) -> Overv
         statuses=shown.statuses(foreign, contract),
         constants=len(rows),
         map=rows[:MOST_CONSTANTS],
-        claims=claim_rows(foreign, contract),
+        claims=claim_rows(foreign, claims),
+        records=standing_words(claims),
         line=line[-MOST_STEPS:],
         earlier=max(0, len(line) - MOST_STEPS),
     )
@@ -177,23 +181,35 @@ def _cell(one: Pooled) -> Cell:
     )
 
 
-def claim_rows(foreign: Foreign, contract: str) -> list[ClaimRow]:
-    """Gains that other labs tell of, the surest first: what is worth a replication."""
-    kept = foreign.newest(contract, MOST_CLAIMS, "kept")
-    found = [one for one in kept if one.attempt.helped and one.attempt.role == "attempt" and not one.attempt.of]
-    found.sort(key=lambda one: -(one.attempt.widths or 0.0))
-    return [
-        ClaimRow(
-            name=_short(f"{one.lab}/{one.attempt.n}"),
-            lab=one.lab[:SHORT],
-            text=one.attempt.text,
-            gain=one.attempt.gain,
-            widths=one.attempt.widths,
-            machine=one.attempt.machine,
-            at=one.attempt.at,
-        )
-        for one in found
-    ]
+def claim_rows(foreign: Foreign, claims: Sequence[Claim]) -> list[ClaimRow]:
+    """Gains that labs tell of with what others got of them: what waits for a replication first, the largest first."""
+    ordered = sorted(claims, key=lambda one: (not one.open, -one.first.gain, one.name))
+    return [_claim(foreign, one) for one in ordered[:MOST_CLAIMS]]
+
+
+def _claim(foreign: Foreign, one: Claim) -> ClaimRow:
+    known = foreign.attempt(one.first.lab, one.first.n)
+    return ClaimRow(
+        name=_short(one.name),
+        lab=one.first.lab[:SHORT],
+        own=one.first.own,
+        text=known.attempt.text if known else "",
+        gain=one.first.gain,
+        widths=known.attempt.widths if known else None,
+        status=str(one.status),
+        record=words_of(one) if one.tried else "",
+        machine=one.first.machine,
+        at=one.first.at,
+    )
+
+
+def standing_words(claims: Sequence[Claim]) -> dict[str, str]:
+    """What came of each lab's claims, by its short id."""
+    found = {}
+    for lab, one in standings(claims).items():
+        counts = (("replicated", one.replicated), ("refuted", one.refuted), ("not judged", one.claimed))
+        found[lab[:SHORT]] = "claims: " + ", ".join(f"{count} {words}" for words, count in counts if count)
+    return found
 
 
 def steps(found: Graph, tip: str) -> list[Step]:
@@ -257,8 +273,3 @@ def lab_named(labs: Sequence[str], asked: str) -> str:
     """The whole id of a lab from its beginning; "" where none or several begin so."""
     found = [lab for lab in labs if asked and lab.startswith(asked)]
     return found[0] if len(found) == 1 else ""
-
-
-def words_of(names: Mapping[str, str], lab: str) -> str:
-    """A lab as people call it: its name, else its id."""
-    return names.get(lab) or lab

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from mcp_server.community import membership
 from mcp_server.community.board.reading import read
+from mcp_server.community.claims.desk import Desk
 from mcp_server.community.settings import Places
 from mcp_server.ledger import shown
 from mcp_server.ledger.foreign import Foreign
@@ -40,9 +41,11 @@ def write_site(workspace: Workspace, foreign: Foreign, contract: str, to: Path, 
     if to.exists() and any(to.iterdir()) and not (to / MARK).exists():
         raise NotNow(f"{to} is not empty and no site of ours. Name a new folder; it is made.")
     places = Places.of(workspace.paths.state)
-    found = overview(foreign, contract, membership.status(workspace))
+    claims = Desk(workspace.paths.state, workspace).view(foreign, contract).claims
+    found = overview(foreign, contract, membership.status(workspace), claims)
     found.board = read(places, looking=True, limit=200)
-    picture = svg(graph(shown.kept(foreign, contract)), membership.called(places, foreign))
+    judged = {one.name: str(one.status) for one in claims}
+    picture = svg(graph(shown.kept(foreign, contract)), membership.called(places, foreign), judged)
     files = {
         "graph.svg": picture.encode(),
         "feed.atom": _feed(found, results_page(foreign, Wanted(contract), 0, FEED).results, now),
