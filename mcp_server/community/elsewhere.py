@@ -15,12 +15,15 @@ from pathlib import Path
 
 from mcp_server.arena.program import Arena
 from mcp_server.community.board import summary
+from mcp_server.community.claims.hearing import heard_claim
+from mcp_server.community.claims.status import words_of
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.leases.claim import Claim
 from mcp_server.community.leases.known import live
 from mcp_server.community.leases.words import board_line, running_attempt
 from mcp_server.community.settings import Places
 from mcp_server.community.statements import ENOUGH, claim_words, dead, fit, words
+from mcp_server.community.trust import Trust, read_trust
 from mcp_server.edits.families import families
 from mcp_server.edits.moves import direction
 from mcp_server.ledger.foreign import UNUSABLE, Foreign, Known
@@ -145,7 +148,7 @@ class Elsewhere:
                 contract = noted_contract(foreign, self._workspace, campaign, arena)
                 answer = _same(foreign.same_code(contract, code[:DIGEST]))
                 if not answer and len(changes) == 1:
-                    answer, warning = _odds(foreign, contract, *changes[0])
+                    answer, warning = _odds(foreign, contract, read_trust(self._places.trust), *changes[0])
                 if not answer:
                     answer, same = claim.about(contract, code[:DIGEST], changes, arena)
                     warning = " ".join(said for said in (warning, same) if said)
@@ -202,7 +205,7 @@ def _same(known: Sequence[Known]) -> str:
     return f"This very code was tried elsewhere{many}: {line(as_attempt(measured[0]))}. It was not run here."
 
 
-def _odds(foreign: Foreign, contract: str, name: str, before: str, after: str) -> tuple[str, str]:
+def _odds(foreign: Foreign, contract: str, trust: Trust, name: str, before: str, after: str) -> tuple[str, str]:
     way = str(direction(before, after))
     told = foreign.pooled(contract, name, way, others=True)
     if not told:
@@ -210,5 +213,11 @@ def _odds(foreign: Foreign, contract: str, name: str, before: str, after: str) -
     if dead(told[0]) and told[0].tried >= ENOUGH:
         return f"Elsewhere {words(told[0])}. That is advice: it may differ on your base. It was not run here.", ""
     best = next((one for one in reversed(foreign.moved_so(contract, name, way)) if one.attempt.helped), None)
-    more = f"; claimed: {claim_words(best.lab, best.attempt)}" if best else ""
+    more = f"; {_status(foreign, contract, trust, best)}: {claim_words(best.lab, best.attempt)}" if best else ""
     return "", f"Elsewhere {words(told[0])}{more}."
+
+
+def _status(foreign: Foreign, contract: str, trust: Trust, known: Known) -> str:
+    """What the labs that are heard here make of a gain; what repeats another's claim is none of its own."""
+    found = heard_claim(foreign, contract, trust, f"{known.lab}/{known.attempt.n}", known.attempt.edit)
+    return "a repeat elsewhere" if found is None else words_of(found)

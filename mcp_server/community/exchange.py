@@ -394,7 +394,7 @@ class Exchange:
 
     def _write(self, settings: Settings, key: LabKey, fresh: list[Leaving]) -> int:
         """Number the attempts, make their commits, and let the journal grow by them. How many."""
-        marks = [one.mark for one in fresh] + [one.base_mark for one in fresh if one.base_mark]
+        marks = [mark for one in fresh for mark in (one.mark, one.base_mark, *one.joins) if mark]
         known = self.foreign.by_mark(key.lab, marks)
         at = self.foreign.last(key.lab)
         new = [one for one in fresh if one.mark not in known]
@@ -409,6 +409,7 @@ class Exchange:
                 ]
             )
         )
+        named = {mark: f"{key.lab}/{n}" for mark, n in [*((m, a.n) for m, a in known.items()), *numbers.items()]}
         lines: list[Attempt] = []
         for one in fresh:
             before = known.get(one.mark)
@@ -419,7 +420,8 @@ class Exchange:
                 n = numbers[one.mark]
                 commit = next(commits) if one.files else ""
                 update = {"n": n, "rev": 0, "commit": commit, "base": base if base and base < n else None}
-            lines.append(one.attempt.model_copy(update=update))
+            parts = [part if "/" in part else named.get(part, "") for part in one.joins]
+            lines.append(one.attempt.model_copy(update={**update, "joins": tuple(filter(None, parts))}))
         epoch = int(self.now().timestamp())
         for start in range(0, len(lines), journal.MOST_ATTEMPTS):
             self._grow(settings, key, lines[start : start + journal.MOST_ATTEMPTS], epoch)

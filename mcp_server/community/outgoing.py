@@ -56,6 +56,7 @@ class Leaving:
     attempt: Attempt
     files: Mapping[str, bytes]
     epoch: int
+    joins: tuple[str, ...] = ()  # what it puts together: LAB/n of others, marks of our own
 
 
 @dataclass
@@ -180,8 +181,9 @@ def _ready(
     except ValidationError as error:  # a record of an older version that others would hold back
         return [f"{name} stays at home: its record {first(error)}"]
     base = mark_of(ledger, campaign.tag, experiment.base) if experiment.base else ""
+    joins = tuple(one if "/" in one else mark_of(ledger, campaign.tag, int(one)) for one in experiment.joins)
     return Leaving(
-        attempt.mark, base, turn, campaign.tag, attempt, files if code and files else {}, int(at.timestamp())
+        attempt.mark, base, turn, campaign.tag, attempt, files if code and files else {}, int(at.timestamp()), joins
     )
 
 
@@ -230,7 +232,6 @@ def _record(
         text=text,
         lesson=lesson,
         of=experiment.repeats,
-        joins=tuple(one for one in experiment.joins if "/" in one),
         agent=clean_line(f"{experiment.proposer.client} {experiment.proposer.version}", 40),
         model=clean_line(experiment.proposer.model, 40),
         style=clean_line(experiment.style or "", 24),

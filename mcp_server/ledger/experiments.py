@@ -277,8 +277,11 @@ class Experiments(Runs, Lessons):
         return int(rows[0][0])
 
     def repeated(self, campaign: str) -> list[Experiment]:
-        """Experiments that repeat another lab's, oldest first."""
-        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND repeats != '' ORDER BY number", campaign)
+        """Experiments that repeat another lab's, oldest first. A baseline that is another's code repeats no edit."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND repeats != '' AND kind != 'baseline' ORDER BY number",
+            campaign,
+        )
         return [_experiment(row) for row in rows]
 
     def spent(self, campaign: str) -> tuple[int, int]:

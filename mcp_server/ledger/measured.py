@@ -51,6 +51,17 @@ def measured(foreign: Foreign, contract: str) -> list[Measured]:
     )
 
 
+def measured_of(foreign: Foreign, contract: str, edit: str) -> list[Measured]:
+    """Of these, what bears on one edit: measurements of it, and what was told as a repeat of one of them."""
+    return _read(
+        foreign,
+        "measured = 1 AND edit != '' AND contract = ?1 AND (edit = ?2 OR repeats IN"
+        " (SELECT lab || '/' || n FROM records WHERE edit = ?2 AND contract = ?1))",
+        contract,
+        edit,
+    )
+
+
 def discarded(foreign: Foreign, contract: str, limit: int = 200) -> list[Measured]:
     """Other labs' newest discards whose code is here and whose edit we never tried: what may be tried again."""
     return _read(

@@ -116,7 +116,8 @@ def kept(foreign: Foreign, contract: str) -> list[Kept]:
 def _kept(row: sqlite3.Row) -> Kept:
     told = json.loads(row["line"])
     base = told.get("base")
-    adopted: Sequence[str] = [told["of"]] if told.get("of") else told.get("joins", ())
+    named: Sequence[str] = [told["of"]] if told.get("of") else told.get("joins", ())
+    adopted = tuple(name for name in named if not name.startswith(f"{row['lab']}/"))  # an own part is not taken over
     return Kept(
         name=f"{row['lab']}/{row['n']}",
         lab=row["lab"],
@@ -124,7 +125,7 @@ def _kept(row: sqlite3.Row) -> Kept:
         own=bool(row["own"]),
         role=told.get("role", "attempt"),
         base=f"{row['lab']}/{base}" if base else "",
-        adopted=tuple(adopted),
+        adopted=adopted,
         label=row["label"],
         machine=row["machine"],
         gain=row["gain"],

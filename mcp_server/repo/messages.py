@@ -5,6 +5,7 @@ Pure text; the same record always gives the same message, so that a commit made 
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.rows import Campaign, Experiment
 
 TITLE_LENGTH = 72
+ORIGIN = "Autoresearch-Origin"
 
 
 def opened(campaign: Campaign, experiment: Experiment) -> str:
@@ -45,6 +47,17 @@ def decided(campaign: Campaign, experiment: Experiment, metric: str, unit: str, 
     trailers.append(("Reason", verdict.reason or "none given"))
     trailers += [("Rules-Changed", words) for words in rules]
     return _message(campaign, experiment, trailers)
+
+
+def begun_from(origin: str) -> str:
+    """Message of the commit that a campaign begins from when its code is another lab's. origin: LAB/n."""
+    return f"The code of {origin}, from another lab\n\n{ORIGIN}: {origin}\n"
+
+
+def origin_of(message: str) -> str:
+    """LAB/n of the attempt elsewhere whose code this very commit is; "" for any other commit."""
+    found = re.search(rf"^{ORIGIN}: ([0-9a-f]{{32}}/[1-9]\d{{0,7}})\s*\Z", message, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _message(campaign: Campaign, experiment: Experiment, trailers: Sequence[tuple[str, str]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,6 +46,15 @@ class South(Past):
         self.workspace = self.lab.workspace
         self.join(remote)
 
+    def told(self, n: int) -> tuple[str, Attempt]:
+        """Our lab and its n-th record, once all was told."""
+        self.exchange()
+        with closing(self.foreign()) as foreign:
+            ours = next(row.lab for row in foreign.labs() if row.own)
+            found = foreign.attempt(ours, n)
+        assert found is not None
+        return ours, found.attempt
+
 
 def hear(south: South, *labs: Past, role: Role = Role.REPLICATE) -> list[str]:
     """Everybody exchanges; the names of the others as south uses them."""
@@ -85,14 +95,10 @@ def test_an_edit_of_another_lab_is_an_own_attempt_that_names_what_it_repeats(tmp
     assert "KNOB = 2.0" in source(south)
     assert south.lab.commit_or_revert().decision == "kept"
     assert south.exchange().published == 1
-    foreign = south.foreign()
-    ours = next(row.lab for row in foreign.labs() if row.own)
-    told = foreign.attempt(ours, 2)
-    foreign.close()
-    assert told is not None
-    assert (told.attempt.of, told.attempt.role) == (f"{lab}/{number}", "replication")
-    assert told.attempt.agent.startswith("cli ")
-    assert told.attempt.program
+    _, told = south.told(2)
+    assert (told.of, told.role) == (f"{lab}/{number}", "replication")
+    assert told.agent.startswith("cli ")
+    assert told.program
     north.exchange()
     seen = json.loads(command(south, "community", "claims", "--json").output)
     assert [(one["claim"], one["status"], one["replicated"]) for one in seen["claims"]] == [
@@ -157,12 +163,24 @@ def test_two_edits_that_do_not_overlap_are_put_together_and_others_are_not(tmp_p
     assert "KNOB = 2.0" in source(south)
     assert "WARMUP = 0.5" in source(south)
     assert south.lab.commit_or_revert().decision == "kept"
-    south.exchange()
-    foreign = south.foreign()
-    told = foreign.attempt(next(row.lab for row in foreign.labs() if row.own), 2)
-    foreign.close()
-    assert told is not None
-    assert told.attempt.joins == (f"{lab}/{first}", f"{other}/{second}")
+    assert south.told(2)[1].joins == (f"{lab}/{first}", f"{other}/{second}")
+
+
+def test_an_own_experiment_is_put_together_with_anothers_and_the_record_names_both(
+    tmp_path: Path, remote: Path
+) -> None:
+    north, south = north_with(tmp_path, remote), South(tmp_path / "south", remote)
+    first = north.attempt("discarded", "one", WARMUP=0.5)
+    (lab,) = hear(south, north)
+    edit(south.lab, KNOB=2.0)
+    mine = south.lab.run_experiment("raise it", insist=True).experiment
+    finish(south.lab, mine)
+    south.lab.commit_or_revert(mine, "revert")
+    done = command(south, "combine", str(mine), f"{lab[:8]}/{first}", "--json")
+    assert done.exit_code == 0, done.output
+    south.lab.commit_or_revert()
+    ours, told = south.told(3)
+    assert told.joins == (f"{ours}/{mine}", f"{lab}/{first}")
 
 
 def test_replicate_repeats_what_is_worth_a_run_and_decides(tmp_path: Path, remote: Path) -> None:
@@ -186,17 +204,19 @@ def test_the_frontier_and_a_direction_from_another_labs_code(tmp_path: Path, rem
     west.attempt("kept", "the same", gain=3.0, score=1.0, KNOB=2.0)
     miss = west.attempt("discarded", "nearly", gain=0.05, WARMUP=0.5)
     lab, other = hear(south, north, west)
-    told = json.loads(command(south, "community", "frontier", "--json").output)
-    assert {one["claim"] for one in told["build_on"]} == {f"{lab[:8]}/{kept}", f"{other[:8]}/2"}
-    assert told["near_misses"][0].startswith(f"{other[:8]}/{miss} WARMUP")
-    assert [one["machine"] for one in told["classes"]] == ["NVIDIA H200"]
-    assert told["classes"][0]["curve"] == [3.0]
-    assert len(told["islands"]) == 2
+    seen = json.loads(command(south, "community", "frontier", "--json").output)
+    assert {one["claim"] for one in seen["build_on"]} == {f"{lab[:8]}/{kept}", f"{other[:8]}/2"}
+    assert seen["near_misses"][0].startswith(f"{other[:8]}/{miss} WARMUP")
+    assert [one["machine"] for one in seen["classes"]] == ["NVIDIA H200"]
+    assert seen["classes"][0]["curve"] == [3.0]
+    assert len(seen["islands"]) == 2
     done = command(south, "start", "theirs", "--from", f"{lab[:8]}/{kept}", "--no-calibrate", "--wait", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.output)["score"] == pytest.approx(1.0)
     assert "KNOB = 2.0" in source(south)
     assert git(south.lab.paths.tree, "log", "-1", "--format=%s", "HEAD~1").startswith("The code of ")
+    _, told = south.told(2)
+    assert (told.role, told.of) == ("baseline", f"{lab}/{kept}")
 
 
 def test_more_than_the_share_of_others_attempts_is_refused_unless_one_insists(tmp_path: Path, remote: Path) -> None:

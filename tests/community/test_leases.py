@@ -242,6 +242,32 @@ def test_a_host_that_takes_only_branches_gets_branches(tmp_path: Path) -> None:
     assert leases(remote) == {}
 
 
+def test_a_host_that_takes_branches_only_and_lets_none_be_rewritten_is_renewed_and_taken_over(tmp_path: Path) -> None:
+    base = tmp_path / "served"
+    base.mkdir()
+    bare = servers.bare(base / "journals.git", receive_denyNonFastForwards="true")
+    hook = bare / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\ncase "$1" in refs/heads/*) exit 0;; esac\necho "branches only" >&2\nexit 1\n')
+    hook.chmod(0o755)
+    with servers.http(base) as url:
+        north, south = pair(tmp_path, f"{url}/journals.git", "host")
+        number = start(north, KNOB=7.0, SECONDS=600.0)
+        ((ref, first),) = leases(bare).items()
+        assert ref.startswith(LEASE_BRANCHES)
+        (ours,) = read_known(north.places).ours
+        assert exchange(north, later(north, ours.seconds * 0.6)).trouble == ""
+        ((again, second),) = leases(bare).items()
+        assert (again, read_known(north.places).ours[0].oid) == (ref, second)
+        assert second != first, "renewed"
+        exchange(south, time.time)
+        later(south, ours.seconds * 3)
+        taken = start(south, KNOB=7.0, SECONDS=600.0)
+        assert leases(bare)[ref] not in (first, second), "taken over from one that is gone"
+        end(south, taken)
+        end(north, number)
+
+
 def test_a_service_that_is_gone_stops_nothing_and_is_not_asked_again_at_once(tmp_path: Path, remote: Path) -> None:
     north, _ = pair(tmp_path, remote)
     away = remote.rename(tmp_path / "away.git")

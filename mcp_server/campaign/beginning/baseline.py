@@ -33,6 +33,7 @@ def open_first(bench: Bench, campaign: Campaign) -> None:
     """Experiment 1: the code as it was found, with the runs that measure its noise."""
     program = bench.program(campaign.program)
     sources = bench.workspace.committed(program.arena.editable, campaign.pinned)
+    begun = next(iter(bench.workspace.git.commits(campaign.pinned, limit=1)), None)
     at = bench.stamp()
     experiment = Experiment(
         campaign=campaign.tag,
@@ -53,6 +54,7 @@ def open_first(bench: Bench, campaign: Campaign) -> None:
         style=style_version(program.arena.style, bench.paths.tree),
         opened_at=at,
         tree=str(bench.paths.tree),
+        repeats=messages.origin_of(begun.message) if begun else "",
     )
     snapshot = bench.workspace.commit_like(campaign.pinned, campaign.pinned, messages.opened(campaign, experiment), at)
     paired = bool(pairing.choice_of(bench.ledger, program.arena, campaign).pairing)

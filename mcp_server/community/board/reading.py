@@ -9,19 +9,17 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from mcp_server.community.board.marks import read_marks, write_marks
 from mcp_server.community.board.saying import OWN, lab_meant, outbox, post_meant
-from mcp_server.community.board.summary import heard
 from mcp_server.community.board.threads import Thread, threads
-from mcp_server.community.claims.status import claims, words_of
+from mcp_server.community.claims.hearing import heard_claims
+from mcp_server.community.claims.status import words_of
 from mcp_server.community.elsewhere import as_attempt, opened
 from mcp_server.community.settings import Places
 from mcp_server.community.trust import read_trust
 from mcp_server.ledger import posts as rows
 from mcp_server.ledger.foreign import UNUSABLE, Foreign
-from mcp_server.ledger.measured import measured
 from mcp_server.ledger.posts import Posted
 from mcp_server.memory.wording import line
 from mcp_server.nouns.errors import AutoresearchError, NotNow
@@ -136,9 +134,8 @@ def mute(places: Places, given: str, muted: bool) -> ThreadsReply:
 
 def _judged(foreign: Foreign, places: Places, contracts: Iterable[str]) -> dict[str, str]:
     """What the measurements of labs that this one hears say of each claim, by LAB/n."""
-    trust, own = read_trust(places.trust), [row.lab for row in foreign.labs() if row.own]
-    counts = partial(heard, trust, own)
-    found = [one for contract in sorted(contracts) for one in claims(measured(foreign, contract), counts)]
+    trust = read_trust(places.trust)
+    found = [one for contract in sorted(contracts) for one in heard_claims(foreign, contract, trust)]
     return {one.name: words_of(one) for one in found}
 
 

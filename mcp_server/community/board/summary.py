@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from mcp_server.community.claims.status import Counts, Status, claims, words_of
+from mcp_server.community.claims.hearing import heard_claims
+from mcp_server.community.claims.status import Status, words_of
 from mcp_server.community.statements import lines
-from mcp_server.community.trust import Role, Trust
+from mcp_server.community.trust import Trust
 from mcp_server.ledger.foreign import Foreign
-from mcp_server.ledger.measured import measured
 from mcp_server.nouns.exchanged import Attempt
 
 CLAIMS_SHOWN = 4
@@ -17,7 +17,6 @@ CLAIMS_SHOWN = 4
 
 def refresh(foreign: Foreign, contracts: Iterable[str], trust: Trust) -> None:
     """Draw the boards of these contracts anew, as the address book lets us hear the labs."""
-    own = {row.lab for row in foreign.labs() if row.own}
     labs_of = foreign.labs_by_contract()
     for contract in contracts:
         labs, attempts = labs_of.get(contract, (0, 0))
@@ -25,20 +24,15 @@ def refresh(foreign: Foreign, contracts: Iterable[str], trust: Trust) -> None:
         moved = {one.name for one in pooled}
         constants = json.loads(foreign.noted(f"constants {contract}") or "[]")
         untouched = [name for name in constants if name not in moved]
-        told = lines(labs, attempts, pooled, _claims(foreign, contract, lambda lab: heard(trust, own, lab)), untouched)
+        told = lines(labs, attempts, pooled, _claims(foreign, contract, trust), untouched)
         with foreign.writing():
             foreign.note(f"board {contract}", json.dumps(told if labs else []))
 
 
-def heard(trust: Trust, own: Container[str], lab: str) -> bool:
-    """Whether a lab's replications and refutations count here: our own, and whom the address book lets repeat."""
-    return lab in own or trust.role(lab).allows(Role.REPLICATE)
-
-
-def _claims(foreign: Foreign, contract: str, heard: Counts) -> list[tuple[str, Attempt, str]]:
+def _claims(foreign: Foreign, contract: str, trust: Trust) -> list[tuple[str, Attempt, str]]:
     """Other labs' gains with what others made of them: the most repeated first, what was refuted not at all."""
     found = []
-    for one in claims(measured(foreign, contract), heard):
+    for one in heard_claims(foreign, contract, trust):
         if not one.first.own and one.status is not Status.REFUTED:
             found.append((len(one.replicated), one.first.gain / (one.first.deviation or one.first.gain), one))
     told = []

@@ -17,12 +17,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mcp_server.arena.program import Arena
-from mcp_server.community.board.summary import heard
 from mcp_server.community.claims import choosing, table
 from mcp_server.community.claims.bringing import bring, files_of, short
 from mcp_server.community.claims.choosing import Bounds, Choice, Past, Repeat, Situation
+from mcp_server.community.claims.hearing import heard_claims, own_lab
 from mcp_server.community.claims.standing import standings
-from mcp_server.community.claims.status import Claim, Status, claims
+from mcp_server.community.claims.status import Claim, Status
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.outgoing import machine_class
 from mcp_server.community.settings import Places
@@ -37,6 +37,7 @@ from mcp_server.nouns.files import private_folder
 from mcp_server.nouns.refusals import first
 from mcp_server.nouns.rows import Campaign
 from mcp_server.nouns.text import clean_line
+from mcp_server.repo.messages import begun_from
 from mcp_server.repo.workspace import Workspace
 
 REFERENCE = re.compile(r"(?P<lab>[^/\s]{1,64})/(?P<n>[1-9]\d{0,7})")
@@ -81,9 +82,8 @@ class Desk:
 
     def view(self, foreign: Foreign, contract: str) -> View:
         """Claims judged by whom this lab hears. Raises CommunityError."""
-        trust, own = read_trust(self._places.trust), own_lab(foreign)
-        found = claims(measured(foreign, contract), lambda lab: heard(trust, (own,), lab), own)
-        return View(found, trust, own)
+        trust = read_trust(self._places.trust)
+        return View(heard_claims(foreign, contract, trust), trust, own_lab(foreign))
 
     # --- one attempt elsewhere ----------------------------------------------------------------------------------------
 
@@ -110,9 +110,8 @@ class Desk:
         with contextlib.suppress(AutoresearchError):
             return self._workspace.resolve(from_ref)
         name, files = self.code(arena, from_ref)
-        message = f"The code of {name}, from another lab\n"
         return self._workspace.snapshot(
-            arena.editable, self._workspace.resolve("HEAD"), message, at, files=files
+            arena.editable, self._workspace.resolve("HEAD"), begun_from(name), at, files=files
         ).commit
 
     @property
@@ -257,11 +256,6 @@ class Desk:
         with self.open() as foreign:
             contracts = sorted(set(foreign.all_contracts()))
             return f"{table.HEADER}\n" + "".join(table.table(one, measured(foreign, one)) for one in contracts)
-
-
-def own_lab(foreign: Foreign) -> str:
-    """Our own lab id; "" before we have told anything."""
-    return next((row.lab for row in foreign.labs() if row.own), "")
 
 
 def _warnings(view: View, lab: str, claim: Claim | None) -> Iterator[str]:

@@ -165,7 +165,22 @@ class Remote:
             raise Unreachable(f"{self.shown} cannot be read: {said}. It is tried again.")
 
     def push(self, moves: Sequence[Move]) -> dict[str, str]:
-        """Move refs there, each on its own; why one was refused, by ref. Raises Unreachable when none was looked at."""
+        """Move refs there, each on its own; why one was refused, by ref. Raises Unreachable when none was looked at.
+
+        A host that lets no ref be rewritten (`receive.denyNonFastForwards`, protected branches) has it taken away and
+        made again: both only if it is what we think, so that of two who do so one wins.
+        """
+        refused = self._push(moves)
+        stuck = [one for one in moves if one.new and one.old and "[remote rejected]" in refused.get(one.ref, "")]
+        if stuck:
+            kept = self._push([Move(one.ref, "", one.old) for one in stuck])
+            again = [Move(one.ref, one.new, "") for one in stuck if one.ref not in kept]
+            for one in again:
+                del refused[one.ref]
+            refused |= self._push(again) if again else {}
+        return refused
+
+    def _push(self, moves: Sequence[Move]) -> dict[str, str]:
         where = (*self._tame("receive-pack"), "--end-of-options", self._settings.remote)
         leases = [word for one in moves for word in one.words[:-1]]
         command = [*_QUIET, "push", "--porcelain", "--no-verify", *leases, *where, *(one.words[-1] for one in moves)]
