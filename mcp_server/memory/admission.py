@@ -11,7 +11,8 @@ from mcp_server.nouns.text import LEARNING_CHARACTERS, clean_block, clean_line, 
 
 NEAR_DUPLICATE = 0.8  # share of three-word pieces two lessons have in common
 
-_WORD = re.compile(r"[a-z0-9_]+(?:\.\d+)?")
+# Other alphabets go letter by letter: some have no spaces between words.
+_WORD = re.compile(r"[a-z0-9_]+(?:\.\d+)?|[^\W\d_]")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
 _NAME = re.compile(r"\b[A-Z][A-Z0-9_]{2,}\b")
 # Words that turn a lesson round: two texts that differ in one of these say different things.
@@ -100,4 +101,7 @@ def _gist(text: str) -> _Gist:
     words = tuple(_WORD.findall(text.lower()))
     pieces = frozenset(zip(words, words[1:], words[2:], strict=False)) if len(words) > 4 else frozenset()
     exact = frozenset(_NUMBER.findall(text)) | frozenset(_NAME.findall(text))
+    exact |= {
+        "".join(word for word in words if not word.isascii())
+    }  # which words turn it round there is not known here
     return _Gist(words, pieces, exact, _TURNING.intersection(words))

@@ -34,3 +34,16 @@ LONG = (
 def test_a_lesson_is_the_same_up_to_wording(other: str, same: bool) -> None:
     assert says_the_same(LONG, other) is same
     assert says_the_same(other, LONG) is same
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("学习率更高有帮助", "学习率更高有帮助！", True),
+        ("学习率更高有帮助", "批量更小更糟糕", False),
+        ("这个小模型在预热四十步之后学习率更高有帮助", "这个小模型在预热四十步之后学习率更高没帮助", False),
+        ("Скорость обучения выше помогает", "Размер пакета меньше вредит", False),
+    ],
+)
+def test_lessons_in_other_alphabets_are_told_apart(one: str, other: str, same: bool) -> None:
+    assert says_the_same(one, other) is same
