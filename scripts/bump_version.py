@@ -27,6 +27,7 @@ PLACES = {
     Path("skills/decompose/SKILL.md"): r'(version: ")[^"]+(")',
     Path("skills/interview/SKILL.md"): r'(version: ")[^"]+(")',
     Path("skills/operate/SKILL.md"): r'(version: ")[^"]+(")',
+    Path("skills/paper/SKILL.md"): r'(version: ")[^"]+(")',
 }
 
 

@@ -10,7 +10,7 @@ import base64
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
@@ -276,13 +276,18 @@ def _again(found: Findings) -> str:
 
 def html(found: Findings, chart: bytes | None) -> str:
     """One file that needs no other: the Markdown rendered, the chart inside it. Raw HTML in the text stays text."""
+    inside = {} if chart is None else {CHART: "data:image/png;base64," + base64.b64encode(chart).decode()}
+    return rendered(markdown(found, chart is not None), inside, found.campaign.tag, "report.html")
+
+
+def rendered(text: str, images: Mapping[str, str], title: str, template: str) -> str:
+    """Markdown as one HTML file. images: by the name in the text, as data; no other image is shown."""
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = reader.parse(markdown(found, chart is not None))
-    inside = "" if chart is None else "data:image/png;base64," + base64.b64encode(chart).decode()
+    tokens = reader.parse(text)
     for token in tokens:
         for child in token.children or []:
-            if child.type == "image":  # there is one; what an agent wrote cannot make another
-                child.attrs["src"] = inside if child.attrs.get("src") == CHART else ""
+            if child.type == "image":  # these are ours; what an agent wrote cannot make another
+                child.attrs["src"] = images.get(str(child.attrs.get("src")), "")
     pages = Environment(loader=FileSystemLoader(Path(__file__).parents[1] / "dashboard" / "templates"), autoescape=True)
     body = Markup(reader.renderer.render(tokens, reader.options, {}))
-    return pages.get_template("report.html").render(title=found.campaign.tag, body=body)
+    return pages.get_template(template).render(title=title, body=body)

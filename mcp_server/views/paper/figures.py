@@ -1,0 +1,197 @@
+"""The figures of a paper as SVG: progress, ablations, replications, learning curves. Pure text, every name escaped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+from mcp_server.nouns.attempt import Attempt
+from mcp_server.views.chart.words import shown
+from mcp_server.views.comparison.picture import COLOURS, DASHES
+from mcp_server.views.paper.material import Curve, Material, Measurement
+
+WIDTH, TOP, BOTTOM, LEFT, RIGHT = 760, 24, 52, 92, 24
+NAMED = 300  # pixels for the names of rows
+ROW = 26
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round values from `low` to `high`, four to nine of them."""
+    raw = (high - low) / 5 or 1.0
+    size = 10.0 ** math.floor(math.log10(raw))
+    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw * 0.7)
+    first = math.ceil(low / step - 1e-9)
+    return [step * n for n in range(first, first + 12) if step * n <= high + 1e-9 * step]
+
+
+def _tick(value: float) -> str:
+    return f"{round(value, 10):.6g}".replace("-", "−")
+
+
+@dataclass
+class Plot:
+    """A white sheet with axes. x and y are in the data's own units; y grows upwards."""
+
+    xs: tuple[float, float]
+    ys: tuple[float, float]
+    height: int = 340
+    left: int = LEFT
+    right: int = RIGHT
+    parts: list[str] = field(default_factory=list)
+
+    def x(self, value: float) -> float:
+        low, high = self.xs
+        return self.left + (WIDTH - self.left - self.right) * (value - low) / ((high - low) or 1.0)
+
+    def y(self, value: float) -> float:
+        low, high = self.ys
+        return self.height - BOTTOM - (self.height - TOP - BOTTOM) * (value - low) / ((high - low) or 1.0)
+
+    def text(self, x: float, y: float, words: str, anchor: str = "middle") -> None:
+        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>')
+
+    def put(self, what: str) -> None:
+        self.parts.append(what)
+
+    def axis_x(self, words: str, whole: bool = False) -> None:
+        for value in _ticks(*self.xs):
+            self.put(f'<path d="M{self.x(value):.1f} {TOP}V{self.height - BOTTOM}" stroke="#e4e7eb"/>')
+            self.text(self.x(value), self.height - BOTTOM + 18, f"{value:.0f}" if whole else _tick(value))
+        self.text((self.left + WIDTH - self.right) / 2, self.height - 10, words)
+
+    def axis_y(self) -> None:
+        for value in _ticks(*self.ys):
+            self.put(f'<path d="M{self.left} {self.y(value):.1f}H{WIDTH - self.right}" stroke="#e4e7eb"/>')
+            self.text(self.left - 8, self.y(value) + 4, _tick(value), "end")
+
+    def svg(self, title: str) -> str:
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self.height}" width="{WIDTH}" '
+            f'height="{self.height}" font-family="sans-serif" font-size="13"><title>{escape(title)}</title>'
+            f'<rect width="{WIDTH}" height="{self.height}" fill="white"/>'
+        )
+        return "\n".join([head, *self.parts, "</svg>"]) + "\n"
+
+
+def figures(of: Material) -> dict[str, str]:
+    """Every figure that there is something to draw for, by file name, in the order of the paper."""
+    drawn = {
+        "progress.svg": _progress(of),
+        "ablations.svg": _rows_plot("What each change is worth in the end", _ablation_rows(of)),
+        "replications.svg": _rows_plot("Who measured each change", _replication_rows(of)),
+        "curves.svg": _curves(of.curves),
+    }
+    return {name: svg for name, svg in drawn.items() if svg}
+
+
+def _progress(of: Material) -> str:
+    """Scores in order; far ones are drawn at the edge, or a diverged run would hide all others."""
+    start = of.baseline.score
+    tried = [one for one in of.course if one.score is not None and one.gain is not None]
+    if start is None or not tried:
+        return ""
+    kept = [one.score for one in tried if one.experiment.decision == "keep" and one.score is not None]
+    reach = max((abs(start - value) for value in kept), default=0.0) or abs(start) * 0.1 or 1.0
+    near = [one.score for one in tried if one.score is not None and abs(one.score - start) <= 2 * reach]
+    values = [start, *kept, *near]
+    low, high = min(values), max(values)
+    edge = 0.06 * ((high - low) or 1.0)
+    plot = Plot((1, max(one.number for one in tried) + 1), (low - edge, high + edge))
+    plot.axis_x("experiment", whole=True)
+    plot.axis_y()
+    rises = of.found.arena.metric.direction == "maximize"
+    best, line = start, f"M{plot.x(of.baseline.number):.1f} {plot.y(start):.1f}"
+    for one in tried:
+        value = min(max(one.score or 0.0, plot.ys[0]), plot.ys[1])
+        x, y = plot.x(one.number), plot.y(value)
+        if one.experiment.decision == "keep":
+            line += f"H{x:.1f}V{y:.1f}"
+            best = value
+            plot.put(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="#009E73"/>')
+            plot.text(x, y + (-9 if rises else 18), f"#{one.number}")
+        else:
+            plot.put(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="#8b949e"/>')
+    plot.put(f'<path d="{line}H{plot.x(plot.xs[1]):.1f}" fill="none" stroke="#0072B2" stroke-width="2"/>')
+    unit = f", {of.found.arena.metric.unit}" if of.found.arena.metric.unit else ""
+    plot.text(plot.left, 15, f"{of.found.arena.metric.name}{unit}; best {shown(best)}", "start")
+    return plot.svg("Every scored attempt in order; kept ones are large, the line is the best so far")
+
+
+def _ablation_rows(of: Material) -> list[tuple[str, Measurement]]:
+    rows = []
+    for number, some in sorted(of.ablations.items()):
+        name = of.told[number].experiment.description
+        rows += [(f"#{number} {name}", worth(one)) for one in some]
+    return rows
+
+
+def worth(one: Attempt) -> Measurement:
+    """What a change is worth by the run without it: what was lost there."""
+    edges = one.interval
+    return Measurement(f"#{one.number}", -(one.gain or 0.0), None if edges is None else (-edges[1], -edges[0]))
+
+
+def _replication_rows(of: Material) -> list[tuple[str, Measurement]]:
+    rows = []
+    for number, others in sorted(of.replications.items()):
+        one = of.told[number]
+        rows.append((f"#{number} {one.experiment.description}", own(one)))
+        rows += [(f"    {other.record}", other) for other in others]
+    return rows
+
+
+def own(one: Attempt) -> Measurement:
+    """An attempt's own measurement."""
+    return Measurement(f"#{one.number}", one.gain or 0.0, one.interval)
+
+
+def _rows_plot(title: str, rows: Sequence[tuple[str, Measurement]]) -> str:
+    """One row a measurement: a square at the gain, its 95 % interval as a line, and nothing gained at zero."""
+    if not rows:
+        return ""
+    values = [edge for _, one in rows for edge in (one.gain, *(one.interval or ()))] + [0.0]
+    low, high = min(values), max(values)
+    edge = 0.05 * ((high - low) or 1.0)
+    height = TOP + BOTTOM + ROW * len(rows)
+    plot = Plot((low - edge, high + edge), (0, len(rows)), height, left=NAMED)
+    plot.axis_x("gain, positive is better; 95 % interval")
+    plot.put(f'<path d="M{plot.x(0):.1f} {TOP}V{height - BOTTOM}" stroke="#1b1f24" stroke-dasharray="4 3"/>')
+    for place, (name, one) in enumerate(rows):
+        y = TOP + ROW * place + ROW / 2
+        plot.text(12 if not name.startswith(" ") else 30, y + 4, _cut(name.strip()), "start")
+        if one.interval is not None:
+            ends = f"{plot.x(one.interval[0]):.1f} {y:.1f}H{plot.x(one.interval[1]):.1f}"
+            plot.put(f'<path d="M{ends}" stroke="#0072B2" stroke-width="2"/>')
+        plot.put(f'<rect x="{plot.x(one.gain) - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="#0072B2"/>')
+    return plot.svg(title)
+
+
+def _cut(name: str, most: int = 42) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _curves(curves: Sequence[Curve]) -> str:
+    """The second half of the losses decides the height: the fall from a random start hides everything else."""
+    told = [one for one in curves if len(one.points) > 1]
+    if not told:
+        return ""
+    late = [point.loss for one in told for point in one.points[len(one.points) // 4 :]]
+    low, high = min(late), max(late)
+    edge = 0.05 * ((high - low) or 1.0)
+    seconds = max(point.seconds for one in told for point in one.points)
+    plot = Plot((0, seconds or 1.0), (low - edge, high + edge), 380, right=230)
+    plot.axis_x("seconds of the budget")
+    plot.axis_y()
+    plot.text(plot.left, 15, "training loss, as the trainer told it; no score", "start")
+    for place, one in enumerate(told):
+        colour, dash = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
+        at = " ".join(f"{plot.x(p.seconds):.1f},{plot.y(min(p.loss, plot.ys[1])):.1f}" for p in one.points)
+        plot.put(
+            f'<polyline points="{at}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-dasharray="{dash}"/>'
+        )
+        y = TOP + 20 * place + 10
+        plot.put(f'<path d="M{WIDTH - 218} {y}h26" stroke="{colour}" stroke-width="2.2" stroke-dasharray="{dash}"/>')
+        plot.text(WIDTH - 186, y + 4, _cut(f"#{one.number} {one.name}", 27), "start")
+    return plot.svg("Training loss against seconds of the budget")
