@@ -92,6 +92,12 @@ def read(path: Path) -> Market:
             raise Unusable(f"Line {number} of prices.csv has a price that is no number.") from None
         if any(price is not None and not 0 < price < math.inf for price in table[-1]):
             raise Unusable(f"Line {number} of prices.csv has a price that is not above zero.")
+    for name, column in zip(rows[0][1:], zip(*table, strict=True), strict=True):
+        listed = [at for at, price in enumerate(column) if price is not None]
+        if listed and None in column[listed[0] : listed[-1]]:
+            # it would count as delisted at a loss, and whoever holds what has no gaps would beat the market by that
+            day = days[column.index(None, listed[0])]
+            raise Unusable(f"{name} has no price on {day}, but later ones. Repeat the last price there.")
     return Market(days, table)
 
 

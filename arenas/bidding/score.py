@@ -18,7 +18,7 @@ from typing import Any
 from asking import Program, code_kb
 from auction import HOURS, SEGMENTS, Auctions, Bidder, World, day_of, hour_of, morning, world
 from confined import Failed, has_walls, shield
-from units import drawn, jackknife
+from units import coarse, drawn, jackknife
 
 RULES: dict[str, Any] = json.loads(Path("rules.json").read_text("utf-8"))
 
@@ -88,9 +88,9 @@ def main() -> int:
         bought = {name: played(policy, worlds) for name, policy in policies.items()}
         against = bought["control"].values
         score, interval = jackknife(lift, list(zip(bought["candidate"].values, against, strict=True)))
-        answer: dict[str, Any] = {"score": score, "interval": interval}
+        answer: dict[str, Any] = coarse(score, interval)
         if "incumbent" in bought:
-            answer["incumbent"] = lift(list(zip(bought["incumbent"].values, against, strict=True)))
+            answer["incumbent"] = round(lift(list(zip(bought["incumbent"].values, against, strict=True))), 3)
     except Failed as failure:
         code, detail = failure.args
         print(json.dumps({"rejected": code, "detail": detail}))

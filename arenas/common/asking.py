@@ -8,18 +8,22 @@ not asked, so it cannot work ahead.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
+import sys
 import tempfile
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from confined import Child, Failed, has_walls, strangers
+from confined import SYSTEM, Child, Failed, has_walls, strangers
 
 MOST_BYTES = 1 << 20  # of an answer
 SECONDS = 20.0  # for one question, unless said
 HIDDEN = ("AUTORESEARCH_SNAPSHOT", "AUTORESEARCH_INCUMBENT", "AUTORESEARCH_ARTIFACT", "AUTORESEARCH_HANDOVER")
+TEMPLATES = "lib*/python*/*-packages/mcp_server/templates"  # below the folder of a Python that has autoresearch
 
 
 class Program:
@@ -39,8 +43,9 @@ class Program:
             shutil.copyfile(origin, home / name)
         module = files[0].removesuffix(".py")
         script = home / "answering.py"
-        # the folders of the scorer and of the code are on Python's path, or may lie where programs do
+        # the folders of the scorer and of the code may lie where programs do, and so does what an arena was copied from
         gone = [Path(place).resolve() for name in HIDDEN if (place := os.environ.get(name))] + [Path.cwd().resolve()]
+        gone += shipped()
         self._child = Child(script, str(home), module, seconds=SECONDS, walls=has_walls(), heard=False, hidden=gone)
         self.took = 0.0  # processor seconds of the last answer
 
@@ -50,7 +55,7 @@ class Program:
         answer = self._child.ask(question, most_bytes=MOST_BYTES, seconds=seconds)
         self.took = answer.cpu
         try:
-            return json.loads(answer.content, parse_constant=_no_constant)
+            return json.loads(answer.content, parse_constant=_no_constant, parse_float=_finite)
         except (ValueError, RecursionError):
             raise Failed("bad_output", f"{function} must answer with plain numbers, texts and lists.") from None
 
@@ -64,6 +69,15 @@ class Program:
             raise Failed("background_work", "The program left a process behind.")
 
 
+@lru_cache(maxsize=1)
+def shipped() -> tuple[Path, ...]:
+    """Where this machine's Pythons keep the shipped arenas: what writes the questions is among them, and public."""
+    roots = {Path(place).resolve() for place in (sys.prefix, sys.base_prefix, *SYSTEM)}
+    return tuple(
+        {found.resolve() for root in roots for up in ("", "*/", "*/*/") for found in root.glob(up + TEMPLATES)}
+    )
+
+
 def code_kb(*names: str) -> float:
     """Compressed size of the experiment's files, in kB: what is short can hold no answers."""
     folder = Path(os.environ["AUTORESEARCH_SNAPSHOT"])
@@ -72,3 +86,10 @@ def code_kb(*names: str) -> float:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    """json takes 1e999 for infinity."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number

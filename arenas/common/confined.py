@@ -130,8 +130,8 @@ class Child:
         heard: a failure quotes what it said on stderr. Not where it knows what may not be told.
         """
         self._heard = heard
-        folders = [script.parent, *(Path(word) for word in arguments if os.path.isdir(word))]
-        rules = _readable(tuple(hidden), folders) if walls else []
+        given = [script, *(Path(word) for word in arguments if os.path.isdir(word))]
+        rules = _readable(tuple(hidden), given) if walls else []
 
         def before_exec() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WORDS, MOST_WORDS))
@@ -168,19 +168,26 @@ class Child:
         except Failed:
             self.end()
             raise
+        self._counted = self._processor_seconds()  # what it used so far, its own start among it
         self._stop()
 
     def ask(self, question: bytes, *, most_bytes: int, seconds: float) -> Answer:
-        """One question, timed from its first byte to the answer's last. Raises Failed."""
-        cpu = self._processor_seconds()
+        """One question, answered after it was asked. Raises Failed.
+
+        Its processor time is all since the answer before, so nothing is free that is done behind an answer's back.
+        """
         began = time.monotonic()
+        if select.select([self._out], [], [], 0.0)[0]:
+            if os.read(self._out, 1):
+                raise Failed("bad_output", "The program answered what it was not asked.")
+            raise Failed("host_died", "The program ended.")
         os.kill(self.pid, signal.SIGCONT)
         self._send(LENGTH.pack(len(question)) + question, began + seconds)
         content = self._receive(most_bytes, began + seconds)
         wall = time.monotonic() - began
-        cpu = self._processor_seconds() - cpu
+        before, self._counted = self._counted, self._processor_seconds()
         self._stop()
-        return Answer(content, cpu, wall)
+        return Answer(content, self._counted - before, wall)
 
     def end(self) -> None:
         """Kill it. Harmless to repeat."""
@@ -232,7 +239,8 @@ class Child:
             if wanted == LENGTH.size == len(found):
                 (length,) = LENGTH.unpack(found)
                 if length > most_bytes:
-                    raise Failed("bad_output", f"An answer of {length} bytes, where {most_bytes} are the most.")
+                    # how long it is stays untold: the program chose that number, and could say with it what it saw
+                    raise Failed("bad_output", f"The answer is longer than {most_bytes} bytes.")
                 wanted += length
         return bytes(found[LENGTH.size :])
 
@@ -263,10 +271,11 @@ def _readable(hidden: tuple[Path, ...], more: Iterable[Path]) -> list[tuple[int,
     """(descriptor, rights) of what Python needs and `more`, without the hidden folders.
 
     Landlock can only allow, so where something inside is hidden its siblings are allowed one by one. /proc is left out:
-    the command lines there tell what others were given, the scorer's variables among them.
+    the command lines there tell what others were given, the scorer's variables among them. So is the rest of this
+    process's path for imports, on which the scorer's own folder stands; the child is isolated and would not look there.
     """
     system = [Path(place) for place in (*SYSTEM, "/etc", "/dev")]
-    python = [Path(place) for place in (sys.prefix, sys.base_prefix, *filter(None, sys.path))]
+    python = [Path(place) for place in (sys.prefix, sys.base_prefix)]
     rules: list[tuple[int, int]] = []
 
     def allow(path: Path) -> None:

@@ -6,6 +6,7 @@ What its answers scatter is doubt about the score, and what they cost is told be
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -57,6 +58,11 @@ def ask_judge(text: str, judge: dict[str, Any], *arguments: str) -> Judged | Non
 
 
 def run(command: list[str], text: str, seconds: float) -> str:
-    """What a command prints that reads the text. Raises CalledProcessError, TimeoutExpired."""
+    """What a command prints that reads the text. Raises CalledProcessError, TimeoutExpired.
+
+    It is not told what scorers alone are told: the text is the experiment's, and a model may do as a text says.
+    """
     words = [sys.executable if word == "python" else word for word in command]
-    return subprocess.run(words, input=text, capture_output=True, text=True, timeout=seconds, check=True).stdout
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AUTORESEARCH_")}
+    done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=seconds, check=True, env=env)
+    return done.stdout

@@ -78,6 +78,14 @@ def jackknife(statistic: Callable[[list[Any]], float], units: Sequence[Any]) -> 
     return found, [found - doubt, found + doubt]
 
 
+def coarse(score: float, interval: Sequence[float]) -> dict[str, Any]:
+    """Both for an answer, to three decimals: the last digits hold no skill, but could say what was asked.
+
+    Who sees every digit of a mean can solve for the labels behind it, one changed answer after the other.
+    """
+    return {"score": round(score, 3), "interval": [round(end, 3) for end in interval]}
+
+
 # --- what only the scorer may read ------------------------------------------------------------------------------------
 
 

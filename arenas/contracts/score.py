@@ -17,7 +17,7 @@ from asking import Program, code_kb
 from clauses import FLAGS, Contract, contracts
 from confined import Failed, has_walls, shield
 from judging import Judged, ask_judge, run
-from units import drawer, drawn, mean_of, split
+from units import coarse, drawer, drawn, mean_of, split
 
 RULES: dict[str, Any] = json.loads(Path("rules.json").read_text("utf-8"))
 OWN = "contracts.json"  # in the drawer: contracts of the user's
@@ -71,14 +71,18 @@ def known() -> list[str]:
 
 def counted(contract: Contract, said: dict[str, str]) -> tuple[int, int, int]:
     """(found, missed, false alarms) of one contract. The right flag on the wrong clause is a miss and an alarm."""
-    planted = {flag: plain(clause) for flag, clause in contract.flags.items()}
-    found = {flag for flag, quote in said.items() if flag in planted and same(quote, planted[flag])}
+    planted, text = {flag: plain(clause) for flag, clause in contract.flags.items()}, plain(contract.text)
+    found = {flag for flag, quote in said.items() if flag in planted and same(quote, planted[flag], text)}
     return len(found), len(planted) - len(found), len(said) - len(found)
 
 
-def same(quote: str, clause: str) -> bool:
-    """Whether a quotation shows this clause: from within it, or all of it with little around."""
-    return quote in clause or (clause in quote and len(quote) <= WIDEST * len(clause))
+def same(quote: str, clause: str, text: str) -> bool:
+    """Whether a quotation shows this clause: from within it and nowhere else, or all of it with little around.
+
+    "The Supplier may adjust its" may stand in a harmless clause as well, and then points at neither.
+    """
+    within = quote in clause and text.count(quote) <= text.count(clause) * clause.count(quote)
+    return within or (clause in quote and len(quote) <= WIDEST * len(clause))
 
 
 def f_measure(found: int, missed: int, alarms: int) -> float:
@@ -121,10 +125,10 @@ def answer(chosen: list[Contract], said: list[dict[str, str]], judged: Judged | 
         "recall": round(found / max(1, found + missed), 3),
         "precision": round(found / max(1, found + alarms), 3),
         "alarms_each": round(alarms / len(chosen), 3),
-        "code_kb": code_kb("checklist.py"),
+        "code_kb": code_kb("checklist.md" if RULES["reviewer"]["command"] else "checklist.py"),  # whichever reviews
         "walls": float(has_walls()),
     }
-    return {"score": score, "interval": interval, "secondary": secondary | (judged.told if judged else {})}
+    return {**coarse(score, interval), "secondary": secondary | (judged.told if judged else {})}
 
 
 def main() -> int:

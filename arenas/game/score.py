@@ -17,7 +17,7 @@ from asking import Program, code_kb
 from board import dropped, full, legal, won
 from confined import Failed, has_walls, shield
 from opponents import Player, greedy, hidden_taste, planner
-from units import Draw, drawn, kept, mean_of
+from units import Draw, coarse, drawn, kept, mean_of
 
 RULES: dict[str, Any] = json.loads(Path("rules.json").read_text("utf-8"))
 MOST_FORFEITS = 0.1  # of the games; beyond, the program is not one that plays
@@ -97,7 +97,7 @@ def main() -> int:
     score, interval = mean_of([unit for found in units.values() for unit in found])
     secondary = {f"against_{name}": round(statistics.fmean(found), 3) for name, found in units.items()}
     secondary |= {"forfeits": float(forfeits), "code_kb": code_kb("player.py"), "walls": float(has_walls())}
-    print(json.dumps({"score": score, "interval": interval, "secondary": secondary}))
+    print(json.dumps({**coarse(score, interval), "secondary": secondary}))
     return 0
 
 

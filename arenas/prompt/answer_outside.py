@@ -3,7 +3,8 @@
     python answer_outside.py .git/autoresearch/handover/prompt -- claude -p
 
 Start it beside the loop, from your own copy of this file. Each question is asked once; its text goes to the command's
-standard input and nowhere else: it is never part of a command line.
+standard input and nowhere else: it is never part of a command line. The command runs in an empty folder. Take its tools
+away as well: the prompt is an agent's, and a model that may read files would look up what the messages are.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,7 +29,7 @@ def attend(folder: Path, command: list[str]) -> int:
         if not answer.exists():
             text = json.loads(path.read_text("utf-8"))["text"]
             try:
-                found = subprocess.run(command, input=text, capture_output=True, text=True, timeout=SECONDS, check=True)
+                found = answered(command, text)
             except (OSError, subprocess.SubprocessError) as failure:
                 print(f"{path.name}: {failure}", file=sys.stderr)
                 continue
@@ -38,6 +40,13 @@ def attend(folder: Path, command: list[str]) -> int:
             done += 1
         path.unlink()
     return done
+
+
+def answered(command: list[str], text: str) -> subprocess.CompletedProcess[str]:
+    """What the command says in an empty folder; it may name files of this one. Raises OSError, SubprocessError."""
+    words = [str(Path(word).resolve()) if Path(word).is_file() else word for word in command]
+    with tempfile.TemporaryDirectory() as empty:
+        return subprocess.run(words, input=text, capture_output=True, text=True, timeout=SECONDS, check=True, cwd=empty)
 
 
 if __name__ == "__main__":

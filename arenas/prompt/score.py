@@ -23,12 +23,13 @@ from typing import Any
 from judging import run
 from messages import cases
 from scripted_model import CATEGORIES
-from units import drawer, drawn, kept, mean_of, put, split
+from units import coarse, drawer, drawn, kept, mean_of, put, split
 
 MODEL: dict[str, Any] = json.loads(Path("model.json").read_text("utf-8"))
 OWN = "cases.json"  # in the drawer: messages of the user's
 EXAM_SHARE = 0.3
 ASK_AGAIN_SECONDS = 20.0
+LEAST_WORDS, LEAST_BYTES = 3, 26  # either makes a message that a prompt may not hold; "refund, please" it may
 
 
 class Refused(Exception):
@@ -62,13 +63,20 @@ def read(path: Path, messages: list[str]) -> str:
         raise Refused("bad_output", f"The prompt has no letters, or more than {MODEL['longest_prompt']}.")
     if any(unicodedata.category(letter) in ("Cc", "Cf", "Co", "Cn") and letter != "\n" for letter in text):
         raise Refused("bad_output", "The prompt has characters that a reader does not see.")
-    if any(words(message) in words(text) for message in messages):
+    if any(long_enough(words(message)) and words(message) in words(text) for message in messages):
         raise Refused("copies_cases", "The prompt holds a message that is asked. Examples must be other ones.")
     return text
 
 
 def words(text: str) -> str:
-    return f" {' '.join(re.findall(r'[a-z0-9]+', text.lower()))} "
+    """Its words in any script, whatever marks, capitals and widths they are written with."""
+    found = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold())
+    return f" {' '.join(found)} "
+
+
+def long_enough(message: str) -> bool:
+    """Whether it tells something to know it by heart; bytes, for some scripts set no blanks between words."""
+    return len(message.split()) >= LEAST_WORDS or len(message.encode()) >= LEAST_BYTES
 
 
 def answers(prompt: str, messages: list[str]) -> tuple[list[list[str]], dict[str, float]]:
@@ -119,7 +127,7 @@ def scored(found: list[tuple[str, list[str]]]) -> dict[str, Any]:
         "repeat_sd": round(math.sqrt(luck) / len(found), 4),  # of the score, for the same messages asked again
         "unreadable": round(sum(one == "" for _, said in found for one in said) / (repeats * len(found)), 3),
     }
-    return {"score": score, "interval": interval, "secondary": secondary}
+    return {**coarse(score, interval), "secondary": secondary}
 
 
 def main() -> int:

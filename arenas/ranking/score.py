@@ -12,13 +12,14 @@ import math
 import os
 import re
 import sys
+import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import people
 from asking import Program, code_kb
 from confined import Failed, has_walls, shield
-from units import Draw, drawn, kept, mean_of, split
+from units import Draw, coarse, drawn, kept, mean_of, split
 
 CASES = "cases.json"  # in the drawer
 EXAM_SHARE = 0.3
@@ -26,7 +27,15 @@ ASKED = 2 / 3  # of the other queries, in each scoring
 TOP = 10
 LONGEST_RUBRIC = 4_000
 MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
-PHONE = re.compile(r"\+?\d[\d ()/-]{7,}\d")
+PHONE = re.compile(r"\+?\d(?:\.(?=\d)|[\d\s()/\u2010-\u2015-]){7,}\d")
+
+
+class Stood(NamedTuple):
+    """Where a candidate stood in its query: place 0 (last) to 1 (first), and how much it is looked at there."""
+
+    group: str
+    place: float
+    exposure: float
 
 
 def queries() -> list[dict[str, Any]]:
@@ -39,11 +48,25 @@ def queries() -> list[dict[str, Any]]:
 
 
 def anonymous(candidate: dict[str, Any]) -> str:
-    """The text without what is personal: names, addresses, numbers of telephones."""
-    text = PHONE.sub("[phone]", MAIL.sub("[mail]", candidate["text"]))
-    for name in candidate.get("names", []):
-        text = re.sub(rf"\b{re.escape(name)}\b", "[name]", text, flags=re.IGNORECASE)
+    """The text without what is personal: names, addresses, numbers of telephones.
+
+    Accents come in two spellings in Unicode, and a name may stand in an address of a page (`ada_ash`).
+    """
+    text = unnumbered(candidate["text"])
+    for name in sorted(candidate.get("names", []), key=len, reverse=True):
+        words = r"\s+".join(re.escape(word) for word in _composed(name).split())
+        if words:
+            text = re.sub(rf"(?<![^\W_]){words}(?![^\W_])", "[name]", text, flags=re.IGNORECASE)
     return text
+
+
+def unnumbered(text: str) -> str:
+    """Without addresses and numbers of telephones: a query may name whom to ask."""
+    return PHONE.sub("[phone]", MAIL.sub("[mail]", _composed(text)))
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
 
 
 def ndcg(labels: list[float], scores: list[float]) -> float:
@@ -69,23 +92,46 @@ def percentiles(scores: list[float]) -> list[float]:
     ]
 
 
-def gap(places: list[tuple[str, float]]) -> float:
-    """The largest difference of the mean place between two groups; 0 with one group."""
-    groups: dict[str, list[float]] = {}
-    for group, place in places:
-        groups.setdefault(group, []).append(place)
-    means = [sum(found) / len(found) for found in groups.values()]
-    return max(means) - min(means) if means else 0.0
+def exposures(scores: list[float]) -> list[float]:
+    """How much each candidate is looked at, 1 on average, by the discount of NDCG (Singh and Joachims 2018)."""
+    weights = [1.0 / math.log2(place + 2) for place in range(len(scores))]
+    usual = sum(weights) / len(weights)
+    found = []
+    for score in scores:
+        first, equal = sum(other > score for other in scores), scores.count(score)
+        found.append(sum(weights[first : first + equal]) / equal / usual)
+    return found
 
 
-def rank(program: Program, rubric: str, query: dict[str, Any], draw: Draw) -> tuple[float, list[tuple[str, float]]]:
-    """(NDCG of one query, group and place of each candidate). Raises Failed."""
+def gap(groups: list[str], values: list[float]) -> float:
+    """The largest difference of the mean value between two groups, of which there are two or more."""
+    found: dict[str, list[float]] = {}
+    for group, value in zip(groups, values, strict=True):
+        found.setdefault(group, []).append(value)
+    means = [sum(some) / len(some) for some in found.values()]
+    return max(means) - min(means)
+
+
+def gaps(stood: list[Stood]) -> dict[str, float]:
+    """For `secondary`. Nothing where there is one group or none: what was not measured breaks its bound."""
+    groups = [one.group for one in stood]
+    if len(set(groups)) < 2:
+        return {}
+    return {
+        "group_gap": round(gap(groups, [one.place for one in stood]), 3),
+        "exposure_gap": round(gap(groups, [one.exposure for one in stood]), 3),
+    }
+
+
+def rank(program: Program, rubric: str, query: dict[str, Any], draw: Draw) -> tuple[float, list[Stood]]:
+    """(NDCG of one query, where each candidate stood). Raises Failed."""
     candidates = draw.sample(query["candidates"], len(query["candidates"]))
-    said = program.ask("score", rubric, query["query"], [anonymous(one) for one in candidates])
+    said = program.ask("score", rubric, unnumbered(query["query"]), [anonymous(one) for one in candidates])
     if not isinstance(said, list) or len(said) != len(candidates) or any(type(one) not in (int, float) for one in said):
         raise Failed("bad_output", "score must answer one number for each candidate.")
     groups = [str(one.get("group", "")) for one in candidates]
-    return ndcg([one["label"] for one in candidates], said), list(zip(groups, percentiles(said), strict=True))
+    stood = [Stood(*one) for one in zip(groups, percentiles(said), exposures(said), strict=True)]
+    return ndcg([one["label"] for one in candidates], said), stood
 
 
 def main() -> int:
@@ -94,24 +140,24 @@ def main() -> int:
         rubric = (Path(os.environ["AUTORESEARCH_SNAPSHOT"]) / "rubric.txt").read_text("utf-8", errors="replace")
         if len(rubric) > LONGEST_RUBRIC:
             raise Failed("bad_output", f"rubric.txt may have {LONGEST_RUBRIC} letters.")
-        draw, places, units = drawn("order"), [], []
+        draw, stood, units = drawn("order"), [], []
         with Program("rank.py") as program:
             for query in queries():
-                unit, stand = rank(program, rubric, query, draw)
+                unit, some = rank(program, rubric, query, draw)
                 units.append(unit)
-                places += stand
+                stood += some
     except Failed as failure:
         code, detail = failure.args
         print(json.dumps({"rejected": code, "detail": detail}))
         return 0
     score, interval = mean_of(units)
     secondary = {
-        "group_gap": round(gap(places), 3),
+        **gaps(stood),
         "queries": float(len(units)),
         "code_kb": code_kb("rank.py", "rubric.txt"),
         "walls": float(has_walls()),
     }
-    print(json.dumps({"score": score, "interval": interval, "secondary": secondary}))
+    print(json.dumps({**coarse(score, interval), "secondary": secondary}))
     return 0
 
 

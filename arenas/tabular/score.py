@@ -14,9 +14,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import statistics
 import sys
+import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -55,10 +59,30 @@ def data_sets() -> tuple[Path, ...]:
     return tuple({here, *(Path(folder) for root in roots for folder, _, files in os.walk(root) if DATA_SET in files)})
 
 
-def child(half: str) -> Child:
-    """One half of the model. It is not heard: with last words it could tell the agent which images a seed asks."""
-    folder = os.environ["AUTORESEARCH_SNAPSHOT"]
-    return Child(SERVE, folder, half, seconds=SECONDS, walls=has_walls(), heard=False, hidden=data_sets())
+def scorers_own() -> list[Path]:
+    """Folders that may lie where programs do: what the run left, and whatever lies beside the scorer."""
+    names = ("AUTORESEARCH_SNAPSHOT", "AUTORESEARCH_INCUMBENT", "AUTORESEARCH_ARTIFACT", "AUTORESEARCH_HANDOVER")
+    return [Path(place).resolve() for name in names if (place := os.environ.get(name))] + [Path.cwd().resolve()]
+
+
+@contextmanager
+def child(half: str) -> Iterator[Child]:
+    """One half of the model, in a folder that holds its file alone. Raises Failed.
+
+    It is not heard: with last words it could tell the agent which images a seed asks.
+    """
+    with tempfile.TemporaryDirectory(prefix="model-") as home:
+        for origin in (SERVE, Path(os.environ["AUTORESEARCH_SNAPSHOT"]) / "model.py"):
+            if not origin.is_file():
+                raise Failed("bad_output", f"There is no {origin.name}.")
+            shutil.copyfile(origin, Path(home).resolve() / origin.name)
+        gone = [*data_sets(), *scorers_own()]
+        script = Path(home).resolve() / SERVE.name
+        one = Child(script, str(script.parent), half, seconds=SECONDS, walls=has_walls(), heard=False, hidden=gone)
+        try:
+            yield one
+        finally:
+            one.end()
 
 
 def alone() -> None:
@@ -70,11 +94,8 @@ def alone() -> None:
 def train(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[bytes, float]:
     """The model as bytes, and processor seconds. Raises Failed."""
     rows = np.column_stack([images, labels, np.full(len(labels), seed)]).astype(np.float64)
-    trainer = child("fit")
-    try:
+    with child("fit") as trainer:
         answer = trainer.ask(rows.tobytes(), most_bytes=LARGEST, seconds=SECONDS)
-    finally:
-        trainer.end()
     alone()
     return answer.content, answer.cpu
 
@@ -82,8 +103,7 @@ def train(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[bytes, flo
 def ask(model: bytes, images: np.ndarray) -> tuple[np.ndarray, float]:
     """Probabilities (N, 10), checked, and processor milliseconds of the median batch. Raises Failed."""
     found, taken = [], []
-    server = child("predict")
-    try:
+    with child("predict") as server:
         server.ask(model, most_bytes=64, seconds=SECONDS)
         for first in range(0, len(images), BATCH):
             batch = images[first : first + BATCH]
@@ -92,8 +112,6 @@ def ask(model: bytes, images: np.ndarray) -> tuple[np.ndarray, float]:
                 raise Failed("bad_output", f"predict must give {CLASSES} probabilities for each image.")
             found.append(np.frombuffer(answer.content).reshape(-1, CLASSES))
             taken.append(1000.0 * answer.cpu * BATCH / len(batch))
-    finally:
-        server.end()
     alone()
     said = np.concatenate(found)
     if not np.isfinite(said).all() or (said < 0).any():
@@ -156,8 +174,9 @@ def main() -> int:
         "walls": float(has_walls()),
     }
     answer = {
-        "score": score,
-        "interval": [score - doubt, score + doubt],
+        # coarse as well: from all digits of a sum of losses the labels behind it can be solved for
+        "score": round(score, 4),
+        "interval": [round(score - doubt, 4), round(score + doubt, 4)],
         "secondary": secondary,
     }
     print(json.dumps(answer))

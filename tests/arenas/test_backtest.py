@@ -124,6 +124,36 @@ def test_every_different_attempt_of_the_lab_is_counted_and_lowers_what_is_believ
     assert "kept for the exam" in (scorer.drawer / "first-2-1-val.svg").read_text()
 
 
+QUITS = instead("if len(past) > 130 and past[-1][0] < past[0][0]:\n        raise SystemExit\n    return honest(prices)")
+
+
+def test_a_strategy_that_ends_itself_where_it_does_badly_has_been_tried_as_well(tmp_path: Path) -> None:
+    """Else a hundred could be tried, of which only the lucky ones are counted."""
+    scorer = Scorer("backtest", tmp_path, SMALL)
+    told = [scorer.ask({"strategy.py": QUITS + f"# {at}\n"}, AUTORESEARCH_DRAW=str(at)) for at in range(4)]
+    assert {one.get("rejected") for one in told} >= {"host_died"}
+    assert scorer.ask()["secondary"]["attempts"] == 5.0
+
+
+def test_a_score_has_too_few_digits_to_write_prices_into(tmp_path: Path) -> None:
+    """What is held on one day alone moves the last digits by that day's prices, for who can read them."""
+    scorer = Scorer("backtest", tmp_path, SMALL)
+    told = scorer.ask(
+        {"strategy.py": instead("return [one * (0.999 if len(past) == 200 else 1) for one in honest(prices)]")}
+    )
+    assert all(number == round(number, 3) for number in (told["score"], *told["interval"]))
+    assert told["score"] == scorer.ask()["score"]
+
+
+def test_an_asset_that_is_missing_for_a_while_is_not_taken_for_delisted(tmp_path: Path) -> None:
+    scorer = Scorer("backtest", tmp_path, {"rules.json": {"prices": "csv"}})
+    prices(scorer.drawer, gone=True)
+    file = scorer.drawer / "prices.csv"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([*lines[:80], lines[80].replace(lines[80].split(",")[1], "", 1), *lines[81:]]) + "\n")
+    assert "Repeat the last price" in scorer.done().stderr
+
+
 def prices(folder: Path, gone: bool) -> None:
     draw, lines, levels = random.Random(3), ["date,ONE,TWO,THREE"], [10.0, 20.0, 30.0]
     for day in range(700):

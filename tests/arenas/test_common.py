@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.arenas.campaigns import ROOT
 from tests.arenas.scorers import Scorer, module
 
 
@@ -87,5 +88,48 @@ def test_a_program_reads_its_own_files_and_no_other(tmp_path: Path) -> None:
     """Were any of these open to it, it would answer no column and lose every game as a forfeit."""
     scorer = Scorer("game", tmp_path, {"rules.json": {"openings": 1}})
     ways = [str(place / name) for place in (scorer.trusted, scorer.snapshot) for name in ("opponents.py", "player.py")]
+    ways += [
+        str(ROOT / "arenas" / "game" / "opponents.py")
+    ]  # on Python's path, where autoresearch runs from a checkout
     ways += ["/proc/self/environ", "/proc/1/cmdline", str(scorer.drawer / "hidden.json"), "opponents.py", "program.md"]
     assert scorer.ask({"player.py": f"WAYS = {ways!r}\n{LOOKS}"})["secondary"]["forfeits"] == 0.0
+
+
+def test_what_autoresearch_ships_is_found_wherever_a_python_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A generator of questions is public; a program that could read it there would know them all."""
+    asking = module("contracts", "asking")
+    places = [tmp_path / folder / "mcp_server" / "templates" for folder in ("one/lib/python3.12/site-packages",)]
+    places += [tmp_path / "two/venvs/own/lib64/python3.11/site-packages/mcp_server/templates"]
+    for place in places:
+        (place / "contracts").mkdir(parents=True)
+    monkeypatch.setattr(asking.sys, "prefix", str(tmp_path / "one"))
+    monkeypatch.setattr(asking, "SYSTEM", (str(tmp_path / "two"),))
+    asking.shipped.cache_clear()
+    assert set(places) <= set(asking.shipped())
+
+
+FORGING = """
+import os, struct
+def out(content, length=None):
+    for fd in range(3, 20):  # the pipe is one of them; a program may find it
+        try:
+            os.write(fd, struct.pack("<Q", len(content) if length is None else length) + content)
+        except OSError:
+            pass
+"""
+FORGED = {
+    "what it saw, as the length of an answer": "out(b'', (mine * 64 + theirs + 2**40) % 2**62)",
+    "infinity": "out(b'1e999')",
+    "tomorrow's answer today": "out(b'3'); out(b'3')",
+}
+
+
+@pytest.mark.parametrize("cheat", FORGED)
+def test_what_is_written_to_the_pipe_itself_is_refused_and_tells_nothing(cheat: str, tmp_path: Path) -> None:
+    scorer = Scorer("game", tmp_path, {"rules.json": {"openings": 1}})
+    program = f"{FORGING}\ndef move(mine, theirs, seconds):\n    {FORGED[cheat]}\n    return 3\n"
+    told = {json.dumps(scorer.ask({"player.py": program}, AUTORESEARCH_DRAW=draw)) for draw in ("c0ffee", "beef")}
+    assert len(told) == 1  # whatever was asked
+    assert json.loads(told.pop())["rejected"] == "bad_output"

@@ -11,6 +11,7 @@ from tests.arenas.campaigns import ROOT, attempt, best, research
 from tests.arenas.scorers import Scorer, module, stepped
 
 HONEST = (ROOT / "arenas" / "contracts" / "checklist.py").read_text()
+GENERATOR = ROOT / "arenas" / "contracts" / "clauses.py"
 GOOD = (
     "look for what a renewal does, not for one word",
     "who may end the contract, and who may not",
@@ -32,6 +33,7 @@ CHEATS = {
     "NaN": ("bad_output", instead("return {'data_resale': float('nan')}")),
     "the generator, imported": ("host_died", HONEST + "\n\nfrom clauses import FLAGS\n"),
     "the generator, read": ("host_died", instead("open(__file__.replace('checklist', 'clauses')).read()")),
+    "the generator, where Python finds it": ("host_died", instead(f"open({str(GENERATOR)!r}).read()")),
     "the scorer's own copy": ("host_died", instead("open('clauses.py').read()")),
     "ending the process": ("host_died", instead("import os; os._exit(0)")),
     "a process left behind": ("host_died", instead("import os; os.fork()")),

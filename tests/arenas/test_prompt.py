@@ -48,6 +48,40 @@ def test_what_would_win_by_other_means_is_refused(cheat: str, tmp_path: Path) ->
     assert scorer.ask({"prompt.md": text}).get("rejected") == reason
 
 
+OWN = ("Деньги сняли дважды, верните их.", "Où est ma commande ?", "注文を返品したい", "Refund, please")
+
+
+@pytest.mark.parametrize("message", OWN)
+def test_a_message_by_heart_is_refused_in_every_script_but_a_word_or_two_are_no_message(
+    message: str, tmp_path: Path
+) -> None:
+    scorer = Scorer("prompt", tmp_path, SMALL)
+    own = [{"message": message, "category": "refund"}] * 3
+    (scorer.drawer / "cases.json").write_text(json.dumps(own), "utf-8")
+    said = scorer.ask({"prompt.md": f"Categories: refund, please.\n{message.upper().replace(' ', '  ')} is a refund."})
+    assert said.get("rejected") == (None if message == OWN[-1] else "copies_cases")
+
+
+LOOKS = """\
+import os, sys
+sys.stdin.read()
+told = [name for name in os.environ if name.startswith("AUTORESEARCH_")] if sys.argv[1:] else os.listdir(".")
+print("praise" if told else "bug")
+"""
+
+
+def test_a_model_is_told_nothing_of_the_scorers_and_outside_finds_no_file(tmp_path: Path) -> None:
+    """A prompt may ask it to look the messages up."""
+    program = tmp_path / "looks.py"
+    program.write_text(LOOKS)
+    model = {"command": ["python", str(program), "here"], "cases": 4, "repeats": 1}
+    scorer = Scorer("prompt", tmp_path / "arena", {"model.json": model})
+    (scorer.drawer / "cases.json").write_text(json.dumps([{"message": "It is broken", "category": "bug"}] * 3))
+    assert scorer.ask()["score"] == 1.0
+    outside = module("prompt", "answer_outside")
+    assert outside.answered([sys.executable, str(program)], "a question").stdout == "bug\n"
+
+
 @pytest.mark.slow
 def test_a_prompt_that_minds_every_flaw_is_nearly_always_right(tmp_path: Path) -> None:
     assert Scorer("prompt", tmp_path).ask({"prompt.md": stepped("prompt", "prompt.md", *GOOD)})["score"] > 0.85

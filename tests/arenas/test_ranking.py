@@ -69,6 +69,25 @@ def test_a_gain_that_stands_a_group_behind_breaks_the_bound(tmp_path: Path) -> N
     assert fair["secondary"]["group_gap"] < 0.12 < unfair["secondary"]["group_gap"]
 
 
+def test_who_is_held_back_at_the_top_and_lifted_at_the_bottom_is_still_seen_less() -> None:
+    """Mean places are then equal, and the score only looks at the top."""
+    score = module("ranking", "score")
+    said, groups = [4.0, 3.0, 2.0, 1.0], ["A", "B", "B", "A"]
+    stood = [score.Stood(*one) for one in zip(groups, score.percentiles(said), score.exposures(said), strict=True)]
+    found = score.gaps(stood)
+    assert found["group_gap"] == 0.0
+    assert found["exposure_gap"] > 0.15
+    assert score.exposures([1.0, 1.0]) == [1.0, 1.0]
+
+
+def test_cases_of_one_group_pass_no_bound(tmp_path: Path) -> None:
+    """The lab takes a bounded value that is missing for broken."""
+    people = [{"id": str(at), "text": f"sql for {at} years", "label": at % 4} for at in range(4)]
+    scorer = Scorer("ranking", tmp_path)
+    (scorer.drawer / "cases.json").write_text(json.dumps([{"query": "Must: sql. Leeds.", "candidates": people}] * 6))
+    assert not {"group_gap", "exposure_gap"} & set(scorer.ask()["secondary"])
+
+
 def test_five_hundred_people_are_drawn_once_and_asked_in_folds(tmp_path: Path) -> None:
     scorer = Scorer("ranking", tmp_path)
     one = scorer.ask()
@@ -85,6 +104,10 @@ def test_the_program_sees_no_name_no_address_and_no_number(tmp_path: Path) -> No
     text = "Ada Ash, ada.ash12@example.org, +44 7700 900123. 5 years with sql. Ada led a team."
     told = score.anonymous({"text": text, "names": ["Ada", "Ash"]})
     assert told == "[name] [name], [mail], [phone]. 5 years with sql. [name] led a team."
+    odd = "Jose\u0301 M. Jr. (jose_m on pages), 020.7946.0958 or 020 7946\u20110958, asks Ada  Ash"
+    told = score.anonymous({"text": odd, "names": ["Jos\u00e9", "M. Jr.", "Ada Ash"]})
+    assert told == "[name] [name] (jose_m on pages), [phone] or [phone], asks [name]"
+    assert score.anonymous({"text": "see ada_ash", "names": ["Ada", "Ash"]}) == "see [name]_[name]"
     watched = instead(
         "assert not any('@' in one or '+44' in one for one in candidates)\n    return honest(rubric, query, candidates)"
     )

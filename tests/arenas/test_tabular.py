@@ -76,6 +76,7 @@ WALLED = {
         "host_died",
         instead(fit="import os\nopen(os.path.expanduser('~/labels'), 'wb').write(labels.tobytes())"),
     ),
+    "reads what lies beside the scorer": ("host_died", instead(predict=f"open({str(ARENA / 'data.py')!r}).read()")),
     "reads the draw in the sandbox's command line": (
         "host_died",
         instead(predict="open('/proc/1/cmdline', 'rb').read()"),
@@ -96,7 +97,7 @@ LEAVING = {
     "in the parent's processors": "os.sched_setaffinity(os.getppid(), os.sched_getaffinity(0))",
     "in what the page cache holds": "os.posix_fadvise(os.open(__file__, 0), 0, 0, os.POSIX_FADV_DONTNEED)",
 }
-QUICK = ("looks the answers up in the data set",)
+QUICK = ("looks the answers up in the data set", "reads what lies beside the scorer")
 
 
 def some(cheats: Any) -> list[Any]:
