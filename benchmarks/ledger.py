@@ -79,10 +79,10 @@ class Gauge:
     gits: float
 
 
-def repository(folder: Path) -> Lab:
-    """A user's repository with an arena."""
+def repository(folder: Path, seconds: int = 20) -> Lab:
+    """A user's repository with an arena whose runs have so many seconds."""
     folder.mkdir(parents=True)
-    (folder / "program.md").write_text(PROGRAM)
+    (folder / "program.md").write_text(PROGRAM.replace("seconds: 20", f"seconds: {seconds}"))
     knobs = "".join(f"KNOB_{n} = {n}\n" for n in range(200))
     (folder / "train.py").write_text(f"RATE = 1.0\n{knobs}" + TRAIN.read_text().replace("from __future__", "# from"))
     (folder / "score.py").write_text("print('{}')\n")

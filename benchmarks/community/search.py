@@ -34,6 +34,7 @@ from mcp_server.nouns.rows import Experiment
 
 IDEAS, WINNERS = 160, 5  # the target is reached with all of the winners
 RUN_SECONDS = 300.0
+SHORTEST, LONGEST = 0.8, 1.2  # of it, as a draw says
 EPOCH = 1767225600.0
 Idea = int
 
@@ -54,7 +55,7 @@ def one_lab(pool: Pool, seed: int) -> float:
     draw = random.Random(f"alone {seed}")
     order = draw.sample(range(IDEAS), IDEAS)
     needed = max(order.index(idea) for idea in pool.winners) + 1
-    return sum(draw.uniform(0.8, 1.2) * RUN_SECONDS for _ in range(needed))
+    return sum(draw.uniform(SHORTEST, LONGEST) * RUN_SECONDS for _ in range(needed))
 
 
 class Member:
@@ -62,7 +63,7 @@ class Member:
 
     def __init__(self, folder: Path, remote: Path, seed: str) -> None:
         self.draw = random.Random(seed)
-        self.lab = repository(folder)
+        self.lab = repository(folder, seconds=round(LONGEST * RUN_SECONDS))  # a lease is as long as the arena's runs
         begin(self.lab)
         self.places = Places.of(self.lab.paths.state)
         write_settings(self.places, Settings(remote=str(remote), kind="folder", name=folder.name))
@@ -203,7 +204,7 @@ def community(labs: int, pool: Pool, folder: Path, seed: int) -> tuple[float, in
         runs += 1
         member.opened(ideas, again)
         working[who] = ideas
-        heapq.heappush(events, (now + draw.uniform(0.8, 1.2) * RUN_SECONDS, who))
+        heapq.heappush(events, (now + draw.uniform(SHORTEST, LONGEST) * RUN_SECONDS, who))
     raise AssertionError("nobody reached the target")
 
 

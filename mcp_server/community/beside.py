@@ -113,7 +113,7 @@ def stay(tree: Path) -> None:
                         exchange.run()
                 except NotNow:
                     wait = 1.0
-            if not (_running(workspace) or holds(places)):
+            if not (_running(workspace) or holds(places, time.time())):
                 return
             time.sleep(min(max(wait, 1.0), 30.0))
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,22 +14,25 @@ from pathlib import Path
 import pytest
 
 from benchmarks.community.races import at_once, racers
-from mcp_server.community import membership
+from mcp_server.community import beside, membership
 from mcp_server.community.elsewhere import Elsewhere
 from mcp_server.community.exchange import Exchange, Report
 from mcp_server.community.leases import wire
-from mcp_server.community.leases.known import Known, live, read_known
+from mcp_server.community.leases.known import Known, holds, live, read_known
 from mcp_server.community.leases.terms import CAP_SECONDS, LONGEST_SECONDS, Held, key_of, length
 from mcp_server.community.pace import push_seconds
 from mcp_server.community.wire.store import LEASE_BRANCHES, LEASES, lease_ref, make_bare
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.engines import local
 from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.records import Kind
 from tests.community import servers
 from tests.community.past import NOW, Past
 from tests.community.stranger import Stranger
-from tests.labs import edit, git, until
+from tests.labs import edit, finish, git, until
+
+WAKE = beside.wake
 
 
 @pytest.fixture
@@ -280,6 +284,35 @@ def test_a_service_that_is_gone_stops_nothing_and_is_not_asked_again_at_once(tmp
     north.exchange()
     assert list(leases(remote)) == [LEASES + read_known(north.places).ours[0].key], "what still runs is told afterwards"
     end(north, number)
+
+
+def test_a_host_that_hangs_is_waited_for_once_and_no_run_waits_for_the_exchange_that_hangs_beside(
+    tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    north, _ = pair(tmp_path, remote)
+    north.places.last.unlink()  # an exchange is due
+    monkeypatch.setattr("mcp_server.community.beside.wake", WAKE)
+    monkeypatch.setattr("mcp_server.community.leases.claim.WAIT_SECONDS", 2.0)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        north.join(f"git://127.0.0.1:{silent.getsockname()[1]}/journals.git", "host")
+        first = start(north, KNOB=7.0, SECONDS=0.0)
+        assert read_known(north.places).failures == 1
+        until(lambda: is_locked(north.places.beside))
+        assert finish(north.lab, first).score is not None
+        north.lab.commit_or_revert(first)
+        monkeypatch.setattr("mcp_server.community.leases.claim.back_off", lambda failures, draw: 0.0)
+        second = start(north, KNOB=8.0, SECONDS=0.0)
+        assert is_locked(north.places.beside), "the exchange hangs all the while"
+        assert finish(north.lab, second).score is not None
+        assert read_known(north.places).failures == 1, "asked once, and not again before an exchange has reached it"
+        north.lab.commit_or_revert(second)
+        (ours, *_) = read_known(north.places).ours
+        assert holds(north.places, ours.told + 1), "the exchange stays to let go of what it told"
+        assert not holds(north.places, ours.told + ours.seconds + 1), "and no longer than anybody counts it"
+        os.kill(beside._children[-1], signal.SIGKILL)
+        until(lambda: not is_locked(north.places.beside))
 
 
 def test_nothing_is_claimed_before_join_or_where_it_is_off(

@@ -2,7 +2,7 @@
 
 Called from `run_experiment`: what is known here is asked with the lab's lock held, and the claim is sent with it free,
 so that the network delays nobody else. It is written down before it is sent; whatever becomes of the answer, the next
-exchange makes it true. Where the other place was slow or gone, no claim waits for it again for a while.
+exchange makes it true. Where the other place was slow or gone, no claim waits for it until an exchange has reached it.
 """
 
 from __future__ import annotations
@@ -123,6 +123,8 @@ class Claim:
         known, last = read_known(self._places), read_last(self._places)
         if last.failures or 0 <= now - known.failed_at < back_off(known.failures, 0.5):
             return False
+        if known.failures and last.read_at <= known.failed_at:
+            return False  # no exchange has reached it since, and those delay nobody
         return settings.kind != "host" or not 0 <= now - known.claimed_at < push_seconds(last.labs, settings.kind)
 
     def runs(self, campaign: str, number: int) -> None:

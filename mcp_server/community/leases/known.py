@@ -91,6 +91,6 @@ def changing(places: Places) -> Iterator[Change]:
             os.replace(half, places.leases)
 
 
-def holds(places: Places) -> bool:
-    """Whether a lease of ours is still to be renewed or let go."""
-    return bool(read_known(places).ours)
+def holds(places: Places, now: float) -> bool:
+    """Whether a word of ours that others still count is to be renewed or let go: one that has run out needs neither."""
+    return any(0 <= now - one.told < one.seconds for one in read_known(places).ours)
