@@ -78,6 +78,8 @@ MACHINES = {
 }
 CLONE3, CLONE_THREAD, X32 = 435, 0x10000, 0x40000000
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/nix")  # where programs lie
+# of /dev not all: in /dev/shm a run may have left what its scoring is then asked
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 LAST_WORDS = 500  # bytes
 MOST_WORDS = 1 << 20  # bytes of any file it may write, and stderr is all it has
 LENGTH = struct.Struct("<Q")
@@ -274,7 +276,7 @@ def _readable(hidden: tuple[Path, ...], more: Iterable[Path]) -> list[tuple[int,
     the command lines there tell what others were given, the scorer's variables among them. So is the rest of this
     process's path for imports, on which the scorer's own folder stands; the child is isolated and would not look there.
     """
-    system = [Path(place) for place in (*SYSTEM, "/etc", "/dev")]
+    system = [Path(place) for place in (*SYSTEM, "/etc", *DEVICES)]
     python = [Path(place) for place in (sys.prefix, sys.base_prefix)]
     rules: list[tuple[int, int]] = []
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,15 @@ def predict(model, images):
             said[row] = np.eye(10)[label]
     return said
 """
+
+
+@walled
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no shared memory here")
+def test_a_model_cannot_read_what_its_run_left_in_shared_memory(tmp_path: Path) -> None:
+    """A run may read the data set, and below T2 all processes of a machine share that folder."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", prefix="autoresearch-test-") as left:
+        said = answer(tmp_path / "work", instead(predict=f"open({left.name!r}, 'rb').read()"))
+    assert said.get("rejected") == "host_died"
 
 
 @pytest.mark.slow
