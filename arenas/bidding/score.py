@@ -2,7 +2,8 @@
 
 Candidate, control and incumbent are in the field side by side: each meets the same days, hours and rivals, each with a
 purse of its own. They run in processes of their own and are told, hour by hour, what a platform would tell: places,
-clicks, what was paid, and conversions once they have come home. Units are days.
+clicks, what was paid, and conversions once they have come home. Units are platforms: a policy that fits one does so on
+all of its days, so ten days of it are not ten.
 """
 
 from __future__ import annotations
@@ -63,6 +64,12 @@ def played(policy: tuple[str, Path], worlds: list[tuple[World, list[Auctions]]])
     return found
 
 
+def platforms(values: list[float]) -> list[float]:
+    """What was bought on each platform, of all its days."""
+    days = RULES["days"]
+    return [sum(values[at : at + days]) for at in range(0, len(values), days)]
+
+
 def lift(pairs: list[tuple[float, float]]) -> float:
     """ln of what was bought by what the control bought, of the same days."""
     ours, theirs = (sum(column) for column in zip(*pairs, strict=True))
@@ -86,11 +93,11 @@ def main() -> int:
         policies["incumbent"] = ("bidder.py", Path(os.environ["AUTORESEARCH_INCUMBENT"]))
     try:
         bought = {name: played(policy, worlds) for name, policy in policies.items()}
-        against = bought["control"].values
-        score, interval = jackknife(lift, list(zip(bought["candidate"].values, against, strict=True)))
+        value = {name: platforms(found.values) for name, found in bought.items()}
+        score, interval = jackknife(lift, list(zip(value["candidate"], value["control"], strict=True)))
         answer: dict[str, Any] = coarse(score, interval)
         if "incumbent" in bought:
-            answer["incumbent"] = round(lift(list(zip(bought["incumbent"].values, against, strict=True))), 3)
+            answer["incumbent"] = round(lift(list(zip(value["incumbent"], value["control"], strict=True))), 3)
     except Failed as failure:
         code, detail = failure.args
         print(json.dumps({"rejected": code, "detail": detail}))
@@ -99,7 +106,7 @@ def main() -> int:
     answer["secondary"] = {
         "spent_share": round(sum(ours.spent) / len(ours.spent), 3),
         "noon_share": round(sum(ours.by_noon) / len(ours.by_noon), 3),
-        "days": float(len(against)),
+        "days": float(len(ours.values)),
         "code_kb": code_kb("bidder.py"),
         "walls": float(has_walls()),
     }

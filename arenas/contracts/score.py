@@ -107,7 +107,7 @@ def _by_model(command: list[str], prompt: str, text: str) -> dict[str, str]:
     try:
         found = json.loads(said[said.index("{") : said.rindex("}") + 1])
         return checked(found, text)
-    except (ValueError, Failed):
+    except (ValueError, RecursionError, Failed):
         return {}  # a model that rambles has found nothing
 
 

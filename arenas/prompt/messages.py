@@ -33,17 +33,19 @@ HARD_EACH = 6  # of the cases at least one in so many is ironic, twofold, or giv
 
 
 def cases(draw: Draw, count: int) -> list[tuple[str, str]]:
-    """(category, message), every kind equally often in each draw."""
+    """(category, message), every kind equally often in each draw, and none twice while there are others of its kind.
+
+    The same text has the same answers: asked twice in a scoring it would count as two units and be one.
+    """
+    hard = ([("bug", text) for text in IRONIC], list(TWOFOLD), list(ORDERS))
+    kinds = [*hard, *([(category, text) for text in PLAIN[category]] for category in sorted(PLAIN))]
+    left: list[list[tuple[str, str]]] = [[] for _ in kinds]
     found = []
     for turn in range(count):
-        if turn % HARD_EACH == 0:
-            found.append(("bug", draw.choice(IRONIC)))
-        elif turn % HARD_EACH == 1:
-            found.append(draw.choice(TWOFOLD))
-        elif turn % HARD_EACH == 2:
-            found.append(draw.choice(ORDERS))
-        else:
-            category = sorted(PLAIN)[turn % len(PLAIN)]
-            found.append((category, draw.choice(PLAIN[category])))
-    filled = [(category, text.format(thing=draw.choice(THINGS))) for category, text in found]
-    return [(category, text[0].upper() + text[1:]) for category, text in filled]
+        kind = turn % HARD_EACH
+        kind = kind if kind < len(hard) else len(hard) + turn % len(PLAIN)
+        if not left[kind]:
+            every = {(category, text.format(thing=thing)) for category, text in kinds[kind] for thing in THINGS}
+            left[kind] = draw.sample(sorted(every), len(every))
+        found.append(left[kind].pop())
+    return [(category, text[0].upper() + text[1:]) for category, text in found]

@@ -137,9 +137,10 @@ def rank(program: Program, rubric: str, query: dict[str, Any], draw: Draw) -> tu
 def main() -> int:
     shield()
     try:
-        rubric = (Path(os.environ["AUTORESEARCH_SNAPSHOT"]) / "rubric.txt").read_text("utf-8", errors="replace")
-        if len(rubric) > LONGEST_RUBRIC:
-            raise Failed("bad_output", f"rubric.txt may have {LONGEST_RUBRIC} letters.")
+        file = Path(os.environ["AUTORESEARCH_SNAPSHOT"]) / "rubric.txt"
+        rubric = file.read_text("utf-8", errors="replace") if file.is_file() else ""
+        if not 0 < len(rubric) <= LONGEST_RUBRIC:
+            raise Failed("bad_output", f"There must be a rubric.txt of at most {LONGEST_RUBRIC} letters.")
         draw, stood, units = drawn("order"), [], []
         with Program("rank.py") as program:
             for query in queries():

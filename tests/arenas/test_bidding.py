@@ -67,6 +67,13 @@ def test_candidate_control_and_incumbent_are_in_the_field_on_the_same_days(tmp_p
     assert shy["secondary"]["spent_share"] < 0.7
 
 
+def test_days_of_one_platform_are_no_units_of_their_own() -> None:
+    """A policy that fits a platform does so every day; taken for ten, the interval was less than half of what it is."""
+    score = module("bidding", "score")
+    days = score.RULES["days"]
+    assert score.platforms([1.0] * days + [2.0] * days) == [1.0 * days, 2.0 * days]
+
+
 @pytest.mark.slow
 def test_eight_experiments_buy_more_for_the_same_money_and_cheats_are_refused(tmp_path: Path) -> None:
     lab = tmp_path / "lab"

@@ -52,6 +52,12 @@ def test_the_interval_over_units_holds_the_truth_nineteen_times_in_twenty() -> N
     assert not math.isnan(units.jackknife(statistics.fmean, [1.0])[0])
 
 
+def test_with_few_units_the_interval_is_as_wide_as_students_t_says() -> None:
+    wide = module("game", "units").wide
+    for units, table in ((4, 3.182), (5, 2.776), (11, 2.228), (31, 2.042), (1001, 1.962)):
+        assert wide(units) == pytest.approx(table, rel=0.01)
+
+
 def test_what_is_drawn_once_is_the_same_for_scorers_that_ask_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,16 @@ def test_a_prompt_that_minds_every_flaw_is_nearly_always_right(tmp_path: Path) -
     assert Scorer("prompt", tmp_path).ask({"prompt.md": stepped("prompt", "prompt.md", *GOOD)})["score"] > 0.85
 
 
+def test_no_message_counts_twice_in_a_scoring() -> None:
+    messages, units = module("prompt", "messages"), module("prompt", "units")
+    for seed in range(20):
+        found = messages.cases(units.Draw(str(seed)), 60)
+        assert len(set(found)) == 60
+        kinds = [sum(category == one for category, _ in found) for one in ("bug", "refund", "question", "praise")]
+        assert min(kinds) > 5
+    assert len(messages.cases(units.Draw("more than there are"), 500)) == 500
+
+
 def test_an_answer_is_paid_once_and_another_seed_asks_afresh(tmp_path: Path) -> None:
     scorer = Scorer("prompt", tmp_path, SMALL)
     first, again = scorer.ask(), scorer.ask(AUTORESEARCH_RUN="second-1-1")
