@@ -32,7 +32,7 @@ FLOORS = {
     **dict.fromkeys(("views", "proving", "histories", "suggesting"), 5),
     **dict.fromkeys(("lab", "setup"), 6),
     **dict.fromkeys(("researcher", "ralph", "faces"), 7),
-    **dict.fromkeys(("server", "dashboard", "tournament"), 8),
+    **dict.fromkeys(("server", "dashboard", "tournament", "reviewing"), 8),
     "commands": 9,
     "cli": 10,
     "__main__": 11,

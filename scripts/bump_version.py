@@ -28,6 +28,7 @@ PLACES = {
     Path("skills/interview/SKILL.md"): r'(version: ")[^"]+(")',
     Path("skills/operate/SKILL.md"): r'(version: ")[^"]+(")',
     Path("skills/paper/SKILL.md"): r'(version: ")[^"]+(")',
+    Path("skills/review/SKILL.md"): r'(version: ")[^"]+(")',
 }
 
 

@@ -23,7 +23,7 @@ from tests.e2e.repositories import lay_release
 from tests.labs import until
 
 ROOT = Path(__file__).resolve().parent.parent
-SKILLS = ("autoresearch", "autoresearch-report", "arena", "decompose", "interview", "operate", "paper")
+SKILLS = ("autoresearch", "autoresearch-report", "arena", "decompose", "interview", "operate", "paper", "review")
 
 
 def load(script: str) -> ModuleType:

@@ -52,6 +52,7 @@ COMMANDS = {
     "exam": Entry("End", "closings", "Measure the honest gain on fresh seeds and the untouched split."),
     "report": Entry("End", "reports", "Write the campaign's report: Markdown, HTML, PDF."),
     "paper": Entry("End", "research/papers", "Write a paper from the ledger alone, sealed; or check one."),
+    "review": Entry("Work", "research/reviews", "Review a paper: run what is asked for, work the verdicts out."),
     "finalize": Entry("End", "reports", "Turn the campaign into commits to review."),
     "gc": Entry("End", "closings", "Remove weights and copies that nothing needs any more."),
     "prune": Entry("End", "closings", "Re-test provisional keeps and drop those that do not matter."),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from mcp_server.nouns.errors import GitError, WorkspaceError
-from mcp_server.repo.command import Near, last_words
+from mcp_server.repo.command import GitCommand, Near, last_words
 from mcp_server.repo.formats import objects
 from mcp_server.repo.formats.objects import Batch, Entry
 
@@ -384,6 +384,20 @@ class Repository(Near):
         """A linked work tree with `commit` checked out, on no branch. Raises GitError; no filter or hook runs."""
         arguments = ("worktree", "add", "--quiet", "--detach", "--", str(folder), commit)
         self.do(*arguments, environment=self._no_filters())
+
+    def clone_at(self, folder: Path, commit: str) -> None:
+        """A repository of its own in `folder`, on branch main at a commit. Raises GitError.
+
+        Hard links within one disk; an interrupted clone leaves no .git behind.
+        """
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        git = GitCommand(folder.parent, folder / ".git", folder / ".git", patience=self.patience)
+        command = ["clone", "--quiet", "--no-checkout", "--no-tags", "--", str(self.common), str(folder)]
+        answer = git.once(command, where=(), environment={"GIT_ALLOW_PROTOCOL": "file"})
+        if answer.code:
+            raise GitError(f"The repository cannot be cloned into {folder}: {last_words(answer.error)}.")
+        git = GitCommand(folder, folder / ".git", folder / ".git", patience=self.patience)
+        git.do("checkout", "--quiet", "--force", "-B", "main", commit)
 
     def configured(self) -> list[tuple[str, str]]:
         """The few settings that we heed, in order: (key, value)."""

@@ -9,7 +9,7 @@ from mcp_server.arena.frontmatter import has_front_matter
 from mcp_server.arena.program import parse_program
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.files import write_atomically
-from mcp_server.repo.command import GitCommand, last_words
+from mcp_server.repo.command import GitCommand
 from mcp_server.repo.git import Repository
 from mcp_server.tournament.plan import ArmPlan
 
@@ -23,20 +23,13 @@ def lay(repository: Repository, commit: str, arm: ArmPlan, beside: Path, folder:
     """
     if (folder / ".git").exists():
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    git = GitCommand(folder.parent, folder / ".git", folder / ".git", patience=2.0)
-    # hard links within one disk; an interrupted clone leaves no .git behind
-    command = ["clone", "--quiet", "--no-checkout", "--no-tags", "--", str(repository.common), str(folder)]
-    answer = git.once(command, where=(), environment={"GIT_ALLOW_PROTOCOL": "file"})
-    if answer.code:
-        raise ArenaError(f"The repository cannot be cloned into {folder}: {last_words(answer.error)}.")
-    git = GitCommand(folder, folder / ".git", folder / ".git", patience=2.0)
-    git.do("checkout", "--quiet", "--force", "-B", "main", commit)
+    repository.clone_at(folder, commit)
     text = (folder / PROGRAM).read_text("utf-8") if (folder / PROGRAM).is_file() else ""
     wanted = program_of(arm, beside, text)
     if wanted != text:
         write_atomically(folder / PROGRAM, wanted.encode())
         who = repository.settings()
+        git = GitCommand(folder, folder / ".git", folder / ".git", patience=2.0)
         git.do("add", "--", PROGRAM)
         identity = ("-c", f"user.name={who.name}", "-c", f"user.email={who.email}")
         git.do(*identity, "commit", "--quiet", "-m", f"The program of arm {arm.name}")

@@ -1,0 +1,99 @@
+"""A requested run on a bench of its own: a clone of the lab with the base code, a fresh campaign, one paired attempt.
+
+Nothing of it enters the lab's campaign, its journal or its work tree.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from mcp_server.arena.frontmatter import has_front_matter
+from mcp_server.arena.program import parse_program
+from mcp_server.campaign import waiting
+from mcp_server.lab import Lab
+from mcp_server.nouns.decided import Decided
+from mcp_server.nouns.errors import AutoresearchError, NotNow
+from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.rows import Draws
+from mcp_server.repo.command import GitCommand
+
+CALIBRATE = 3  # repeats of the base, to know its noise
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Base and candidate as editable files, and what is other than in the claim's own campaign."""
+
+    base: Mapping[str, bytes]
+    candidate: Mapping[str, bytes]
+    seed: int | None = None
+    seconds: float | None = None  # budget of a run
+
+
+def tried(lab: Lab, pinned: str, program: str, trial: Trial, folder: Path) -> Decided:
+    """The verdict on the candidate over the base. program: the text of program.md. Raises AutoresearchError."""
+    if folder.exists():  # of a review that was interrupted
+        shutil.rmtree(folder)
+    repository = lab.workspace.git
+    repository.clone_at(folder, pinned)
+    _lay(folder, trial.base)
+    write_atomically(folder / "program.md", _with_budget(program, trial.seconds).encode())
+    git = GitCommand(folder, folder / ".git", folder / ".git", patience=2.0)
+    who = repository.settings()
+    git.do("add", "--all")
+    named = ("-c", f"user.name={who.name}", "-c", f"user.email={who.email}")
+    git.do(*named, "commit", "--quiet", "--allow-empty", "-m", "The base of a requested run")
+    draws = None if trial.seed is None else Draws(trial.seed, secrets.token_hex(32))
+    try:
+        return _verdict(folder, draws, trial)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _verdict(folder: Path, draws: Draws | None, trial: Trial) -> Decided:
+    with contextlib.closing(Lab(folder)) as bench:
+        bench.start_campaign("review", calibrate=CALIBRATE, draws=draws)
+        waiting.until_finished(bench, 1)
+        waiting.until_decided(bench, 1, "auto", lambda reply: None)
+        for gone in trial.base.keys() - trial.candidate.keys():
+            (folder / gone).unlink(missing_ok=True)
+        _lay(folder, trial.candidate)
+        begun = bench.run_experiment("what the reviewer asked for", insist=True)
+        waiting.until_finished(bench, begun.experiment)
+        waiting.until_decided(bench, begun.experiment, "auto", lambda reply: None)
+        with bench.reading() as (found, campaign, _):
+            return found.ledger.experiment(campaign.tag, begun.experiment).verdict
+
+
+def _lay(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+
+
+def _with_budget(text: str, seconds: float | None) -> str:
+    """program.md with another budget; as it is without one. Raises ArenaError."""
+    if seconds is None:
+        return text
+    if not has_front_matter(text):
+        raise NotNow("This lab's program.md has no front matter, so its budget cannot be set otherwise.")
+    _, front, memo = text.split("---\n", 2)
+    arena = yaml.safe_load(front)
+    budget = arena.get("budget")
+    arena["budget"] = {**budget, "seconds": seconds} if isinstance(budget, dict) else {"seconds": seconds}
+    found = f"---\n{yaml.safe_dump(arena, sort_keys=False, allow_unicode=True)}---\n{memo}"
+    parse_program(found)
+    return found
+
+
+def failed(error: AutoresearchError) -> str:
+    """Why nothing was measured, in one line."""
+    return str(error).split("\n")[0][:200]

@@ -1,0 +1,134 @@
+"""A review asks for runs, they are run, and verdicts are worked out from them and from nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mcp_server.community.board import reading
+from mcp_server.nouns.errors import NotNow
+from mcp_server.reviewing.sheet import Claimed, Outcome, Request, Review, Sheet, read, written
+from mcp_server.reviewing.verdict import Effect, Verdict, judge
+from tests.community.past import Past
+from tests.community.test_adoption import FAR, South, command, hear, north_with
+from tests.community.test_adoption import remote as remote
+from tests.papers.test_papers import Exchange
+
+CLAIM = Claimed(name="a1b2c3d4/2", words="raise it", gain=1.0, low=0.8, high=1.2)
+REVIEW = Review(id="0123456789abcdef", paper="f" * 64, post="a1b2c3d4/p1", claims=(CLAIM,))
+
+
+@pytest.mark.parametrize(
+    ("effects", "verdict"),
+    [
+        ([], Verdict.UNEXAMINED),
+        ([Effect("repeat", 0.9, 0.7, 1.1)], Verdict.SUPPORTED),
+        ([Effect("repeat", 0.0, -0.1, 0.1)], Verdict.REFUTED),
+        ([Effect("repeat", 0.2, 0.15, 0.25)], Verdict.WEAKENED),
+        ([Effect("repeat", 0.3, -0.7, 1.3)], Verdict.UNEXAMINED),
+        ([Effect("repeat", 0.0)], Verdict.REFUTED),
+        ([Effect("repeat", 0.9)], Verdict.SUPPORTED),
+        ([Effect("repeat", 0.9, 0.7, 1.1), Effect("budget", -0.2, -0.3, -0.1)], Verdict.WEAKENED),
+        ([Effect("ablate", -0.2, -0.3, -0.1)], Verdict.WEAKENED),
+        ([Effect("ablate", 0.8, 0.7, 0.9)], Verdict.SUPPORTED),
+        ([Effect("repeat", 0.0, -0.1, 0.1), Effect("seeds", 0.02, -0.1, 0.14), Effect("budget", 1.0, 0.9, 1.1)],
+         Verdict.REFUTED),
+    ],
+)  # fmt: skip
+def test_a_verdict_follows_from_the_runs(effects: list[Effect], verdict: Verdict) -> None:
+    assert judge(1.0, effects) is verdict
+
+
+def test_a_sheet_is_read_as_it_was_written_and_typed_outcomes_are_gone() -> None:
+    sheet = Sheet(
+        requests={CLAIM.name: (Request(kind="repeat"), Request(kind="seeds", value="7"))},
+        statements={CLAIM.name: "The baseline looks weak.\n\n- why?"},
+    )
+    outcome = Outcome(request=Request(kind="repeat"), gain=0.0, low=-0.1, high=0.1, where="#3 here")
+    done = REVIEW.model_copy(update={"outcomes": {CLAIM.name: (outcome,)}})
+    text = written(done, sheet)
+    assert read(text, done.claims) == sheet
+    assert "**refuted**" in text
+    forged = text.replace("**refuted**", "**supported**").replace("gain 0,", "gain +9.0,")
+    assert written(done, read(forged, done.claims)) == text
+
+
+@pytest.mark.parametrize("line", ["- [x] steal", "- [x] budget", "- [x] budget -3", "- [x] seeds 1.5", "- [x] machine",
+                                  "- [x] repeat 4", "- [x] budget inf"])  # fmt: skip
+def test_a_request_that_is_no_run_is_refused_with_its_line(line: str) -> None:
+    text = written(REVIEW, Sheet()).replace("- [ ] repeat → on a fresh pair", line)
+    with pytest.raises(NotNow, match=r"[Ll]ine \d+"):
+        read(text, REVIEW.claims)
+
+
+def exchange(*labs: Past) -> None:
+    for lab in labs:
+        lab.places.last.unlink(missing_ok=True)
+        with Exchange(lab.workspace, lambda: datetime.now(UTC), patience=10.0) as one:
+            one.run()
+
+
+@pytest.mark.slow  # five campaigns are begun
+def test_an_honest_claim_is_supported_and_luck_refuted_with_no_person_in_between(tmp_path: Path, remote: Path) -> None:
+    north, south = north_with(tmp_path, remote), South(tmp_path / "south", remote)
+    north.attempt("kept", "raise the knob", gain=3.0, score=1.0, KNOB=2.0)
+    north.attempt("kept", "warm up", gain=0.5, score=0.5, WARMUP=0.1)
+    hear(south, north)
+    made = command(north, "paper", "--out", str(tmp_path / "paper"), "--publish")
+    assert made.exit_code == 0, made.output
+    exchange(north, south)
+    tree = south.lab.paths.tree
+    sheet = tree / "review.md"
+    opened = command(south, "review", str(tmp_path / "paper" / "paper.md"), "--json")
+    assert opened.exit_code == 0, opened.output
+    assert set(json.loads(opened.output)["verdicts"].values()) == {"unexamined"}
+    honest, luck = sorted(json.loads(opened.output)["verdicts"])
+    text = re.sub(
+        r"- \[ \] (repeat|ablate|seeds|machine)", r"- [x] \1", sheet.read_text().replace("budget 60", "budget 9")
+    )
+    head, tail = text.split(f"## Claim {luck}")
+    head = head.replace("- [ ] budget", "- [x] budget")
+    tail = re.sub(r"- \[x\] (ablate|seeds|machine)", r"- [ ] \1", tail)
+    sheet.write_text(f"{head}## Claim {luck}{tail}".replace("Statement:", "Statement:\n\nA weak baseline?", 1))
+    run = command(south, "review", "review.md", "--run", "--most", "20", "--json")
+    assert run.exit_code == 0, run.output
+    reply = json.loads(run.stdout)
+    assert reply["verdicts"] == {honest: "supported", luck: "refuted"}
+    kinds = [one.partition(":")[0] for one in reply["outcomes"][honest]]
+    assert kinds == ["repeat", "ablate", "seeds 7", "budget 9", "machine H200"]
+    assert "not run: no such machine" in reply["outcomes"][honest][-1]
+    assert all("gain +3" in one for one in reply["outcomes"][honest][:4])
+    assert "A weak baseline?" in sheet.read_text()
+    again = command(south, "review", "review.md", "--run", "--publish", "--json")
+    assert json.loads(again.stdout)["outcomes"] == reply["outcomes"], "what was run is not run twice"
+    exchange(south, north)
+    heard = [one for one in reading.read(north.places).posts if one.text.startswith("Review of")]
+    assert f"{honest} supported" in heard[0].text
+    assert f"{luck} refuted" in heard[0].text
+    assert heard[0].for_us
+    claims = json.loads(command(south, "community", "claims", "--json").output)["claims"]
+    assert {one["claim"]: one["status"] for one in claims} == {honest: "replicated", luck: "refuted"}
+    assert command(north, "community", "reply", heard[0].post, "We ran it once; you are right.").exit_code == 0
+
+
+def test_a_lab_reviews_its_own_paper_within_a_budget_and_no_changed_one(tmp_path: Path, remote: Path) -> None:
+    south = South(tmp_path / "south", remote, train=FAR)
+    tree = south.lab.paths.tree
+    (tree / "train.py").write_text(FAR.replace("KNOB = 1.0", "KNOB = 2.0"))
+    for words in (["run", "raise the knob"], ["decide"], ["paper"]):
+        assert command(south, *words).exit_code == 0
+    assert command(south, "review", "paper/paper.md").exit_code == 0
+    sheet = tree / "review.md"
+    sheet.write_text(sheet.read_text().replace("- [ ] repeat", "- [x] repeat").replace("- [ ] seeds", "- [x] seeds"))
+    reply = json.loads(command(south, "review", "review.md", "--run", "--most", "1", "--json").stdout)
+    assert (reply["verdicts"], reply["left"]) == ({"#2": "supported"}, 1)
+    paper = tree / "paper" / "paper.md"
+    paper.write_text(paper.read_text().replace("| +3.0000 |", "| +4.0000 |"))
+    refused = command(south, "review", "paper/paper.md", "--out", "other.md")
+    assert refused.exit_code == 1
+    assert "refused and not reviewed" in refused.output
+    assert not (tree / "other.md").exists()
