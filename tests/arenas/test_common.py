@@ -13,6 +13,7 @@ import pytest
 
 from tests.arenas.campaigns import ROOT
 from tests.arenas.scorers import Scorer, module
+from tests.labs import until
 
 
 def test_a_draw_is_the_same_for_its_words_only_and_spread_evenly() -> None:
@@ -114,6 +115,39 @@ def test_what_autoresearch_ships_is_found_wherever_a_python_has_it(
     monkeypatch.setattr(asking, "SYSTEM", (str(tmp_path / "two"),))
     asking.shipped.cache_clear()
     assert set(places) <= set(asking.shipped())
+
+
+BUSY_AFTERWARDS = """
+import os, struct, time
+def say(content):
+    os.write(1, struct.pack("<Q", len(content)) + content)
+say(b"ready")
+while head := os.read(0, 8):
+    os.read(0, *struct.unpack("<Q", head))
+    say(b"done")
+    ends = time.process_time() + 0.05
+    while time.process_time() < ends:
+        pass
+"""
+
+
+def test_what_is_done_behind_an_answers_back_is_paid_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy parent stops its child late; no version may use that time for nothing."""
+    confined, script = module("game", "confined"), tmp_path / "busy.py"
+    script.write_text(BUSY_AFTERWARDS)
+    child = confined.Child(script)
+    try:
+        stop = child._stop
+        monkeypatch.setattr(child, "_stop", lambda: until(lambda: child._processor_seconds() > busy + 0.04) and stop())
+        busy = child._processor_seconds()
+        first = child.ask(b"one", most_bytes=10, seconds=20.0)
+        monkeypatch.setattr(child, "_stop", stop)
+        second = child.ask(b"two", most_bytes=10, seconds=20.0)
+    finally:
+        child.end()
+    assert first.cpu + second.cpu > 0.05
 
 
 FORGING = """
