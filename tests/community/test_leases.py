@@ -130,6 +130,20 @@ def test_who_claims_what_was_let_go_a_moment_ago_hears_what_came_of_it(tmp_path:
     assert leases(remote) == {}, "the claim is for nothing"
 
 
+def test_what_is_scored_and_waits_for_its_verdict_is_still_held_and_not_renewed(tmp_path: Path, remote: Path) -> None:
+    north, south = pair(tmp_path, remote)
+    number = start(north, KNOB=7.0)
+    finish(north.lab, number)
+    (ours,) = read_known(north.places).ours
+    exchange(north, later(north, ours.seconds * 0.6))
+    assert list(leases(remote).values()) == [ours.oid]
+    with pytest.raises(NotNow, match="runs KNOB"):
+        start(south, KNOB=7.0)
+    exchange(north, later(north, ours.seconds + 1.0))
+    assert leases(remote) == {}, "whoever never decides holds it no longer than it was told for"
+    north.lab.commit_or_revert(number)
+
+
 def test_the_same_constant_moved_the_same_way_elsewhere_is_advice(tmp_path: Path, remote: Path) -> None:
     north, south = pair(tmp_path, remote)
     number = start(north, KNOB=7.0)

@@ -1,9 +1,10 @@
 """What an exchange does about leases: reads others', renews ours while their supervisors live, and lets go of the rest.
 
 No agent holds a lease: ours last as long as an open run of the experiment has a living supervisor, which its lock
-tells, or is due to get one. When this process dies with them, nobody renews, and the others' clocks end it. What
-changes is a few moves of refs, sent together with our journal; each is a compare-and-swap, and one that fails costs
-nothing but the lease.
+tells, or is due to get one; what was scored and waits for its verdict keeps its lease as long as it was told for, so
+that nobody starts what is about to be known. When this process dies with them, nobody renews, and the others' clocks
+end it. What changes is a few moves of refs, sent together with our journal; each is a compare-and-swap, and one that
+fails costs nothing but the lease.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from mcp_server.community.wire.store import LEASE_BYTES, Quarantine, Store, key_
 from mcp_server.engines.local import LOCAL
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import GitError
+from mcp_server.nouns.records import RunState
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.workspace import Workspace
 
@@ -102,7 +104,7 @@ class Tending:
         """What is to be sent: leases that are over, due, or were not told yet, and what the dead left."""
         known, now = read_known(self._places), self._clock()
         found = [Change(Move(ref, "", oid), key) for key, (ref, oid) in self._strays.items() if known.mine(key) is None]
-        lives = self._lives(known.ours, now)
+        lives, works = self._lives(known.ours, now)
         for one in known.ours:
             ref, oid = self._listed.get(one.key, ("", ""))
             if not one.number and lives[one.key]:
@@ -111,15 +113,15 @@ class Tending:
                 found.append(Change(Move(ref or one.ref, "", oid), one.key) if oid and oid == one.oid else _gone(one))
             elif oid != one.oid and known.holder(one.key, now) is not None:
                 found.append(_gone(one))  # somebody else was first, or took us for dead
-            elif not one.oid or oid != one.oid or one.due(now):
+            elif not one.oid or oid != one.oid or (one.key in works and one.due(now)):
                 found.append(self._tell(one, ref or lease_ref(one.key, branches), oid, now))
         dead = [one for one in known.theirs if now >= one.ends + SPARE_SECONDS and known.mine(one.key) is None]
         return found + [Change(Move(one.ref, "", one.oid), one.key) for one in dead[:SWEPT]]
 
-    def _lives(self, ours: tuple[Ours, ...], now: float) -> dict[str, bool]:
-        """Which of our leases are still anybody's."""
+    def _lives(self, ours: tuple[Ours, ...], now: float) -> tuple[dict[str, bool], set[str]]:
+        """(which of our leases are still anybody's, those whose runs go on)."""
         if not ours or not self._workspace.paths.ledger.exists():
-            return {one.key: False for one in ours}
+            return {one.key: False for one in ours}, set()
         with closing(Ledger(self._workspace.paths.ledger)) as ledger:
             working = {
                 (run.campaign, run.experiment)
@@ -127,10 +129,19 @@ class Tending:
                 if LOCAL.alive(folder := self._workspace.paths.run(run.campaign, run.experiment, run.run))
                 or not folder.begun.exists()  # queued, or waiting for the world: its supervisor is still to come
             }
-        waits = {one.key: 0 <= now - one.claimed < UNOPENED_SECONDS for one in ours if not one.number}
-        return {
-            one.key: waits.get(one.key, (one.campaign, one.number) in working) and not one.spent(now) for one in ours
-        }
+            judged = {
+                (campaign, found.number)
+                for campaign in {one.campaign for one in ours if one.number and now < one.told + one.seconds}
+                for found in ledger.undecided(campaign)
+                if any(run.state is RunState.SCORED for run in ledger.runs(campaign, found.number))
+            }
+        lives = {one.key: 0 <= now - one.claimed < UNOPENED_SECONDS for one in ours if not one.number}
+        for one in ours:
+            if one.number:
+                at = (one.campaign, one.number)
+                lives[one.key] = at in working or (at in judged and now < one.told + one.seconds)
+        works = {one.key for one in ours if (one.campaign, one.number) in working}
+        return {one.key: lives[one.key] and not one.spent(now) for one in ours}, works
 
     def _tell(self, one: Ours, ref: str, there: str, now: float) -> Change:
         """A lease told again, or for the first time."""
