@@ -37,6 +37,7 @@ the field: as long as `next` says); at `stop` end the loop. No git, no questions
 data. The memo stands in program.md."""
 WRITERS = {"tee", "truncate", "rm", "unlink", "shred"}  # every plain argument is written
 MOVERS = {"cp", "mv", "install", "ln", "rsync"}  # the last plain argument is written
+WORDS = re.compile(r"paper[\w-]*/[\w.-]+\.md|review[\w-]*\.md")  # what `paper` and `review` are told in; no run sees it
 IN_PLACE = {"sed", "perl", "gsed"}
 
 
@@ -130,6 +131,8 @@ def refusal(event):
         patterns = listed(program, "editable")
         inside = path.relative_to(lab).as_posix()
         if not patterns or is_meant(inside, patterns):
+            continue
+        if WORDS.fullmatch(inside) and not is_meant(inside, listed(program, "frozen")):
             continue
         reason = (
             f"{inside} is outside this lab's editable files ({', '.join(patterns)}) and a campaign runs. Scores are "

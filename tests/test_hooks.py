@@ -173,6 +173,15 @@ def test_nothing_is_said_outside_every_lab(tmp_path: Path) -> None:
     assert hook({"hook_event_name": "Stop", "cwd": str(tmp_path)}, AUTORESEARCH_LOOP="3") is None
 
 
+def test_words_of_a_paper_and_a_review_are_let_through_unless_they_are_frozen(lab: Path) -> None:
+    for path in ("paper/words.md", "paper-12/words.md", "review.md", "review-b.md"):
+        assert refusal(lab, "Write", {"file_path": path, "content": "words"}) == ""
+    for path in ("paper/score.py", "paper/../prepare.py", "words.md", "sub/review.md", "paper/sub/x.md"):
+        assert "outside this lab's editable files" in refusal(lab, "Write", {"file_path": path, "content": "words"})
+    (lab / "program.md").write_text(PROGRAM.replace("frozen: [prepare.py]", "frozen: [prepare.py, paper/]"))
+    assert refusal(lab, "Write", {"file_path": "paper/words.md", "content": "words"})
+
+
 def test_files_outside_the_lab_stay_free(lab: Path, tmp_path: Path) -> None:
     assert refusal(lab, "Write", {"file_path": str(tmp_path / "note.md")}) == ""
 

@@ -112,6 +112,38 @@ def test_operate_goes_with_a_night_from_the_doctor_to_the_report(tmp_path: Path,
     assert "nearer to the target" in answers[1].text
 
 
+def test_a_paper_is_written_refused_with_a_typed_number_and_reviewed_by_a_run(tmp_path: Path, home: Path) -> None:
+    lab = lay_project(tmp_path / "lab", experiments=2)
+    answers: list[Result] = []
+
+    def play() -> Script:
+        yield Call("start_campaign", {"tag": "night", "calibrate": 0})
+        yield from until_scored(1)
+        yield Shell("sed -i 's/^KNOB = 1.0/KNOB = 2.5/' train.py")
+        yield Call("run_experiment", {"description": "nearer to the target"})
+        yield from until_scored(2)
+        yield from until_decided(2)
+        yield Skill("paper")
+        yield Shell("mkdir -p paper")
+        answers.append((yield written("paper/words.md", "It gained 99 %.\n")))
+        answers.append((yield Shell(f"{COMMAND} paper --discussion paper/words.md")))
+        yield written("paper/words.md", "It gained {{gain:2}}.\n")
+        answers.append((yield Shell(f"{COMMAND} paper --discussion paper/words.md")))
+        yield Skill("review")
+        answers.append((yield Shell(f"{COMMAND} review paper/paper.md")))
+        yield Shell("sed -i 's/^- \\[ \\] repeat/- [x] repeat/' review.md")
+        answers.append((yield Shell(f"{COMMAND} review review.md --run --most 1")))
+        yield Say("done")
+
+    seen = followed(lab, home, play(), "write the paper and review it")
+    assert "no number of it is typed" in seen
+    assert "Words decide nothing here; runs do" in seen
+    assert [answer.failed for answer in answers] == [False, True, False, False, False], answers
+    assert "'99' is typed" in answers[1].text
+    assert "(#2)." in (lab / "paper" / "paper.md").read_text()
+    assert "supported" in answers[-1].text
+
+
 def test_codex_follows_the_interview_as_well(tmp_path: Path, home: Path) -> None:
     if missing("codex"):
         pytest.skip(missing("codex"))
@@ -126,6 +158,6 @@ def test_codex_follows_the_interview_as_well(tmp_path: Path, home: Path) -> None
     with serving(play(), str(lab)) as endpoint, codex(endpoint, lab, home, "interview me", **OWN) as client:
         assert client.wait().code == 0
         told = json.dumps(endpoint.requests[0]["input"])
-    assert all(name in told for name in ("interview/SKILL.md", "decompose/SKILL.md", "operate/SKILL.md"))
+    assert all(f"{name}/SKILL.md" in told for name in ("interview", "decompose", "operate", "paper", "review"))
     assert "what do you do repeatedly where you know what better looks like" in said[0].text
     assert "prompt" in said[1].text
