@@ -139,6 +139,14 @@ def test_bad_input_is_refused_on_stderr_with_exit_code_one(
 # --- the way of an experiment -----------------------------------------------------------------------------------------
 
 
+def test_a_decision_that_waits_may_be_asked_for_while_something_still_runs(tmp_path: Path) -> None:
+    lab = begun(make_lab(tmp_path / "lab"))
+    edit(lab, KNOB=2.0)
+    call(tmp_path / "lab", "run", "nearer", "--no-wait")
+    decided = call(tmp_path / "lab", "decide", "--wait", "--json")
+    assert json.loads(decided.stdout)["decision"] == "kept"
+
+
 def test_one_experiment_from_start_to_lesson(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
     folder = tmp_path / "lab"

@@ -16,7 +16,7 @@ from mcp_server.judging.verdict import Decision
 from mcp_server.nouns.attempt import failure_of
 from mcp_server.nouns.baseline import quiet_again
 from mcp_server.nouns.decided import Decided
-from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.errors import NotNow, StillRunning
 from mcp_server.nouns.records import Kind, Purpose, Status
 from mcp_server.nouns.replies import DecisionReply
 from mcp_server.nouns.rows import Campaign, Experiment
@@ -35,7 +35,7 @@ def judgement_of(bench: Bench, campaign: Campaign, arena: Arena, found: Experime
 def follow(bench: Bench, campaign: Campaign, found: Experiment, judgement: Judgement, decision: str) -> None:
     verdict = judgement.verdict
     if any(not run.state.terminal for run in judgement.runs):
-        raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
+        raise StillRunning(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
     if verdict.decision is Decision.CONFIRM and decision == "auto":
         paired = bool(pairing.choice_of(bench.ledger, bench.arena(found), campaign).pairing)
         mine = {seed for number, seed, _ in judgement.wanted if number == found.number}
@@ -64,7 +64,7 @@ def decide_without_score(bench: Bench, campaign: Campaign, found: Experiment) ->
     """A baseline or a failed attempt: there is nothing to judge."""
     runs = bench.ledger.runs(campaign.tag, found.number)
     if any(not run.state.terminal for run in runs):
-        raise NotNow(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
+        raise StillRunning(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
     failed = failure_of(runs)
     if failed is None and found.kind != Kind.BASELINE and bench.ledger.incumbent(found.campaign) is None:
         raise NotNow(

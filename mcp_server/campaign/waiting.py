@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from mcp_server.nouns.errors import StillRunning
 from mcp_server.nouns.replies import DecisionReply, ScoreReply
 
 POLL_SECONDS = 0.25  # results enter the ledger by the next verb that is called, so a wait calls one again and again
@@ -48,7 +49,12 @@ def until_decided(
 ) -> DecisionReply:
     """A decision that waits for the repeats the referee asks for, and asks again when they are there."""
     while True:
-        reply = lab.commit_or_revert(number, decision, learned)
+        try:
+            reply = lab.commit_or_revert(number, decision, learned)
+        except StillRunning:  # itself, or the incumbent that is run again for it
+            until_finished(lab, number, tell)
+            time.sleep(POLL_SECONDS)
+            continue
         if reply.decision != "confirming":
             return reply
         number = reply.experiment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import click
@@ -15,7 +16,7 @@ from mcp_server.commands.names import Place, commands_in
 from mcp_server.commands.screens import pages
 from mcp_server.faces import terminal
 from mcp_server.lab import CALIBRATE, HYPOTHESIS_LIMIT, Lab
-from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.errors import NotNow, StillRunning
 from mcp_server.nouns.replies import ExperimentReply
 from mcp_server.nouns.rows import Proposer
 from mcp_server.nouns.text import complaint, tag_complaint
@@ -214,10 +215,13 @@ def revert(place: Place, number: int | None, as_json: bool) -> None:
 
 
 def _decide(lab: Lab, number: int | None, decision: str, wait: bool, as_json: bool, learned: str = "") -> None:
-    reply = lab.commit_or_revert(number, decision, learned)
-    if wait and reply.decision == "confirming":
-        with asking.waiting(reply.experiment, as_json) as tell:
-            reply = waiting.until_decided(lab, reply.experiment, decision, tell, learned)
+    reply = None
+    with contextlib.suppress(*([StillRunning] if wait else [])):
+        reply = lab.commit_or_revert(number, decision, learned)
+    if reply is None or (wait and reply.decision == "confirming"):
+        number = reply.experiment if reply else number or lab.read_score().experiment
+        with asking.waiting(number, as_json) as tell:
+            reply = waiting.until_decided(lab, number, decision, tell, learned)
     asking.answer(reply, as_json, *pages.decision(reply))
 
 

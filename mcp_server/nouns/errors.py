@@ -49,6 +49,10 @@ class NotNow(AutoresearchError):
     """A right call at the wrong time: nothing changed since the incumbent, already decided, already scored, stopped."""
 
 
+class StillRunning(NotNow):
+    """What is to be decided on, or what it is compared with, still runs."""
+
+
 def unsupported(system: str | None = None) -> str:
     """Why this system can hold no runs, and what to do; "" on Linux. `system`: as `sys.platform` names it."""
     found = sys.platform if system is None else system
