@@ -18,7 +18,7 @@ from mcp_server.edits.fingerprint import change, fingerprint, nodes
 from mcp_server.nouns.attempt import failure_of
 from mcp_server.nouns.baseline import Baseline, calibration
 from mcp_server.nouns.decided import Decided
-from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.errors import NotNow, StillRunning
 from mcp_server.nouns.records import Kind, Purpose, RunState
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_line
@@ -121,7 +121,8 @@ def refuse_without_baseline(bench: Bench, campaign: Campaign, arena: Arena, foun
         return
     failed = failure_of(bench.ledger.runs(campaign.tag, found.number))
     if failed is None and (incumbent is None or incumbent.number == baseline.number):
-        raise NotNow(
+        runs = any(not run.state.terminal for run in bench.ledger.runs(campaign.tag, baseline.number))
+        raise (StillRunning if runs else NotNow)(
             f"Experiment {found.number} cannot be judged yet. {told(bench, campaign, arena, baseline)} "
             f"commit_or_revert({found.number}, 'revert') puts the files back without a verdict."
         )
