@@ -25,10 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from mcp_server.campaign.evidence import note_record
-from mcp_server.engines import local
+from mcp_server.engines.local import Local
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
+from mcp_server.nouns.files import private_folder
+from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import (
     Audit,
     CurvePoint,
@@ -90,12 +92,19 @@ def repository(folder: Path, seconds: int = 20) -> Lab:
     named = ("git", "-c", "user.name=User", "-c", "user.email=user@example.com")
     for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "first")):
         subprocess.run([*named, *words], cwd=folder, check=True, env=quiet)
-    return Lab(folder)
+    return Lab(folder, engine=NoSupervisor())
+
+
+class NoSupervisor(Local):
+    """All of a launch but what would train."""
+
+    def launch(self, folder: RunPaths, lay_out: Callable[[], None]) -> None:
+        private_folder(folder.folder)
+        lay_out()
 
 
 def begin(lab: Lab) -> None:
-    """A campaign whose baseline was scored; no supervisor is started."""
-    local.start = lambda paths, alive_fd: 0
+    """A campaign whose baseline was scored."""
     lab.start_campaign("first", calibrate=0)
     score(lab, 1.0)
     lab.lab_status()

@@ -161,7 +161,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("imported", f"{reply.tried_elsewhere} attempts, tried elsewhere" if reply.tried_elsewhere else ""),
         ("repeat", reply.repeat or None),
         ("advice", reply.advice),
-        ("constants", reply.landscape),
+        ("suggest", reply.landscape),
         *(("suggested", one_line(words)) for words in reply.suggestions),
         ("disk", reply.disk),
         ("chart", reply.chart),
