@@ -162,7 +162,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("repeat", reply.repeat or None),
         ("advice", reply.advice),
         ("suggest", reply.landscape),
-        *(("suggested", one_line(words)) for words in reply.suggestions),
+        *(("try", one_line(words)) for words in reply.suggestions),
         ("disk", reply.disk),
         ("chart", reply.chart),
     ]
