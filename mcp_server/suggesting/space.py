@@ -12,6 +12,7 @@ from mcp_server.edits.movable import Constant, constants, evaluated, written
 WIDE = 4.0  # how far from its value a constant is tried, as a factor, where nothing else is known
 LONGEST_MEMORY = 0.998  # written with three digits, a longer one would be endless
 FURTHER = 1.5  # beyond what was tried and scored
+LARGEST = 1e100  # of a constant that is moved, and of the values that history tells: steps beyond overflow
 # of a plan's frame rather than its content: never moved unasked
 LEFT_ALONE = re.compile(
     r"SEED|VOCAB|SECONDS|BUDGET|THREAD|DEVICE|PORT|EVAL|SEQ|LENGTH|CHUNK|LEVELS|(^|_)EPS$|VERSION|LIMIT"
@@ -83,9 +84,10 @@ def space(
     """
     found = []
     for constant in constants(source, device):
-        dimension = _dimension(constant, _beside(source, constant))
+        dimension = _dimension(constant, _beside(source, constant)) if abs(constant.value) < LARGEST else None
         if dimension is not None:
-            found.append(_learnt(dimension, tried.get(constant.name, ()), failed.get(constant.name, ())))
+            known = ([one for one in seen.get(constant.name, ()) if abs(one) < LARGEST] for seen in (tried, failed))
+            found.append(_learnt(dimension, *known))
     return found
 
 

@@ -152,17 +152,17 @@ def test_what_is_done_behind_an_answers_back_is_paid_with_the_next(
 
 FORGING = """
 import os, struct
-def out(content, length=None):
+def out(content, length=None, times=1):
     for fd in range(3, 20):  # the pipe is one of them; a program may find it
-        try:
-            os.write(fd, struct.pack("<Q", len(content) if length is None else length) + content)
+        try:  # in one piece: it is stopped as soon as the first answer is read
+            os.write(fd, times * (struct.pack("<Q", len(content) if length is None else length) + content))
         except OSError:
             pass
 """
 FORGED = {
     "what it saw, as the length of an answer": "out(b'', (mine * 64 + theirs + 2**40) % 2**62)",
     "infinity": "out(b'1e999')",
-    "tomorrow's answer today": "out(b'3'); out(b'3')",
+    "tomorrow's answer today": "out(b'3', times=2)",
 }
 
 

@@ -52,6 +52,11 @@ def test_a_range_grows_with_what_was_scored_and_shrinks_before_what_failed() -> 
     assert cut.high == 8
 
 
+def test_numbers_that_overflow_are_neither_moved_nor_learnt_from() -> None:
+    found = space(f"A = 1e308\nB = 1{'0' * 400}\nC = 2.0\nD = 4\n", tried={"C": [1e308]}, failed={"D": [math.inf]})
+    assert {one.name: (one.low, one.high) for one in found} == {"C": (0.5, 8.0), "D": (1, 16)}
+
+
 def test_what_is_known_is_said_in_words() -> None:
     steps = [
         Step("EMBED_LR", 0.1, 0.2, -0.05, 0.01),
