@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import re
 import secrets
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+from deploy import write
 from thompson import choose
 
 BASE_RATE = 0.05  # of the control in an average week
@@ -38,7 +37,7 @@ def attend(folder: Path, now: float, rules: dict) -> None:
         if answer.exists() or (now - order["deployed_at"]) * rules["hours_per_second"] < order["window_hours"]:
             continue
         hour = (order["deployed_at"] - world["began"]) * rules["hours_per_second"]
-        _write(answer, {"name": order["name"], **{arm: shown(world, order, arm, hour) for arm in order["arms"]}})
+        write(answer, {"name": order["name"], **{arm: shown(world, order, arm, hour) for arm in order["arms"]}})
 
 
 def shown(world: dict, order: dict, arm: str, hour: float) -> dict:
@@ -90,18 +89,9 @@ def _world(folder: Path, now: float) -> dict:
         world = {"seed": seed, "began": now, "phase": draw.random(), "likes": likes, "control": 0.0}
         (control,) = json.loads((Path(__file__).parent / "control.json").read_text())["creatives"]
         world["control"] = appeal(world, control)
-        _write(path, world)
+        write(path, world)
     found: dict = json.loads(path.read_text())
     return found
-
-
-def _write(path: Path, content: dict) -> None:
-    fd, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(fd, "w") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
 
 
 if __name__ == "__main__":

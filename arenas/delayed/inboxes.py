@@ -8,13 +8,13 @@ sight: this file says of which kind it is, not what it is.
 
 import json
 import math
-import os
 import random
 import secrets
 import sys
-import tempfile
 import time
 from pathlib import Path
+
+from deploy import write
 
 BASE_RATE = 0.10  # of the control letter in an average week
 SEASON = 0.30  # how far the season moves the logarithm of all rates
@@ -33,7 +33,7 @@ def attend(folder: Path, now: float, rules: dict) -> None:
             continue
         hour = (order["deployed_at"] - world["began"]) * rules["hours_per_second"]
         arms = {arm: _sent(world, order, arm, hour) for arm in order["arms"]}
-        _write(answer, {"name": order["name"], **arms})
+        write(answer, {"name": order["name"], **arms})
 
 
 def _sent(world: dict, order: dict, arm: str, hour: float) -> dict:
@@ -85,17 +85,8 @@ def _world(folder: Path, now: float) -> dict:
             "personal_lines": draw.uniform(2.5, 4.0),
             "greeting": draw.choice(GREETINGS),
         }
-        _write(path, {"seed": seed, "began": now, "phase": draw.random(), "best": best})
+        write(path, {"seed": seed, "began": now, "phase": draw.random(), "best": best})
     return json.loads(path.read_text())
-
-
-def _write(path: Path, content: dict) -> None:
-    fd, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(fd, "w") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import re
@@ -13,7 +12,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,6 +23,7 @@ from mcp_server.researcher.demo import stop_runs
 from mcp_server.runner.sandbox import probe
 from mcp_server.setup.newlab import template, write_lab
 from tests.arenas.campaigns import ROOT, attempt, best, campaigned
+from tests.arenas.scorers import module
 from tests.labs import finish, until
 
 ARENA = ROOT / "arenas" / "delayed"
@@ -34,18 +33,6 @@ FAST = 60.0  # hours in a second: a window of 1.2 s
 WORLD = {"began": 0.0, "phase": 0.1, "seed": 1, "best": {
     "subject_words": 5, "body_words": 90, "send_hour": 9.5, "personal_lines": 3, "greeting": "warm",
 }}  # fmt: skip
-
-
-def imported(name: str) -> ModuleType:
-    """A program of the arena's as a module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ARENA))
-        spec = importlib.util.spec_from_file_location(f"delayed_{name}", ARENA / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
 
 
 def outreach(folder: Path, speed: float = FAST, **limits: float) -> Path:
@@ -229,7 +216,7 @@ def test_without_any_walls_nothing_real_is_deployed(tmp_path: Path) -> None:
 
 
 def test_the_season_moves_the_rates_but_not_the_score(tmp_path: Path) -> None:
-    deploy, inboxes = imported("deploy"), imported("inboxes")
+    deploy, inboxes = module("delayed", "deploy"), module("delayed", "inboxes")
     rates, scores = [], []
     for turn in range(28):
         order = deploy.ordered(f"first-{turn}-1", CONTROL, CONTROL, RULES, now=0.0)
