@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 from units import Draw
@@ -22,15 +21,7 @@ FREEDOM = 4  # of Student's t
 GONE_BELOW = 0.3  # of its highest price: then an asset is delisted
 
 
-@dataclass(frozen=True)
-class Market:
-    """`prices[day][asset]`; None before an asset is listed and after it is gone."""
-
-    days: list[str]
-    prices: list[list[float | None]]
-
-    def part(self, first: int, last: int) -> Market:
-        return Market(self.days[first:last], self.prices[first:last])
+Market = list[list[float | None]]  # prices by day and asset; None before an asset is listed and after it is gone
 
 
 def simulated(draw: Draw, days: int, assets: int) -> Market:
@@ -40,7 +31,7 @@ def simulated(draw: Draw, days: int, assets: int) -> Market:
     listed = [0 if at < assets // 2 else draw.randrange(days) for at in range(assets)]
     prices: list[float | None] = [100.0 if day == 0 else None for day in listed]
     highest, gone = [0.0] * assets, [False] * assets
-    table = []
+    table: Market = []
     for day in range(days):
         if draw.random() < 1 / REGIME_DAYS:
             regime = draw.choice(sorted(REGIMES))
@@ -60,7 +51,7 @@ def simulated(draw: Draw, days: int, assets: int) -> Market:
             prices[at] = round(price * math.exp(max(-0.5, min(0.5, step))), 4)
             highest[at] = max(highest[at], prices[at] or 0.0)
         table.append(list(prices))
-    return Market([str(day) for day in range(days)], table)
+    return table
 
 
 def _tail(draw: Draw) -> float:
@@ -82,7 +73,7 @@ def read(path: Path) -> Market:
     days = [row[0] for row in rows[1:]]
     if days != sorted(set(days)):
         raise Unusable("The dates of prices.csv must rise, written so that they sort (2024-03-01).")
-    table: list[list[float | None]] = []
+    table: Market = []
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(rows[0]):
             raise Unusable(f"Line {number} of prices.csv has {len(row)} fields and not {len(rows[0])}.")
@@ -98,13 +89,9 @@ def read(path: Path) -> Market:
             # it would count as delisted at a loss, and whoever holds what has no gaps would beat the market by that
             day = days[column.index(None, listed[0])]
             raise Unusable(f"{name} has no price on {day}, but later ones. Repeat the last price there.")
-    return Market(days, table)
+    return table
 
 
 def only_survivors(market: Market) -> bool:
     """Whether nothing that was ever listed is gone at the end: a list made afterwards, of those that did well."""
-    return all(
-        market.prices[-1][at] is not None
-        for at in range(len(market.prices[0]))
-        if any(row[at] is not None for row in market.prices)
-    )
+    return all(market[-1][at] is not None for at in range(len(market[0])) if any(row[at] is not None for row in market))

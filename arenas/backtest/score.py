@@ -47,9 +47,9 @@ def market(draw: Draw) -> Market:
                 "Nothing in prices.csv is ever delisted: a list that was made afterwards, of those that did well. Add "
                 'what is gone, or say "survivors": "allowed" in rules.json where nothing could go.'
             )
-    order = draw.sample(range(len(found.prices[0])), len(found.prices[0]))
+    order = draw.sample(range(len(found[0])), len(found[0]))
     scales = [draw.uniform(0.5, 2.0) for _ in order]
-    return Market(found.days, [_scaled(row, order, scales) for row in found.prices])
+    return [_scaled(row, order, scales) for row in found]
 
 
 def _scaled(row: list[float | None], order: list[int], scales: list[float]) -> list[float | None]:
@@ -82,15 +82,15 @@ def weights(said: Any, row: list[float | None]) -> list[float]:
 
 def walked(prices: Market, stretches: list[tuple[int, int]]) -> Portfolio:
     """The portfolio through all periods, one after the other. Raises Failed."""
-    table, portfolio = prices.prices, Portfolio(RULES, len(prices.prices[0]))
+    portfolio = Portfolio(RULES, len(prices[0]))
     for first, last in stretches:
         known = max(0, first - RULES["embargo_days"])
         with Program("strategy.py") as program:
-            program.ask("fit", table[:known])
+            program.ask("fit", prices[:known])
             for day in range(known, last):
-                wanted = weights(program.ask("allocate", table[day]), table[day])
+                wanted = weights(program.ask("allocate", prices[day]), prices[day])
                 if day >= first:
-                    portfolio.day(table[day], table[day + 1], wanted)
+                    portfolio.day(prices[day], prices[day + 1], wanted)
                     if portfolio.equity <= 0.0:
                         raise Failed("ruined", "The portfolio lost all it had.")
     if portfolio.exposed < LEAST_EXPOSED * len(portfolio.returns):
@@ -103,8 +103,7 @@ def above(prices: Market, stretches: list[tuple[int, int]], returns: list[float]
     if RULES["benchmark"] == "cash":
         return returns
     days = [day for first, last in stretches for day in range(first, last)]
-    table = prices.prices
-    return [own - equal_parts(table[day], table[day + 1], RULES) for own, day in zip(returns, days, strict=True)]
+    return [own - equal_parts(prices[day], prices[day + 1], RULES) for own, day in zip(returns, days, strict=True)]
 
 
 def attempt() -> int:
@@ -130,7 +129,7 @@ def answer(prices: Market, stretches: list[tuple[int, int]], final: int) -> dict
     years = len(returns) / YEAR
     words = f"{score:.2f} a year above the benchmark; attempts so far: {attempts}"
     name = os.environ.get("AUTORESEARCH_RUN", "run")
-    (drawer() / f"{name}-{split()}.svg").write_text(svg(returns, stretches[0][0], len(prices.prices), final, words))
+    (drawer() / f"{name}-{split()}.svg").write_text(svg(returns, stretches[0][0], len(prices), final, words))
     secondary = {
         "deflated_sharpe": round(deflated(excess, attempts), 4),
         "attempts": float(attempts),
@@ -155,7 +154,7 @@ def main() -> int:
     draw = Draw(f"{os.environ['AUTORESEARCH_DRAW']} market")  # one history; the exam sees its last part
     try:
         prices = market(draw)
-        stretches, final = periods(len(prices.prices), draw)
+        stretches, final = periods(len(prices), draw)
         found = answer(prices, stretches, final)
     except Unusable as wrong:
         sys.exit(str(wrong))  # the arena's fault, not the attempt's

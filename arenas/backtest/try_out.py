@@ -17,7 +17,7 @@ from units import Draw
 
 def main() -> None:
     rules = json.loads(Path("rules.json").read_text("utf-8"))
-    table = simulated(Draw("for everybody"), 700, rules["assets"]).prices
+    table = simulated(Draw("for everybody"), 700, rules["assets"])
     portfolio = Portfolio(rules, rules["assets"])
     strategy.fit(table[:252])
     for day in range(252, len(table) - 1):
