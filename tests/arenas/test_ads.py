@@ -54,7 +54,7 @@ def deployed(folder: Path, plan: Any, **rules: Any) -> dict[str, Any]:
 
 
 CHEATS = {
-    "a claim that nobody checked": {"creatives": [FAIR | {"headline": "The best bread"}]},
+    "a claim that nobody checked": {"creatives": [BEST]},
     "a claim in other letters": {"creatives": [FAIR | {"headline": "The bеst bread"}]},
     "free": {"creatives": [FAIR | {"body": "Your bread is free today."}]},
     "a number": {"creatives": [FAIR | {"body": "Save 50 today."}]},
@@ -156,9 +156,8 @@ def test_eight_experiments_find_better_words_and_what_breaks_a_rule_costs_nothin
     assert best(outcome) > 0.2, words
     before = len(list((handover / "book").glob("*.json")))
     text = (folder / "creatives.py").read_text()
-    miracle = {"creatives.py": text.replace("CREATIVES = [", "CREATIVES = [\n    MIRACLE,", 1)}
-    miracle["creatives.py"] = miracle["creatives.py"].replace("\nCREATIVES", f"\nMIRACLE = {BEST!r}\nCREATIVES", 1)
-    found, decision = attempt(folder, miracle)
+    miracle = text.replace("CREATIVES = [", f"CREATIVES = [\n    {BEST!r},", 1)
+    found, decision = attempt(folder, {"creatives.py": miracle})
     assert (found.reason, decision.decision) == ("guard_broken", "reverted")
     assert len(list((handover / "book").glob("*.json"))) == before
     assert (folder / "creatives.py").read_text() == text

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_what_breaks_a_guard_or_looks_ahead_is_refused(cheat: str, tmp_path: Pat
 
 def test_history_ends_before_the_embargo_and_the_final_part_is_met_in_the_exam_alone() -> None:
     score = module("backtest", "score")
-    market = score.Market([str(day) for day in range(1000)], [[100.0 + day, 50.0] for day in range(1000)])
+    market = [[100.0 + day, 50.0] for day in range(1000)]
     asked: list[tuple[str, int, float]] = []
 
     class Witness:
@@ -60,9 +60,9 @@ def test_history_ends_before_the_embargo_and_the_final_part_is_met_in_the_exam_a
         def __exit__(self, *_: object) -> None:
             pass
 
-        def ask(self, function: str, rows: list[object]) -> list[float]:
+        def ask(self, function: str, rows: list[Any]) -> list[float]:
             last = rows[-1] if function == "fit" else rows
-            asked.append((function, len(rows), last[0]))  # type: ignore[index]
+            asked.append((function, len(rows), last[0]))
             return [0.5, 0.5]
 
     score.Program = Witness
@@ -191,13 +191,9 @@ def test_eight_experiments_raise_the_ratio_and_cheats_are_not_kept(tmp_path: Pat
     for cheat in ("what is not listed", "weights like a lottery ticket"):
         found, decision = attempt(lab, {"strategy.py": CHEATS[cheat][1].replace(HONEST, source)})
         assert (found.reason, decision.decision) == (CHEATS[cheat][0], "reverted")
-    leveraged = (
-        source
-        + "\n\nhonest = allocate\n\n\ndef allocate(prices):\n    return [3 * share for share in honest(prices)]\n"
-    )
+    leveraged = instead("return [3 * share for share in honest(prices)]").replace(HONEST, source)
     found, decision = attempt(lab, {"strategy.py": leveraged})
     assert decision.decision == "reverted"
     assert "leverage" in decision.reason
     attempts = list((lab / ".git" / "autoresearch" / "handover" / "backtest" / "attempts").glob("*.json"))
     assert len(attempts) >= 8
-    assert json.loads(attempts[0].read_text()) is not None

@@ -85,7 +85,7 @@ def test_eight_experiments_buy_more_for_the_same_money_and_cheats_are_refused(tm
     source = (lab / "bidder.py").read_text()
     found, decision = attempt(lab, {"bidder.py": CHEATS["a bid without end"][1].replace(HONEST, source)})
     assert (found.reason, decision.decision) == ("guard_broken", "reverted")
-    shy = source + "\n\nhonest = bids\n\n\ndef bids(seen):\n    return [0.3 * bid for bid in honest(seen)]\n"
+    shy = instead("return [0.3 * bid for bid in honest(seen)]").replace(HONEST, source)
     found, decision = attempt(lab, {"bidder.py": shy})
     assert decision.decision == "reverted"
     assert (lab / "bidder.py").read_text() == source
