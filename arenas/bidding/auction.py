@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from units import Draw
 
@@ -77,6 +78,14 @@ def day_of(draw: Draw, here: World, day: int, auctions: int) -> Auctions:
 
 def _hour(draw: Draw) -> int:
     return min(23, max(0, round(draw.gauss(18, 4)))) if draw.random() < 0.5 else draw.randrange(HOURS)
+
+
+def told(here: World, bidder: Bidder, day: int, hour: int) -> dict[str, Any]:
+    """What a platform tells before an hour begins: all that a policy is given."""
+    return {
+        **{"day": day, "hour": hour, "budget": bidder.budget, "spent": bidder.spent, "worth": here.worth},
+        **{"won": bidder.won, "paid": bidder.paid, "clicks": bidder.clicks, "home": bidder.home},
+    }
 
 
 def hour_of(here: World, today: Auctions, hour: int, bids: list[float], bidder: Bidder) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from asking import Program, code_kb
-from auction import HOURS, SEGMENTS, Auctions, Bidder, World, day_of, hour_of, morning, world
+from auction import HOURS, SEGMENTS, Auctions, Bidder, World, day_of, hour_of, morning, told, world
 from confined import Failed, has_walls, shield
 from units import coarse, drawn, jackknife
 
@@ -35,11 +35,7 @@ class Bought:
 
 def asked(program: Program, bidder: Bidder, here: World, day: int, hour: int) -> list[float]:
     """The bids of one hour. Raises Failed."""
-    seen = {
-        **{"day": day, "hour": hour, "budget": bidder.budget, "spent": bidder.spent, "worth": here.worth},
-        **{"won": bidder.won, "paid": bidder.paid, "clicks": bidder.clicks, "home": bidder.home},
-    }
-    said = program.ask("bids", seen)
+    said = program.ask("bids", told(here, bidder, day, hour))
     if not isinstance(said, list) or len(said) != len(SEGMENTS) or any(type(bid) not in (int, float) for bid in said):
         raise Failed("bad_output", "bids must answer one number for each segment.")
     if any(not 0.0 <= bid <= RULES["highest_bid"] for bid in said):

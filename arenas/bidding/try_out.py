@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from auction import HOURS, Bidder, day_of, hour_of, morning, world
+from auction import HOURS, Bidder, day_of, hour_of, morning, told, world
 from bidder import bids
 from units import Draw
 
@@ -20,11 +20,7 @@ def main() -> None:
         today = day_of(draw, here, day, rules["auctions_a_day"])
         morning(bidder, day)
         for hour in range(HOURS):
-            seen = {
-                **{"day": day, "hour": hour, "budget": bidder.budget, "spent": bidder.spent, "worth": here.worth},
-                **{"won": bidder.won, "paid": bidder.paid, "clicks": bidder.clicks, "home": bidder.home},
-            }
-            hour_of(here, today, hour, bids(seen), bidder)
+            hour_of(here, today, hour, bids(told(here, bidder, day, hour)), bidder)
         said.append({"day": day, "value": round(bidder.value, 2), "spent": round(bidder.spent, 2)})
         print(said[-1])
     (Path(os.environ.get("AUTORESEARCH_OUT", ".")) / "days.json").write_text(json.dumps(said))
