@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 NORMAL = 1.96  # standard errors on each side: 95 in 100, for many units
+EXAM_SHARE = 0.3
 
 
 class Draw(random.Random):
@@ -52,6 +53,12 @@ class Draw(random.Random):
 def split() -> str:
     """`val`, or `test` in the closing exam."""
     return os.environ.get("AUTORESEARCH_SPLIT", "val")
+
+
+def of_split(every: list[Any]) -> list[Any]:
+    """Of a user's own cases those of this split: the last EXAM_SHARE of them are met in the closing exam alone."""
+    last = len(every) - round(EXAM_SHARE * len(every))
+    return every[last:] if split() == "test" else every[:last]
 
 
 def drawn(what: str) -> Draw:

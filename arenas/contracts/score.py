@@ -17,22 +17,20 @@ from asking import Program, code_kb
 from clauses import FLAGS, Contract, contracts
 from confined import Failed, has_walls, shield
 from judging import Judged, ask_judge, run
-from units import coarse, drawer, drawn, mean_of, split
+from units import coarse, drawer, drawn, mean_of, of_split, split
 
 RULES: dict[str, Any] = json.loads(Path("rules.json").read_text("utf-8"))
 OWN = "contracts.json"  # in the drawer: contracts of the user's
-EXAM_SHARE = 0.3  # of the user's contracts
 WIDEST = 1.5  # times the clause that it shows, a quotation may be long
 
 
 def asked() -> list[Contract]:
     """The user's own contracts of this split, as many as are asked, or shipped ones; the same for all on one seed."""
-    exam, draw = split() == "test", drawn("contracts")
+    draw = drawn("contracts")
     if not (drawer() / OWN).exists():
-        return contracts(draw, RULES["contracts"], exam)
+        return contracts(draw, RULES["contracts"], split() == "test")
     every = [Contract(str(at), one["text"], one["flags"]) for at, one in enumerate(_own())]
-    last = len(every) - round(EXAM_SHARE * len(every))
-    chosen = every[last:] if exam else every[:last]
+    chosen = of_split(every)
     return draw.sample(chosen, min(len(chosen), RULES["contracts"]))
 
 

@@ -23,11 +23,10 @@ from typing import Any
 from judging import run
 from messages import cases
 from scripted_model import CATEGORIES
-from units import coarse, drawer, drawn, kept, mean_of, put, split
+from units import coarse, drawer, drawn, kept, mean_of, of_split, put, split
 
 MODEL: dict[str, Any] = json.loads(Path("model.json").read_text("utf-8"))
 OWN = "cases.json"  # in the drawer: messages of the user's
-EXAM_SHARE = 0.3
 ASK_AGAIN_SECONDS = 20.0
 LEAST_WORDS, LEAST_BYTES = 3, 26  # either makes a message that a prompt may not hold; "refund, please" it may
 
@@ -46,8 +45,7 @@ def asked() -> tuple[list[tuple[str, str]], list[str]]:
     if not (drawer() / OWN).exists():
         return cases(draw, MODEL["cases"]), list(CATEGORIES)
     every = [(one["category"], one["message"]) for one in json.loads((drawer() / OWN).read_text("utf-8"))]
-    last = len(every) - round(EXAM_SHARE * len(every))
-    chosen = every[last:] if split() == "test" else every[:last]
+    chosen = of_split(every)
     return draw.sample(chosen, min(len(chosen), MODEL["cases"])), sorted({category for category, _ in every})
 
 

@@ -19,10 +19,9 @@ from typing import Any, NamedTuple
 import people
 from asking import Program, code_kb
 from confined import Failed, has_walls, shield
-from units import Draw, coarse, drawn, kept, mean_of, split
+from units import Draw, coarse, drawn, kept, mean_of, of_split, split
 
 CASES = "cases.json"  # in the drawer
-EXAM_SHARE = 0.3
 ASKED = 2 / 3  # of the other queries, in each scoring
 TOP = 10
 LONGEST_RUBRIC = 4_000
@@ -40,11 +39,8 @@ class Stood(NamedTuple):
 
 def queries() -> list[dict[str, Any]]:
     """The openings of this scoring, the same for all on one seed: a fold of `val`, or all of the exam's."""
-    cases = kept(CASES, lambda: people.cases(Draw(os.urandom(16).hex())))
-    last = len(cases) - round(EXAM_SHARE * len(cases))
-    if split() == "test":
-        return cases[last:]
-    return drawn("folds").sample(cases[:last], max(1, round(ASKED * last)))
+    cases = of_split(kept(CASES, lambda: people.cases(Draw(os.urandom(16).hex()))))
+    return cases if split() == "test" else drawn("folds").sample(cases, max(1, round(ASKED * len(cases))))
 
 
 def anonymous(candidate: dict[str, Any]) -> str:
