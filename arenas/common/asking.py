@@ -18,11 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from confined import SYSTEM, Child, Failed, has_walls, strangers
+from confined import SYSTEM, Child, Failed, has_walls, scorers_own, strangers
 
 MOST_BYTES = 1 << 20  # of an answer
 SECONDS = 20.0  # for one question, unless said
-HIDDEN = ("AUTORESEARCH_SNAPSHOT", "AUTORESEARCH_INCUMBENT", "AUTORESEARCH_ARTIFACT", "AUTORESEARCH_HANDOVER")
 TEMPLATES = "lib*/python*/*-packages/mcp_server/templates"  # below the folder of a Python that has autoresearch
 
 
@@ -43,9 +42,7 @@ class Program:
             shutil.copyfile(origin, home / name)
         module = files[0].removesuffix(".py")
         script = home / "answering.py"
-        # the folders of the scorer and of the code may lie where programs do, and so does what an arena was copied from
-        gone = [Path(place).resolve() for name in HIDDEN if (place := os.environ.get(name))] + [Path.cwd().resolve()]
-        gone += shipped()
+        gone = [*scorers_own(), *shipped()]  # what an arena was copied from lies where programs do as well
         self._child = Child(script, str(home), module, seconds=SECONDS, walls=has_walls(), heard=False, hidden=gone)
         self.took = 0.0  # processor seconds of the last answer
 

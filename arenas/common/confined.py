@@ -266,6 +266,12 @@ def strangers(known: Iterable[Child]) -> list[int]:
     return sorted(ours - {os.getpid()} - {child.pid for child in known})
 
 
+def scorers_own() -> list[Path]:
+    """Folders to hide, for they may lie where programs do: what the run left, and whatever lies beside the scorer."""
+    names = ("AUTORESEARCH_SNAPSHOT", "AUTORESEARCH_INCUMBENT", "AUTORESEARCH_ARTIFACT", "AUTORESEARCH_HANDOVER")
+    return [Path(place).resolve() for name in names if (place := os.environ.get(name))] + [Path.cwd().resolve()]
+
+
 # ---- walls ----
 
 

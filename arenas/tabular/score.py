@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import sklearn.datasets
-from confined import SYSTEM, Child, Failed, has_walls, shield, strangers
+from confined import SYSTEM, Child, Failed, has_walls, scorers_own, shield, strangers
 from data import CLASSES, blurred, digits
 
 ASKED = 1 / 3  # of the images
@@ -57,12 +57,6 @@ def data_sets() -> tuple[Path, ...]:
     here = Path(sklearn.datasets.__file__).resolve().parent / "data"
     roots = {Path(place).resolve() for place in (sys.prefix, sys.base_prefix, *filter(None, sys.path), *SYSTEM)}
     return tuple({here, *(Path(folder) for root in roots for folder, _, files in os.walk(root) if DATA_SET in files)})
-
-
-def scorers_own() -> list[Path]:
-    """Folders that may lie where programs do: what the run left, and whatever lies beside the scorer."""
-    names = ("AUTORESEARCH_SNAPSHOT", "AUTORESEARCH_INCUMBENT", "AUTORESEARCH_ARTIFACT", "AUTORESEARCH_HANDOVER")
-    return [Path(place).resolve() for name in names if (place := os.environ.get(name))] + [Path.cwd().resolve()]
 
 
 @contextmanager
