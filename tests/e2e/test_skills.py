@@ -53,6 +53,16 @@ def written(name: str, text: str) -> Shell:
     return Shell(f"cat > {name} <<'END'\n{text}END")
 
 
+def night() -> Script:
+    """A campaign with one kept experiment."""
+    yield Call("start_campaign", {"tag": "night", "calibrate": 0})
+    yield from until_scored(1)
+    yield Shell("sed -i 's/^KNOB = 1.0/KNOB = 2.5/' train.py")
+    yield Call("run_experiment", {"description": "nearer to the target"})
+    yield from until_scored(2)
+    yield from until_decided(2)
+
+
 def test_the_interview_ends_in_a_readiness_file_and_a_map(tmp_path: Path, home: Path) -> None:
     lab, said = lay_project(tmp_path / "lab"), []
 
@@ -96,12 +106,7 @@ def test_operate_goes_with_a_night_from_the_doctor_to_the_report(tmp_path: Path,
     def play() -> Script:
         yield Skill("operate")
         yield Call("lab_status")
-        yield Call("start_campaign", {"tag": "night", "calibrate": 0})
-        yield from until_scored(1)
-        yield Shell("sed -i 's/^KNOB = 1.0/KNOB = 2.5/' train.py")
-        yield Call("run_experiment", {"description": "nearer to the target"})
-        yield from until_scored(2)
-        yield from until_decided(2)
+        yield from night()
         answers.append((yield Shell(f"{COMMAND} report")))
         answers.append((yield Shell(f"{COMMAND} history")))
         yield Say("done")
@@ -117,12 +122,7 @@ def test_a_paper_is_written_refused_with_a_typed_number_and_reviewed_by_a_run(tm
     answers: list[Result] = []
 
     def play() -> Script:
-        yield Call("start_campaign", {"tag": "night", "calibrate": 0})
-        yield from until_scored(1)
-        yield Shell("sed -i 's/^KNOB = 1.0/KNOB = 2.5/' train.py")
-        yield Call("run_experiment", {"description": "nearer to the target"})
-        yield from until_scored(2)
-        yield from until_decided(2)
+        yield from night()
         yield Skill("paper")
         yield Shell("mkdir -p paper")
         answers.append((yield written("paper/words.md", "It gained 99 %.\n")))
