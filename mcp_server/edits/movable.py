@@ -65,12 +65,10 @@ def constants(source: str, device: str = "cpu") -> list[Constant]:
 
 def _assignments(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
     for statement in tree.body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else []
-        if isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            targets = [statement.target]
-        if len(targets) == 1 and isinstance(targets[0], ast.Name) and re.fullmatch(r"[A-Z][A-Z0-9_]*", targets[0].id):
-            value = statement.value  # type: ignore[attr-defined]  # both kinds of assignment have one
-            yield targets[0].id, value
+        match statement:
+            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, ast.expr() as value):
+                if re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
+                    yield name, value
 
 
 def _for_device(node: ast.expr, device: str) -> ast.expr | None:
@@ -82,12 +80,15 @@ def _for_device(node: ast.expr, device: str) -> ast.expr | None:
 @functools.cache
 def evaluated(text: str) -> float | int:
     """The value of a number or of plain arithmetic on numbers, such as 2**17. Raises ValueError for anything else."""
-    return _value(ast.parse(text.strip(), mode="eval").body)
+    try:
+        return _value(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, ArithmeticError):
+        raise ValueError(f"{text} is no number") from None
 
 
 def _value(node: ast.expr) -> float | int:
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return node.value  # type: ignore[return-value]  # the line above sees to it
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        return node.value
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_value(node.operand)
     if isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC:

@@ -49,8 +49,14 @@ def moved(knobs: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, float |
 
 def number(text: str) -> float | None:
     """The value of a constant, where it is one number."""
-    value = _value(text)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return _number(_value(text))
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    except OverflowError:
+        return None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -65,9 +71,9 @@ def _value(text: str) -> object:
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
     if isinstance(tree, ast.BinOp) and isinstance(tree.left, ast.Constant) and isinstance(tree.right, ast.Constant):
-        left, right = tree.left.value, tree.right.value
-        if type(left) in (int, float) and type(right) in (int, float):
-            return _worked_out(tree.op, float(left), float(right), text)  # type: ignore[arg-type]  # numbers, by the line above
+        left, right = _number(tree.left.value), _number(tree.right.value)
+        if left is not None and right is not None:
+            return _worked_out(tree.op, left, right, text)
     return text
 
 
@@ -90,5 +96,5 @@ def _pairs(old: object, new: object) -> list[tuple[float, float]]:
     if isinstance(old, tuple | list) and isinstance(new, tuple | list) and len(old) == len(new):
         found = [pair for a, b in zip(old, new, strict=True) for pair in _pairs(a, b)]
         return found if len(found) == len(old) else []
-    plain = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (old, new))
-    return [(float(old), float(new))] if plain else []  # type: ignore[arg-type]  # numbers, by the line above
+    was, now = _number(old), _number(new)
+    return [] if was is None or now is None else [(was, now)]

@@ -19,7 +19,7 @@ Sources = Mapping[str, Source] | Source
 # Beyond this a folded literal is bigger than the expression it came from: 9**9**9 must not be worked out.
 FOLDED_BITS = 4096
 
-_BINARY: dict[type[ast.operator], Callable[[Any, Any], object]] = {
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], complex]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -33,7 +33,7 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], object]] = {
     ast.RShift: operator.rshift,
     ast.Pow: operator.pow,
 }
-_UNARY: dict[type[ast.unaryop], Callable[[Any], object]] = {
+_UNARY: dict[type[ast.unaryop], Callable[[Any], complex]] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
     ast.Invert: operator.invert,
@@ -194,7 +194,7 @@ def _folded_unary(node: ast.UnaryOp) -> ast.AST:
     if work is None or not isinstance(node.operand, ast.Constant) or not _is_number(node.operand):
         return node
     try:
-        return ast.copy_location(ast.Constant(work(node.operand.value)), node)  # type: ignore[arg-type]  # numbers, by the check above
+        return ast.copy_location(ast.Constant(work(node.operand.value)), node)
     except (TypeError, ArithmeticError):  # ~0.5
         return node
 
@@ -207,7 +207,7 @@ def _folded_binary(node: ast.BinOp) -> ast.AST:
     if not (_is_number(left) and _is_number(right)) or _too_big(node.op, left.value, right.value):
         return node
     try:
-        return ast.copy_location(ast.Constant(work(left.value, right.value)), node)  # type: ignore[arg-type]  # numbers, by the check above
+        return ast.copy_location(ast.Constant(work(left.value, right.value)), node)
     except (TypeError, ValueError, ArithmeticError):  # 1 / 0, 1 << -1: the run will say so
         return node
 

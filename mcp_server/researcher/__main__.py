@@ -22,6 +22,7 @@ from mcp_server.nouns.records import Kind
 from mcp_server.researcher import classical, habits
 from mcp_server.researcher.habits import Trial, judged
 from mcp_server.researcher.memo import hints
+from mcp_server.suggesting.observations import numbers
 
 FAILED = ("crashed", "timeout", "rejected", "cancelled", "lost")
 
@@ -55,7 +56,7 @@ def _trial(one: Attempt, names: set[str], device: str) -> Trial:
     moves = tuple(
         Move(full.removesuffix(suffix), before, after)
         for full, before, after in one.experiment.knobs
-        if full.removesuffix(suffix) in names and "absent" not in (before, after)
+        if full.removesuffix(suffix) in names and numbers(before, after) is not None
     )
     gain = None if str(one.status) in FAILED else one.gain
     return Trial(one.number, moves, judged(one.experiment.decision == "keep", gain, one.interval or ()), gain)

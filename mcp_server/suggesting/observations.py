@@ -87,12 +87,12 @@ def _own(
     size = math.sqrt(fmean(gain * gain for gain in gains)) if gains else 1.0
     found.observations.append(Observation(dict(beginning), 0.0))
     for one in experiments:
+        if one.kind == Kind.BASELINE:
+            continue
         base, base_loss = values.get(one.base or 0, dict(beginning)), losses.get(one.base or 0, 0.0)
         moves = _moves(one, base, device)
         mine = {**base, **{name: after for name, _, after in moves}}
         gain, sd = one.verdict.change, one.verdict.width
-        if one.kind == Kind.BASELINE:
-            continue
         if one.decision is None:
             found.observations.append(Observation(mine, None))
         elif gain is not None:
@@ -122,15 +122,16 @@ def _moves(one: Experiment, base: Mapping[str, float], device: str) -> list[tupl
     found = []
     for full, before, after in one.knobs:
         name = full.removesuffix(f".{device.partition(':')[0]}")
-        if name in base and (values := _numbers(before, after)) is not None:
+        if name in base and (values := numbers(before, after)) is not None:
             found.append((name, *values))
     return found
 
 
-def _numbers(before: str, after: str) -> tuple[float, float] | None:
+def numbers(before: str, after: str) -> tuple[float, float] | None:
+    """Both values of a move; None where one is no number, or none that a float holds."""
     try:
         return float(evaluated(before)), float(evaluated(after))
-    except (ValueError, SyntaxError, OverflowError):
+    except (ValueError, OverflowError):
         return None
 
 
@@ -140,7 +141,7 @@ def _others(
     """Add what other labs measured. Only a step from where we stand is an observation; any is part of the picture."""
     loss, size = reached
     for name, before, after, gain, sd in elsewhere:
-        values = _numbers(before, after)
+        values = numbers(before, after)
         if name not in current or values is None:
             continue
         found.steps.append(Step(name, *values, gain, sd))

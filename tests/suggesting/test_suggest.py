@@ -10,12 +10,13 @@ from click.testing import CliRunner
 
 from benchmarks.compare import Toy, campaign, seeded
 from mcp_server.cli import cli
-from mcp_server.lab import Lab
+from mcp_server.edits.moves import moved
 from mcp_server.nouns.errors import NotNow
 from mcp_server.researcher import classical
 from mcp_server.researcher.memo import hints
 from mcp_server.suggesting import optimiser
 from mcp_server.suggesting.landscape import Step, words
+from mcp_server.suggesting.observations import numbers
 from mcp_server.suggesting.optimiser import Observation, advise
 from mcp_server.suggesting.space import space
 from tests.labs import begin, edit, finish, make_lab
@@ -55,6 +56,12 @@ def test_a_range_grows_with_what_was_scored_and_shrinks_before_what_failed() -> 
 def test_numbers_that_overflow_are_neither_moved_nor_learnt_from() -> None:
     found = space(f"A = 1e308\nB = 1{'0' * 400}\nC = 2.0\nD = 4\n", tried={"C": [1e308]}, failed={"D": [math.inf]})
     assert {one.name: (one.low, one.high) for one in found} == {"C": (0.5, 8.0), "D": (1, 16)}
+
+
+def test_what_divides_by_zero_or_overflows_is_no_number_and_can_be_recorded() -> None:
+    assert numbers("1", "1 / 0") is None
+    assert numbers("1", f"1{'0' * 400}") is None
+    assert moved([("RATE", "1", f"1{'0' * 400}")]) == [("RATE", "other", 1.0, None)]
 
 
 def test_what_is_known_is_said_in_words() -> None:
@@ -113,7 +120,6 @@ def test_a_campaign_is_learnt_from_and_nothing_runs_by_itself(tmp_path: Path) ->
     done = CliRunner().invoke(cli, ["-C", str(tmp_path / "lab"), "suggest"])
     assert done.exit_code == 0
     assert reply.suggestions[0].changes in done.output
-    Lab(tmp_path / "lab").close()
 
 
 def test_the_researcher_is_driven_by_the_optimiser_and_needs_fewer_runs() -> None:
