@@ -70,7 +70,7 @@ def audit(history: History, known: Known | None = None, stated_noise: float | No
         _seeds(history, gains),
         _duplicates(history),
         _gaps(history),
-        _steps(history),
+        _steps(history, gains),
         _curse(keeps, belief),
         _false_keeps(keeps, belief),
     ]
@@ -198,14 +198,14 @@ def _seeds(history: History, gains: dict[int, float]) -> Iterator[Finding]:
 
 def _duplicates(history: History) -> Iterator[Finding]:
     seen: dict[tuple[int, str, str], Row] = {}
-    again: list[Row] = []
+    again: dict[Row, None] = {}  # in order
     for row in history.rows:
         if deliberate(row):
             continue
         keys = [(row.segment, kind, f"{key} {row.seed or ''}") for kind, key in marks(row)]
         earlier = next((seen[key] for key in keys if key in seen), None)
         if earlier is not None:
-            again += [one for one in (earlier, row) if one not in again]
+            again |= dict.fromkeys((earlier, row))
         for key in keys:
             seen.setdefault(key, row)
     if again:
@@ -222,11 +222,13 @@ def deliberate(row: Row) -> bool:
 
 
 def _gaps(history: History) -> Iterator[Finding]:
-    for segment in dict.fromkeys(row.segment for row in history.rows):
-        rows = [row for row in history.rows if row.segment == segment]
+    told = {found for one in history.unreadable if (found := number_in(one.text)) is not None}
+    segments: dict[int, list[Row]] = {}
+    for row in history.rows:
+        segments.setdefault(row.segment, []).append(row)
+    for rows in segments.values():
         numbered = [row for row in rows if row.number is not None]
         numbers = sorted({row.number for row in numbered if row.number is not None})
-        told = {found for one in history.unreadable if (found := number_in(one.text)) is not None}
         missing: list[int] = []
         if len(numbers) > 1 and numbers[-1] - numbers[0] < MOST_NUMBERS:
             missing = sorted(set(range(numbers[0], numbers[-1])) - set(numbers) - told)
@@ -263,7 +265,7 @@ def _pauses(rows: Sequence[Row]) -> Iterator[Finding]:
         )
 
 
-def _steps(history: History) -> Iterator[Finding]:
+def _steps(history: History, gains: dict[int, float]) -> Iterator[Finding]:
     rows = [row for row in history.rows if row.scored and row.steps is not None and row.score is not None]
     if len(rows) < LEAST_CORRELATED:
         return
@@ -278,7 +280,6 @@ def _steps(history: History) -> Iterator[Finding]:
     t = r * math.sqrt(degrees / max(1e-12, 1 - r * r))
     if r < CORRELATED or 1 - student_cdf(t, degrees) > SURE:
         return
-    gains = history.gain_over_best()
     before = dict(zip([row.line for row in rows[1:]], rows, strict=False))
     kept = [row for row in rows[1:] if row.status == KEPT and gains.get(row.line, 0.0) > 0]
     faster = [row for row in kept if (row.steps or 0.0) > (before[row.line].steps or 0.0)]
