@@ -224,10 +224,7 @@ def _of_json(name: str, lines: Iterator[tuple[int, object]]) -> Raw:
             journal = journal or cells.get("kind") == "lab"
             pi = pi or cells.get("type") == "config"
             segment += bool(records)
-            for key, names in (
-                ("metric", ("metricName", "metric_name")),
-                ("direction", ("bestDirection", "direction")),
-            ):
+            for key, names in SAID.items():
                 found = next((cells[one] for one in names if cells.get(one)), "")
                 if found and told.setdefault(key, found) != found:
                     told[key] = ""  # the parts of the log measure different things

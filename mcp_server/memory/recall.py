@@ -19,7 +19,6 @@ from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.rows import Learning
 from mcp_server.nouns.text import clean_line
 
-_WORD = re.compile(r"[a-z0-9]+(?:\.\d+)?")
 _KNOB = re.compile(r"^\s*(?P<name>[A-Za-z_][\w.\[\]*]*)\s*(?P<rest>.*)$", re.DOTALL)
 _VALUE = r"[-+]?\d*\.?\d+(?:e[-+]?\d+)?"
 _BETWEEN = re.compile(rf"^[=:]?\s*({_VALUE})\s*(?:\.\.|…|–|to|-)\s*({_VALUE})$", re.IGNORECASE)
@@ -225,7 +224,3 @@ def _worded(item: Attempt | Learning, relevance: float, because: str) -> Recalle
     origin = f" (from #{item.experiment})" if item.experiment is not None else ""
     said = clean_line(f"learned{origin}: {item.text}", 400)
     return Recalled("learning", item.id, said, round(relevance, 3), because, item.campaign or "")
-
-
-def _text(item: Attempt) -> str:
-    return f"{item.experiment.description} {item.experiment.hypothesis}".rstrip()
