@@ -15,6 +15,7 @@ from mcp_server.nouns.refusals import first
 from mcp_server.nouns.text import tag_complaint
 
 PLAN_BYTES = 256_000
+TAGGED_CHARACTERS = 30  # of an arm's name in the tags of its campaigns, whose number follows
 BUILT_IN = "built-in"  # in place of an agent's command: the researcher without a language model
 Positive = Annotated[float, Field(gt=0)]
 
@@ -30,6 +31,11 @@ class ArmPlan(_Told):
     program: str | None = None  # a file beside the plan: the whole program.md, or a memo without front matter
     style: str | None = None
     agent: tuple[str, ...] = Field(min_length=1)
+
+    @property
+    def tagged(self) -> str:
+        """What the tags of its campaigns begin with."""
+        return self.name[:TAGGED_CHARACTERS]
 
     @field_validator("agent", mode="before")
     @classmethod
@@ -62,9 +68,8 @@ class TournamentPlan(_Told):
     @field_validator("arms")
     @classmethod
     def _apart(cls, value: tuple[ArmPlan, ...]) -> tuple[ArmPlan, ...]:
-        names = [arm.name for arm in value]
-        if len(set(names)) < len(names):
-            raise ValueError("two arms have one name")
+        if len({arm.tagged for arm in value}) < len(value):
+            raise ValueError(f"two arms have one name, or begin with the same {TAGGED_CHARACTERS} characters")
         return value
 
     def schedule(self) -> list[tuple[int, ArmPlan]]:

@@ -165,7 +165,7 @@ class Tournament:
     # --- places and state ---------------------------------------------------------------------------------------------
 
     def _tag(self, block: int, arm: ArmPlan) -> str:
-        return f"{arm.name[:30]}-{block + 1}"
+        return f"{arm.tagged}-{block + 1}"
 
     def _place(self, block: int, arm: ArmPlan) -> Path:
         return self.folder / self._tag(block, arm)

@@ -85,6 +85,7 @@ def _lab(folder: Path):  # type: ignore[no-untyped-def]
     [
         ("arms: [{name: a, agent: x}]\n", "arms"),
         ("arms: [{name: a, agent: x}, {name: a, agent: y}]\n", "one name"),
+        (f"arms: [{{name: {'a' * 30}-old, agent: x}}, {{name: {'a' * 30}-new, agent: y}}]\n", "same 30 characters"),
         ("arms: [{name: a, agent: x}, {name: b, agent: y}]\nhourz: 2\n", "hourz"),
         ("arms: [{name: a, agent: x}, {name: b, agent: y, program: no.md}]\n", "no.md"),
         ("arms: [{name: a\n", "line"),
