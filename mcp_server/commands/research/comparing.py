@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.files import write_atomically
-
-AXES = ("experiments", "hours", "device_hours", "cost_usd")
-MEASURES = ("gain", "area", "exam")
+from mcp_server.views.comparison import compare as comparison
+from mcp_server.views.comparison.courses import AXES, Course, all_courses
+from mcp_server.views.comparison.picture import svg as curves
 
 
 @click.command()
@@ -31,7 +30,11 @@ MEASURES = ("gain", "area", "exam")
 )
 @click.option("--axis", type=click.Choice(AXES), default="experiments", show_default=True, help="What is spent.")
 @click.option(
-    "--measure", type=click.Choice(MEASURES), default="gain", show_default=True, help="What the difference is taken of."
+    "--measure",
+    type=click.Choice(comparison.MEASURES),
+    default="gain",
+    show_default=True,
+    help="What the difference is taken of.",
 )
 @click.option("--target", type=float, metavar="GAIN", help="Also tell when this gain was reached.")
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves into this file.")
@@ -60,34 +63,35 @@ def compare(
       autoresearch compare agent:claude-code agent:codex-mcp-client --axis cost_usd
       autoresearch compare bold=night-1,night-3 careful=night-2,night-4 --measure area --svg curves.svg
     """
-    # by name: reading courses takes imports that `compare --help` need not pay
-    found = importlib.import_module("mcp_server.views.comparison.compare")
     courses = _courses(place, labs)
     if not courses:
         raise NotNow("No campaign has begun here, so there is nothing to compare. Begin one: autoresearch start first")
-    chosen = found.arms_of(arms, courses) if arms else found.default_arms(courses)
-    reply = found.compare(chosen, axis, measure, target)
+    chosen = comparison.arms_of(arms, courses) if arms else comparison.default_arms(courses)
+    tell(comparison.compare(chosen, axis, measure, target), place, svg, as_json)
+
+
+def tell(reply: comparison.CompareReply, place: Place, svg: Path | None, as_json: bool) -> None:
+    """Answer with a comparison, its curves drawn into a file where one is named."""
     if svg is not None:
         path = (place.folder / svg).resolve()
-        write_atomically(path, importlib.import_module("mcp_server.views.comparison.picture").svg(reply).encode())
+        write_atomically(path, curves(reply).encode())
         reply.files = [str(path)]
     asking.answer(reply, as_json, *shown(reply))
 
 
-def _courses(place: Place, labs: tuple[Path, ...]) -> list[Any]:
+def _courses(place: Place, labs: tuple[Path, ...]) -> list[Course]:
     """The courses of all campaigns of this lab and the others named."""
-    reading = importlib.import_module("mcp_server.views.comparison.courses")
-    found: list[Any] = []
+    found: list[Course] = []
     folders = dict.fromkeys([place.folder.resolve(), *(one.resolve() for one in labs)])
     for folder in folders:
         lab = Lab(folder)
         click.get_current_context().call_on_close(lab.close)
         name = folder.name if len(folders) > 1 else ""
-        found += reading.all_courses(lab, name)
+        found += all_courses(lab, name)
     return found
 
 
-def shown(reply: Any) -> list[Any]:
+def shown(reply: comparison.CompareReply) -> list[Any]:
     """The comparison for people: arms in a table, then each difference in a sentence."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     heads = ("arm", "campaigns", "gain", "95 %", "area", "exam", "keeps", "false", "again", "crashed", "hours", "USD")
@@ -109,10 +113,10 @@ def shown(reply: Any) -> list[Any]:
             "" if one.cost_usd is None else f"{one.cost_usd:.2f}",
         )
     said = [("compared", f"{reply.metric} over each campaign's baseline, at {reply.budget:g} {reply.axis}")]
-    for one in reply.differences:
-        edges = f", 95 % {one.interval[0]:+.4g} to {one.interval[1]:+.4g}" if one.interval else ""
-        pair = ", paired" if one.paired else ""
-        said.append((f"{one.first} - {one.second}", f"{one.difference:+.4g}{edges}{pair}: {one.verdict}"))
+    for two in reply.differences:
+        edges = f", 95 % {two.interval[0]:+.4g} to {two.interval[1]:+.4g}" if two.interval else ""
+        pair = ", paired" if two.paired else ""
+        said.append((f"{two.first} - {two.second}", f"{two.difference:+.4g}{edges}{pair}: {two.verdict}"))
     said += [(f"{one.arm} reached", one.reached) for one in reply.arms if one.reached]
     said += [("drawn", path) for path in reply.files]
     return [table, terminal.facts(said), terminal.problems(reply.notes), terminal.hint(reply.next)]

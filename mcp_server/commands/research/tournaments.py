@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
-from mcp_server.commands.research.comparing import shown
-from mcp_server.nouns.files import write_atomically
+from mcp_server.commands.research.comparing import tell
 from mcp_server.repo.git import Repository
 
 
@@ -53,18 +53,10 @@ def tournament(place: Place, /, plan: Path, out: Path | None, svg: Path | None, 
     path = (place.folder / plan).resolve()
     told = plans.read_plan(path)
     folder = (place.folder / out).resolve() if out else path.with_name(f"{path.stem}-tournament")
-    found = play.Tournament(told, path.parent, Repository.at(place.folder), folder, lambda words: _say(words))
+    found = play.Tournament(told, path.parent, Repository.at(place.folder), folder, partial(click.echo, err=True))
     try:
         reply = found.play()
     except KeyboardInterrupt:
         click.echo("Stopped; no agent and no run is left. The same command goes on from here.", err=True)
         sys.exit(asking.INTERRUPTED)
-    if svg is not None:
-        drawn = (place.folder / svg).resolve()
-        write_atomically(drawn, importlib.import_module("mcp_server.views.comparison.picture").svg(reply).encode())
-        reply.files = [str(drawn)]
-    asking.answer(reply, as_json, *shown(reply))
-
-
-def _say(words: str) -> None:
-    click.echo(words, err=True)
+    tell(reply, place, svg, as_json)

@@ -15,7 +15,7 @@ from mcp_server.judging.student import student_quantile
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import Reply
 from mcp_server.nouns.text import clean_line
-from mcp_server.views.comparison.courses import AXES, Course, common_budget
+from mcp_server.views.comparison.courses import Course, common_budget
 
 MEASURES = ("gain", "area", "exam")
 KEYS = ("campaign", "program", "style", "agent", "engine", "lab", "machine")
@@ -341,6 +341,3 @@ def default_arms(courses: Sequence[Course]) -> list[Arm]:
     """Without a wish: every campaign of the newest contract is an arm of its own."""
     newest = max(courses, key=lambda one: one.began_at).contract
     return [Arm(one.tag, (one,)) for one in courses if one.contract == newest]
-
-
-__all__ = ["AXES", "KEYS", "MEASURES", "Arm", "CompareReply", "arms_of", "compare", "default_arms", "pairs", "value_of"]

@@ -12,7 +12,7 @@ from mcp_server.arena.program import Arena
 from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.exam import totals_of
 from mcp_server.community.contract import contract_of
-from mcp_server.nouns.attempt import Attempt, mean_score
+from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.records import Kind, Purpose
 from mcp_server.nouns.rows import Campaign, Run
 
@@ -52,7 +52,6 @@ class Course:
     false_keeps: float | None  # expected
     duplicates: int
     crashes: int
-    honest_gain: float | None
     exam_gain: float | None
     tokens: int | None
     block: str = ""  # campaigns of one block stood beside each other in a tournament
@@ -94,7 +93,7 @@ def course_of(bench: Bench, campaign: Campaign, arena: Arena, lab: str = "", blo
     ledger = bench.ledger
     experiments = ledger.experiments(campaign.tag)
     baseline = ledger.baseline(campaign.tag)
-    begun = mean_score(baseline.runs) if baseline else None
+    begun = Attempt.of(baseline.experiment, baseline.runs).score if baseline else None
     points: list[Point] = []
     spent, cost, best = 0.0, 0.0 if experiments else None, 0.0
     outcomes: Counter[str] = Counter()
@@ -138,7 +137,6 @@ def course_of(bench: Bench, campaign: Campaign, arena: Arena, lab: str = "", blo
         false_keeps=totals.expected_false_keeps,
         duplicates=outcomes["again"],
         crashes=sum(outcomes[name] for name in FAILED),
-        honest_gain=totals.honest_gain,
         exam_gain=totals.exam_gain,
         tokens=tokens or None,
         block=block,
