@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -182,13 +183,9 @@ def import_(place: Place, /, source: str, repo: Path | None, yes: bool, as_json:
 
 
 def _in_ledger(path: Path, lock: Path, act: Callable[[Ledger], Any]) -> Any:
-    with locked(lock):
-        ledger = Ledger(path)
-        try:
-            ledger.check()
-            return act(ledger)
-        finally:
-            ledger.close()
+    with locked(lock), contextlib.closing(Ledger(path)) as ledger:
+        ledger.check()
+        return act(ledger)
 
 
 @click.command()
