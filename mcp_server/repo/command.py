@@ -71,6 +71,14 @@ class GitCommand:
         self.tree, self.git_dir, self.common = tree, git_dir, common
         self.patience = patience  # seconds to wait for somebody else's lock
 
+    @property
+    def where(self) -> tuple[str, ...]:
+        """How every git is told what it works on."""
+        return (f"--git-dir={self.git_dir}", f"--work-tree={self.tree}")
+
+    def confine(self, pid: int) -> None:
+        """What a git that was just started may not do from now on; nothing is forbidden on a work tree of ours."""
+
     @contextlib.contextmanager
     def running(
         self,
@@ -81,8 +89,6 @@ class GitCommand:
         environment: Mapping[str, str] | None = None,
     ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
         """A git at work and its output; ended politely (git then removes its locks) if we leave before it does."""
-        if where is None:
-            where = (f"--git-dir={self.git_dir}", f"--work-tree={self.tree}")
         with contextlib.ExitStack() as stack:
             given: IO[bytes] | int | None = subprocess.PIPE if stdin == "pipe" else None
             if stdin is not None and not isinstance(stdin, str):
@@ -93,7 +99,7 @@ class GitCommand:
             ours = {name: value for name, value in os.environ.items() if _passes(name)} | _ENVIRONMENT
             try:
                 process = subprocess.Popen(
-                    ["git", *_WALLS, *where, *arguments],
+                    ["git", *_WALLS, *(self.where if where is None else where), *arguments],
                     cwd=self.tree,
                     env={**ours, **(environment or {})},
                     stdin=subprocess.DEVNULL if given is None else given,
@@ -107,6 +113,7 @@ class GitCommand:
                 raise GitError("git is not installed, or not on PATH. Install git 2.31 or newer.") from error
             assert process.stdout is not None
             try:
+                self.confine(process.pid)
                 yield process, process.stdout
             finally:
                 if process.poll() is None:

@@ -16,7 +16,6 @@ import subprocess
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Literal
 
 from mcp_server.community.wire.keys import LabKey
 from mcp_server.nouns.errors import GitError
@@ -73,19 +72,9 @@ class Store(Repository):
         self._asking: contextlib.ExitStack | None = None
         self._staying: dict[str, subprocess.Popen[bytes]] = {}
 
-    @contextlib.contextmanager
-    def running(
-        self,
-        arguments: Sequence[str],
-        *,
-        where: Sequence[str] | None = None,
-        stdin: Iterable[bytes] | Literal["pipe"] | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-        with super().running(
-            arguments, where=where or (f"--git-dir={self.git_dir}",), stdin=stdin, environment=environment
-        ) as found:
-            yield found
+    @property
+    def where(self) -> tuple[str, ...]:
+        return (f"--git-dir={self.git_dir}",)
 
     @classmethod
     def at(cls, tree: Path, patience: float = 5.0) -> Store:
@@ -265,18 +254,13 @@ class Quarantine(Store):
 
     largest = FETCH_BYTES  # of any file that a git may write in it
 
-    @contextlib.contextmanager
-    def running(
-        self,
-        arguments: Sequence[str],
-        *,
-        where: Sequence[str] | None = None,
-        stdin: Iterable[bytes] | Literal["pipe"] | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-        with super().running(arguments, where=where, stdin=stdin, environment=environment) as found:
-            confine(found[0].pid, self.largest)
-            yield found
+    def confine(self, pid: int) -> None:
+        """It and what it starts may write no larger file and not take all memory."""
+        for kind, most in ((resource.RLIMIT_FSIZE, self.largest), (resource.RLIMIT_AS, MEMORY_BYTES)):
+            with contextlib.suppress(ProcessLookupError):
+                soft, hard = resource.prlimit(pid, kind)
+                allowed = [one for one in (soft, hard, most) if one != resource.RLIM_INFINITY]
+                resource.prlimit(pid, kind, (min(allowed), hard))
 
     @classmethod
     @contextlib.contextmanager
@@ -315,15 +299,6 @@ class Quarantine(Store):
             "protocol.version=2",
         ]
         return tuple(part for setting in told for part in ("-c", setting))
-
-
-def confine(pid: int, largest_file: int) -> None:
-    """From now on a child of ours, and what it starts, may write no larger file and not take all memory."""
-    for kind, most in ((resource.RLIMIT_FSIZE, largest_file), (resource.RLIMIT_AS, MEMORY_BYTES)):
-        with contextlib.suppress(ProcessLookupError):
-            soft, hard = resource.prlimit(pid, kind)
-            allowed = [one for one in (soft, hard, most) if one != resource.RLIM_INFINITY]
-            resource.prlimit(pid, kind, (min(allowed), hard))
 
 
 def _quoted(path: str) -> bytes:
