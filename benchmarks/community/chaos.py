@@ -18,8 +18,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from benchmarks.ledger import begin, fill, repository
@@ -144,6 +145,13 @@ def exchange(tree: Path, bundle: Path | None = None) -> str:
         return found.run(bundle=where).trouble
 
 
+def bring(tree: Path, bundles: Sequence[Path]) -> None:
+    """Read those bundles that were written."""
+    for one in bundles:
+        if one.exists():
+            exchange(tree, one)
+
+
 def apart(act: Callable[[], object]) -> int:
     """Do something in a process of its own; its id. Nothing of this process may be open then."""
     pid = os.fork()
@@ -200,15 +208,13 @@ def suffer(trees: list[Path], shelf: Path, runs: int, rounds: int, draw: random.
             count["exchanges"] += 1
             if what < 0.15:
                 bundles.append(shelf / f"{len(bundles)}.bundle")
-                lab, to = Lab(tree), bundles[-1]
-                pid = apart(lambda lab=lab, to=to: membership.carry(lab.workspace, to))  # type: ignore[misc]
+                pid = apart(partial(membership.carry, Lab(tree).workspace, bundles[-1]))
                 count["bundles"] += 1
             elif what < 0.3 and bundles:
-                some = draw.choices(bundles, k=2)
-                pid = apart(lambda tree=tree, some=some: [exchange(tree, one) for one in some if one.exists()])  # type: ignore[misc]
+                pid = apart(partial(bring, tree, draw.choices(bundles, k=2)))
                 count["bundles"] += 2
             else:
-                pid = apart(lambda tree=tree: exchange(tree))  # type: ignore[misc]
+                pid = apart(partial(exchange, tree))
             work[pid] = time.monotonic() + (draw.uniform(0.05, 1.5) if draw.random() < 0.35 else LONGEST * 10)
         while work:
             for pid, ends in list(work.items()):

@@ -27,7 +27,7 @@ from benchmarks.ledger import repository
 from mcp_server.arena.program import load_program
 from mcp_server.community.leases.claim import WAIT_SECONDS, Claim, ToClaim
 from mcp_server.community.leases.known import read_known
-from mcp_server.community.settings import Places, Settings, write_settings
+from mcp_server.community.settings import Kind, Places, Settings, write_settings
 from mcp_server.community.wire.keys import own_key
 from mcp_server.community.wire.store import LEASES, Store, make_bare
 from mcp_server.repo.workspace import Workspace
@@ -65,9 +65,9 @@ def racer(folder: Path, speed: float) -> None:
 class Racer:
     """A lab in a process of its own, as its referee sees it."""
 
-    def __init__(self, folder: Path, remote: str, kind: str = "folder", speed: float = 1.0) -> None:
+    def __init__(self, folder: Path, remote: str, kind: Kind = "folder", speed: float = 1.0) -> None:
         self.places = Places.of(repository(folder).paths.state)
-        write_settings(self.places, Settings(remote=remote, kind=kind, name=folder.name))  # type: ignore[arg-type]  # a Kind
+        write_settings(self.places, Settings(remote=remote, kind=kind, name=folder.name))
         Store.at(self.places.store)
         self.lab = own_key(self.places.folder).lab
         self.process = subprocess.Popen(
@@ -96,7 +96,7 @@ class Racer:
 
 @contextlib.contextmanager
 def racers(
-    folder: Path, remote: str, count: int = RACERS, kind: str = "folder", speed: float = 1.0
+    folder: Path, remote: str, count: int = RACERS, kind: Kind = "folder", speed: float = 1.0
 ) -> Iterator[list[Racer]]:
     """Labs on one remote, each in a process of its own."""
     found = [Racer(folder / f"lab{n}", remote, kind, speed) for n in range(count)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mcp_server.arena.program import parse_program
 from mcp_server.community.exchange import Exchange, Report
-from mcp_server.community.settings import Places, Settings, write_settings
+from mcp_server.community.settings import Kind, Places, Settings, write_settings
 from mcp_server.community.wire.store import Store
 from mcp_server.edits.fingerprint import change, fingerprint, knob_changes, nodes
 from mcp_server.edits.themes import theme
@@ -133,8 +134,8 @@ class Past:
         with self.ledger._fact():
             self.ledger._db.execute("UPDATE experiments SET label = ? WHERE number = ?", (label, number))
 
-    def join(self, remote: str | Path, kind: str = "folder", **settings: object) -> None:
-        plain = Settings(remote=str(remote), kind=kind, name=self.lab.paths.tree.name)  # type: ignore[arg-type]  # a Kind
+    def join(self, remote: str | Path, kind: Kind = "folder", **settings: object) -> None:
+        plain = Settings(remote=str(remote), kind=kind, name=self.lab.paths.tree.name)
         write_settings(self.places, plain.model_copy(update=settings))
 
     def exchange(self, bundle: Path | None = None) -> Report:
@@ -160,5 +161,5 @@ class Past:
             foreign.close()
 
 
-def replace_experiment(one: Experiment, **changes: object) -> Experiment:
-    return dataclasses.replace(one, **changes)  # type: ignore[arg-type]  # whatever the test says
+def replace_experiment(one: Experiment, **changes: Any) -> Experiment:
+    return dataclasses.replace(one, **changes)

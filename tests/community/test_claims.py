@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from mcp_server.community.claims.choosing import Bounds, Past, Repeat, Situation, asked_for, crowded, due, refusal
+from mcp_server.community.claims.choosing import (
+    Bounds,
+    Choice,
+    Past,
+    Repeat,
+    Situation,
+    asked_for,
+    crowded,
+    due,
+    refusal,
+)
 from mcp_server.community.claims.pooling import pool
 from mcp_server.community.claims.standing import Standing, standings
 from mcp_server.community.claims.status import Claim, Status, claims
@@ -20,18 +32,18 @@ H200, A100 = "NVIDIA H200", "NVIDIA A100"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def told(lab: str, n: int = 1, gain: float = 1.0, sd: float | None = 0.1, edit: str = "e1", **more: object) -> Measured:
+def told(lab: str, n: int = 1, gain: float = 1.0, sd: float | None = 0.1, edit: str = "e1", **more: Any) -> Measured:
     kept = gain > 0
     one = Measured(lab, n, "cc" * 16, edit, H200, gain, sd, kept, kept, "attempt", "", True, "2026-01-01T00:00:00Z")
-    return replace(one, **more)  # type: ignore[arg-type]  # whatever the test says
+    return replace(one, **more)
 
 
-def repeat(lab: str, of: str, gain: float, **more: object) -> Measured:
-    return told(lab, more.pop("n", 5), gain, repeats=of, role="replication", **more)  # type: ignore[arg-type]
+def repeat(lab: str, of: str, gain: float, n: int = 5, **more: Any) -> Measured:
+    return told(lab, n, gain, repeats=of, role="replication", **more)
 
 
-def only(records: list[Measured], **how: object) -> Claim:
-    (found,) = claims(records, **how)  # type: ignore[arg-type]
+def only(records: list[Measured], **how: Any) -> Claim:
+    (found,) = claims(records, **how)
     return found
 
 
@@ -122,14 +134,14 @@ def test_the_table_is_the_same_bytes_in_whatever_order_the_records_came() -> Non
 # --- what to repeat ---------------------------------------------------------------------------------------------------
 
 
-def seen(records: list[Measured], own: str = D, slots: int = 20, **more: object) -> Situation:
+def seen(records: list[Measured], own: str = D, slots: int = 20, **more: Any) -> Situation:
     found = claims(records)
     at = Situation(own, H200, NOW, Past(slots, attempts=slots), found, standings(found), labs=(A, B, C, D))
-    return replace(at, **more)  # type: ignore[arg-type]
+    return replace(at, **more)
 
 
-def names(choices: object) -> list[str]:
-    return [one.name for one in choices]  # type: ignore[attr-defined]
+def names(choices: Sequence[Choice]) -> list[str]:
+    return [one.name for one in choices]
 
 
 def test_of_a_lab_without_a_replicated_claim_one_is_on_trial_at_a_time() -> None:

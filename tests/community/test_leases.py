@@ -428,8 +428,8 @@ def test_a_lease_outlasts_a_run_and_a_reader_trusts_no_clock_but_its_own() -> No
         for labs in (1, 8, 32):
             period = push_seconds(labs, "host")
             assert length(run, period) > run + period or length(run, period) == LONGEST_SECONDS
-    told = {"key": "k", "ref": "r", "oid": "o", "lab": "l", "mark": "m", "contract": "c", "takes": 60.0}
-    held = Held(**told, seconds=100.0, since=1000.0, seen=1000.0)  # type: ignore[arg-type]  # text all of it
+    told = {"key": "k", "ref": "r", "oid": "o", "lab": "l", "mark": "m", "contract": "c"}
+    held = Held(**told, takes=60.0, seconds=100.0, since=1000.0, seen=1000.0)
     assert held.live(1000.0)
     assert held.live(1099.0)
     assert not held.live(1100.0)

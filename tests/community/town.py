@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mcp_server.edits.moves import moved
 from mcp_server.ledger.foreign import Foreign
-from mcp_server.nouns.exchanged import Attempt
+from mcp_server.nouns.exchanged import Attempt, Ended
 
 NAMES = ("north", "south", "east", "west", "harbour", "hill", "mill", "bridge")
 CONSTANTS = (
@@ -66,7 +66,7 @@ def _attempt(
     others = [other for other in kept if other != lab and kept[other]]
     adopted = f"{lab_id(other := draw.choice(others))}/{kept[other]}" if others and luck > 0.97 else ""
     wins = n == 1 or (draw.random() < 0.7 if adopted else luck > 1 - hope)
-    status = "crashed" if luck < 0.05 else "kept" if wins else "discarded"
+    status: Ended = "crashed" if luck < 0.05 else "kept" if wins else "discarded"
     baseline = n == 1
     gain = round(abs(draw.gauss(0.0018, 0.0007)) if status == "kept" else draw.gauss(-0.0012, 0.0009), 6)
     scored = status != "crashed"
@@ -79,7 +79,7 @@ def _attempt(
         code=f"{draw.getrandbits(128):032x}",
         edit=f"{draw.getrandbits(128):032x}",
         role="baseline" if baseline else "replication" if adopted else "attempt",
-        status=status,  # type: ignore[arg-type]  # one of the three above
+        status=status,
         label="baseline" if baseline else "provisional" if status == "kept" else "",
         reason="out_of_memory" if not scored else "",
         knobs=() if baseline else ((name, str(before), str(after)),),
