@@ -26,7 +26,7 @@ from mcp_server.community.leases.words import running
 from mcp_server.community.outgoing import AT_ONCE, NEVER, Batch, gather, leaves, machine_class
 from mcp_server.community.pace import due_in, push_seconds
 from mcp_server.community.settings import Places, Settings, read_last, read_settings, remote_of, write_settings
-from mcp_server.community.trust import Role, Trust, find_lab, keys_in, read_trust, write_trust
+from mcp_server.community.trust import Role, Trust, labs_meant, read_trust, write_trust
 from mcp_server.community.wire.keys import LabKey, own_key
 from mcp_server.community.wire.store import journal_ref, make_bare
 from mcp_server.ledger import Ledger
@@ -70,7 +70,7 @@ def join(workspace: Workspace, wishes: Wishes, at: Path, now: Callable[[], datet
         remote=remote,
         kind=kind,
         name=clean_line(wishes.name, 40) or (before.name if before else ""),
-        key=wishes.key.expanduser().absolute() if wishes.key else (before.key if before else None),
+        key=Path(os.path.expanduser(wishes.key)).absolute() if wishes.key else (before.key if before else None),
         code=wishes.code,
         since=(before.since if before else "") or now().isoformat(timespec="seconds"),
     )
@@ -115,9 +115,16 @@ def _ready(workspace: Workspace, settings: Settings) -> tuple[Batch, str]:
 
 
 def _have_folder(folder: Path | None, workspace: Workspace) -> None:
-    """A folder to exchange in: one that is a repository, or made now."""
+    """A folder to exchange in: one that is a repository, or made now. Raises CommunityError."""
     if folder is None:
         return
+    try:
+        _make_folder(folder, workspace)
+    except OSError as error:
+        raise CommunityError(f"{folder} cannot be exchanged in: {error.strerror}. Name another folder.") from None
+
+
+def _make_folder(folder: Path, workspace: Workspace) -> None:
     if folder.resolve() in (workspace.paths.common.resolve(), workspace.paths.tree.resolve()):
         raise CommunityError("That is this lab's own repository. Name a folder beside it; it is made if need be.")
     if not folder.exists() or not any(folder.iterdir()):
@@ -238,9 +245,8 @@ def key_of(workspace: Workspace) -> LabKey:
 def trust(workspace: Workspace, given: str, role: Role, name: str) -> CommunityReply:
     """Enter a key, a file of keys or a known lab in the address book. Raises CommunityError."""
     places = Places.of(workspace.paths.state)
-    a_key = given.startswith("ssh-") or Path(given).expanduser().is_file()
-    labs = keys_in(given) if a_key else [(find_lab(given, _names(places)), "")]
-    book: Trust = read_trust(places.trust)
+    book = read_trust(places.trust)
+    labs = labs_meant(_names(places, book), given)
     for lab, key in labs:
         book = book.named(lab, role, key, clean_line(name, 40) if len(labs) == 1 else "")
     write_trust(places.trust, book)
@@ -249,11 +255,12 @@ def trust(workspace: Workspace, given: str, role: Role, name: str) -> CommunityR
 
 
 def distrust(workspace: Workspace, given: str) -> CommunityReply:
-    """Neither fetch nor show a lab any more. Raises CommunityError."""
+    """Neither fetch nor show a lab any more, or the labs of a file of keys. Raises CommunityError."""
     places = Places.of(workspace.paths.state)
     book = read_trust(places.trust)
-    lab = find_lab(given, {**dict.fromkeys(book.roles, ""), **book.names, **_names(places)})
-    book = book.named(lab, Role.NONE)
+    known = {**dict.fromkeys(book.roles, ""), **book.names, **_names(places, book)}
+    for lab, key in labs_meant(known, given):
+        book = book.named(lab, Role.NONE, key)
     write_trust(places.trust, book)
     _hide(places, book)
     return status(workspace)
@@ -268,17 +275,11 @@ def _hide(places: Places, book: Trust) -> None:
         summary.refresh(foreign, foreign.all_contracts(), book)
 
 
-def _names(places: Places) -> dict[str, str]:
+def _names(places: Places, book: Trust) -> dict[str, str]:
     if not places.records.exists():
         return {}
     with closing(Foreign(places.records)) as foreign:
-        return called(places, foreign)
-
-
-def called(places: Places, foreign: Foreign) -> dict[str, str]:
-    """What each lab is called: by the user, else by itself."""
-    book = read_trust(places.trust)
-    return {row.lab: clean_line(book.names.get(row.lab) or row.name, 40) for row in foreign.labs()}
+        return book.called(foreign.labs())
 
 
 def status(workspace: Workspace) -> CommunityReply:
@@ -302,18 +303,20 @@ def status(workspace: Workspace) -> CommunityReply:
     reply.running = [running(one, now) for one in live(places, now)[:SHOWN]]
     if places.records.exists():
         with closing(Foreign(places.records)) as foreign:
-            reply.labs = [_row(foreign, row, book) for row in foreign.labs()]
+            labs = foreign.labs()
+            names = book.called(labs)
+            reply.labs = [_row(foreign, row, names[row.lab], book) for row in labs]
             reply.attempts = foreign.count()[1]
             reply.problems += json.loads(foreign.noted("home") or "[]")
             reply.board = summary.board(foreign, contract_here(workspace, foreign))
     return reply
 
 
-def _row(foreign: Foreign, row: LabRow, book: Trust) -> OtherLabReply:
+def _row(foreign: Foreign, row: LabRow, name: str, book: Trust) -> OtherLabReply:
     held = [f"{row.lab[:SHORT]}/{n or '?'}: {why}" for n, why in foreign.held(row.lab)[:3]]
     return OtherLabReply(
         lab=row.lab[:SHORT],
-        name=clean_line(book.names.get(row.lab) or row.name, 40),
+        name=name,
         role="own" if row.own else str(book.role(row.lab)),
         attempts=row.attempts,
         fresh=row.fresh_at,

@@ -166,10 +166,10 @@ def remote_of(given: str, at: Path) -> tuple[str, Kind]:
         return given, "host"
     if "://" in given:
         raise CommunityError(f"{clean_line(given, 80)!r}: there is no such transport here. {FORMS}")
-    path = Path(os.path.normpath(at.absolute() / Path(given).expanduser()))
-    if path.is_file():
+    path = Path(os.path.normpath(at.absolute() / os.path.expanduser(given)))
+    if os.path.isfile(path):  # which answers for a name that no file can have, too
         return str(path), "bundle"
-    if path.is_dir():
+    if os.path.isdir(path):
         return str(path), "folder"
     if _SCP.fullmatch(given) and "/" not in given.partition(":")[0]:
         return given, "host"

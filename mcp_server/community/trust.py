@@ -6,13 +6,16 @@ signature proves who wrote it, never that it is true; that is what replications 
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 
 from pydantic import Field, field_validator
 
 from mcp_server.community.wire.keys import PublicKey
+from mcp_server.ledger.foreign import LabRow
 from mcp_server.nouns.errors import CommunityError
 from mcp_server.nouns.exchanged import LAB_CHARACTERS
 from mcp_server.nouns.files import private_folder
@@ -54,6 +57,10 @@ class Trust(Record):
     def role(self, lab: str) -> Role:
         return self.roles.get(lab, self.strangers)
 
+    def called(self, labs: Iterable[LabRow]) -> dict[str, str]:
+        """What each lab is called, by its id: by the user, else by itself, which is text of a stranger."""
+        return {row.lab: clean_line(self.names.get(row.lab) or row.name, 40) for row in labs}
+
     def named(self, lab: str, role: Role, key: str = "", name: str = "") -> Trust:
         """The book with one entry set."""
         return self.model_copy(
@@ -87,7 +94,7 @@ def keys_in(given: str) -> list[tuple[str, str]]:
     text = given
     if not given.startswith("ssh-"):
         try:
-            with open(Path(given).expanduser(), "rb") as file:
+            with open(os.path.expanduser(given), "rb") as file:
                 text = file.read(FILE_BYTES).decode("utf-8", "replace")
         except OSError as error:
             raise CommunityError(
@@ -111,14 +118,19 @@ def keys_in(given: str) -> list[tuple[str, str]]:
     return found
 
 
-def find_lab(given: str, known: dict[str, str]) -> str:
-    """The lab id that a short form, a name or a key means. known: names by id. Raises CommunityError."""
-    if given.startswith("ssh-") or Path(given).expanduser().is_file():
-        return keys_in(given)[0][0]
-    found = [lab for lab, name in known.items() if lab.startswith(given.lower()) or (name and name == given)]
-    if len(found) == 1:
-        return found[0]
-    if _LAB.fullmatch(given):
+def labs_meant(known: Mapping[str, str], given: str) -> list[tuple[str, str]]:
+    """`keys_in` of a key or a file of keys; else the lab that is meant, without its key. Raises CommunityError."""
+    if given.startswith("ssh-") or os.path.isfile(os.path.expanduser(given)):
+        return keys_in(given)
+    return [(given if _LAB.fullmatch(given) else lab_meant(known, given), "")]
+
+
+def lab_meant(known: Mapping[str, str], given: str) -> str:
+    """The lab that an id, its beginning or a name means. known: names by id. Raises CommunityError."""
+    if given in known:
         return given
-    many = f"{len(found)} labs begin with it" if found else "no lab here is called that"
-    raise CommunityError(f"{clean_line(given, 40)!r}: {many}. `autoresearch community status` lists the labs.")
+    found = [lab for lab, name in known.items() if given and (lab.startswith(given.lower()) or name == given)]
+    if len(found) != 1:
+        many = f"{len(found)} labs are called that" if found else "no lab here is called that"
+        raise CommunityError(f"{clean_line(given, 40)!r}: {many}. `autoresearch community status` lists the labs.")
+    return found[0]

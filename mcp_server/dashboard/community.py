@@ -14,6 +14,7 @@ from mcp_server.community.claims.desk import Desk
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.elsewhere import opened
 from mcp_server.community.settings import Places
+from mcp_server.community.trust import read_trust
 from mcp_server.lab import Lab
 from mcp_server.ledger import shown
 from mcp_server.ledger.shown import Wanted
@@ -65,7 +66,7 @@ def picture(lab: Lab) -> str:
             raise NotNow("This lab has joined no community yet, so there is no graph of its labs.")
         contract = noted_contract(foreign, lab.workspace, campaign, arena)
         claims = Desk(lab.paths.state, lab.workspace).view(foreign, contract).claims
-        names = membership.called(Places.of(lab.paths.state), foreign)
+        names = read_trust(Places.of(lab.paths.state).trust).called(foreign.labs())
         return svg(graph(shown.kept(foreign, contract)), names, {one.name: str(one.status) for one in claims})
 
 

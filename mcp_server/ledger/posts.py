@@ -16,11 +16,10 @@ SHOWN = 5000
 
 @dataclass(frozen=True)
 class Posted:
-    """One post, with whose it is. `whose`: what the lab calls itself, text of a stranger."""
+    """One post, with whose it is."""
 
     lab: str
     own: bool
-    whose: str
     post: Post
 
     @property
@@ -64,7 +63,7 @@ def posts(foreign: Foreign, contract: str = "") -> list[Posted]:
     """The posts that are shown, in the order in which they came; of one contract where it is named."""
     condition, values = ("AND contract = ?", [contract]) if contract else ("", [])
     rows = foreign._rows(
-        f"SELECT posts.lab, own, labs.name, line FROM posts JOIN labs USING (lab) WHERE {_SHOWN} {condition}"
+        f"SELECT posts.lab, own, line FROM posts JOIN labs USING (lab) WHERE {_SHOWN} {condition}"
         f" ORDER BY posts.id DESC LIMIT {SHOWN}",
         *values,
     )
@@ -73,8 +72,7 @@ def posts(foreign: Foreign, contract: str = "") -> list[Posted]:
 
 def post(foreign: Foreign, lab: str, p: int) -> Posted | None:
     rows = foreign._rows(
-        f"SELECT posts.lab, own, labs.name, line FROM posts JOIN labs USING (lab) WHERE {_SHOWN} AND posts.lab = ?"
-        " AND p = ?",
+        f"SELECT posts.lab, own, line FROM posts JOIN labs USING (lab) WHERE {_SHOWN} AND posts.lab = ? AND p = ?",
         lab,
         p,
     )
@@ -85,4 +83,4 @@ def _posted(row: sqlite3.Row) -> Posted:
     told = json.loads(row["line"])  # a line that was checked when it came in
     for name in ("about", "to"):
         told[name] = tuple(told.get(name, ()))
-    return Posted(row["lab"], bool(row["own"]), row["name"], Post.model_construct(**told))
+    return Posted(row["lab"], bool(row["own"]), Post.model_construct(**told))

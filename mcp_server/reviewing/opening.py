@@ -11,6 +11,7 @@ from mcp_server.community.board.saying import post_meant
 from mcp_server.community.claims.desk import Desk
 from mcp_server.community.elsewhere import opened
 from mcp_server.community.settings import Places
+from mcp_server.community.trust import read_trust
 from mcp_server.lab import Lab
 from mcp_server.ledger import posts
 from mcp_server.ledger.foreign import Foreign
@@ -65,7 +66,7 @@ def _of_post(lab: Lab, target: str) -> Review:
     with opened(Places.of(lab.paths.state)) as foreign:
         if foreign is None:
             raise CommunityError("No other lab is known here. `autoresearch community join` joins some.")
-        names = {row.lab: row.name for row in foreign.labs()}
+        names = read_trust(Places.of(lab.paths.state).trust).called(foreign.labs())
         whose, number = post_meant(names, target)
         found = posts.post(foreign, whose, number)
         digest = _DIGEST.search(found.post.text) if found is not None else None

@@ -15,7 +15,7 @@ from mcp_server.community.membership import Wishes
 from mcp_server.community.pace import back_off, due_in, may_push, push_seconds, read_seconds
 from mcp_server.community.secretscan import find_secrets
 from mcp_server.community.settings import Last, read_last, remote_of, without_password
-from mcp_server.community.trust import Role, Trust, find_lab, keys_in
+from mcp_server.community.trust import Role, Trust, keys_in, lab_meant, labs_meant, read_trust
 from mcp_server.community.wire.keys import BadSignature, own_key, signer, verify
 from mcp_server.community.wire.store import LABS, make_bare
 from mcp_server.nouns.errors import AutoresearchError, CommunityError, NotNow
@@ -223,10 +223,18 @@ def test_an_address_book_takes_keys_files_and_labs(tmp_path: Path) -> None:
         with pytest.raises(CommunityError):
             keys_in(wrong)
     known = {keys[0].lab: "north", keys[1].lab: ""}
-    assert find_lab("north", known) == keys[0].lab
-    assert find_lab(keys[1].lab[:6], known) == keys[1].lab
-    with pytest.raises(CommunityError):
-        find_lab("", known)
+    assert lab_meant(known, "north") == keys[0].lab
+    assert lab_meant(known, keys[1].lab[:6]) == keys[1].lab
+    for nobody in ("", "~nobody_is_called_so", "x" * 300):
+        with pytest.raises(CommunityError):
+            labs_meant(known, nobody)
+    north = Past(tmp_path / "north")
+    for nowhere in ("~nobody_is_called_so/journals", "x" * 300):
+        with pytest.raises(CommunityError):
+            membership.join(north.workspace, Wishes(nowhere), tmp_path)
+    membership.distrust(north.workspace, str(tmp_path / "keys.txt"))
+    assert set(read_trust(north.places.trust).roles.values()) == {Role.NONE}
+    assert set(read_trust(north.places.trust).roles) == {key.lab for key in keys}
     book = Trust(strangers=Role.NONE).named(keys[0].lab, Role.BUILD)
     assert book.role(keys[0].lab).allows(Role.REPLICATE)
     assert not book.role(keys[1].lab).allows(Role.READ)

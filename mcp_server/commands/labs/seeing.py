@@ -13,6 +13,7 @@ from mcp_server.community import membership
 from mcp_server.community.claims.desk import Desk
 from mcp_server.community.elsewhere import opened
 from mcp_server.community.settings import Places
+from mcp_server.community.trust import read_trust
 from mcp_server.faces import terminal
 from mcp_server.ledger import shown
 from mcp_server.nouns.errors import NotNow
@@ -60,7 +61,8 @@ def graph(at: Place, out: Path, as_json: bool) -> None:
         contract = membership.contract_here(workspace, foreign, at.campaign)
         found = graph_of(shown.kept(foreign, contract))
         claims = Desk(workspace.paths.state, workspace).view(foreign, contract).claims
-        picture = svg(found, membership.called(places, foreign), {one.name: str(one.status) for one in claims})
+        names = read_trust(places.trust).called(foreign.labs())
+        picture = svg(found, names, {one.name: str(one.status) for one in claims})
     to = (at.folder / out).absolute()
     try:
         write_atomically(to, picture.encode())

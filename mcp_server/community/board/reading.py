@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from mcp_server.community.board.marks import read_marks, write_marks
-from mcp_server.community.board.saying import OWN, lab_meant, outbox, post_meant
+from mcp_server.community.board.saying import OWN, outbox, post_meant
 from mcp_server.community.board.threads import Thread, threads
-from mcp_server.community.claims.hearing import heard_claims
+from mcp_server.community.claims.hearing import heard_claims, own_lab
 from mcp_server.community.claims.status import words_of
 from mcp_server.community.elsewhere import as_attempt, opened
 from mcp_server.community.settings import Places
-from mcp_server.community.trust import read_trust
+from mcp_server.community.trust import lab_meant, read_trust
 from mcp_server.ledger import posts as rows
 from mcp_server.ledger.foreign import UNUSABLE, Foreign
 from mcp_server.ledger.posts import Posted
@@ -49,15 +49,15 @@ def board_of(foreign: Foreign, places: Places, contract: str = "") -> Board:
     marks = read_marks(places.marks)
     found = tuple(one for one in rows.posts(foreign, contract) if one.lab not in marks.muted)
     own = {one.name for one in found if one.own}
-    us = {row.lab for row in foreign.labs() if row.own}
+    us = own_lab(foreign)
     meant = [
         one.name
         for one in found
         if not one.own
         and (
-            us & set(one.post.to)
+            us in one.post.to
             or one.post.reply_to in own
-            or any(lab.partition("/")[0] in us for lab in one.post.about)
+            or any(name.partition("/")[0] == us for name in one.post.about)
         )
     ]
     unread = [one.name for one in found if not one.own and not marks.has_read(one.lab, one.post.p)]
@@ -79,12 +79,12 @@ def read(
         if foreign is None:
             return ThreadsReply(posts=waiting, next="No other lab is known here yet.")
         board = board_of(foreign, places)
-        names = {row.lab: row.name for row in foreign.labs()}
+        names = read_trust(places.trust).called(foreign.labs())
         found = _chosen(threads(board.posts), board, names, which, unread)
         reply = ThreadsReply(threads=len(found), unread=len(board.unread), left_out=max(0, len(found) - limit))
         judged = _judged(foreign, places, {one.post.contract for thread in found[:limit] for _, one in thread.posts})
         for thread in found[:limit]:
-            reply.posts += [_reply(foreign, board, judged, depth, one) for depth, one in thread.posts]
+            reply.posts += [_reply(foreign, board, names, judged, depth, one) for depth, one in thread.posts]
         reply.posts += waiting if not which else []
         marks = read_marks(places.marks)
         reply.muted = [names.get(lab) or lab[:SHORT] for lab in marks.muted]
@@ -122,13 +122,13 @@ def mute(places: Places, given: str, muted: bool) -> ThreadsReply:
     with opened(places) as foreign:
         if foreign is None:
             raise NotNow("No other lab is known here yet, so there is nobody to mute.")
-        lab = lab_meant({row.lab: row.name for row in foreign.labs() if not row.own}, given)
-        name = next(row.name for row in foreign.labs() if row.lab == lab)
+        names = read_trust(places.trust).called(row for row in foreign.labs() if not row.own)
+        lab = lab_meant(names, given)
     marks = read_marks(places.marks).muting(lab, muted)
     write_marks(places.marks, marks)
     said = "are not shown here any more; its records count as before" if muted else "are shown again"
     return ThreadsReply(
-        muted=[one[:SHORT] for one in marks.muted], next=f"What {name or lab[:SHORT]} posts: they {said}."
+        muted=[one[:SHORT] for one in marks.muted], next=f"What {names[lab] or lab[:SHORT]} posts: they {said}."
     )
 
 
@@ -139,11 +139,13 @@ def _judged(foreign: Foreign, places: Places, contracts: Iterable[str]) -> dict[
     return {one.name: words_of(one) for one in found}
 
 
-def _reply(foreign: Foreign, board: Board, judged: Mapping[str, str], depth: int, one: Posted) -> PostReply:
+def _reply(
+    foreign: Foreign, board: Board, names: Mapping[str, str], judged: Mapping[str, str], depth: int, one: Posted
+) -> PostReply:
     return PostReply(
         post=f"{one.lab[:SHORT]}/p{one.post.p}",
         lab=one.lab[:SHORT],
-        name=clean_line(one.whose, 40),
+        name=names[one.lab],
         own=one.own,
         sort=one.post.sort,
         at=one.post.at,

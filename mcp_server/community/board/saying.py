@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mcp_server.arena.program import Arena
+from mcp_server.community.claims.hearing import own_lab
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.outgoing import mark_of
 from mcp_server.community.secretscan import find_secrets
 from mcp_server.community.settings import Places, read_settings
+from mcp_server.community.trust import lab_meant, read_trust
 from mcp_server.community.wire.signed import gives_orders
 from mcp_server.ledger import Ledger
 from mcp_server.ledger import posts as rows
@@ -83,7 +85,7 @@ def say(speaker: Speaker, said: Said) -> Draft:
     private_folder(places.folder)
     foreign = Foreign(places.records)
     try:
-        names = {row.lab: row.name for row in foreign.labs()}
+        names = read_trust(places.trust).called(foreign.labs())
         draft = Draft(
             mark=secrets.token_hex(8),
             contract=noted_contract(foreign, speaker.workspace, speaker.campaign, speaker.arena),
@@ -171,15 +173,6 @@ def post_meant(names: dict[str, str], given: str) -> tuple[str, int]:
     return lab_meant(names, found["lab"]), int(found["p"])
 
 
-def lab_meant(names: dict[str, str], given: str) -> str:
-    """The whole id of a lab, from its beginning or its name. Raises CommunityError."""
-    found = [lab for lab, name in names.items() if lab.startswith(given.lower()) or (name and name == given)]
-    if len(found) != 1:
-        many = f"{len(found)} labs are called that" if found else "no lab here is called that"
-        raise CommunityError(f"{clean_line(given, 40)!r}: {many}. `autoresearch community status` lists the labs.")
-    return found[0]
-
-
 def _meant(names: dict[str, str], text: str) -> tuple[str, ...]:
     """Labs that a text names with an @; other words with an @ are words."""
     found = []
@@ -191,7 +184,7 @@ def _meant(names: dict[str, str], text: str) -> tuple[str, ...]:
 
 def _put(places: Places, foreign: Foreign, draft: Draft) -> None:
     waiting = outbox(places)
-    own = next((row.lab for row in foreign.labs() if row.own), "")
+    own = own_lab(foreign)
     told = [(one.post.at, one.post.text) for one in rows.posts(foreign) if one.lab == own] if own else []
     told += [(one.at, one.text) for one in waiting]
     if draft.text in [text for _, text in told]:

@@ -26,7 +26,7 @@ from mcp_server.community.claims.status import Claim, Status
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.outgoing import machine_class
 from mcp_server.community.settings import Places
-from mcp_server.community.trust import Role, Trust, find_lab, read_trust
+from mcp_server.community.trust import Role, Trust, lab_meant, read_trust
 from mcp_server.community.wire.store import Store
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.foreign import UNUSABLE, Foreign, Known
@@ -126,10 +126,10 @@ class Desk:
             )
         trust = read_trust(self._places.trust)
         rows = {row.lab: row for row in foreign.labs()}
-        lab = find_lab(found["lab"], {lab: trust.names.get(lab) or row.name for lab, row in rows.items()})
-        row, number = rows.get(lab), int(found["n"])
-        if row is None or trust.role(lab) is Role.NONE:
-            raise CommunityError(f"Lab {lab[:SHORT]} is distrusted here, or was never heard of. Nothing of it is used.")
+        lab = lab_meant(trust.called(rows.values()), found["lab"])
+        row, number = rows[lab], int(found["n"])
+        if trust.role(lab) is Role.NONE:
+            raise CommunityError(f"Lab {lab[:SHORT]} is distrusted here. Nothing of it is used.")
         if row.forked:
             raise CommunityError(f"Lab {lab[:SHORT]} signed two histories, so none of its records count.")
         if row.own:
@@ -254,7 +254,7 @@ class Desk:
     def table(self) -> str:
         """The claims of all contracts in the one form that everybody prints who has the same records."""
         with self.open() as foreign:
-            contracts = sorted(set(foreign.all_contracts()))
+            contracts = sorted(foreign.all_contracts())
             return f"{table.HEADER}\n" + "".join(table.table(one, measured(foreign, one)) for one in contracts)
 
 

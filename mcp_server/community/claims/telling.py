@@ -69,13 +69,14 @@ def _claim(foreign: Foreign, one: Claim) -> ClaimReply:
 def _labs(foreign: Foreign, view: View) -> list[StandingReply]:
     found = standings(view.claims)
     rows = [row for row in foreign.labs() if row.own or row.lab in found]
-    return [_standing(found.get(row.lab, Standing(row.lab)), row.name, row.own, view) for row in rows]
+    names = view.trust.called(rows)
+    return [_standing(found.get(row.lab, Standing(row.lab)), names[row.lab], row.own, view) for row in rows]
 
 
 def _standing(one: Standing, name: str, own: bool, view: View) -> StandingReply:
     return StandingReply(
         lab=one.lab[:SHORT],
-        name=clean_line(view.trust.names.get(one.lab) or name, 40),
+        name=name,
         role="own" if own else str(view.trust.role(one.lab)),
         claimed=one.claimed,
         replicated=one.replicated,

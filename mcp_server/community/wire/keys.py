@@ -118,7 +118,7 @@ def own_key(folder: Path, named: Path | None = None) -> LabKey:
     """
     _need_program()
     if named is not None:
-        return _named(named.expanduser().absolute())
+        return _named(named)
     place = folder / "key"
     if not place.exists():
         private_folder(folder)

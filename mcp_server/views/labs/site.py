@@ -17,6 +17,7 @@ from mcp_server.community import membership
 from mcp_server.community.board.reading import read
 from mcp_server.community.claims.desk import Desk
 from mcp_server.community.settings import Places
+from mcp_server.community.trust import read_trust
 from mcp_server.ledger import shown
 from mcp_server.ledger.foreign import Foreign
 from mcp_server.ledger.shown import Wanted
@@ -45,7 +46,7 @@ def write_site(workspace: Workspace, foreign: Foreign, contract: str, to: Path, 
     found = overview(foreign, contract, membership.status(workspace), claims)
     found.board = read(places, looking=True, limit=200)
     judged = {one.name: str(one.status) for one in claims}
-    picture = svg(graph(shown.kept(foreign, contract)), membership.called(places, foreign), judged)
+    picture = svg(graph(shown.kept(foreign, contract)), read_trust(places.trust).called(foreign.labs()), judged)
     files = {
         "graph.svg": picture.encode(),
         "feed.atom": _feed(found, results_page(foreign, Wanted(contract), 0, FEED).results, now),
