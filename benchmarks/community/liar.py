@@ -25,6 +25,7 @@ from mcp_server.community.claims.standing import standings
 from mcp_server.community.claims.status import claims
 from mcp_server.judging.verdict import LEAST_ADOPTED, Decision, Verdict
 from mcp_server.ledger.measured import Measured
+from mcp_server.nouns.exchanged import stamp
 
 LABS, COMMUNITIES = 8, 20
 POOL, SLOT = 1500, timedelta(minutes=6)
@@ -89,7 +90,7 @@ def record(player: Player, idea: int, verdict: Verdict, slot: int, repeats: str)
         role="replication" if repeats else "attempt",
         repeats=repeats,
         code=True,
-        at=(BEGAN + slot * SLOT).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        at=stamp(BEGAN + slot * SLOT),
     )
 
 
@@ -169,7 +170,7 @@ def lie(community: Community, player: Player, slot: int, draw: np.random.Generat
         edit, repeats, gain = of.edit, of.name, gain if kept else -gain
     else:
         community.faked += 1
-    at = (BEGAN + slot * SLOT).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = stamp(BEGAN + slot * SLOT)
     role = "replication" if repeats else "attempt"
     one = Measured(
         player.lab, player.past.attempts, CONTRACT, edit, MACHINE, gain, 1e-7, kept, kept, role, repeats, True, at

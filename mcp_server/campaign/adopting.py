@@ -13,7 +13,7 @@ from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT, Asked
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.exchanged import SHORT, Edit
+from mcp_server.nouns.exchanged import Edit, short
 from mcp_server.nouns.records import Kind
 from mcp_server.nouns.rows import Campaign
 from mcp_server.nouns.text import clean_line
@@ -93,5 +93,4 @@ def _refuse_overlap(edits: Sequence[Edit]) -> None:
 
 
 def _short(name: str) -> str:
-    lab, slash, number = name.partition("/")
-    return f"{lab[:SHORT]}/{number}" if slash else f"experiment {name}"
+    return short(name) if "/" in name else f"experiment {name}"

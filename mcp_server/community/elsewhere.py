@@ -32,11 +32,11 @@ from mcp_server.memory.wording import line
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.exchanged import DIGEST
 from mcp_server.nouns.records import Kind, Status
 from mcp_server.nouns.rows import Campaign
 from mcp_server.repo.workspace import Workspace
 
-DIGEST = 32  # of a fingerprint, as it travels
 RUNNING = 8  # runs elsewhere that an answer names
 _DECISIONS = {"kept": "keep", "overtaken": "overtaken"}
 MOVES = 400  # attempts of others that an optimiser learns from

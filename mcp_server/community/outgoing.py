@@ -24,13 +24,12 @@ from mcp_server.ledger import Ledger
 from mcp_server.ledger.order import decided_after
 from mcp_server.nouns import attempt as shown
 from mcp_server.nouns.errors import AutoresearchError
-from mcp_server.nouns.exchanged import LESSON_CHARACTERS, MOST_KNOBS, TEXT_CHARACTERS, Attempt, Ended
+from mcp_server.nouns.exchanged import DIGEST, LESSON_CHARACTERS, TEXT_CHARACTERS, Attempt, Ended, moves_of, stamp
 from mcp_server.nouns.refusals import first
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.workspace import Workspace
 
-DIGEST = 32  # hexadecimal digits of a fingerprint that travel: 128 bits
 MARK = 16
 AT_ONCE = 400  # attempts that are made ready together
 SAYS_WHAT = (
@@ -214,7 +213,7 @@ def _record(
         status=_ENDED.get(shown.Attempt.of(experiment, runs).status, "discarded"),
         label=experiment.label or "",
         reason=clean_line(verdict.code or _reason(runs), 40),
-        knobs=tuple(_short(change) for change in experiment.knobs[:MOST_KNOBS]),
+        knobs=moves_of(experiment.knobs),
         theme=clean_line(experiment.theme, 24),
         measured="run" if arena.claimed else "lab",
         score=score,
@@ -228,7 +227,7 @@ def _record(
         runs={clean_line(state, 12): count for state, count in sorted(ended.items())},
         steps=last.steps if last else None,
         machine=machine_class(runs),
-        at=at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        at=stamp(at),
         text=text,
         lesson=lesson,
         of=experiment.repeats,
@@ -242,11 +241,6 @@ def _record(
 def _sign(arena: Arena) -> float:
     """What a gain is added with to get from a score to its incumbent's."""
     return 1.0 if arena.metric.direction == "minimize" else -1.0
-
-
-def _short(change: tuple[str, str, str]) -> tuple[str, str, str]:
-    name, before, after = change
-    return clean_line(name, 60), clean_line(before, 40), clean_line(after, 40)
 
 
 def machine_class(runs: Sequence[Run]) -> str:
@@ -268,8 +262,8 @@ def _round(value: float | None, digits: int = 9) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def _time(stamp: str) -> datetime:
-    return datetime.fromisoformat(stamp).astimezone(UTC)
+def _time(written: str) -> datetime:
+    return datetime.fromisoformat(written).astimezone(UTC)
 
 
 def leaves(arena: Arena, machine: str) -> Iterator[str]:

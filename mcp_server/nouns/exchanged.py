@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
@@ -25,8 +26,32 @@ LESSON_CHARACTERS = 300
 MOST_KNOBS = 8
 LAB_CHARACTERS = 32  # hexadecimal, of the fingerprint of a lab's key
 SHORT = 8  # of them, where people read
+DIGEST = 32  # hexadecimal, of a fingerprint that travels: 128 bits
 LARGEST = 1e12  # of a score or gain: what is beyond is no measurement
 WHOLE = 2**53
+_STAMP = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def short(name: str) -> str:
+    """LAB/n or LAB/pN as people read it."""
+    lab, _, number = name.partition("/")
+    return f"{lab[:SHORT]}/{number}"
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as lines tell it: UTC, to the second, and in the order of the text."""
+    return moment.astimezone(UTC).strftime(_STAMP)
+
+
+def moment_of(stamped: str) -> datetime:
+    """Raises ValueError."""
+    return datetime.strptime(stamped, _STAMP).replace(tzinfo=UTC)
+
+
+def moves_of(knobs: Sequence[tuple[str, str, str]]) -> tuple[tuple[str, str, str], ...]:
+    """Constants that moved, as a line has room for them."""
+    told = ((clean_line(n, 60), clean_line(before, 40), clean_line(after, 40)) for n, before, after in knobs)
+    return tuple(told)[:MOST_KNOBS]
 
 
 def _plain(text: str) -> str:
@@ -200,7 +225,6 @@ class Lease(_Line):
         return found
 
 
-Record = Annotated[str, Field(pattern=r"^[0-9a-f]{32}/[1-9]\d{0,7}$")]  # LAB/n: an attempt
 PostName = Annotated[str, Field(pattern=r"^([0-9a-f]{32}/p[1-9]\d{0,7})?$")]  # LAB/pN
 LabName = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 POST_CHARACTERS = 480
@@ -221,7 +245,7 @@ class Post(_Line):
     mark: Digest  # by which the lab itself knows it again
     contract: Digest
     sort: Sort = "post"
-    about: Annotated[tuple[Record, ...], Field(max_length=MOST_CITED)] = ()
+    about: Annotated[tuple[Elsewhere, ...], Field(max_length=MOST_CITED)] = ()
     reply_to: PostName = ""
     to: Annotated[tuple[LabName, ...], Field(max_length=MOST_CITED)] = ()  # labs that it is meant for
     at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]

@@ -12,9 +12,9 @@ from mcp_server.arena.stop import target_reached
 from mcp_server.campaign.attempt import read
 from mcp_server.campaign.bench import incumbent_commit
 from mcp_server.campaign.waiting import POLL_SECONDS, until_finished
-from mcp_server.community.claims.bringing import short
 from mcp_server.lab import CALIBRATE, Lab
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
+from mcp_server.nouns.exchanged import short
 from mcp_server.nouns.records import Kind
 from mcp_server.nouns.replies import DecisionReply
 from mcp_server.nouns.rows import Proposer

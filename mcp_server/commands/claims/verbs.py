@@ -9,11 +9,11 @@ from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.commands.screens import pages
 from mcp_server.commands.verbs import by_terminal, told_start
-from mcp_server.community.claims.bringing import short
 from mcp_server.community.claims.desk import Desk
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.exchanged import short
 from mcp_server.nouns.replies import DecisionReply, ReplicateReply
 from mcp_server.nouns.text import complaint
 

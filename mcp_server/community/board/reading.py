@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from mcp_server.community.board.marks import read_marks, write_marks
 from mcp_server.community.board.saying import OWN, outbox, post_meant
@@ -23,7 +23,7 @@ from mcp_server.ledger.foreign import UNUSABLE, Foreign
 from mcp_server.ledger.posts import Posted
 from mcp_server.memory.wording import line
 from mcp_server.nouns.errors import AutoresearchError, NotNow
-from mcp_server.nouns.exchanged import SHORT
+from mcp_server.nouns.exchanged import SHORT, short, stamp
 from mcp_server.nouns.replies import PostReply, ThreadsReply
 from mcp_server.nouns.text import clean_line
 
@@ -175,8 +175,7 @@ def support(foreign: Foreign, names: Sequence[str], judged: Mapping[str, str]) -
 def _short(name: str) -> str:
     if name.startswith(OWN):
         return "one of ours, not sent yet"
-    lab, _, n = name.partition("/")
-    return f"{lab[:SHORT]}/{n}"
+    return short(name)
 
 
 def news(places: Places, now: Callable[[], datetime], limit: int = NEWS_CHARACTERS) -> list[str]:
@@ -187,7 +186,7 @@ def news(places: Places, now: Callable[[], datetime], limit: int = NEWS_CHARACTE
     with contextlib.suppress(*UNUSABLE, AutoresearchError), opened(places) as foreign:
         if foreign is not None:
             board = board_of(foreign, places)
-            since = (now().astimezone(UTC) - timedelta(days=NEWS_DAYS)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            since = stamp(now() - timedelta(days=NEWS_DAYS))
             fresh = [one for one in board.posts if one.name in board.unread and one.post.at >= since]
     if not fresh:
         return []

@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from mcp_server.arena.program import Arena
 from mcp_server.community.claims.hearing import own_lab
@@ -24,7 +24,7 @@ from mcp_server.ledger import Ledger
 from mcp_server.ledger import posts as rows
 from mcp_server.ledger.foreign import Foreign
 from mcp_server.nouns.errors import CommunityError, NotNow
-from mcp_server.nouns.exchanged import MOST_CITED, MOST_POSTS_A_DAY, POST_CHARACTERS, SHORT, Post, Sort
+from mcp_server.nouns.exchanged import MOST_CITED, MOST_POSTS_A_DAY, POST_CHARACTERS, SHORT, Post, Sort, stamp
 from mcp_server.nouns.files import locked, private_folder, write_atomically
 from mcp_server.nouns.records import Record
 from mcp_server.nouns.replies import LearningReply
@@ -93,7 +93,7 @@ def say(speaker: Speaker, said: Said) -> Draft:
             about=tuple(dict.fromkeys(_cited(speaker, foreign, names, one) for one in said.about)),
             reply_to=_answered(foreign, names, said.reply_to) if said.reply_to else "",
             to=_meant(names, text),
-            at=speaker.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            at=stamp(speaker.now()),
             text=text,
         )
         if not draft.about and not draft.reply_to:

@@ -15,18 +15,10 @@ from mcp_server.community.wire.store import Store
 from mcp_server.edits.fingerprint import change, fingerprint
 from mcp_server.ledger.foreign import Foreign, Known
 from mcp_server.nouns.errors import CommunityError, GitError
-from mcp_server.nouns.exchanged import SHORT, Attempt, Edit
+from mcp_server.nouns.exchanged import DIGEST, SHORT, Attempt, Edit
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.git import FILE_MODES
 from mcp_server.repo.patterns import Patterns
-
-DIGEST = 32  # hexadecimal digits of a fingerprint that travel
-
-
-def short(name: str) -> str:
-    """LAB/n as people read it."""
-    lab, _, number = name.partition("/")
-    return f"{lab[:SHORT]}/{number}"
 
 
 def bring(store: Store, foreign: Foreign, known: Known, contract: str, arena: Arena) -> Edit:

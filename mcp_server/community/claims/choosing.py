@@ -12,14 +12,14 @@ import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from pydantic import Field
 
 from mcp_server.community.claims.standing import Standing
 from mcp_server.community.claims.status import PART_OF_CLAIM, Claim, Status
 from mcp_server.ledger.measured import Measured
-from mcp_server.nouns.exchanged import SHORT
+from mcp_server.nouns.exchanged import moment_of, short
 from mcp_server.nouns.records import Record
 
 MOST = 0.15  # of the slots, whatever is asked for
@@ -95,8 +95,7 @@ class Choice:
 
     def __str__(self) -> str:
         """`a1b2c3d4/12: replicated by 2 labs`"""
-        lab, _, number = self.name.partition("/")
-        return f"{lab[:SHORT]}/{number}: {self.why}"
+        return f"{short(self.name)}: {self.why}"
 
 
 def due(at: Situation) -> list[Choice]:
@@ -195,10 +194,10 @@ def _turn(at: Situation, one: Claim) -> bool:
     return not each or waited // each % len(order) == order.index(at.own)
 
 
-def _moment(stamp: str, now: datetime) -> datetime:
+def _moment(stamped: str, now: datetime) -> datetime:
     """When something was told; a date of the future is now."""
     try:
-        return min(datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC), now)
+        return min(moment_of(stamped), now)
     except ValueError:
         return now
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from mcp_server.arena.program import Arena
 from mcp_server.community.claims import choosing, table
-from mcp_server.community.claims.bringing import bring, files_of, short
+from mcp_server.community.claims.bringing import bring, files_of
 from mcp_server.community.claims.choosing import Bounds, Choice, Past, Repeat, Situation
 from mcp_server.community.claims.hearing import heard_claims, own_lab
 from mcp_server.community.claims.standing import standings
@@ -32,7 +32,7 @@ from mcp_server.ledger import Ledger
 from mcp_server.ledger.foreign import UNUSABLE, Foreign, Known
 from mcp_server.ledger.measured import active, discarded, measured, tried_here
 from mcp_server.nouns.errors import AutoresearchError, CommunityError
-from mcp_server.nouns.exchanged import SHORT, Edit
+from mcp_server.nouns.exchanged import DIGEST, SHORT, Edit, short, stamp
 from mcp_server.nouns.files import private_folder
 from mcp_server.nouns.refusals import first
 from mcp_server.nouns.rows import Campaign
@@ -202,8 +202,9 @@ class Desk:
             claims=view.claims,
             standings=standings(view.claims),
             discards=discarded(foreign, contract),
-            tried=frozenset(tried_here(foreign, contract)) | frozenset(e[:32] for e in ledger.edits(campaign.tag)),
-            labs=active(foreign, contract, (now - TAKES_PART).strftime("%Y-%m-%dT%H:%M:%SZ")),
+            tried=frozenset(tried_here(foreign, contract))
+            | frozenset(edit[:DIGEST] for edit in ledger.edits(campaign.tag)),
+            labs=active(foreign, contract, stamp(now - TAKES_PART)),
             worth_a_run=lambda lab: view.trust.role(lab).allows(Role.REPLICATE),
             bounds=self.bounds(),
         )

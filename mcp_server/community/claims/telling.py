@@ -8,7 +8,6 @@ from datetime import datetime
 
 from mcp_server.arena.program import Arena
 from mcp_server.community.claims import frontier
-from mcp_server.community.claims.bringing import short
 from mcp_server.community.claims.desk import Desk, View
 from mcp_server.community.claims.frontier import Island
 from mcp_server.community.claims.standing import Standing, standings
@@ -17,7 +16,7 @@ from mcp_server.ledger import Ledger
 from mcp_server.ledger.foreign import Foreign
 from mcp_server.ledger.measured import Measured, keeps, near_misses
 from mcp_server.memory.wording import signed
-from mcp_server.nouns.exchanged import SHORT
+from mcp_server.nouns.exchanged import SHORT, short
 from mcp_server.nouns.replies import BoundsReply, ClaimReply, ClaimsReply, ClassReply, FrontierReply, StandingReply
 from mcp_server.nouns.rows import Campaign
 from mcp_server.nouns.text import clean_line

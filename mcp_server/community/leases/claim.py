@@ -33,8 +33,7 @@ from mcp_server.community.wire.store import LEASE_BYTES, Quarantine, Store, leas
 from mcp_server.edits.moves import direction
 from mcp_server.ledger.foreign import UNUSABLE, Foreign
 from mcp_server.nouns.errors import AutoresearchError, NotNow
-from mcp_server.nouns.exchanged import MOST_KNOBS
-from mcp_server.nouns.text import clean_line
+from mcp_server.nouns.exchanged import moves_of
 from mcp_server.repo.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -98,7 +97,6 @@ class Claim:
         self._drop()
         if os.environ.get(OFF) == "off" or not self._places.store.exists():
             return
-        short = tuple((clean_line(n, 60), clean_line(a, 40), clean_line(b, 40)) for n, a, b in changes[:MOST_KNOBS])
         if find_secrets("", "\n".join(f"{name} = '{after}'" for name, _, after in changes)):
             return  # such an attempt stays at home, and so does the word that it runs
         mine = read_known(self._places).mine(key)
@@ -114,7 +112,7 @@ class Claim:
             contract=contract,
             seconds=length(run, period),
             takes=run,
-            knobs=short,
+            knobs=moves_of(changes),
             claimed=now,
             told=0.0,
         )

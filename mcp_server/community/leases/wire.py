@@ -9,7 +9,7 @@ from mcp_server.community.trust import Role, Trust
 from mcp_server.community.wire.keys import LabKey
 from mcp_server.community.wire.signed import Refused, apart, field_of, gives_orders, lab_of, refuse_unsigned
 from mcp_server.community.wire.store import Store, key_of_ref
-from mcp_server.nouns.exchanged import LINE_BYTES, Lease, Newer, read_lease
+from mcp_server.nouns.exchanged import LINE_BYTES, Lease, Newer, read_lease, stamp
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 COMMIT_BYTES = LINE_BYTES + 2048  # its signature and names beside the line
@@ -25,7 +25,7 @@ def write(store: Store, key: LabKey, ours: Ours, now: float) -> str:
         seconds=ours.seconds,
         takes=ours.takes,
         knobs=ours.knobs,
-        at=datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        at=stamp(datetime.fromtimestamp(now, UTC)),
     )
     return store.sign_commit(store.put("tree", b""), [], told.line().decode(), int(now), key)
 

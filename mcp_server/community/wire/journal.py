@@ -11,13 +11,13 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from mcp_server.community.wire.keys import LabKey
 from mcp_server.community.wire.signed import Refused, field_of, gives_orders, lab_of, refuse_unsigned
 from mcp_server.community.wire.store import Store
 from mcp_server.nouns.errors import GitError
-from mcp_server.nouns.exchanged import LINE_BYTES, Attempt, Introduction, Line, Newer, Post, read_line
+from mcp_server.nouns.exchanged import LINE_BYTES, Attempt, Introduction, Line, Newer, Post, read_line, stamp
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.git import FILE_MODES, text
 
@@ -371,5 +371,5 @@ def _against_post(line: Post, now: datetime) -> str:
 
 
 def _wrong_date(at: str, now: datetime) -> str:
-    latest = (now.astimezone(UTC) + AHEAD).strftime("%Y-%m-%dT%H:%M:%SZ")
+    latest = stamp(now + AHEAD)
     return "" if EARLIEST <= at <= latest else f"its date is {at[:10]}"

@@ -16,7 +16,7 @@ from mcp_server.community.statements import dead, words
 from mcp_server.ledger import shown
 from mcp_server.ledger.foreign import Foreign, Known, Pooled
 from mcp_server.ledger.shown import Wanted
-from mcp_server.nouns.exchanged import SHORT
+from mcp_server.nouns.exchanged import SHORT, short
 from mcp_server.nouns.replies import CommunityReply, Reply, ThreadsReply
 from mcp_server.nouns.text import clean_line
 from mcp_server.views.labs.lineage import Graph, graph
@@ -190,7 +190,7 @@ def claim_rows(foreign: Foreign, claims: Sequence[Claim]) -> list[ClaimRow]:
 def _claim(foreign: Foreign, one: Claim) -> ClaimRow:
     known = foreign.attempt(one.first.lab, one.first.n)
     return ClaimRow(
-        name=_short(one.name),
+        name=short(one.name),
         lab=one.first.lab[:SHORT],
         own=one.first.own,
         text=known.attempt.text if known else "",
@@ -222,14 +222,14 @@ def _step(found: Graph, name: str) -> Step:
     above = found.kept.get(found.above.get(name, ""))
     from_there = [above.name] if above is not None and above.lab != one.lab else []
     return Step(
-        name=_short(name),
+        name=short(name),
         lab=one.lab[:SHORT],
         own=one.own,
         role=one.role,
         text=one.text,
         gain=one.gain if one.role != "baseline" else None,
         gathered=found.gathered[name],
-        adopted=[_short(other) for other in (*from_there, *found.adopted.get(name, ()))],
+        adopted=[short(other) for other in (*from_there, *found.adopted.get(name, ()))],
         machine=one.machine,
         at=one.at,
     )
@@ -245,7 +245,7 @@ def _result(one: Known) -> Result:
     a = one.attempt
     moved = ", ".join(f"{name} {before}→{after}" for name, before, after in a.knobs[:4])
     return Result(
-        name=_short(f"{one.lab}/{a.n}"),
+        name=short(f"{one.lab}/{a.n}"),
         lab=one.lab[:SHORT],
         own=one.own,
         status=a.status,
@@ -258,15 +258,9 @@ def _result(one: Known) -> Result:
         score=a.score,
         reason=a.reason if a.score is None else "",
         machine=a.machine,
-        adopted=_short(a.of) if a.of else "",
+        adopted=short(a.of) if a.of else "",
         at=a.at,
     )
-
-
-def _short(name: str) -> str:
-    """LAB/n with as much of the lab as people read."""
-    lab, _, number = name.partition("/")
-    return f"{lab[:SHORT]}/{number}"
 
 
 def lab_named(labs: Sequence[str], asked: str) -> str:
