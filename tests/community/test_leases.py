@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -48,7 +49,7 @@ def _by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mcp_server.community.leases.claim.WAIT_SECONDS", 60.0)  # a busy machine is no slow remote
 
 
-def pair(folder: Path, where: Path | str, kind: str = "folder") -> tuple[Past, Past]:
+def pair(folder: Path, where: Path | str, kind: Literal["folder", "host"] = "folder") -> tuple[Past, Past]:
     """Two labs that have heard of each other."""
     north, south = Past(folder / "north"), Past(folder / "south")
     for lab in (north, south, north):
@@ -428,8 +429,8 @@ def test_a_lease_outlasts_a_run_and_a_reader_trusts_no_clock_but_its_own() -> No
         for labs in (1, 8, 32):
             period = push_seconds(labs, "host")
             assert length(run, period) > run + period or length(run, period) == LONGEST_SECONDS
-    told = {"key": "k", "ref": "r", "oid": "o", "lab": "l", "mark": "m", "contract": "c"}
-    held = Held(**told, takes=60.0, seconds=100.0, since=1000.0, seen=1000.0)
+    ends = {"takes": 60.0, "seconds": 100.0, "since": 1000.0, "seen": 1000.0}
+    held = Held.model_validate(dict.fromkeys(("key", "ref", "oid", "lab", "mark", "contract"), "any") | ends)
     assert held.live(1000.0)
     assert held.live(1099.0)
     assert not held.live(1100.0)
