@@ -166,14 +166,10 @@ def _claims(at: Situation, *, patient: bool) -> list[Choice]:
             value = PART_OF_CLAIM * first.gain * standing.trust
             why = "claimed, and nobody repeated it" if not one.tried else "one lab's word stands against another's"
             found.append(Choice(one.name, why, value=value))
-        elif one.status is Status.REPLICATED and one.others is not None:
-            low = one.others.low
-            value = max(one.others.gain / 2, low if low is not None else 0.0)
-            why = f"replicated by {_labs(len(one.replicated))}"
-            found.append(Choice(one.name, why, value=value))
-        elif one.status is Status.MACHINE_BOUND and at.machine in one.works_on and one.others is not None:
-            value = max(one.others.gain, 0.0) / 2
-            found.append(Choice(one.name, f"works on {at.machine}", value=value))
+        elif (surely := one.brings(at.machine)) is not None:
+            bound = one.status is Status.MACHINE_BOUND
+            why = f"works on {at.machine}" if bound else f"replicated by {_labs(len(one.replicated))}"
+            found.append(Choice(one.name, why, value=surely))
     return sorted(found, key=lambda choice: (-choice.value, choice.name))
 
 

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcp_server.community.claims.status import Claim, Status
+from mcp_server.community.claims.status import Claim
 from mcp_server.ledger.foreign import Pooled
 from mcp_server.ledger.measured import Measured
 
@@ -58,22 +58,13 @@ def best_by_class(found: Sequence[Island]) -> dict[str, Island]:
 
 
 def to_build_on(claims: Sequence[Claim], own: str, machine: str, tried: frozenset[str]) -> list[Claim]:
-    """Others' gains that were repeated and that we have not tried, the surest first."""
+    """Others' gains that were repeated and that we have not tried, in the order in which they would be repeated."""
     able = [
-        one
+        (-surely, one.name, one)
         for one in claims
-        if one.first.lab != own
-        and one.first.edit not in tried
-        and one.others is not None
-        and (one.status is Status.REPLICATED or (one.status is Status.MACHINE_BOUND and machine in one.works_on))
+        if one.first.lab != own and one.first.edit not in tried and (surely := one.brings(machine)) is not None
     ]
-    return sorted(able, key=lambda one: (-_surely(one), one.name))[:MOST]
-
-
-def _surely(one: Claim) -> float:
-    if one.others is None:
-        return 0.0
-    return one.others.gain / 2 if one.others.low is None else one.others.low
+    return [one for _, _, one in sorted(able, key=lambda row: row[:2])][:MOST]
 
 
 def least_explored(constants: Sequence[str], moved: Sequence[Pooled]) -> list[tuple[str, int]]:

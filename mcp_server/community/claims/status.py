@@ -52,6 +52,18 @@ class Claim:
         """Whether one more replication could tell something: one lab's refutation is a word against a word."""
         return self.status is Status.CLAIMED or (self.status is Status.REFUTED and not self.sure)
 
+    def brings(self, machine: str) -> float | None:
+        """What one may count on of a gain that others repeated, on a class of machine; None where nobody gained there.
+
+        Half of what was pooled, or its low end where even that is more.
+        """
+        if self.others is None:
+            return None
+        if self.status is Status.REPLICATED:
+            return max(self.others.gain / 2, self.others.low or 0.0)
+        bound = self.status is Status.MACHINE_BOUND and machine in self.works_on
+        return max(self.others.gain, 0.0) / 2 if bound else None
+
 
 def everybody(lab: str) -> bool:
     """The records alone: what a table says that is the same whoever looks."""
