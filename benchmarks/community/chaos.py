@@ -22,12 +22,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 from benchmarks.ledger import begin, fill, repository
-from mcp_server.community import beside, membership
+from mcp_server.community import membership
 from mcp_server.community.claims.table import table as claim_table
 from mcp_server.community.exchange import Exchange
-from mcp_server.community.settings import Places, Settings, write_settings
+from mcp_server.community.settings import OFF, Places, Settings, write_settings
 from mcp_server.community.wire.store import make_bare
 from mcp_server.lab import Lab, utc_now
 from mcp_server.ledger.foreign import Foreign
@@ -233,8 +234,8 @@ def suffer(trees: list[Path], shelf: Path, runs: int, rounds: int, draw: random.
 
 def main(labs: int = LABS, runs: int = RUNS, rounds: int = ROUNDS) -> int:
     draw = random.Random(18)
-    beside.wake = lambda state, tree: False  # what is exchanged here is told to
-    with tempfile.TemporaryDirectory() as name:
+    # what is exchanged here is told to
+    with patch.dict(os.environ, {OFF: "off"}), tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_bare(folder / "remote.git")
         (folder / "shelf").mkdir()

@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.ledger import AT, begin, repository, result
-from mcp_server.community import beside
 from mcp_server.community.exchange import Exchange
 from mcp_server.community.leases.claim import Claim, ToClaim
 from mcp_server.community.leases.known import live
@@ -66,15 +65,16 @@ class Member:
         self.lab = repository(folder, seconds=round(LONGEST * RUN_SECONDS))  # a lease is as long as the arena's runs
         begin(self.lab)
         self.places = Places.of(self.lab.paths.state)
-        write_settings(self.places, Settings(remote=str(remote), kind="folder", name=folder.name))
         self.base: frozenset[Idea] = frozenset()
         self.number = 1
         self.tried: set[Idea] = set()
         with self.lab.reading() as (bench, campaign, arena):
             self.ledger, self.arena = bench.ledger, arena
             self.first = bench.ledger.experiment("first", 1)
-            with Exchange(self.lab.workspace, lambda: datetime.fromtimestamp(EPOCH, UTC)) as found:
-                self.contract = found.contract(campaign, arena)
+        # joined after the last of the lab's verbs, which would start an exchange by itself: here time is played to them
+        write_settings(self.places, Settings(remote=str(remote), kind="folder", name=folder.name))
+        with Exchange(self.lab.workspace, lambda: datetime.fromtimestamp(EPOCH, UTC)) as found:
+            self.contract = found.contract(campaign, arena)
 
     def exchange(self, now: float) -> None:
         self.places.last.unlink(missing_ok=True)
@@ -93,7 +93,8 @@ class Member:
             known = {int(name.removeprefix("IDEA_")) for name in foreign.constants()}
             kept = {
                 int(name.removeprefix("IDEA_"))
-                for one in foreign.newest(self.contract, 400, "kept")
+                for one in foreign.newest(self.contract, 1000)
+                if one.attempt.status == "kept"
                 for name, _, _ in one.attempt.knobs
             }
         finally:
@@ -174,7 +175,6 @@ class Member:
 
 def community(labs: int, pool: Pool, folder: Path, seed: int) -> tuple[float, int, int]:
     """(seconds until one lab has the target, runs, runs of a code that was known to another lab or running there)."""
-    beside.wake = lambda state, tree: False  # exchanges happen when time is played to them
     remote = folder / "remote.git"
     make_bare(remote)
     members = [Member(folder / f"lab{n}", remote, f"{seed} {n}") for n in range(labs)]

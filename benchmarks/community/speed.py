@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
 from benchmarks.ledger import begin, fill, repository
 from mcp_server.community.exchange import Exchange, Report
@@ -188,11 +189,7 @@ def measure(each: int, folder: Path) -> None:
 
 
 def main(each: int = 1250) -> int:
-    before = os.environ.get(OFF)
-    os.environ[OFF] = "off"  # what is measured happens when it is asked for
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            measure(each, Path(folder))
-    finally:
-        os.environ.pop(OFF) if before is None else os.environ.update({OFF: before})
+    # what is measured happens when it is asked for
+    with patch.dict(os.environ, {OFF: "off"}), tempfile.TemporaryDirectory() as folder:
+        measure(each, Path(folder))
     return 0
