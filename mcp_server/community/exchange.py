@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from mcp_server import __version__
 from mcp_server.arena.program import Arena
@@ -167,16 +168,14 @@ class Exchange:
         forks = {name.removeprefix(FORKS).split("/")[0]: oid for name, oid in refs.items() if name.startswith(FORKS)}
         for lab, tip in heads.items():
             if tips.get(lab) != tip:
-                self._read_in(lab, tip, tips.get(lab), heads, own, report)
+                self._read_in(lab, tip, tips.get(lab), own, report)
         with self.foreign.writing():
             for lab, other in forks.items():
                 self.foreign.fork(lab, other)
             self.foreign.hide([row.lab for row in self.foreign.labs() if trust.role(row.lab) is Role.NONE])
 
-    def _read_in(
-        self, lab: str, tip: str, since: str | None, heads: Mapping[str, str], own: str, report: Report
-    ) -> None:
-        others = [head for other, head in heads.items() if other != lab]
+    def _read_in(self, lab: str, tip: str, since: str | None, own: str, report: Report) -> None:
+        others = self._others(lab)
         try:
             found = journal.read(self.store, lab, tip, since, now=self.now(), known=self._known(lab), others=others)
         except (Refused, GitError):
@@ -190,7 +189,11 @@ class Exchange:
         self._take(found, own)
 
     def _known(self, lab: str) -> Callable[[int, int], bytes | None]:
-        return lambda n, rev: self.foreign.line(lab, n, rev)
+        return partial(self.foreign.line, lab)
+
+    def _others(self, lab: str) -> list[str]:
+        """Tips of the other labs' journals that are here."""
+        return [head for other, head in self._heads.items() if other != lab]
 
     def _take(self, found: Reading, own: str) -> None:
         held = [(one.n, one.why) for one in found.held]
@@ -226,7 +229,7 @@ class Exchange:
                     tips = [there[lab] for lab in brought if lab in there]
                     walked = journal.walk(quarantine, tips, list(heads.values())) if len(tips) > 1 else None
                     for lab in brought:
-                        self._examine(quarantine, lab, there.get(lab), own, heads, walked, report)
+                        self._examine(quarantine, lab, there.get(lab), own, walked, report)
                 self._accept(quarantine, own, len(self._sound) == len(wanted), report)
         return listing.labs.get(own, ("", None))[1]
 
@@ -269,37 +272,25 @@ class Exchange:
         lab: str,
         tip: str | None,
         own: str,
-        heads: Mapping[str, str],
         walked: Mapping[str, list[str]] | None,
         report: Report,
     ) -> None:
         """Read one journal in the quarantine; what may be taken is left in `_sound`."""
         if tip is None:
             return
-        others = [head for other, head in heads.items() if other != lab]
+        known, since, others = self._known(lab), self._heads.get(lab), self._others(lab)
         try:
-            known = self._known(lab)
-            since = heads.get(lab)
             found = journal.read(quarantine, lab, tip, since, now=self.now(), known=known, others=others, walked=walked)
         except Older as error:
             report.problems.append(f"lab {lab[:SHORT]}: {error}")
         except Forked as error:
-            self._fork(quarantine, lab, tip, own, others, str(error), report)
+            self._fork(quarantine, lab, tip, own, str(error), report)
         except (Refused, GitError) as error:
             self._refuse(lab, tip, str(error), report)
         else:
             self._sound[lab] = found
 
-    def _fork(
-        self,
-        quarantine: Quarantine,
-        lab: str,
-        tip: str,
-        own: str,
-        others: list[str],
-        why: str,
-        report: Report,
-    ) -> None:
+    def _fork(self, quarantine: Quarantine, lab: str, tip: str, own: str, why: str, report: Report) -> None:
         """Two histories with one signature: both are kept, and neither counts."""
         if lab == own:
             report.trouble = (
@@ -308,7 +299,7 @@ class Exchange:
             )
             return
         try:
-            journal.read(quarantine, lab, tip, now=self.now(), others=others)
+            journal.read(quarantine, lab, tip, now=self.now(), others=self._others(lab))
             accept(self.store, quarantine, {f"{FORKS}{lab}/{tip[:16]}": tip})
         except (Refused, GitError) as error:
             self._refuse(lab, tip, str(error), report)
@@ -316,7 +307,7 @@ class Exchange:
         with self.foreign.writing():
             self.foreign.fork(lab, tip)
         self._refuse(lab, tip, f"forked: {why}; both are kept, and its records count for nothing", report)
-        self._news |= set(self.foreign.all_contracts())
+        self._news.update(self.foreign.all_contracts())
 
     def _accept(self, quarantine: Quarantine, own: str, everything: bool, report: Report) -> None:
         """everything: all that was asked for came and is sound."""
