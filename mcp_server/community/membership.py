@@ -327,8 +327,8 @@ def _row(foreign: Foreign, row: LabRow, name: str, book: Trust) -> OtherLabReply
 
 def contract_here(workspace: Workspace, foreign: Foreign, tag: str | None = None) -> str:
     """Of the campaign named, or of the one that this work tree is on; else the contract with the most attempts."""
-    contracts = foreign.contracts()
-    wanted = max(contracts, key=lambda one: contracts[one], default="")
+    counts = foreign.labs_by_contract()
+    wanted = max(counts, key=lambda one: counts[one][1], default="")
     if workspace.paths.ledger.exists():
         with contextlib.suppress(AutoresearchError), closing(Ledger(workspace.paths.ledger)) as ledger:
             tag = tag or ledger.campaign_of(str(workspace.paths.tree))

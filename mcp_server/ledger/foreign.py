@@ -351,13 +351,6 @@ class Foreign:
         """Of every record, shown or not."""
         return [row["contract"] for row in self._rows("SELECT DISTINCT contract FROM records")]
 
-    def contracts(self) -> dict[str, int]:
-        """Attempts by contract."""
-        rows = self._rows(
-            f"SELECT contract, count(*) AS n FROM records JOIN labs USING (lab) WHERE {_SHOWN} GROUP BY 1"
-        )
-        return {row["contract"]: row["n"] for row in rows}
-
     def labs_by_contract(self) -> dict[str, tuple[int, int]]:
         """(labs, attempts) of each contract."""
         rows = self._rows(
@@ -366,11 +359,9 @@ class Foreign:
         )
         return {row["contract"]: (row["labs"], row["n"]) for row in rows}
 
-    def newest(self, contract: str, limit: int, status: str = "") -> list[Known]:
+    def newest(self, contract: str, limit: int) -> list[Known]:
         """Other labs' attempts, newest first."""
-        more = " AND status = ?" if status else ""
-        values = (contract, *([status] if status else []), limit)
-        return self._known(f"contract = ? AND own = 0{more} ORDER BY records.id DESC LIMIT ?", *values)
+        return self._known("contract = ? AND own = 0 ORDER BY records.id DESC LIMIT ?", contract, limit)
 
     def found(self, query: str, names: Sequence[str], limit: int) -> list[tuple[Known, float | None]]:
         """Other labs' attempts for a question: (attempt, nearness by words or None); the nearest has 1.

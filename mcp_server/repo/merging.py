@@ -52,8 +52,8 @@ def merge(
     merged = Merged()
     for path in sorted(now.keys() | before.keys() | after.keys()):
         ours, base, theirs = now.get(path), before.get(path), after.get(path)
-        taken = ours if base == theirs or ours == theirs else theirs if ours == base else None
-        if base == theirs or ours in (base, theirs):
+        if theirs == base or ours in (base, theirs):
+            taken = theirs if ours == base else ours
             if taken is not None:
                 merged.files[path] = taken
         elif ours is None or base is None or theirs is None:

@@ -75,7 +75,7 @@ def frontier(place: Place, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--replications", type=click.FloatRange(0, MOST), metavar="SHARE", help="Of the runs; 0 to 0.15.")
+@click.option("--replications", type=click.FloatRange(0, MOST), metavar="SHARE", help=f"Of the runs; 0 to {MOST:g}.")
 @click.option("--discards", type=click.FloatRange(0, MOST), metavar="SHARE", help="Of the runs, for others' discards.")
 @click.option("--apart", type=click.IntRange(0, 1000), metavar="N", help="Own attempts between two adoptions.")
 @click.option(
@@ -103,9 +103,10 @@ def bounds(place: Place, /, as_json: bool, **given: float | int | None) -> None:
     reply = told_bounds(desk, None, None)
     with contextlib.suppress(UnknownExperiment, ArenaError), asking.lab_at(place).reading() as (bench, campaign, _):
         reply = told_bounds(desk, bench.ledger, campaign)
+    latest = f"{reply.of_one_lab} of the last {LATEST_ADOPTIONS}"
     rows: list[tuple[str, RenderableType | str | None]] = [
         ("replications", f"at most {reply.replications:.0%} of the runs, {reply.discards:.0%} for discards"),
-        ("islands", f"{reply.apart} own attempts between adoptions, {reply.of_one_lab} of the last four from one lab"),
+        ("islands", f"{reply.apart} own attempts between adoptions, {latest} from one lab"),
         ("turns", f"the next lab after {reply.patience_minutes:g} min"),
         ("so far", f"{reply.spent} of {reply.slots} runs for {reply.repeated} of others', {reply.adopted} adopted"),
     ]
