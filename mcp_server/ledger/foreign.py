@@ -78,7 +78,6 @@ class Known:
     lab: str
     own: bool
     attempt: Attempt
-    name: str = ""  # what the lab calls itself: text of a stranger
 
 
 @dataclass(frozen=True)
@@ -104,14 +103,11 @@ class LabRow:
     """One lab as its journal tells."""
 
     lab: str
-    tip: str
     name: str
     own: bool
-    hidden: bool
     forked: str
     fresh_at: str
     attempts: int
-    held: int
 
 
 class Foreign:
@@ -258,21 +254,11 @@ class Foreign:
 
     def labs(self) -> list[LabRow]:
         rows = self._rows(
-            "SELECT *, (SELECT count(*) FROM records WHERE records.lab = labs.lab) AS attempts,"
-            " (SELECT count(*) FROM held WHERE held.lab = labs.lab) AS held FROM labs ORDER BY own DESC, lab"
+            "SELECT lab, name, own, forked, fresh_at,"
+            " (SELECT count(*) FROM records WHERE records.lab = labs.lab) AS attempts FROM labs ORDER BY own DESC, lab"
         )
         return [
-            LabRow(
-                row["lab"],
-                row["tip"],
-                row["name"],
-                bool(row["own"]),
-                bool(row["hidden"]),
-                row["forked"],
-                row["fresh_at"],
-                row["attempts"],
-                row["held"],
-            )
+            LabRow(row["lab"], row["name"], bool(row["own"]), row["forked"], row["fresh_at"], row["attempts"])
             for row in rows
         ]
 
@@ -388,19 +374,18 @@ class Foreign:
         ids = list(dict.fromkeys(wanted))
         marks = ",".join("?" for _ in ids)
         rows = self._rows(
-            "SELECT records.id, lab, own, name, line FROM records JOIN labs USING (lab)"
+            "SELECT records.id, lab, line FROM records JOIN labs USING (lab)"
             f" WHERE {_SHOWN} AND own = 0 AND records.id IN ({marks})",
             *ids,
         )
-        return [(Known(r["lab"], False, _attempt(r["line"]), r["name"]), near.get(r["id"])) for r in rows]
+        return [(Known(r["lab"], False, _attempt(r["line"])), near.get(r["id"])) for r in rows]
 
     def _known(self, condition: str, *values: Any) -> list[Known]:
         rows = self._rows(
-            "SELECT records.lab, own, labs.name, line FROM records JOIN labs USING (lab)"
-            f" WHERE {_SHOWN} AND {condition}",
+            f"SELECT records.lab, own, line FROM records JOIN labs USING (lab) WHERE {_SHOWN} AND {condition}",
             *values,
         )
-        return [Known(row["lab"], bool(row["own"]), _attempt(row["line"]), row["name"]) for row in rows]
+        return [Known(row["lab"], bool(row["own"]), _attempt(row["line"])) for row in rows]
 
 
 def _pooled(row: sqlite3.Row) -> Pooled:

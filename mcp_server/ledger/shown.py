@@ -64,12 +64,12 @@ def results(foreign: Foreign, wanted: Wanted, first: int, limit: int) -> tuple[i
     tables = f"FROM records JOIN labs USING (lab) WHERE {_SHOWN} AND {condition}"
     total = foreign._rows(f"SELECT count(*) AS n {tables}", *values)[0]["n"]
     rows = foreign._rows(
-        f"SELECT records.lab, own, labs.name, line {tables} ORDER BY records.id DESC LIMIT ? OFFSET ?",
+        f"SELECT records.lab, own, line {tables} ORDER BY records.id DESC LIMIT ? OFFSET ?",
         *values,
         limit,
         first,
     )
-    return total, [Known(row["lab"], bool(row["own"]), _attempt(row["line"]), row["name"]) for row in rows]
+    return total, [Known(row["lab"], bool(row["own"]), _attempt(row["line"])) for row in rows]
 
 
 def _condition(wanted: Wanted) -> tuple[str, list[str]]:
