@@ -64,6 +64,16 @@ class Places:
         return self.folder / "posts.jsonl"
 
     @property
+    def outbox_lock(self) -> Path:
+        """Held for the moment in which that file changes."""
+        return self.folder / "posts.lock"
+
+    @property
+    def bounds(self) -> Path:
+        """How much of the own time goes into others' claims, where the user set it."""
+        return self.folder / "bounds.json"
+
+    @property
     def marks(self) -> Path:
         """What of the board was read here, and whom this lab does not want to hear."""
         return self.folder / "board.json"

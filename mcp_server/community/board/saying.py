@@ -103,7 +103,7 @@ def say(speaker: Speaker, said: Said) -> Draft:
             )
         if len(draft.about) > MOST_CITED:
             raise NotNow(f"A post is about {MOST_CITED} records at most; this one names {len(draft.about)}.")
-        with locked(places.folder / "posts.lock"):
+        with locked(places.outbox_lock):
             _put(places, foreign, draft)
     finally:
         foreign.close()
@@ -220,7 +220,7 @@ def sent(places: Places, foreign: Foreign, own: str) -> list[Draft]:
     """Forget what the journal has by now; what still waits."""
     if not places.outbox.exists():
         return []
-    with locked(places.folder / "posts.lock"):
+    with locked(places.outbox_lock):
         before, published = outbox(places), rows.published(foreign, own)
         waiting = [one for one in before if one.mark not in published]
         if len(waiting) < len(before):

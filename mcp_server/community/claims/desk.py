@@ -148,7 +148,7 @@ class Desk:
     def bounds(self) -> Bounds:
         """As set, else as they are by default. Raises CommunityError."""
         try:
-            return Bounds.read(self._places.folder / "bounds.json")
+            return Bounds.read(self._places.bounds)
         except FileNotFoundError:
             return Bounds()
         except (OSError, ValueError) as error:
@@ -163,7 +163,7 @@ class Desk:
         except ValidationError as error:
             raise CommunityError(f"These bounds cannot be: {first(error)}. Nothing was changed.") from None
         private_folder(self._places.folder)
-        bounds.write(self._places.folder / "bounds.json")
+        bounds.write(self._places.bounds)
 
     def refusal(self, ledger: Ledger, campaign: Campaign, name: str) -> str:
         """Why one more replication does not fit, however asked for; "" where it does."""
