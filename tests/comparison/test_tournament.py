@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_a_tournament_plays_its_arms_from_one_commit_and_goes_on_where_it_stoppe
     plan = ground(tmp_path)
     heard: list[str] = []
 
-    def played(say) -> Tournament:  # type: ignore[no-untyped-def]
+    def played(say: Callable[[str], None]) -> Tournament:
         return Tournament(read_plan(plan), tmp_path, Repository.at(tmp_path / "lab"), tmp_path / "out", say)
 
     def stop_at_the_second(words: str) -> None:
@@ -67,17 +68,13 @@ def test_a_tournament_plays_its_arms_from_one_commit_and_goes_on_where_it_stoppe
     assert large.agents[0].endswith("made-up-1")
     assert "nobody can say" in reply.differences[0].verdict, "one campaign is no evidence"
     with (
-        Repository.at(tmp_path / "lab") and _lab(tmp_path / "out" / "small-1") as one,
-        _lab(tmp_path / "out" / "large-1") as two,
+        Lab(tmp_path / "out" / "small-1").reading_all() as one,
+        Lab(tmp_path / "out" / "large-1").reading_all() as two,
     ):
         campaigns = [lab.ledger.campaigns()[0] for lab in (one, two)]
     assert campaigns[0].seed == campaigns[1].seed
     assert campaigns[0].secret == campaigns[1].secret
     assert git(tmp_path / "lab", "branch", "--list").split() == ["*", "main"], "the lab itself is left alone"
-
-
-def _lab(folder: Path):  # type: ignore[no-untyped-def]
-    return Lab(folder).reading_all()
 
 
 @pytest.mark.parametrize(

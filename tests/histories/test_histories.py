@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -17,7 +18,7 @@ from tests.histories.made_up import FAULTS, PI, REFERENCE, SHAPES, clean, plante
 from tests.labs import begin, edit, finish, git, make_lab
 
 
-def asked(folder: Path, *words: str) -> dict:  # type: ignore[type-arg]
+def asked(folder: Path, *words: str) -> dict[str, Any]:
     """A command's reply as JSON."""
     done = CliRunner().invoke(cli, ["-C", str(folder), *words, "--json"])
     assert done.exit_code == 0, done.output

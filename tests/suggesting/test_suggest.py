@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.compare import Toy, campaign, seeded
+from benchmarks.compare import Propose, Toy, campaign, seeded
 from mcp_server.cli import cli
 from mcp_server.edits.moves import moved
 from mcp_server.nouns.errors import NotNow
@@ -123,7 +123,7 @@ def test_a_campaign_is_learnt_from_and_nothing_runs_by_itself(tmp_path: Path) ->
 
 
 def test_the_researcher_is_driven_by_the_optimiser_and_needs_fewer_runs() -> None:
-    def runs(propose, seed: int) -> int:  # type: ignore[no-untyped-def]
+    def runs(propose: Propose, seed: int) -> int:
         losses = campaign(Toy.drawn(seed), propose, seed, 40)
         return next((number for number, loss in enumerate(losses, 1) if loss <= 0.1), 41)
 
@@ -135,8 +135,8 @@ def test_a_memo_says_what_to_move_first_and_what_never() -> None:
     told = hints("Notes.\n- Move first: RATE, `DEPTH`\nLeave alone: DEPTH\n")
     assert (told.first, told.alone) == ({"RATE"}, {"DEPTH"})
     source = "RATE = 0.1\nDEPTH = 4\nWIDTH = 64\n"
-    for propose in (classical.propose, seeded):
-        idea = propose(source, [], 1, hints=told)
-        assert idea is not None
-        assert "DEPTH" not in idea.knobs
-    assert classical.propose(source, [], 1, hints=told).knobs == ["RATE"]  # type: ignore[union-attr]
+    ideas = [propose(source, [], 1, hints=told) for propose in (seeded, classical.propose)]
+    knobs = [idea.knobs if idea else [] for idea in ideas]
+    assert knobs[0]
+    assert "DEPTH" not in knobs[0]
+    assert knobs[1] == ["RATE"]
