@@ -12,6 +12,7 @@ import os
 import statistics
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 from benchmarks.training import SHIPPED, Bench, Slot, spread
 from mcp_server.nouns.records import Pairing
@@ -28,18 +29,13 @@ FIRST_ALLOWED = 1.03  # of the first slot of a way, times the rest
 def taken(folder: Path, budget: float, rounds: int) -> dict[str, list[Slot]]:
     """Slots of every way, in turn. Raises SystemExit where one has no score."""
     bench, found = Bench(folder, budget), {way: list[Slot]() for way in WAYS}
-    before = os.environ.get("AUTORESEARCH_TIER")
-    try:
+    with mock.patch.dict(os.environ):  # as it was afterwards
         for _ in range(rounds):
             for way, (tier, pairing) in WAYS.items():
                 os.environ["AUTORESEARCH_TIER"] = tier
                 slot = bench.run(SHIPPED, 1, pairing)
                 if slot.result.tier == tier:  # a machine without namespaces offers T1 alone
                     found[way].append(slot)
-    finally:
-        os.environ.pop("AUTORESEARCH_TIER")
-        if before is not None:
-            os.environ["AUTORESEARCH_TIER"] = before
     return {way: slots for way, slots in found.items() if slots}
 
 

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner
@@ -102,11 +103,8 @@ def rows_counted() -> Iterator[list[int]]:
         handed[0] += len(found)
         return found
 
-    Store._rows = rows  # type: ignore[method-assign]  # put back below
-    try:
+    with mock.patch.object(Store, "_rows", rows):
         yield handed
-    finally:
-        Store._rows = plainly  # type: ignore[method-assign]  # as it was
 
 
 def measured(experiments: int, folder: Path) -> dict[str, int]:
