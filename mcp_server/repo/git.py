@@ -182,12 +182,6 @@ class Repository(Near):
             return {}
         return {oid: out.read(size) for oid, (size, out) in zip(wanted, self.stream_blobs(wanted), strict=True)}
 
-    def write_blob(self, content: bytes) -> str:
-        batch = Batch(self.algorithm)
-        oid = batch.add("blob", content)
-        self.store(batch)
-        return oid
-
     def store(self, batch: Batch) -> None:
         """Write new objects, all by one git; nothing refers to them yet."""
         if batch.objects:
@@ -347,8 +341,9 @@ class Repository(Near):
         """The index, once for each state of its file; of a large one `paths` alone, where they are few."""
         asked = list(paths) if self._is_large_index() and len(paths) <= 500 else []  # a command line has an end
         key = None if asked else self._index_state()
-        if key is not None and self.remembered(key) is not None:
-            return self.remembered(key)  # type: ignore[no-any-return]  # it was kept below
+        known: dict[str, tuple[str, Entry]] | None = None if key is None else self.remembered(key)
+        if known is not None:
+            return known
         found: dict[str, tuple[str, Entry]] = {}
         for line in self.do("ls-files", "-t", "--stage", "-z", "--", *asked).split(b"\0")[:-1]:
             about, _, path = line.partition(b"\t")
