@@ -14,12 +14,12 @@ from pathlib import Path
 
 import yaml
 
-from mcp_server.arena.frontmatter import has_front_matter
+from mcp_server.arena import frontmatter
 from mcp_server.arena.program import parse_program
 from mcp_server.campaign import waiting
 from mcp_server.lab import Lab
 from mcp_server.nouns.decided import Decided
-from mcp_server.nouns.errors import AutoresearchError, NotNow
+from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.rows import Draws
 from mcp_server.repo.command import GitCommand
@@ -44,7 +44,7 @@ def tried(lab: Lab, pinned: str, program: str, trial: Trial, folder: Path) -> De
     repository = lab.workspace.git
     repository.clone_at(folder, pinned)
     _lay(folder, trial.base)
-    write_atomically(folder / "program.md", _with_budget(program, trial.seconds).encode())
+    write_atomically(folder / "program.md", with_budget(program, trial.seconds).encode())
     git = GitCommand(folder, folder / ".git", folder / ".git", patience=2.0)
     who = repository.settings()
     git.do("add", "--all")
@@ -79,19 +79,17 @@ def _lay(folder: Path, files: Mapping[str, bytes]) -> None:
         write_atomically(path, content)
 
 
-def _with_budget(text: str, seconds: float | None) -> str:
+def with_budget(text: str, seconds: float | None) -> str:
     """program.md with another budget; as it is without one. Raises ArenaError."""
     if seconds is None:
         return text
-    if not has_front_matter(text):
-        raise NotNow("This lab's program.md has no front matter, so its budget cannot be set otherwise.")
-    _, front, memo = text.split("---\n", 2)
-    arena = yaml.safe_load(front)
+    found = frontmatter.split(text)
+    arena = yaml.safe_load(found.yaml)
     budget = arena.get("budget")
     arena["budget"] = {**budget, "seconds": seconds} if isinstance(budget, dict) else {"seconds": seconds}
-    found = f"---\n{yaml.safe_dump(arena, sort_keys=False, allow_unicode=True)}---\n{memo}"
-    parse_program(found)
-    return found
+    changed = f"---\n{yaml.safe_dump(arena, sort_keys=False, allow_unicode=True)}---\n{found.memo}\n"
+    parse_program(changed)
+    return changed
 
 
 def failed(error: AutoresearchError) -> str:

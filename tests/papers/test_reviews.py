@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.arena.program import parse_program
 from mcp_server.community.board import reading
 from mcp_server.nouns.errors import NotNow
+from mcp_server.reviewing.bench import with_budget
 from mcp_server.reviewing.sheet import Claimed, Outcome, Request, Review, Sheet, read, written
 from mcp_server.reviewing.verdict import Effect, Verdict, judge
 from tests.community.past import Past
@@ -63,6 +65,33 @@ def test_a_request_that_is_no_run_is_refused_with_its_line(line: str) -> None:
     text = written(REVIEW, Sheet()).replace("- [ ] repeat → on a fresh pair", line)
     with pytest.raises(NotNow, match=r"[Ll]ine \d+"):
         read(text, REVIEW.claims)
+
+
+ARENA = """\
+goal: 'be quick ---
+
+  and good'
+metric: {name: loss, direction: minimize}
+editable: [train.py]
+frozen: [score.py]
+run: python train.py
+score: python score.py
+budget: {seconds: 20, grace_seconds: 3}
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"---\n{ARENA}---\nBe quick.\n",
+        f"\ufeff\n---  \n{ARENA}---\nBe quick.".replace("\n", "\r\n"),
+        f"```yaml\n{ARENA}```\nBe quick.\n",
+    ],
+)
+def test_another_budget_is_set_in_every_form_a_program_may_have(text: str) -> None:
+    before, after = parse_program(text), parse_program(with_budget(text, 9.0))
+    assert (after.arena.budget.seconds, after.arena.budget.grace_seconds, after.memo) == (9.0, 3.0, "Be quick.")
+    assert after.arena.model_copy(update={"budget": before.arena.budget}) == before.arena
 
 
 def exchange(*labs: Past) -> None:
