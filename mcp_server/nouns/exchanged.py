@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
+from mcp_server.nouns.decided import NORMAL_95
 from mcp_server.nouns.refusals import first
 from mcp_server.nouns.text import clean_line
 
@@ -180,7 +181,7 @@ class Attempt(_Line):
         """Standard deviation of its gain, from the 95 % interval."""
         if self.low is None or self.high is None or self.high <= self.low:
             return None
-        return (self.high - self.low) / (2 * 1.96)
+        return (self.high - self.low) / (2 * NORMAL_95)
 
     def _width(self) -> float:
         if self.low is None or self.high is None:

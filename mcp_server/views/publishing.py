@@ -24,7 +24,7 @@ from mcp_server.campaign.exam import totals_of
 from mcp_server.community.elsewhere import Elsewhere
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit
-from mcp_server.nouns.exchanged import SHORT
+from mcp_server.nouns.exchanged import short
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.rows import Campaign, Standing
 from mcp_server.repo.drawn import Drawn, lab_mark, place_of
@@ -94,8 +94,7 @@ def take_in_learnings(bench: Bench, tag: str, path: Path) -> bool:
 def point_of(found: Attempt) -> ChartPoint:
     """As the drawing process is told of it."""
     one = found.experiment
-    lab, _, number = one.repeats.partition("/")
-    adopted = f"{lab[:SHORT]}/{number}" if number else ""
+    adopted = short(one.repeats) if "/" in one.repeats else ""
     said = f"{adopted}: {one.description}" if adopted else one.description  # a label is cut at its end
     machine = one.verdict.machine
     return ChartPoint(one.number, found.score, found.mark, said, one.opened_at, machine, one.program, adopted)

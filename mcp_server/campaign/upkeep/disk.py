@@ -21,7 +21,7 @@ from mcp_server.campaign.runs import dispatch, orders
 from mcp_server.campaign.runs.pairing import choice_of
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import NotNow, UnknownExperiment
-from mcp_server.nouns.paths import LabPaths, RunPaths
+from mcp_server.nouns.paths import LabPaths
 from mcp_server.nouns.records import RunState
 from mcp_server.nouns.replies import GcReply, RemovedReply
 from mcp_server.nouns.rows import Campaign, Run
@@ -146,7 +146,7 @@ def _run_of(ledger: Ledger, place: Path) -> Run | None:
 
 
 def size(folder: Path) -> int:
-    """Bytes that a file or a folder takes on the disk; what vanishes meanwhile takes none."""
+    """Bytes that the files of a folder take on the disk; what vanishes meanwhile takes none."""
     total = 0
     for at, _, names in os.walk(folder):
         for name in names:
@@ -215,5 +215,5 @@ def weights_of(bench: Bench, campaign: Campaign) -> Path | None:
     """Where the incumbent's weights lie; None where they are not there any more."""
     incumbent = bench.ledger.incumbent(campaign.tag)
     runs = [] if incumbent is None else bench.ledger.runs(campaign.tag, incumbent.number)
-    places = (RunPaths(bench.folder(run).folder).artifact for run in runs if run.state is RunState.SCORED)
+    places = (bench.folder(run).artifact for run in runs if run.state is RunState.SCORED)
     return next((place for place in places if place.exists()), None)

@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mcp_server.nouns.decided import NORMAL_95
+
 ONE_SIDED = 1.6449  # 95 %
 LEAST = 1e-6  # of the largest gain: an exact measurement has an error all the same
 
@@ -30,6 +32,11 @@ class Pool:
     @property
     def high(self) -> float | None:
         return None if self.error is None else self.gain + ONE_SIDED * self.error
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Where it is, two-sided 95 %."""
+        return None if self.error is None else (self.gain - NORMAL_95 * self.error, self.gain + NORMAL_95 * self.error)
 
 
 def pool(parts: Sequence[tuple[float, float | None]]) -> Pool | None:

@@ -53,10 +53,7 @@ def _claim(foreign: Foreign, one: Claim) -> ClaimReply:
         machine=one.first.machine,
     )
     if one.others is not None:
-        reply.pooled = one.others.gain
-        if one.others.error is not None:
-            reach = 1.96 * one.others.error
-            reply.interval = [one.others.gain - reach, one.others.gain + reach]
+        reply.pooled, reply.interval = one.others.gain, list(one.others.interval or ())
     if known is not None:
         told = known.attempt
         reply.text, reply.lesson = clean_line(told.text, 160), clean_line(told.lesson, 200)

@@ -173,8 +173,7 @@ def replications(of: Material) -> str:
         lines += [_measured("", other.record, other) for other in others]
         found = pooled(others)
         if found is not None and len(others) > 1:
-            edges = None if found.error is None else (found.gain - 1.96 * found.error, found.gain + 1.96 * found.error)
-            lines.append(_measured("", f"the {len(others)} others pooled", Measurement("", found.gain, edges)))
+            lines.append(_measured("", f"the {len(others)} others pooled", Measurement("", found.gain, found.interval)))
     return "\n".join(["| change | measured by | gain | 95 % interval |", "|---|---|---|---|", *lines]) if lines else ""
 
 
