@@ -49,54 +49,45 @@ class MapRow(Reply):
     tried: int = 0
 
 
-class ClaimRow(Reply):
-    """One gain that a lab tells of, and what others say of it."""
+class Told(Reply):
+    """One attempt of some lab."""
 
     name: str = Field(description="LAB/n, as the commands take it")
     lab: str
     own: bool = False
     text: str = ""
     gain: float | None = None
+    machine: str = ""
+    at: str = ""
+
+
+class ClaimRow(Told):
+    """One gain that a lab tells of, and what others say of it."""
+
     widths: float | None = None
     status: str = "claimed"
     record: str = Field(default="", description="what other labs got of it")
-    machine: str = ""
-    at: str = ""
 
 
-class Step(Reply):
+class Step(Told):
     """One kept attempt on the line to the best."""
 
-    name: str
-    lab: str
-    own: bool = False
     role: str = ""
-    text: str = ""
-    gain: float | None = None
     gathered: float = 0.0
     adopted: list[str] = Field(default_factory=list, description="what it takes over from other labs")
-    machine: str = ""
-    at: str = ""
 
 
-class Result(Reply):
+class Result(Told):
     """One attempt of some lab, as the feed shows it."""
 
-    name: str
-    lab: str
-    own: bool = False
     status: str
     label: str = ""
-    text: str = ""
     lesson: str = ""
     moved: str = ""
-    gain: float | None = None
     widths: float | None = None
     score: float | None = None
     reason: str = ""
-    machine: str = ""
     adopted: str = ""
-    at: str = ""
 
 
 class ResultsPage(Reply):
