@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mcp_server.community.board.saying import post_meant
-from mcp_server.community.claims.desk import Desk
 from mcp_server.community.elsewhere import opened
 from mcp_server.community.settings import Places
 from mcp_server.community.trust import read_trust
@@ -117,8 +116,3 @@ def _of_file(lab: Lab, path: Path) -> Review:
         id=_id(checked.digest), paper=checked.digest, campaign=checked.campaign, title=clean_line(title, 200),
         claims=tuple(claims),
     )  # fmt: skip
-
-
-def desk_of(lab: Lab) -> Desk:
-    """Where claims of other labs are looked at."""
-    return Desk(lab.paths.state, lab.workspace)

@@ -13,11 +13,12 @@ from mcp_server.community.claims.desk import Desk
 from mcp_server.community.outgoing import machine_class
 from mcp_server.lab import Lab
 from mcp_server.ledger.measured import measured
+from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.exchanged import Edit
 from mcp_server.nouns.rows import Campaign, Proposer
 from mcp_server.reviewing.bench import Trial, failed, tried
-from mcp_server.reviewing.opening import desk_of, remember
+from mcp_server.reviewing.opening import remember
 from mcp_server.reviewing.sheet import NOT_RUN, Claimed, Outcome, Request, Review, Sheet
 
 Files = Mapping[str, bytes]
@@ -43,10 +44,15 @@ class Ground:
                 raise NotNow("This campaign has no baseline yet, so nothing can be compared here. Wait for it.")
             return cls(lab, campaign, arena, text, machine_class(baseline.runs), proposer)
 
+    @property
+    def desk(self) -> Desk:
+        """Where claims of other labs are looked at."""
+        return Desk(self.lab.paths.state, self.lab.workspace)
+
     def edit(self, review: Review, claim: Claimed) -> Edit:
         """The change of a claim. Raises AutoresearchError."""
         if not claim.name.startswith("#"):
-            return desk_of(self.lab).edit(self.campaign, self.arena, claim.name)
+            return self.desk.edit(self.campaign, self.arena, claim.name)
         if review.campaign != self.campaign.tag:
             raise NotNow(f"The paper is about campaign {review.campaign}; check that out, or name it with --campaign.")
         with self.lab.reading() as (bench, campaign, arena):
@@ -59,7 +65,7 @@ class Ground:
                 incumbent = bench.ledger.incumbent(campaign.tag)
                 assert incumbent is not None  # a kept change was claimed
                 return bench.workspace.committed(arena.editable, incumbent.snapshot)
-        desk: Desk = desk_of(self.lab)
+        desk = self.desk
         lab, _, number = claim.name.partition("/")
         with desk.open() as foreign:
             told = measured(foreign, desk.contract(foreign, self.campaign, self.arena))
@@ -118,10 +124,7 @@ def _outcome(ground: Ground, review: Review, claim: Claimed, request: Request) -
         found = tried(ground.lab, ground.campaign.pinned, ground.program, trial, folder)
     except AutoresearchError as error:
         return Outcome(request=request, why=f"{NOT_RUN}{failed(error)}")
-    if found.change is None:
-        return Outcome(request=request, why=f"no gain was measured: {found.reason[:160]}")
-    low, high = found.interval or (None, None)
-    return Outcome(request=request, gain=found.change, low=low, high=high, where="on a bench of its own")
+    return _measured(request, found, "on a bench of its own")
 
 
 def _adopted(lab: Lab, edit: Edit, request: Request, proposer: Proposer) -> Outcome:
@@ -131,7 +134,10 @@ def _adopted(lab: Lab, edit: Edit, request: Request, proposer: Proposer) -> Outc
     waiting.until_decided(lab, begun.experiment, "auto", lambda reply: None)
     with lab.reading() as (bench, campaign, _):
         verdict = bench.ledger.experiment(campaign.tag, begun.experiment).verdict
-    where = f"#{begun.experiment} here"
+    return _measured(request, verdict, f"#{begun.experiment} here")
+
+
+def _measured(request: Request, verdict: Decided, where: str) -> Outcome:
     if verdict.change is None:
         return Outcome(request=request, where=where, why=f"no gain was measured: {verdict.reason[:160]} ({where})")
     low, high = verdict.interval or (None, None)
