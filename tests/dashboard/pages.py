@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
@@ -48,6 +49,14 @@ def stop(served: Served, how: int = signal.SIGTERM) -> None:
     served.process.wait(timeout=120)
     if served.process.stdout is not None:
         served.process.stdout.close()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Cache and locks in `folder`, no chart and no other lab: for what the tests of a module share."""
+    places = {f"AUTORESEARCH_{name}": str(folder / name.lower()) for name in ("CACHE", "LOCKS")}
+    with mock.patch.dict(os.environ, {**places, "AUTORESEARCH_CHART": "off", "AUTORESEARCH_COMMUNITY": "off"}):
+        yield
 
 
 @contextmanager

@@ -12,18 +12,12 @@ from mcp_server.cli import cli
 from mcp_server.community.contract import contract_of
 from mcp_server.community.settings import Places, Settings, write_settings
 from mcp_server.community.trust import Role, Trust, write_trust
-from mcp_server.dashboard.app import plotly_script
 from tests.community.town import HOSTILE, settle
-from tests.dashboard.pages import CHROMIUM, QUIET, Served, serving
+from tests.dashboard.pages import Served, alone, serving
 from tests.dashboard.synthetic import campaign_of
-from tests.dashboard.test_page import opened_page
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-axe = pytest.importorskip("axe_core_python", reason="axe is not installed: pip install axe-core-python")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
-    pytest.mark.skipif(plotly_script() is None, reason="plotly is not installed: pip install plotly"),
-]
+from tests.dashboard.test_page import browser as browser
+from tests.dashboard.test_page import opened_page, serious_violations
+from tests.dashboard.test_page import pytestmark as pytestmark
 
 
 def settled(folder: Path, each: int) -> None:
@@ -39,22 +33,10 @@ def settled(folder: Path, each: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=QUIET)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The page of a lab whose community has told of ten thousand attempts."""
     folder = tmp_path_factory.mktemp("town")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("cache", "locks"):
-            patch.setenv(f"AUTORESEARCH_{name.upper()}", str(folder / name))
-        patch.setenv("AUTORESEARCH_CHART", "off")
-        patch.setenv("AUTORESEARCH_COMMUNITY", "off")
+    with alone(folder):
         settled(folder / "lab", 1250)
         with serving(folder / "lab") as served:
             yield served
@@ -141,13 +123,10 @@ def test_the_site_opens_from_its_folder_and_axe_finds_no_serious_violation(  # t
     browser, site: Path, scheme: str, width: int
 ) -> None:
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     for name in ("index", "map", "claims", "board", "results-1"):
         page.goto((site / f"{name}.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-        page.evaluate(script)
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        assert [one["id"] for one in found["violations"] if one["impact"] in ("serious", "critical")] == [], name
+        assert serious_violations(page) == [], name
     page.goto((site / "index.html").as_uri())
     assert page.evaluate("document.querySelector('img').naturalWidth") > 100, "the graph is shown from the folder"
     page.click("text=Results >> nth=0")
@@ -161,11 +140,4 @@ def test_axe_finds_no_serious_violation_and_nothing_scrolls_sideways(  # type: i
 ) -> None:
     for page in visit(browser, town, width, scheme, has_touch=width < 400, is_mobile=width < 400):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        serious = [
-            (one["id"], one["nodes"][0]["html"])
-            for one in found["violations"]
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert serious == []
+        assert serious_violations(page) == []

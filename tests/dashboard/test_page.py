@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.dashboard.app import plotly_script
-from tests.dashboard.pages import CHROMIUM, QUIET, Heard, Served, serving, start, stop
+from tests.dashboard.pages import CHROMIUM, QUIET, Heard, Served, alone, serving, start, stop
 from tests.dashboard.synthetic import campaign_of
 from tests.labs import attempt, begun, edit, finish, make_lab
 
@@ -39,10 +39,7 @@ def browser() -> Iterator[object]:
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The page of a campaign of 126 experiments; experiment 120 has a hostile name."""
     folder = tmp_path_factory.mktemp("night")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("cache", "locks"):
-            patch.setenv(f"AUTORESEARCH_{name.upper()}", str(folder / name))
-        patch.setenv("AUTORESEARCH_CHART", "off")
+    with alone(folder):
         lab = campaign_of(folder / "lab", 126, {120: HOSTILE})
         lab.append_learnings(HOSTILE, 120, ["<i>tag</i>"])
         with lab.reading() as (bench, campaign, _):
@@ -84,6 +81,13 @@ def opened_page(profile, served: Served) -> Iterator[object]:  # type: ignore[no
     complaints = [said for said in heard.complaints if not any(word in said for word in allowed)]
     assert complaints == []
     assert heard.strangers(served.origin) == []
+
+
+def serious_violations(page) -> list[tuple[str, str]]:  # type: ignore[no-untyped-def]
+    """Rule and first place of each that axe finds."""
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    return [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
 
 
 def leave_the_experiment(page) -> None:  # type: ignore[no-untyped-def]
@@ -229,19 +233,11 @@ def test_a_phone_sees_everything_without_scrolling_sideways(browser, night: Serv
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_violation(page, scheme: str) -> None:  # type: ignore[no-untyped-def]
     page.emulate_media(color_scheme=scheme)
-    script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     for number in (None, 126):
         if number:
             page.evaluate(f"location.hash = 'experiment-{number}'")
             page.wait_for_selector("#experiment-body .facts")
-        page.evaluate(script)
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        serious = [
-            (one["id"], one["nodes"][0]["html"])
-            for one in found["violations"]
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert serious == []
+        assert serious_violations(page) == []
 
 
 def test_a_real_run_is_followed_while_it_runs_and_after_the_server_was_killed(profile, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
