@@ -159,8 +159,8 @@ def _decided(lab: Lab, number: int) -> DecisionReply | None:
 def begun_since(lab: Lab, last: int) -> list[int]:
     """Numbers of the experiments that were begun in this work tree after number `last`."""
     with lab.reading() as (bench, campaign, _):
-        found = bench.ledger.experiments(campaign.tag)
-        return [one.number for one in found if one.number > last and one.tree == str(bench.paths.tree)]
+        found = bench.ledger.experiments(campaign.tag, last=max(0, bench.ledger.next_number(campaign.tag) - 1 - last))
+        return [one.number for one in found if one.tree == str(bench.paths.tree)]
 
 
 def last_number(lab: Lab) -> int:
