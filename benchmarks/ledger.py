@@ -154,7 +154,7 @@ def kept_commits(lab: Lab) -> list[str]:
 
 
 class MadeUp(Ledger):
-    """A ledger whose facts join the transaction that is under way: a long past is written in a tenth of the time."""
+    """A ledger whose facts join the transaction that is under way, so that a long past is written at once."""
 
     @contextlib.contextmanager
     def _fact(self) -> Iterator[None]:
