@@ -18,8 +18,6 @@ import numpy as np
 import pytest
 
 import prepare
-from mcp_server.secrecy import closure, searching
-from tests.test_secrecy import source
 
 ROOT = Path(prepare.__file__).parent
 LANGUAGES = (
@@ -317,44 +315,6 @@ def test_text_that_makes_no_corpus_ends_in_two_sentences(tmp_path: Path, files: 
     assert not (tmp_path / "cache" / "current").exists()
 
 
-@pytest.mark.parametrize(
-    "broken", ["empty", "not UTF-8", "a link to itself", "a library of one file", "a library in a zip", "no library"]
-)
-def test_a_standard_library_of_any_shape_works_or_is_a_sentence(
-    tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    library = tmp_path / "python3.99"
-    library.mkdir()
-    for number in range(60):
-        name = {0: "os", 1: "abc"}.get(number, f"module{number}")
-        (library / f"{name}.py").write_text(source(number))
-    if broken in ("empty", "not UTF-8"):
-        first_in_order(library, ".py").write_bytes(b"" if broken == "empty" else b"\xff")
-    elif broken == "a link to itself":
-        (library / "again").symlink_to(library)
-        (library / "self.py").symlink_to("self.py")
-    elif broken == "a library of one file":
-        shutil.rmtree(library)
-        library.mkdir()
-        (library / "os.py").write_text("import sys\n")
-    else:
-        shutil.make_archive(str(tmp_path / "python399"), "zip", library)
-        shutil.rmtree(library)
-        if broken == "a library in a zip":
-            library = tmp_path / "python399.zip"
-    monkeypatch.setattr(prepare.sysconfig, "get_paths", lambda: {"stdlib": str(library)})
-    monkeypatch.setattr(searching, "readable_roots", lambda more=(): [str(library)])
-    monkeypatch.setattr(closure, "PACKAGES", ())
-    options = ["--corpus", "stdlib", "--cache", str(tmp_path / "cache"), "--jobs", "1", "--vocab-size", "300"]
-    options.append("--no-search")
-    if broken in ("empty", "not UTF-8", "a link to itself"):
-        prepare.main([*options, "--sequence-length", "64"])
-        assert prepare.read_meta((tmp_path / "cache" / "current").resolve()).documents == 60
-    else:
-        with pytest.raises(SystemExit, match="--corpus 'books/"):
-            prepare.main([*options, "--sequence-length", "64"])
-
-
 # --- once, whole, and again -------------------------------------------------------------------------------------------
 
 
@@ -493,70 +453,3 @@ def test_every_byte_is_scored_once_whatever_the_row_length(in_use: Path, length:
     targets = stored.splits["val"]["tokens"] - stored.splits["val"]["documents"]  # all but the BOS of each document
     exact = targets * math.log2(stored.vocab_size) / stored.splits["val"]["bytes"]
     assert prepare.evaluate(Uniform(stored.vocab_size), length=length) == pytest.approx(exact, rel=1e-6)
-
-
-# --- the budget, the marks and the seal -------------------------------------------------------------------------------
-
-TRAINER = """
-import sys; sys.path.insert(0, sys.argv[1])
-import torch, prepare
-model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
-model[1].weight = model[0].weight
-budget = prepare.Budget("cpu")
-budget.start(model)
-print("begun", flush=True)
-while budget.fraction() < 1:
-    sum(range(10000))
-    budget.step(10, 0.5)
-prepare.finish(model, budget, depth=2, flops_per_token=1.0)
-"""
-
-
-def trainer(tmp_path: Path, seconds: float, **more: str) -> tuple[subprocess.Popen[str], int]:
-    reading, writing = os.pipe()
-    environment = os.environ | {
-        "AUTORESEARCH_OUT": str(tmp_path),
-        "AUTORESEARCH_BUDGET_SECONDS": str(seconds),
-        "AUTORESEARCH_CLOCK": "cpu",
-        "AUTORESEARCH_MARKS": str(writing),
-    }
-    started = subprocess.Popen(
-        [sys.executable, "-c", TRAINER, str(ROOT)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-        pass_fds=[writing],
-    )
-    os.close(writing)
-    return started, reading
-
-
-def test_a_run_ends_by_itself_in_its_budget_tells_its_marks_and_seals(tmp_path: Path) -> None:
-    from safetensors.numpy import load_file
-
-    started, reading = trainer(tmp_path, seconds=1)
-    with os.fdopen(reading) as pipe:
-        marks = [json.loads(line) for line in pipe]
-    started.communicate()
-    assert started.returncode == 0
-    assert marks[0] == {"event": "start"}
-    assert all(mark["event"] == "step" for mark in marks[1:])
-    assert marks[-1]["tokens"] == 10 * marks[-1]["step"]
-    assert marks[-1]["loss"] == 0.5
-    sealed = load_file(tmp_path / "model.safetensors")
-    assert set(sealed) == {"0.weight", "0.bias", "1.weight", "1.bias"}, "tied tensors are there under both names"
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    assert 0.5 < summary["training_seconds"] < 1
-    assert summary["num_steps"] >= marks[-1]["step"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.safetensors", "summary.json"]
-
-
-def test_sigterm_means_stop_and_seal(tmp_path: Path) -> None:
-    started, reading = trainer(tmp_path, seconds=600)
-    assert started.stdout is not None
-    assert started.stdout.readline() == "begun\n"
-    started.send_signal(signal.SIGTERM)
-    started.communicate()
-    assert started.returncode == 0
-    assert (tmp_path / "model.safetensors").exists()
-    os.close(reading)

@@ -82,7 +82,15 @@ def near_duplicates(sealed: Sequence[bytes], texts: Iterable[bytes]) -> list[int
 
 
 def proved(corpus: Path, searched: str) -> str:
-    """The proof in words, for whoever prepared the corpus. searched: digest of an earlier search, or empty."""
+    """The words of `proof_of`: what the prepare.py of labs begun earlier asks for."""
+    return proof_of(corpus, searched)[0]
+
+
+def proof_of(corpus: Path, searched: str) -> tuple[str, bool]:
+    """The proof in words, for whoever prepared the corpus, and whether sealed text lies open on this machine.
+
+    searched: digest of an earlier search, or empty.
+    """
     try:
         if searched:
             proof.clean_already(corpus, searched)
@@ -90,7 +98,7 @@ def proved(corpus: Path, searched: str) -> str:
         outcome = proof.prove(corpus, say=told)
         told.close()
     except CorpusError as error:
-        return f"warning: {error}"
+        return f"warning: {error}", False
     if outcome.found:
-        return f"warning: {proof.refusal(corpus, outcome)}"
-    return f"{'' if outcome.holds else 'WARNING: '}searched: {outcome.words}"
+        return f"warning: {proof.refusal(corpus, outcome)}", True
+    return f"{'' if outcome.holds else 'WARNING: '}searched: {outcome.words}", False
