@@ -70,6 +70,7 @@ def test_a_better_player_wins_more_and_the_hidden_opponent_stays_the_labs(tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # a quarter of an hour on a busy machine
 def test_ten_experiments_take_a_weak_player_to_one_that_beats_both(tmp_path: Path) -> None:
     lab = tmp_path / "lab"
     outcome, words = research("game", lab, experiments=12)

@@ -163,6 +163,7 @@ def test_the_scripted_model_has_its_flaws_and_a_prompt_mends_them(flaw: str) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # a quarter of an hour on a busy machine
 def test_eight_experiments_write_a_better_prompt(tmp_path: Path) -> None:
     lab = tmp_path / "lab"
     outcome, words = research("prompt", lab, experiments=12)
