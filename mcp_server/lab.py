@@ -21,16 +21,7 @@ from mcp_server.campaign.beginning import amend, baseline
 from mcp_server.campaign.beginning.amend import program_in_force
 from mcp_server.campaign.beginning.start import start
 from mcp_server.campaign.bench import Bench
-from mcp_server.campaign.decide import (
-    WRITE_FIRST,
-    confirming,
-    decide_without_score,
-    decided,
-    follow,
-    intend,
-    judgement_of,
-    next_for,
-)
+from mcp_server.campaign.decide import WRITE_FIRST, conclude, confirming, decided, judgement_of, next_for
 from mcp_server.campaign.exam import examined
 from mcp_server.campaign.find import campaign_at, experiment_at, join
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT, Asked, open_experiment, open_without
@@ -46,7 +37,7 @@ from mcp_server.community.board import reading, saying
 from mcp_server.community.claims.choosing import Choice
 from mcp_server.community.claims.desk import Desk
 from mcp_server.community.elsewhere import Elsewhere
-from mcp_server.community.leases.claim import Claim, ToClaim
+from mcp_server.community.leases.claim import NOT_RUN, Claim, ToClaim
 from mcp_server.community.settings import Places
 from mcp_server.engines import Engine
 from mcp_server.engines.local import LOCAL
@@ -184,7 +175,7 @@ class Lab:
             claim.send()  # with the lab's lock free: the network delays nobody
         try:
             return self._open(asked, claim, source)
-        except AutoresearchError:
+        except BaseException:
             claim.give_up()
             raise
 
@@ -197,10 +188,20 @@ class Lab:
             if source:
                 asked, told = self._adopted(bench, campaign, arena, asked, source)
             reply = open_experiment(bench, campaign, arena, asked, partial(self._elsewhere.about, claim))
-            claim.runs(campaign.tag, reply.experiment)
+            late = None if asked.insist else partial(self._answered, claim, reply.experiment)
+            claim.runs(campaign.tag, reply.experiment, late)
             _, problem = program_in_force(bench, campaign)
             reply.warnings += [*told, *caught.problems, *([problem] if problem else [])]
             return reply
+
+    def _answered(self, claim: Claim, number: int) -> None:
+        """Other labs answered after the start: what one of them was first with is stopped."""
+        with self._verb() as (bench, _):
+            campaign, arena = campaign_at(bench)
+            one = bench.ledger.experiment(campaign.tag, number)
+            told = self._elsewhere.about(claim, campaign, arena, one.fingerprint, one.knobs, one.repeats)[0]
+            if told and orders.stop(bench, campaign.tag, number):
+                self._elsewhere.withdrawn(f"{campaign.tag}/{number}", told.replace(NOT_RUN, " It was stopped here."))
 
     def _adopted(
         self, bench: Bench, campaign: Campaign, arena: Arena, asked: Asked, source: str
@@ -228,7 +229,7 @@ class Lab:
             found = experiment_at(bench, campaign, experiment, session)
             judgement = judgement_of(bench, campaign, arena, found)
             reply = progress.score_reply(bench.ledger, self.paths, found, arena, self.now(), judgement)
-            reply.warnings += caught.problems
+            reply.warnings += [*caught.problems, *self._elsewhere.first(f"{campaign.tag}/{found.number}")]
             due = reply.eta_seconds if reply.phase == "pending" else None
             reply.next = next_for(found, Status(reply.status), judgement, due)
             if found.kind == Kind.BASELINE and reply.phase != "pending":
@@ -267,18 +268,7 @@ class Lab:
             if decision != "revert" or found.kind == Kind.BASELINE:
                 baseline.refuse_without_baseline(bench, campaign, arena, found)
             judgement = judgement_of(bench, campaign, arena, found)
-            if decision == "revert":
-                runs = bench.ledger.runs(campaign.tag, found.number)
-                if any(not run.state.terminal for run in runs):
-                    raise NotNow(
-                        f"Experiment {found.number} is still running. Wait with read_score, or call "
-                        "cancel_experiment first."
-                    )
-                intend(bench, found, "revert", None, judgement, "asked for by the agent")
-            elif judgement is None:
-                decide_without_score(bench, campaign, found)
-            else:
-                follow(bench, campaign, found, judgement, decision)
+            conclude(bench, campaign, found, judgement, decision)
             caught = recovery.catch_up(bench)
             found = bench.ledger.experiment(campaign.tag, found.number)
             if found.decision is None:
@@ -394,11 +384,8 @@ class Lab:
         with self._verb() as (bench, _):
             campaign, arena = campaign_at(bench)
             found = bench.ledger.experiment(campaign.tag, experiment)
-            waiting = [run for run in bench.ledger.runs(campaign.tag, experiment) if not run.state.terminal]
-            if not waiting:
+            if not orders.stop(bench, campaign.tag, experiment):
                 raise NotNow(f"Experiment {experiment} is not running. read_score({experiment}) shows how it ended.")
-            for run in waiting:
-                orders.ask_to_stop(bench.engine, bench.folder(run), bench.order_of(run))
             recovery.catch_up(bench)
             reply = progress.experiment_reply(bench.ledger, self.paths, found, arena, self.now())
             reply.next = f"It ends within the grace; commit_or_revert({experiment}) then puts the files back."

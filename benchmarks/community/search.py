@@ -118,6 +118,7 @@ class Member:
             told, alike = claim.about(*asked)
         except ToClaim:
             claim.send()
+            claim.wait()
             told, alike = claim.about(*asked)
         if told or alike:
             return False

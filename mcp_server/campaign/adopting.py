@@ -78,7 +78,6 @@ def adopted(
         files=files,
         repeats=edits[0].name if one else "",
         joins=() if one else tuple(edit.name for edit in edits),
-        insist=True,  # that it was tried elsewhere is why it is run
     )
 
 

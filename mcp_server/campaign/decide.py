@@ -32,6 +32,21 @@ def judgement_of(bench: Bench, campaign: Campaign, arena: Arena, found: Experime
     return judge_experiment(bench.ledger, arena, campaign, found, contract.earlier(bench, campaign))
 
 
+def conclude(bench: Bench, campaign: Campaign, found: Experiment, judgement: Judgement | None, decision: str) -> None:
+    """Write down what becomes of it as the caller asked, or open the repeats that the referee wants. Raises NotNow."""
+    if decision == "revert":
+        runs = bench.ledger.runs(campaign.tag, found.number)
+        if any(not run.state.terminal for run in runs):
+            raise NotNow(
+                f"Experiment {found.number} is still running. Wait with read_score, or call cancel_experiment first."
+            )
+        intend(bench, found, "revert", None, judgement, "asked for by the agent")
+    elif judgement is None:
+        decide_without_score(bench, campaign, found)
+    else:
+        follow(bench, campaign, found, judgement, decision)
+
+
 def follow(bench: Bench, campaign: Campaign, found: Experiment, judgement: Judgement, decision: str) -> None:
     verdict = judgement.verdict
     if any(not run.state.terminal for run in judgement.runs):

@@ -35,10 +35,13 @@ from mcp_server.repo.messages import opened
 
 DESCRIPTION_LIMIT = 200  # characters
 # What other labs know of an attempt: (why it is not run unless the caller insists, what is only worth knowing).
-Elsewhere = Callable[[Campaign, Arena, str, Sequence[tuple[str, str, str]]], tuple[str, str]]
+# Asked with its code, the constants that it changes, and the attempt elsewhere that it repeats.
+Elsewhere = Callable[[Campaign, Arena, str, Sequence[tuple[str, str, str]], str], tuple[str, str]]
 
 
-def unknown(campaign: Campaign, arena: Arena, code: str, changes: Sequence[tuple[str, str, str]]) -> tuple[str, str]:
+def unknown(
+    campaign: Campaign, arena: Arena, code: str, changes: Sequence[tuple[str, str, str]], repeats: str
+) -> tuple[str, str]:
     """No other labs are heard."""
     return "", ""
 
@@ -85,7 +88,9 @@ def open_experiment(
     if incumbent is not None and asked.kind != Kind.PRUNE and not asked.insist and asked.files is None:
         astray.refuse(bench, campaign, arena, sources)
     changes = tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, sources))
-    known, worth = ("", "") if offered or asked.kind != Kind.ATTEMPT else elsewhere(campaign, arena, marks, changes)
+    known = worth = ""
+    if not offered and asked.kind in (Kind.ATTEMPT, Kind.REPLICATION):
+        known, worth = elsewhere(campaign, arena, marks, changes, asked.repeats)
     if known and not asked.insist:
         raise NotNow(f"{known} To run it all the same, as a retest: {astray.INSIST}.")
     number = bench.workspace.free_number(campaign.tag, bench.ledger.next_number(campaign.tag))

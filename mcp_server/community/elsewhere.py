@@ -18,8 +18,8 @@ from mcp_server.community.board import summary
 from mcp_server.community.claims.hearing import heard_claim
 from mcp_server.community.claims.status import words_of
 from mcp_server.community.contract import noted_contract
-from mcp_server.community.leases.claim import Claim
-from mcp_server.community.leases.known import live
+from mcp_server.community.leases.claim import NOT_RUN, Claim
+from mcp_server.community.leases.known import changing, live, read_known
 from mcp_server.community.leases.words import board_line, running_attempt
 from mcp_server.community.settings import Places
 from mcp_server.community.statements import ENOUGH, claim_words, dead, fit, words
@@ -137,15 +137,19 @@ class Elsewhere:
                         found.append((*told.knobs[0], told.gain, told.deviation))
         return found
 
-    def about(self, claim: Claim, campaign: Campaign, arena: Arena, code: str, changes: Changes) -> tuple[str, str]:
+    def about(
+        self, claim: Claim, campaign: Campaign, arena: Arena, code: str, changes: Changes, repeats: str = ""
+    ) -> tuple[str, str]:
         """(what is answered instead of a run unless the caller insists, what is only worth knowing) of an attempt.
 
-        Raises ToClaim.
+        repeats: LAB/n, where it repeats one of another lab. Raises ToClaim.
         """
         answer = warning = ""
         with self._open() as foreign:
             if foreign is not None:
                 contract = noted_contract(foreign, self._workspace, campaign, arena)
+                if repeats:
+                    return self._repeating(foreign, claim, contract, repeats, changes, arena)
                 answer = _same(foreign.same_code(contract, code[:DIGEST]))
                 if not answer and len(changes) == 1:
                     answer, warning = _odds(foreign, contract, read_trust(self._places.trust), *changes[0])
@@ -153,6 +157,29 @@ class Elsewhere:
                     answer, same = claim.about(contract, code[:DIGEST], changes, arena)
                     warning = " ".join(said for said in (warning, same) if said)
         return answer, warning
+
+    def _repeating(
+        self, foreign: Foreign, claim: Claim, contract: str, name: str, changes: Changes, arena: Arena
+    ) -> tuple[str, str]:
+        """As `about`, of an attempt that repeats LAB/n: who is at it now. What others have repeated is no secret any
+        more, and anybody may build on it in the same moment. Raises ToClaim."""
+        known = foreign.attempt(lab := name.partition("/")[0], int(name.removeprefix(f"{lab}/")))
+        if known is None:
+            return "", ""
+        edit = known.attempt.edit or name
+        answer, _ = claim.about(contract, edit, changes, arena, name)
+        found = heard_claim(foreign, contract, read_trust(self._places.trust), name, known.attempt.edit)
+        settled = found is not None and not found.open
+        return ("", answer.removesuffix(NOT_RUN)) if settled else (answer, "")
+
+    def withdrawn(self, experiment: str, why: str) -> None:
+        """Write down that an experiment, `campaign/n`, was stopped because another lab was first."""
+        with contextlib.suppress(OSError), changing(self._places) as change:
+            change.known = change.known.losing(experiment, why)
+
+    def first(self, experiment: str) -> list[str]:
+        """Who was first with an experiment, `campaign/n`, that was stopped for it."""
+        return [said] if (said := read_known(self._places).lost.get(experiment)) else []
 
 
 def as_attempt(known: Known) -> Attempt:

@@ -26,7 +26,7 @@ from mcp_server.repo.merging import merge
 from mcp_server.researcher import loop
 from tests.community import past
 from tests.community.past import Past
-from tests.labs import TRAIN, begun, edit, finish, git, make_lab
+from tests.labs import TRAIN, begun, edit, finish, git, make_lab, until
 
 FAR = TRAIN + "\n" * 5 + "WARMUP = 0.0\n"
 
@@ -383,3 +383,53 @@ def test_a_merge_knows_files_that_come_and_go(tmp_path: Path) -> None:
     assert done.conflicts == []
     done = merge(git_of, tmp_path / "tmp", {**base, "a": b"1\n2\n5\n", "gone": b"kept\n"}, base, theirs)
     assert [(one.path, one.ours, one.theirs) for one in done.conflicts] == [("a", "5", "4"), ("gone", "kept", "")]
+
+
+def test_a_claim_is_repeated_by_one_lab_at_a_time(
+    tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_server.community.beside.wake", lambda state, tree: False)
+    monkeypatch.setattr("mcp_server.community.leases.claim.WAIT_SECONDS", 60.0)  # a busy machine is no slow remote
+    north = north_with(tmp_path, remote)
+    south, west = (South(tmp_path / name, remote) for name in ("south", "west"))
+    claimed = north.attempt("kept", "raise the knob", gain=3.0, score=1.0, KNOB=2.0, SECONDS=60.0)
+    (lab,) = hear(south, north)
+    hear(west, north)
+    edit(west.lab, WARMUP=0.5)  # another base, so another code
+    west.lab.run_experiment("our own way", insist=True)
+    finish(west.lab)
+    west.lab.commit_or_revert()
+    assert west.lab.to_repeat(asked_for=True) is not None
+    own = south.lab.run_experiment(source=f"{lab}/{claimed}").experiment
+    with pytest.raises(NotNow, match=rf"Lab \w{{8}} repeats {lab[:8]}/{claimed} .*now, .*It was not run here.*insist"):
+        west.lab.run_experiment(source=f"{lab[:8]}/{claimed}")
+    assert "repeats" in command(west, "adopt", f"{lab[:8]}/{claimed}", "--no-wait").output
+    west.exchange()
+    assert west.lab.to_repeat(asked_for=True) is None, "it is at work elsewhere"
+    reply = west.lab.run_experiment(source=f"{lab}/{claimed}", insist=True)
+    assert any("repeats" in words for words in reply.warnings)
+    for one, number in ((west, reply.experiment), (south, own)):
+        one.lab.cancel_experiment(number)
+        until(lambda one=one, number=number: not one.lab.read_score(number).open)  # type: ignore[misc]
+        one.lab.commit_or_revert(number)
+    south.exchange()
+    west.exchange()
+    again = west.lab.run_experiment(source=f"{lab}/{claimed}")
+    west.lab.cancel_experiment(again.experiment)
+
+
+def test_what_others_have_repeated_already_may_be_built_on_by_many_at_once(
+    tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_server.community.beside.wake", lambda state, tree: False)
+    monkeypatch.setattr("mcp_server.community.leases.claim.WAIT_SECONDS", 60.0)
+    north, hill = (north_with(tmp_path, remote, name) for name in ("north", "hill"))
+    south, west = (South(tmp_path / name, remote) for name in ("south", "west"))
+    for lab in (north, hill):
+        number = lab.attempt("kept", "raise the knob", gain=3.0, score=1.0, KNOB=2.0, SECONDS=60.0)
+    name = f"{hear(south, north, hill)[0]}/{number}"
+    hear(west, north, hill)
+    running = [(one, one.lab.run_experiment(source=name)) for one in (south, west)]
+    assert any("repeats" in words for words in running[1][1].warnings)
+    for one, reply in running:
+        one.lab.cancel_experiment(reply.experiment)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from mcp_server.campaign.bench import Bench
 from mcp_server.engines import Engine
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.files import LITTER
@@ -45,6 +46,14 @@ def ask_to_stop(engine: Engine, folder: RunPaths, order: Order | None) -> None:
     """Ask a run to stop, or never to begin. Harmless to repeat. Raises OSError."""
     claim(folder, order)
     engine.cancel(folder)
+
+
+def stop(bench: Bench, campaign: str, number: int) -> bool:
+    """Ask the runs of an experiment that have not ended to stop; whether there were any. Raises OSError."""
+    waiting = [run for run in bench.ledger.runs(campaign, number) if not run.state.terminal]
+    for run in waiting:
+        ask_to_stop(bench.engine, bench.folder(run), bench.order_of(run))
+    return bool(waiting)
 
 
 def answers(result: RunResult, order: Order | None) -> bool:

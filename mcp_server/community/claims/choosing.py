@@ -81,6 +81,7 @@ class Situation:
     tried: frozenset[str] = frozenset()
     labs: Sequence[str] = ()  # that take part now: a turn may fall to them
     worth_a_run: Callable[[str], bool] = field(default=lambda lab: True)  # by the address book
+    at_work: Callable[[str], bool] = field(default=lambda edit: False)  # whether another lab repeats an edit just now
     bounds: Bounds = field(default_factory=Bounds)
 
 
@@ -161,7 +162,7 @@ def _claims(at: Situation, *, patient: bool) -> list[Choice]:
         if one.open and at.own not in one.tried:
             if standing.doubted or (one.name not in trial and not standing.proven):
                 continue
-            if patient and not _turn(at, one):
+            if at.at_work(first.edit) or (patient and not _turn(at, one)):
                 continue
             value = PART_OF_CLAIM * first.gain * standing.trust
             why = "claimed, and nobody repeated it" if not one.tried else "one lab's word stands against another's"
@@ -201,7 +202,8 @@ def _moment(stamped: str, now: datetime) -> datetime:
 def _discards(at: Situation) -> list[Choice]:
     """One discard of others, drawn: a false failure prunes the tree for everybody."""
     done = {one.name for one in at.past.repeats}
-    able = [one for one in at.discards if one.name not in done and one.edit not in at.tried and at.worth_a_run(one.lab)]
+    new = [one for one in at.discards if one.name not in done and one.edit not in at.tried]
+    able = [one for one in new if at.worth_a_run(one.lab) and not at.at_work(one.edit)]
     if not able:
         return []
     drawn = random.Random(f"{at.own} {at.past.slots}").choice(sorted(able, key=lambda one: (one.lab, one.n)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from mcp_server.community.claims.hearing import heard_claims, own_lab
 from mcp_server.community.claims.standing import standings
 from mcp_server.community.claims.status import Claim, Status
 from mcp_server.community.contract import noted_contract
+from mcp_server.community.leases.known import live
+from mcp_server.community.leases.terms import key_of_repeat
 from mcp_server.community.outgoing import machine_class
 from mcp_server.community.settings import Places
 from mcp_server.community.trust import Role, Trust, lab_meant, read_trust
@@ -57,8 +60,9 @@ class View:
 class Desk:
     """The claims of a community, as one lab sees them."""
 
-    def __init__(self, state: Path, workspace: Workspace) -> None:
-        self._places, self._workspace = Places.of(state), workspace
+    def __init__(self, state: Path, workspace: Workspace, clock: Callable[[], float] = time.time) -> None:
+        """clock: what leases are counted by."""
+        self._places, self._workspace, self._clock = Places.of(state), workspace, clock
 
     @property
     def joined(self) -> bool:
@@ -194,6 +198,7 @@ class Desk:
         """All that a choice is made from. Raises CommunityError."""
         contract = self.contract(foreign, campaign, arena)
         view, baseline = self.view(foreign, contract), ledger.baseline(campaign.tag)
+        held = {one.key for one in live(self._places, self._clock())}
         return Situation(
             own=view.own,
             machine=machine_class(baseline.runs) if baseline is not None else "",
@@ -206,6 +211,7 @@ class Desk:
             | frozenset(edit[:DIGEST] for edit in ledger.edits(campaign.tag)),
             labs=active(foreign, contract, stamp(now - TAKES_PART)),
             worth_a_run=lambda lab: view.trust.role(lab).allows(Role.REPLICATE),
+            at_work=lambda edit: key_of_repeat(contract, edit) in held,
             bounds=self.bounds(),
         )
 

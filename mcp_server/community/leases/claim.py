@@ -2,7 +2,9 @@
 
 Called from `run_experiment`: what is known here is asked with the lab's lock held, and the claim is sent with it free,
 so that the network delays nobody else. It is written down before it is sent; whatever becomes of the answer, the next
-exchange makes it true. Where the other place was slow or gone, no claim waits for it until an exchange has reached it.
+exchange makes it true. A place that answers at once is waited for, so that what another lab has is not even begun; any
+other is asked beside: the run starts, and is stopped if it turns out that somebody else was first. Where the other
+place was gone, no claim is sent until an exchange has reached it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,16 @@ from datetime import UTC, datetime
 from mcp_server.arena.program import Arena
 from mcp_server.community.leases import wire
 from mcp_server.community.leases.known import changing, live, read_known
-from mcp_server.community.leases.terms import Changes, Held, Ours, key_of, length, takes
+from mcp_server.community.leases.terms import (
+    UNOPENED_SECONDS,
+    Changes,
+    Held,
+    Ours,
+    key_of,
+    key_of_repeat,
+    length,
+    takes,
+)
 from mcp_server.community.leases.words import running
 from mcp_server.community.pace import back_off, push_seconds
 from mcp_server.community.secretscan import find_secrets
@@ -39,6 +50,8 @@ from mcp_server.repo.workspace import Workspace
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 2.0  # for one claim, on the wall, with everything
+AT_ONCE = 0.25  # of it: how long a start may wait for the answer, which most places give in a tenth of a second
+NOT_RUN = " It was not run here."
 TURNS = 3  # of one claim: what stands in the way may go, or be worth nothing
 
 
@@ -54,15 +67,18 @@ class Claim:
         self._ours: Ours | None = None
         self._sent = False
         self._first: Held | None = None  # who was faster
+        self._answered, self._opened = threading.Event(), threading.Event()
+        self._late: Callable[[], None] | None = None  # what to do about an answer that the start did not wait for
 
     # --- with the lab's lock ------------------------------------------------------------------------------------------
 
-    def about(self, contract: str, code: str, changes: Changes, arena: Arena) -> tuple[str, str]:
+    def about(self, contract: str, code: str, changes: Changes, arena: Arena, repeats: str = "") -> tuple[str, str]:
         """(who runs this very code, who moves the same constant the same way); "" where nobody does.
 
-        Raises ToClaim where nobody is known to, and the others are to be told first.
+        repeats: LAB/n, where an attempt of another lab is repeated: then `code` is its edit, and the answer is about
+        who else repeats that edit. Raises ToClaim where nobody is known to, and the others are to be told first.
         """
-        now, key = self._clock(), key_of(contract, code)
+        now, key = self._clock(), key_of_repeat(contract, code) if repeats else key_of(contract, code)
         settings = read_settings(self._places)
         if settings is None or settings.kind == "bundle":
             return "", ""
@@ -73,8 +89,8 @@ class Claim:
                 raise ToClaim
         if holder is not None:
             self._drop()
-            return f"{running(holder, now)} It was not run here.", ""
-        return "", self._same_way(contract, changes, now)
+            return f"{running(holder, now, repeats)}{NOT_RUN}", ""
+        return "", "" if repeats else self._same_way(contract, changes, now)
 
     def _holder(self, key: str, now: float) -> Held | None:
         if self._first is not None and self._first.key == key:
@@ -125,17 +141,21 @@ class Claim:
             return False  # no exchange has reached it since, and those delay nobody
         return settings.kind != "host" or not 0 <= now - known.claimed_at < push_seconds(last.labs, settings.kind)
 
-    def runs(self, campaign: str, number: int) -> None:
-        """The claim is an experiment's from now on; one that was not sent is told with the next exchange."""
-        ours = self._ours
-        if ours is None:
-            return
-        ours = ours.model_copy(update={"campaign": campaign, "number": number})
+    def runs(self, campaign: str, number: int, late: Callable[[], None] | None = None) -> None:
+        """The claim is an experiment's from now on; one that was not sent is told with the next exchange.
+
+        late: called in a thread of its own once an answer is there that came after the start; `about` has it then.
+        """
+        ours, self._late = self._ours, late
         try:
-            with changing(self._places) as change:
-                change.known = change.known.holding(ours)
+            if ours is not None:
+                with changing(self._places) as change:
+                    told = change.known.mine(ours.key) or ours
+                    change.known = change.known.holding(told.of(campaign, number))
         except OSError as error:
             log.warning("a lease could not be written down: %s", error)
+        finally:
+            self._opened.set()
 
     def _drop(self) -> None:
         """The claim is for nothing: what was told of it goes with the next exchange."""
@@ -144,20 +164,46 @@ class Claim:
     # --- without it ---------------------------------------------------------------------------------------------------
 
     def send(self) -> None:
-        """Tell the others, and find out who was first. Never raises; never longer than WAIT_SECONDS and a moment."""
-        ends, ours = time.monotonic() + WAIT_SECONDS, self._ours
-        self._sent = True
+        """Tell the others, and find out who was first, if they say so at once. Never raises, never waits for long."""
+        ours, self._sent = self._ours, True
         if ours is None:
             return
+        # no daemon: a command that ends leaves no claim half told
+        threading.Thread(target=self._ask, args=(ours,), name="claim").start()
+        if self._answered.wait(0.0 if read_known(self._places).slow else AT_ONCE * WAIT_SECONDS):
+            self._opened.set()  # nobody waits for more
+            return
+        with contextlib.suppress(OSError), changing(self._places) as change:
+            change.known = change.known.model_copy(update={"slow": True})
+
+    def wait(self) -> bool:
+        """Until the answer is there, or none is to come; whether the claim is still ours. For who has the time."""
+        self._answered.wait(WAIT_SECONDS + UNOPENED_SECONDS)
+        return self._first is None
+
+    def _ask(self, ours: Ours) -> None:
+        """The whole claim, in a thread of its own. Never raises; never longer than WAIT_SECONDS and a moment."""
+        began = time.monotonic()
+        ends = began + WAIT_SECONDS
         try:
             settings = read_settings(self._places)
             if settings is not None and self._race(settings, ours, ends):
                 self._catch_up(settings, ends)
+            if time.monotonic() - began <= AT_ONCE * WAIT_SECONDS and read_known(self._places).slow:
+                with changing(self._places) as change:
+                    change.known = change.known.model_copy(update={"slow": False})
         except (*UNUSABLE, AutoresearchError) as error:
             log.info("a claim was not answered: %s", error)
             with contextlib.suppress(OSError), changing(self._places) as change:
                 missed = {"failures": change.known.failures + 1, "failed_at": self._clock()}
                 change.known = change.known.model_copy(update=missed)
+        finally:
+            self._answered.set()
+        if self._opened.wait(UNOPENED_SECONDS) and self._late is not None:
+            try:
+                self._late()
+            except (OSError, AutoresearchError) as error:
+                log.warning("what came of a claim could not be heeded: %s", error)
 
     def _race(self, settings: Settings, ours: Ours, ends: float) -> bool:
         """Create the ref, or take over one that counts for nothing: whether it is ours. Raises Unreachable."""
@@ -167,6 +213,9 @@ class Claim:
         oid = wire.write(store, key, ours, now)
         ours = ours.model_copy(update={"oid": oid, "told": now})
         with changing(self._places) as change:
+            opened = change.known.mine(ours.key)
+            if opened is not None and opened.number:
+                ours = ours.of(opened.campaign, opened.number)
             change.known = change.known.holding(ours)
             there = next((one.oid for one in change.known.theirs if one.key == ours.key), "")  # long over, if any
         for _ in range(TURNS):
@@ -203,6 +252,7 @@ class Claim:
     def give_up(self) -> None:
         """Nothing is run after all: what was claimed goes with the next exchange."""
         ours, self._ours = self._ours, None
+        self._opened.set()
         if ours is not None and ours.oid and not ours.number:
             with contextlib.suppress(OSError), changing(self._places) as change:
                 change.known = change.known.holding(ours.model_copy(update={"claimed": 0.0}))
@@ -210,7 +260,9 @@ class Claim:
     def _settle(self, ours: Ours, holder: Held | None) -> None:
         """Write down who was first: we, or the holder."""
         with changing(self._places) as change:
-            known = change.known
+            known, opened = change.known, change.known.mine(ours.key)
+            if opened is not None and opened.number:  # the start did not wait for this
+                ours = ours.of(opened.campaign, opened.number)
             known = known.holding(ours) if holder is None else known.without(ours.key).seeing(holder)
             change.known = known.model_copy(update={"failures": 0, "claimed_at": self._clock()})
         if holder is not None:

@@ -19,6 +19,7 @@ from mcp_server.community.trust import Role, read_trust
 from mcp_server.nouns.files import locked
 from mcp_server.nouns.records import Record
 
+MOST_LOST = 50  # that are remembered, to be told
 MOST_REFUSED = 500  # that are remembered, so as not to be fetched again
 
 
@@ -31,6 +32,8 @@ class Known(Record):
     claimed_at: float = 0.0  # the last claim that was sent
     failed_at: float = 0.0
     failures: int = 0  # of claims, in a row
+    slow: bool = False  # the last answer took longer than a start may wait
+    lost: dict[str, str] = Field(default={})  # who was first, by our experiment that had begun meanwhile
 
     def holder(self, key: str, now: float) -> Held | None:
         """Which other lab holds a key, whether it is trusted by now or not."""
@@ -46,6 +49,11 @@ class Known(Record):
     def without(self, key: str) -> Known:
         """Without a lease of ours."""
         return self.model_copy(update={"ours": tuple(one for one in self.ours if one.key != key)})
+
+    def losing(self, experiment: str, why: str) -> Known:
+        """With an experiment that was stopped because another lab was first."""
+        lost = {**{name: said for name, said in self.lost.items() if name != experiment}, experiment: why}
+        return self.model_copy(update={"lost": dict(list(lost.items())[-MOST_LOST:])})
 
     def seeing(self, held: Held) -> Known:
         """With a lease of another lab as it is now."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from mcp_server.community.leases import wire
 from mcp_server.community.leases.known import MOST_REFUSED, changing, read_known
-from mcp_server.community.leases.terms import SPARE_SECONDS, Held, Ours
+from mcp_server.community.leases.terms import SPARE_SECONDS, UNOPENED_SECONDS, Held, Ours
 from mcp_server.community.settings import Places
 from mcp_server.community.trust import Trust
 from mcp_server.community.wire.keys import LabKey
@@ -31,7 +31,6 @@ from mcp_server.repo.workspace import Workspace
 
 MOST = 200  # leases that are read in one exchange
 SWEPT = 20  # leases of the dead that one exchange takes away
-UNOPENED_SECONDS = 30.0  # after which a claim without an experiment is let go
 
 
 @dataclass(frozen=True)

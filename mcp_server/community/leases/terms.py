@@ -17,6 +17,7 @@ LONGEST_SECONDS = 6 * 3600.0  # that one word of a holder counts
 CAP_SECONDS = 48 * 3600.0  # that one holding counts, however often it is renewed
 SPARE_SECONDS = 60.0  # beyond a run, for whoever renews
 RENEW = 0.5  # of a lease's length, after which it is renewed
+UNOPENED_SECONDS = 30.0  # after which a claim without an experiment is let go
 BACK_SECONDS = 1.0  # a clock may be set back by this without ending anything
 
 Changes = Sequence[tuple[str, str, str]]
@@ -62,6 +63,10 @@ class Ours(Record):
     campaign: str = ""
     number: int = 0
 
+    def of(self, campaign: str, number: int) -> Ours:
+        """The same, of an experiment."""
+        return self.model_copy(update={"campaign": campaign, "number": number})
+
     def due(self, now: float) -> bool:
         """Whether it is time to renew it."""
         return not self.told <= now < self.told + RENEW * self.seconds
@@ -75,6 +80,11 @@ def key_of(contract: str, code: str) -> str:
     """The name of a piece of code under its contract: what an exact edit on its base comes to. code: its fingerprint,
     as it travels."""
     return hashlib.sha256(f"autoresearch lease 1 {contract} {code}".encode()).hexdigest()[:32]
+
+
+def key_of_repeat(contract: str, edit: str) -> str:
+    """The name of repeating an edit: each lab makes it on a base of its own, so the code says nothing."""
+    return key_of(contract, f"repeat {edit}")
 
 
 def takes(arena: Arena) -> int:

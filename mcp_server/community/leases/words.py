@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from mcp_server.community.leases.terms import Held
 from mcp_server.memory.wording import short_change
 from mcp_server.nouns.attempt import Attempt
-from mcp_server.nouns.exchanged import SHORT
+from mcp_server.nouns.exchanged import SHORT, short
 from mcp_server.nouns.records import Status
 from mcp_server.nouns.text import clean_line
 
@@ -16,11 +16,15 @@ SHOWN = 4  # runs elsewhere that a status names
 CHARACTERS = 300
 
 
-def running(held: Held, now: float) -> str:
-    """Who runs it and until when."""
+def running(held: Held, now: float, repeats: str = "") -> str:
+    """Who runs it and until when. repeats: LAB/n, if it is that attempt which is repeated."""
     until = datetime.fromtimestamp(held.ends, UTC).strftime("%H:%M")
-    what = moves(held) or "this very code"
-    return f"Lab {held.lab[:SHORT]} runs {what} now, {left(held, now)}; its lease ends at {until} UTC."
+    moved = moves(held)
+    if repeats:
+        what = f"repeats {short(repeats)}" + (f" ({moved})" if moved else "")
+    else:
+        what = f"runs {moved or 'this very code'}"
+    return f"Lab {held.lab[:SHORT]} {what} now, {left(held, now)}; its lease ends at {until} UTC."
 
 
 def moves(held: Held) -> str:
