@@ -28,11 +28,12 @@ from mcp_server.edits.families import families
 from mcp_server.edits.moves import direction
 from mcp_server.ledger.foreign import UNUSABLE, Foreign, Known
 from mcp_server.ledger.shown import Wanted, results, stamp
+from mcp_server.memory.recall import outcomes
 from mcp_server.memory.wording import line
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import AutoresearchError
-from mcp_server.nouns.exchanged import DIGEST
+from mcp_server.nouns.exchanged import DIGEST, short
 from mcp_server.nouns.records import Kind, Status
 from mcp_server.nouns.rows import Campaign
 from mcp_server.repo.workspace import Workspace
@@ -97,19 +98,22 @@ class Elsewhere:
             if foreign is not None:
                 contract = noted_contract(foreign, self._workspace, campaign, arena)
                 _, found = results(foreign, Wanted(contract, lessons=True, others=True), 0, LESSONS_TOLD)
-                lines = [*summary.board(foreign, contract), *(line(as_attempt(one)) for one in found)]
+                trust = read_trust(self._places.trust)
+                lines = [*summary.board(foreign, contract), *(line(judged(foreign, trust, one)) for one in found)]
         return lines
 
     def tried(self, query: str, names: Sequence[str]) -> tuple[list[Attempt], list[tuple[str, str, int, float]]]:
         """Others' attempts worth ranking for a question, and how near each is by words, as the ledger tells it."""
-        found: list[tuple[Known, float | None]] = []
+        found: list[tuple[Attempt, float | None]] = []
         with self._open() as foreign:
             if foreign is not None:
                 asked = set(families(query))
                 meant = [name for name in foreign.constants() if asked & set(families(name))] if asked else []
-                found = foreign.found(query, [*names, *meant], FOUND)
-        hits = [("experiment", _campaign(one), one.attempt.n, near) for one, near in found if near is not None]
-        return [*self._running(query, names), *(as_attempt(one) for one, _ in found)], hits
+                trust = read_trust(self._places.trust)
+                known = foreign.found(query, [*names, *meant], FOUND, sorted(outcomes(query)))
+                found = [(judged(foreign, trust, one), near) for one, near in known]
+        hits = [("experiment", one.campaign, one.number, near) for one, near in found if near is not None]
+        return [*self._running(query, names), *(one for one, _ in found)], hits
 
     def _running(self, query: str, names: Sequence[str]) -> list[Attempt]:
         """What runs elsewhere of the constants asked for; all of it where nothing is asked for."""
@@ -150,9 +154,10 @@ class Elsewhere:
                 contract = noted_contract(foreign, self._workspace, campaign, arena)
                 if repeats:
                     return self._repeating(foreign, claim, contract, repeats, changes, arena)
-                answer = _same(foreign.same_code(contract, code[:DIGEST]))
+                trust = read_trust(self._places.trust)
+                answer = _same(foreign, trust, foreign.same_code(contract, code[:DIGEST]))
                 if not answer and len(changes) == 1:
-                    answer, warning = _odds(foreign, contract, read_trust(self._places.trust), *changes[0])
+                    answer, warning = _odds(foreign, contract, trust, *changes[0])
                 if not answer:
                     answer, same = claim.about(contract, code[:DIGEST], changes, arena)
                     warning = " ".join(said for said in (warning, same) if said)
@@ -182,8 +187,17 @@ class Elsewhere:
         return [said] if (said := read_known(self._places).lost.get(experiment)) else []
 
 
-def as_attempt(known: Known) -> Attempt:
-    """An attempt elsewhere in the shape of our own."""
+def judged(foreign: Foreign, trust: Trust, known: Known) -> Attempt:
+    """An attempt elsewhere; of a gain with what the labs that are heard here make of it."""
+    one, standing = known.attempt, ""
+    if one.helped:
+        claim = heard_claim(foreign, one.contract, trust, f"{known.lab}/{one.n}", one.edit)
+        standing = words_of(claim) if claim is not None else f"repeats {short(one.of)}" if one.of else ""
+    return as_attempt(known, standing)
+
+
+def as_attempt(known: Known, standing: str = "") -> Attempt:
+    """An attempt elsewhere in the shape of our own. standing: what other labs made of it."""
     one = known.attempt
     verdict = Decided(
         outcome=one.status,
@@ -205,6 +219,7 @@ def as_attempt(known: Known) -> Attempt:
         one.knobs,
         verdict,
         (one.lesson,) if one.lesson else (),
+        standing,
         kind=Kind(one.role) if one.role in set(Kind) else Kind.ATTEMPT,
         snapshot=one.commit,
         base=one.base,
@@ -219,17 +234,14 @@ def as_attempt(known: Known) -> Attempt:
     )
 
 
-def _campaign(known: Known) -> str:
-    return f"@{known.lab}"  # no tag begins so
-
-
-def _same(known: Sequence[Known]) -> str:
+def _same(foreign: Foreign, trust: Trust, known: Sequence[Known]) -> str:
     """What others got from exactly this code; "" when nobody measured it."""
     measured = [one for one in known if one.attempt.status in ("kept", "discarded", "crashed", "timeout", "rejected")]
     if not measured:
         return ""
     many = f" ({len(measured)} labs or runs)" if len(measured) > 1 else ""
-    return f"This very code was tried elsewhere{many}: {line(as_attempt(measured[0]))}. It was not run here."
+    told = line(judged(foreign, trust, measured[0]))
+    return f"This very code was tried elsewhere{many}: {told}. It was not run here."
 
 
 def _odds(foreign: Foreign, contract: str, trust: Trust, name: str, before: str, after: str) -> tuple[str, str]:

@@ -349,10 +349,12 @@ class Foreign:
         """Other labs' attempts, newest first."""
         return self._known("contract = ? AND own = 0 ORDER BY records.id DESC LIMIT ?", contract, limit)
 
-    def found(self, query: str, names: Sequence[str], limit: int) -> list[tuple[Known, float | None]]:
+    def found(
+        self, query: str, names: Sequence[str], limit: int, ended: Sequence[str] = ()
+    ) -> list[tuple[Known, float | None]]:
         """Other labs' attempts for a question: (attempt, nearness by words or None); the nearest has 1.
 
-        names: constants asked for. Any text is a question.
+        names: constants asked for. ended: outcomes asked for, of which the newest are found. Any text is a question.
         """
         match, near = matching(query), dict[int, float]()
         if match:
@@ -368,7 +370,13 @@ class Foreign:
                 most,
             )
             wanted += [row["record"] for row in rows if row["record"] not in near]
-        if not match and not names:
+        if ended:
+            newest = (
+                "SELECT records.id AS id FROM records JOIN labs USING (lab) WHERE own = 0 AND status IN"
+                f" ({','.join('?' for _ in ended)}) ORDER BY id DESC LIMIT ?"
+            )
+            wanted += [row["id"] for row in self._rows(newest, *ended, limit)]
+        elif not match and not names:
             newest = "SELECT records.id AS id FROM records JOIN labs USING (lab) WHERE own = 0 ORDER BY id DESC LIMIT ?"
             wanted = [row["id"] for row in self._rows(newest, limit)]
         ids = list(dict.fromkeys(wanted))

@@ -39,6 +39,13 @@ _OUTCOMES: dict[str, frozenset[str]] = {
     "rejected": frozenset({"rejected"}),
 }
 
+
+def outcomes(query: str) -> frozenset[str]:
+    """The statuses that a question names: "failed", "what was kept"."""
+    words = re.findall(r"\w+", query.lower())
+    return frozenset().union(*(_OUTCOMES[word] for word in words if word in _OUTCOMES))
+
+
 # What a constant of the family asked for counts, moved the same way, and a wording like the question's: beside words,
 # which bring up to 3. On 338 labelled notes others do as well; what matters is that keys outweigh words.
 KIN, SAME_WAY, WORDING = 6.0, 2.0, 0.5
@@ -149,7 +156,7 @@ class _Asked:
         words = set(re.findall(r"\w+", query.lower()))
         names = {name.partition(".")[0].lower() for item in tried for name, _, _ in item.experiment.knobs}
         self.knobs = [found for found in map(knob_query, knobs) if found is not None]
-        self.outcomes = frozenset().union(*(_OUTCOMES[word] for word in words if word in _OUTCOMES))
+        self.outcomes = outcomes(query)
         self.mentioned = [KnobQuery(word) for word in words & names]
         words -= _OUTCOMES.keys()
         self.themes = {str(theme) for theme in themes(query)} - {"other"} if words else set()

@@ -26,6 +26,8 @@ def line(attempt: Attempt, limit: int = LINE_CHARACTERS) -> str:
             head += f" ({fixed(abs(attempt.widths), 1)} widths)"
     elif attempt.reason:
         head += f" ({attempt.reason})"
+    if attempt.standing:
+        head += f", {attempt.standing}"
     knobs = attempt.experiment.knobs
     moved = ", ".join(short_change(*change) for change in knobs[:4])
     if len(knobs) > 4:

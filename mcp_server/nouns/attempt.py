@@ -39,6 +39,7 @@ class Attempt:
     runs: tuple[Run, ...] = ()
     lessons: tuple[str, ...] = ()
     origin: str = ""  # the lab that made it, where that is another
+    standing: str = ""  # of a gain elsewhere: what other labs made of it; claimed, replicated, refuted, machine-bound
     beside: tuple[Run, ...] = ()  # open runs of the incumbent that a scored one waits for
 
     @classmethod
@@ -76,13 +77,14 @@ class Attempt:
         knobs: tuple[tuple[str, str, str], ...],
         verdict: Decided = UNDECIDED,
         lessons: tuple[str, ...] = (),
+        standing: str = "",
         **told: Any,
     ) -> Attempt:
         """What another lab told: no runs, and of the row's fields those in `told`. No tag of ours begins with @."""
         row = Experiment(
             f"@{lab}", number, description=description, knobs=knobs, verdict=verdict, **{**_UNTOLD, **told}
         )
-        return cls(row, status, verdict.score, lessons=lessons, origin=lab[:SHORT])
+        return cls(row, status, verdict.score, lessons=lessons, origin=lab[:SHORT], standing=standing)
 
     @property
     def number(self) -> int:

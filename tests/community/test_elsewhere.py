@@ -44,6 +44,10 @@ def test_recall_finds_what_others_tried_and_says_whose_it_is(two: tuple[Past, Pa
     assert "half of it is enough" in found.lines[0]
     assert not found.lines[0].startswith("#")
     assert any("KNOB 1.0→8.0" in line for line in south.lab.recall(knobs=["KNOB"]).lines)
+    for asked in ({"query": "a longer warm-up"}, {"query": "the winner"}, {"knobs": ["WARMUP"]}, {"query": "kept"}):
+        (won,) = (line for line in south.lab.recall(**asked).lines if "the winner" in line)
+        assert "kept" in won
+        assert ", claimed: WARMUP 0.0→0.1" in won, "nobody has repeated it"
 
 
 def test_the_status_tells_what_is_dead_claimed_and_untouched(two: tuple[Past, Past]) -> None:
