@@ -26,7 +26,7 @@ MODULES_OF_A_FOLDER = 14
 FLOORS = {
     "nouns": 0,
     **dict.fromkeys(("edits", "repo", "ledger", "arena", "engines", "runner.machine", "runner.sandbox"), 1),
-    **dict.fromkeys(("judging", "memory", "programs", "secrecy"), 2),
+    **dict.fromkeys(("judging", "memory", "personal", "programs", "secrecy"), 2),
     "runner": 3,
     **dict.fromkeys(("scoring", "campaign", "community"), 4),
     **dict.fromkeys(("views", "proving", "histories", "suggesting"), 5),

@@ -24,6 +24,7 @@ from mcp_server.arena.program import Arena
 from mcp_server.campaign.beginning.keys import A_PERSONS, RULES, Holder
 from mcp_server.cli import cli
 from mcp_server.commands.names import COMMANDS
+from mcp_server.ledger.live.events import Event
 from mcp_server.ledger.schema import STEPS
 from mcp_server.nouns import replies
 
@@ -210,7 +211,13 @@ def program() -> str:
     return page("program.md", about, iter([*head, *keys_of(schema, schema["$defs"])]))
 
 
+def events() -> str:
+    """What a line of events.jsonl is, for programs that check it."""
+    return json.dumps(Event.model_json_schema(), indent=2) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "events.schema.json": events,
     "program.md": program,
     "commands.md": commands,
     "tools.md": tools,

@@ -70,17 +70,16 @@ from mcp_server.nouns.replies import (
 from mcp_server.nouns.rows import NOBODY as UNTOLD
 from mcp_server.nouns.rows import Campaign, Draws, Proposer
 from mcp_server.nouns.text import clean_block, clean_line
+from mcp_server.personal import beside as personal
 from mcp_server.repo.workspace import Workspace
 from mcp_server.secrecy.guard import of_old_corpus
-from mcp_server.suggesting.optimiser import available
-from mcp_server.suggesting.suggest import suggested
+from mcp_server.suggesting.carried import Advice
 from mcp_server.views.publishing import Publisher, finish_drawing
 
 log = logging.getLogger(__name__)
 
 HYPOTHESIS_LIMIT = 600  # characters
 EXAM_SEEDS = 3
-CARRIED, LEAST_OBSERVED = 2, 4  # suggestions beside other replies, and what must be known before there are any
 FIRST_EXAM_SEED = 1_000_000  # far from every seed a campaign uses
 CALIBRATE = 2  # by default one repeat on the same seed and one new seed
 
@@ -110,7 +109,7 @@ class Lab:
         self._ledger: Ledger | None = None
         self._publisher = Publisher(str(self.paths.tree), self.paths.state)
         self._elsewhere = Elsewhere(self.paths.state, self.workspace)
-        self._advice: tuple[object, SuggestReply] | None = None
+        self._advice = Advice(self._elsewhere)
         self._claims = Desk(self.paths.state, self.workspace)
         self._mutex = threading.RLock()  # sync tools run in worker threads
 
@@ -331,25 +330,12 @@ class Lab:
         if not 1 <= count <= 20:
             raise NotNow(f"count is {count}; it must be 1 to 20.")
         with self._verb() as (bench, _):
-            return self._suggested(bench, *campaign_at(bench), count)
-
-    def _suggested(self, bench: Bench, campaign: Campaign, arena: Arena, count: int) -> SuggestReply:
-        """Worked out once for each state of the campaign: a status is asked for often."""
-        told = bench.ledger.views_stamp(campaign.tag), bench.ledger.next_number(campaign.tag), campaign.program, count
-        if self._advice is None or self._advice[0] != told:
-            elsewhere = self._elsewhere.single_moves(campaign, arena)
-            self._advice = told, suggested(bench, campaign, arena, elsewhere, count)
-        return self._advice[1]
+            return self._advice.of(bench, *campaign_at(bench), count)
 
     def _carried(self, bench: Bench) -> tuple[list[str], str]:
-        """(suggestions, state of the constants) for replies about other things: only where the optimiser is installed,
-        and once there is something to learn from."""
-        if not available():
-            return [], ""
+        """Suggestions for replies about other things, where there are any."""
         with contextlib.suppress(AutoresearchError):
-            found = self._suggested(bench, *campaign_at(bench), CARRIED)
-            if found.observations >= LEAST_OBSERVED:
-                return [one.changes for one in found.suggestions], found.landscape
+            return self._advice.carried(bench, *campaign_at(bench))
         return [], ""
 
     def lab_status(self, caller: Caller = NOBODY) -> StatusReply:
@@ -452,7 +438,8 @@ class Lab:
                     caught.problems += self._publisher.make_room(bench, campaign_at(bench)[0].tag)
                 yield bench, caught
                 self._publish(bench)
-            beside.wake(self.paths.state, self.paths.tree)  # other labs hear of it; nobody waits for that
+            for room in (beside, personal):  # other labs, and the user, hear of it; nobody waits for that
+                room.wake(self.paths.state, self.paths.tree)
 
     def _publish(self, bench: Bench, *, at_once: bool = False) -> None:
         """Draw the views of the campaign this work tree is on, if it is on one."""

@@ -57,6 +57,7 @@ def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     folder = tmp_path_factory.mktemp("alone")
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(folder / "cache"))
     monkeypatch.setenv("AUTORESEARCH_LOCKS", str(folder / "locks"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))  # nobody who runs the tests is told of them
     monkeypatch.setenv("AUTORESEARCH_CHART", "off")  # a test about the chart turns it on
     monkeypatch.setenv("AUTORESEARCH_DASHBOARD", "off")  # and so for the live page
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")

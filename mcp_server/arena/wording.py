@@ -41,6 +41,13 @@ WORDS_OF_OTHERS = {
     "device": "devices", "constraints": "secondary", "name": "goal", "description": "goal",
 }  # fmt: skip
 
+# what an agent, who writes in the repository, may not choose: these are keys of the user's own file
+THE_USERS = {
+    "notify": "to whom news is sent",
+    "track": "which trackers are written to",
+    "spend": "which command tells what was spent",
+}
+
 
 def explain(error: ValidationError, node: yaml.Node, name: str, first: int, model: type[BaseModel]) -> str:
     """All problems, one a line: where, what, and what is allowed."""
@@ -48,7 +55,10 @@ def explain(error: ValidationError, node: yaml.Node, name: str, first: int, mode
     for problem in error.errors(include_url=False):
         steps = [step for step in problem["loc"] if not is_union_branch(step)]
         what = ".".join(str(step) for step in steps) or "front matter"
-        if problem["type"] == "extra_forbidden":
+        if problem["type"] == "extra_forbidden" and what in THE_USERS:
+            said = f"`{what}` is no key of program.md: {THE_USERS[what]} is for the user alone to say, outside of every"
+            said += " repository, in ~/.config/autoresearch/config.yaml (docs/news.md)"
+        elif problem["type"] == "extra_forbidden":
             said = f"unknown key `{what}`.{_meant(str(steps[-1]), steps[:-1], model)}"
             said += f" Allowed here: {', '.join(_keys(model, steps[:-1]))}"
         elif problem["type"] == "missing":

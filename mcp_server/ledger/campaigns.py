@@ -96,4 +96,5 @@ class Campaigns(Store):
 
 
 def _campaign(row: sqlite3.Row) -> Campaign:
-    return Campaign(**{**dict(row), "ready": bool(row["ready"])})
+    known = {name: row[name] for name in Campaign.__dataclass_fields__}
+    return Campaign(**{**known, "ready": bool(row["ready"])})

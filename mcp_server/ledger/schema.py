@@ -283,6 +283,27 @@ def twelfth(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
+THIRTEENTH = """
+-- what happened, each once: the name says which it is
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, campaign TEXT NOT NULL,
+    at TEXT NOT NULL, line TEXT NOT NULL -- JSON (docs/reference/events.schema.json)
+) STRICT;
+CREATE INDEX events_by_kind ON events (kind, number);
+-- up to which turn decisions have their events; a past of before this table is no news
+ALTER TABLE campaigns ADD COLUMN heard INTEGER NOT NULL DEFAULT 0;
+UPDATE campaigns SET heard = coalesce((SELECT max(turn) FROM experiments WHERE campaign = tag), 0);
+"""
+
+
+def thirteenth(connection: sqlite3.Connection) -> None:
+    """What happened, as events."""
+    for statement in THIRTEENTH.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     *(first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth, eleventh, twelfth),
+    thirteenth,
 )

@@ -179,6 +179,11 @@ class LabPaths:
         return self.state / "lab.lock"
 
     @property
+    def events(self) -> Path:
+        """One line for each thing that happened, for programs that follow a file."""
+        return self.state / "events.jsonl"
+
+    @property
     def queue(self) -> Path:
         return self.state / "queue"
 

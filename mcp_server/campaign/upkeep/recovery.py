@@ -15,6 +15,7 @@ from mcp_server.campaign.beginning import baseline
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import exam_result, still_alone
+from mcp_server.campaign.news import happened
 from mcp_server.campaign.runs import dispatch, orders, pairing
 from mcp_server.campaign.upkeep import disk, settling
 from mcp_server.campaign.upkeep.caught import CaughtUp, each
@@ -45,6 +46,7 @@ def catch_up(bench: Bench) -> CaughtUp:
         settling.settle_decisions,
         _close_exams,
         _start_runs,
+        happened.tell,
     )
     for step in steps:
         step(bench, done)

@@ -1,0 +1,1 @@
+"""What is said and heard while a campaign runs: events, and what people ask for."""
