@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import units
 from benchmarks.rivals import NULL, World, careful_rules, rival, simple_rules
 from mcp_server.judging.belief import Widths
 from mcp_server.judging.decide import MOST_FAILURES, decide
@@ -558,6 +559,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for start, true, count in calibration(keeps):
             print(f"  {start:.1f}  {true:.3f}  {count}")
     said = goals(table, quiet, moved, later, coarse_rows)
+    examples = units.measured(coarse_reps, asked.seed)
+    units.show(examples)
+    said += units.goals(examples)
     print()
     for what, holds, numbers in said:
         print(f"{'holds ' if holds else 'MISSED'}  {what}: {numbers}")
@@ -567,7 +571,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         listed = [{"goal": what, "holds": holds, "found": numbers} for what, holds, numbers in said]
         asked.json.write_text(
             json.dumps(
-                answer | {"null": quiet, "moving": moved, "later": later, "coarse": coarse_rows, "goals": listed},
+                answer
+                | {"null": quiet, "moving": moved, "later": later, "coarse": coarse_rows}
+                | {"units": asdict(examples), "goals": listed},
                 indent=1,
             )
         )

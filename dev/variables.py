@@ -74,6 +74,9 @@ VARIABLES: dict[str, Variable] = {
     "AUTORESEARCH_DRAW": Variable(
         _RUN, "`score`: hexadecimal, what hidden choices are drawn from; equal for equal seeds, unknown to runs."
     ),
+    "AUTORESEARCH_UNITS": Variable(
+        _RUN, "`score`: a folder that it alone may write: a file of `units`, where they are too many for one line."
+    ),
     "AUTORESEARCH_HANDOVER": Variable(_RUN, "`score`: the folder that it alone may write, where the arena names one."),
     "AUTORESEARCH_INCUMBENT": Variable(_RUN, "`score`: the incumbent's code, where the arena sets `score_incumbent`."),
     "AUTORESEARCH_OUT": Variable(_RUN, "`run`: the one folder it may write; what lies there is sealed and scored."),

@@ -196,11 +196,20 @@ def count(text: str, rubric: dict[str, Any]) -> dict[str, float]:
     }
 
 
+def points(text: str, rubric: dict[str, Any], shares: dict[str, float]) -> dict[str, float]:
+    """What each rule gives, and each fact: their sum is the score that is counted."""
+    weights, told = rubric["weights"], shares["facts"]
+    found = {name: weights[name] * share * told for name, share in shares.items() if name != "facts"}
+    facts = facts_told(sentences_of(text), rubric)
+    each = weights["facts"] * told / max(1, len(facts))
+    return found | {f"fact {name}": each if name in facts else 0.0 for name in rubric["facts"]}
+
+
 def answer(text: str, rubric: dict[str, Any], judged: Judged | None) -> dict[str, Any]:
     shares = count(text, rubric)
     # how well nothing is said is worth nothing: all other points count as far as the facts are told
-    told = shares["facts"]
-    score = sum(rubric["weights"][name] * share * (1.0 if name == "facts" else told) for name, share in shares.items())
+    units = points(text, rubric, shares)
+    score = sum(units.values())
     secondary = {name: round(share, 3) for name, share in shares.items()} | {"words": float(len(words_of(text)))}
     interval = None
     if judged is not None:
@@ -208,7 +217,8 @@ def answer(text: str, rubric: dict[str, Any], judged: Judged | None) -> dict[str
         score = (1.0 - share) * score + share * judged.mean
         interval = [score - judged.doubt(share), score + judged.doubt(share)]
         secondary |= judged.told
-    return {"score": score, "interval": interval, "secondary": secondary}
+        units = {name: (1.0 - share) * value for name, value in units.items()} | {"the judge": share * judged.mean}
+    return {"score": score, "interval": interval, "secondary": secondary, "units": units}
 
 
 def main() -> int:

@@ -44,6 +44,7 @@ DATA_SET = "digits.csv.gz"  # the file of the images and their labels
 class Trial:
     """One trained model: the loss of each asked image, whether it was right, and what it took."""
 
+    asked: np.ndarray  # their numbers
     losses: np.ndarray
     right: np.ndarray
     fit_seconds: float
@@ -115,12 +116,14 @@ def ask(model: bytes, images: np.ndarray) -> tuple[np.ndarray, float]:
     return said, statistics.median(taken)
 
 
-def measure(train_on: tuple[np.ndarray, np.ndarray], ask_for: tuple[np.ndarray, np.ndarray], seed: int) -> Trial:
+def measure(
+    train_on: tuple[np.ndarray, np.ndarray], ask_for: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int
+) -> Trial:
     model, fit_seconds = train(*train_on, seed)
-    images, labels = ask_for
+    images, labels, numbers = ask_for
     said, latency = ask(model, images)
     chosen = np.maximum(said[np.arange(len(labels)), labels], 1e-15)
-    return Trial(-np.log(chosen), said.argmax(axis=1) == labels, fit_seconds, latency, len(model) / 1024)
+    return Trial(numbers, -np.log(chosen), said.argmax(axis=1) == labels, fit_seconds, latency, len(model) / 1024)
 
 
 def trials(split: str, rng: np.random.Generator, seed: int) -> list[Trial]:
@@ -130,10 +133,10 @@ def trials(split: str, rng: np.random.Generator, seed: int) -> list[Trial]:
     order = rng.permutation(len(labels))
     if split == "test":
         exam, answers = digits("test")
-        asked, others = (blurred(exam, rng), answers), order
+        asked, others = (blurred(exam, rng), answers, np.arange(len(answers))), order
     else:
         first = round(len(order) * ASKED)
-        asked, others = (images[order[:first]], labels[order[:first]]), order[first:]
+        asked, others = (images[order[:first]], labels[order[:first]], order[:first]), order[first:]
     found = []
     for _ in range(SAMPLES):
         some = rng.permutation(others)[: round(len(others) * SAMPLE)]
@@ -172,6 +175,8 @@ def main() -> int:
         "score": round(score, 4),
         "interval": [round(score - doubt, 4), round(score + doubt, 4)],
         "secondary": secondary,
+        # of each image, for the referee alone: will a gain hold on others?
+        "units": {str(number): round(float(loss), 6) for number, loss in zip(found[0].asked, losses, strict=True)},
     }
     print(json.dumps(answer))
     return 0

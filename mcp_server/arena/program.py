@@ -151,6 +151,10 @@ class Arena(_Section):
     secondary: dict[str, Guard] = {}
     readable: tuple[str, ...] = ()
     require_sandbox: bool = False
+    # what replies, page and report say of single examples, where the scorer answers `units`
+    units: Literal["hidden", "counts", "shown"] = "counts"
+    # whether they stand for others, on which a gain has to hold too, or are all that count (rules of a rubric)
+    units_are: Literal["sample", "all"] = "sample"
     score_incumbent: bool = False  # the scorer also measures the incumbent, in the candidate's own slot
     # a folder of the lab's state that the score command alone may write: what it hands over to the world and back
     handover: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")

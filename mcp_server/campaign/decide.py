@@ -114,6 +114,8 @@ def confirming(bench: Bench, found: Experiment, judgement: Judgement | None) -> 
         noise_widths=progress.rounded(judgement.widths, 2),
         probability=progress.rounded(judgement.verdict.probability, 3),
         reason=judgement.verdict.reason,
+        units=judgement.shown.examples,
+        flipped=list(judgement.shown.flipped),
         runs=[progress.run_reply(run) for run in runs],
         next=f"read_score({found.number}) waits for the repeats; then commit_or_revert({found.number}) again.",
     )
@@ -142,6 +144,8 @@ def decided(bench: Bench, found: Experiment, caught: CaughtUp) -> DecisionReply:
         noise_widths=progress.rounded(verdict.noise_widths, 2),
         probability=progress.rounded(verdict.probability, 3),
         reason=clean_block(verdict.reason + _race(found), 400),
+        units=verdict.examples,
+        flipped=list(verdict.flipped),
         commit=(found.commit_sha or "")[:12],
         restored=caught.restored.get(key, []),
         left=caught.left.get(key, []),

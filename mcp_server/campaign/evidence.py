@@ -13,9 +13,11 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from statistics import fmean
+from typing import Any
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.attempt import losses, losses_beside
+from mcp_server.campaign.gathered import units
 from mcp_server.judging.belief import LEARNT_FROM, Widths, learn
 from mcp_server.judging.decide import decide
 from mcp_server.judging.drift import Conditions, Scatter, repeat_disagrees, scatter
@@ -61,10 +63,16 @@ class Judgement:
     runs: tuple[Run, ...]  # of the candidate
     wanted: tuple[tuple[int, int, Purpose], ...]
     incumbent: int
+    examples: dict[str, Any]  # what may be said of them
 
     @property
     def change(self) -> float | None:
         return self.verdict.gain
+
+    @property
+    def shown(self) -> Decided:
+        """What may be said of single examples."""
+        return Decided(**self.examples)
 
     @property
     def label(self) -> str | None:
@@ -98,6 +106,7 @@ class Judgement:
             within_machine=verdict.within_machine,
             evidence=verdict.evidence,
             lost=verdict.lost,
+            **self.examples,
             seeds=self.seeds,
             looks=sum(looks(self.runs).values()),
             against=self.incumbent,
@@ -121,7 +130,8 @@ def judge_experiment(
     numbers = {Who.CANDIDATE: experiment.number, Who.INCUMBENT: incumbent.number}
     wanted = tuple((numbers[one.who], one.seed, one.purpose) for one in verdict.orders)
     seeds = tuple(sorted(evidence.beside or evidence.candidate))
-    return Judgement(verdict, mean_score(runs), seeds, tuple(runs), wanted, incumbent.number)
+    said = units.told(verdict.units, arena)
+    return Judgement(verdict, mean_score(runs), seeds, tuple(runs), wanted, incumbent.number, said)
 
 
 def gather(
@@ -136,7 +146,6 @@ def gather(
     tag = campaign.tag
     runs, theirs = ledger.runs(tag, experiment.number), ledger.runs(tag, incumbent.number)
     ours = [run for run in runs if run.counts and run.purpose != Purpose.EXAM]
-    tainted = [run for run in runs if run.tainted]
     since = since_anchor(theirs)
     machine = ours[-1].machine if ours else None
     held = losses(since, arena, machine=machine) or losses(since, arena)
@@ -154,7 +163,7 @@ def gather(
     # where the arena wants no repeats, nothing could tell a step from luck
     step = 0.0 if arena.keep.confirm == "never" else grain(_scores(ledger, tag))
     left = math.inf if arena.stop.experiments is None else max(0, arena.stop.experiments - ledger.count(tag)["all"])
-    retried = not ours and 0 < len(tainted) <= MOST_EXCUSED
+    tainted = [run for run in runs if run.tainted]
     return Evidence(
         candidate={seed: -loss for seed, loss in candidate.items()},
         incumbent={seed: -loss for seed, loss in held.items()},
@@ -172,7 +181,7 @@ def gather(
         saved=incumbent.nodes - experiment.nodes,
         simplicity=arena.keep.simplicity,
         tainted=() if ours else tuple(run.tainted for run in tainted) or ("no run of it counts",),
-        retry=runs[0].seed if retried else None,
+        retry=runs[0].seed if not ours and 0 < len(tainted) <= MOST_EXCUSED else None,
         awaited=bool(awaited(runs, theirs)),
         failed=_failed(runs, theirs),
         anchored=bool(ours) and any(run.purpose == Purpose.ANCHOR and run.ticket > ours[0].ticket for run in theirs),
@@ -183,6 +192,7 @@ def gather(
         repeat_seed=theirs[0].seed if theirs else campaign.seed,
         grain=step,
         equal=noise.runs if noise.equal else 0,
+        units=units.units_of(ledger, arena, runs, since, incumbent.number, slot=bool(beside)),
     )
 
 

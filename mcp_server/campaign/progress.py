@@ -126,7 +126,11 @@ def score_reply(
             probability=rounded(verdict.probability, 3),
             reason=verdict.reason,
             code=verdict.code,
+            units=judgement.shown.examples,
+            flipped=list(judgement.shown.flipped),
         )
+    elif experiment.verdict.units:
+        reply.verdict = decided_reply(experiment)
     if len(runs) > 1:
         reply.runs = [run_reply(run) for run in runs]
     shown = failure_of(runs) or next((run for run in runs if run.result is not None), None)
@@ -134,6 +138,19 @@ def score_reply(
         _say_result(reply, shown)
     reply.knobs = [f"{name}: {before} -> {after}" for name, before, after in experiment.knobs[:8]]
     return reply
+
+
+def decided_reply(experiment: Experiment) -> VerdictReply:
+    """The verdict as it was decided."""
+    verdict = experiment.verdict
+    return VerdictReply(
+        decision=experiment.decision or "",
+        label=experiment.label or "",
+        probability=verdict.probability,
+        reason=clean_line(verdict.reason, 400),
+        units=verdict.examples,
+        flipped=list(verdict.flipped),
+    )
 
 
 def _compared_with(ledger: Ledger, experiment: Experiment, arena: Arena) -> tuple[int | None, float | None]:

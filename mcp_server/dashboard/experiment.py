@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pydantic import Field
 
+from mcp_server.campaign import progress
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import UnknownExperiment
 from mcp_server.nouns.replies import Reply, VerdictReply
-from mcp_server.nouns.rows import Experiment
-from mcp_server.nouns.text import clean_block, clean_line
+from mcp_server.nouns.text import clean_block
 from mcp_server.views.history import PageReply, page
 
 LOG_BYTES = 64 * 1024
@@ -46,24 +46,13 @@ def experiment_view(lab: Lab, number: int) -> ExperimentView:
     ref = shlex.quote(told.vault)
     return ExperimentView(
         page=told,
-        verdict=_decided(experiment) or told.score.verdict,
+        verdict=progress.decided_reply(experiment) if experiment.decision is not None else told.score.verdict,
         log=_end_of(Path(told.log)) if told.log else "",
         commands=[
             ["put its files into this work tree", f"git restore --source {ref} -- {files}"],
             ["look at what it changed", f"git show {ref}"],
             ["make a branch of it", f"git branch attempt-{number} {ref}"],
         ],
-    )
-
-
-def _decided(experiment: Experiment) -> VerdictReply | None:
-    if experiment.decision is None:
-        return None
-    return VerdictReply(
-        decision=experiment.decision,
-        label=experiment.label or "",
-        probability=experiment.verdict.probability,
-        reason=clean_line(experiment.verdict.reason, 400),
     )
 
 

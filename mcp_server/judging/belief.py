@@ -78,6 +78,11 @@ class Widths:
     def unknown(cls, effects: Effects) -> Widths:
         return cls(effects, _PRIOR, np.zeros_like(GRID), Wealth.initial())
 
+    @classmethod
+    def open(cls, effects: Effects) -> Widths:
+        """Where nothing is expected beforehand: every order of magnitude counts the same (Jeffreys 1961)."""
+        return cls(effects, np.zeros_like(GRID), np.zeros_like(GRID), Wealth.initial())
+
     def measured(self, squares: float, degrees: float) -> Widths:
         """After differences that no effect has a part in: their sum of squares and its degrees of freedom."""
         if degrees <= 0.0:

@@ -15,9 +15,8 @@ import math
 from dataclasses import replace
 
 from mcp_server.judging.drift import Anchor, machine_could, must_anchor
-from mcp_server.judging.noise import EQUAL_RUNS
 from mcp_server.judging.verdict import PROVEN, Comparison, Decision, Evidence, Label, Order, Verdict, Who
-from mcp_server.judging.weighing import Case
+from mcp_server.judging.weighing import STEADY_LOOKS, Case
 from mcp_server.nouns.records import Purpose
 
 LARGEST_SCORE = 1e100  # what diverged so far is no number to reckon with
@@ -33,7 +32,7 @@ LEAST_LOSS = 0.1  # of a typical improvement: what one simplification may lose
 ALLOWANCE = 0.5  # of a typical improvement: what all simplifications of a campaign may lose together
 
 
-FINE, STEADY_LOOKS = 3.0, 4  # a gain of fewer steps of the score than this must have shown itself so often
+FINE = 3.0  # a gain of fewer steps of the score than this must have shown itself in `STEADY_LOOKS`
 UNMOVED_RUNS = 3  # so many equal scores at different times show that the machine has no part in them
 MOST_FAILURES = 3  # a repeat that ends so often without a score is given up
 
@@ -68,6 +67,7 @@ def _weighed(case: Case) -> Verdict:
         return case.verdict(Decision.DISCARD, "touches_luck", said)
     enough = case.count > 1 or given.policy.confirm != "always"
     good = gain > max(given.policy.min_delta, 0.0) and case.worth > 0.0 and case.probability >= given.policy.least
+    good = good and case.holds
     sure = case.widths * case.belief.width >= SURE * case.belief.width**2 / case.typical
     orders = _again(case)
     wanted = _wants_look(case, good, sure and enough)
@@ -77,8 +77,7 @@ def _weighed(case: Case) -> Verdict:
         again = orders if given.paired else (Order(Who.INCUMBENT, given.repeat_seed, Purpose.REPEAT),)
         if given.runs_left >= 1 and again:
             return case.verdict(Decision.CONFIRM, "noise_unmeasured", said, again)
-    exact = given.equal >= EQUAL_RUNS or (given.equal > 0 and _steady(case))
-    if gain > max(given.policy.min_delta, 0.0) and enough and exact:
+    if gain > max(given.policy.min_delta, 0.0) and enough and case.exact and not case.spread:
         if gain > FINE * given.grain or case.count >= STEADY_LOOKS or not orders:
             return _exactly_better(case)
         said = "a gain of a few steps of the score may be a run that rounds otherwise, so it is asked to repeat itself"
@@ -89,15 +88,11 @@ def _weighed(case: Case) -> Verdict:
         return case.verdict(Decision.KEEP, "gain", "it clears the bar")
     if wanted and orders:
         return case.verdict(Decision.CONFIRM, *_doubt(case), orders)
-    if gain > max(given.policy.min_delta, 0.0) and given.equal and not _steady(case) and orders:
+    unsteady = given.equal and not case.steady and case.holds and not case.exhausted
+    if gain > max(given.policy.min_delta, 0.0) and unsteady and orders:
         said = "every repeat so far was equal, so one more tells whether there is any noise"
         return case.verdict(Decision.CONFIRM, "needs_repeat", said, orders)
     return case.verdict(Decision.DISCARD, *_no(case, good))
-
-
-def _steady(case: Case) -> bool:
-    """Whether both sides were run so often that, with every repeat equal, noise is no likely cause of a difference."""
-    return min(case.count, max(len(case.given.incumbent), len(case.given.beside))) >= STEADY_LOOKS
 
 
 def _exactly_better(case: Case) -> Verdict:
@@ -114,7 +109,7 @@ def _exactly_better(case: Case) -> Verdict:
 
 def _wants_look(case: Case, good: bool, sure: bool) -> bool:
     """Whether one more look at this candidate is worth a run, if one can be had."""
-    if case.widths < DROP or case.gain + case.belief.width <= case.given.policy.min_delta:
+    if case.widths < DROP or case.gain + case.belief.width <= case.given.policy.min_delta or case.exhausted:
         return False
     if not case.proven or not case.measured:
         least = PROMISING if case.widths < STRIKING else PROMISING_STRIKING
@@ -154,6 +149,11 @@ def _no(case: Case, good: bool) -> tuple[str, str]:
         return ("worse" if gain < 0.0 else "no_gain"), "not better than the incumbent"
     if gain <= least:
         return "below_min_delta", f"gains up to {least:.3g} are no gains here"
+    if not case.holds or case.exhausted:
+        return (
+            "within_units",
+            "the examples agree too little to say that it holds on others; more of them would tell",
+        )
     if good and not case.proven:
         return "unproven", "not surely enough better for the first keep of a campaign, and no further look would tell"
     if case.ratio >= HIDDEN:

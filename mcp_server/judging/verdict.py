@@ -11,6 +11,7 @@ from typing import Literal
 from mcp_server.judging.belief import Widths
 from mcp_server.judging.drift import Conditions, Scatter
 from mcp_server.judging.effects import Effects, Look
+from mcp_server.judging.further.units import Units
 from mcp_server.nouns.records import Purpose
 
 Scores = Mapping[int, float]
@@ -122,6 +123,7 @@ class Evidence:
     repeat_seed: int = 0  # of the incumbent, to measure the noise on
     grain: float = 0.0  # smallest step between scores, where equal code scored the very same
     equal: int = 0  # runs of equal code that all gave the very same score; 0 once two have differed
+    units: Units | None = None  # how the gain is spread over the examples, where the scorer tells what each contributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ class Verdict:
     comparison: Comparison = Comparison.NONE
     within_machine: bool = False
     orders: tuple[Order, ...] = ()
+    units: Units | None = field(default=None, repr=False, compare=False)
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -158,7 +161,7 @@ class Verdict:
         if self.gain is None or self.behind is None:
             return None
         widths, look = self.behind
-        reach = widths.reach(look)
+        reach = max(widths.reach(look), self.units.reach if self.units is not None else 0.0)
         return self.gain - reach, self.gain + reach
 
 

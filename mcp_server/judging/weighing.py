@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from mcp_server.judging.belief import Belief
 from mcp_server.judging.effects import SMALLEST, Look, usual_luck
-from mcp_server.judging.noise import compare
+from mcp_server.judging.noise import EQUAL_RUNS, compare
 from mcp_server.judging.verdict import Comparison, Decision, Evidence, Label, Order, Verdict
 
 MOST_WIDTHS = 99.0  # JSON knows no infinity, and nobody means more
 REGRET = 0.03  # a keep that is no improvement costs as much as this share of a typical improvement gains
 CONFIRMED_AT = 0.98
+STEADY_LOOKS = 4  # so often both sides must have run, every repeat equal, for noise to be no likely cause
 BAD_LOOK = 2.0  # widths by which a look is taken to have come out worse that was called off or failed by itself
 
 
@@ -35,6 +36,9 @@ class Case:
     evidence: float  # e-value of this candidate's looks
     probability: float
     first: float | None = None
+    # where the scorer tells what each example contributes: what seeds alone say, and whether that is less
+    seeds: Belief | None = None
+    seeds_say_less: bool = False
 
     @classmethod
     def of(cls, given: Evidence) -> Case:
@@ -69,7 +73,7 @@ class Case:
         if given.chosen and kind is Comparison.APART:
             luck = usual_luck(belief.width / math.sqrt(look.share), given.policy.effects)
             belief = given.widths.belief(replace(weighed, gain=weighed.gain + luck / math.sqrt(len(given.incumbent))))
-        return cls(
+        case = cls(
             given,
             kind,
             count,
@@ -80,6 +84,7 @@ class Case:
             belief.probability,
             None if first is None else first.gain,
         )
+        return _on_other_inputs(case) if case.spread else case
 
     @property
     def gain(self) -> float:
@@ -105,6 +110,38 @@ class Case:
     def proven(self) -> bool:
         """Whether the night has shown, this candidate included, that anything helps."""
         return self.given.record.after(self.evidence).proven
+
+    @property
+    def spread(self) -> bool:
+        """Whether the examples do not all say the same, so that on others the gain may be another."""
+        return self.given.units is not None and self.given.units.error > 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the examples say that the gain holds on other inputs; True where nothing is known of them."""
+        if not self.spread or self.given.units is None:
+            return True
+        width, degrees = (self.seeds.width, self.seeds.degrees) if self.seeds is not None else (0.0, 1.0)
+        return self.given.units.holds(width, degrees)
+
+    @property
+    def steady(self) -> bool:
+        """Whether both sides were run so often that, with every repeat equal, noise is no likely cause."""
+        return min(self.count, max(len(self.given.incumbent), len(self.given.beside))) >= STEADY_LOOKS
+
+    @property
+    def exact(self) -> bool:
+        """Whether there is no luck of seeds here: equal code has always scored the same, and often enough."""
+        return self.given.equal >= EQUAL_RUNS or (self.given.equal > 0 and self.steady)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether one more run would tell no more: it would ask the same examples, and they are what is in doubt."""
+        units = self.given.units
+        if not self.spread or units is None or not units.fixed:
+            return False
+        repeated = self.count > 1 or self.given.equal > 1
+        return repeated and units.error >= self.belief.width and (self.proven or not self.seeds_say_less)
 
     @property
     def worth(self) -> float:
@@ -135,8 +172,37 @@ class Case:
         return Verdict(
             decision, code, said, label, self.gain, self.widths, self.probability, self.belief.gain,
             self.belief.width, self.belief.degrees, self.evidence, self.look.share, self.look.squares, self.first,
-            behind=(self.given.widths, self.look), comparison=self.comparison, orders=orders,
+            behind=(self.given.widths, self.look), comparison=self.comparison, orders=orders, units=self.given.units,
         )  # fmt: skip
+
+
+def _on_other_inputs(case: Case) -> Case:
+    """The case where examples may say less than seeds do: the more doubtful of both counts, and the larger spread.
+
+    Where seeds have no part in a score, the examples alone say how sure it is.
+    """
+    units, effects = case.given.units, case.given.policy.effects
+    assert units is not None
+    spread, sober = units.belief(effects), units.belief(effects, sober=True)
+    if case.exact:
+        return replace(case, belief=spread, evidence=sober.evidence, probability=spread.probability)
+    seeds = case.belief
+    wider = spread if spread.width > seeds.width else seeds
+    belief = Belief(
+        probability=min(seeds.probability, spread.probability),
+        gain=min(seeds.gain, spread.gain),
+        evidence=min(seeds.evidence, spread.evidence),
+        width=wider.width,
+        degrees=wider.degrees,
+    )
+    return replace(
+        case,
+        belief=belief,
+        evidence=min(case.evidence, sober.evidence),
+        probability=belief.probability,
+        seeds=seeds,
+        seeds_say_less=case.evidence < sober.evidence,
+    )
 
 
 def _sober(given: Evidence, look: Look) -> Look:

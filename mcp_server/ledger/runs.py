@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mcp_server.ledger.store import Store
@@ -139,7 +140,7 @@ class Runs(Store):
             "incumbent": result.incumbent,
             "beside": result.incumbent_score,
             "again": ask_again_at,
-            "result": result.model_dump_json(exclude_defaults=True),
+            "result": result.model_dump_json(exclude_defaults=True, exclude={"units", "incumbent_units"}),
             "ticket": run.ticket,
         }
         with self._fact():
@@ -149,7 +150,21 @@ class Runs(Store):
                 "WHERE ticket = :ticket AND state IN ('queued', 'running', 'pending')",
                 values,
             ).rowcount
+            if changed and result.units:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO units VALUES (?, ?, ?)",
+                    (run.ticket, packed(result.units), packed(result.incumbent_units)),
+                )
         return bool(changed)
+
+    def units(self, campaign: str, experiment: int) -> dict[int, tuple[bytes, bytes]]:
+        """By ticket: what each example contributed to a run's score, and to the incumbent's beside it, both packed."""
+        rows = self._rows(
+            "SELECT ticket, own, beside FROM units JOIN runs USING (ticket) WHERE campaign = ? AND experiment = ?",
+            campaign,
+            experiment,
+        )
+        return {row["ticket"]: (row["own"], row["beside"]) for row in rows}
 
     def note_folder(self, run: Run, size_bytes: int) -> None:
         """Remember what the folder of a run takes on the disk."""
@@ -210,3 +225,17 @@ def _run(row: sqlite3.Row, light: bool = False) -> Run:
     values["state"], values["purpose"] = RunState(row["state"]), Purpose(row["purpose"])
     values["result"] = RunResult.model_validate_json(row["result"]) if row["result"] and not light else None
     return Run(**values)
+
+
+def packed(units: Mapping[str, float]) -> bytes:
+    """As the ledger keeps them; nothing for nothing."""
+    return zlib.compress(json.dumps(dict(units), separators=(",", ":")).encode()) if units else b""
+
+
+def unpacked(content: bytes) -> dict[str, float]:
+    """What `packed` made; nothing where it cannot be read."""
+    try:
+        found = json.loads(zlib.decompress(content)) if content else {}
+    except (ValueError, zlib.error):
+        return {}
+    return {str(name): float(value) for name, value in found.items()} if isinstance(found, dict) else {}

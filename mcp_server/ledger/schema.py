@@ -303,7 +303,21 @@ def thirteenth(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
+FOURTEENTH = """
+-- what each example contributed to a run's score, and to its incumbent's in the same slot: packed JSON, or empty
+CREATE TABLE units (ticket INTEGER PRIMARY KEY REFERENCES runs(ticket), own BLOB NOT NULL, beside BLOB NOT NULL) STRICT;
+"""
+
+
+def fourteenth(connection: sqlite3.Connection) -> None:
+    """Evidence per example, beside the results: there may be thousands of them, and most verbs ask for none."""
+    for statement in FOURTEENTH.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     *(first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth, eleventh, twelfth),
     thirteenth,
+    fourteenth,
 )

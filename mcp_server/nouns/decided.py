@@ -41,6 +41,11 @@ class Decided(BaseModel):
     within_machine: bool = False  # what the machine itself moved could explain the whole difference
     evidence: float | None = None  # e-value of this look against "nothing here is better"
     lost: float = 0.0  # of the allowance for simplifications
+    # of the examples whose contributions were paired, as far as an agent may see them
+    units: int = 0
+    better: int = 0
+    worse: int = 0
+    flipped: tuple[str, ...] = ()  # "name +0.01", the largest first
     seeds: tuple[int, ...] = ()
     looks: int = 0  # runs of the candidate that were spent on this, those without a score included
     against: int | None = None  # number of the incumbent
@@ -60,6 +65,11 @@ class Decided(BaseModel):
         """Whether the gain differs from nothing: its interval leaves zero out, and it is no matter of the machine."""
         edges = self.interval
         return edges is not None and not self.within_machine and not edges[0] <= 0.0 <= edges[1]
+
+    @property
+    def examples(self) -> str:
+        """`12 better, 3 worse of 400`; "" where nothing is told of single examples."""
+        return f"{self.better:,} better, {self.worse:,} worse of {self.units:,}" if self.units else ""
 
     @property
     def doubt(self) -> str:

@@ -115,6 +115,11 @@ class RunPaths:
         return self.folder / "out"
 
     @property
+    def units(self) -> Path:
+        """Where a score command writes what examples contribute ($AUTORESEARCH_UNITS); read once, then removed."""
+        return self.folder / "units"
+
+    @property
     def artifact(self) -> Path:
         """Sealed: hashed, read-only, the only thing a scorer looks at."""
         return self.folder / "artifact"

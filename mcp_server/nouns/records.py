@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.refusals import first
 
+MOST_UNITS = 20_000  # examples whose contributions one run may tell
+
 
 class Record(BaseModel):
     """A frozen record that refuses unknown fields and writes itself whole or not at all."""
@@ -293,6 +295,9 @@ class RunResult(Answer):
     score: float | None = None
     interval: tuple[float, float] | None = None
     secondary: dict[str, float] = {}
+    # what each example contributed to the score: it is their sum or their mean; and to the incumbent's, in this slot
+    units: dict[str, float] = {}
+    incumbent_units: dict[str, float] = {}
     incumbent_score: float | None = None  # of the experiment `incumbent`, measured in this run's own slot
     incumbent: int | None = None
     # how: trained beside it, or measured by the arena's own scorer; "": not at all, or by an older version

@@ -78,6 +78,8 @@ class VerdictReply(Reply):
     probability: float | None = Field(default=None, description="that the candidate is truly better")
     reason: str = ""
     code: str = ""
+    units: str = Field(default="", description="examples on which it is better and worse: 12 better, 3 worse of 400")
+    flipped: list[str] = Field(default_factory=list, description="which they are, the largest changes first")
 
 
 class ScoreReply(ExperimentReply):
@@ -113,6 +115,8 @@ class DecisionReply(Reply):
     probability: float | None = None
     reason: str = ""
     commit: str = ""
+    units: str = Field(default="", description="examples on which it is better and worse: 12 better, 3 worse of 400")
+    flipped: list[str] = Field(default_factory=list, description="which they are, the largest changes first")
     runs: list[RunReply] = Field(default_factory=list)
     restored: list[str] = Field(default_factory=list)
     left: list[str] = Field(default_factory=list, description="files edited since the snapshot, not touched")

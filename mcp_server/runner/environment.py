@@ -192,7 +192,7 @@ def for_check(around: Surroundings, tasks: int) -> Confinement:
 def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
     """A score command sees the artifact, the snapshot, the trusted tree and all data, and answers on its stdout.
 
-    It writes nothing, but for the arena's hand-over folder, which no other command of a run ever sees.
+    It writes nothing, but for the arena's hand-over folder and that of its units, which no other command ever sees.
     """
     spec, paths = around.spec, around.paths
     trusted = is_language_model_scorer(spec.score_command)
@@ -206,6 +206,7 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         "AUTORESEARCH_TIER": str(around.tier),
         "AUTORESEARCH_SCORE_LOG": str(paths.score_log),
         "AUTORESEARCH_MARKS": str(marks_fd),
+        "AUTORESEARCH_UNITS": str(paths.units),
     }
     if around.shown is not None:
         # the incumbent was audited in full when it was kept; claims that are too good would only harm its successor
@@ -224,7 +225,7 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         env["AUTORESEARCH_HANDOVER"] = str(spec.handover)
     return Confinement(
         read=(seen.artifact, seen.work, paths.trusted, *(() if spec.data is None else (spec.data,)), *_further(around)),
-        write=() if spec.handover is None else (spec.handover,),
+        write=(paths.units,) if spec.handover is None else (paths.units, spec.handover),
         cwd=paths.trusted,
         env=env,
         fds=(marks_fd,),

@@ -91,6 +91,7 @@ def beside(result: RunResult, theirs: RunResult) -> RunResult:
     return result.model_copy(
         update={
             "incumbent_score": theirs.score,
+            "incumbent_units": theirs.units,
             "flags": (*flags, "pair_broken") if broken else flags,
             "beside": Half(
                 reason=(theirs.reason or str(theirs.state)) if broken else "",
@@ -134,7 +135,9 @@ def of_answer(
                     "flags": tuple(flags),
                     "hosts": answer.hosts,
                     "score": answer.score,
+                    "units": answer.units,
                     "incumbent_score": answer.incumbent,
+                    "incumbent_units": answer.incumbent_units,
                     "interval": answer.interval,
                     "secondary": answer.secondary,
                     "audit": answer.audit,

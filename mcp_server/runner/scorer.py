@@ -9,6 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
+import stat
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -31,6 +34,7 @@ from mcp_server.runner.process.stop import Stop
 from mcp_server.runner.process.unseen import hint
 
 ANSWER_BYTES = 256 * 1024
+UNITS_BYTES = 8 * 1024 * 1024  # of a file of units
 WARM_FROM_SECONDS = 10.0  # of training; in less, starting up would take a large part of it
 
 
@@ -71,6 +75,8 @@ class Asked:
         self._tell: int | None = tell
         if not trusted:
             around.renew_scratch()
+        shutil.rmtree(around.paths.units, ignore_errors=True)
+        around.paths.units.mkdir(mode=0o700)
         confinement = for_scorer(around, self._marks.theirs, limits.tasks)
         if trusted:
             confinement = replace(confinement, env=_own_environment(around, confinement.env, warm))
@@ -131,7 +137,7 @@ class Asked:
             unseen = hint(text, around.spec, around.paths.trusted, around.paths.trusted, around.lease.card is not None)
             detail = f"{unseen.said} {detail}" if unseen is not None else detail
             return Failure("scorer_failed", detail, excerpt(text))
-        found = parse(answer.raw_tail().decode(errors="replace"))
+        found = parse(answer.raw_tail().decode(errors="replace"), self._file)
         return Failure(found.reason, found.detail, excerpt(text)) if isinstance(found, Failure) else found
 
     def end(self) -> None:
@@ -140,6 +146,19 @@ class Asked:
         self._hang_up()
         for pipe in (self._out, self._err, self._marks):
             pipe.close_ours()
+
+    def _file(self, name: str) -> bytes:
+        """A file that the command wrote into its folder of units. Raises OSError."""
+        name = name.removeprefix(f"{self._around.paths.units}/")
+        if not re.fullmatch(r"\w[\w.-]{0,79}", name):
+            raise OSError("not the plain name of a file")
+        with open(os.open(self._around.paths.units / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError("not a plain file")
+            content = file.read(UNITS_BYTES + 1)
+        if len(content) > UNITS_BYTES:
+            raise OSError(f"larger than {UNITS_BYTES // 1024} KB")
+        return content
 
     def _hang_up(self) -> None:
         if self._tell is not None:

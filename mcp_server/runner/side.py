@@ -129,7 +129,7 @@ class Side:
 
     def clear(self) -> None:
         """Remove what nobody will read."""
-        for folder in (self.paths.out, self.around.scratch, self.around.scorer_home):
+        for folder in (self.paths.out, self.paths.units, self.around.scratch, self.around.scorer_home):
             remove(folder)
 
 

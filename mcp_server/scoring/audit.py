@@ -157,6 +157,19 @@ def estimate(split: Split, claims: NDArray[np.float32], positions: Positions, fo
     )
 
 
+def by_document(split: Split, claims: NDArray[np.float32], estimate: Estimate) -> Floats:
+    """What each document (D,) contributes to the score, which is their sum; the audit's correction by their tokens.
+
+    A document without a counted target, such as the padding, contributes nothing and is left out.
+    """
+    documents = split.documents[split.counted]
+    tokens = np.bincount(documents)
+    nats = np.bincount(documents, -claims[split.counted].astype(np.float64))
+    per_byte = 1 / (math.log(2) * split.byte_count)
+    shares: Floats = (nats * per_byte + (estimate.score - estimate.claimed) * tokens / tokens.sum())[tokens > 0]
+    return shares
+
+
 def _standard_error(values: Floats) -> float:
     spread = float(values.std(ddof=1)) if len(values) > 1 else abs(float(values[0]))
     return spread / math.sqrt(len(values))

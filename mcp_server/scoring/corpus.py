@@ -46,6 +46,7 @@ class Split:
     counted: NDArray[np.bool_]  # (R, T): neither BOS nor padding
     byte_count: int  # true bytes of all counted targets
     vocab_size: int
+    documents: NDArray[np.int64]  # (R, T): which document a target belongs to
     filler: Tokens  # (F,) training tokens, which a model has seen anyway: what replaces a suffix in an audit
 
     @property
@@ -114,5 +115,6 @@ def lay_out(stream: Tokens, token_bytes: NDArray[np.int64], filler: Tokens, meta
         counted=counted,
         byte_count=int(token_bytes[targets[counted]].sum()),
         vocab_size=meta.vocab_size,
+        documents=np.cumsum(padded[:-1] == meta.bos_id).reshape(rows, width),
         filler=filler,
     )

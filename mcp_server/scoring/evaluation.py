@@ -52,6 +52,7 @@ class Scored:
     audit: Audit
     precision: str  # the model's dtype, by its host's word
     hosts: HostUse | None = None  # of the host that claims
+    documents: Floats | None = None  # (D,): what each contributes to the score, which is their sum
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def examine(
         full=full,
     )
     if not flagged.any() and not estimate.significant:
-        return Scored(estimate, entry, host.precision)
+        return Scored(estimate, entry, host.precision, documents=audit.by_document(split, claims, estimate))
     worst = np.argsort(-np.abs(claims[positions.rows, positions.columns] - found))[:PROBED]
     threshold = tolerance.largest if flagged.any() else tolerance.mean
     try:

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 
 from mcp_server.nouns.errors import AutoresearchError, CorpusError
-from mcp_server.nouns.records import HostUse, Tier
+from mcp_server.nouns.records import MOST_UNITS, HostUse, Tier
 from mcp_server.scoring import tolerances
 from mcp_server.scoring.corpus import Split, read_split
 from mcp_server.scoring.evaluation import Rejected, Rule, Scored, batch_rows, evaluate, hosts
@@ -33,6 +33,8 @@ from mcp_server.scoring.tolerances import Table
 
 START_SECONDS = 300.0  # importing torch, building a model and compiling it, on a busy machine
 REPLY_SECONDS = 120.0  # one batch
+UNITS_FILE, UNIT_DIGITS = "documents.json", 12  # nobody but the referee sees them
+FEW = 2000  # fit into a line
 DIGITS = 7  # the audit leaves 1e-8 bits per byte open, and lower digits could carry validation text to the agent
 
 
@@ -146,7 +148,19 @@ def reply(outcome: Scored | Rejected, calibrated: bool) -> dict[str, object]:
         "secondary": {} if calibrated else {"uncalibrated": 1.0},
         "audit": found,
         "hosts": None if outcome.hosts is None else outcome.hosts.model_dump(),
+        "units": _units(outcome),
     }
+
+
+def _units(outcome: Scored) -> dict[str, float] | str:
+    """What each document contributes, in a file where the supervisor has a folder for it: there may be many."""
+    documents = [] if outcome.documents is None else outcome.documents.tolist()
+    units = {f"document {number}": round(share, UNIT_DIGITS) for number, share in enumerate(documents, 1)}
+    folder = os.environ.get("AUTORESEARCH_UNITS")
+    if len(units) > MOST_UNITS or not folder or not Path(folder).is_dir():
+        return units if len(units) <= FEW else {}
+    (Path(folder) / UNITS_FILE).write_text(json.dumps(units))
+    return UNITS_FILE
 
 
 def marker(env: Mapping[str, str]) -> Callable[[float], None]:

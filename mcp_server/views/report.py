@@ -171,11 +171,14 @@ def _changes(found: Findings) -> str:
             _interval(one.interval, _unit(found)),
             f"{fixed(abs(one.widths), 1)} noise widths" if one.widths is not None else "",
             f"{100 * sure:.0f} % sure" if sure is not None else "",
+            plain(one.experiment.verdict.examples),
             plain(one.label),
             f"cost {len(one.runs)} run{'s' if len(one.runs) != 1 else ''}, {duration(one.seconds)}",
         ]
         parts.append(f"### {experiment.number}: {plain(experiment.description)}")
         parts.append("; ".join(part for part in said if part) + ".")
+        if experiment.verdict.flipped:
+            parts.append(f"On single examples: {', '.join(plain(flip, 100) for flip in experiment.verdict.flipped)}.")
         if experiment.hypothesis:
             parts.append(f"Why it was tried: {plain(experiment.hypothesis, 600)}")
         if found.diffs.get(experiment.number):
@@ -215,6 +218,7 @@ def _failure(one: Attempt) -> str:
         said = plain(one.experiment.verdict.reason, 160)
     else:
         said = _signed(one.gain) + (f", {abs(one.widths):.1f} noise widths" if one.widths is not None else "")
+        said += f", {plain(one.experiment.verdict.examples)}" if one.experiment.verdict.examples else ""
     return f"{one.number}, {one.came}: {plain(one.experiment.description)} ({said})"
 
 

@@ -69,6 +69,7 @@ class Rule:
     stricter: Callable[[Any, Any], bool] = _never
 
 
+SEEN = ("hidden", "counts", "shown")  # of single examples, from nothing to all
 FIXED, FREE, A_PERSONS = Rule(Holder.NOBODY), Rule(Holder.ANYBODY), Rule(Holder.PERSON)
 RULES: dict[str, Rule] = {
     "goal": FREE,
@@ -100,6 +101,8 @@ RULES: dict[str, Rule] = {
     "secondary": Rule(Holder.PERSON, _tighter_bounds),
     "readable": Rule(Holder.PERSON, _no_wider),
     "require_sandbox": Rule(Holder.PERSON, _not_taken_back),
+    "units": Rule(Holder.PERSON, lambda before, after: SEEN.index(after) <= SEEN.index(before)),
+    "units_are": Rule(Holder.PERSON, lambda before, after: after == "sample"),
     "score_incumbent": A_PERSONS,
     "handover": FIXED,
     "style": FREE,

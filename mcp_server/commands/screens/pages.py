@@ -92,9 +92,10 @@ def _verdict(reply: ScoreReply) -> str | None:
         return None
     sure = reply.verdict.probability
     chance = "" if sure is None else f"{100 * sure:.0f} % sure it is better"
-    return joined(reply.verdict.decision + (f" ({reply.verdict.label})" if reply.verdict.label else ""), chance) + (
-        f"\n{reply.verdict.reason}" if reply.verdict.reason else ""
-    )
+    label = f" ({reply.verdict.label})" if reply.verdict.label else ""
+    said = [joined(reply.verdict.decision + label, chance, reply.verdict.units)]
+    said += [reply.verdict.reason, f"on single examples: {', '.join(reply.verdict.flipped)}"]
+    return "\n".join(said if reply.verdict.flipped else said[:2]).rstrip()
 
 
 def _curve(losses: Sequence[float]) -> str | None:
@@ -122,6 +123,8 @@ def decision(reply: DecisionReply) -> Parts:
         ("decision", Text(joined(reply.decision, reply.label), style=style)),
         ("score", number(reply.score) if reply.score is not None else None),
         ("gain", Text.assemble(gained(reply.change), f"  {widths}") if reply.change is not None else None),
+        ("examples", reply.units),
+        ("changed on", ", ".join(reply.flipped)),
         ("reason", reply.reason),
         ("commit", reply.commit),
         ("put back", ", ".join(reply.restored)),

@@ -69,6 +69,7 @@ function fill(body, { page, verdict = {}, log, commands }) {
     ["interval", edges.size > 1 ? [...edges].join(" to ") : ""], // exact as far as it is shown: nothing to say
     ["gain", gain === undefined ? "" : [number(gain, true), widths(noise), against].filter(Boolean).join(" · ")],
     ["verdict", [verdict.decision, verdict.label, sure].filter(Boolean).join(", ")],
+    ["examples", verdict.units], ["changed on", (verdict.flipped || []).join(", ")],
     ["reason", [verdict.reason, score.reason, score.detail].filter(Boolean).join(" · ")],
     ["hypothesis", page.hypothesis],
     ["foretold", page.expected_delta === undefined ? "" : `a gain of ${number(page.expected_delta, true)}`],
