@@ -16,7 +16,6 @@ from pathlib import Path
 
 from mcp_server.arena.program import Arena, load_program
 from mcp_server.campaign import progress
-from mcp_server.campaign.adopting import adopted, edits_named
 from mcp_server.campaign.beginning import amend, baseline
 from mcp_server.campaign.beginning.amend import program_in_force
 from mcp_server.campaign.beginning.start import start
@@ -28,6 +27,7 @@ from mcp_server.campaign.intake import DESCRIPTION_LIMIT, Asked, open_experiment
 from mcp_server.campaign.runs import orders, pairing
 from mcp_server.campaign.status import known_like, nowhere, recalled, whereabouts
 from mcp_server.campaign.stop import over_by_rule, refuse_when_over
+from mcp_server.campaign.transfers.adopting import adopted, edits_named
 from mcp_server.campaign.trees import astray, overwritten
 from mcp_server.campaign.trees.overwritten import NOBODY, Caller
 from mcp_server.campaign.upkeep import recovery
@@ -267,7 +267,7 @@ class Lab:
             if decision != "revert" or found.kind == Kind.BASELINE:
                 baseline.refuse_without_baseline(bench, campaign, arena, found)
             judgement = judgement_of(bench, campaign, arena, found)
-            conclude(bench, campaign, found, judgement, decision)
+            judgement = conclude(bench, campaign, arena, found, judgement, decision)
             caught = recovery.catch_up(bench)
             found = bench.ledger.experiment(campaign.tag, found.number)
             if found.decision is None:

@@ -330,6 +330,9 @@ def test_after_another_keep_one_slot_beside_the_new_incumbent_is_asked_for(bench
     bench.run(3, 0.95, incumbent=1, incumbent_score=1.0, pairing="side_by_side")
     bench.keep(3)
     found = bench.judge()
+    assert (code_of(found), found.incumbent) == ((Decision.REBASE, "rebased"), 1)
+    bench.ledger.stands_on("first", 2, 3)  # where it has what was kept in it already
+    found = bench.judge()
     assert (code_of(found), found.wanted) == ((Decision.CONFIRM, "no_incumbent"), ((2, 1, "confirm"),))
 
 

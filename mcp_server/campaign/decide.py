@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import progress
 from mcp_server.campaign.attempt import read
@@ -10,6 +12,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import Judgement, judge_experiment
 from mcp_server.campaign.runs import pairing
 from mcp_server.campaign.status import dry_spell
+from mcp_server.campaign.transfers.rebasing import rebase
 from mcp_server.campaign.trees import astray
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.judging.verdict import Decision
@@ -22,6 +25,7 @@ from mcp_server.nouns.replies import DecisionReply
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block
 
+REBASED = "rebased"  # the code of a change that goes on as an attempt on a later incumbent
 WRITE_FIRST = "Write down what it teaches (append_learnings)."  # left out where the lesson came with the decision
 
 
@@ -32,8 +36,13 @@ def judgement_of(bench: Bench, campaign: Campaign, arena: Arena, found: Experime
     return judge_experiment(bench.ledger, arena, campaign, found, contract.earlier(bench, campaign))
 
 
-def conclude(bench: Bench, campaign: Campaign, found: Experiment, judgement: Judgement | None, decision: str) -> None:
-    """Write down what becomes of it as the caller asked, or open the repeats that the referee wants. Raises NotNow."""
+def conclude(
+    bench: Bench, campaign: Campaign, arena: Arena, found: Experiment, judgement: Judgement | None, decision: str
+) -> Judgement | None:
+    """Write down what becomes of it as the caller asked, or open the repeats that the referee wants. Raises NotNow.
+
+    The judgement that was followed in the end.
+    """
     if decision == "revert":
         runs = bench.ledger.runs(campaign.tag, found.number)
         if any(not run.state.terminal for run in runs):
@@ -44,10 +53,17 @@ def conclude(bench: Bench, campaign: Campaign, found: Experiment, judgement: Jud
     elif judgement is None:
         decide_without_score(bench, campaign, found)
     else:
-        follow(bench, campaign, found, judgement, decision)
+        return follow(bench, campaign, arena, found, judgement, decision)
+    return judgement
 
 
-def follow(bench: Bench, campaign: Campaign, found: Experiment, judgement: Judgement, decision: str) -> None:
+def follow(
+    bench: Bench, campaign: Campaign, arena: Arena, found: Experiment, judgement: Judgement, decision: str
+) -> Judgement:
+    """Write down what follows from a judgement: an intent, or the runs it asks for. The judgement that was followed.
+
+    Raises NotNow or StillRunning, and nothing has changed then.
+    """
     verdict = judgement.verdict
     if any(not run.state.terminal for run in judgement.runs):
         raise StillRunning(f"Experiment {found.number} is still running. read_score({found.number}) waits for it.")
@@ -59,7 +75,7 @@ def follow(bench: Bench, campaign: Campaign, found: Experiment, judgement: Judge
                 continue  # it is trained in the candidate's own slot
             later = quiet_again(judgement.runs) if purpose == Purpose.RETRY else None
             bench.ledger.open_run(campaign.tag, number, seed, purpose, bench.stamp(), later)
-        return
+        return judgement
     if decision == "keep" and verdict.decision is not Decision.KEEP:
         raise NotNow(
             f"The referee does not keep experiment {found.number}: {verdict.reason} "
@@ -72,7 +88,30 @@ def follow(bench: Bench, campaign: Campaign, found: Experiment, judgement: Judge
             f"Experiment {waiting[0]} is decided, but git could not follow yet; lab_status says why. Mend that first: "
             f"experiment {found.number} has to be judged against what comes of it."
         )
+    if verdict.decision is Decision.REBASE:
+        return _carry_on(bench, campaign, arena, found, judgement)
     intend(bench, found, "keep" if kept else "revert", judgement.label if kept else None, judgement, verdict.reason)
+    return judgement
+
+
+def _carry_on(bench: Bench, campaign: Campaign, arena: Arena, found: Experiment, judgement: Judgement) -> Judgement:
+    """Let the change of a candidate that began from an older incumbent be measured on the present one."""
+    made, verdict = rebase(bench, campaign, arena, found), judgement.verdict
+    if made.same:
+        again = bench.ledger.experiment(campaign.tag, found.number)
+        standing = judgement_of(bench, campaign, arena, again)
+        assert standing is not None
+        return follow(bench, campaign, arena, again, standing, "auto")
+    if made.number is None:
+        said = f"Discard: another experiment was kept since, and {made.why}."
+        verdict = dataclasses.replace(verdict, decision=Decision.DISCARD, code="superseded", reason=said)
+    else:
+        verdict = dataclasses.replace(verdict, reason=f"{verdict.reason} It goes on as experiment {made.number}.")
+    if made.clash:
+        verdict = dataclasses.replace(verdict, reason=f"{verdict.reason} Both changed the same lines; {made.clash}")
+    judgement = dataclasses.replace(judgement, verdict=verdict)
+    intend(bench, found, "revert", None, judgement, verdict.reason)
+    return judgement
 
 
 def decide_without_score(bench: Bench, campaign: Campaign, found: Experiment) -> None:
@@ -126,6 +165,7 @@ def decided(bench: Bench, found: Experiment, caught: CaughtUp) -> DecisionReply:
     key = (found.campaign, found.number)
     incumbent = bench.ledger.incumbent(found.campaign)
     names = {"keep": "kept", "revert": "reverted", "overtaken": "overtaken"}
+    carried = bench.ledger.carried_on(*key) if verdict.code == REBASED else None
     after = {
         "keep": f"{WRITE_FIRST} Build on it.",
         "revert": f"{WRITE_FIRST} Try something else.",
@@ -134,16 +174,19 @@ def decided(bench: Bench, found: Experiment, caught: CaughtUp) -> DecisionReply:
     dry = dry_spell(bench.ledger, found.campaign) if found.decision == "revert" else ""
     if dry:
         after = f"{WRITE_FIRST} {dry} Try something of another kind."
+    if carried is not None:
+        after = f"read_score({carried.number}) waits for its score there; commit_or_revert({carried.number}) decides."
     return DecisionReply(
         experiment=found.number,
-        decision=names[found.decision or "revert"],
+        decision=REBASED if carried is not None else names[found.decision or "revert"],
+        carried_on=None if carried is None else carried.number,
         label=found.label or "",
         score=progress.rounded(read(bench.ledger, found).score),
         change=progress.rounded(verdict.change),
         interval=progress.edges_of(verdict),
         noise_widths=progress.rounded(verdict.noise_widths, 2),
         probability=progress.rounded(verdict.probability, 3),
-        reason=clean_block(verdict.reason + _race(found), 400),
+        reason=clean_block(verdict.reason + _race(bench, found), 700),
         units=verdict.examples,
         flipped=list(verdict.flipped),
         commit=(found.commit_sha or "")[:12],
@@ -164,12 +207,21 @@ def _after_overtaken(bench: Bench, found: Experiment) -> str:
     return f"{state.said + ' ' if state else ''}The candidate stays in the vault: {again}, measures it again."
 
 
-def _race(found: Experiment) -> str:
-    """What to know about a candidate that began from one incumbent and was judged against another."""
-    against = found.verdict.against
-    if against is None or found.base is None or against == found.base:
+def _race(bench: Bench, found: Experiment) -> str:
+    """What to know about a candidate beside which another experiment was kept."""
+    against, incumbent = found.verdict.against, bench.ledger.incumbent(found.campaign)
+    if against is None or incumbent is None or found.verdict.code == REBASED:
         return ""
-    return f" Experiment {against} was kept meanwhile, so this was compared with it and not with {found.base}."
+    if incumbent.number != against and found.decision != "keep" and _later(incumbent, found):
+        return f" Experiment {incumbent.number} was kept meanwhile; this was compared with {against}, its beginnings."
+    if _later(bench.ledger.experiment(found.campaign, against), found):
+        return f" Experiment {against} was kept meanwhile, so this was compared with it."
+    return ""
+
+
+def _later(kept: Experiment, found: Experiment) -> bool:
+    """Whether one was kept between another's beginning and its decision."""
+    return found.opened_at < (kept.decided_at or "") <= (found.decided_at or "")
 
 
 def next_for(found: Experiment, status: Status, judgement: Judgement | None, due_seconds: float | None = None) -> str:
@@ -183,4 +235,6 @@ def next_for(found: Experiment, status: Status, judgement: Judgement | None, due
         return "Decided; propose the next experiment."
     if judgement is not None and judgement.verdict.decision is Decision.CONFIRM:
         return f"commit_or_revert({number}) starts the repeats the referee asks for."
+    if judgement is not None and judgement.verdict.decision is Decision.REBASE:
+        return f"commit_or_revert({number}) has its change measured on the present incumbent."
     return f"commit_or_revert({number}) decides; `learned` takes the lesson."

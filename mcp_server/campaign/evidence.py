@@ -125,13 +125,22 @@ def judge_experiment(
     runs = ledger.runs(campaign.tag, experiment.number)
     if incumbent is None or failure_of(runs) is not None or not any(run.state.terminal for run in runs):
         return None
-    evidence = gather(ledger, arena, campaign, experiment, incumbent, earlier)
-    verdict = decide(evidence)
-    numbers = {Who.CANDIDATE: experiment.number, Who.INCUMBENT: incumbent.number}
+    began = began_from(ledger, experiment, incumbent)
+    compared = began or incumbent
+    evidence = gather(ledger, arena, campaign, experiment, compared, earlier)
+    verdict = decide(dataclasses.replace(evidence, superseded=began is not None))
+    numbers = {Who.CANDIDATE: experiment.number, Who.INCUMBENT: compared.number}
     wanted = tuple((numbers[one.who], one.seed, one.purpose) for one in verdict.orders)
     seeds = tuple(sorted(evidence.beside or evidence.candidate))
     said = units.told(verdict.units, arena)
-    return Judgement(verdict, mean_score(runs), seeds, tuple(runs), wanted, incumbent.number, said)
+    return Judgement(verdict, mean_score(runs), seeds, tuple(runs), wanted, compared.number, said)
+
+
+def began_from(ledger: Ledger, experiment: Experiment, incumbent: Experiment) -> Experiment | None:
+    """The kept experiment whose files an attempt changed, where another one is the incumbent by now."""
+    if experiment.base in (None, incumbent.number, experiment.number):
+        return None
+    return next((one for one in ledger.kept(experiment.campaign) if one.number == experiment.base), None)
 
 
 def gather(
@@ -458,6 +467,7 @@ __all__ = [
     "Decision",
     "Judgement",
     "awaited",
+    "began_from",
     "gather",
     "judge_experiment",
     "measured_noise",

@@ -87,24 +87,57 @@ def open_experiment(
         return earlier
     if incumbent is not None and asked.kind != Kind.PRUNE and not asked.insist and asked.files is None:
         astray.refuse(bench, campaign, arena, sources)
-    changes = tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, sources))
+    changes = changed(before, sources)
     known = worth = ""
     if not offered and asked.kind in (Kind.ATTEMPT, Kind.REPLICATION):
         known, worth = elsewhere(campaign, arena, marks, changes, asked.repeats)
     if known and not asked.insist:
         raise NotNow(f"{known} To run it all the same, as a retest: {astray.INSIST}.")
+    if asked.files is not None:
+        bench.workspace.lay(asked.files, arena.editable, incumbent_commit(bench.ledger, campaign))
+    if offered:
+        asked = dataclasses.replace(asked, kind=Kind.BASELINE)
+    elif known and asked.kind == Kind.ATTEMPT:
+        asked = dataclasses.replace(asked, kind=Kind.RETEST)
+    experiment, tried = take_in(bench, campaign, arena, asked, sources, before, tree)
+    number = experiment.number
+    started = recovery.catch_up(bench)
+    reply = progress.experiment_reply(bench.ledger, bench.paths, experiment, arena, bench.now())
+    heard = [said for said in (worth, known, tried_before(bench.ledger, changes)) if said]
+    reply.warnings += crowd + heard + warnings_of(experiment, tried) + started.problems
+    reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
+    return reply
+
+
+def take_in(
+    bench: Bench,
+    campaign: Campaign,
+    arena: Arena,
+    asked: Asked,
+    sources: Mapping[str, bytes],
+    before: Mapping[str, bytes],
+    tree: str,
+    seed: int | None = None,
+) -> tuple[Experiment, list[Experiment]]:
+    """An attempt with these files: in the vault, in the ledger, and its first run ordered; and those of the same edit.
+
+    before: the incumbent's files. seed: of its first run; None: the campaign's, as every new idea has.
+    """
+    incumbent = bench.ledger.incumbent(campaign.tag)
     number = bench.workspace.free_number(campaign.tag, bench.ledger.next_number(campaign.tag))
-    edit = change(before, sources)
+    edit, changes = change(before, sources), changed(before, sources)
     tried = [e for e in bench.ledger.same_edit(edit, campaign.tag) if e.number != number]
-    again = Kind.RETEST if (tried or known) and asked.kind == Kind.ATTEMPT else asked.kind
+    baseline_offered = asked.kind == Kind.BASELINE
+    if tried and asked.kind == Kind.ATTEMPT:
+        asked = dataclasses.replace(asked, kind=Kind.RETEST)
     experiment = Experiment(
         campaign=campaign.tag,
         number=number,
-        kind=Kind.BASELINE if offered else again,
+        kind=asked.kind,
         **_said(asked),
         snapshot="",
-        base=incumbent.number if incumbent else None if offered else _awaited_baseline(bench, campaign),
-        fingerprint=marks,
+        base=incumbent.number if incumbent else None if baseline_offered else _awaited_baseline(bench, campaign),
+        fingerprint=fingerprint(sources),
         edit=edit,
         nodes=nodes(sources),
         knobs=changes,
@@ -115,16 +148,14 @@ def open_experiment(
         opened_at=bench.stamp(),
         tree=tree,
     )
-    if asked.files is not None:
-        bench.workspace.lay(asked.files, arena.editable, incumbent_commit(bench.ledger, campaign))
     experiment = _in_the_vault(bench, campaign, arena, experiment, sources)
-    _order_first(bench, campaign, arena, experiment, incumbent)
-    started = recovery.catch_up(bench)
-    reply = progress.experiment_reply(bench.ledger, bench.paths, experiment, arena, bench.now())
-    heard = [said for said in (worth, known, tried_before(bench.ledger, changes)) if said]
-    reply.warnings += crowd + heard + warnings_of(experiment, tried) + started.problems
-    reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
-    return reply
+    _order_first(bench, campaign, arena, experiment, incumbent, seed)
+    return experiment, tried
+
+
+def changed(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> tuple[tuple[str, str, str], ...]:
+    """Each constant that moved, with from and to."""
+    return tuple((c.name, c.before or "absent", c.after or "absent") for c in knob_changes(before, after))
 
 
 def _said(asked: Asked) -> dict[str, Any]:
@@ -157,18 +188,24 @@ def _in_the_vault(
 
 
 def _order_first(
-    bench: Bench, campaign: Campaign, arena: Arena, experiment: Experiment, incumbent: Experiment | None
+    bench: Bench,
+    campaign: Campaign,
+    arena: Arena,
+    experiment: Experiment,
+    incumbent: Experiment | None,
+    given: int | None,
 ) -> None:
     """Write the experiment down with the runs it begins with, and the incumbent's where that must be measured anew."""
-    seed, kind = campaign.seed, experiment.kind
+    seed, kind = campaign.seed if given is None else given, experiment.kind
     if kind == Kind.PRUNE and incumbent is not None:
         # on the seeds that the change was chosen by, its luck would only be seen again
-        seed = max(run.seed for run in bench.ledger.runs(campaign.tag, incumbent.number)) + 1
+        seed = max([seed, *(run.seed + 1 for run in bench.ledger.runs(campaign.tag, incumbent.number))])
     paired = bool(pairing.choice_of(bench.ledger, arena, campaign).pairing)
     baseline_runs = calibration(seed, campaign.calibrate, paired)
     ordered = baseline_runs if kind == Kind.BASELINE else [(seed, Purpose.FIRST)]
     bench.ledger.open_experiment(experiment, ordered)
-    if seed != campaign.seed and incumbent is not None and not arena.score_incumbent and not paired:
+    held = set() if incumbent is None else {run.seed for run in bench.ledger.runs(campaign.tag, incumbent.number)}
+    if seed not in {campaign.seed, *held} and incumbent is not None and not arena.score_incumbent and not paired:
         bench.ledger.open_run(campaign.tag, incumbent.number, seed, Purpose.CONFIRM, experiment.opened_at)
 
 

@@ -47,7 +47,10 @@ def until_finished(
 def until_decided(
     lab: Verbs, number: int | None, decision: str, tell: Callable[[ScoreReply], None], learned: str = ""
 ) -> DecisionReply:
-    """A decision that waits for the repeats the referee asks for, and asks again when they are there."""
+    """A decision that waits for the repeats the referee asks for, and asks again when they are there.
+
+    A change that goes on as an attempt on a later incumbent is followed there.
+    """
     while True:
         try:
             reply = lab.commit_or_revert(number, decision, learned)
@@ -55,7 +58,9 @@ def until_decided(
             until_finished(lab, number, tell)
             time.sleep(POLL_SECONDS)
             continue
-        if reply.decision != "confirming":
+        if reply.decision not in ("confirming", "rebased"):
             return reply
-        number = reply.experiment
+        if reply.carried_on is not None:
+            learned = ""  # it was written down with the change that goes on
+        number = reply.carried_on or reply.experiment
         until_finished(lab, number, tell)

@@ -218,8 +218,9 @@ def _decide(lab: Lab, number: int | None, decision: str, wait: bool, as_json: bo
     reply = None
     with contextlib.suppress(*([StillRunning] if wait else [])):
         reply = lab.commit_or_revert(number, decision, learned)
-    if reply is None or (wait and reply.decision == "confirming"):
-        number = reply.experiment if reply else number or lab.read_score().experiment
+    if reply is None or (wait and reply.decision in ("confirming", "rebased")):
+        learned = "" if reply is not None and reply.carried_on else learned
+        number = (reply.carried_on or reply.experiment) if reply else number or lab.read_score().experiment
         with asking.waiting(number, as_json) as tell:
             reply = waiting.until_decided(lab, number, decision, tell, learned)
     asking.answer(reply, as_json, *pages.decision(reply))

@@ -39,6 +39,31 @@ MOST_FAILURES = 3  # a repeat that ends so often without a score is given up
 
 def decide(evidence: Evidence) -> Verdict:
     """The verdict on one candidate."""
+    verdict = _decided(evidence)
+    return _superseded(evidence, verdict) if evidence.superseded else verdict
+
+
+def _superseded(given: Evidence, verdict: Verdict) -> Verdict:
+    """The verdict on a candidate whose beginnings are the incumbent no more: at best its change is tried once again.
+
+    Compared with what it began from it shows what its change does there, and a change that is not worth another look
+    there is not worth one here. But to keep it as it is would take back what was kept since, and nobody measured the
+    two together; so that is what is measured next, beside the present incumbent and on a seed that did not choose it.
+    """
+    if verdict.decision is Decision.DISCARD:
+        return verdict
+    if given.runs_left < 1:
+        said = "Discard: another experiment was kept since, and no run is left to measure this change on top of it."
+        return replace(verdict, decision=Decision.DISCARD, code="superseded", reason=said, label=None, orders=())
+    said = "Rebase: another experiment was kept since, so this change is made on top of it and measured there."
+    found = "" if verdict.gain is None else f" Where it began it gained {verdict.gain:+.3g}."
+    return replace(
+        verdict, decision=Decision.REBASE, code="rebased", reason=f"{said}{found}", label=None, lost=0.0, orders=()
+    )
+
+
+def _decided(evidence: Evidence) -> Verdict:
+    """The verdict on one candidate against what it is compared with."""
     refusal = _unusable(evidence)
     if refusal is not None:
         return refusal

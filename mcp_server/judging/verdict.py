@@ -22,6 +22,7 @@ class Decision(StrEnum):
     KEEP = "keep"
     DISCARD = "discard"
     CONFIRM = "confirm"
+    REBASE = "rebase"  # its change is made on the present incumbent, and measured there as an attempt of its own
 
 
 class Label(StrEnum):
@@ -106,6 +107,7 @@ class Evidence:
     record: Record = field(default_factory=Record)
     runs_left: float = math.inf
     called_off: int = 0
+    superseded: bool = False  # what it began from, and is compared with here, is the incumbent no more
     takes_back: bool = False  # the candidate takes an earlier keep back: that has to prove its worth again
     touched: tuple[str, ...] = ()  # what the diff changes of luck itself
     broken: tuple[str, ...] = ()  # sentences: checks that failed, bounds that do not hold

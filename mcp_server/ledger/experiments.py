@@ -231,6 +231,23 @@ class Experiments(Runs, Lessons):
         )
         return _experiment(rows[0]) if rows else None
 
+    def carried_on(self, campaign: str, number: int) -> Experiment | None:
+        """The newest attempt that is the change of experiment `number`, made on a later incumbent."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ? AND joins = ? ORDER BY number DESC LIMIT 1",
+            campaign,
+            str(number),
+        )
+        return _experiment(rows[0]) if rows else None
+
+    def stands_on(self, campaign: str, number: int, base: int) -> None:
+        """An attempt has what was kept as `base` in it, so that it is compared with that from now on."""
+        with self._fact():
+            self._db.execute(
+                "UPDATE experiments SET base = ? WHERE campaign = ? AND number = ? AND decision IS NULL",
+                (base, campaign, number),
+            )
+
     def baseline(self, campaign: str) -> Baseline | None:
         """The one that was kept, else the last that was offered; None before the campaign has begun."""
         rows = self._rows(

@@ -106,7 +106,7 @@ class DecisionReply(Reply):
     """What was decided and what git did."""
 
     experiment: int
-    decision: str = Field(description="kept, reverted, confirming or overtaken")
+    decision: str = Field(description="kept, reverted, confirming, rebased or overtaken")
     label: str = ""
     score: float | None = None
     change: float | None = None
@@ -121,6 +121,7 @@ class DecisionReply(Reply):
     restored: list[str] = Field(default_factory=list)
     left: list[str] = Field(default_factory=list, description="files edited since the snapshot, not touched")
     incumbent: int | None = None
+    carried_on: int | None = Field(default=None, description="rebased: the experiment that its change goes on as")
     learning: int | None = Field(default=None, description="the lesson's number in the memory")
     note: str = ""
     next: str = ""

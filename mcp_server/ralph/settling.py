@@ -151,8 +151,9 @@ def _decided(lab: Lab, number: int) -> DecisionReply | None:
         if until_finished(lab, number, field_seconds=0).open:  # the world is not waited for
             return None
         decision = lab.commit_or_revert(number)
-        if decision.decision != "confirming":
+        if decision.decision not in ("confirming", "rebased"):
             return decision
+        number = decision.carried_on or number
     return None
 
 

@@ -47,26 +47,32 @@ def merge(
     now: Mapping[str, bytes],
     before: Mapping[str, bytes],
     after: Mapping[str, bytes],
+    theirs: bool = False,
 ) -> Merged:
-    """`now` with the change from `before` to `after` made as well. scratch: a folder for files of a moment."""
+    """`now` with the change from `before` to `after` made as well. scratch: a folder for files of a moment.
+
+    theirs: where both changed the same lines the change's are taken; that they did is said all the same.
+    """
     merged = Merged()
     for path in sorted(now.keys() | before.keys() | after.keys()):
-        ours, base, theirs = now.get(path), before.get(path), after.get(path)
-        if theirs == base or ours in (base, theirs):
-            taken = theirs if ours == base else ours
+        ours, base, there = now.get(path), before.get(path), after.get(path)
+        if there == base or ours in (base, there):
+            taken = there if ours == base else ours
             if taken is not None:
                 merged.files[path] = taken
-        elif ours is None or base is None or theirs is None:
-            merged.conflicts.append(Conflict(path, _side(ours), _side(theirs)))
+        elif ours is None or base is None or there is None:
+            merged.conflicts.append(Conflict(path, _side(ours), _side(there)))
+            if theirs and there is not None:
+                merged.files[path] = there
         else:
-            text, count = _texts(git, scratch, ours, base, theirs)
+            text, marked = _texts(git, scratch, (ours, base, there), theirs)
             merged.files[path] = text
-            merged.conflicts += _conflicts(path, text) if count else []
+            merged.conflicts += _conflicts(path, marked) if marked else []
     return merged
 
 
-def _texts(git: Repository, scratch: Path, ours: bytes, base: bytes, theirs: bytes) -> tuple[bytes, int]:
-    """git's merge of three texts, and in how many places they conflict.
+def _texts(git: Repository, scratch: Path, texts: tuple[bytes, bytes, bytes], theirs: bool) -> tuple[bytes, bytes]:
+    """git's merge of three texts (ours, base, there), and the same with the conflicts marked; b"" without any.
 
     git takes changes of neighbouring lines for one, and constants stand on neighbouring lines: where a place has as
     many lines on each side, it is merged line by line.
@@ -74,17 +80,23 @@ def _texts(git: Repository, scratch: Path, ours: bytes, base: bytes, theirs: byt
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         places = [Path(folder) / name for name in ("ours", "base", "theirs")]
-        for place, content in zip(places, (ours, base, theirs), strict=True):
+        for place, content in zip(places, texts, strict=True):
             place.write_bytes(content)
         command = ["merge-file", "-p", f"--marker-size={MARK}", *(str(place) for place in places)]
         answer = git.ask(*command)
         if answer.code == 0:
-            return answer.out, 0
-        by_line = _by_line(git.ask(command[0], "--diff3", *command[1:]).out)
-    return (answer.out, answer.code) if by_line is None else (by_line, 0)
+            return answer.out, b""
+        marked = git.ask(command[0], "--diff3", *command[1:]).out
+        by_line = _by_line(marked)
+        if by_line is not None:
+            return by_line, b""
+        if not theirs:
+            return answer.out, answer.out
+        taken = _by_line(marked, theirs=True)
+        return (git.ask(command[0], "--theirs", *command[1:]).out if taken is None else taken), answer.out
 
 
-def _by_line(marked: bytes) -> bytes | None:
+def _by_line(marked: bytes, theirs: bool = False) -> bytes | None:
     """The text with every conflict merged line by line; None where one cannot be."""
     done: list[bytes] = []
     sides: list[list[bytes]] = []
@@ -98,9 +110,9 @@ def _by_line(marked: bytes) -> bytes | None:
             if len(sides) != 3 or len({len(side) for side in sides}) != 1:
                 return None
             for here, was, there in zip(*sides, strict=True):
-                if was not in (here, there) and here != there:
+                if was not in (here, there) and here != there and not theirs:
                     return None
-                done.append(there if here == was else here)
+                done.append(here if there == was else there)
             sides = []
         else:
             (sides[-1] if sides else done).append(line)

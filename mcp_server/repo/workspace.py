@@ -417,9 +417,14 @@ class Workspace(Vault):
         merged = self.merge(now, after, before)
         return None if merged.conflicts else merged.files
 
-    def merge(self, now: Mapping[str, bytes], before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Merged:
-        """`now` with the change from `before` to `after` made as well; nothing is written in the work tree."""
-        return merge(self.git, self.paths.state / "tmp", now, before, after)
+    def merge(
+        self, now: Mapping[str, bytes], before: Mapping[str, bytes], after: Mapping[str, bytes], theirs: bool = False
+    ) -> Merged:
+        """`now` with the change from `before` to `after` made as well; nothing is written in the work tree.
+
+        theirs: where both changed the same lines, the change's are taken, and named.
+        """
+        return merge(self.git, self.paths.state / "tmp", now, before, after, theirs)
 
     def refuse_edited(self, patterns: Iterable[str], expected: str) -> None:
         """Raises WorkspaceError unless the editable files on disk are those of `expected`."""

@@ -311,11 +311,12 @@ async def _decided(
             session.audience.say(f"Experiment {number}: another repeat would tell, but the time is for other ideas.")
             return await session.ask(DecisionReply, "commit_or_revert", experiment=number, decision="revert")
         decision = await session.ask(DecisionReply, "commit_or_revert", experiment=number)
-        if decision.decision != "confirming":
+        if decision.decision not in ("confirming", "rebased"):
             return decision
         session.audience.say(f"Experiment {number}: {decision.reason}")
         doubted = {"status": Status.CONFIRMING, "change": decision.change, "noise_widths": decision.noise_widths}
         show(_row(found, Kind.ATTEMPT).model_copy(update=doubted))
+        number = decision.carried_on or number
         found = await session.score(number)
 
 

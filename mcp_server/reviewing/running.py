@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import waiting
-from mcp_server.campaign.adopting import own_edit
+from mcp_server.campaign.transfers.adopting import own_edit
 from mcp_server.community.claims.desk import Desk
 from mcp_server.community.outgoing import machine_class
 from mcp_server.lab import Lab

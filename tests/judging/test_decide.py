@@ -343,3 +343,31 @@ def test_without_noise_a_loss_is_a_loss_and_a_machine_that_moved_changes_nothing
     slower = {"now": Conditions("cpu", None, 1.0, 50.0), "then": Conditions("cpu", None, 1.0, 100.0)}
     assert decide(apart(TINY, equal=12, **slower)).decision is Decision.KEEP
     assert decide(apart(0.01, equal=3, **slower)).decision is Decision.KEEP
+
+
+@pytest.mark.parametrize(
+    ("evidence", "decision"),
+    [
+        (slots(0.002, 0.002), "rebase"),  # it would be kept
+        (slots(0.0009, sd=1e-3), "rebase"),  # it would be asked to repeat itself
+        (slots(0.0, saved=40), "rebase"),  # shorter and no worse
+        (apart(0.002), "rebase"),
+        (slots(-0.002), "discard"),
+        (slots(0.002, touched=("the seed",)), "discard"),
+        (slots(0.002, 0.002, runs_left=0), "discard"),
+    ],
+)
+def test_what_began_from_a_former_incumbent_is_never_kept_as_it_is(evidence: Evidence, decision: str) -> None:
+    verdict = decide(replace(evidence, superseded=True))
+    assert (verdict.decision, verdict.orders, verdict.label) == (decision, (), None)
+    assert verdict.evidence == decide(evidence).evidence  # what it showed where it began counts for the night
+
+
+@untimed
+@given(gains, sds, records, st.booleans())
+def test_what_is_worth_no_look_where_it_began_is_worth_none_elsewhere(
+    found: list[float], sd: float, record: Record, simplicity: bool
+) -> None:
+    evidence = slots(*found, sd=sd, record=record, simplicity=simplicity)
+    here, there = decide(evidence), decide(replace(evidence, superseded=True))
+    assert (there.decision is Decision.DISCARD) == (here.decision is Decision.DISCARD)

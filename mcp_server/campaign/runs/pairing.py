@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mcp_server.arena.program import Arena
+from mcp_server.campaign.evidence import began_from
 from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
 from mcp_server.judging.pairing import Choice, Machine, Work, choose
 from mcp_server.ledger import Ledger
@@ -54,9 +55,12 @@ def beside(
 ) -> tuple[Experiment | None, Pairing]:
     """Whom a run has beside it in its slot, and how that one is trained there; "": it is not, the scorer measures it.
 
-    It is the incumbent; a baseline has itself while its noise is measured. rescore: only the scorer is asked again.
+    It is what the attempt began from, the incumbent of its time; a baseline has itself while its noise is measured.
+    rescore: only the scorer is asked again.
     """
     incumbent = ledger.incumbent(run.campaign)
+    if incumbent is not None:  # an attempt is compared with what it began from, whatever was kept meanwhile
+        incumbent = began_from(ledger, experiment, incumbent) or incumbent
     if arena.score_incumbent:
         return (None if run.purpose == Purpose.EXAM else _other(incumbent, experiment)), ""
     sealed = run.result if rescore else None  # as it was when both were sealed

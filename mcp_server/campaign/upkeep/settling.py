@@ -98,6 +98,9 @@ def _settle(bench: Bench, experiment: Experiment, done: CaughtUp) -> None:
         vault = (number, experiment.snapshot) if bench.workspace.vault_at(campaign.tag, number) else None
         outcome = workspace.keep(campaign.tag, experiment.snapshot, tip, message, at, arena.editable, known, vault)
         commit = outcome.commit
+        if tree is not None and commit is not None:
+            # who proposes ahead has put the former incumbent's files back: they follow, unless they were edited
+            tree.revert(arena.editable, tip, commit)
         if outcome.status == "overtaken":
             decision, commit, said = "overtaken", None, outcome.detail
             evidence = experiment.verdict.model_copy(update={"reason": said})

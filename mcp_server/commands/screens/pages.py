@@ -114,7 +114,8 @@ def crash(found: CrashReply | None) -> Parts:
 
 def decision(reply: DecisionReply) -> Parts:
     """What was decided and what git did."""
-    style = {"kept": "bold green", "confirming": "cyan", "overtaken": "yellow"}.get(reply.decision, "bold")
+    styles = {"kept": "bold green", "confirming": "cyan", "rebased": "cyan", "overtaken": "yellow"}
+    style = styles.get(reply.decision, "bold")
     edges = [f"{edge:+.4g}" for edge in reply.interval]
     band = f"95 %: {' to '.join(edges)}" if len({*edges}) == 2 else ""
     widths = joined(band, in_widths(reply.change, reply.noise_widths))
@@ -127,6 +128,7 @@ def decision(reply: DecisionReply) -> Parts:
         ("changed on", ", ".join(reply.flipped)),
         ("reason", reply.reason),
         ("commit", reply.commit),
+        ("goes on as", f"experiment {reply.carried_on}" if reply.carried_on else None),
         ("put back", ", ".join(reply.restored)),
         ("repeats", ", ".join(f"seed {run.seed} {run.state}" for run in reply.runs)),
     ]
