@@ -18,6 +18,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -118,19 +119,64 @@ class StopRule(_Section):
     stale: int | None = Field(default=None, gt=0)
 
 
+def _margin(value: object) -> object:
+    """A share written as "5 %" stays text; a number is one in the metric's unit."""
+    if isinstance(value, str) and not re.fullmatch(r"\s*\d+(\.\d+)?\s*%\s*", value):
+        raise ValueError('must be a share such as "5 %", or a number in the unit of the metric')
+    return value
+
+
 class Guard(_Section):
-    """Bounds on one secondary metric; outside them a candidate cannot be kept."""
+    """Bounds on one secondary metric; outside them a candidate cannot be kept. `margin`: so much worse than the
+    incumbent's it may be, a share ("5 %") or in its unit, judged on the bound of the interval; it needs `direction`."""
 
     min: float | None = None
     max: float | None = None
+    direction: Literal["minimize", "maximize"] | None = None
+    margin: Annotated[Annotated[float, Field(ge=0)] | str | None, BeforeValidator(_margin)] = None
+
+    @property
+    def margin_is_share(self) -> bool:
+        return isinstance(self.margin, str)
+
+    @property
+    def margin_value(self) -> float:
+        """In the unit of the metric, or as a share of the incumbent's value."""
+        if isinstance(self.margin, str):
+            return float(self.margin.strip().removesuffix("%")) / 100.0
+        return self.margin or 0.0
 
     @model_validator(mode="after")
     def _agree(self) -> Guard:
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max or both")
+        if self.min is None and self.max is None and self.margin is None:
+            raise ValueError("give min, max or both, or direction and margin")
+        if (self.margin is None) != (self.direction is None):
+            raise ValueError("direction and margin go together: {direction: minimize, margin: 5 %}")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("min is above max")
         return self
+
+
+class Suite(_Section):
+    """A further score command, whose score may not fall beyond its own noise."""
+
+    score: Command
+    direction: Literal["minimize", "maximize"] = "maximize"
+
+
+def _suite(value: object) -> object:
+    """A mere command line is a score command of which more is better."""
+    if isinstance(value, dict):
+        return {name: {"score": one} if isinstance(one, str) else one for name, one in value.items()}
+    return value
+
+
+class Part(_Section):
+    """One of several primary metrics. With weights in all of them their weighted sum is the score, without a keep is a
+    step on the Pareto front."""
+
+    direction: Literal["minimize", "maximize"]
+    weight: float | None = Field(default=None, gt=0)
 
 
 class Arena(_Section):
@@ -149,6 +195,9 @@ class Arena(_Section):
     checks: tuple[Command, ...] = ()
     stop: StopRule = StopRule()
     secondary: dict[str, Guard] = {}
+    suite: Annotated[dict[str, Suite], BeforeValidator(_suite)] = {}
+    # of the score command's answer: `secondary`, or the metric's own name for `score`
+    metrics: dict[str, Part] = {}
     readable: tuple[str, ...] = ()
     require_sandbox: bool = False
     # what replies, page and report say of single examples, where the scorer answers `units`
@@ -170,10 +219,41 @@ class Arena(_Section):
                 "keep.pairing: side_by_side trains the incumbent beside each attempt, which says nothing where the "
                 "score command measures it (score_incumbent) or the world answers (handover)"
             )
+        self._agree_on_metrics()
         for path in self.editable:
             if path == "program.md":
                 raise ValueError("program.md is the human's; it cannot be editable")
         return self
+
+    def _agree_on_metrics(self) -> None:
+        parts = list(self.metrics.values())
+        if not parts:
+            return
+        weighted = [part.weight is not None for part in parts]
+        if len(parts) < 2:
+            raise ValueError("metrics: name two at least, or leave it out")
+        if any(weighted) and not all(weighted):
+            raise ValueError("metrics: give each a weight, or none of them for a Pareto front")
+        own = self.metrics.get(self.metric.name)
+        if not any(weighted) and own is None:
+            raise ValueError(f"metrics: a Pareto front has the metric {self.metric.name} as one of its metrics")
+        if not any(weighted) and own is not None and own.direction != self.metric.direction:
+            raise ValueError(f"metrics: {self.metric.name} has another direction than `metric`")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """By what each metric counts in the score; positive where more of it makes the score larger. {} without."""
+        towards = self.metric.direction
+        return {
+            name: part.weight if part.direction == towards else -part.weight
+            for name, part in self.metrics.items()
+            if part.weight is not None
+        }
+
+    @property
+    def front(self) -> dict[str, Part]:
+        """The primary metrics beside the score, where a keep is a step on their Pareto front; {} elsewhere."""
+        return {name: part for name, part in self.metrics.items() if part.weight is None and name != self.metric.name}
 
     @property
     def scores_language_models(self) -> bool:

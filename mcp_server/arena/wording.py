@@ -107,7 +107,7 @@ def _keys(model: type[BaseModel], place: list[Any]) -> list[str]:
         elif typing.get_origin(found) is dict:
             found = typing.get_args(found)[1]
     if typing.get_origin(found) is dict:
-        return ["names of secondary metrics, each with min and/or max"]
+        return ["names of metrics, or of commands, of your own"]
     return list(getattr(found, "model_fields", {"(see the README)": None}))
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.attempt import losses, losses_beside
-from mcp_server.campaign.gathered import units
+from mcp_server.campaign.gathered import guards, units
+from mcp_server.campaign.gathered.front import with_front
 from mcp_server.judging.belief import LEARNT_FROM, Widths, learn
 from mcp_server.judging.decide import decide
 from mcp_server.judging.drift import Conditions, Scatter, repeat_disagrees, scatter
@@ -128,6 +129,7 @@ def judge_experiment(
     began = began_from(ledger, experiment, incumbent)
     compared = began or incumbent
     evidence = gather(ledger, arena, campaign, experiment, compared, earlier)
+    evidence = with_front(evidence, ledger, arena, experiment, compared)
     verdict = decide(dataclasses.replace(evidence, superseded=began is not None))
     numbers = {Who.CANDIDATE: experiment.number, Who.INCUMBENT: compared.number}
     wanted = tuple((numbers[one.who], one.seed, one.purpose) for one in verdict.orders)
@@ -163,14 +165,13 @@ def gather(
     if takes_back:
         # the runs the change was kept for were lucky ones: it proves its worth on seeds that it was not chosen by
         held = {seed: held[seed] for seed in held.keys() & candidate.keys()}
-    policy = policy_of(ledger, arena, tag)
-    if experiment.kind == Kind.REPLICATION and policy.confirm != "never":  # else no repeat could make it more likely
-        policy = dataclasses.replace(policy, least=LEAST_ADOPTED)
+    policy = _policy_for(ledger, arena, experiment)
     kind = Comparison.SLOT if beside else Comparison.APART
     ongoing = ((experiment.number, incumbent.number),)
     noise = measured_noise(ledger, arena, tag, ongoing)
     # where the arena wants no repeats, nothing could tell a step from luck
     step = 0.0 if arena.keep.confirm == "never" else grain(_scores(ledger, tag))
+    guarded = guards.guards_of(ledger, arena, ours, since, incumbent)
     left = math.inf if arena.stop.experiments is None else max(0, arena.stop.experiments - ledger.count(tag)["all"])
     tainted = [run for run in runs if run.tainted]
     return Evidence(
@@ -186,7 +187,8 @@ def gather(
         called_off=_called_off(ledger, tag, experiment),
         takes_back=takes_back,
         touched=experiment.protocol,
-        broken=_broken(arena, ours),
+        broken=(*_broken(arena, ours), *guarded.broken),
+        unsure=guarded.unsure,
         saved=incumbent.nodes - experiment.nodes,
         simplicity=arena.keep.simplicity,
         tainted=() if ours else tuple(run.tainted for run in tainted) or ("no run of it counts",),
@@ -227,6 +229,14 @@ def policy_of(ledger: Ledger, arena: Arena, tag: str) -> Policy:
     tried = [one.verdict for one in ledger.experiments(tag, last=LEARNT_FROM) if _tells(one)]
     seen = [(one.change, one.width) for one in tried if one.change is not None and one.width is not None]
     return Policy(learn(effects, seen), confirm=rule.confirm)
+
+
+def _policy_for(ledger: Ledger, arena: Arena, experiment: Experiment) -> Policy:
+    """The same for one candidate: what another lab found has to be likely here as well."""
+    policy = policy_of(ledger, arena, experiment.campaign)
+    if experiment.kind == Kind.REPLICATION and policy.confirm != "never":  # else no repeat could make it more likely
+        return dataclasses.replace(policy, least=LEAST_ADOPTED)
+    return policy
 
 
 def _tells(experiment: Experiment) -> bool:

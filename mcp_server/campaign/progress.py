@@ -172,7 +172,8 @@ def _say_result(reply: ScoreReply, run: Run) -> None:
     result = run.result
     assert result is not None
     reply.interval = [round(edge, 6) for edge in result.interval] if result.interval else []
-    reply.secondary = {name: float(f"{value:.6g}") for name, value in result.secondary.items()}
+    measured = result.secondary | {f"suite {name}": value for name, value in result.suite.items()}
+    reply.secondary = {name: float(f"{value:.6g}") for name, value in measured.items()}
     reply.curve = [[point.step, round(point.loss, 4)] for point in thinned(result.curve, CURVE_POINTS)]
     reply.steps, reply.memory_mb = result.steps, rounded(result.peak_memory_mb, 0)
     reply.train_seconds, reply.python = rounded(result.train_seconds, 1), result.python

@@ -89,6 +89,9 @@ def report(place: Place, out: Path | None, html: bool, pdf: bool, as_json: bool)
     chart = _chart(lab, folder / words.CHART)
     if chart is not None:
         written.append(folder / words.CHART)
+    if found.places:
+        write_atomically(folder / words.FRONT, words.svg(found.places, found.arena).encode())
+        written.append(folder / words.FRONT)
     write_atomically(written[0], words.markdown(found, chart is not None).encode())
     if html or pdf:
         page = folder / "report.html"

@@ -15,6 +15,7 @@ import math
 from dataclasses import replace
 
 from mcp_server.judging.drift import Anchor, machine_could, must_anchor
+from mcp_server.judging.further.front import step
 from mcp_server.judging.verdict import PROVEN, Comparison, Decision, Evidence, Label, Order, Verdict, Who
 from mcp_server.judging.weighing import STEADY_LOOKS, Case
 from mcp_server.nouns.records import Purpose
@@ -64,6 +65,9 @@ def _superseded(given: Evidence, verdict: Verdict) -> Verdict:
 
 def _decided(evidence: Evidence) -> Verdict:
     """The verdict on one candidate against what it is compared with."""
+    if evidence.front is not None:
+        name, others = evidence.front
+        return step(name, _decided(replace(evidence, front=None)), {key: _decided(one) for key, one in others.items()})
     refusal = _unusable(evidence)
     if refusal is not None:
         return refusal
@@ -72,6 +76,8 @@ def _decided(evidence: Evidence) -> Verdict:
     verdict = _simpler(case, verdict)
     if evidence.broken and verdict.code != "touches_luck":
         return case.verdict(Decision.DISCARD, "bound_broken", " ".join(evidence.broken), plain=True)
+    if evidence.unsure and verdict.decision is Decision.KEEP:
+        verdict = _guarded(case)
     # where equal code scored the very same at several times, the machine does not move the score
     if case.comparison is Comparison.APART and evidence.equal < UNMOVED_RUNS:
         verdict = _moved(case, verdict)
@@ -82,6 +88,14 @@ def _decided(evidence: Evidence) -> Verdict:
         said = f"a repeat that the verdict needs ended {MOST_FAILURES} times without a score"
         return case.verdict(Decision.DISCARD, "not_repeated", said)
     return verdict
+
+
+def _guarded(case: Case) -> Verdict:
+    """The verdict on what would be kept, did noise not hide whether a guard holds: one more look, or none."""
+    said, orders = " ".join(case.given.unsure), _again(case)
+    if orders and case.count < MOST_LOOKS:
+        return case.verdict(Decision.CONFIRM, "guard_unsure", f"{said} One more look tells.", orders, plain=True)
+    return case.verdict(Decision.DISCARD, "guard_unsure", said, plain=True)
 
 
 def _weighed(case: Case) -> Verdict:

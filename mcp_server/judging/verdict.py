@@ -111,6 +111,7 @@ class Evidence:
     takes_back: bool = False  # the candidate takes an earlier keep back: that has to prove its worth again
     touched: tuple[str, ...] = ()  # what the diff changes of luck itself
     broken: tuple[str, ...] = ()  # sentences: checks that failed, bounds that do not hold
+    unsure: tuple[str, ...] = ()  # sentences: guards that noise hides; no keep as long as it does
     saved: int = 0  # syntax-tree nodes that the candidate has less than the incumbent
     simplicity: bool = True
     tainted: tuple[str, ...] = ()  # why runs of the candidate decide nothing, where none does
@@ -125,6 +126,8 @@ class Evidence:
     repeat_seed: int = 0  # of the incumbent, to measure the noise on
     grain: float = 0.0  # smallest step between scores, where equal code scored the very same
     equal: int = 0  # runs of equal code that all gave the very same score; 0 once two have differed
+    # the primary metric's name and the evidence of the others, where a keep is a step on their Pareto front
+    front: tuple[str, Mapping[str, Evidence]] | None = None
     units: Units | None = None  # how the gain is spread over the examples, where the scorer tells what each contributes
 
 

@@ -175,6 +175,10 @@ class RunSpec(Record):
     seed: int
     run_command: tuple[str, ...]
     score_command: tuple[str, ...]
+    suite: dict[str, tuple[str, ...]] = {}  # further score commands, by name
+    # by what each metric counts in the score, which is their sum then; the name of the score command's own is `metric`
+    weights: dict[str, float] = {}
+    metric: str = ""
     checks: tuple[tuple[str, ...], ...] = ()
     budget: Budget
     devices: tuple[str, ...]  # any one of them: "cpu", "cuda:0", ...
@@ -277,6 +281,7 @@ class Half(Answer):
     cpu_seconds: float | None = None
     peak_memory_mb: float | None = None
     secondary: dict[str, float] = {}
+    suite: dict[str, float] = {}
     interval: tuple[float, float] | None = None
     device: DeviceReading | None = None  # where the halves have devices of their own
     cores: tuple[int, ...] = ()
@@ -302,6 +307,7 @@ class RunResult(Answer):
     incumbent: int | None = None
     # how: trained beside it, or measured by the arena's own scorer; "": not at all, or by an older version
     pairing: Literal["", "side_by_side", "alternating", "scorer"] = ""
+    suite: dict[str, float] = {}  # scores of the arena's further score commands, by name
     beside: Half | None = None  # the incumbent's half, where it was trained in this slot
     clock: Literal["", "wall", "cpu"] = ""  # the budget's; "": recorded by an older version
     cores: tuple[int, ...] = ()  # that the training was bound to; (): to none

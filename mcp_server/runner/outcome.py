@@ -110,6 +110,45 @@ def of_half(result: RunResult) -> RunResult:
     return RunResult(state=state, reason=half.reason, detail=half.detail, **fields)
 
 
+def weighted(answer: answers.Answer | None, weights: dict[str, float], metric: str) -> answers.Answer | None:
+    """The answer with the weighted sum of its metrics as the score, where the arena names weights.
+
+    metric: the name of the score command's own score, which moves to the secondary metrics. What single examples
+    contribute does not add up to such a sum.
+    """
+    if not weights or not isinstance(answer, answers.Score):
+        return answer
+    told = {metric: answer.score} | answer.secondary if metric in weights else answer.secondary
+    missing = [name for name in weights if name not in told]
+    if missing:
+        words = f"The arena weighs {', '.join(missing)}, which the score command's answer has not under `secondary`."
+        return answers.Failure("scorer_failed", f"{words} It has: {', '.join(told) or 'nothing'}.")
+    score = sum(weight * told[name] for name, weight in weights.items())
+    cleared: dict[str, object] = {"units": {}, "incumbent_units": {}, "interval": None, "incumbent": None}
+    return answer.model_copy(update={"score": score, "secondary": told, **cleared})
+
+
+def of_suite(result: RunResult, name: str, answer: answers.Answer | None) -> RunResult:
+    """A scored run with what a further score command of the arena's says; without its score the run has none."""
+    match answer:
+        case None:
+            return ended(result, RunState.CANCELLED, "cancelled", "Cancelled while it was scored.")
+        case answers.Score():
+            return result.model_copy(update={"suite": result.suite | {name: answer.score}})
+        case answers.Pending():
+            words = f"The score command `{name}` of the suite answers `pending`: only the arena's own may."
+            return _unscored(result, RunState.CRASHED, "scorer_failed", words)
+        case answers.Rejection():
+            return _unscored(result, RunState.REJECTED, answer.rejected, f"`{name}` of the suite: {answer.detail}")
+        case answers.Failure():
+            return _unscored(result, RunState.CRASHED, answer.reason, f"`{name}` of the suite: {answer.detail}")
+
+
+def _unscored(result: RunResult, state: RunState, reason: str, detail: str) -> RunResult:
+    result = result.model_copy(update={"score": None, "incumbent_score": None, "units": {}, "incumbent_units": {}})
+    return ended(result, state, reason, detail, Crash(kind=reason, message=detail))
+
+
 def of_answer(
     result: RunResult, answer: answers.Answer | None, failed_checks: tuple[str, ...], usual: HostUse | None = None
 ) -> RunResult:

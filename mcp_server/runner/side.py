@@ -10,10 +10,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mcp_server.nouns.records import RunResult, RunState, Tier
 from mcp_server.runner import outcome, scorer
+from mcp_server.runner.answers import Answer
 from mcp_server.runner.environment import Surroundings, is_language_model_scorer, is_printed_scorer
 from mcp_server.runner.process import limits
 from mcp_server.runner.process.crash import diagnose, told
@@ -117,8 +119,20 @@ class Side:
 
     def score(self, stop: Stop, progress: Callable[[float], None], failed_checks: tuple[str, ...] = ()) -> None:
         """Hear its score command out. Raises OSError."""
-        answer = self.ask().answer(stop, progress)
+        answer = outcome.weighted(self.ask().answer(stop, progress), self.spec.weights, self.spec.metric)
         self.result = outcome.of_answer(self.result, answer, failed_checks, self.spec.usual_hosts)
+        for name, command in self.spec.suite.items():
+            if self.result.state is RunState.SCORED:
+                self.result = outcome.of_suite(self.result, name, self._further(command, stop))
+
+    def _further(self, command: tuple[str, ...], stop: Stop) -> Answer | None:
+        """What a further score command answers. Raises OSError."""
+        around = replace(self.around, spec=self.spec.model_copy(update={"score_command": command}))
+        asked = scorer.Asked(around, self.allowed)
+        try:
+            return asked.answer(stop, lambda fraction: None)
+        finally:
+            asked.end()
 
     # -- leaving -------------------------------------------------------------------------------------------------------
 

@@ -23,8 +23,9 @@ from mcp_server.nouns.replies import TotalsReply
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.views.chart.words import duration, shown
 from mcp_server.views.findings import DIFF_BYTES, MOST_KEPT, Findings
+from mcp_server.views.front import svg
 
-CHART = "progress.png"
+CHART, FRONT = "progress.png", "front.svg"
 MOST_FAILURES_PER_THEME = 3
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~$&@])")
 
@@ -41,6 +42,7 @@ def markdown(found: Findings, chart: bool) -> str:
         f"![Every experiment of the campaign, kept and not, with the best so far]({CHART})" if chart else "",
         _question(found),
         _result(found),
+        _front(found),
         _changes(found),
         _failures(found),
         _predictions(found),
@@ -152,6 +154,25 @@ def _result(found: Findings) -> str:
         ("not decided yet", str(found.left) if found.left else ""),
     ]
     return "## Result\n\n" + _table(rows)
+
+
+def _front(found: Findings) -> str:
+    """Several primary metrics: what a keep means, and who is beaten by nobody."""
+    some = [one for one in found.places if one.front]
+    if not some:
+        return ""
+    names = list(some[0].values)
+    lines = [f"| attempt | {' | '.join(map(plain, names))} | |", "|---" * (len(names) + 2) + "|"]
+    for one in sorted(some, key=lambda place: place.values[names[0]]):
+        values = " | ".join(shown(one.values[name]) for name in names)
+        lines.append(f"| {one.number}: {plain(one.description, 80)} | {values} | {'kept' if one.kept else ''} |")
+    said = (
+        f"A keep is a step on the front of {', '.join(map(plain, names))}: surely better in one at least, surely worse "
+        "in none. By their measured values nobody beats these; who trades one for another is in the vault, and not on "
+        "the branch."
+    )
+    picture = f"![Every attempt by its metrics, with the front as a line]({FRONT})"
+    return "\n\n".join(["## Pareto front", said, picture, "\n".join(lines)])
 
 
 def _since_first(totals: TotalsReply, unit: str) -> str:
@@ -281,6 +302,9 @@ def _again(found: Findings) -> str:
 def html(found: Findings, chart: bytes | None) -> str:
     """One file that needs no other: the Markdown rendered, the chart inside it. Raw HTML in the text stays text."""
     inside = {} if chart is None else {CHART: "data:image/png;base64," + base64.b64encode(chart).decode()}
+    if found.places:
+        picture = svg(found.places, found.arena).encode()
+        inside[FRONT] = "data:image/svg+xml;base64," + base64.b64encode(picture).decode()
     return rendered(markdown(found, chart is not None), inside, found.campaign.tag, "report.html")
 
 

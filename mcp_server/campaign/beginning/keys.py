@@ -58,7 +58,15 @@ def _tighter_bounds(before: dict[str, Guard], after: dict[str, Guard]) -> bool:
 
 def _within(after: Guard, before: Guard) -> bool:
     low = before.min is None or (after.min is not None and after.min >= before.min)
-    return low and _no_more(before.max, after.max)
+    return low and _no_more(before.max, after.max) and _closer(before, after)
+
+
+def _closer(before: Guard, after: Guard) -> bool:
+    """Whether a margin allows no more than before: of one kind, and no wider."""
+    if before.margin is None:
+        return True
+    alike = (before.direction, before.margin_is_share) == (after.direction, after.margin_is_share)
+    return after.margin is not None and alike and after.margin_value <= before.margin_value
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,8 @@ RULES: dict[str, Rule] = {
     "stop.target": FREE,
     "stop.stale": FREE,
     "secondary": Rule(Holder.PERSON, _tighter_bounds),
+    "suite": Rule(Holder.PERSON, lambda before, after: before.items() <= after.items()),
+    "metrics": FIXED,
     "readable": Rule(Holder.PERSON, _no_wider),
     "require_sandbox": Rule(Holder.PERSON, _not_taken_back),
     "units": Rule(Holder.PERSON, lambda before, after: SEEN.index(after) <= SEEN.index(before)),

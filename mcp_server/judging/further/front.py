@@ -1,0 +1,60 @@
+"""Several primary metrics without weights: what one verdict is made of theirs. Pure.
+
+Each metric is judged by itself, by the same rule. A keep is a step on the Pareto front of the incumbent: surely better
+in one metric at least, and surely worse in none. What trades one for another is no step, for nobody said what one is
+worth in the other; it stays on the front that the report draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mcp_server.judging.verdict import Decision, Label, Verdict
+
+OVERRULE = ("bound_broken", "guard_unsure", "touches_luck", "tainted", "no_score", "not_a_number", "no_incumbent")
+
+
+def step(name: str, main: Verdict, others: Mapping[str, Verdict]) -> Verdict:
+    """One verdict of several. name: of the metric that `main` is about; what overrules there does so here."""
+    if main.gain is None or main.code in OVERRULE:
+        return main
+    all_of = {name: main, **others}
+    better = [one for one, verdict in all_of.items() if verdict.decision is Decision.KEEP]
+    worse = [one for one, verdict in all_of.items() if _surely_worse(verdict)]
+    asked = {(order.who, order.seed): order for verdict in all_of.values() for order in verdict.orders}
+    # the average of bets is a bet
+    evidence = math.fsum(verdict.evidence or 1.0 for verdict in all_of.values()) / len(all_of)
+    plain = replace(main, evidence=evidence, label=None, orders=())
+    said = ", ".join(f"{one} {verdict.gain or 0.0:+.3g}" for one, verdict in all_of.items())
+    if better and worse:
+        words = f"Discard: better in {_and(better)} and worse in {_and(worse)} ({said}): a trade, and no step for all."
+        return replace(plain, decision=Decision.DISCARD, code="trade_off", reason=words)
+    if worse:
+        words = f"Discard: worse in {_and(worse)} ({said})."
+        return replace(plain, decision=Decision.DISCARD, code="worse", reason=words)
+    if better:
+        words = f"Keep: a step on the Pareto front, better in {_and(better)} and surely worse in none ({said})."
+        label = (
+            Label.PROVISIONAL if any(all_of[one].label is not Label.CONFIRMED for one in better) else Label.CONFIRMED
+        )
+        return replace(plain, decision=Decision.KEEP, code="gain", reason=words, label=label)
+    if asked:
+        words = f"Confirm: promising in {_and([one for one, verdict in all_of.items() if verdict.orders])} ({said})."
+        return replace(
+            plain, decision=Decision.CONFIRM, code="needs_repeat", reason=words, orders=tuple(asked.values())
+        )
+    words = f"Discard: surely better in none of {_and(list(all_of))} ({said})."
+    code = main.code if main.decision is Decision.DISCARD else "within_noise"
+    return replace(plain, decision=Decision.DISCARD, code=code, reason=words)
+
+
+def _surely_worse(verdict: Verdict) -> bool:
+    """Whether the whole interval lies below nothing, and not by what the machine moved."""
+    edges = verdict.interval
+    return edges is not None and edges[1] < 0.0 and not verdict.within_machine
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
