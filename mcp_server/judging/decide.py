@@ -67,7 +67,8 @@ def _decided(evidence: Evidence) -> Verdict:
     """The verdict on one candidate against what it is compared with."""
     if evidence.front is not None:
         name, others = evidence.front
-        return step(name, _decided(replace(evidence, front=None)), {key: _decided(one) for key, one in others.items()})
+        main = _decided(replace(evidence, front=None))
+        return step(name, evidence, main, {key: _decided(one) for key, one in others.items()})
     refusal = _unusable(evidence)
     if refusal is not None:
         return refusal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -90,7 +91,7 @@ def _typical(equal: Sequence[float]) -> float:
     if not equal:
         return TYPICAL_SHARE
     centre = fmean(equal)
-    sd = (sum((one - centre) ** 2 for one in equal) / max(1, len(equal) - 1)) ** 0.5
+    sd = math.sqrt(sum((one - centre) ** 2 for one in equal) / max(1, len(equal) - 1))
     return max(TYPICAL_SHARE * (abs(centre) or 1.0), TYPICAL_PER_SD * sd)
 
 

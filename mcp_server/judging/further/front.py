@@ -11,12 +11,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from mcp_server.judging.verdict import Decision, Label, Verdict
+from mcp_server.judging.verdict import Decision, Evidence, Label, Verdict
 
 OVERRULE = ("bound_broken", "guard_unsure", "touches_luck", "tainted", "no_score", "not_a_number", "no_incumbent")
 
 
-def step(name: str, main: Verdict, others: Mapping[str, Verdict]) -> Verdict:
+def step(name: str, given: Evidence, main: Verdict, others: Mapping[str, Verdict]) -> Verdict:
     """One verdict of several. name: of the metric that `main` is about; what overrules there does so here."""
     if main.gain is None or main.code in OVERRULE:
         return main
@@ -28,17 +28,20 @@ def step(name: str, main: Verdict, others: Mapping[str, Verdict]) -> Verdict:
     evidence = math.fsum(verdict.evidence or 1.0 for verdict in all_of.values()) / len(all_of)
     plain = replace(main, evidence=evidence, label=None, orders=())
     said = ", ".join(f"{one} {verdict.gain or 0.0:+.3g}" for one, verdict in all_of.items())
-    if better and worse:
-        words = f"Discard: better in {_and(better)} and worse in {_and(worse)} ({said}): a trade, and no step for all."
+    gaining = better or [one for one, verdict in all_of.items() if verdict.decision is Decision.CONFIRM]
+    if gaining and worse:
+        words = f"Discard: better in {_and(gaining)} and worse in {_and(worse)} ({said}): a trade, and no step for all."
         return replace(plain, decision=Decision.DISCARD, code="trade_off", reason=words)
     if worse:
         words = f"Discard: worse in {_and(worse)} ({said})."
         return replace(plain, decision=Decision.DISCARD, code="worse", reason=words)
+    if better and not _proven(given, evidence, [all_of[one] for one in better]):
+        words = f"Discard: {_and(better)} may be better, but over all metrics nothing is proven yet ({said})."
+        return replace(plain, decision=Decision.DISCARD, code="unproven", reason=words)
     if better:
         words = f"Keep: a step on the Pareto front, better in {_and(better)} and surely worse in none ({said})."
-        label = (
-            Label.PROVISIONAL if any(all_of[one].label is not Label.CONFIRMED for one in better) else Label.CONFIRMED
-        )
+        sure = all(all_of[one].label is Label.CONFIRMED for one in better)
+        label = Label.CONFIRMED if sure else Label.PROVISIONAL
         return replace(plain, decision=Decision.KEEP, code="gain", reason=words, label=label)
     if asked:
         words = f"Confirm: promising in {_and([one for one, verdict in all_of.items() if verdict.orders])} ({said})."
@@ -48,6 +51,15 @@ def step(name: str, main: Verdict, others: Mapping[str, Verdict]) -> Verdict:
     words = f"Discard: surely better in none of {_and(list(all_of))} ({said})."
     code = main.code if main.decision is Decision.DISCARD else "within_noise"
     return replace(plain, decision=Decision.DISCARD, code=code, reason=words)
+
+
+def _proven(given: Evidence, evidence: float, better: list[Verdict]) -> bool:
+    """Whether the night has shown that anything helps, by the average of the bets on all metrics.
+
+    Nothing has to be shown where there is no luck, or where the arena wants no repeats and nothing is promised.
+    """
+    exact = any(verdict.probability == 1.0 for verdict in better)
+    return exact or given.policy.confirm == "never" or given.record.after(evidence).proven
 
 
 def _surely_worse(verdict: Verdict) -> bool:
