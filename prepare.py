@@ -522,7 +522,7 @@ def open_parquet(file: Path) -> Any:
         import pyarrow  # here: 0.3 s and 60 MB that only parquet corpora need
         import pyarrow.parquet as parquet
     except ImportError:
-        fail(f"{file} is a parquet file, and pyarrow is not installed", 'Run `pip install "autoresearch[corpora]"`.')
+        fail(f"{file} is a parquet file, and pyarrow is not installed", "Run `pip install pyarrow`.")
     try:
         table = parquet.ParquetFile(file)
     except (OSError, pyarrow.ArrowException) as error:

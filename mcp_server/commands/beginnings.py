@@ -1,13 +1,11 @@
-"""Before the first experiment: new, prepare, doctor, demo, serve."""
+"""Before the first experiment: new, prepare, doctor, serve."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import logging
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,12 +19,11 @@ from rich.text import Text
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
-from mcp_server.nouns.errors import AutoresearchError, NotNow
+from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.replies import Reply
 from mcp_server.repo.workspace import Workspace
 from mcp_server.setup import doctor as health
 from mcp_server.setup.newlab import LANGUAGE_MODEL, template, templates, write_lab
-from mcp_server.views.history import HistoryRow
 
 MARKS = {
     health.State.FINE: ("✓", "green"),
@@ -161,85 +158,6 @@ def _finding(finding: health.Finding) -> Table:
     if finding.fix:
         line.add_row("", "", Text(finding.fix, style="yellow"))
     return line
-
-
-@click.command()
-@click.option(
-    "--keep",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="demo-lab",
-    show_default=True,
-    metavar="DIR",
-    help="The lab's folder; an earlier demonstration in it is replaced, anything else is left alone.",
-)
-@click.option("--budget", type=click.FloatRange(1, 3600), default=15.0, show_default=True, help="Seconds of a run.")
-@click.option("--experiments", type=click.IntRange(1, 100), default=8, show_default=True, help="After the baseline.")
-@click.option("--calibrate", type=click.IntRange(0, 20), default=2, show_default=True, help="Runs that measure noise.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the researcher's choices.")
-@click.option(
-    "--researcher",
-    type=click.Choice(("seeded", "tpe")),
-    default="seeded",
-    show_default=True,
-    help="A seeded search, or Optuna's estimator.",
-)
-@click.option("--limit", type=click.FloatRange(1), default=330.0, show_default=True, help="Seconds for everything.")
-@click.option("--plain", is_flag=True, help="Lines instead of a live screen.")
-@asking.json_option
-@click.pass_obj
-def demo(place: Place, /, folder: Path, plain: bool, as_json: bool, **numbers: Any) -> None:
-    """Watch a campaign of real training with a small built-in researcher.
-
-    Makes a throw-away lab, starts the real MCP server on it and does what an agent does: baseline, then experiment
-    after experiment, keeping what improves and reverting the rest. The researcher has no language model: it moves the
-    constants of train.py by a seeded search. On a slow machine the runs are made shorter, so that it ends in time.
-
-    \b
-    Examples:
-      autoresearch demo
-      autoresearch demo --seed 3 --experiments 12 --limit 900
-      autoresearch demo --researcher tpe
-    """
-    # both end tidily; a shell makes its background jobs ignore the first, and nobody would hear the second then
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    show = importlib.import_module(
-        "mcp_server.researcher.demo"
-    )  # it brings the client of the SDK, which takes a second
-    stage = importlib.import_module("mcp_server.commands.screens.stage")
-    console = terminal.screen(stderr=as_json)
-    plan = show.Plan(
-        folder=(place.folder / folder).resolve(),
-        template=template(LANGUAGE_MODEL),
-        budget_seconds=numbers["budget"],
-        experiments=numbers["experiments"],
-        calibrate=numbers["calibrate"],
-        seed=numbers["seed"],
-        limit_seconds=numbers["limit"],
-        researcher=numbers["researcher"],
-    )
-    if plan.researcher == "tpe" and importlib.util.find_spec("optuna") is None:
-        raise NotNow('The researcher `tpe` needs Optuna: pip install "autoresearch[suggest]".')
-    try:
-        with stage.audience(console, plain or as_json) as audience:
-            outcome = show.demonstrate(plan, audience)
-    except KeyboardInterrupt:
-        click.echo(f"Stopped; nothing runs any more. What was done so far is in {plan.folder}.", err=True)
-        sys.exit(asking.INTERRUPTED)
-    if as_json:
-        click.echo(
-            DemoReply(folder=str(plan.folder), experiments=list(outcome.rows.values())).model_dump_json(indent=1)
-        )
-        return
-    terminal.show(console, *stage.ending(outcome, "val_bpb"))
-
-
-class DemoReply(Reply):
-    """What a demonstration came to."""
-
-    folder: str
-    experiments: list[HistoryRow]
 
 
 @click.command()

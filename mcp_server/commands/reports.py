@@ -79,10 +79,16 @@ def report(place: Place, out: Path | None, html: bool, pdf: bool, as_json: bool)
       autoresearch report
       autoresearch report --out /tmp/night --pdf
     """
+    reply = write_report(asking.lab_at(place), (place.folder / (out or "report")).resolve(), html, pdf)
+    rows = [("written", path) for path in reply.files]
+    asking.answer(reply, as_json, terminal.facts(rows), terminal.problems(reply.notes))
+
+
+def write_report(lab: Lab, folder: Path, html: bool = True, pdf: bool = False) -> WrittenReply:
+    """The report's files in `folder`: Markdown, chart, and as one page if wanted."""
     # by name: rendering and the chart's data take a moment to import, which `dashboard --help` need not pay
     words = importlib.import_module("mcp_server.views.report")
-    found = importlib.import_module("mcp_server.views.findings").gather(lab := asking.lab_at(place))
-    folder = (place.folder / (out or "report")).resolve()
+    found = importlib.import_module("mcp_server.views.findings").gather(lab)
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "report.md"]
     notes: list[str] = []
@@ -103,8 +109,7 @@ def report(place: Place, out: Path | None, html: bool, pdf: bool, as_json: bool)
                 notes.append(problem)
             else:
                 written.append(folder / "report.pdf")
-    reply = WrittenReply(files=[str(path) for path in written], notes=notes)
-    asking.answer(reply, as_json, terminal.facts([("written", path) for path in reply.files]), terminal.problems(notes))
+    return WrittenReply(files=[str(path) for path in written], notes=notes)
 
 
 def _chart(lab: Lab, path: Path) -> bytes | None:

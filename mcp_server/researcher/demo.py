@@ -25,6 +25,7 @@ from mcp_server.engines.local import LOCAL
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import CorpusError, NotNow, UnknownExperiment, WorkspaceError
 from mcp_server.nouns.paths import RunPaths
+from mcp_server.programs.installed import with_extra
 from mcp_server.researcher.loop import FEWEST, SPARE, Audience, Outcome, Pace, campaign
 from mcp_server.setup.newlab import Template, write_lab
 
@@ -63,7 +64,8 @@ class Plan:
     calibrate: int = 2
     seed: int = 0
     limit_seconds: float = 330.0
-    researcher: str = "seeded"  # or tpe
+    researcher: str = "seeded"  # or tpe, or recorded
+    begins: tuple[str, str, str] | None = None  # a file of the template, a text in it, and what stands there instead
 
 
 def demonstrate(plan: Plan, audience: Audience) -> Outcome:
@@ -75,6 +77,9 @@ def demonstrate(plan: Plan, audience: Audience) -> Outcome:
         _prepare(plan.template, audience)
         plan = _fitted(plan, audience, time.monotonic() - began)
     changes = {} if plan.budget_seconds is None else {"program.md": _program(plan)}
+    if plan.begins is not None:
+        name, old, new = plan.begins
+        changes[name] = plan.template.files[name].read_text("utf-8").replace(old, new).encode()
     written = write_lab(plan.template, plan.folder, changes, own_repository=True)
     (plan.folder / ".git" / MARK).touch()
     audience.say(f"A throw-away lab in {plan.folder}, first commit {written.commit[:10]}.")
@@ -138,8 +143,8 @@ def _fitted(plan: Plan, audience: Audience, spent: float) -> Plan:
     done = subprocess.run([sys.executable, "-c", SPEED], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise NotNow(
-            "The demonstration trains with torch, which cannot be imported here. Install it with "
-            '`pip install "autoresearch[train]"`; `autoresearch doctor` says more.'
+            "The demonstration trains with torch, which cannot be imported here. `autoresearch demo --quick` needs "
+            f"none; else install it with `{with_extra('train')}`. `autoresearch doctor` says more."
         )
     found = json.loads(done.stdout.splitlines()[-1])
     fitted = fit(plan, found["speed"], found["busy"], spent)

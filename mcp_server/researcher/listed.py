@@ -6,13 +6,15 @@ Where a better program or text is not a matter of constants, `proposals.yaml` be
       why: Every cell looks at every event.
       edits: [{old: the text to replace, new: what takes its place}]
 
-Pure. A step whose old text does not occur exactly once is left out, for another step may have changed it.
+A step whose old text does not occur exactly once is left out, for another step may have changed it. What
+`demo --quick` tries is such a list that comes with the package, taken in its order.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -23,6 +25,7 @@ from mcp_server.nouns.refusals import first
 from mcp_server.researcher.habits import Proposal, Trial
 
 SUGGESTIONS = "proposals.yaml"
+RECORDED = Path(__file__).with_name("recorded.yaml")
 
 
 class _Part(BaseModel):
@@ -67,14 +70,30 @@ def parse_suggestions(text: str) -> tuple[Suggestion, ...]:
         raise ArenaError(f"{SUGGESTIONS}: {first(error)}. Mend it or delete the file.") from None
 
 
+def recorded() -> tuple[Suggestion, ...]:
+    """What an agent proposed for the packing arena on an earlier day."""
+    return parse_suggestions(RECORDED.read_text("utf-8"))
+
+
 def suggest(steps: Sequence[Suggestion], source: str, trials: Sequence[Trial], seed: int) -> Proposal | None:
-    """The next step that fits and was not tried; None when there is none. The same inputs, the same answer."""
+    """A next step that fits and was not tried; None when there is none. The same inputs, the same answer."""
+    open_steps = _open(steps, source, trials)
+    return _proposal(*random.Random(f"{seed} {len(trials)}").choice(open_steps)) if open_steps else None
+
+
+def in_order(steps: Sequence[Suggestion], source: str, trials: Sequence[Trial]) -> Proposal | None:
+    """The first step of the list that fits and was not tried; None when there is none."""
+    open_steps = _open(steps, source, trials)
+    return _proposal(*open_steps[0]) if open_steps else None
+
+
+def _open(steps: Sequence[Suggestion], source: str, trials: Sequence[Trial]) -> list[tuple[Suggestion, str]]:
+    """The steps that fit and were not tried, each with the source that it makes."""
     tried = {move.name for trial in trials for move in trial.moves}
     fitting = [(step, step.applied(source)) for step in steps if step.title not in tried]
-    open_steps = [(step, after) for step, after in fitting if after is not None and after != source]
-    if not open_steps:
-        return None
-    step, after = random.Random(f"{seed} {len(trials)}").choice(open_steps)
-    return Proposal(
-        moves=(Move(step.title, "", ""),), source=after, description=step.title, hypothesis=step.why, expected=None
-    )
+    return [(step, after) for step, after in fitting if after is not None and after != source]
+
+
+def _proposal(step: Suggestion, after: str) -> Proposal:
+    move = Move(step.title, "", "")
+    return Proposal(moves=(move,), source=after, description=step.title, hypothesis=step.why, expected=None)

@@ -39,11 +39,12 @@ from mcp_server.nouns.replies import (
 )
 from mcp_server.researcher import classical
 from mcp_server.researcher.habits import FAILED, Proposal, Trial, judged, lesson, propose
-from mcp_server.researcher.listed import SUGGESTIONS, parse_suggestions, suggest
+from mcp_server.researcher.listed import SUGGESTIONS, in_order, parse_suggestions, recorded, suggest
 from mcp_server.views.history import HistoryRow
 
 FEWEST, MOST = 5, 12  # experiments after the baseline: promised, and enough
 SPARE = 4  # runs for the repeats that a first keep has to stand on a machine that moves, whatever the time
+SPARE_OF_SECONDS = 8  # the same, where a run takes a second
 NOT_RUN = 0  # in place of a number
 WAIT_SECONDS = 60.0  # of one call; a longer wait is several calls
 R = TypeVar("R", bound=Reply)
@@ -70,7 +71,7 @@ class Pace:
     calibrate: int = 2
     seed: int = 0
     limit_seconds: float = 330.0
-    researcher: str = "seeded"  # or tpe
+    researcher: str = "seeded"  # or tpe, or recorded
 
     @property
     def spent(self) -> float:
@@ -171,7 +172,8 @@ async def _research(session: Session, folder: Path, tag: str, pace: Pace) -> Out
         """Whether a repeat leaves time for what is promised: one idea must not use up the whole demonstration."""
         nonlocal repeats
         repeats += 1
-        return repeats <= SPARE or repeat_fits(pace, len(outcome.rows) - 1, slot)
+        spare = SPARE_OF_SECONDS if pace.researcher == "recorded" else SPARE
+        return repeats <= spare or repeat_fits(pace, len(outcome.rows) - 1, slot)
 
     trials: list[Trial] = []
     while _goes_on(pace, outcome, slot):
@@ -220,8 +222,10 @@ def repeat_fits(pace: Pace, done: int, slot: float) -> bool:
 
 
 def _next_idea(folder: Path, source: str, trials: list[Trial], pace: Pace, device: str) -> Proposal | None:
-    """From the arena's own suggestions where it has any, else constants to move."""
+    """What was recorded, where that is asked for; the arena's own suggestions where it has any; constants to move."""
     seed = pace.seed
+    if pace.researcher == "recorded":
+        return in_order(recorded(), source, trials)
     if pace.researcher == "tpe":
         return classical.propose(source, trials, seed, device)
     file = folder / SUGGESTIONS

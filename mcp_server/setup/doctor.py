@@ -30,6 +30,7 @@ from mcp_server.nouns.records import Tier, UserEnvironment
 from mcp_server.nouns.replies import Reply
 from mcp_server.programs.check import looked_over
 from mcp_server.programs.commands import is_ours
+from mcp_server.programs.installed import with_extra
 from mcp_server.programs.lacks import lacks
 from mcp_server.repo.workspace import Workspace
 from mcp_server.runner.machine import devices
@@ -211,7 +212,7 @@ def _torch(arena: Arena | None, python: str) -> Finding:
     said = _said(python, "-c", TORCH, seconds=ANSWER_SECONDS)
     if said is None:
         fix = (
-            'pip install "autoresearch[train]" into this Python; on Linux without an NVIDIA card add '
+            f"{with_extra('train')} into this Python; on Linux without an NVIDIA card add "
             "--extra-index-url https://download.pytorch.org/whl/cpu for the small build."
         )
         state = State.MISSING if needed else State.OPTIONAL

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from mcp_server.nouns.errors import NotNow
+from mcp_server.programs.installed import with_extra
 from mcp_server.suggesting.space import Dimension
 from mcp_server.suggesting.surrogate import Floats, Surrogate
 
@@ -28,7 +29,7 @@ TRIED = 50  # of the best candidates, until one is new
 MOST_MOVED = 8  # constants of one suggestion
 PROBE = 0.25  # of its range, for a constant that nobody moved: a factor of two, where it may go from a quarter to four
 FEW = 10  # constants that are probed one after the other; of more every other suggestion is a probe
-MISSING = 'Suggestions come from Optuna, which is not installed. `pip install "autoresearch[suggest]"` brings it.'
+MISSING = f"Suggestions come from Optuna, which is not installed. `{with_extra('suggest')}` brings it."
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
 
@@ -113,8 +113,8 @@ def audience(console: Console, plain: bool) -> Iterator[Audience]:
         yield screen
 
 
-def ending(outcome: Outcome, metric: str) -> pages.Parts:
-    """The table, the honest totals, and how to do the same with an agent."""
+def ending(outcome: Outcome, metric: str, written: Sequence[str] = ()) -> pages.Parts:
+    """The table, the honest totals, and how to do the same with an agent. written: the report's files, if it was."""
     name = outcome.folder.name
     rows = HistoryReply(campaign="demo", metric=metric, experiments=list(outcome.rows.values()))
     status = outcome.status
@@ -132,8 +132,10 @@ def ending(outcome: Outcome, metric: str) -> pages.Parts:
         told.append(("honest", Text.assemble(gained(totals.honest_gain), "  after allowing for luck in the choice")))
     if totals is not None and totals.expected_false_keeps is not None:
         told.append(("false keeps", f"{totals.expected_false_keeps:.2f} expected among {len(outcome.kept)}"))
+    page = next((path for path in written if path.endswith(".html")), None)
     told += [
         ("chart", str(outcome.folder / "progress.png")),  # the closing server draws it a last time
+        *([("page", f"{page}   live: autoresearch -C {name} dashboard --open")] if page else []),
         ("lab", str(outcome.folder)),
         ("look", f"git -C {name} log autoresearch/demo   ·   autoresearch -C {name} show 2"),
     ]

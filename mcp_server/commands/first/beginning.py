@@ -1,0 +1,129 @@
+"""init: look at any repository, propose an arena in words and files, and say the three commands that come next."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from pydantic import Field
+from rich.text import Text
+
+from mcp_server.arena.frontmatter import has_front_matter
+from mcp_server.arena.program import parse_program
+from mcp_server.commands import asking
+from mcp_server.commands.names import Place
+from mcp_server.faces import terminal
+from mcp_server.nouns.errors import WorkspaceError
+from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.replies import Reply
+from mcp_server.repo.workspace import Workspace
+from mcp_server.setup.adopting.plan import plan
+from mcp_server.setup.newlab import in_repository
+from mcp_server.setup.proposing.arena import Proposed, propose
+from mcp_server.setup.proposing.looking import look
+
+PROGRAM = "program.md"
+
+
+class InitReply(Reply):
+    """What was seen, what is proposed, and what to type next."""
+
+    folder: str
+    words: list[str]
+    files: dict[str, str] = Field(default_factory=dict, description="the proposed files and what they hold")
+    written: list[str] = Field(default_factory=list)
+    next: list[str]
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Write the files; without a terminal nothing is written otherwise.")
+@asking.json_option
+@click.pass_obj
+def init(place: Place, yes: bool, as_json: bool) -> None:
+    """Look at the repository in this folder and propose an arena for it.
+
+    Looks for its language, its tests, commands that measure something and numbers that earlier runs left; nothing of it
+    is run. Proposes program.md and measure.py, writes them if you agree, overwrites nothing and commits nothing. The
+    last lines are the three commands that come next.
+
+    \b
+    Examples:
+      autoresearch init            look, propose, ask
+      autoresearch init --yes      and write
+    """
+    tree = (Workspace(place.folder).paths.tree if in_repository(place.folder) else place.folder).resolve()
+    reply, proposed = _looked(tree)
+    if not as_json:
+        _show(reply)
+    if proposed is not None and (yes or (sys.stdin.isatty() and not as_json and click.confirm("Write these files?"))):
+        for name, text in proposed.files.items():
+            write_atomically(tree / name, text.encode())
+        reply.written = list(proposed.files)
+        reply.next[0] = _commit(tree, proposed)
+    if as_json:
+        click.echo(reply.model_dump_json(indent=1))
+        return
+    said = [Text(f"Wrote {', '.join(reply.written)}.")] if reply.written else []
+    terminal.show(terminal.screen(), *said, Text("Next:"), *(Text(f"  {one}", style="cyan") for one in reply.next))
+
+
+def _looked(tree: Path) -> tuple[InitReply, Proposed | None]:
+    program = tree / PROGRAM
+    if program.is_file() and has_front_matter(program.read_text("utf-8", errors="replace")):
+        words = ["program.md describes an arena already."]
+        steps = ["autoresearch doctor", "autoresearch check-arena", "autoresearch start first"]
+        return InitReply(folder=str(tree), words=words, next=steps), None
+    if in_repository(tree):
+        try:
+            words = [f"This was made for {plan(tree).kind}: `autoresearch adopt` takes it over as it stands."]
+            steps = ["autoresearch adopt", "autoresearch doctor", "autoresearch start first"]
+            return InitReply(folder=str(tree), words=words, next=steps), None
+        except WorkspaceError:
+            pass  # of no shape that is known, or nothing committed: it is looked at instead
+    seen = look(tree, _files(tree))
+    proposed = propose(seen)
+    if proposed is None:
+        words = [
+            f"{seen.language or 'No program'} here, and nothing that measures it: no tests, no command whose name says "
+            "so, no numbers of earlier runs. An arena needs one number that software can work out."
+        ]
+        steps = ["autoresearch new", "autoresearch readiness", "autoresearch demo --quick"]
+        return InitReply(folder=str(tree), words=words, next=steps), None
+    there = [name for name in proposed.files if (tree / name).exists()]
+    if there:
+        raise WorkspaceError(
+            f"{', '.join(there)} exists in {tree} already; nothing was written. Move it away, and try again."
+        )
+    parse_program(proposed.files[PROGRAM])  # what is proposed is an arena
+    steps = ["autoresearch init --yes", "autoresearch check-arena", "autoresearch start first"]
+    return InitReply(folder=str(tree), words=list(proposed.words), files=proposed.files, next=steps), proposed
+
+
+def _files(tree: Path) -> list[str]:
+    """What git knows; where it knows nothing, what lies there, hidden folders left out."""
+    if in_repository(tree):
+        workspace = Workspace(tree)
+        try:
+            return sorted(workspace.git.entries(workspace.resolve("HEAD")))
+        except WorkspaceError:
+            pass
+    found = (path.relative_to(tree) for path in tree.rglob("*") if path.is_file())
+    return sorted(one.as_posix() for one in found if not any(part.startswith(".") for part in one.parts))
+
+
+def _commit(tree: Path, proposed: Proposed) -> str:
+    add = f"git add {' '.join(proposed.files)}"
+    if not in_repository(tree):
+        add = "git init && git add --all"
+    return f'{add} && git commit -m "Begin the lab"'
+
+
+def _show(reply: InitReply) -> None:
+    screen = terminal.screen()
+    terminal.show(screen, *(Text(one) for one in reply.words))
+    if PROGRAM in reply.files:
+        front = reply.files[PROGRAM].split("\n---\n", 1)[0] + "\n---"
+        terminal.show(screen, Text(f"\n{PROGRAM}", style="bold"), Text(front, style="cyan"))
+        others = [name for name in reply.files if name != PROGRAM]
+        terminal.show(screen, Text(f"and {', '.join(others)}, which measures\n"))

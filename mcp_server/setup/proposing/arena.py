@@ -1,0 +1,128 @@
+"""The arena that fits what was seen in a repository: in words, and as the files that `init` writes. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from mcp_server.setup.adopting.found import Found, program
+from mcp_server.setup.proposing.looking import RUNS, Number, Seen
+
+MEASURE = "measure.py"
+CPU_SECONDS = "cpu_seconds"
+REPEATS = 3  # of a command that is timed
+SECONDS = 300.0  # of a run, until its person says better
+MEMO = """\
+What you are after: {goal}.
+
+`{measure}` runs `{command}` in a copy of the tree and reports `{name}`. Leave it and the tests alone: they are frozen.
+Write here what you know about the problem, what was tried before, and what must not change.
+"""
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A proposal: why, and the files, of which none is there yet."""
+
+    words: tuple[str, ...]
+    files: dict[str, str]
+
+
+def propose(seen: Seen) -> Proposed | None:
+    """The arena that what was seen suggests; None where nothing in it could be measured."""
+    command, number = _measured(seen)
+    if not command:
+        return None
+    editable = _editable(seen, command)
+    if not editable:
+        return None
+    judges = [name for name in (*seen.measures, *seen.test_paths) if name not in editable]
+    timed = number.name == CPU_SECONDS
+    goal = f"{'least processor time of' if timed else _wanted(number)}{f' {command}' if timed else ''}"
+    found = Found(
+        kind="this repository",
+        goal=goal,
+        metric=number.name,
+        direction=number.direction,
+        unit="s" if timed else "",
+        editable=editable,
+        frozen=(MEASURE, *judges),
+        run=f"python {MEASURE}",
+        checks=(f"bash -c {shlex.quote(_copied(seen.tests))}",) if seen.tests and seen.tests != command else (),
+        seconds=SECONDS,
+        memo=MEMO.format(goal=goal, measure=MEASURE, command=command, name=number.name),
+        memo_from=MEASURE,
+    )
+    return Proposed(
+        _words(seen, command, number, editable), {"program.md": program(found), MEASURE: _measure(command, number)}
+    )
+
+
+def _copied(command: str) -> str:
+    """A run may not write into the tree, and most tests do."""
+    return f'cp -R . "$TMPDIR/tree" && cd "$TMPDIR/tree" && {command}'
+
+
+def _measured(seen: Seen) -> tuple[str, Number]:
+    """The command whose number counts: one that was printed or written before, else the time it takes."""
+    command = _command(seen)
+    printed = next((one for one in seen.numbers if not one.file), None)
+    number = printed or next(iter(seen.numbers), None)
+    if command and number is not None:
+        return command, number
+    timed = next((one for one in seen.commands if re.search("bench", one)), "") or command or seen.tests
+    return timed, Number(CPU_SECONDS)
+
+
+def _command(seen: Seen) -> str:
+    """What makes and what measures, one after the other."""
+    if seen.commands and not (seen.trainers and seen.measures):
+        return seen.commands[0]
+    scripts = [*seen.trainers[:1], *seen.measures[:1]]
+    return " && ".join(f"{RUNS[PurePosixPath(one).suffix.lower()]} {shlex.quote(one)}" for one in scripts)
+
+
+def _editable(seen: Seen, command: str) -> tuple[str, ...]:
+    """The file that makes, else where most of the code lies."""
+    if seen.trainers and seen.trainers[0] in command:
+        return seen.trainers[:1]
+    aside = set(seen.measures)
+    return tuple(one for one in seen.sources if one not in aside)[:1]
+
+
+def _wanted(number: Number) -> str:
+    return f"{'lowest' if number.direction == 'minimize' else 'highest'} {number.name}"
+
+
+def _words(seen: Seen, command: str, number: Number, editable: tuple[str, ...]) -> tuple[str, ...]:
+    way = "lower is better" if number.direction == "minimize" else "higher is better"
+    if number.name == CPU_SECONDS:
+        read = f"the processor time of `{command}`, the least of {REPEATS}: no number was found that it makes"
+    else:
+        read = f"{number.name} ({way}, by its name), from {number.file or 'what is printed'}, after `{command}`"
+    return (
+        f"{seen.language or 'No language that is known'} here; tests: {seen.tests or 'none found'}.",
+        f"Measured is {read}.",
+        f"The agent may change {', '.join(editable)}; {MEASURE}, measuring scripts and tests are frozen.",
+        "The number comes out of the attempt's own process, so it is CLAIMED BY THE RUN; docs/arenas.md shows scorers "
+        "that need not believe it.",
+    )
+
+
+def _measure(command: str, number: Number) -> str:
+    text = Path(__file__).with_name(MEASURE).read_text("utf-8")
+    repeats = REPEATS if number.name == CPU_SECONDS else 1
+    constants: dict[str, str | int] = {"COMMAND": command, "NAME": number.name, "FILE": number.file, "REPEATS": repeats}
+    for name, value in constants.items():
+        before, _, after = text.partition(f"\n{name} = ")
+        old = re.match(r'"[^"]*"|\d+', after)
+        assert old is not None, f"{MEASURE} has no constant {name}"
+        text = f"{before}\n{name} = {_literal(value)}{after[old.end() :]}"
+    return text
+
+
+def _literal(value: str | int) -> str:
+    shown = repr(value)
+    return f'"{shown[1:-1]}"' if shown.startswith("'") and '"' not in shown else shown

@@ -1,0 +1,246 @@
+"""What a repository holds that an arena could be made of: language, tests, measuring commands, numbers. Reads only."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+LANGUAGES = {
+    ".py": "Python",
+    ".rs": "Rust",
+    ".go": "Go",
+    ".js": "JavaScript",
+    ".mjs": "JavaScript",
+    ".ts": "TypeScript",
+    ".c": "C",
+    ".cc": "C++",
+    ".cpp": "C++",
+    ".java": "Java",
+    ".jl": "Julia",
+    ".r": "R",
+    ".rb": "Ruby",
+    ".sh": "shell",
+}
+RUNS = {".py": "python", ".js": "node", ".mjs": "node", ".jl": "julia", ".rb": "ruby", ".r": "Rscript", ".sh": "bash"}
+TRAINERS = ("train", "fit", "solve", "optimize", "optimise", "search", "main", "run")
+MEASURES = ("benchmark", "benchmarks", "bench", "evaluate", "evaluation", "eval", "score", "measure", "validate")
+JUDGES = {"test", "tests", "spec", "specs", "bench", "benches", "benchmarks"}
+ASIDE = JUDGES | {"docs", "doc", "examples", "node_modules", "vendor", "target", "build"}
+LOWER = re.compile(r"loss|err|rmse|mse|mae|bpb|perplex|ppl|latenc|time|second|_ms|_us|nll|cost|size|bytes|regret", re.I)
+HIGHER = re.compile(
+    r"acc|f1|auc|reward|score|recall|precision|bleu|rouge|win|return|mfu|throughput|per_sec|speedup|iou|dice|r2|ndcg|map",
+    re.I,
+)
+COUNTS = re.compile(r"^(step|epoch|seed|iter|n|num_|count|batch|id|index|time_?stamp|total_time|params|date)", re.I)
+OUTPUTS = (".json", ".jsonl", ".csv", ".tsv")
+FOLDERS_OF_OUTPUT = {"", "results", "result", "output", "outputs", "metrics", "out", "runs", "logs", "reports"}
+MOST_FILES, MOST_BYTES = 5_000, 200_000
+PRINTS = (
+    r"""print\(\s*f?["'](?:METRIC\s+)?([A-Za-z]\w*)\s*[:=]\s*\{""",
+    r"""print\(\s*["']([A-Za-z]\w*)\s*[:=]?["']\s*,""",
+    r"""console\.log\(\s*[`"']([A-Za-z]\w*)\s*[:=]""",
+    r"""(?:printf|println!|Printf|puts|fmt\.Println)\w*\(?\s*["']([A-Za-z]\w*)\s*[:=]""",
+    r"""["']([A-Za-z]\w*)["']\s*:\s*(?:float\(|round\()?[a-z]""",
+)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that the repository already makes: its name, and the file it is in; "" where it is printed."""
+
+    name: str
+    file: str = ""
+
+    @property
+    def direction(self) -> str:
+        return "maximize" if HIGHER.search(self.name) and not re.search(r"loss|err", self.name, re.I) else "minimize"
+
+    @property
+    def known(self) -> bool:
+        """Whether the name is one that says which way is better."""
+        return bool(LOWER.search(self.name) or HIGHER.search(self.name))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is there. Paths are relative to the tree; commands are for a shell."""
+
+    language: str
+    tests: str  # the command
+    test_paths: tuple[str, ...]
+    trainers: tuple[str, ...]  # files that make something
+    measures: tuple[str, ...]  # files that measure it
+    commands: tuple[str, ...]  # targets and scripts whose names say that they measure
+    numbers: tuple[Number, ...]
+    sources: tuple[str, ...]  # folders and files of the main language, the fullest first
+
+
+def look(tree: Path, tracked: Sequence[str]) -> Seen:
+    """What a repository holds. tracked: what git knows, or what there is where git knows nothing."""
+    files = [name for name in tracked if not name.startswith(".")][:MOST_FILES]
+    counted = Counter(PurePosixPath(one).suffix.lower() for one in files if not _aside(one))
+    counted = Counter({suffix: count for suffix, count in counted.items() if suffix in LANGUAGES})
+    suffix = counted.most_common(1)[0][0] if counted else ""
+    trainers, measures = _scripts(files, TRAINERS), _scripts(files, MEASURES)
+    commands = tuple(dict.fromkeys(_named_commands(tree, files)))
+    return Seen(
+        language=LANGUAGES.get(suffix, ""),
+        tests=_tests(tree, files, suffix),
+        test_paths=tuple(sorted({one for name in files if (one := _test_path(name))})),
+        trainers=trainers,
+        measures=measures,
+        commands=commands,
+        numbers=tuple(dict.fromkeys([*_numbers(tree, (*measures, *trainers)), *_outputs(tree)])),
+        sources=_sources(files, suffix),
+    )
+
+
+def _aside(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return bool(ASIDE & set(parts[:-1])) or _is_test(parts[-1])
+
+
+def _is_test(name: str) -> bool:
+    return bool(re.match(r"(test_.*|.*_test|.*\.(test|spec)|conftest)\.\w+$", name))
+
+
+def _test_path(name: str) -> str:
+    """The folder of tests or benchmarks that a file lies in, or the file."""
+    parts = PurePosixPath(name).parts
+    at = next((place for place, part in enumerate(parts[:-1]) if part in JUDGES), None)
+    if at is not None:
+        return "/".join(parts[: at + 1]) + "/"
+    return name if _is_test(parts[-1]) else ""
+
+
+def _scripts(files: Sequence[str], stems: Sequence[str]) -> tuple[str, ...]:
+    """Files near the top whose names say what they do, in the order of the names."""
+    near = [PurePosixPath(one) for one in files if one.count("/") <= 1 and not _aside(one)]
+    ranked = [
+        (stems.index(path.stem.lower()), str(path).count("/"), str(path))
+        for path in near
+        if path.suffix.lower() in RUNS and path.stem.lower() in stems
+    ]
+    return tuple(name for _, _, name in sorted(ranked))
+
+
+def _tests(tree: Path, files: Sequence[str], suffix: str) -> str:
+    has = set(files)
+    if "package.json" in has and "test" in _package_scripts(tree):
+        return "npm test --silent"
+    if "Cargo.toml" in has:
+        return "cargo test --quiet --offline"
+    if "go.mod" in has:
+        return "go test ./..."
+    own = [name for name in files if name.endswith(".py") and _test_path(name)]
+    if own:
+        texts = "\n".join(_text(tree / name) for name in own[:20])
+        settings = _text(tree / "pyproject.toml") + _text(tree / "setup.cfg") + _text(tree / "tox.ini")
+        if (
+            "pytest" in texts + settings
+            or "pytest.ini" in has
+            or not re.search(r"import unittest|from unittest", texts)
+        ):
+            return "python -m pytest -q"
+        folder = next((one.rstrip("/") for name in own if (one := _test_path(name)).endswith("/")), ".")
+        return f"python -m unittest discover -q -s {folder}"
+    if "test" in _targets(tree):
+        return "make test"
+    return "make check" if "check" in _targets(tree) else ""
+
+
+def _named_commands(tree: Path, files: Sequence[str]) -> Iterator[str]:
+    wanted = (*MEASURES, *TRAINERS[:6])
+    yield from (f"make {one}" for one in _targets(tree) if one in wanted)
+    if "package.json" in files:
+        yield from (f"npm run --silent {one}" for one in _package_scripts(tree) if one in wanted)
+    if "Cargo.toml" in files and any(name.startswith("benches/") for name in files):
+        yield "cargo bench --offline"
+    if any(name.endswith("_test.go") and "func Benchmark" in _text(tree / name) for name in files):
+        yield "go test -run '^$' -bench . ./..."
+
+
+def _targets(tree: Path) -> list[str]:
+    return re.findall(r"^([A-Za-z][\w-]*)\s*:(?!=)", _text(tree / "Makefile"), re.MULTILINE)
+
+
+def _package_scripts(tree: Path) -> list[str]:
+    try:
+        found = json.loads(_text(tree / "package.json")).get("scripts", {})
+    except (ValueError, AttributeError):
+        return []
+    return [str(name) for name in found] if isinstance(found, dict) else []
+
+
+def _numbers(tree: Path, scripts: Sequence[str]) -> Iterator[Number]:
+    """What the scripts print, the names that say which way is better first."""
+    for script in scripts:
+        text = _text(tree / script)
+        names = [name for pattern in PRINTS for name in re.findall(pattern, text)]
+        yield from _telling(Number(name) for name in dict.fromkeys(names))
+
+
+def _outputs(tree: Path) -> Iterator[Number]:
+    """What earlier runs left behind, whether git knows it or not."""
+    for folder in sorted(FOLDERS_OF_OUTPUT):
+        place = tree / folder
+        for path in sorted(place.iterdir()) if place.is_dir() else ():
+            if path.suffix in OUTPUTS and path.is_file() and path.name not in ("package.json", "tsconfig.json"):
+                name = path.relative_to(tree).as_posix()
+                yield from _telling(Number(one, name) for one in columns(_text(path), path.suffix))
+
+
+def _telling(numbers: Iterator[Number]) -> Iterator[Number]:
+    yield from (one for one in numbers if one.known and not COUNTS.match(one.name))
+
+
+def columns(text: str, suffix: str) -> list[str]:
+    """The names of the numbers in a file of results."""
+    if suffix in (".csv", ".tsv"):
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) < 2:
+            return []
+        between = "\t" if suffix == ".tsv" else ","
+        heads, last = lines[0].split(between), lines[-1].split(between)
+        return [head.strip().strip('"') for head, value in zip(heads, last, strict=False) if _is_number(value)]
+    try:
+        found = json.loads(text if suffix == ".json" else (text.strip().splitlines() or ["null"])[-1])
+    except ValueError:
+        return []
+    return _keys(found)
+
+
+def _keys(value: object) -> list[str]:
+    if isinstance(value, list):
+        return _keys(value[-1]) if value else []
+    if not isinstance(value, dict):
+        return []
+    own = [str(k) for k, v in value.items() if isinstance(v, int | float) and not isinstance(v, bool)]
+    return own + [name for part in value.values() if isinstance(part, dict) for name in _keys(part)]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _sources(files: Sequence[str], suffix: str) -> tuple[str, ...]:
+    own = [name for name in files if PurePosixPath(name).suffix.lower() == suffix and not _aside(name)]
+    folders = Counter(name.split("/")[0] + "/" for name in own if "/" in name)
+    top = [name for name in own if "/" not in name and name != "setup.py"]
+    return (*(name for name, _ in folders.most_common()), *top)
+
+
+def _text(path: Path) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(MOST_BYTES)
+    except OSError:
+        return ""

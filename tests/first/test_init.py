@@ -1,0 +1,153 @@
+"""init: it looks, proposes an arena in words and files, writes only what is agreed to, and says three commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mcp_server.arena.program import parse_program
+from mcp_server.cli import cli
+from mcp_server.setup.proposing import measure
+from mcp_server.setup.proposing.looking import Number, columns, look
+from tests.labs import git
+
+
+def repository(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "all")
+    return folder
+
+
+def init(folder: Path, *options: str) -> dict[str, object]:
+    done = CliRunner().invoke(cli, ["-C", str(folder), "init", "--json", *options], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    found: dict[str, object] = json.loads(done.output)
+    return found
+
+
+EVALUATED = {
+    "train.py": "import json\nRATE = 0.25\njson.dump(RATE, open('model.json', 'w'))\n",
+    "evaluate.py": "import json\nacc = 1 - json.load(open('model.json'))\nprint(f'accuracy: {acc}')\n",
+    "tests/test_rate.py": "def test_rate():\n    import train\n",
+}
+
+
+def test_a_trainer_with_an_evaluation_is_measured_by_what_it_prints(tmp_path: Path) -> None:
+    reply = init(repository(tmp_path, EVALUATED), "--yes")
+    assert reply["written"] == ["program.md", "measure.py"]
+    arena = parse_program((tmp_path / "program.md").read_text()).arena
+    assert (arena.metric.name, arena.metric.direction) == ("accuracy", "maximize")
+    assert arena.editable == ("train.py",)
+    assert set(arena.frozen) == {"measure.py", "evaluate.py", "tests/"}
+    assert "pytest" in arena.checks[0]
+    done = subprocess.run([sys.executable, "measure.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("---\naccuracy: 0.75\n")
+    assert not (tmp_path / "model.json").exists()  # it ran in a copy
+
+
+def test_what_is_shown_and_not_agreed_to_is_not_written(tmp_path: Path) -> None:
+    reply = init(repository(tmp_path, EVALUATED))
+    assert not (tmp_path / "program.md").exists()
+    assert "written" not in reply
+    assert len(reply["next"]) == 3  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("files", "metric", "command", "editable"),
+    [
+        (
+            {"main.py": "x = 1\n", "metrics.json": '{"val_loss": 0.4, "epoch": 3}'},
+            "val_loss",
+            "python main.py",
+            "main.py",
+        ),
+        ({"src/a.py": "x = 1\n", "tests/test_a.py": "import pytest\n"}, "cpu_seconds", "python -m pytest -q", "src/"),
+        ({"Cargo.toml": "", "src/lib.rs": "", "benches/b.rs": ""}, "cpu_seconds", "cargo bench --offline", "src/"),
+        ({"go.mod": "", "a.go": "", "a_test.go": "func BenchmarkA()"}, "cpu_seconds", "go test -run", "a.go"),
+        (
+            {"package.json": '{"scripts": {"test": "x", "bench": "y"}}', "lib/a.js": ""},
+            "cpu_seconds",
+            "npm run",
+            "lib/",
+        ),
+        (
+            {"Makefile": "eval:\n\ttrue\n", "lib/a.c": "", "results.tsv": "step\tmse\n1\t0.5\n"},
+            "mse",
+            "make eval",
+            "lib/",
+        ),
+    ],
+)
+def test_it_finds_its_way_in_repositories_of_other_kinds(
+    tmp_path: Path, files: dict[str, str], metric: str, command: str, editable: str
+) -> None:
+    reply = init(repository(tmp_path, files))
+    written: dict[str, str] = reply["files"]  # type: ignore[assignment]
+    arena = parse_program(written["program.md"]).arena
+    assert (arena.metric.name, arena.editable) == (metric, (editable,))
+    assert f'COMMAND = "{command}' in written["measure.py"]
+    compile(written["measure.py"], "measure.py", "exec")
+
+
+def test_a_repository_without_anything_to_measure_is_told_so(tmp_path: Path) -> None:
+    reply = init(repository(tmp_path, {"README.md": "words\n"}))
+    assert "files" not in reply
+    assert "needs one number" in str(reply["words"])
+
+
+def test_a_repository_of_another_tool_is_sent_to_adopt(tmp_path: Path) -> None:
+    files = {"train.py": 'print(f"val_bpb: {1}")\n', "prepare.py": "x = 1\n", "program.md": "grep '^val_bpb:'\n"}
+    reply = init(repository(tmp_path, files))
+    assert reply["next"][0] == "autoresearch adopt"  # type: ignore[index]
+
+
+def test_a_lab_is_sent_on(tmp_path: Path) -> None:
+    init(repository(tmp_path, EVALUATED), "--yes")
+    assert "written" not in init(tmp_path, "--yes")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("loss: 0.5\nloss: 0.25", 0.25),
+        ("loss=1e-3 x", 1e-3),
+        ('{"loss": 2}', 2.0),
+        ("val_loss: 3", None),
+        ("loss: nan", None),
+    ],
+)
+def test_a_printed_number_is_found_in_usual_writings(text: str, value: float | None) -> None:
+    assert measure.printed(text, "loss") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": {"loss": 1.5}}', 1.5),
+        ('{"loss": 1}\n{"loss": 0.5}\n', 0.5),
+        ("step,loss\n1,3\n2,0.5\n", 0.5),
+        ("step\tloss\n1\t3\n", 3.0),
+        ("step,other\n1,3\n", None),
+    ],
+)
+def test_a_written_number_is_found_in_usual_files(text: str, value: float | None) -> None:
+    assert measure.written(text, "loss") == value
+
+
+def test_names_say_which_way_is_better() -> None:
+    directions = {name: Number(name).direction for name in ("val_loss", "accuracy", "latency_ms", "auc", "error_rate")}
+    assert [name for name, way in directions.items() if way == "maximize"] == ["accuracy", "auc"]
+    assert columns("step,acc\n1,0.5\n", ".csv") == ["step", "acc"]
+
+
+def test_looking_at_nothing_finds_nothing(tmp_path: Path) -> None:
+    assert look(tmp_path, []).language == ""
