@@ -40,6 +40,7 @@ COMMANDS = {
     "combine": Entry("Work", "claims/verbs", "Run the union of two edits, other labs' or own."),
     "replicate": Entry("Work", "claims/verbs", "Repeat what other labs claim, and decide on it."),
     "ralph": Entry("Work", "looping", "Restart a fresh agent for every iteration, until the target is reached."),
+    "slurm": Entry("Work", "machines/slurm", "Write a batch script: an allocation of Slurm as a lab that goes on."),
     "tournament": Entry("Work", "research/tournaments", "Play programs, styles and agents against each other."),
     "recall": Entry("Look", "verbs", "What was tried and learned, best match first."),
     "suggest": Entry("Look", "research/suggesting", "What a classical optimiser would try next."),

@@ -15,7 +15,7 @@ from mcp_server.campaign.waiting import POLL_SECONDS, until_finished
 from mcp_server.lab import CALIBRATE, Lab
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
 from mcp_server.nouns.exchanged import short
-from mcp_server.nouns.records import Kind
+from mcp_server.nouns.records import Kind, Status
 from mcp_server.nouns.replies import DecisionReply
 from mcp_server.nouns.rows import Proposer
 from mcp_server.nouns.text import clean_line
@@ -189,15 +189,21 @@ def note_turn(lab: Lab, numbers: Sequence[int], command: str, heard: Told) -> No
 
 
 def cancel_what_runs(lab: Lab) -> None:
-    """Leave no run behind on this machine; what is in the field stays there, it is paid for."""
-    ends = time.monotonic() + STOPPING_SECONDS
+    """Leave no run of this work tree behind, and its files as they were; what is in the field stays, it is paid for."""
+    ends, stopped = time.monotonic() + STOPPING_SECONDS, set[int]()
     while time.monotonic() < ends:
         with lab.reading() as (bench, campaign, arena):
             mine = [run for run in bench.ledger.open_runs() if run.campaign == campaign.tag]
-            folders = [bench.folder(run) for run in mine]
-            local = [one for one in folders if not (arena.handover and one.sealed.exists())]
-            for folder in local:
-                bench.engine.cancel(folder)
+            tree = str(bench.paths.tree)  # other loops of the campaign go on
+            mine = [run for run in mine if bench.ledger.experiment(run.campaign, run.experiment).tree == tree]
+            local = [run for run in mine if not (arena.handover and bench.folder(run).sealed.exists())]
+            for run in local:
+                bench.engine.cancel(bench.folder(run))
+                stopped.add(run.experiment)
         if not local:
-            return
+            break
         time.sleep(POLL_SECONDS)
+    for number in stopped:
+        with contextlib.suppress(AutoresearchError):  # the next loop settles it
+            if lab.read_score(number).status == Status.CANCELLED:
+                lab.commit_or_revert(number, "revert")

@@ -1,0 +1,1 @@
+"""Commands about machines that are lent: an allocation as a lab."""
