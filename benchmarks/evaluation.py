@@ -69,7 +69,7 @@ def measure(action: Callable[[], object]) -> tuple[float, float]:
     return wall, sum(meter.last.values()) + time.process_time() - before
 
 
-def sealed_weights(train: Path, folder: Path, corpus: Path, threads: int) -> Path:
+def sealed_weights(train: Path, folder: Path, corpus: Path, threads: int, device: str = "cpu") -> Path:
     """Train `train` for a second; the snapshot is in `folder`/work, the weights are returned."""
     work, out = folder / "work", folder / "artifact"
     work.mkdir()
@@ -81,7 +81,7 @@ def sealed_weights(train: Path, folder: Path, corpus: Path, threads: int) -> Pat
         "AUTORESEARCH_DATA": str(corpus),
         "AUTORESEARCH_OUT": str(out),
         "AUTORESEARCH_BUDGET_SECONDS": "1",
-        "AUTORESEARCH_DEVICE": "cpu",
+        "AUTORESEARCH_DEVICE": device,
         "AUTORESEARCH_THREADS": str(threads),
         "AUTORESEARCH_SEED": "1",
     }
@@ -90,7 +90,8 @@ def sealed_weights(train: Path, folder: Path, corpus: Path, threads: int) -> Pat
 
 
 def audited(split: Split, setting: Setting, positions: int) -> None:
-    tolerance = tolerances.read(None).find("cpu", "float32")
+    precision = "float32" if setting.device == "cpu" else "bfloat16"
+    tolerance = tolerances.read(None).find(setting.device, precision)
     rule = Rule(positions, -1.0, lambda precision: tolerance)
     outcome = evaluate(split, setting, rule, np.random.default_rng(), lambda fraction: None)
     if isinstance(outcome, Rejected):
@@ -104,17 +105,18 @@ def tokens_asked(split: Split, rows: int, positions: int) -> int:
     return sum(len(members) * span for members, span in audit.batches(drawn, split.width, rows, True, random))
 
 
-def prepared(folder: Path, train: Path, threads: int) -> tuple[Split, Setting]:
+def prepared(folder: Path, train: Path, threads: int, device: str = "cpu") -> tuple[Split, Setting]:
     """The validation split, and the hosts' setting for a second's training of `train` in `folder`."""
     corpus = (cache_folder() / "current").resolve()
     split = read_split(corpus, "val")
     setting = Setting(
         snapshot=folder / "work",
-        weights=sealed_weights(train, folder, corpus, threads),
+        weights=sealed_weights(train, folder, corpus, threads, device),
         data=corpus,
-        device="cpu",
+        device=device,
+        gpus=() if device == "cpu" else (0,),
         threads=threads,
-        rows=batch_rows(split, "cpu"),
+        rows=batch_rows(split, device),
         width=split.width,
         vocab=split.vocab_size,
         start_seconds=600,
@@ -124,11 +126,11 @@ def prepared(folder: Path, train: Path, threads: int) -> tuple[Split, Setting]:
     return split, setting
 
 
-def ratio_of(train: Path, rounds: int, threads: int = 1) -> list[float]:
+def ratio_of(train: Path, rounds: int, threads: int = 1, device: str = "cpu") -> list[float]:
     """Wall time of an audited over a plain evaluation at the most positions, once per round."""
     ratios = []
     with tempfile.TemporaryDirectory(prefix="autoresearch-bench-") as name:
-        split, setting = prepared(Path(name), train, threads)
+        split, setting = prepared(Path(name), train, threads, device)
         for _ in range(rounds):
             alone = measure(lambda: plain(split, setting, np.random.default_rng(), lambda fraction: None))
             ratios.append(measure(lambda: audited(split, setting, POSITIONS[-1]))[0] / alone[0])

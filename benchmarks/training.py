@@ -56,7 +56,7 @@ class Slot:
 
 @dataclass
 class Bench:
-    """A folder of runs, one after the other on the CPU."""
+    """A folder of runs, one after the other on one device."""
 
     folder: Path
     budget: float
@@ -64,6 +64,7 @@ class Bench:
     clock: Literal["cpu", "wall"] = "cpu"
     score_command: tuple[str, ...] = ("python", "-m", "mcp_server.scoring.lm")
     number: int = 0
+    device: str = "cpu"
 
     def run(self, file: Path, seed: int, pairing: Pairing = "", other: Path | None = None) -> Slot:
         """Train and score one file, with `pairing` beside `other` or itself. Raises SystemExit when it has no score."""
@@ -85,7 +86,7 @@ class Bench:
             run_command=("python", "train.py"),
             score_command=self.score_command,
             budget=Budget(seconds=self.budget, clock=self.clock),
-            devices=("cpu",),
+            devices=(self.device,),
             editable=("train.py",),
             data=self.corpus,
             score_seconds=900,
