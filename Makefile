@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # one thread per core that waits passively: a spinning wait slows a shared machine by up to 80 times
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: community compare setup demo test quick mutants matrix faults abuse honest bench e2e night-e2e clients arenas lint format clean distclean
+.PHONY: community compare many setup demo test quick mutants matrix faults abuse honest bench e2e night-e2e clients arenas lint format clean distclean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/.installed
@@ -70,6 +70,10 @@ compare: $(VENV)/.installed
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# many devices (made up) and many agents: under 15 minutes
+many: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.many
 
 # The real clients (Claude Code, Codex, Gemini CLI, opencode, Copilot CLI, Inspector), in a folder of their own: no account, no global install.
 clients: $(VENV)/.tools

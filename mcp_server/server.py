@@ -187,7 +187,8 @@ async def run_experiment(
 ) -> ScoreReply:
     """Snapshot the editable files, queue a fixed-budget run, wait a bounded time, return number, score and verdict.
 
-    Code that was scored before is answered with the earlier result. The run goes on when the wait ends.
+    Code that was scored before is answered with the earlier result. The run goes on when the wait ends. Where more
+    devices are free it answers at once: `room` says how many more to propose.
     """
 
     def begin() -> tuple[Lab, str, ExperimentReply]:
@@ -198,7 +199,8 @@ async def run_experiment(
         return lab, session, reply
 
     lab, session, begun = await call(begin)
-    seconds = wait_limit(ctx, wait_seconds)
+    # where devices have nothing to do, the next idea is worth more than the wait
+    seconds = 0.0 if wait_seconds is None and begun.room else wait_limit(ctx, wait_seconds)
     if seconds <= 0 or not begun.open:
         return ScoreReply(**{name: getattr(begun, name) for name in ExperimentReply.model_fields})
     score = await until_finished(ctx, lab, begun.experiment, seconds, session)

@@ -47,7 +47,7 @@ def test_everything_unsaid_has_a_sane_default() -> None:
         ("colour: red", 8, "unknown key `colour`. Allowed here: goal, metric"),
         ("budget: {seconds: 0}", 8, "`budget.seconds`: must be above 0"),
         ("budget:\n  seconds: 5\n  hours: 1", 10, "unknown key `budget.hours`. Allowed here: seconds, clock"),
-        ("devices: tpu", 8, "must be auto, cpu or cuda:0,1"),
+        ("devices: tpu", 8, "must be auto, cpu, cpu:0,1,2"),
         ('checks:\n  - true\n  - "unclosed \'"', 9, "`checks.0`"),
         ("keep: {confirm: sometimes}", 8, "must be 'auto', 'always' or 'never'"),
         ("secondary:\n  latency: {max: 1, min: 2}", 9, "`secondary.latency`: min is above max"),

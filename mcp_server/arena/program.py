@@ -63,8 +63,11 @@ def _command(text: str, info: ValidationInfo) -> str:
 
 
 def _devices(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda:\d+(\.\d+)?(,\d+(\.\d+)?)*", text):
-        raise ValueError("must be auto, cpu or cuda:0,1 (numbers of cards; 0.1 is an instance of a divided one)")
+    if not re.fullmatch(r"auto|cpu(:\d+(,\d+)*)?|cuda:\d+(\.\d+)?(,\d+(\.\d+)?)*", text):
+        raise ValueError(
+            "must be auto, cpu, cpu:0,1,2 (so many runs at once on the processor) or cuda:0,1 (numbers of cards; 0.1 "
+            "is an instance of a divided one)"
+        )
     return text
 
 

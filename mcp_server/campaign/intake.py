@@ -16,7 +16,7 @@ from mcp_server.campaign.beginning import baseline
 from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.campaign.find import EDITABLE_LIMIT_BYTES
 from mcp_server.campaign.imported import tried_before
-from mcp_server.campaign.runs import pairing
+from mcp_server.campaign.runs import ahead, pairing
 from mcp_server.campaign.trees import astray, company, overwritten
 from mcp_server.campaign.upkeep import disk, recovery
 from mcp_server.edits.constants import knob_changes
@@ -106,7 +106,23 @@ def open_experiment(
     heard = [said for said in (worth, known, tried_before(bench.ledger, changes)) if said]
     reply.warnings += crowd + heard + warnings_of(experiment, tried) + started.problems
     reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
+    _say_room(reply, bench, campaign, arena, ahead.afresh(bench, campaign, before, sources))
     return reply
+
+
+def _say_room(reply: ExperimentReply, bench: Bench, campaign: Campaign, arena: Arena, afresh: str) -> None:
+    """Where devices wait for work: that more is wanted, and how the next idea is made while this one is under way."""
+    if bench.ledger.incumbent(campaign.tag) is None:
+        return  # nothing is judged before there is one, and every baseline has its own runs
+    found = ahead.ahead(bench, campaign, arena)
+    if not found.more or not reply.open:
+        return
+    reply.room = found.more
+    reply.next = (
+        f"{ahead.words(found)}: propose {found.more} more before this one is decided. `{afresh}` puts the incumbent's "
+        f"files back (experiment {reply.experiment} is safe); then edit and run_experiment again. "
+        f"read_score({reply.experiment}) has its score later."
+    )
 
 
 def take_in(

@@ -16,6 +16,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.imported import imported_of
+from mcp_server.campaign.runs import ahead
 from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
 from mcp_server.campaign.runs.pairing import choice_of
 from mcp_server.campaign.stop import over_by_rule
@@ -95,6 +96,7 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
     last = read_all(ledger, ledger.experiments(tag, last=LOOKED_BACK))
     noise = measured_noise(ledger, arena, tag)
     over, baseline = over_by_rule(bench, campaign, arena), of_campaign(bench, campaign, arena)
+    free = ahead.ahead(bench, campaign, arena) if incumbent is not None and not over else ahead.Ahead(1, 0, 0)
     reply = StatusReply(
         campaign=tag,
         branch=campaign.branch,
@@ -115,7 +117,8 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
         advice=_advice(last),
         stop=over,
         chart=str(chart) if chart.exists() else "",
-        next=_next(over, baseline, waiting, running, plateau(last)),
+        room=free.more or None,
+        next=_next(over, baseline, waiting, running, plateau(last), free),
     )
     _say_rules(reply, bench, campaign, program)
     if incumbent is not None:
@@ -194,7 +197,7 @@ def dry_spell(ledger: Ledger, tag: str) -> str:
     return plateau(read_all(ledger, ledger.experiments(tag, last=LOOKED_BACK)))
 
 
-def _next(over: str, baseline: str, waiting: Sequence[int], running: Sequence[int], dry: str) -> str:
+def _next(over: str, baseline: str, waiting: Sequence[int], running: Sequence[int], dry: str, free: ahead.Ahead) -> str:
     """baseline: what to know while it is not measured; nothing is judged before."""
     if baseline and not over:
         return baseline
@@ -202,6 +205,11 @@ def _next(over: str, baseline: str, waiting: Sequence[int], running: Sequence[in
         return f"commit_or_revert({waiting[0]}) decides on what is scored; `learned` takes the lesson."
     if over:
         return "The campaign is over by its stop rule: write down what was learned and stop."
+    if running and free.more:
+        return (
+            f"{ahead.words(free)}: propose {free.more} more from the incumbent's files, without waiting for those that "
+            f"run; read_score({running[0]}) waits for the first."
+        )
     if running:
         return f"read_score({running[0]}) waits for the score; the next idea can be prepared meanwhile."
     if dry:

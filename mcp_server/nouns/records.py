@@ -170,7 +170,9 @@ class RunSpec(Record):
     campaign: str
     experiment: int
     run: int
-    ticket: int  # place in the lab's queue; the lowest living ticket is served first
+    ticket: int  # place in the lab's queue, which serves whoever has the least first, then the lowest number
+    owner: str = ""  # who proposed it: the work tree
+    urgent: bool = False  # a decision waits for it, so it goes before its owner's new ideas
     queue: Path  # folder of the tickets
     seed: int
     run_command: tuple[str, ...]
@@ -181,7 +183,7 @@ class RunSpec(Record):
     metric: str = ""
     checks: tuple[tuple[str, ...], ...] = ()
     budget: Budget
-    devices: tuple[str, ...]  # any one of them: "cpu", "cuda:0", ...
+    devices: tuple[str, ...]  # any one of them: "cpu", "cpu:3", "cuda:0", ...
     editable: tuple[str, ...]
     readable: tuple[Path, ...] = ()  # more folders the run may read
     environment: UserEnvironment | None = None  # None: the server's Python
@@ -224,7 +226,7 @@ class CurvePoint(Answer):
 class DeviceReading(Answer):
     """The device a run had, and its state around the run."""
 
-    name: str  # "cpu" or "cuda:0"
+    name: str  # "cpu", "cpu:3" or "cuda:0"
     identity: str  # model and uuid, or processor model and core count
     driver: str | None = None
     clock_mhz: float | None = None

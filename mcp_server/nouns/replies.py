@@ -60,6 +60,7 @@ class ExperimentReply(Reply):
     elapsed_seconds: float | None = None
     eta_seconds: float | None = None
     queue_position: int | None = Field(default=None, description="runs ahead of it")
+    room: int | None = Field(default=None, description="more attempts to propose now, so that no device waits")
     loss: float | None = Field(default=None, description="training loss, as the loader reports it")
     warnings: list[str] = Field(default_factory=list)
     next: str = ""
@@ -455,6 +456,7 @@ class StatusReply(Reply):
     last: list[str] = Field(default_factory=list)
     learnings: list[str] = Field(default_factory=list)
     devices: list[DeviceReply] = Field(default_factory=list)
+    room: int | None = Field(default=None, description="more attempts to propose now, so that no device waits")
     sessions: list[str] = Field(default_factory=list, description="who works in this tree, where it is more than one")
     noise: NoiseReply | None = None
     totals: TotalsReply | None = None

@@ -83,7 +83,7 @@ class Surroundings:
 def threads(spec: RunSpec, lease: Lease) -> int:
     """How many threads a run should use. On the processor clock one: it is the most repeatable by far."""
     share = 2 if spec.pairing == "side_by_side" else 1
-    processors = max(1, len(os.sched_getaffinity(0)) // share)
+    processors = max(1, len(os.sched_getaffinity(0)) // share // _places(spec))
     return thread_count(spec.threads, spec.budget.clock, lease.card is not None, processors)
 
 
@@ -99,9 +99,14 @@ def thread_count(asked: int | None, clock: str, on_gpu: bool, processors: int) -
     return 1 if clock == "cpu" else processors
 
 
-def scorer_threads() -> int:
-    """How many threads our own scorer uses: no clock counts them."""
-    return min(MOST_THREADS, len(os.sched_getaffinity(0)))
+def scorer_threads(spec: RunSpec) -> int:
+    """How many threads our own scorer uses: no clock counts them, and others may train meanwhile."""
+    return max(1, min(MOST_THREADS, len(os.sched_getaffinity(0)) // _places(spec)))
+
+
+def _places(spec: RunSpec) -> int:
+    """How many runs share the processor."""
+    return sum(device.startswith("cpu") for device in spec.devices) or 1
 
 
 def variables(around: Surroundings, cwd: Path) -> dict[str, str]:

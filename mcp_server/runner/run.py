@@ -60,7 +60,7 @@ class Run:
             ends_at = time.time() + (spec.usual_startup_seconds or 0.0) + spec.budget.seconds
             lab = str(spec.queue.parent.parent.parent)  # the queue lies in <git folder>/autoresearch
             for one in self._slot.leases:
-                devices.sign(one, devices.Holder(lab, f"{spec.campaign}/{spec.experiment}", ends_at))
+                devices.sign(one, devices.Holder(lab, f"{spec.campaign}/{spec.experiment}", ends_at, spec.owner))
             result = self._use(self._slot, result)
         return result.model_copy(update={"ended_at": _now()})
 

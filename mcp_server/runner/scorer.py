@@ -178,7 +178,7 @@ def can_be_warm(around: Surroundings, spare: Collection[int]) -> bool:
 
 
 def _own_environment(around: Surroundings, given: Mapping[str, str], warm: bool) -> dict[str, str]:
-    home, count = around.scorer_home, str(scorer_threads())
+    home, count = around.scorer_home, str(scorer_threads(around.spec))
     home.mkdir(mode=0o700, exist_ok=True)
     env = {**given, "HOME": str(home), "TMPDIR": str(home), "AUTORESEARCH_THREADS": count, "OMP_NUM_THREADS": count}
     if "AUTORESEARCH_CACHE" in os.environ:

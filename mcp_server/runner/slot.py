@@ -26,7 +26,7 @@ class Slot:
 
     @property
     def on_cpu(self) -> bool:
-        return self.leases[0].device == "cpu"
+        return self.leases[0].card is None
 
     @property
     def unbound(self) -> bool:
@@ -76,10 +76,12 @@ class Slot:
 
 def wait(spec: RunSpec, folder: Path, pause: Callable[[], bool]) -> Slot | None:
     """Wait for our turn and a device, or for a pair on cards two equal ones; None when `pause` says to give up."""
-    ticket = Ticket(spec.queue, spec.ticket, spec.devices)
+    ticket = Ticket(spec.queue, spec.ticket, spec.devices, spec.owner, spec.urgent)
+    lab = str(spec.queue.parent.parent.parent)  # the queue lies in <git folder>/autoresearch
+    told = devices.Holder(lab, f"{spec.campaign}/{spec.experiment}", 0.0, spec.owner)
     if spec.pairing and devices.equal_cards(spec.devices):
-        two = devices.lease_two(folder, ticket, pause)
+        two = devices.lease_two(folder, ticket, pause, lab, told)
         # a pair changes its cards from seed to seed, so that neither side keeps the better one
         return None if two is None else Slot(two[::-1] if spec.seed % 2 else two)
-    one = devices.lease(folder, ticket, pause)
+    one = devices.lease(folder, ticket, pause, lab, told)
     return None if one is None else Slot((one,))

@@ -45,7 +45,7 @@ def measure(folder: Path, say: Callable[[Tried], None]) -> list[Tried]:
     """Train the lab's code with each number of threads. Raises AutoresearchError."""
     with proving_ground(read_source(folder)) as ground:
         arena = ground.arena
-        if arena.devices not in ("auto", "cpu"):
+        if arena.devices.startswith("cuda"):
             raise ArenaError(f"This arena runs on {arena.devices}. Threads are only measured on the processor.")
         budget = arena.budget.model_copy(update={"seconds": min(BUDGET_SECONDS, arena.budget.seconds)})
         found: dict[int, list[tuple[float | None, int | None]]] = {count: [] for count in counts(cores.usable())}

@@ -13,7 +13,7 @@ import pytest
 
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.runner.machine import devices
-from mcp_server.runner.machine.queue import Ticket
+from mcp_server.runner.machine.queue import Ticket, Wish, in_turn
 from tests.runner.cards import Card, installed
 
 ROOT = Path(__file__).parents[2]
@@ -151,3 +151,44 @@ def test_a_card_that_reported_an_error_of_its_own_is_refused_until_the_machine_i
 def test_what_is_no_device_has_no_lock(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="no device"):
         devices.lock_path(tmp_path, name)
+
+
+def served(*wishes: Wish, **at_work: int) -> list[int]:
+    return [wish.number for wish in in_turn(list(wishes), at_work)]
+
+
+def of(owner: str, *numbers: int, urgent: bool = False) -> list[Wish]:
+    return [Wish(number, ("cpu",), owner, urgent) for number in numbers]
+
+
+def test_who_proposes_much_does_not_go_before_who_proposes_little() -> None:
+    assert served(*of("a", 1, 2, 3, 4), *of("b", 5), *of("c", 6, 7)) == [1, 5, 6, 2, 7, 3, 4]
+
+
+def test_who_has_devices_already_waits_for_who_has_none() -> None:
+    assert served(*of("a", 1, 2), *of("b", 3, 4), a=2) == [3, 4, 1, 2]
+
+
+def test_what_a_decision_waits_for_goes_before_its_owners_new_ideas_and_nobody_elses() -> None:
+    assert served(*of("a", 1, 2), *of("a", 9, urgent=True), *of("b", 5)) == [5, 9, 1, 2]
+
+
+def test_without_owners_the_queue_is_in_order_of_arrival() -> None:
+    assert served(*of("", 3, 1, 2)) == [1, 2, 3]
+
+
+def test_a_ticket_of_an_older_version_is_read() -> None:
+    assert Wish.read(4, '["cuda:0"]') == Wish(4, ("cuda:0",))
+    with pytest.raises(ValueError, match="no ticket"):
+        Wish.read(4, '{"devices": ["cpu"]}')
+
+
+def test_every_agent_of_a_queue_gets_its_share_of_the_devices(tmp_path: Path) -> None:
+    """One has three at work, the other's first goes ahead of its fourth, whatever their numbers."""
+    greedy = [Ticket(tmp_path, number, ("cpu",), "greedy") for number in (1, 2)]
+    with closing(Ticket(tmp_path, 9, ("cpu",), "modest")) as modest:
+        assert modest.free_to_take({"greedy": 3}) == ("cpu",)
+        assert [one.free_to_take({"greedy": 3}) for one in greedy] == [(), ()]
+        assert modest.free_to_take() == ()
+    for one in greedy:
+        one.close()

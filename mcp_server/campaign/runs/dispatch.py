@@ -16,11 +16,11 @@ from pathlib import Path
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.beginning.readable import readable_folders
-from mcp_server.campaign.runs import orders
+from mcp_server.campaign.runs import orders, room
 from mcp_server.engines import Engine
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.paths import BESIDE, LabPaths, RunPaths
-from mcp_server.nouns.records import Budget, HostUse, Order, Pairing, Purpose, RunSpec
+from mcp_server.nouns.records import Budget, HostUse, Kind, Order, Pairing, Purpose, RunSpec
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.programs.readable import in_home, lay, shown, sources
 from mcp_server.programs.sealed import sealed
@@ -32,12 +32,15 @@ TOLERANCES = "tolerances.json"  # this lab's calibration of the audit, in the st
 
 
 def resolve_devices(arena: Arena) -> tuple[str, ...]:
-    """The devices a run may have, any one of them: every GPU, else the CPU, unless the arena names them.
+    """The devices a run may have, any one of them: every GPU, else the CPU's places, unless the arena names them.
 
     Raises ArenaError where it names what CUDA_VISIBLE_DEVICES hides.
     """
     if arena.devices == "auto":
-        return tuple(available())
+        found = tuple(available())
+        return found if found != ("cpu",) else room.on_processor(arena.budget.clock, arena.threads)
+    if arena.devices.startswith("cpu:"):
+        return tuple(f"cpu:{number}" for number in arena.devices.removeprefix("cpu:").split(","))
     if arena.devices.startswith("cuda:"):
         named = tuple(f"cuda:{number}" for number in arena.devices.removeprefix("cuda:").split(","))
         visible, hidden = os.environ.get("CUDA_VISIBLE_DEVICES"), set(named) - set(available())
@@ -53,7 +56,7 @@ def resolve_devices(arena: Arena) -> tuple[str, ...]:
 def resolve_budget(arena: Arena, devices: tuple[str, ...]) -> Budget:
     """On a CPU processor time is counted, on a GPU the wall: see docs/referee.md for the measurements behind it."""
     rule = arena.budget
-    on_cpu = all(device == "cpu" for device in devices)
+    on_cpu = all(device.startswith("cpu") for device in devices)
     clock = rule.clock if rule.clock != "auto" else ("cpu" if on_cpu else "wall")
     return Budget(
         seconds=rule.seconds,
@@ -168,6 +171,8 @@ def _spec(paths: LabPaths, plan: Plan, tree: Path, editable: tuple[str, ...]) ->
         experiment=run.experiment,
         run=run.run,
         ticket=run.ticket,
+        owner=plan.experiment.tree,
+        urgent=run.purpose != Purpose.FIRST or plan.experiment.kind == Kind.BASELINE or bool(plan.experiment.joins),
         queue=paths.queue,
         seed=run.seed,
         run_command=tuple(shlex.split(arena.run)),

@@ -32,10 +32,12 @@ def choice_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> Choice:
     budget = resolve_budget(arena, usable)
     equal = max((len(cards) for cards in devices.equal_cards(usable)), default=0)
     kind = usable[0].partition(":")[0]
-    machine = Machine(kind, equal, cores.usable(), available_memory())
+    share = len(usable) if kind == "cpu" else 1  # of the processor, where it has several places
+    here = max(1, cores.usable() // share)
+    machine = Machine(kind, equal, here, available_memory() / share)
     asked = None if arena.threads == "auto" else arena.threads
     # where all cores are one run's, half of them are one half's
-    threads = thread_count(asked, budget.clock, kind == "cuda", max(1, cores.usable() // 2))
+    threads = thread_count(asked, budget.clock, kind == "cuda", max(1, here // 2))
     spreads = ledger.repeat_spreads(campaign.tag)
     exact = bool(spreads) and max(spreads) == 0.0
     work = Work(budget.clock, threads, _needed(ledger, campaign.tag), exact)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,6 +60,7 @@ class Holder:
     lab: str
     run: str
     ends_at: float  # unix time at which the budget should be over
+    owner: str = ""  # who proposed the run, for a fair queue
 
 
 def sign(lease: Lease, holder: Holder) -> None:
@@ -75,7 +77,8 @@ def holder(folder: Path, device: str) -> Holder | None:
         if not is_locked(place):
             return None
         said = json.loads(place.read_text(errors="replace"))
-        return Holder(str(said["lab"])[:200], str(said["run"])[:100], float(said["ends_at"]))
+        owner = str(said.get("owner", ""))[:500]
+        return Holder(str(said["lab"])[:200], str(said["run"])[:100], float(said["ends_at"]), owner)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -124,14 +127,47 @@ def try_lease(folder: Path, devices: tuple[str, ...]) -> Lease | None:
     return None
 
 
-def lease(folder: Path, ticket: Ticket, pause: Callable[[], bool]) -> Lease | None:
-    """Wait for our turn and a device. `pause` sleeps a moment; when it answers False the wait is given up: None."""
-    return _wait(ticket, pause, lambda: try_lease(folder, ticket.free_to_take()))
+def at_work(folder: Path, devices: tuple[str, ...], lab: str) -> Counter[str]:
+    """How many runs of a lab have a device now, by who proposed them; a pair on two cards is one."""
+    held = {holder(folder, device) for device in devices}
+    return Counter(owner for owner, _ in {(one.owner, one.run) for one in held if one is not None and one.lab == lab})
 
 
-def lease_two(folder: Path, ticket: Ticket, pause: Callable[[], bool]) -> tuple[Lease, Lease] | None:
+def lease(
+    folder: Path, ticket: Ticket, pause: Callable[[], bool], lab: str = "", told: Holder | None = None
+) -> Lease | None:
+    """Wait for our turn and a device. `pause` sleeps a moment; when it answers False the wait is given up: None.
+
+    told: what is signed into the lock before we leave the queue, so that nobody counts us twice or not at all.
+    """
+
+    def attempt() -> Lease | None:
+        found = try_lease(folder, _ours(folder, ticket, lab))
+        if found is not None and told is not None:
+            sign(found, told)
+        return found
+
+    return _wait(ticket, pause, attempt)
+
+
+def lease_two(
+    folder: Path, ticket: Ticket, pause: Callable[[], bool], lab: str = "", told: Holder | None = None
+) -> tuple[Lease, Lease] | None:
     """The same for two equal cards; never waits for a second while it holds a first."""
-    return _wait(ticket, pause, lambda: _try_lease_two(folder, ticket.free_to_take()))
+
+    def attempt() -> tuple[Lease, Lease] | None:
+        found = _try_lease_two(folder, _ours(folder, ticket, lab))
+        if told is not None:
+            for one in found or ():
+                sign(one, told)
+        return found
+
+    return _wait(ticket, pause, attempt)
+
+
+def _ours(folder: Path, ticket: Ticket, lab: str) -> tuple[str, ...]:
+    """The devices whose turn is ours."""
+    return ticket.free_to_take(at_work(folder, ticket.devices, lab) if lab else None)
 
 
 def equal_cards(devices: tuple[str, ...], model: Callable[[str], str] = nvidia.model) -> list[tuple[str, ...]]:

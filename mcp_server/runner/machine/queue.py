@@ -1,7 +1,9 @@
-"""The lab's queue for devices: one file per waiting supervisor, locked by it, served in order of their numbers.
+"""The lab's queue for devices: one file per waiting supervisor, locked by it, served fairly among those who propose.
 
-A ticket whose lock is free belongs to a dead supervisor and is thrown away. A ticket has no say about devices that it
-does not want.
+Whoever has the fewest runs at work or before it in the queue is served first, and among equals the lower number: an
+agent that proposes twenty at once delays another's first by no more than one of its own. What an owner's decisions wait
+for (repeats) goes before its new ideas. A ticket whose lock is free belongs to a dead supervisor and is thrown away. A
+ticket has no say about devices that it does not want.
 """
 
 from __future__ import annotations
@@ -10,17 +12,57 @@ import contextlib
 import fcntl
 import json
 import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.nouns.files import try_lock
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What one ticket says. owner: whoever proposed it, "" where nobody said; urgent: a decision waits for it."""
+
+    number: int
+    devices: tuple[str, ...]
+    owner: str = ""
+    urgent: bool = False
+
+    def text(self) -> bytes:
+        return json.dumps({"devices": self.devices, "owner": self.owner, "urgent": self.urgent}).encode()
+
+    @classmethod
+    def read(cls, number: int, text: str) -> Wish:
+        """Raises ValueError. An older version wrote the devices alone."""
+        said = json.loads(text)
+        if isinstance(said, list):
+            return cls(number, tuple(map(str, said)))
+        try:
+            return cls(number, tuple(map(str, said["devices"])), str(said["owner"]), bool(said["urgent"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no ticket: {error}") from None
+
+
+def in_turn(wishes: list[Wish], at_work: Mapping[str, int]) -> list[Wish]:
+    """Tickets in the order in which they are served. at_work: runs of each owner that have a device. Pure."""
+    before = Counter(at_work)
+    turns = []
+    for wish in sorted(wishes, key=lambda one: (not one.urgent, one.number)):
+        turns.append((before[wish.owner], wish.number, wish))
+        before[wish.owner] += 1
+    return [wish for *_, wish in sorted(turns, key=lambda one: one[:2])]
+
+
 class Ticket:
     """A place in the queue, held open. Close it when a device is leased or nobody wants it any more."""
 
-    def __init__(self, queue: Path, number: int, devices: tuple[str, ...]) -> None:
+    def __init__(
+        self, queue: Path, number: int, devices: tuple[str, ...], owner: str = "", urgent: bool = False
+    ) -> None:
         """Take place `number`. Raises OSError."""
         self.queue, self.number, self.devices = queue, number, devices
+        self._wish = Wish(number, devices, owner, urgent)
         queue.mkdir(parents=True, exist_ok=True)
         # Locked before it gets its name, so that nobody ever sees a living ticket with a free lock.
         # One supervisor per number, so one name will do, and what a killed one left is used again.
@@ -28,7 +70,7 @@ class Ticket:
         self._fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
-            os.write(self._fd, json.dumps(list(devices)).encode())
+            os.write(self._fd, self._wish.text())
             self.path = queue / str(number)
             os.replace(temporary, self.path)
         except BaseException:
@@ -45,13 +87,14 @@ class Ticket:
             os.close(self._fd)
             self._fd = -1
 
-    def free_to_take(self) -> tuple[str, ...]:
-        """The devices that nobody alive before us in the queue wants."""
+    def free_to_take(self, at_work: Mapping[str, int] | None = None) -> tuple[str, ...]:
+        """The devices that nobody alive whose turn is before ours wants. at_work: runs of each owner with a device."""
+        others = (_wish(self.queue / str(number)) for number in _numbers(self.queue) if number != self.number)
         wanted: set[str] = set()
-        for number in sorted(_numbers(self.queue)):
-            if number >= self.number or wanted.issuperset(self.devices):
+        for wish in in_turn([self._wish, *(one for one in others if one is not None)], at_work or {}):
+            if wish.number == self.number:
                 break
-            wanted |= _wanted(self.queue / str(number))
+            wanted.update(wish.devices)
         return tuple(device for device in self.devices if device not in wanted)
 
 
@@ -59,15 +102,15 @@ def _numbers(queue: Path) -> list[int]:
     return [int(name) for name in os.listdir(queue) if name.isdigit()]
 
 
-def _wanted(path: Path) -> set[str]:
-    """What a ticket's living owner wants; a dead owner's ticket is removed and wants nothing."""
+def _wish(path: Path) -> Wish | None:
+    """What a living supervisor's ticket says; a dead one's is removed and says nothing."""
     if not path.exists():
-        return set()
+        return None
     fd = try_lock(path)
     if fd is None:
         with contextlib.suppress(OSError, ValueError):
-            return set(json.loads(path.read_text()))
-        return set()  # it left the queue just now
+            return Wish.read(int(path.name), path.read_text())
+        return None  # it left the queue just now
     try:
         # only the file we hold the lock of: a new owner may have replaced it in the meantime
         with contextlib.suppress(FileNotFoundError):
@@ -75,4 +118,4 @@ def _wanted(path: Path) -> set[str]:
                 os.unlink(path)
     finally:
         os.close(fd)
-    return set()
+    return None
