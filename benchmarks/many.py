@@ -190,16 +190,19 @@ def live(tree: Path, who: int, ideas: int, at_a_time: int, patient: bool = False
                     mine.append(number)
                     turn += 1
                 continue
+            before = len(mine)
             for number in list(mine):
                 if lab.read_score(number).open:
-                    continue
+                    break  # runs are equally long, so those behind it are not over either
                 reply = lab.commit_or_revert(number)
                 if reply.decision != "confirming":
                     mine.remove(number)
                 if reply.carried_on is not None:
                     mine.append(reply.carried_on)
-            room = lab.lab_status().room or 0
-            time.sleep(LOOK_SECONDS)
+            if len(mine) < before or room <= 0:
+                room = lab.lab_status().room or 0
+            if len(mine) == before:
+                time.sleep(LOOK_SECONDS)
 
 
 def night(lab: Lab, lives: list[Callable[[Path, int], None]]) -> None:

@@ -6,7 +6,8 @@
 #
 # Before, on a machine with a network: `make setup && dev/gpu.sh --pack` lays the prepared corpus beside the tree, in
 # .gpu/ (ignored by git), and says how much tree and corpus weigh: under 64 MiB. There, PYTHON names a Python that has
-# torch and what pyproject.toml asks for; wheels for what it lacks may lie in .gpu/wheels.
+# torch and what pyproject.toml asks for; wheels for what it lacks may lie in .gpu/wheels. Remove .gpu/ when it has been
+# carried: its corpus holds the sealed text, and `make setup` seals other text where it finds a copy.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 pack=.gpu
@@ -25,15 +26,12 @@ if [ "${1:-}" = --pack ]; then
     exit 0
 fi
 if ls "$pack"/wheels/*.whl >/dev/null 2>&1; then
-    site=$(mktemp -d)
-    "$python" -m pip install -q --no-index --no-deps --no-compile --target "$site" "$pack"/wheels/*.whl
-    export PYTHONPATH="$PYTHONPATH:$site"
+    "$python" -m pip install -q --no-index --no-deps --no-compile --upgrade --target "$pack/site" "$pack"/wheels/*.whl
+    export PYTHONPATH="$PYTHONPATH:$PWD/$pack/site"
 fi
-if [ -d "$pack/corpus" ]; then # what `cache_folder` looks into
-    cache=$(mktemp -d)
-    mkdir -p "$cache/corpora"
-    cp -R "$pack/corpus" "$cache/corpora/carried"
-    ln -s corpora/carried "$cache/current"
-    export AUTORESEARCH_CACHE="$cache"
+if [ -d "$pack/corpus" ]; then # laid where the lab looks for it; no second copy of what is sealed
+    mkdir -p "$pack/cache"
+    ln -sfn ../corpus "$pack/cache/current"
+    export AUTORESEARCH_CACHE="$PWD/$pack/cache"
 fi
 exec "$python" -m dev.gpu "$@"
