@@ -67,11 +67,16 @@ class Report:
             self.found[name] = {"left_out": f"{self.ends - began:.0f} s were left; it needs {least_seconds:.0f}"}
         else:
             print(f"{name} ...", file=sys.stderr, flush=True)
+            self.found[name] = {"failed": "it was cut short"}  # if this is the last that is heard of it
+            self._write()
             try:
                 self.found[name] = {"found": action()}
             except (Exception, SystemExit) as error:
                 self.found[name] = {"failed": str(error)[:2000], "where": traceback.format_exc()[-3000:]}
             self.found[name]["took_seconds"] = round(time.monotonic() - began, 1)
+        self._write()
+
+    def _write(self) -> None:
         write_atomically(self.out, json.dumps(self.found, indent=1, default=str).encode())
 
 

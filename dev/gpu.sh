@@ -34,4 +34,6 @@ if [ -d "$pack/corpus" ]; then # laid where the lab looks for it; no second copy
     ln -sfn ../corpus "$pack/cache/current"
     export AUTORESEARCH_CACHE="$PWD/$pack/cache"
 fi
-exec "$python" -m dev.gpu "$@"
+limit=(timeout --kill-after=5 595) # whatever a step comes to; what was found before is on the disk
+case " $* " in *" --cpu "*) limit=() ;; esac
+exec "${limit[@]}" "$python" -m dev.gpu "$@"

@@ -59,11 +59,17 @@ def main() -> int:
     began = wait()
     tokens = sum(step(compiled) for _ in range(TIMED))
     seconds = (wait() - began) / TIMED
+    costs, held = _costs(torch, train.DEVICE, lambda: step(compiled)), None
+    if train.DEVICE == "cuda":
+        held = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    peak, flops = _product(torch, train.DEVICE, wait), 0.0
     counter: Any = importlib.import_module("torch.utils.flop_counter")
-    with counter.FlopCounterMode(display=False) as counted:
-        step(model.loss)  # what is compiled cannot be counted
-    peak = _product(torch, train.DEVICE, wait)
-    flops = float(counted.get_total_flops())
+    try:
+        with counter.FlopCounterMode(display=False) as counted:
+            step(model.loss)  # what is compiled cannot be counted
+        flops = float(counted.get_total_flops())
+    except torch.OutOfMemoryError:  # uncompiled it needs more; the rest is known
+        print("No room to count the operations of a step.", file=sys.stderr)
     answer = {
         "device": torch.cuda.get_device_name() if train.DEVICE == "cuda" else "cpu",
         "compile_seconds": round(compile_seconds, 1),
@@ -73,8 +79,8 @@ def main() -> int:
         "tflops": round(flops / seconds / 1e12, 3),
         "product_tflops": round(peak / 1e12, 3),
         "share_of_product": round(flops / seconds / peak, 4),
-        "memory_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if train.DEVICE == "cuda" else None,
-        "largest_costs": _costs(torch, train.DEVICE, lambda: step(compiled)),
+        "memory_mb": held,
+        "largest_costs": costs,
     }
     print(json.dumps(answer))
     return 0
