@@ -32,7 +32,7 @@ FLOORS = {
     **dict.fromkeys(("views", "proving", "histories", "suggesting"), 5),
     **dict.fromkeys(("lab", "setup"), 6),
     **dict.fromkeys(("researcher", "ralph", "faces"), 7),
-    **dict.fromkeys(("server", "dashboard", "tournament", "reviewing"), 8),
+    **dict.fromkeys(("server", "dashboard", "tournament", "reviewing", "hosting"), 8),
     "commands": 9,
     "cli": 10,
     "__main__": 11,
@@ -43,7 +43,7 @@ ALONE = {
     "torch": ("scoring.host", "scoring.checkpoint"),
     "sqlite3": ("ledger",),
     "optuna": ("suggesting.optimiser",),
-    "anyio": ("faces", "server", "dashboard", "researcher"),
+    "anyio": ("faces", "server", "dashboard", "researcher", "hosting"),
 }
 PURE = ("judging", "edits", "memory")  # these decide from what they are handed
 EFFECTS = frozenset({"os", "subprocess", "sqlite3", "socket", "shutil", "tempfile"})

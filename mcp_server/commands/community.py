@@ -12,7 +12,7 @@ from rich.text import Text
 
 from mcp_server.commands import asking
 from mcp_server.commands.claims.views import bounds, claims, frontier
-from mcp_server.commands.labs import seeing, talking
+from mcp_server.commands.labs import hosting, seeing, talking
 from mcp_server.commands.names import Place
 from mcp_server.commands.screens import pages
 from mcp_server.community import membership
@@ -163,7 +163,7 @@ def bundle(at: Place, file: Path, as_json: bool) -> None:
 
 
 _TALK = (talking.post, talking.reply, talking.read, talking.mute, seeing.graph, seeing.site)
-for command in (claims, frontier, bounds, *_TALK):
+for command in (claims, frontier, bounds, *_TALK, hosting.serve, hosting.token):
     community.add_command(command)
 
 

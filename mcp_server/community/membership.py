@@ -28,6 +28,7 @@ from mcp_server.community.pace import due_in, push_seconds
 from mcp_server.community.settings import Places, Settings, read_last, read_settings, remote_of, write_settings
 from mcp_server.community.trust import Role, Trust, labs_meant, read_trust, write_trust
 from mcp_server.community.wire.keys import LabKey, own_key
+from mcp_server.community.wire.lab_server import is_lab_server
 from mcp_server.community.wire.store import journal_ref, make_bare
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.foreign import Foreign, LabRow
@@ -88,6 +89,8 @@ def join(workspace: Workspace, wishes: Wishes, at: Path, now: Callable[[], datet
     if wishes.dry_run:
         reply.next = "Nothing was sent or made. The same without --dry-run joins."
         return reply
+    if kind == "host" and is_lab_server(remote):
+        settings = settings.model_copy(update={"kind": "server"})
     if kind == "folder":
         _have_folder(Path(remote) if not remote.startswith("file://") else None, workspace)
     key = own_key(places.folder, settings.key)
@@ -303,13 +306,18 @@ def status(workspace: Workspace) -> CommunityReply:
     reply.running = [running(one, now) for one in live(places, now)[:SHOWN]]
     if places.records.exists():
         with closing(Foreign(places.records)) as foreign:
-            labs = foreign.labs()
-            names = book.called(labs)
-            reply.labs = [_row(foreign, row, names[row.lab], book) for row in labs]
+            reply.labs = lab_rows(foreign, book)
             reply.attempts = foreign.count()[1]
             reply.problems += json.loads(foreign.noted("home") or "[]")
             reply.board = summary.board(foreign, contract_here(workspace, foreign))
     return reply
+
+
+def lab_rows(foreign: Foreign, book: Trust) -> list[OtherLabReply]:
+    """All labs, as the address book calls them."""
+    labs = foreign.labs()
+    names = book.called(labs)
+    return [_row(foreign, row, names[row.lab], book) for row in labs]
 
 
 def _row(foreign: Foreign, row: LabRow, name: str, book: Trust) -> OtherLabReply:

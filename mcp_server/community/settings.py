@@ -19,7 +19,7 @@ PROTOCOLS = "file:ssh:https:http:git"  # never `ext`, which runs a command
 _URL = re.compile(r"(?P<scheme>file|ssh|https|http|git)://\S+", re.IGNORECASE)
 _SCP = re.compile(r"[A-Za-z0-9_][\w.-]*@?[\w.-]*:[^:\\]\S*")  # user@host:path
 
-Kind = Literal["folder", "host", "bundle"]
+Kind = Literal["folder", "host", "bundle", "server"]  # server: one of ours, which bears more than a host
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,13 @@ CALLERS_REMEMBERED = 1024
 
 
 class Bucket:
-    """A token bucket: `BURST` requests at once, then `REQUESTS_PER_SECOND`. Time is an argument."""
+    """A token bucket: `burst` requests at once, then so many a second. Time is an argument."""
 
-    def __init__(self, now: float) -> None:
-        self.level, self.at = BURST, now
+    def __init__(self, now: float, per_second: float = REQUESTS_PER_SECOND, burst: float = BURST) -> None:
+        self.level, self.at, self.per_second, self.burst = burst, now, per_second, burst
 
     def take(self, now: float) -> bool:
-        self.level = min(BURST, self.level + (now - self.at) * REQUESTS_PER_SECOND)
+        self.level = min(self.burst, self.level + (now - self.at) * self.per_second)
         self.at = now
         if self.level < 1:
             return False

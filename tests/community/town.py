@@ -6,8 +6,9 @@ import random
 from pathlib import Path
 
 from mcp_server.edits.moves import moved
+from mcp_server.ledger import posts
 from mcp_server.ledger.foreign import Foreign
-from mcp_server.nouns.exchanged import Attempt, Ended
+from mcp_server.nouns.exchanged import Attempt, Ended, Post
 
 NAMES = ("north", "south", "east", "west", "harbour", "hill", "mill", "bridge")
 CONSTANTS = (
@@ -54,6 +55,17 @@ def settle(path: Path, contract: str, labs: int, each: int, *, seed: int = 1, ow
             )
         foreign.note(f"constants {contract}", '["MATRIX_LR", "ROPE_BASE", "DROPOUT"]')
     return foreign
+
+
+def tell_of_a_paper(foreign: Foreign) -> None:
+    """The second lab publishes a paper about its second attempt, and the third one reviews it."""
+    about, contract = f"{lab_id(1)}/2", foreign.all_contracts()[0]
+    plain = {"contract": contract, "at": "2026-03-02T09:00:00Z"}
+    said = f"Paper sha256:{'ab' * 32} “What the rate is worth”; its records are named here."
+    verdict = f"Review of {lab_id(1)[:8]}/p1: {lab_id(1)[:8]}/2 refuted (repeat: gain -0.0001, #3 here)."
+    with foreign.writing():
+        posts.take(foreign, lab_id(1), [Post(p=1, mark="1" * 16, text=said, about=(about,), **plain)])
+        posts.take(foreign, lab_id(2), [Post(p=1, mark="2" * 16, text=verdict, reply_to=f"{lab_id(1)}/p1", **plain)])
 
 
 def _attempt(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from mcp_server.cli import cli
 from mcp_server.community.contract import contract_of
 from mcp_server.community.settings import Places, Settings, write_settings
 from mcp_server.community.trust import Role, Trust, write_trust
-from tests.community.town import HOSTILE, settle
+from mcp_server.ledger.foreign import Foreign
+from tests.community.town import HOSTILE, settle, tell_of_a_paper
 from tests.dashboard.pages import Served, alone, serving
 from tests.dashboard.synthetic import campaign_of
 from tests.dashboard.test_page import browser as browser
@@ -44,7 +46,9 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def site(town: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same community as a folder of pages."""
+    """The same community as a folder of pages, with a paper that was reviewed."""
+    with closing(Foreign(Places.of(town.folder / ".git" / "autoresearch").records)) as foreign:
+        tell_of_a_paper(foreign)
     to = tmp_path_factory.mktemp("site") / "public"
     done = CliRunner().invoke(cli, ["-C", str(town.folder), "community", "site", str(to)])
     assert done.exit_code == 0, done.output
@@ -123,10 +127,13 @@ def test_the_site_opens_from_its_folder_and_axe_finds_no_serious_violation(  # t
     browser, site: Path, scheme: str, width: int
 ) -> None:
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    for name in ("index", "map", "claims", "board", "results-1"):
+    for name in ("index", "map", "claims", "papers", "board", "results-1"):
         page.goto((site / f"{name}.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert serious_violations(page) == [], name
+    page.goto((site / "papers.html").as_uri())
+    assert page.inner_text("h3") == "What the rate is worth"
+    assert [one.inner_text() for one in page.query_selector_all("td span")] == ["refuted"]
     page.goto((site / "index.html").as_uri())
     assert page.evaluate("document.querySelector('img').naturalWidth") > 100, "the graph is shown from the folder"
     page.click("text=Results >> nth=0")

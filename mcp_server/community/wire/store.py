@@ -93,12 +93,16 @@ class Store(Repository):
 
     def pack_if_large(self) -> None:
         """Put many loose objects or packs into one pack; what nothing reaches goes."""
+        if self.is_large():
+            self.do("gc", "--quiet", "--prune=1.hour.ago")
+
+    def is_large(self) -> bool:
+        """Whether there are so many loose objects or packs that looking for one takes long."""
         objects = self.git_dir / "objects"
         packs = sum(file.suffix == ".pack" for file in (objects / "pack").iterdir())
         # git's own estimate: objects are spread evenly over 256 folders
         loose = 256 * len(list((objects / "17").iterdir())) if (objects / "17").exists() else 0
-        if packs > PACKS or loose > LOOSE:
-            self.do("gc", "--quiet", "--prune=1.hour.ago")
+        return packs > PACKS or loose > LOOSE
 
     # -- writing -------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """The community as a static site: a folder that opens in a browser as it lies there, with a feed for feed readers.
 
-Plain pages without a script: labs, the line of the best, what was tried, claims, the board, results a hundred a page.
+Plain pages without a script: labs, the line of the best, what was tried, claims, papers with their reviews, the board,
+results a hundred a page.
 Written whole into a folder of its own; what an earlier site left there and is not part of this one is taken away.
 """
 
@@ -15,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from mcp_server.community import membership
 from mcp_server.community.board.reading import read
-from mcp_server.community.claims.desk import Desk
+from mcp_server.community.claims.hearing import heard_claims
 from mcp_server.community.settings import Places
 from mcp_server.community.trust import read_trust
 from mcp_server.ledger import shown
@@ -24,34 +25,49 @@ from mcp_server.ledger.shown import Wanted
 from mcp_server.memory.wording import signed
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.replies import CommunityReply
 from mcp_server.repo.workspace import Workspace
 from mcp_server.views.labs.graph import svg
 from mcp_server.views.labs.lineage import graph
 from mcp_server.views.labs.overview import WAYS, Overview, Result, overview, results_page
+from mcp_server.views.labs.papers import papers
 
 PAGE = 100
 MOST_PAGES = 50  # of results; older ones are in the records
 FEED = 60  # entries
 MARK = "site.autoresearch"  # lies in a folder that is ours to write
 ATOM = "http://www.w3.org/2005/Atom"
-TABS = (("index.html", "Labs"), ("map.html", "What was tried"), ("claims.html", "Claims"), ("board.html", "Board"))
+TABS = (
+    ("index.html", "Labs"),
+    ("map.html", "What was tried"),
+    ("claims.html", "Claims"),
+    ("papers.html", "Papers"),
+    ("board.html", "Board"),
+)
+
+
+def site_files(
+    places: Places, foreign: Foreign, contract: str, standing: CommunityReply, now: datetime
+) -> dict[str, bytes]:
+    """The whole site by the names of its files. places: whose address book and board it is; standing: the labs."""
+    trust = read_trust(places.trust)
+    claims = heard_claims(foreign, contract, trust)
+    found = overview(foreign, contract, standing, claims)
+    found.board = read(places, looking=True, limit=200)
+    judged = {one.name: str(one.status) for one in claims}
+    picture = svg(graph(shown.kept(foreign, contract)), trust.called(foreign.labs()), judged)
+    return {
+        "graph.svg": picture.encode(),
+        "feed.atom": _feed(found, results_page(foreign, Wanted(contract), 0, FEED).results, now),
+        **{name: text.encode() for name, text in _pages(foreign, contract, found, now)},
+    }
 
 
 def write_site(workspace: Workspace, foreign: Foreign, contract: str, to: Path, now: datetime) -> list[str]:
     """Write the site; the names of its files. Raises NotNow, OSError."""
     if to.exists() and any(to.iterdir()) and not (to / MARK).exists():
         raise NotNow(f"{to} is not empty and no site of ours. Name a new folder; it is made.")
-    places = Places.of(workspace.paths.state)
-    claims = Desk(workspace.paths.state, workspace).view(foreign, contract).claims
-    found = overview(foreign, contract, membership.status(workspace), claims)
-    found.board = read(places, looking=True, limit=200)
-    judged = {one.name: str(one.status) for one in claims}
-    picture = svg(graph(shown.kept(foreign, contract)), read_trust(places.trust).called(foreign.labs()), judged)
-    files = {
-        "graph.svg": picture.encode(),
-        "feed.atom": _feed(found, results_page(foreign, Wanted(contract), 0, FEED).results, now),
-        **{name: text.encode() for name, text in _pages(foreign, contract, found, now)},
-    }
+    files = site_files(Places.of(workspace.paths.state), foreign, contract, membership.status(workspace), now)
     to.mkdir(parents=True, exist_ok=True)
     (to / MARK).touch()
     for name, content in files.items():
@@ -71,7 +87,8 @@ def _pages(foreign: Foreign, contract: str, found: Overview, now: datetime) -> I
     first = results_page(foreign, Wanted(contract), 0, PAGE)
     count = min(MOST_PAGES, max(1, -(-first.total // PAGE)))
     tabs = (*TABS, ("results-1.html", "Results"))
-    told = {"found": found, "tabs": tabs, "ways": ways, "total": first.total, "pages": count}
+    told: dict[str, object] = {"found": found, "tabs": tabs, "ways": ways, "total": first.total, "pages": count}
+    told["papers"] = papers(found.board.posts if found.board else [])
     told["written"] = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     for name, title in TABS:
         yield name, template.render(**told, here=name, title=title, page=name.partition(".")[0])
@@ -85,7 +102,7 @@ def _pages(foreign: Foreign, contract: str, found: Overview, now: datetime) -> I
 
 
 def _feed(found: Overview, results: list[Result], now: datetime) -> bytes:
-    """The newest results and posts, as Atom (RFC 4287)."""
+    """The newest results and posts, papers and reviews among them, as Atom (RFC 4287)."""
     ElementTree.register_namespace("", ATOM)
     root = ElementTree.Element(f"{{{ATOM}}}feed")
     _add(root, "title", f"Community of {len(found.standing.labs)} labs")

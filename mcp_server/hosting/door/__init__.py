@@ -1,0 +1,1 @@
+"""Who may come in to a lab server, what for, and how often."""
