@@ -37,7 +37,8 @@ the field: as long as `next` says); at `stop` end the loop. No git, no questions
 data. The memo stands in program.md."""
 WRITERS = {"tee", "truncate", "rm", "unlink", "shred"}  # every plain argument is written
 MOVERS = {"cp", "mv", "install", "ln", "rsync"}  # the last plain argument is written
-WORDS = re.compile(r"paper[\w-]*/[\w.-]+\.md|review[\w-]*\.md")  # what `paper` and `review` are told in; no run sees it
+# what `paper` and `review` are told in, a scorer of the reviewer's own too; no run of the campaign sees it
+WORDS = re.compile(r"paper[\w-]*/[\w.-]+\.md|review[\w-]*\.(md|py)")
 IN_PLACE = {"sed", "perl", "gsed"}
 
 

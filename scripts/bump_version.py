@@ -29,6 +29,7 @@ PLACES = {
     Path("skills/operate/SKILL.md"): r'(version: ")[^"]+(")',
     Path("skills/paper/SKILL.md"): r'(version: ")[^"]+(")',
     Path("skills/review/SKILL.md"): r'(version: ")[^"]+(")',
+    Path("skills/replicate/SKILL.md"): r'(version: ")[^"]+(")',
 }
 
 

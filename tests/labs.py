@@ -68,12 +68,12 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *named], cwd=folder, check=True, capture_output=True, text=True, env=quiet).stdout
 
 
-def make_lab(folder: Path, *, noise: float = 0.0, more: str = "", train: str = TRAIN) -> Lab:
+def make_lab(folder: Path, *, noise: float = 0.0, more: str = "", train: str = TRAIN, score: str = SCORE) -> Lab:
     """A repository with a first commit, and the lab on it."""
     folder.mkdir(parents=True)
     git(folder, "init", "-q", "-b", "main")
     (folder / "train.py").write_text(train)
-    (folder / "score.py").write_text(SCORE.replace("NOISE", repr(noise)))
+    (folder / "score.py").write_text(score.replace("NOISE", repr(noise)))
     if not noise and "keep:" not in more:
         more += "keep: {confirm: never}\n"  # scores are exact, and the roads of git and runs are what is tested
     (folder / "program.md").write_text(PROGRAM.format(more=more))

@@ -174,7 +174,7 @@ def test_nothing_is_said_outside_every_lab(tmp_path: Path) -> None:
 
 
 def test_words_of_a_paper_and_a_review_are_let_through_unless_they_are_frozen(lab: Path) -> None:
-    for path in ("paper/words.md", "paper-12/words.md", "review.md", "review-b.md"):
+    for path in ("paper/words.md", "paper-12/words.md", "review.md", "review-b.md", "review_score.py"):
         assert refusal(lab, "Write", {"file_path": path, "content": "words"}) == ""
     for path in ("paper/score.py", "paper/../prepare.py", "words.md", "sub/review.md", "paper/sub/x.md"):
         assert "outside this lab's editable files" in refusal(lab, "Write", {"file_path": path, "content": "words"})

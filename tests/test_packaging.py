@@ -23,7 +23,17 @@ from tests.e2e.repositories import lay_release
 from tests.labs import until
 
 ROOT = Path(__file__).resolve().parent.parent
-SKILLS = ("autoresearch", "autoresearch-report", "arena", "decompose", "interview", "operate", "paper", "review")
+SKILLS = (
+    "autoresearch",
+    "autoresearch-report",
+    "arena",
+    "decompose",
+    "interview",
+    "operate",
+    "paper",
+    "review",
+    "replicate",
+)
 
 
 def load(script: str) -> ModuleType:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks.community import chaos, liar, races, real, search, speed
+from benchmarks.community import chaos, liar, races, real, reviews, search, serving, speed
 
 ROWS: dict[str, tuple[str, Callable[[], int]]] = {
     "real": ("1: eight servers, eight built-in researchers", real.main),
@@ -19,6 +19,8 @@ ROWS: dict[str, tuple[str, Callable[[], int]]] = {
     "speed": ("2: 10,000 attempts of 8 labs", speed.main),
     "races": ("3: contested leases", races.main),
     "liar": ("4: one lab of eight fabricates every score", liar.main),
+    "reviews": ("of papers: an honest claim, luck, a leak; one round of requested runs", reviews.main),
+    "serving": ("of the lab server: twenty ordinary days of 32 labs at once", serving.main),
     "chaos": ("5: exchange under everything that may befall it", chaos.main),
 }
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ASKED_BYTES = 8 * 2**20  # of what a fetch says it has and wants
 IN_MEMORY_BYTES = 2**20  # of a push; more lies in a file
 CHUNK = 64 * 1024
-PUSHES, FETCHES = 4, 8  # at the same time; more wait
+PUSHES, FETCHES = 4, 32  # at the same time; more wait
 BODY_SECONDS = 600.0  # for a body to come in
 VISIBLE = tuple(
     part

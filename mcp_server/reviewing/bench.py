@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Trial:
     candidate: Mapping[str, bytes]
     seed: int | None = None
     seconds: float | None = None  # budget of a run
+    scorer: tuple[str, bytes] | None = None  # a program of the reviewer's that scores instead, by its path
 
 
 def tried(lab: Lab, pinned: str, program: str, trial: Trial, folder: Path) -> Decided:
@@ -44,7 +46,10 @@ def tried(lab: Lab, pinned: str, program: str, trial: Trial, folder: Path) -> De
     repository = lab.workspace.git
     repository.clone_at(folder, pinned)
     _lay(folder, trial.base)
-    write_atomically(folder / "program.md", with_budget(program, trial.seconds).encode())
+    if trial.scorer is not None:
+        _lay(folder, dict([trial.scorer]))
+    scorer = trial.scorer[0] if trial.scorer is not None else ""
+    write_atomically(folder / "program.md", changed_program(program, trial.seconds, scorer).encode())
     git = GitCommand(folder, folder / ".git", folder / ".git", patience=2.0)
     who = repository.settings()
     git.do("add", "--all")
@@ -79,14 +84,19 @@ def _lay(folder: Path, files: Mapping[str, bytes]) -> None:
         write_atomically(path, content)
 
 
-def with_budget(text: str, seconds: float | None) -> str:
-    """program.md with another budget; as it is without one. Raises ArenaError."""
-    if seconds is None:
+def changed_program(text: str, seconds: float | None, scorer: str = "") -> str:
+    """program.md with another budget, or another program that scores; as it is without either. Raises ArenaError."""
+    if seconds is None and not scorer:
         return text
     found = frontmatter.split(text)
     arena = yaml.safe_load(found.yaml)
-    budget = arena.get("budget")
-    arena["budget"] = {**budget, "seconds": seconds} if isinstance(budget, dict) else {"seconds": seconds}
+    if seconds is not None:
+        budget = arena.get("budget")
+        arena["budget"] = {**budget, "seconds": seconds} if isinstance(budget, dict) else {"seconds": seconds}
+    if scorer:
+        before = arena.get("frozen") or []
+        arena["frozen"] = [*([before] if isinstance(before, str) else before), scorer]
+        arena["score"] = f"python {shlex.quote(scorer)}"
     changed = f"---\n{yaml.safe_dump(arena, sort_keys=False, allow_unicode=True)}---\n{found.memo}\n"
     parse_program(changed)
     return changed

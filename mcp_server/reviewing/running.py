@@ -22,6 +22,7 @@ from mcp_server.reviewing.opening import remember
 from mcp_server.reviewing.sheet import NOT_RUN, Claimed, Outcome, Request, Review, Sheet
 
 Files = Mapping[str, bytes]
+SCORER_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,24 @@ def _outcome(ground: Ground, review: Review, claim: Claimed, request: Request) -
             candidate,
             seed=int(request.value) if request.kind == "seeds" else None,
             seconds=float(request.value) if request.kind == "budget" else None,
+            scorer=_scorer(ground.lab, request.value) if request.kind == "scorer" else None,
         )
         folder = ground.lab.paths.state / "reviews" / f"{review.id}-{os.getpid()}"
         found = tried(ground.lab, ground.campaign.pinned, ground.program, trial, folder)
     except AutoresearchError as error:
         return Outcome(request=request, why=f"{NOT_RUN}{failed(error)}")
     return _measured(request, found, "on a bench of its own")
+
+
+def _scorer(lab: Lab, name: str) -> tuple[str, bytes]:
+    """A program of the reviewer's own in its work tree, and its path there. Raises NotNow."""
+    tree = lab.paths.tree.resolve()
+    path = (tree / name).resolve()
+    if not path.is_relative_to(tree) or ".git" in path.relative_to(tree).parts or not path.is_file():
+        raise NotNow(f"there is no file {name} in this work tree to score with")
+    if path.stat().st_size > SCORER_BYTES:
+        raise NotNow(f"{name} is larger than {SCORER_BYTES:,} bytes")
+    return str(path.relative_to(tree)), path.read_bytes()
 
 
 def _adopted(lab: Lab, edit: Edit, request: Request, proposer: Proposer) -> Outcome:

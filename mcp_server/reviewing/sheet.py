@@ -27,6 +27,7 @@ KINDS = {
     "ablate": "its author's best code without this change, against that code",
     "seeds": "on another seed set: the number is its first seed",
     "budget": "with so many seconds a run",
+    "scorer": "scored by a program of your own in this work tree, on data the authors' scorer has not",
     "machine": "on that class of machine; asked on the board where this lab has none",
 }
 _HEAD = re.compile(r"\A# Review ([0-9a-f]{16})\b")
@@ -121,7 +122,7 @@ def _lines(review: Review, sheet: Sheet, claim: str) -> Iterable[str]:
         yield f"- [x] {request.words()}" + (f" → {told(done[request])}" if request in done else "")
     for kind, words in KINDS.items():
         if kind not in {one.kind for one in asked}:
-            value = {"seeds": " 7", "budget": " 60", "machine": " H200"}.get(kind, "")
+            value = {"seeds": " 7", "budget": " 60", "scorer": " review_score.py", "machine": " H200"}.get(kind, "")
             yield f"- [ ] {kind}{value} → {words}"
 
 
@@ -179,6 +180,10 @@ def _request(number: int, line: str) -> Request | None:
         raise NotNow(f"Line {number}: `{kind}` needs a number above zero, such as `{kind} 60`.")
     if kind == "seeds" and "." in value:
         raise NotNow(f"Line {number}: a seed is a whole number.")
+    if kind == "scorer" and not value:
+        raise NotNow(
+            f"Line {number}: `scorer` needs the path of a program in this work tree, `scorer review_score.py`."
+        )
     if kind == "machine" and not value:
         raise NotNow(f"Line {number}: `machine` needs a word of the class, such as `machine H200`.")
     return Request(kind=kind, value=value)

@@ -11,6 +11,7 @@ from mcp_server.community.claims.status import PART_OF_CLAIM
 from mcp_server.nouns.decided import NORMAL_95
 
 SAME = ("repeat", "seeds")  # measure the claim as it was claimed; the others, how far it reaches
+OWN = "scorer"  # a reviewer's own measure of the same thing: what fools the authors' scorer does not fool it
 
 
 class Verdict(StrEnum):
@@ -35,9 +36,13 @@ class Effect:
 def judge(claimed: float, effects: Sequence[Effect]) -> Verdict:
     """Repeats decide whether the claim stands; what it does elsewhere can weaken it, and never refute it.
 
+    A gain that another scorer surely does not see refutes it, whatever repeats say: they repeat a leak as well.
+
     It holds where the gain is surely above zero and may be at least half of the claim. It fails where it is surely
     below that half and not surely above zero. A run whose interval has room for both tells nothing.
     """
+    if any(_fails(claimed, *_edges(one)) for one in effects if one.kind == OWN):
+        return Verdict.REFUTED
     same = [one for one in effects if one.kind in SAME]
     found = pool([(one.gain, _deviation(one)) for one in same])
     repeated = 0

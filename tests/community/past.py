@@ -19,7 +19,7 @@ from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import DeviceReading, RunResult, RunState
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.repo.workspace import Workspace
-from tests.labs import TRAIN, edit, make_lab
+from tests.labs import SCORE, TRAIN, edit, make_lab
 
 AT = "2026-01-01T00:00:00.000+00:00"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -38,8 +38,10 @@ ENDS = {
 class Past:
     """One lab whose attempts are written, not run."""
 
-    def __init__(self, folder: Path, tag: str = "first", train: str = TRAIN, noise: float = 0.0) -> None:
-        self.lab = make_lab(folder, train=train, noise=noise)
+    def __init__(
+        self, folder: Path, tag: str = "first", train: str = TRAIN, noise: float = 0.0, score: str = SCORE
+    ) -> None:
+        self.lab = make_lab(folder, train=train, noise=noise, score=score)
         self.workspace: Workspace = self.lab.workspace
         self.ledger = Ledger(self.lab.paths.ledger)
         self.tag, self.incumbent = tag, 0

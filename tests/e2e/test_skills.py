@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from mcp_server.arena.program import load_program
+from mcp_server.community.wire.store import make_bare
 from mcp_server.setup.readiness import read_processes
+from tests.community.past import Past
 from tests.e2e.clients import missing
 from tests.e2e.drivers import claude, codex
 from tests.e2e.endpoint import serving
@@ -158,6 +160,32 @@ def test_codex_follows_the_interview_as_well(tmp_path: Path, home: Path) -> None
     with serving(play(), str(lab)) as endpoint, codex(endpoint, lab, home, "interview me", **OWN) as client:
         assert client.wait().code == 0
         told = json.dumps(endpoint.requests[0]["input"])
-    assert all(f"{name}/SKILL.md" in told for name in ("interview", "decompose", "operate", "paper", "review"))
+    assert all(
+        f"{name}/SKILL.md" in told for name in ("interview", "decompose", "operate", "paper", "review", "replicate")
+    )
     assert "what do you do repeatedly where you know what better looks like" in said[0].text
     assert "prompt" in said[1].text
+
+
+def test_a_replication_names_whom_to_trust_and_repeats_what_is_due(tmp_path: Path, home: Path) -> None:
+    lab = lay_project(tmp_path / "lab", experiments=3)
+    make_bare(tmp_path / "remote.git")
+    north = Past(tmp_path / "north")  # another contract: nothing of it can be repeated here, and that is said
+    north.join(tmp_path / "remote.git")
+    north.exchange()
+    answers: list[Result] = []
+
+    def play() -> Script:
+        yield from night()
+        yield Shell(f"{COMMAND} community join {tmp_path / 'remote.git'}")
+        yield Skill("replicate")
+        answers.append((yield Shell(f"{COMMAND} community sync")))
+        answers.append((yield Shell(f"{COMMAND} community claims")))
+        answers.append((yield Shell(f"{COMMAND} replicate")))
+        yield Say("done")
+
+    seen = followed(lab, home, play(), "replicate what is due")
+    assert "A gain elsewhere is a claim" in seen
+    assert [answer.failed for answer in answers] == [False, False, True], answers
+    assert "community trust" in answers[-1].text, "what is missing is a person's to give"
+    north.lab.close()

@@ -12,12 +12,14 @@ import pytest
 from mcp_server.arena.program import parse_program
 from mcp_server.community.board import reading
 from mcp_server.nouns.errors import NotNow
-from mcp_server.reviewing.bench import with_budget
+from mcp_server.reviewing.bench import changed_program
+from mcp_server.reviewing.running import _scorer
 from mcp_server.reviewing.sheet import Claimed, Outcome, Request, Review, Sheet, read, written
 from mcp_server.reviewing.verdict import Effect, Verdict, judge
 from tests.community.past import Past
 from tests.community.test_adoption import FAR, South, command, hear, north_with
 from tests.community.test_adoption import remote as remote
+from tests.labs import make_lab
 from tests.papers.test_papers import Exchange
 
 CLAIM = Claimed(name="a1b2c3d4/2", words="raise it", gain=1.0, low=0.8, high=1.2)
@@ -34,6 +36,10 @@ REVIEW = Review(id="0123456789abcdef", paper="f" * 64, post="a1b2c3d4/p1", claim
         ([Effect("repeat", 0.3, -0.7, 1.3)], Verdict.UNEXAMINED),
         ([Effect("repeat", 0.0)], Verdict.REFUTED),
         ([Effect("repeat", 0.9)], Verdict.SUPPORTED),
+        ([Effect("repeat", 0.9, 0.7, 1.1), Effect("scorer", 0.0, -0.1, 0.1)], Verdict.REFUTED),
+        ([Effect("scorer", 0.0)], Verdict.REFUTED),
+        ([Effect("scorer", 0.9, 0.7, 1.1)], Verdict.SUPPORTED),
+        ([Effect("scorer", 0.3, -0.7, 1.3)], Verdict.UNEXAMINED),
         ([Effect("repeat", 0.9, 0.7, 1.1), Effect("budget", -0.2, -0.3, -0.1)], Verdict.WEAKENED),
         ([Effect("ablate", -0.2, -0.3, -0.1)], Verdict.WEAKENED),
         ([Effect("ablate", 0.8, 0.7, 0.9)], Verdict.SUPPORTED),
@@ -60,7 +66,7 @@ def test_a_sheet_is_read_as_it_was_written_and_typed_outcomes_are_gone() -> None
 
 
 @pytest.mark.parametrize("line", ["- [x] steal", "- [x] budget", "- [x] budget -3", "- [x] seeds 1.5", "- [x] machine",
-                                  "- [x] repeat 4", "- [x] budget inf"])  # fmt: skip
+                                  "- [x] scorer", "- [x] repeat 4", "- [x] budget inf"])  # fmt: skip
 def test_a_request_that_is_no_run_is_refused_with_its_line(line: str) -> None:
     text = written(REVIEW, Sheet()).replace("- [ ] repeat → on a fresh pair", line)
     with pytest.raises(NotNow, match=r"[Ll]ine \d+"):
@@ -89,9 +95,26 @@ budget: {seconds: 20, grace_seconds: 3}
     ],
 )
 def test_another_budget_is_set_in_every_form_a_program_may_have(text: str) -> None:
-    before, after = parse_program(text), parse_program(with_budget(text, 9.0))
+    before, after = parse_program(text), parse_program(changed_program(text, 9.0))
     assert (after.arena.budget.seconds, after.arena.budget.grace_seconds, after.memo) == (9.0, 3.0, "Be quick.")
     assert after.arena.model_copy(update={"budget": before.arena.budget}) == before.arena
+
+
+@pytest.mark.parametrize("frozen", ["frozen: [score.py]", "frozen: score.py", ""])
+def test_a_scorer_of_the_reviewers_own_is_frozen_and_scores_alone(frozen: str) -> None:
+    text = f"---\n{ARENA}---\nBe quick.\n".replace("frozen: [score.py]", frozen)
+    after = parse_program(changed_program(text, None, "checks/own score.py")).arena
+    assert after.frozen[-1] == "checks/own score.py"
+    assert after.score[-1] == "checks/own score.py"
+
+
+@pytest.mark.parametrize("name", ["../far.py", ".git/config", "absent.py", "/etc/passwd"])
+def test_a_scorer_is_a_file_of_the_work_tree(tmp_path: Path, name: str) -> None:
+    lab = make_lab(tmp_path / "lab")
+    (tmp_path / "far.py").write_text("print(1)")
+    with pytest.raises(NotNow, match="no file"):
+        _scorer(lab, name)
+    lab.close()
 
 
 def exchange(*labs: Past) -> None:
