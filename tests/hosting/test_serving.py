@@ -20,6 +20,7 @@ from mcp_server.community.wire.store import LABS, LEASES
 from mcp_server.hosting.door.tokens import May
 from tests.community.past import Past
 from tests.community.stranger import QUIET, Stranger
+from tests.dashboard.pages import CHROMIUM
 from tests.dashboard.test_page import browser as browser
 from tests.dashboard.test_page import serious_violations
 from tests.hosting.served import Served, serving
@@ -228,6 +229,7 @@ def test_beyond_this_machine_it_wants_a_certificate_a_proxy_or_a_word(tmp_path: 
         pytest.fail(f"it served {one.url}")
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
 def test_the_same_pages_live_in_a_browser_are_accessible(browser, tmp_path: Path, server: Served) -> None:  # type: ignore[no-untyped-def]
     north = joined(server, tmp_path, "north")
     north.attempt("kept", "raise it", gain=3.0, score=1.0, KNOB=2.0)
