@@ -105,7 +105,7 @@ def test_a_scorer_of_the_reviewers_own_is_frozen_and_scores_alone(frozen: str) -
     text = f"---\n{ARENA}---\nBe quick.\n".replace("frozen: [score.py]", frozen)
     after = parse_program(changed_program(text, None, "checks/own score.py")).arena
     assert after.frozen[-1] == "checks/own score.py"
-    assert after.score[-1] == "checks/own score.py"
+    assert after.score == "python 'checks/own score.py'"
 
 
 @pytest.mark.parametrize("name", ["../far.py", ".git/config", "absent.py", "/etc/passwd"])
