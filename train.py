@@ -7,13 +7,23 @@ embeddings, sliding windows, residual and input scalars, zero-initialised output
 few tokens is that it need not learn by heart what can be looked up:
 
   copies    which token followed the last time the same 1, 2, 3 or 4 tokens stood in this row
-  memory    which token most often followed the same 2, 3 or 4 tokens in the training text, counted before training
   grams     hashed embeddings of the last two and the last three tokens, learned row by row
+  counts    how often each token followed the same 1, 2, 3 or 5 tokens in the training text, counted before training
+            and smoothed (Kneser and Ney, 1995; with three discounts: Chen and Goodman, 1999)
+  matches   what followed every earlier place of this row with the same token, weighted by how many tokens before it
+            were the same, and by how far back it is
+  recent    how often each token stood in this row lately
 
-Copies and memory make *proposals*: a token and a level of confidence. Each enters as an embedding at the bottom, and at
-the top as a bonus on its own logit, which the model learns to give or withhold. A text must not be looked up in itself,
-or the memory would always be right in training and never after: it is counted on two halves, and the rows of one half
-practise on the memory of the other.
+Copies make *proposals*: a token and a level of confidence. Each enters as an embedding at the bottom, and at the top as
+a bonus on its own logit, which the model learns to give or withhold. Counts, matches and what is recent are *voices*:
+each is a distribution over the vocabulary, and the answer is a mixture of them and of the network's. How much each is
+believed is learned for every place, from the residual stream and from how often and how clearly its context was seen
+before. The network learns from its own error, a little less where other voices knew the token, and only the weights of
+the mixture learn from the mixture's error: taught by that, the network leaves to the others what it could know better
+itself (dev/LOG.md).
+
+A text must not be looked up in itself, or what was counted would always be right in training and never after: it is
+counted in two halves, and the rows of one half practise on the counts of the other.
 
 Everything is causal: position t of a row sees tokens 0..t of that row and nothing else, and no call leaves a trace in
 the model. `build_model()` has no side effects, for the scorer rebuilds the model from this text and loads the weights.
@@ -27,6 +37,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -49,7 +60,7 @@ def pick(cpu: Value, mps: Value, cuda: Value) -> Value:
 
 
 # Model
-DEPTH = pick(cpu=2, mps=4, cuda=9)  # blocks
+DEPTH = pick(cpu=1, mps=4, cuda=9)  # blocks
 WIDTH = pick(cpu=128, mps=256, cuda=640)  # channels of the residual stream
 HEADS = pick(cpu=2, mps=4, cuda=5)  # attention heads
 MLP_RATIO = 4  # hidden channels of the MLP, in widths
@@ -62,9 +73,12 @@ SOFTCAP = pick(cpu=0.0, mps=15.0, cuda=15.0)  # logits of the head are squashed 
 
 # What is looked up
 COPY_ORDERS = (1, 2, 3, 4)  # lengths of context whose last follower in the row is proposed
-MEMORY_ORDERS = (2, 3, 4)  # lengths of context whose usual follower in the training text is proposed
-MEMORY_SLOTS = pick(cpu=2**20, mps=2**22, cuda=2**24)  # of the hash table, per order
-MEMORY_TOKENS = pick(cpu=2**22, mps=2**24, cuda=2**27)  # of training text that are counted at most, per half
+COUNT_ORDERS = (1, 2, 3, 5)  # lengths of context whose followers in the training text are counted, rising
+COUNT_SLOTS = pick(cpu=5 * 2**20, mps=2**23, cuda=2**25)  # pairs of a context and its follower that are kept at most
+COUNT_TOKENS = pick(cpu=2**22, mps=2**22, cuda=2**23)  # of training text that are counted at most, per half
+MATCH_LENGTH = 16  # tokens; longer matches are treated alike
+RECENT_REACH = 100.0  # tokens; what stood that far back counts 1/e
+FOCUS = 0.7  # so much less does the network practise on a token that counts or matches were sure of; 0 to 1
 GRAM_SLOTS = pick(cpu=2**17, mps=2**18, cuda=2**21)  # of the hash table, bigrams and trigrams each; 0 is off
 GRAM_WIDTH = pick(cpu=64, mps=64, cuda=256)  # channels of a gram's embedding
 
@@ -73,6 +87,7 @@ MATRIX_LR = 0.04  # Muon, matrices of the blocks
 EMBED_LR = pick(cpu=0.05, mps=0.04, cuda=0.035)  # AdamW, token, value and proposal embeddings
 HEAD_LR = pick(cpu=0.012, mps=0.008, cuda=0.005)  # AdamW, output matrix
 BONUS_LR = 0.03  # AdamW, what decides about bonuses
+VOICE_LR = 0.02  # AdamW, what decides about voices
 SCALAR_LR = 0.03  # AdamW, residual and input scalars
 GRAM_LR = 0.1  # row-wise Adagrad, grams
 WEIGHT_DECAY = 0.0  # decoupled, matrices of the blocks
@@ -95,13 +110,20 @@ CHUNK = pick(cpu=512, mps=0, cuda=0)  # positions whose logits exist at a time; 
 # ---------------------------------------------------------------------------------------------------------------------
 # Looking up. A proposal is a token, or -1, and a level of confidence, 0 where there is none.
 
-SOURCES = len(COPY_ORDERS) + len(MEMORY_ORDERS)
+SOURCES = len(COPY_ORDERS)
+VOICES = 1 + (1 + len(COUNT_ORDERS)) + 2  # the network, counts without and with contexts, what is recent, matches
 LEVELS = 21
 
 
 def before(tokens: Tensor, steps: int) -> Tensor:
     """The tokens `steps` places earlier, (..., T); 0 before the start."""
     return F.pad(tokens, (steps, 0))[..., : tokens.size(-1)]
+
+
+def everywhere(tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """(row, place) of every token (B, T), to index with: (B, 1) and (B, T)."""
+    B, T = tokens.shape
+    return torch.arange(B, device=tokens.device)[:, None], torch.arange(T, device=tokens.device).expand(B, T)
 
 
 def context_hash(tokens: Tensor, order: int) -> Tensor:
@@ -127,39 +149,149 @@ def copies(tokens: Tensor, order: int) -> tuple[Tensor, Tensor]:
     return torch.where(last < 0, -1, follower), torch.where(last < 0, 0, level)
 
 
-def memorise(stream: Tensor, order: int) -> Tensor:
-    """(MEMORY_SLOTS,) int64: for the contexts of a text, the commonest follower, packed as
-    count (15 bits) | level (5) | tag (10) | token (16). Of two contexts in one slot the more frequent stays."""
-    key = context_hash(stream, order)[order - 1 : -1]
-    pair, count = torch.unique(key * VOCAB + stream[order:], return_counts=True)
-    key, token = pair // VOCAB, pair % VOCAB
-    group = torch.unique_consecutive(key, return_inverse=True)[1]
-    total = torch.zeros_like(key).index_add_(0, group, count)[group]
-    often = torch.bucketize(count, torch.tensor([1, 2, 4, 8], device=key.device))  # 1, 2, 3-4, 5-8, more
-    share = torch.bucketize(count / total, torch.tensor([0.3, 0.6, 0.9], device=key.device))
-    packed = count.clamp(max=2**15 - 1) << 31 | (1 + 4 * often + share) << 26 | key >> 36 << 16 | token
-    return torch.zeros(MEMORY_SLOTS, dtype=torch.int64, device=key.device).scatter_reduce_(
-        0, key % MEMORY_SLOTS, packed, "amax"
-    )
-
-
-def recall(tokens: Tensor, order: int, tables: Tensor) -> tuple[Tensor, Tensor]:
-    """Proposals (B, T) from memory, (n, MEMORY_SLOTS): row i looks into table i % n. The tag tells a context from
-    most others that share its slot."""
-    key = context_hash(tokens, order)
-    table = torch.arange(len(tokens), device=tokens.device)[:, None] % len(tables)
-    found = tables[table, key % MEMORY_SLOTS]
-    known = (found > 0) & ((found >> 16 & 0x3FF) == key >> 36)
-    known &= torch.arange(tokens.size(1), device=tokens.device) >= order - 1
-    return torch.where(known, found & 0xFFFF, -1), torch.where(known, found >> 26 & 0x1F, 0)
-
-
 class Clues(NamedTuple):
-    """All that was looked up for the tokens of a batch."""
+    """What the network is shown of what was looked up for the tokens of a batch."""
 
     proposals: Tensor  # (B, T, SOURCES) tokens or -1
     levels: Tensor  # (B, T, SOURCES)
     slots: Tensor  # (B, T, 2) rows of the grams
+
+
+class Counts(NamedTuple):
+    """What followed which context, in n texts: slots sorted by context and follower, the unused ones in front."""
+
+    pairs: Tensor  # (n, COUNT_SLOTS) int64: key of the context + follower
+    share: Tensor  # (n, COUNT_SLOTS) bfloat16: of this follower among all of the context, discounted
+    rest: Tensor  # (n, COUNT_SLOTS) bfloat16: what the discounts leave to the shorter context
+    level: Tensor  # (n, COUNT_SLOTS) uint8: how often the context was seen, and how much it leaves
+    alone: Tensor  # (n, vocab) float32: the share of each token, whatever stands before
+
+
+def context_keys(tokens: Tensor) -> Tensor:
+    """(..., T, orders) int64: what, with a follower added, are the pairs of each place's contexts. Half a context has
+    none."""
+    at = torch.arange(tokens.size(-1), device=tokens.device)
+    keys = [
+        torch.where(at < order - 1, -1, (i << 43) + context_hash(tokens, order) % 2**43) << 16
+        for i, order in enumerate(COUNT_ORDERS, start=1)
+    ]
+    return torch.stack(keys, dim=-1)
+
+
+def starts(values: Tensor) -> Tensor:
+    """Where a sorted vector changes."""
+    return F.pad(values[1:] != values[:-1], (1, 0), value=True)
+
+
+def count(stream: Tensor) -> Counts:
+    """The counts of one text. The longest contexts count how often a token followed, the others in how many longer
+    contexts it did: that is Kneser and Ney's point. Of more pairs than slots those of the rarest contexts are left out.
+    """
+    keys, at, found = context_keys(stream), torch.arange(COUNT_ORDERS[-1], len(stream), device=stream.device), []
+    for i in reversed(range(len(COUNT_ORDERS))):
+        pair, place = (keys[at - 1, i] + stream[at]).sort()
+        first = starts(pair).nonzero()[:, 0]
+        times = torch.diff(first, append=first.new_tensor([len(pair)]))
+        pair, at = pair[first], at[place[first]]  # one place stands for each pair from here on
+        n = torch.bincount(times.clamp(max=5), minlength=6).tolist()
+        y = n[1] / max(1, n[1] + 2 * n[2])
+        less = torch.tensor([0.0] + [k - (k + 1) * y * n[k + 1] / max(1, n[k]) for k in (1, 2, 3)]).clamp(min=0)
+        kept = times - less.to(pair.device)[times.clamp(max=3)]
+        context = starts(pair >> 16).cumsum(0) - 1
+        total, known = (torch.zeros_like(kept).index_add_(0, context, x.float()) for x in (times, kept))
+        total, rest = total[context], (1 - known / total.clamp(min=1))[context].clamp(min=0)
+        clarity = torch.bucketize(rest, rest.new_tensor([0.1, 0.3, 0.6]))
+        level = 1 + 4 * total.log2().long().clamp(max=4) + clarity
+        found.append((pair, (kept / total).bfloat16(), rest.bfloat16(), level.to(torch.uint8), total))
+    pair, share, rest, level, total = (torch.cat(parts) for parts in zip(*reversed(found), strict=True))
+    least = 0
+    while int((total > least).sum()) > COUNT_SLOTS:
+        least += 1
+    left = total > least
+    alone = torch.bincount(stream[at], minlength=VOCAB) + 0.5
+    tables = (F.pad(x[left], (COUNT_SLOTS - int(left.sum()), 0)) for x in (pair, share, rest, level))
+    return Counts(*(x[None] for x in (*tables, alone / alone.sum())))
+
+
+def levels_of(keys: Tensor, slot: Tensor, counts: Counts) -> tuple[Tensor, Tensor]:
+    """(levels, what is left to the shorter context), both like keys (n, ...): 0 and 1 where a context is unknown.
+    `slot` is where some pair of the context is, or would be."""
+    here = at_slots(counts.pairs, slot) >> 16 == keys >> 16
+    slot = torch.where(here, slot, (slot - 1).clamp(min=0))
+    known = here | (at_slots(counts.pairs, slot) >> 16 == keys >> 16)
+    level, rest = at_slots(counts.level, slot).long(), at_slots(counts.rest, slot).float()
+    return torch.where(known, level, 0), torch.where(known, rest, 1.0)
+
+
+def find(keys: Tensor, counts: Counts) -> Tensor:
+    """The first slot not below each key (n, ...)."""
+    return torch.searchsorted(counts.pairs, keys.flatten(1)).view_as(keys)
+
+
+def at_slots(table: Tensor, slot: Tensor) -> Tensor:
+    """What (n, COUNT_SLOTS) holds at (n, ...) slots."""
+    return table.gather(1, slot.flatten(1).clamp(max=COUNT_SLOTS - 1)).view_as(slot)
+
+
+def recent(tokens: Tensor, row: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """The tokens that stood in the row lately at places (B, P) of rows (B, T), the place's own first, and how much each
+    counts, which sums to one: (B, P, reach) each, 0 and 0 where the row had not begun."""
+    back = torch.arange(int(3 * RECENT_REACH), device=tokens.device)
+    at = places[..., None] - back
+    count = torch.where(at < 0, 0.0, (-back / RECENT_REACH).exp())
+    return tokens[row[..., None], at.clamp(min=0)], count / count.sum(-1, keepdim=True)
+
+
+class Heard(NamedTuple):
+    """What counts and the row's recent tokens say of the tokens that really followed."""
+
+    levels: Tensor  # (B, T, orders)
+    chances: Tensor  # (B, T, 2 + orders): without context, with each order and all shorter ones, by what is recent
+
+
+def hear(tokens: Tensor, targets: Tensor, counts: Counts) -> Heard:
+    """What to practise on for (B, T) tokens: row i asks text i % n."""
+    n = len(counts.pairs)
+    keys = context_keys(tokens).unflatten(0, (-1, n)).transpose(0, 1)  # (n, B / n, T, orders)
+    wanted = targets.unflatten(0, (-1, n)).transpose(0, 1)
+    pair = keys + wanted[..., None]
+    slot = find(pair, counts)
+    levels, rest = levels_of(keys, slot, counts)
+    share = torch.where(at_slots(counts.pairs, slot) == pair, at_slots(counts.share, slot).float(), 0.0)
+    chances = [counts.alone.gather(1, wanted.flatten(1)).view_as(wanted)]
+    for i in range(len(COUNT_ORDERS)):
+        chances.append(share[..., i] + rest[..., i] * chances[-1])
+    levels, counted = (x.transpose(0, 1).flatten(0, 1) for x in (levels, torch.stack(chances, dim=-1)))
+    lately, count = recent(tokens, *everywhere(tokens))
+    said = torch.where(lately == targets[..., None], count, 0.0).sum(-1, keepdim=True)
+    return Heard(levels, torch.cat([counted, said], dim=-1))
+
+
+class Matches(NamedTuple):
+    """All pairs of a place and an earlier one of its row with the same token."""
+
+    place: Tensor  # (E,) of the places asked for, counted through all rows
+    follower: Tensor  # (E,) the token behind the earlier place
+    length: Tensor  # (E,) how many tokens up to both are the same
+    level: Tensor  # (E,) how far apart they are
+    longest: Tensor  # (B, P) the longest length of each place; 0 where nothing matches
+
+
+def matches(tokens: Tensor, places: Tensor) -> Matches:
+    """Those of places (B, P) in rows (B, T)."""
+    T = tokens.size(1)
+    earlier = torch.arange(T, device=tokens.device) < places[..., None]
+    row, which, s = (earlier & (tokens.gather(1, places)[..., None] == tokens[:, None])).nonzero().unbind(1)
+    place, t, flat = row * places.size(1) + which, places[row, which], tokens.flatten()
+    length, alike = torch.ones_like(s), torch.arange(len(s), device=s.device)
+    for back in range(1, MATCH_LENGTH):
+        alike = alike[s[alike] >= back]
+        here, there = (row[alike] * T + x[alike] - back for x in (t, s))
+        alike = alike[flat[here] == flat[there]]
+        length[alike] += 1
+    level = (2 * (t - s).float().log2()).long().clamp(max=LEVELS - 1)
+    longest = torch.zeros_like(places).flatten().scatter_reduce_(0, place, length, "amax").view_as(places)
+    return Matches(place, flat[row * T + s + 1], length, level, longest)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -274,15 +406,30 @@ class GPT(nn.Module):
         self.head = Linear(WIDTH, VOCAB)
         self.bonus = Linear(WIDTH, SOURCES)
         self.bonus_level = Embedding(SOURCES * LEVELS, 1)
+        self.voice = Linear(WIDTH, VOICES)
+        self.voice_level = Embedding(len(COUNT_ORDERS) * LEVELS, VOICES)
+        self.voice_match = Embedding(MATCH_LENGTH + 1, VOICES)
+        self.match_length = nn.Parameter(torch.zeros(MATCH_LENGTH + 1))
+        self.match_level = nn.Parameter(torch.zeros(LEVELS))
         self.register_buffer("grams", torch.zeros(2 * max(1, GRAM_SLOTS), GRAM_WIDTH))
-        self.register_buffer("memory", torch.zeros(len(MEMORY_ORDERS), MEMORY_SLOTS, dtype=torch.int32))
-        self.memory: Tensor
+        for name, dtype in (
+            ("pairs", torch.int64),
+            ("share", torch.bfloat16),
+            ("rest", torch.bfloat16),
+            ("level", torch.uint8),
+        ):
+            self.register_buffer(f"count_{name}", torch.zeros(1, COUNT_SLOTS, dtype=dtype))
+        self.register_buffer("count_alone", torch.zeros(1, VOCAB))
         self.grams: Tensor
 
-    def clues(self, tokens: Tensor, memory: Tensor) -> Clues:
-        """All there is to look up for (B, T) tokens, in a memory (n, orders, MEMORY_SLOTS). No gradient passes here."""
+    @property
+    def counts(self) -> Counts:
+        """Those of the whole training text, sealed with the weights."""
+        return Counts(*(getattr(self, f"count_{name}") for name in Counts._fields))
+
+    def clues(self, tokens: Tensor) -> Clues:
+        """What the network is shown for (B, T) tokens. No gradient passes here."""
         found = [copies(tokens, order) for order in COPY_ORDERS]
-        found += [recall(tokens, order, memory[:, i]) for i, order in enumerate(MEMORY_ORDERS)]
         proposals, levels = (torch.stack(parts, dim=-1) for parts in zip(*found, strict=True))
         slots = [context_hash(tokens, order) % max(1, GRAM_SLOTS) for order in (2, 3)]
         return Clues(proposals, levels, torch.stack([slots[0], slots[1] + max(1, GRAM_SLOTS)], dim=-1))
@@ -308,28 +455,116 @@ class GPT(nn.Module):
         return logits.scatter_add_(-1, proposals.clamp(min=0), bonus)
 
     def forward(self, tokens: Tensor, columns: Tensor | None = None) -> Tensor:
-        """Logits (B, T, vocab); with `columns` (B,) those of one place per row alone, (B, vocab). The audit of a score
-        asks so, if it gets the same numbers: only what the windows carry to that place is computed."""
-        clues = self.clues(tokens, self.memory[None])
+        """Logits (B, T, vocab), which are log-probabilities; with `columns` (B,) those of one place per row alone,
+        (B, vocab). The audit of a score asks so, if it gets the same numbers: only what the windows carry to that place
+        is computed."""
+        clues, keys, (B, T) = self.clues(tokens), context_keys(tokens), tokens.shape
         if columns is None:
-            return self.logits(*self.hidden(tokens, clues, self.grams[clues.slots]), clues.proposals)
-        span = min(tokens.size(1), 1 + sum(block.window - 1 for block in self.blocks))
-        row, start = torch.arange(len(tokens), device=tokens.device)[:, None], columns[:, None] - (span - 1)
-        near = row, start.clamp_(min=0) + torch.arange(span, device=tokens.device)
-        tokens, clues = tokens[near], Clues(*(part[near] for part in clues))
-        x, bonus = self.hidden(tokens, clues, self.grams[clues.slots])
-        place = row, columns[:, None] - start
-        return self.logits(x[place], bonus[place], clues.proposals[place])[:, 0]
+            x, bonus = self.hidden(tokens, clues, self.grams[clues.slots])
+            at = row, places = everywhere(tokens)
+        else:
+            row, places = torch.arange(B, device=tokens.device)[:, None], columns[:, None]
+            span = min(T, 1 + sum(block.window - 1 for block in self.blocks))
+            start = (places - (span - 1)).clamp(min=0)
+            near = row, start + torch.arange(span, device=tokens.device)
+            shown = Clues(*(part[near] for part in clues))
+            x, bonus = self.hidden(tokens[near], shown, self.grams[shown.slots])
+            at = row, places - start
+        shown = (part[at].flatten(0, 1) for part in (x, bonus))
+        looked_up = (part[row, places].flatten(0, 1) for part in (clues.proposals, keys))
+        answer = self.answers(*shown, *looked_up, tokens, row, places)
+        return answer if columns is not None else answer.view(B, T, -1)
 
-    def loss(self, tokens: Tensor, targets: Tensor, clues: Clues, grams: Tensor) -> Tensor:
-        """Mean nats per token, given what was looked up: apart, because looking up needs no gradient or compiling."""
+    def weights(self, x: Tensor, levels: Tensor, longest: Tensor) -> Tensor:
+        """How much each voice is believed, (..., VOICES), at places with residual streams x (..., D)."""
+        level = levels + torch.arange(len(COUNT_ORDERS), device=levels.device) * LEVELS
+        seen = self.voice_level(level).sum(-2) + self.voice_match(longest)
+        return (self.voice(x).float() + seen).softmax(-1)
+
+    def pull(self, found: Matches) -> tuple[Tensor, Tensor]:
+        """The weight of each match, (E,), and at each place that of none, (B * P,): they sum to one."""
+        pulls = (self.match_length[found.length] + self.match_level[found.level]).exp()
+        everything = pulls.new_ones(found.longest.numel()).index_add(0, found.place, pulls)
+        return pulls / everything[found.place], 1 / everything
+
+    def answers(
+        self, x: Tensor, bonus: Tensor, proposals: Tensor, keys: Tensor, tokens: Tensor, row: Tensor, places: Tensor
+    ) -> Tensor:
+        """Log-probabilities (N, vocab) of the mixture at N = B * P `places` (B, P) of rows (B, T), from their residual
+        streams, bonuses and proposals and the keys of their contexts. What no match says is the network's."""
+        counts, found = self.counts, matches(tokens, places)
+        first, end = (find(key[None], counts) for key in (keys, keys + 2**16))
+        levels, rest = (part[0] for part in levels_of(keys[None], first, counts))
+        first, followers = first.flatten(), (end - first).flatten()
+        weights = self.weights(x, levels, found.longest.flatten())
+        pull, none = self.pull(found)
+        answer = self.logits(x, bonus, proposals).softmax(-1) * (weights[:, 0] + weights[:, -1] * none)[:, None]
+        flat = answer.view(-1)
+        flat.index_add_(0, found.place * VOCAB + found.follower, weights[:, -1][found.place] * pull)
+        lately, count = (part.flatten(0, 1) for part in recent(tokens, row, places))
+        answer.scatter_add_(1, lately, weights[:, -2, None] * count)
+        believed, shares = torch.zeros_like(none), []
+        for i in reversed(range(len(COUNT_ORDERS))):  # of what a longer context leaves, a shorter one has its share
+            believed = believed + weights[:, 2 + i]
+            shares.insert(0, believed)
+            believed = believed * rest[:, i]
+        answer += (believed + weights[:, 1])[:, None] * counts.alone
+        place = torch.arange(len(x), device=x.device).repeat_interleave(len(COUNT_ORDERS)) * VOCAB
+        begins, place, believed = (
+            part.repeat_interleave(followers)
+            for part in (first - followers.cumsum(0) + followers, place, torch.stack(shares, dim=-1).flatten())
+        )
+        slot = begins + torch.arange(len(begins), device=x.device)
+        said = counts.share[0, slot].float() * believed
+        flat.index_add_(0, place + (counts.pairs[0, slot] & 0xFFFF), said)
+        return answer.clamp_(min=1e-30).log_()
+
+    def loss(
+        self, tokens: Tensor, targets: Tensor, clues: Clues, grams: Tensor, practice: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the network alone: mean nats per token, each counted as its `practice` (B * T,) says; its probability
+        (B * T,) of each target, which carries no gradient; the residual stream. Apart from all looking up, which needs
+        no compiling."""
         x, bonus = self.hidden(tokens, clues, grams)
         if not CHUNK:
-            return F.cross_entropy(self.logits(x, bonus, clues.proposals).flatten(0, 1), targets.flatten())
+            logits = self.logits(x, bonus, clues.proposals)
+            nats = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+            return (nats * practice).mean(), (-nats.detach()).exp(), x
         proposals = clues.proposals.clamp(min=0)
-        return HeadLoss.apply(
-            x.flatten(0, 1), self.head.weight, bonus.flatten(0, 1), proposals.flatten(0, 1), targets.flatten()
+        nats, chances = HeadLoss.apply(
+            x.flatten(0, 1),
+            self.head.weight,
+            bonus.flatten(0, 1),
+            proposals.flatten(0, 1),
+            targets.flatten(),
+            practice,
         )
+        return nats, chances, x
+
+    def matched(self, found: Matches, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """What the matches say of the targets, and how much they leave to the network, (B * T,) each."""
+        pull, none = self.pull(found)
+        right = found.follower == targets.flatten()[found.place]
+        return torch.zeros_like(none).index_add(0, found.place[right], pull[right]), none
+
+
+def losses(
+    model: GPT, loss_of: Callable[..., tuple[Tensor, Tensor, Tensor]], tokens: Tensor, targets: Tensor, counts: Counts
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """For a batch (B, T): what to learn from, the answer's mean nats per token, and the grams with their rows.
+
+    There are two errors to learn from: the network's own, and that of the mixture, in which what the network says is
+    held fast."""
+    clues, heard = model.clues(tokens), hear(tokens, targets, counts)
+    found = matches(tokens, everywhere(tokens)[1])
+    matched, none = model.matched(found, targets)
+    known = torch.maximum(matched.detach(), heard.chances[..., len(COUNT_ORDERS)].flatten())
+    grams = model.grams[clues.slots].requires_grad_()
+    own, chances, x = loss_of(tokens, targets, clues, grams, 1 - FOCUS * known)
+    weights = model.weights(x, heard.levels, found.longest).flatten(0, 1)
+    said = (weights[:, 1:-1] * heard.chances.flatten(0, 1)).sum(-1) + weights[:, -1] * matched
+    nats = -((weights[:, 0] + weights[:, -1] * none) * chances + said).clamp(min=1e-30).log().mean()
+    return own + nats, nats.detach(), grams, clues.slots
 
 
 def bag(rows: Tensor, table: Embedding) -> Tensor:
@@ -338,12 +573,14 @@ def bag(rows: Tensor, table: Embedding) -> Tensor:
 
 
 class HeadLoss(torch.autograd.Function):
-    """Mean cross-entropy of `GPT.logits`, its gradient made on the way: the logits of CHUNK positions exist at a time
-    and stay in the processor's cache, and no pass over them is made twice."""
+    """Mean cross-entropy of `GPT.logits` and the probability of each target, the gradient made on the way: the logits
+    of CHUNK positions exist at a time and stay in the processor's cache, and no pass over them is made twice."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bonus: Tensor, proposals: Tensor, targets: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        w, losses, dw = weight.to(x.dtype), [], torch.zeros_like(weight)
+    def forward(  # type: ignore[no-untyped-def]
+        ctx, x: Tensor, weight: Tensor, bonus: Tensor, proposals: Tensor, targets: Tensor, practice: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        w, chances, dw = weight.to(x.dtype), [], torch.zeros_like(weight)
         dx, dbonus = torch.empty_like(x), torch.empty_like(bonus)
         for at in range(0, len(x), CHUNK):
             part = slice(at, at + CHUNK)
@@ -355,21 +592,24 @@ class HeadLoss(torch.autograd.Function):
             target, proposed = row + targets[part], row[:, None] + proposals[part]
             z.view(-1).index_add_(0, proposed.view(-1), bonus[part].to(z.dtype).view(-1))
             g = z.softmax(1)
-            losses.append(g.view(-1)[target].float().clamp(min=1e-30).log())
+            chances.append(g.view(-1)[target].float())
             g.view(-1)[target] -= 1
+            g *= practice[part, None].to(g.dtype)
             dbonus[part] = g.view(-1)[proposed]
             if SOFTCAP:
                 g = g * (1 - capped.square())
             dx[part] = g @ w
             dw += g.T @ x[part]
         ctx.save_for_backward(dx, dw, dbonus)
-        return -torch.cat(losses).mean()
+        chance = torch.cat(chances)
+        ctx.mark_non_differentiable(chance)
+        return -(chance.clamp(min=1e-30).log() * practice).mean(), chance
 
     @staticmethod
-    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
+    def backward(ctx, upstream: Tensor, nothing: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
         dx, dw, dbonus = ctx.saved_tensors
         scale = upstream / len(dx)
-        return dx * scale.to(dx.dtype), dw * scale, dbonus * scale, None, None
+        return dx * scale.to(dx.dtype), dw * scale, dbonus * scale, None, None, None
 
 
 def deviation(name: str, tensor: Tensor) -> float | None:
@@ -449,6 +689,8 @@ def optimizers(model: GPT) -> list[torch.optim.Optimizer]:
         {"params": [table.weight for table in tables], "lr": EMBED_LR, "weight_decay": EMBED_DECAY},
         {"params": [model.head.weight, model.gram_in.weight], "lr": HEAD_LR},
         {"params": [model.bonus.weight, model.bonus_level.weight], "lr": BONUS_LR},
+        {"params": [model.voice.weight, model.voice_level.weight, model.voice_match.weight], "lr": VOICE_LR},
+        {"params": [model.match_length, model.match_level], "lr": VOICE_LR},
         {"params": [model.residual, model.input], "lr": SCALAR_LR},
     ]
     adamw = torch.optim.AdamW(groups, betas=ADAM_BETAS, eps=1e-10, weight_decay=0.0, fused=DEVICE != "mps")
@@ -482,17 +724,16 @@ def fast_arithmetic() -> torch.dtype:
     return torch.bfloat16 if seconds(torch.bfloat16) < 0.8 * seconds(torch.float32) else torch.float32
 
 
-def read_halves(model: GPT) -> Tensor:
-    """Fill the model's memory from the training text; return what to practise on, (2, orders, MEMORY_SLOTS): first
-    what the second half taught, for rows of the first, then the other way round."""
-    where = "cuda" if DEVICE == "cuda" else "cpu"
+def read_halves(model: GPT) -> Counts:
+    """Count the training text for the model; return what to practise on: first what the second half taught, for rows of
+    the first, then the other way round."""
     halves = []
-    for half in (1, 0):
-        text = np.concatenate(prepare.stretch(half, 2))[:MEMORY_TOKENS]
-        stream = torch.from_numpy(text.astype(np.int64)).to(where)
-        halves.append(torch.stack([memorise(stream, order) for order in MEMORY_ORDERS]))
-    model.memory.copy_(torch.maximum(*halves) & 0x7FFFFFFF)  # the count has settled who stays; it is not needed again
-    return torch.stack([(half & 0x7FFFFFFF).int() for half in halves]).to(DEVICE)
+    for half in (0, 1):
+        text = np.concatenate(prepare.stretch(half, 2))[:COUNT_TOKENS]
+        halves.append(torch.from_numpy(text.astype(np.int64)).to(DEVICE))
+    for table, counted in zip(model.counts, count(torch.cat(halves)), strict=True):
+        table.copy_(counted)
+    return Counts(*(torch.cat(parts) for parts in zip(count(halves[1]), count(halves[0]), strict=True)))
 
 
 def main() -> None:
@@ -517,13 +758,11 @@ def main() -> None:
         total = torch.zeros((), device=DEVICE)
         for _ in range(ACCUMULATE):
             tokens, targets = next(batches)
-            clues = model.clues(tokens, practice)
-            grams = model.grams[clues.slots].requires_grad_()
-            loss = loss_of(tokens, targets, clues, grams) / ACCUMULATE
-            loss.backward()
+            loss, nats, grams, slots = losses(model, loss_of, tokens, targets, practice)
+            (loss / ACCUMULATE).backward()
             if GRAM_SLOTS:
-                sparse.step(clues.slots, grams.grad, scale)
-            total += loss.detach()
+                sparse.step(slots, grams.grad, scale)
+            total += nats / ACCUMULATE
         for optimizer in dense:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
