@@ -8,7 +8,7 @@ few tokens is that it need not learn by heart what can be looked up:
 
   copies    which token followed the last time the same 1, 2, 3 or 4 tokens stood in this row
   grams     hashed embeddings of the last two and the last three tokens, learned row by row
-  counts    how often each token followed the same 1, 2, 3 or 5 tokens in the training text, counted before training
+  counts    how often each token followed the same 1 to 5 tokens in the training text, counted before training
             and smoothed (Kneser and Ney, 1995; with three discounts: Chen and Goodman, 1999)
   matches   what followed every earlier place of this row with the same token, weighted by how many tokens before it
             were the same, and by how far back it is
@@ -63,7 +63,7 @@ def pick(cpu: Value, mps: Value, cuda: Value) -> Value:
 DEPTH = pick(cpu=1, mps=4, cuda=9)  # blocks
 WIDTH = pick(cpu=128, mps=256, cuda=640)  # channels of the residual stream
 HEADS = pick(cpu=2, mps=4, cuda=5)  # attention heads
-MLP_RATIO = 4  # hidden channels of the MLP, in widths
+MLP_RATIO = 2  # hidden channels of the MLP, in widths
 WINDOW = pick(cpu=64, mps=128, cuda=256)  # tokens that a short-sighted block looks back
 WINDOW_PATTERN = pick(cpu="S", mps="SL", cuda="SSSSL")  # S short, L the whole row; repeated, aligned at the end
 VALUE_PATTERN = pick(cpu="-V", mps="-V", cuda="-V")  # V has value embeddings; repeated, aligned at the end
@@ -73,8 +73,8 @@ SOFTCAP = pick(cpu=0.0, mps=15.0, cuda=15.0)  # logits of the head are squashed 
 
 # What is looked up
 COPY_ORDERS = (1, 2, 3, 4)  # lengths of context whose last follower in the row is proposed
-COUNT_ORDERS = (1, 2, 3, 5)  # lengths of context whose followers in the training text are counted, rising
-COUNT_SLOTS = pick(cpu=5 * 2**20, mps=2**23, cuda=2**25)  # pairs of a context and its follower that are kept at most
+COUNT_ORDERS = (1, 2, 3, 4, 5)  # lengths of context whose followers in the training text are counted, rising
+COUNT_SLOTS = pick(cpu=7 * 2**20, mps=2**23, cuda=2**25)  # pairs of a context and its follower that are kept at most
 COUNT_TOKENS = pick(cpu=2**22, mps=2**22, cuda=2**23)  # of training text that are counted at most, per half
 MATCH_LENGTH = 16  # tokens; longer matches are treated alike
 RECENT_REACH = 100.0  # tokens; what stood that far back counts 1/e
@@ -103,7 +103,7 @@ COOLDOWN = 0.6  # rates fall linearly over this last part ...
 FINAL_LR = 0.05  # ... to this part of their value
 
 # Batch
-ROWS = pick(cpu=2, mps=16, cuda=64)  # rows per forward and backward; even, for they come from two halves
+PAIRS = pick(cpu=1, mps=8, cuda=32)  # of rows per forward and backward, one row from each half of the text
 ACCUMULATE = 1  # forwards and backwards per optimizer step
 CHUNK = pick(cpu=512, mps=0, cuda=0)  # positions whose logits exist at a time; 0 is all at once
 
@@ -111,7 +111,7 @@ CHUNK = pick(cpu=512, mps=0, cuda=0)  # positions whose logits exist at a time; 
 # Looking up. A proposal is a token, or -1, and a level of confidence, 0 where there is none.
 
 SOURCES = len(COPY_ORDERS)
-VOICES = 1 + (1 + len(COUNT_ORDERS)) + 2  # the network, counts without and with contexts, what is recent, matches
+VOICES = len(["the network", "counts without context", *COUNT_ORDERS, "what is recent", "matches"])
 LEVELS = 21
 
 
@@ -745,7 +745,7 @@ def main() -> None:
     answering, model.arithmetic = model.arithmetic, fast_arithmetic()
     dense, sparse = optimizers(model), RowAdagrad(model.grams, GRAM_LR)
     loss_of = torch.compile(model.loss, dynamic=False) if DEVICE == "cuda" else model.loss
-    batches = prepare.batches(ROWS, on=DEVICE, folds=2)
+    batches = prepare.batches(2 * PAIRS, on=DEVICE, folds=2)
 
     budget = prepare.Budget(DEVICE)
     budget.start(model)

@@ -14,14 +14,14 @@ import subprocess
 import sys
 import time
 
-from benchmarks import evaluation, slots, training
+from benchmarks import counting, evaluation, slots, training
 from benchmarks.training import ROOT
 
 LOADED_BATCHES = 200
 IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
 LOADER = """
 import time, prepare, train
-batches = prepare.batches(train.ROWS, on="cpu", folds=2)
+batches = prepare.batches(2 * train.PAIRS, on="cpu", folds=2)
 next(batches)
 began = time.process_time()
 for _ in range({count}): tokens, _ = next(batches)
@@ -75,6 +75,7 @@ def main() -> int:
     per_token = statistics.median(said(LOADER.format(count=LOADED_BATCHES)))
     speed = statistics.median(training.speed(slot) for slot in found.shipped)
     table.append(("loader's share of a step", f"{per_token * speed:.4f}", f"{LOADED_BATCHES} batches"))
+    table += counting.rows(budget)
     ratio = evaluation.ratio_of(training.SHIPPED, rounds=1 if options.quick else 3)
     table.append(
         ("audited / plain evaluation, 1,024 positions", f"{statistics.median(ratio):.2f}", training.spread(ratio))

@@ -375,7 +375,7 @@ def test_the_presets_of_other_devices_learn_in_miniature_on_a_cpu(monkeypatch: p
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.DEPTH, module.WIDTH, module.WINDOW, module.ROWS = 3, 16 * module.HEADS, 16, 4
+    module.DEPTH, module.WIDTH, module.WINDOW = 3, 16 * module.HEADS, 16
     module.COUNT_SLOTS, module.GRAM_SLOTS, module.GRAM_WIDTH = 2**14, 2**10, 8
     monkeypatch.setattr(module, "DEVICE", "cpu")
     model = module.build_model()
