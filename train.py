@@ -103,7 +103,7 @@ COOLDOWN = 0.6  # rates fall linearly over this last part ...
 FINAL_LR = 0.05  # ... to this part of their value
 
 # Batch
-PAIRS = pick(cpu=1, mps=8, cuda=32)  # of rows per forward and backward, one row from each half of the text
+BATCH = pick(cpu=1, mps=8, cuda=32)  # pairs of rows per forward and backward, one row from each half of the text
 ACCUMULATE = 1  # forwards and backwards per optimizer step
 CHUNK = pick(cpu=512, mps=0, cuda=0)  # positions whose logits exist at a time; 0 is all at once
 
@@ -745,7 +745,7 @@ def main() -> None:
     answering, model.arithmetic = model.arithmetic, fast_arithmetic()
     dense, sparse = optimizers(model), RowAdagrad(model.grams, GRAM_LR)
     loss_of = torch.compile(model.loss, dynamic=False) if DEVICE == "cuda" else model.loss
-    batches = prepare.batches(2 * PAIRS, on=DEVICE, folds=2)
+    batches = prepare.batches(2 * BATCH, on=DEVICE, folds=2)
 
     budget = prepare.Budget(DEVICE)
     budget.start(model)

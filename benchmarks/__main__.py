@@ -21,7 +21,7 @@ LOADED_BATCHES = 200
 IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
 LOADER = """
 import time, prepare, train
-batches = prepare.batches(2 * train.PAIRS, on="cpu", folds=2)
+batches = prepare.batches(2 * train.BATCH, on="cpu", folds=2)
 next(batches)
 began = time.process_time()
 for _ in range({count}): tokens, _ = next(batches)

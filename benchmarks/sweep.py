@@ -37,7 +37,7 @@ STEPS = {
     "MATRIX_INIT": "1.2",
     "WARMUP": "0.1",
     "COOLDOWN": "0.9",
-    "PAIRS": "2",
+    "BATCH": "2",
 }
 MOST, NOISE, FEWEST = 0.015, 0.001, 5  # of the bits per byte; constants
 

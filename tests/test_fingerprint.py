@@ -333,7 +333,7 @@ def test_a_knob_of_the_trainer_can_be_turned_without_touching_the_rules() -> Non
     ("pattern", "new", "kind"),
     [
         (r"prepare\.initialise\(model, deviation\)", "torch.manual_seed(7)", "seeding"),
-        (r"prepare\.batches\(2 \* PAIRS, on=DEVICE, folds=2\)", "own_batches(2 * PAIRS)", "data order"),
+        (r"prepare\.batches\(2 \* BATCH, on=DEVICE, folds=2\)", "own_batches(2 * BATCH)", "data order"),
         (r"prepare\.Budget\(DEVICE\)", "prepare.Budget('cuda')", "budget"),
         (r"budget\.start\(model\)", "budget.start(model)\n    budget.seconds = 900", "budget"),
         (r"batches = (.*)", r"batches = \1\n    next(batches)", "data order"),

@@ -36,9 +36,9 @@ STOPPING_SECONDS = 30.0  # a run ends within its grace of 20 s
 # What a slot costs besides training, start-up and scoring together, for each second that SPEED takes.
 SLOT_PER_SPEED = 12.0
 SLACK_SECONDS = 10.0  # starting the server, drawing the views, ending
-# A campaign of minutes is after gains that minutes can show: a fifth of a per cent of a score near 1.5. Smaller ones
+# A campaign of minutes is after gains that minutes can show: a fifth of a per cent of a score near 1.2. Smaller ones
 # are called none, and the referee, who expects about twice that, needs fewer repeats to be sure of a first one.
-LEAST_GAIN = 0.003  # bits per byte
+LEAST_GAIN = 0.0025  # bits per byte
 BUDGET_SECONDS, SMALLEST_BUDGET_SECONDS = 15.0, 6.0  # of one thread: some 300 and 100 steps
 SPEED = """
 import json, time
