@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 
 import prepare
+from benchmarks.sweep import STEPS, moves
+from mcp_server.edits.movable import evaluated
 
 ROOT = Path(prepare.__file__).parent
 LENGTH = 64
@@ -399,6 +401,13 @@ def test_the_presets_of_other_devices_learn_in_miniature_on_a_cpu(monkeypatch: p
     assert losses[-1] < losses[0] - 1
     with torch.no_grad():
         assert model(tokens).dtype == torch.float32
+
+
+def test_the_sweep_moves_twenty_numbers_of_the_shipped_file() -> None:
+    steps = {move.name: move for move in moves(list(STEPS))}
+    assert len(steps) == 20
+    for move in steps.values():
+        assert evaluated(move.before) != evaluated(move.after)
 
 
 # --- whole runs -------------------------------------------------------------------------------------------------------
