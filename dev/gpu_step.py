@@ -25,7 +25,7 @@ def main() -> int:
     train: Any = importlib.import_module("train")
     prepare: Any = importlib.import_module("prepare")
     if options.small:
-        train.MEMORY_TOKENS = 2**14
+        train.COUNT_TOKENS = 2**14
     torch.set_num_threads(prepare.threads())
     torch.set_float32_matmul_precision("high")
     model = train.build_model().to(train.DEVICE)
@@ -34,14 +34,13 @@ def main() -> int:
     dense, sparse = train.optimizers(model), train.RowAdagrad(model.grams, train.GRAM_LR)
     began = time.perf_counter()
     compiled = torch.compile(model.loss, dynamic=False)
-    batches, practice = prepare.batches(train.ROWS, on=train.DEVICE, folds=2), train.read_halves(model)
+    batches, practice = prepare.batches(2 * train.BATCH, on=train.DEVICE, folds=2), train.read_halves(model)
 
     def step(loss_of: Any) -> int:
         tokens, targets = next(batches)
-        clues = model.clues(tokens, practice)
-        grams = model.grams[clues.slots].requires_grad_()
-        loss_of(tokens, targets, clues, grams).backward()
-        sparse.step(clues.slots, grams.grad, 1.0)
+        loss, _, grams, slots = train.losses(model, loss_of, tokens, targets, practice)
+        loss.backward()
+        sparse.step(slots, grams.grad, 1.0)
         for optimizer in dense:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
