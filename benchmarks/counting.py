@@ -149,7 +149,7 @@ def rows(budget: float) -> list[tuple[str, str, str]]:
         return -float(said[kept].clamp(min=1e-30).log().double().sum()) / math.log(2) / split.byte_count
 
     with tempfile.TemporaryDirectory(prefix="autoresearch-bench-") as name:
-        shipped = answered(train, sealed_weights(SHIPPED, Path(name), folder, 1, budget), split)
+        shipped = answered(train, sealed_weights(SHIPPED, Path(name), folder, 1, budget=budget), split)
     table = [("bits per byte, xz with the training text before", f"{compressed(folder):.4f}", "")]
     for orders in (5, 8):
         practice, val, seconds = counted(train, split, orders)

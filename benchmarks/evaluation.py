@@ -69,13 +69,10 @@ def measure(action: Callable[[], object]) -> tuple[float, float]:
     return wall, sum(meter.last.values()) + time.process_time() - before
 
 
-<<<<<<< HEAD
-def sealed_weights(train: Path, folder: Path, corpus: Path, threads: int, device: str = "cpu") -> Path:
-    """Train `train` for a second; the snapshot is in `folder`/work, the weights are returned."""
-=======
-def sealed_weights(train: Path, folder: Path, corpus: Path, threads: int, budget: float = 1.0) -> Path:
+def sealed_weights(
+    train: Path, folder: Path, corpus: Path, threads: int, device: str = "cpu", budget: float = 1.0
+) -> Path:
     """Train `train` for `budget` seconds; the snapshot is in `folder`/work, the weights are returned."""
->>>>>>> 7314a97 (The shipped model mixes in what counting knows: counts, matches and what is recent are voices beside the network)
     work, out = folder / "work", folder / "artifact"
     work.mkdir()
     out.mkdir()
@@ -85,13 +82,8 @@ def sealed_weights(train: Path, folder: Path, corpus: Path, threads: int, budget
         **os.environ,
         "AUTORESEARCH_DATA": str(corpus),
         "AUTORESEARCH_OUT": str(out),
-<<<<<<< HEAD
-        "AUTORESEARCH_BUDGET_SECONDS": "1",
-        "AUTORESEARCH_DEVICE": device,
-=======
         "AUTORESEARCH_BUDGET_SECONDS": str(budget),
-        "AUTORESEARCH_DEVICE": "cpu",
->>>>>>> 7314a97 (The shipped model mixes in what counting knows: counts, matches and what is recent are voices beside the network)
+        "AUTORESEARCH_DEVICE": device,
         "AUTORESEARCH_THREADS": str(threads),
         "AUTORESEARCH_SEED": "1",
     }
