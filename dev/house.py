@@ -25,9 +25,10 @@ MODULES_OF_A_FOLDER = 14
 # A folder inside a room may stand lower than its room: what runs are started with is needed by rooms below the runner.
 FLOORS = {
     "nouns": 0,
-    **dict.fromkeys(("edits", "repo", "ledger", "arena", "engines", "runner.machine", "runner.sandbox"), 1),
+    **dict.fromkeys(("edits", "repo", "ledger", "arena", "runner.machine", "runner.sandbox"), 1),
     **dict.fromkeys(("judging", "memory", "personal", "programs", "secrecy"), 2),
     "runner": 3,
+    "engines": 3,
     **dict.fromkeys(("scoring", "campaign", "community"), 4),
     **dict.fromkeys(("views", "proving", "histories", "suggesting"), 5),
     **dict.fromkeys(("lab", "setup"), 6),
@@ -43,6 +44,7 @@ ALONE = {
     "torch": ("scoring.host", "scoring.checkpoint"),
     "sqlite3": ("ledger",),
     "optuna": ("suggesting.optimiser",),
+    "ray": ("engines.ray.cluster",),
     "anyio": ("faces", "server", "dashboard", "researcher", "hosting"),
 }
 PURE = ("judging", "edits", "memory")  # these decide from what they are handed

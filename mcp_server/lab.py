@@ -40,7 +40,7 @@ from mcp_server.community.elsewhere import Elsewhere
 from mcp_server.community.leases.claim import NOT_RUN, Claim, ToClaim
 from mcp_server.community.settings import Places
 from mcp_server.engines import Engine
-from mcp_server.engines.local import LOCAL
+from mcp_server.engines.choosing import CHOSEN
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit
 from mcp_server.nouns.errors import (
@@ -99,7 +99,7 @@ class Lab:
         tree: Path,
         now: Callable[[], datetime] = utc_now,
         campaign: str | None = None,
-        engine: Engine = LOCAL,
+        engine: Engine = CHOSEN,
     ) -> None:
         """campaign: one the caller names outranks the checked-out branch. engine: where the runs' supervisors are."""
         self.workspace = Workspace(tree)

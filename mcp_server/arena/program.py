@@ -182,6 +182,27 @@ class Part(_Section):
     weight: float | None = Field(default=None, gt=0)
 
 
+class EngineRule(_Section):
+    """Where runs are made: on this machine, or on the nodes of a Ray cluster (docs/ray.md), each with `resources`."""
+
+    name: Literal["local", "ray"] = "local"
+    address: str = Field(default="auto", pattern=r"^(auto|[A-Za-z0-9_.-]+:\d{1,5})$")
+    resources: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w.:/-]{0,59}$")], Annotated[float, Field(gt=0)]] = {}
+
+    @model_validator(mode="after")
+    def _agree(self) -> EngineRule:
+        if self.name == "local" and (self.resources or self.address != "auto"):
+            raise ValueError("address and resources are a Ray cluster's; write name: ray")
+        if self.gpus != int(self.gpus):
+            raise ValueError("a run has whole GPUs; write GPU: 1, or GPU: 2 for pairs on two cards")
+        return self
+
+    @property
+    def gpus(self) -> float:
+        """Cards that one run has."""
+        return self.resources.get("GPU", 0.0)
+
+
 class Arena(_Section):
     """The contract of a lab."""
 
@@ -194,6 +215,7 @@ class Arena(_Section):
     budget: BudgetRule = BudgetRule()
     devices: Annotated[str, AfterValidator(_devices)] = "auto"
     threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"  # of one trainer
+    engine: EngineRule = EngineRule()
     keep: KeepRule = KeepRule()
     checks: tuple[Command, ...] = ()
     stop: StopRule = StopRule()
@@ -223,6 +245,10 @@ class Arena(_Section):
                 "score command measures it (score_incumbent) or the world answers (handover)"
             )
         self._agree_on_metrics()
+        if self.engine.name == "ray" and self.handover:
+            raise ValueError("handover is a folder of this machine, which no node of a Ray cluster sees: engine: local")
+        if self.engine.name == "ray" and self.devices.startswith("cuda:"):
+            raise ValueError("the cluster chooses the cards of a run: devices: auto, engine: resources: {GPU: 1}")
         for path in self.editable:
             if path == "program.md":
                 raise ValueError("program.md is the human's; it cannot be editable")

@@ -26,6 +26,7 @@ EXAMPLES = {
     "secondary": "{latency_ms: {max: 5}}",
     "readable": "[data]",
     "devices": "auto",
+    "engine": "{name: ray, resources: {GPU: 1}}",
     "direction": "minimize",
     "name": "val_bpb",
     "handover": "letters",
@@ -38,6 +39,7 @@ WORDS_OF_OTHERS = {
     "command": "run", "cmd": "run", "train": "run", "measure": "score", "eval": "score", "evaluate": "score",
     "evaluator": "score", "objective": "metric", "time_budget": "budget", "timeout": "budget",
     "max_iterations": "stop", "max_experiments": "stop", "tests": "checks", "data": "readable", "gpu": "devices",
+    "cluster": "engine", "backend": "engine",
     "device": "devices", "constraints": "secondary", "name": "goal", "description": "goal",
 }  # fmt: skip
 

@@ -17,19 +17,24 @@ from mcp_server.nouns.files import is_locked, private_folder, try_lock
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import RunResult
 
-ALIVE_FD = "AUTORESEARCH_ALIVE_FD"
+ALIVE_FD, KEEPER_FD = "AUTORESEARCH_ALIVE_FD", "AUTORESEARCH_KEEPER_FD"
 
 # An ended supervisor is reaped by the next launch, so that a long-lived server does not collect zombies.
 _launched: set[int] = set()
 
 
-def start(paths: RunPaths, alive_fd: int) -> int:
-    """Start the run's supervisor and hand it the locked descriptor; its pid. Close yours after. Raises OSError."""
+def start(paths: RunPaths, alive_fd: int, keeper_fd: int | None = None) -> int:
+    """Start the run's supervisor and hand it the locked descriptor; its pid. Close yours after. Raises OSError.
+
+    keeper_fd: a pipe whose end ends the run; without one it outlives whoever launched it.
+    """
     _reap()
     # this very package first, and nothing of the working folder's instead of it
     package = Path(mcp_server.__file__).resolve().parent.parent
     path = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))
     env = {**os.environ, ALIVE_FD: str(alive_fd), "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    if keeper_fd is not None:
+        env[KEEPER_FD] = str(keeper_fd)
     env["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # looking for them takes a tenth of the supervisor's start
     with open(paths.supervisor_log, "ab") as log:
         process = subprocess.Popen(
@@ -39,7 +44,7 @@ def start(paths: RunPaths, alive_fd: int) -> int:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
-            pass_fds=(alive_fd,),
+            pass_fds=(alive_fd,) if keeper_fd is None else (alive_fd, keeper_fd),
             start_new_session=True,  # a client that kills its whole process group does not reach it
         )
     _launched.add(process.pid)

@@ -79,6 +79,11 @@ class RunPaths:
         return self.folder / "begun"
 
     @property
+    def remote(self) -> Path:
+        """Where on a cluster the run is, as far as this machine has heard; none of it for a run that is made here."""
+        return self.folder / "remote.json"
+
+    @property
     def cancel(self) -> Path:
         """Its existence asks the supervisor to stop the run."""
         return self.folder / "cancel"

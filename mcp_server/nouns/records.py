@@ -163,6 +163,13 @@ class HostUse(Record):
     traces: int | None = 0  # calls that leave something another process could find; None: nobody could count them
 
 
+class OnCluster(Record):
+    """Which cluster makes a run, and what of it the run has for itself, in Ray's words ({"GPU": 1})."""
+
+    address: str
+    resources: dict[str, float]
+
+
 class RunSpec(Record):
     """All a supervisor needs to know; it reads nothing else of the lab's."""
 
@@ -184,6 +191,7 @@ class RunSpec(Record):
     checks: tuple[tuple[str, ...], ...] = ()
     budget: Budget
     devices: tuple[str, ...]  # any one of them: "cpu", "cpu:3", "cuda:0", ...
+    engine: OnCluster | None = None  # None: this machine
     editable: tuple[str, ...]
     readable: tuple[Path, ...] = ()  # more folders the run may read
     environment: UserEnvironment | None = None  # None: the server's Python
@@ -333,6 +341,7 @@ class RunResult(Answer):
     tainted: str = ""  # why this run decides nothing ("" = clean)
     flags: tuple[str, ...] = ()  # startup_slow, suspended, checks_failed, pair_broken, unbound, ...
     tier: Tier | None = None
+    node: str = ""  # of the cluster, where the run was made on one
     python: str = ""  # the interpreter that `python` meant, and whose it is
     artifact_sha256: str | None = None
     artifact_bytes: int | None = None
@@ -345,6 +354,7 @@ class RunProgress(Answer):
 
     phase: Literal["waiting", "starting", "training", "sealing", "scoring"]
     pid: int
+    node: str = ""  # of the cluster, where the run is on one
     device: str | None = None
     elapsed_seconds: float = 0.0  # in the budget's clock once training
     budget_seconds: float = 0.0

@@ -21,7 +21,7 @@ from mcp_server.runner.process.child import rise
 from mcp_server.runner.process.stop import Stop
 from mcp_server.runner.run import Run
 
-ALIVE_FD = "AUTORESEARCH_ALIVE_FD"
+ALIVE_FD, KEEPER_FD = "AUTORESEARCH_ALIVE_FD", "AUTORESEARCH_KEEPER_FD"
 RESERVE_BYTES = 64 * 1024  # on the disk from the beginning, so that a full one still takes the result
 
 log = logging.getLogger("mcp_server.runner")
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
         return 3
     adopt_orphans()
     rise()
-    stop = Stop(paths.cancel)
+    stop = Stop(paths.cancel, _handed(KEEPER_FD))
     reserve = paths.folder / ".reserve"
     spec = RunSpec.read(paths.spec)
     run = Run(paths, spec, stop)
@@ -58,6 +58,10 @@ def main(argv: list[str]) -> int:
             detail="The disk filled up during the run. Free space and retry.",
         )
     reserve.unlink(missing_ok=True)
+    if result.state is RunState.CANCELLED and stop.deserted() and not paths.cancel.exists():
+        # nobody cancelled it: without a result it is lost, and may be made again
+        log.warning("whoever kept this run is gone")
+        return 4
     result.write(paths.result)
     run.release()
     log.info("%s %s", result.state, result.reason)
@@ -66,11 +70,16 @@ def main(argv: list[str]) -> int:
 
 def _hold(paths: RunPaths) -> bool:
     """Keep the run's lock for life: the one handed over, or our own when started by hand."""
-    handed = os.environ.pop(ALIVE_FD, "")
-    if handed.isdigit():
-        os.set_inheritable(int(handed), False)  # no child keeps the run alive
-        return True
-    return try_lock(paths.alive) is not None
+    return _handed(ALIVE_FD) is not None or try_lock(paths.alive) is not None
+
+
+def _handed(name: str) -> int | None:
+    """A descriptor that whoever started us left open for us; no child gets it, or it would keep the run alive."""
+    handed = os.environ.pop(name, "")
+    if not handed.isdigit():
+        return None
+    os.set_inheritable(int(handed), False)
+    return int(handed)
 
 
 if __name__ == "__main__":

@@ -97,6 +97,7 @@ RULES: dict[str, Rule] = {
     "budget.early_abort": FREE,
     "devices": A_PERSONS,
     "threads": A_PERSONS,
+    "engine": A_PERSONS,
     "keep.min_delta": Rule(Holder.PERSON, _no_smaller),
     "keep.confirm": Rule(Holder.PERSON, lambda before, after: after == "always"),
     "keep.simplicity": Rule(Holder.PERSON, lambda before, after: not after),

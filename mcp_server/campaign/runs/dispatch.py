@@ -20,7 +20,7 @@ from mcp_server.campaign.runs import orders, room
 from mcp_server.engines import Engine
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.paths import BESIDE, LabPaths, RunPaths
-from mcp_server.nouns.records import Budget, HostUse, Kind, Order, Pairing, Purpose, RunSpec
+from mcp_server.nouns.records import Budget, HostUse, Kind, OnCluster, Order, Pairing, Purpose, RunSpec
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.programs.readable import in_home, lay, shown, sources
 from mcp_server.programs.sealed import sealed
@@ -34,8 +34,11 @@ TOLERANCES = "tolerances.json"  # this lab's calibration of the audit, in the st
 def resolve_devices(arena: Arena) -> tuple[str, ...]:
     """The devices a run may have, any one of them: every GPU, else the CPU's places, unless the arena names them.
 
+    On a cluster these are kinds: the node that gets the run puts the cards of its lease there.
     Raises ArenaError where it names what CUDA_VISIBLE_DEVICES hides.
     """
+    if arena.engine.name == "ray" and not arena.devices.startswith("cpu:"):
+        return tuple(f"cuda:{card}" for card in range(int(arena.engine.gpus))) or ("cpu",)
     if arena.devices == "auto":
         found = tuple(available())
         return found if found != ("cpu",) else room.on_processor(arena.budget.clock, arena.threads)
@@ -183,6 +186,9 @@ def _spec(paths: LabPaths, plan: Plan, tree: Path, editable: tuple[str, ...]) ->
         checks=tuple(tuple(shlex.split(check)) for check in arena.checks),
         budget=resolve_budget(arena, devices),
         devices=devices,
+        engine=OnCluster(address=arena.engine.address, resources=arena.engine.resources or {"CPU": 1.0})
+        if arena.engine.name == "ray"
+        else None,
         editable=editable,
         environment=sealed(paths, campaign, arena, tree),
         tree=tree,

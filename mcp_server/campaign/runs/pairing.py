@@ -31,9 +31,12 @@ def choice_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> Choice:
     usable = resolve_devices(arena)
     budget = resolve_budget(arena, usable)
     equal = max((len(cards) for cards in devices.equal_cards(usable)), default=0)
-    kind = usable[0].partition(":")[0]
+    kind, processors = usable[0].partition(":")[0], cores.usable()
+    if arena.engine.name == "ray":
+        # what the lease says; the node that gets the run has the last word, as every machine has
+        equal, processors = len(usable) if kind == "cuda" else 0, int(arena.engine.resources.get("CPU", processors))
     share = len(usable) if kind == "cpu" else 1  # of the processor, where it has several places
-    here = max(1, cores.usable() // share)
+    here = max(1, processors // share)
     machine = Machine(kind, equal, here, available_memory() / share)
     asked = None if arena.threads == "auto" else arena.threads
     # where all cores are one run's, half of them are one half's

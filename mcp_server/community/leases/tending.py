@@ -22,7 +22,7 @@ from mcp_server.community.wire.keys import LabKey
 from mcp_server.community.wire.remote import Move, Remote, Spoilt, Unreachable
 from mcp_server.community.wire.signed import Refused
 from mcp_server.community.wire.store import LEASE_BYTES, Quarantine, Store, key_of_ref, lease_ref
-from mcp_server.engines.local import LOCAL
+from mcp_server.engines.choosing import CHOSEN
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import GitError
 from mcp_server.nouns.records import RunState
@@ -125,7 +125,7 @@ class Tending:
             working = {
                 (run.campaign, run.experiment)
                 for run in ledger.open_runs()
-                if LOCAL.alive(folder := self._workspace.paths.run(run.campaign, run.experiment, run.run))
+                if CHOSEN.alive(folder := self._workspace.paths.run(run.campaign, run.experiment, run.run))
                 or not folder.begun.exists()  # queued, or waiting for the world: its supervisor is still to come
             }
             judged = {

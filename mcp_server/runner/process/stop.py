@@ -1,4 +1,7 @@
-"""Somebody wants the run to end: a file `cancel` in its folder, or SIGTERM to the supervisor."""
+"""Somebody wants the run to end: a file `cancel` in its folder, SIGTERM to the supervisor, or the end of its keeper.
+
+A keeper is the node agent of a cluster, which holds the other end of a pipe: the pipe ends with it, however it dies.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ from types import FrameType
 class Stop:
     """Make it once, in the main thread. `fd` becomes readable when a signal came in."""
 
-    def __init__(self, cancel: Path) -> None:
-        self._cancel = cancel
+    def __init__(self, cancel: Path, keeper: int | None = None) -> None:
+        """keeper: a pipe that ends when nobody keeps this run any more."""
+        self._cancel, self._keeper = cancel, keeper
         self._signalled = False
         self.fd, wake = os.pipe()
         os.set_blocking(self.fd, False)
@@ -28,7 +32,11 @@ class Stop:
 
     def asked(self) -> bool:
         """Whether to stop."""
-        return self._signalled or self._cancel.exists()
+        return self._signalled or self._cancel.exists() or self.deserted()
+
+    def deserted(self) -> bool:
+        """Whether whoever kept this run is gone."""
+        return self._keeper is not None and bool(select.select([self._keeper], [], [], 0)[0])
 
     def pause(self, seconds: float) -> bool:
         """Sleep, or less when a signal comes; False when the run is to end."""

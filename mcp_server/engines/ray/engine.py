@@ -1,0 +1,84 @@
+"""What the lab does about runs on a cluster: hands them over to its courier, and sees whether they are still owed.
+
+Files only. A verb never waits for the cluster and never loads Ray; the courier (a process of its own) does both, and is
+started by whoever notices that a run is owed and nobody is at it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mcp_server
+from mcp_server.engines.ray.records import Desk, Key, Remote, owed_name, state_of
+from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.files import is_locked, private_folder, write_atomically
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import OnCluster, RunSpec
+
+RESTART_SECONDS = 2.0  # between two starts of a courier: one that cannot live is not started all the time
+
+
+def hand_over(folder: RunPaths, spec: RunSpec, on: OnCluster) -> None:
+    """Have the courier see to a run that is laid out. Raises OSError, or AutoresearchError where Ray is missing."""
+    if importlib.util.find_spec("ray") is None:
+        raise AutoresearchError(
+            "program.md says `engine: {name: ray}`, and Ray is not installed here. Run `pip install "
+            "'autoresearch[ray]'`, or take that line out."
+        )
+    desk = Desk(state_of(folder), on.address)
+    private_folder(desk.owed)
+    before = _before(folder)
+    lab, run_id = (spec.order.lab, spec.order.run_id) if spec.order is not None else ("older", secrets.token_hex(8))
+    former, epoch = ((), 1) if before is None else (before.again().former, before.key.epoch + 1)
+    key = Key(lab=lab, run_id=run_id, epoch=epoch)
+    Remote(key=key, engine=on, ticket=spec.ticket, first=epoch, former=former).write(folder.remote)
+    write_atomically(desk.owed / owed_name(folder), on.address.encode(), mode=0o600)
+    rouse(desk)
+
+
+def _before(folder: RunPaths) -> Remote | None:
+    with contextlib.suppress(OSError, ValueError):
+        return Remote.read(folder.remote)
+    return None
+
+
+def owed(folder: RunPaths) -> bool:
+    """Whether the cluster still owes us this run; if so, somebody is at it from now on."""
+    state = state_of(folder)
+    try:
+        address = (Desk(state, "").owed / owed_name(folder)).read_text()
+    except OSError:
+        return False
+    with contextlib.suppress(OSError):  # the next verb tries again
+        rouse(Desk(state, address))
+    return True
+
+
+def rouse(desk: Desk) -> None:
+    """Start the courier where none lives, detached as a supervisor is. Raises OSError."""
+    if is_locked(desk.lock):
+        return
+    with contextlib.suppress(FileNotFoundError):
+        if 0 <= time.time() - desk.started.stat().st_mtime < RESTART_SECONDS:
+            return
+    desk.started.touch()
+    package = Path(mcp_server.__file__).resolve().parent.parent
+    path = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))
+    with open(desk.log, "ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mcp_server.engines.ray.courier", str(desk.state), desk.address],
+            cwd=desk.folder,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+        )
+    process.returncode = 0  # nobody waits for it; its lock tells its end
