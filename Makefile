@@ -68,6 +68,12 @@ compare: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/histories tests/comparison tests/suggesting tests/arenas/test_program.py
 	$(BIN)/python -m benchmarks.compare
 
+# many devices and many machines: a real Ray cluster on 127.0.0.1 (its wheel is 79 MB, so only this target fetches it)
+many: $(VENV)/.tools
+	$(BIN)/python -m pip install --quiet --editable ".[train,corpora,dev,ray]"
+	$(BIN)/python -m pytest tests/cluster
+	$(BIN)/python -m benchmarks.cluster --kills 10
+
 bench: setup
 	$(BIN)/python -m benchmarks
 

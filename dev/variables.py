@@ -37,6 +37,9 @@ VARIABLES: dict[str, Variable] = {
     "AUTORESEARCH_COMMUNITY": Variable(
         _PERSON, "`off`: no exchange with other labs by itself; `autoresearch community sync` still does."
     ),
+    "AUTORESEARCH_CLUSTER_PATIENCE": Variable(
+        _PERSON, "Seconds that runs wait for a Ray cluster out of reach before they are lost. Default: 600."
+    ),
     "AUTORESEARCH_DASHBOARD": Variable(_PERSON, "`off` serves no live page beside `autoresearch serve`."),
     "AUTORESEARCH_DEBUG": Variable(
         _PERSON, "Any value lets the hooks show their own errors instead of staying silent."
@@ -91,6 +94,9 @@ VARIABLES: dict[str, Variable] = {
     "AUTORESEARCH_CARDS": Variable(_INSIDE, "Supervisor to our scorer: numbers of the cards that its hosts may see."),
     "AUTORESEARCH_HOSTS_USUAL": Variable(_INSIDE, "Supervisor to our scorer: what the baseline's hosts used."),
     "AUTORESEARCH_ITERATION": Variable(_INSIDE, "`autoresearch ralph` to its agent: the number of the iteration."),
+    "AUTORESEARCH_KEEPER_FD": Variable(
+        _INSIDE, "A node's agent to supervisor: a pipe that ends the run with the agent."
+    ),
     "AUTORESEARCH_MARKS": Variable(_INSIDE, "Supervisor to the run: the descriptor for start, steps and losses."),
     "AUTORESEARCH_RALPH": Variable(_INSIDE, "Marks every process of a `ralph` loop, so that all of them can be ended."),
     "AUTORESEARCH_SCORE_LOG": Variable(_INSIDE, "Supervisor to our scorer: where its own messages go."),

@@ -24,6 +24,7 @@ from mcp_server.campaign.trees import company
 from mcp_server.campaign.upkeep import disk
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.edits import themes
+from mcp_server.engines.ray.engine import roll
 from mcp_server.judging import pairing
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.imported import PLACE
@@ -139,13 +140,18 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
 def _say_rules(reply: StatusReply, bench: Bench, campaign: Campaign, program: Program) -> None:
     """What is measured, on what, and under which rules."""
     ledger, arena, tier = bench.ledger, program.arena, probe()
-    devices = resolve_devices(arena)
+    devices, on_nodes = resolve_devices(arena), arena.engine.name == "ray"
     budget = resolve_budget(arena, devices)
     clock = "processor" if budget.clock == "cpu" else "wall"
     reply.goal, reply.editable, reply.metric = arena.goal, list(arena.editable), _metric(arena)
-    reply.budget = f"{budget.seconds:g} s of {clock} time on {', '.join(devices)}"
-    reply.devices, reply.python = device_replies(bench, devices), words_of(bench.paths, campaign)
+    where = "nodes of a Ray cluster" if on_nodes else ", ".join(devices)
+    reply.budget = f"{budget.seconds:g} s of {clock} time on {where}"
+    reply.devices = node_replies(bench, arena) if on_nodes else device_replies(bench, devices)
+    reply.python = words_of(bench.paths, campaign)
     reply.tier = tier.tier + ("" if tier.tier == "T2" else ": " + "; ".join(tier.findings)[:300])
+    if on_nodes:
+        reply.tier = "each node's own; `autoresearch doctor --engine` asks them"
+        reply.problems += _out_of_reach(bench, arena)
     choice = choice_of(ledger, arena, campaign)
     reply.pairing = pairing.words(choice)
     reply.disk = disk.forecast(ledger, bench.paths, campaign, bool(choice.pairing)).words()
@@ -234,6 +240,28 @@ def device_replies(bench: Bench, devices: Sequence[str]) -> list[DeviceReply]:
         DeviceReply(device=device, state="busy" if device in busy else "free", experiment=busy.get(device, ""))
         for device in devices
     ]
+
+
+def node_replies(bench: Bench, arena: Arena) -> list[DeviceReply]:
+    """Every node of the arena's cluster and what it does for this lab, as its courier last saw it."""
+    seen = roll(bench.paths.state, arena.engine.address)
+    busy: dict[str, str] = {}
+    for run in bench.ledger.open_runs():
+        now = progress.progress_of(bench.paths, run)
+        if now is not None and now.node:
+            busy[now.node] = f"{run.campaign}/{run.experiment}, {now.phase} on {now.device or 'no device yet'}"
+    nodes = [] if seen is None else [one for one in seen.nodes if one.makes_runs]
+    names = dict.fromkeys((*(clean_line(one.name, 80) for one in nodes), *busy))
+    return [
+        DeviceReply(device=name, state="busy" if name in busy else "free", experiment=clean_line(busy.get(name, "")))
+        for name in names
+    ]
+
+
+def _out_of_reach(bench: Bench, arena: Arena) -> list[str]:
+    seen = roll(bench.paths.state, arena.engine.address)
+    trouble = "" if seen is None else seen.trouble
+    return [clean_line(f"Runs wait for their cluster. {trouble}", 400)] if trouble else []
 
 
 def sessions_here(bench: Bench) -> list[str]:

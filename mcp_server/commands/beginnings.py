@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.replies import Reply
 from mcp_server.repo.workspace import Workspace
 from mcp_server.setup import doctor as health
+from mcp_server.setup import nodes
 from mcp_server.setup.newlab import LANGUAGE_MODEL, template, templates, write_lab
 
 MARKS = {
@@ -107,16 +109,18 @@ def prepare(place: Place, arguments: tuple[str, ...]) -> None:
 @click.option(
     "--calibrate", is_flag=True, help="Also measure the tolerances of the language-model scorer here (minutes)."
 )
+@click.option("--engine", is_flag=True, help="Also ask every node of the cluster that program.md names.")
 @click.option("--threads", is_flag=True, help="Also train the lab's code with 1, 2, 4 ... threads (minutes).")
 @asking.json_option
 @click.pass_obj
-def doctor(place: Place, calibrate: bool, threads: bool, as_json: bool) -> None:
+def doctor(place: Place, calibrate: bool, engine: bool, threads: bool, as_json: bool) -> None:
     """Check this machine and the lab in this folder: ✓ fine, ✗ missing, – can be done without.
 
     Exit code 1 if something is missing.
     """
     findings: list[health.Finding] = []
-    for finding in health.examine(place.folder):  # some take seconds, so each is shown when it is known
+    looks = health.examine(place.folder)
+    for finding in chain(looks, nodes.examine(place.folder)) if engine else looks:  # shown as soon as it is known
         findings.append(finding)
         if not as_json:
             terminal.show(terminal.screen(), _finding(finding))

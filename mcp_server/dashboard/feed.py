@@ -344,7 +344,7 @@ def _live_runs(bench: Bench, campaign: Campaign, arena: Arena) -> list[LiveRun]:
             short = progress.experiment_reply(bench.ledger, bench.paths, experiment, arena, bench.now())
             live.eta_seconds, live.ahead = short.eta_seconds, short.queue_position
         if now is not None:
-            live.phase, live.device = now.phase, now.device or ""
+            live.phase, live.device = now.phase, " ".join(filter(None, (now.node, now.device)))
             live.elapsed_seconds = round(now.elapsed_seconds, 1)
             live.budget_seconds, live.steps = now.budget_seconds or None, now.steps
             live.scored_fraction = now.scored_fraction

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mcp_server.arena.corpus import prepared_corpus
-from mcp_server.arena.program import Arena, load_program
+from mcp_server.arena.program import Arena, EngineRule, load_program
 from mcp_server.campaign.runs import dispatch
 from mcp_server.engines.local import LOCAL
 from mcp_server.nouns.errors import AutoresearchError, WorkspaceError
@@ -85,7 +85,8 @@ class Ground:
     def __init__(self, source: Source, home: Path) -> None:
         self.source, self.tree = source, home / "lab"
         self.program = load_program(source.folder / "program.md")
-        self.arena: Arena = self.program.arena
+        # an arena is proved on this machine, also where its campaigns run on a cluster
+        self.arena: Arena = self.program.arena.model_copy(update={"engine": EngineRule()})
         _copy(source, self.tree)
         pinned = _commit(self.tree)
         self.workspace = Workspace(self.tree)

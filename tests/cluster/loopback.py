@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,9 @@ def cluster(folder: Path, nodes: int) -> Iterator[Loopback]:
     finally:
         left = descendants(process.pid)
         assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.close()
+        process.stdout.close()
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
@@ -120,10 +122,8 @@ def descendants(root: int) -> list[int]:
 
 
 def end(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 # -- the process of the cluster ----------------------------------------------------------------------------------------

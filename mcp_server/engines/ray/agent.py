@@ -45,9 +45,11 @@ def node_clock() -> float:
 class Agent:
     """One node's. Every method returns at once or within the moving of one piece, and may be called again."""
 
-    def __init__(self) -> None:
-        _as_the_node_was_started()
-        self.root = cache_folder() / "node"
+    def __init__(self, root: Path | None = None) -> None:
+        """root: where all that is a node's lies; None for Ray, which starts it as it starts everything."""
+        if root is None:
+            _as_the_node_was_started()
+        self.root = root or cache_folder() / "node"
         private_folder(self.root)
         # whoever holds the reading end hears when we are gone; nobody ever writes
         self._kept, self._life = os.pipe()

@@ -23,17 +23,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, Place
 
 import mcp_server
 from mcp_server.engines.ray.agent import Agent
-from mcp_server.engines.ray.records import NodeFacts, NodeSeen
+from mcp_server.engines.ray.records import NodeFacts, NodeSeen, Unreachable
 
 NAMESPACE = "autoresearch"
 KNOCK_SECONDS = 3.0
 ADDRESS_FILE = Path("/tmp/ray/ray_current_cluster")  # where `ray start` says what `auto` is
 CALL_SECONDS, CARDS_SECONDS = 20.0, 60.0
 CALLS_AT_ONCE = 32  # of one agent: the moving of a large corpus keeps no other run waiting
-
-
-class Unreachable(Exception):
-    """The cluster, or one node of it, does not answer now."""
 
 
 class Cluster:
@@ -128,6 +124,11 @@ class Cluster:
         except Unreachable:
             self._agents.pop(node, None)
             raise
+
+    def warm(self, node: str) -> None:
+        """Have a node start its agent, if it has none; nobody waits for that."""
+        with contextlib.suppress(Unreachable):
+            self._agent(node)
 
     def _agent(self, node: str) -> Any:
         """The agent of a node, started there if it has none: it belongs to no lab, and comes back when it is killed."""

@@ -13,11 +13,12 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server.engines.ray.errand import Errand
-from mcp_server.engines.ray.records import Desk, NodeSeen, Roll, folder_of, leases_of
+from mcp_server.engines.ray.errand import Cluster, Errand
+from mcp_server.engines.ray.records import Desk, NodeSeen, Roll, Unreachable, folder_of, leases_of
 from mcp_server.nouns.files import LITTER, replace_quickly, try_lock
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import RunResult, RunSpec, RunState
@@ -34,11 +35,12 @@ log = logging.getLogger("mcp_server.engines.ray")
 class Courier:
     """All errands of one lab on one cluster."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, desk: Desk, connect: Callable[[str], Cluster]) -> None:
+        """connect: to the cluster at an address. Raises Unreachable."""
+        self.desk, self._connect = desk, connect
         self._errands: dict[str, tuple[Errand, threading.Thread]] = {}
         self._nodes: dict[str, NodeSeen] = {}
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
 
     def owed(self) -> list[str]:
         """The runs that this cluster owes us, by name."""
@@ -52,38 +54,37 @@ class Courier:
 
     def work(self) -> None:
         """Until nothing has been owed for a while, or the cluster is lost."""
-        from mcp_server.engines.ray.cluster import Cluster, Unreachable
-
         try:
-            cluster = Cluster(self.desk.address)
+            cluster = self._connect(self.desk.address)
         except Unreachable as error:
             self._unreachable(str(error))
             return
         self.desk.silent.unlink(missing_ok=True)
         busy = looked = swept = time.monotonic()
-        self._look(cluster.nodes())
-        while time.monotonic() - busy < IDLE_SECONDS:
+        self._look(cluster)
+        while time.monotonic() - busy < IDLE_SECONDS and not self.stopping.is_set():
             names = self.owed()
             for name in names:
                 if name not in self._errands:
-                    self._begin(name, cluster, Unreachable)
+                    self._begin(name, cluster)
             self._errands = {name: one for name, one in self._errands.items() if one[1].is_alive()}
             busy = time.monotonic() if names or self._errands else busy
             if time.monotonic() - looked > ROLL_SECONDS:
                 looked = time.monotonic()
-                with contextlib.suppress(Unreachable):
-                    self._look(cluster.nodes())
+                self._look(cluster)
             if time.monotonic() - swept > SWEEP_SECONDS:
                 swept = time.monotonic()
                 self._sweep(cluster)
             time.sleep(TICK_SECONDS)
-        self._stopping.set()
+        self.stopping.set()
+        for _, thread in self._errands.values():
+            thread.join(1.0)
         cluster.close()
 
-    def _begin(self, name: str, cluster: object, silent: type[Exception]) -> None:
+    def _begin(self, name: str, cluster: Cluster) -> None:
         folder = folder_of(self.desk.state, name)
         try:
-            errand = Errand(folder, self.desk, cluster, silent, self._nodes.get, self._turn, self._stopping)  # type: ignore[arg-type]
+            errand = Errand(folder, self.desk, cluster, self._nodes.get, self._turn, self.stopping)
         except (OSError, ValueError):
             log.exception("%s cannot be read", name)
             (self.desk.owed / name).unlink(missing_ok=True)  # its folder was moved aside, or is damaged
@@ -96,16 +97,23 @@ class Courier:
         """Whether a run may ask for a lease: the lab's order is kept, whatever the cluster's is."""
         return not any(one.waiting and one.remote.ticket < ticket for one, _ in list(self._errands.values()))
 
-    def _look(self, nodes: tuple[NodeSeen, ...]) -> None:
-        self._nodes.clear() if not nodes else self._nodes.update({one.node: one for one in nodes})
-        alive = tuple(one for one in nodes if one.alive)
-        roll = Roll(address=self.desk.address, at=time.time(), nodes=alive)
+    def _look(self, cluster: Cluster) -> None:
+        try:
+            nodes = cluster.nodes()
+        except Unreachable:
+            return  # Ray ends this process when it stays so
+        alive = [one for one in nodes if one.alive]
+        for one in alive:
+            if one.makes_runs and one.node not in self._nodes:
+                cluster.warm(one.node)
+        self._nodes.update({one.node: one for one in nodes})
+        roll = Roll(address=self.desk.address, at=time.time(), nodes=tuple(alive))
         replace_quickly(self.desk.roll, roll.model_dump_json())
 
-    def _sweep(self, cluster: object) -> None:
+    def _sweep(self, cluster: Cluster) -> None:
         mine = [one.remote for one, _ in self._errands.values()]
         for lab in {one.key.lab for one in mine}:
-            cluster.sweep(leases_of(lab), {one.lease for one in mine})  # type: ignore[attr-defined]
+            cluster.sweep(leases_of(lab), {one.lease for one in mine})
 
     # -- without a cluster ---------------------------------------------------------------------------------------------
 
@@ -161,7 +169,9 @@ def main(argv: list[str]) -> int:
     desk.parcels.mkdir(mode=0o700, exist_ok=True)
     for left in desk.parcels.glob("*.tar"):
         left.unlink()  # of a courier that died; parcels are made anew
-    Courier(desk).work()
+    from mcp_server.engines.ray.cluster import Cluster as Ray  # after the lock: it takes half a second
+
+    Courier(desk, Ray).work()
     os._exit(0)  # errands that wait for an answer must not keep us
 
 

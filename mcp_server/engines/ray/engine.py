@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import mcp_server
-from mcp_server.engines.ray.records import Desk, Key, Remote, owed_name, state_of
+from mcp_server.engines.ray.records import Desk, Key, Remote, Roll, owed_name, state_of
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import is_locked, private_folder, write_atomically
 from mcp_server.nouns.paths import RunPaths
@@ -25,9 +25,14 @@ from mcp_server.nouns.records import OnCluster, RunSpec
 RESTART_SECONDS = 2.0  # between two starts of a courier: one that cannot live is not started all the time
 
 
+def installed() -> bool:
+    """Whether the extra `ray` is there; it is not loaded for that."""
+    return importlib.util.find_spec("ray") is not None
+
+
 def hand_over(folder: RunPaths, spec: RunSpec, on: OnCluster) -> None:
     """Have the courier see to a run that is laid out. Raises OSError, or AutoresearchError where Ray is missing."""
-    if importlib.util.find_spec("ray") is None:
+    if not installed():
         raise AutoresearchError(
             "program.md says `engine: {name: ray}`, and Ray is not installed here. Run `pip install "
             "'autoresearch[ray]'`, or take that line out."
@@ -59,6 +64,13 @@ def owed(folder: RunPaths) -> bool:
     with contextlib.suppress(OSError):  # the next verb tries again
         rouse(Desk(state, address))
     return True
+
+
+def roll(state: Path, address: str) -> Roll | None:
+    """The cluster as the courier last saw it; None where none has looked yet."""
+    with contextlib.suppress(OSError, ValueError):
+        return Roll.read(Desk(state, address).roll)
+    return None
 
 
 def rouse(desk: Desk) -> None:

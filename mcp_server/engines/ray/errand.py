@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +20,7 @@ import mcp_server
 from mcp_server.engines.ray.agent import BACK, node_clock, read_progress
 from mcp_server.engines.ray.clocks import Mark, disagreement
 from mcp_server.engines.ray.parcels import ITEM, fingerprint, needed, pack, piece, take, unpack
-from mcp_server.engines.ray.records import Desk, Errands, Heard, Key, NodeSeen, Remote, owed_name
+from mcp_server.engines.ray.records import Desk, Errands, Heard, Key, NodeSeen, Remote, Unreachable, owed_name
 from mcp_server.nouns.files import replace_quickly
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import RunProgress, RunResult, RunSpec, RunState
@@ -32,13 +32,17 @@ OUT = ("order.json", "work", "trusted", "artifact", "sealed.json", "beside/artif
 
 
 class Cluster(Protocol):
-    """What an errand asks of a cluster. Each raises one kind of error where there is no answer."""
+    """What is asked of a cluster. `drop`, `sweep` and `warm` pass over silence; the others raise Unreachable."""
 
+    def nodes(self) -> tuple[NodeSeen, ...]: ...
     def lease(self, name: str, resources: dict[str, float]) -> None: ...
     def leased(self, name: str) -> str | None: ...
     def cards(self, name: str) -> tuple[str, ...]: ...
-    def drop(self, name: str) -> None: ...  # silent where there is no answer
+    def drop(self, name: str) -> None: ...
+    def sweep(self, beginning: str, current: Collection[str]) -> None: ...
+    def warm(self, node: str) -> None: ...
     def call(self, node: str, method: str, *arguments: object, seconds: float = ...) -> object: ...
+    def close(self) -> None: ...
 
 
 class Gone(Exception):
@@ -54,21 +58,20 @@ class Refused(Exception):
 
 
 class Errand:
-    """One owed run. `silent` is the kind of error that a cluster raises while it does not answer."""
+    """One owed run."""
 
     def __init__(
         self,
         folder: RunPaths,
         desk: Desk,
         cluster: Cluster,
-        silent: type[Exception],
         seen: Callable[[str], NodeSeen | None],
         turn: Callable[[int], bool],
         stopping: threading.Event,
     ) -> None:
         """seen: a node as the head last told of it. turn: whether nobody with a lower ticket waits for a lease."""
         self.folder, self.desk = folder, desk
-        self._cluster, self._silent, self._seen, self._turn, self._stopping = cluster, silent, seen, turn, stopping
+        self._cluster, self._seen, self._turn, self._stopping = cluster, seen, turn, stopping
         self.remote: Remote = Remote.read(folder.remote)
         self._first: Mark | None = None
         self._doubt = ""
@@ -99,7 +102,7 @@ class Errand:
                 return self._end(RunState.CANCELLED, "cancelled", "It was cancelled.")
             except Refused as why:
                 return self._end(RunState.LOST, "cannot_start", str(why))
-            except self._silent:
+            except Unreachable:
                 self._stopping.wait(LOOK_SECONDS)
         return False
 
@@ -181,7 +184,7 @@ class Errand:
             asked = node_clock()
             try:
                 heard = self._ask("look", self.remote.key, self._log_bytes)
-            except self._silent:
+            except Unreachable:
                 if time.monotonic() - heard_at > UNHEARD_SECONDS:
                     raise Gone(f"Its node {self._host()} does not answer.") from None
                 self._pause(LOOK_SECONDS)
@@ -277,7 +280,7 @@ class Errand:
             key: Key = self.remote.key.model_copy(update={"epoch": epoch})
             seen = self._seen(node)
             while seen is not None and seen.alive and time.monotonic() < ends:
-                with contextlib.suppress(self._silent):
+                with contextlib.suppress(Unreachable):
                     if self._cluster.call(node, "forget", key):
                         break
                 time.sleep(LOOK_SECONDS)
@@ -295,7 +298,7 @@ class Errand:
 
     def _host(self) -> str:
         seen = self._seen(self.remote.node) if self.remote.node else None
-        return f"{seen.host}/{self.remote.node[:8]}" if seen is not None else self.remote.node[:8]
+        return seen.name if seen is not None else self.remote.node[:8]
 
     def _note(self, **update: object) -> None:
         self.remote = self.remote.model_copy(update=update)
@@ -324,4 +327,4 @@ class Errand:
 
     def _pause(self, seconds: float) -> None:
         if self._stopping.wait(seconds):
-            raise self._silent("the courier stops")
+            raise Unreachable("the courier stops")

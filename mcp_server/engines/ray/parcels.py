@@ -33,6 +33,7 @@ def unpack(parcel: Path, folder: Path, moved: Mapping[Path, Path] | None = None)
 
     Raises OSError, or ValueError for a parcel that holds anything else.
     """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tarfile.open(parcel) as tar:
         for member in tar:
             parts = PurePosixPath(member.name).parts

@@ -15,6 +15,11 @@ from pydantic import Field
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import Answer, OnCluster, Record
 
+
+class Unreachable(Exception):
+    """A cluster, or one node of it, does not answer now."""
+
+
 EPOCHS = 2  # a run that is lost is made again once
 
 
@@ -109,6 +114,16 @@ class NodeSeen(Answer):
     host: str
     alive: bool
     resources: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def makes_runs(self) -> bool:
+        """Whether it has anything that a run could lease."""
+        return bool(self.resources.keys() & {"CPU", "GPU"})
+
+    @property
+    def name(self) -> str:
+        """As people tell it from others: several may be on one host."""
+        return f"{self.host}/{self.node[:8]}"
 
 
 class Roll(Answer):

@@ -1,0 +1,257 @@
+"""Runs on a played cluster with real agents, supervisors and trainers: every way in which they can end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mcp_server.engines.ray import engine as handing
+from mcp_server.engines.ray import errand
+from mcp_server.engines.ray.courier import Courier
+from mcp_server.engines.ray.records import Desk, Remote, Unreachable
+from mcp_server.lab import Lab
+from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.records import RunProgress, RunResult, RunState
+from mcp_server.nouns.replies import ScoreReply
+from tests.cluster.played import ADDRESS, NODE, PlayedCluster, courier
+from tests.labs import SEQUENTIAL, TRAIN, begin, edit, finish, make_lab, until
+
+ENGINE = f"engine: {{name: ray, address: '{ADDRESS}'}}\n"
+
+
+@pytest.fixture(autouse=True)
+def nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's own courier is the only one; Ray counts as installed."""
+    monkeypatch.setattr(handing, "rouse", lambda desk: None)
+    monkeypatch.setattr(handing, "installed", lambda: True)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> PlayedCluster:
+    found = PlayedCluster(tmp_path / "nodes")
+    found.add()
+    return found
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with closing(make_lab(tmp_path / "lab", more=ENGINE + SEQUENTIAL)) as found:
+        yield found
+
+
+def run_folder(lab: Lab, experiment: int) -> RunPaths:
+    return lab.paths.run("first", experiment, 1)
+
+
+def training(cluster: PlayedCluster, node: str = NODE) -> int:
+    """The pid of the supervisor of the run on a node, once it trains."""
+
+    def found() -> int:
+        for place in (cluster.folder / node).glob("labs/*/autoresearch/runs/*/*/progress.json"):
+            progress = RunProgress.model_validate_json(place.read_text())
+            if progress.phase in ("training", "starting") and not (place.parent / "result.json").exists():
+                return progress.pid
+        return 0
+
+    pid: int = until(found)
+    return pid
+
+
+def ended(lab: Lab, number: int) -> RunResult:
+    finish(lab, number)
+    result: RunResult = RunResult.read(run_folder(lab, number).result)
+    return result
+
+
+def test_a_run_on_a_node_has_the_score_it_has_here_and_brings_everything_back(
+    lab: Lab, cluster: PlayedCluster, tmp_path: Path
+) -> None:
+    with courier(lab.paths.state, cluster), closing(make_lab(tmp_path / "here", more=SEQUENTIAL)) as here:
+        found, same = begin(lab), begin(here)
+        folder = run_folder(lab, 1)
+        result = RunResult.read(folder.result)
+        until(lambda: not list((cluster.folder / NODE).glob("labs/*/autoresearch/runs/*/*")))
+    assert found.score == same.score == 4.0
+    assert result.node == f"played/{NODE[:8]}"
+    assert json.loads((folder.artifact / "model.json").read_text())["knob"] == 1.0
+    assert (folder.sealed.exists(), folder.log.exists()) == (True, True)
+    assert cluster.leases == {}
+    assert RunResult.read(folder.sealed).artifact_sha256 == result.artifact_sha256
+
+
+def test_a_run_whose_node_is_gone_is_made_again_once_and_then_lost(lab: Lab, cluster: PlayedCluster) -> None:
+    with courier(lab.paths.state, cluster):
+        begin(lab)
+        edit(lab, KNOB=2.0, SECONDS=60.0)
+        number = lab.run_experiment("slow").experiment
+        training(cluster)
+        cluster.add("second-node")
+        cluster.lose(NODE)
+        training(cluster, "second-node")
+        assert Remote.read(run_folder(lab, number).remote).key.epoch == 2
+        cluster.lose("second-node")
+        result = ended(lab, number)
+    assert (result.state, result.reason) == (RunState.LOST, "supervisor_lost")
+    assert cluster.leases == {}
+
+
+def test_a_supervisor_ends_with_its_agent_and_what_it_had_cannot_pass_for_a_cancelled_run(
+    lab: Lab, cluster: PlayedCluster
+) -> None:
+    with courier(lab.paths.state, cluster):
+        begin(lab)
+        edit(lab, KNOB=2.0, SECONDS=4.0)
+        number = lab.run_experiment("killed agent").experiment
+        first = training(cluster)
+        cluster.lose(NODE)
+        cluster.add()  # as Ray starts an agent again: the node is the same, and what it kept stopped
+        until(lambda: not os.path.exists(f"/proc/{first}"))
+        result = ended(lab, number)
+    assert (result.state, result.score) == (RunState.SCORED, 1.0)
+    assert Remote.read(run_folder(lab, number).remote).key.epoch == 2
+
+
+def test_a_supervisor_that_is_killed_is_a_lost_run_and_the_second_try_counts_once(
+    lab: Lab, cluster: PlayedCluster
+) -> None:
+    with courier(lab.paths.state, cluster):
+        begin(lab)
+        edit(lab, KNOB=2.0, SECONDS=2.0)
+        number = lab.run_experiment("killed").experiment
+        os.kill(training(cluster), signal.SIGKILL)
+        result = ended(lab, number)
+    assert (result.state, result.score) == (RunState.SCORED, 1.0)
+    with lab.reading() as (bench, campaign, _):
+        assert len(bench.ledger.runs(campaign.tag, number)) == 1
+
+
+def test_a_cancelled_run_ends_where_it_is(lab: Lab, cluster: PlayedCluster) -> None:
+    with courier(lab.paths.state, cluster):
+        begin(lab)
+        edit(lab, KNOB=2.0, SECONDS=60.0)
+        number = lab.run_experiment("cancelled").experiment
+        training(cluster)
+        lab.cancel_experiment(number)
+        result = ended(lab, number)
+    assert result.state is RunState.CANCELLED
+    assert cluster.leases == {}
+
+
+def test_a_run_that_waits_for_a_lease_can_be_cancelled_and_never_begins(lab: Lab, cluster: PlayedCluster) -> None:
+    with courier(lab.paths.state, cluster):
+        begin(lab)
+        cluster.leases["somebody else's"] = NODE
+        edit(lab, KNOB=2.0)
+        number = lab.run_experiment("waiting").experiment
+        until(lambda: len(cluster.leases) == 2)
+        lab.cancel_experiment(number)
+        result = ended(lab, number)
+    assert result.state is RunState.CANCELLED
+    assert list(cluster.leases) == ["somebody else's"]
+
+
+def test_a_courier_that_died_is_followed_by_one_that_takes_up_what_it_left(lab: Lab, cluster: PlayedCluster) -> None:
+    with courier(lab.paths.state, cluster):
+        begin(lab)
+        edit(lab, KNOB=2.0, SECONDS=3.0)
+        number = lab.run_experiment("client lost").experiment
+        training(cluster)
+    assert lab.read_score(number).open
+    with courier(lab.paths.state, cluster):
+        result = ended(lab, number)
+    assert (result.state, result.score) == (RunState.SCORED, 1.0)
+    assert Remote.read(run_folder(lab, number).remote).key.epoch == 1
+
+
+def test_leases_are_asked_for_in_the_order_of_the_labs_queue(lab: Lab, cluster: PlayedCluster) -> None:
+    with courier(lab.paths.state, cluster):
+        begin(lab)
+        cluster.leases["somebody else's"] = NODE
+        for turn in range(3):
+            edit(lab, KNOB=2.0 + turn / 10)
+            lab.run_experiment("queued")
+        until(lambda: len(cluster.leases) == 2)
+        cluster.drop("somebody else's")
+        for number in (2, 3, 4):
+            finish(lab, number)
+    order = [Remote.read(run_folder(lab, number).remote).lease for number in (2, 3, 4)]
+    assert cluster.granted[-3:] == order
+
+
+def test_a_cluster_that_nobody_answers_for_long_loses_the_run_and_says_so(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(address: str) -> PlayedCluster:
+        raise Unreachable("No Ray cluster answers at played:1.")
+
+    lab.start_campaign("first", calibrate=0)
+    Courier(Desk(lab.paths.state, ADDRESS), nobody).work()
+    assert lab.read_score(1).open
+    assert any("No Ray cluster answers" in one for one in lab.lab_status().problems)
+    monkeypatch.setenv("AUTORESEARCH_CLUSTER_PATIENCE", "0.001")
+    time.sleep(0.01)
+    Courier(Desk(lab.paths.state, ADDRESS), nobody).work()
+    result = RunResult.read(run_folder(lab, 1).result)
+    assert (result.state, result.reason) == (RunState.LOST, "supervisor_lost")
+    assert "No Ray cluster answers" in result.detail
+
+
+def test_a_node_with_another_version_is_refused_in_words(
+    lab: Lab, cluster: PlayedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster.agents[NODE], "version", lambda: "0.0.1")
+    with courier(lab.paths.state, cluster):
+        lab.start_campaign("first", calibrate=0)
+        until(lambda: run_folder(lab, 1).result.exists())
+    result = RunResult.read(run_folder(lab, 1).result)
+    assert (result.state, result.reason) == (RunState.LOST, "cannot_start")
+    assert "has autoresearch 0.0.1" in result.detail
+
+
+def test_a_node_whose_clock_runs_slow_makes_a_run_that_decides_nothing(
+    tmp_path: Path, cluster: PlayedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = errand.node_clock
+    monkeypatch.setattr(errand, "node_clock", lambda: 2 * real())  # here twice as much passes as there
+    slow = TRAIN.replace("SECONDS = 0.0", "SECONDS = 2.0")
+    lab = make_lab(tmp_path / "lab", more=ENGINE + SEQUENTIAL, train=slow)
+    with closing(lab), courier(lab.paths.state, cluster):
+        lab.start_campaign("first", calibrate=0)
+        until(lambda: run_folder(lab, 1).result.exists())
+    assert "cannot be vouched for" in RunResult.read(run_folder(lab, 1).result).tainted
+
+
+def test_the_status_shows_each_node_and_what_it_does(lab: Lab, cluster: PlayedCluster) -> None:
+    with courier(lab.paths.state, cluster):
+        begin(lab)
+        edit(lab, KNOB=2.0, SECONDS=60.0)
+        number = lab.run_experiment("watched").experiment
+        training(cluster)
+
+        def shown() -> bool:
+            devices = lab.lab_status().devices
+            return bool(devices) and devices[0].state == "busy" and "training on cpu" in devices[0].experiment
+
+        until(shown)
+        assert lab.lab_status().devices[0].device == f"played/{NODE[:8]}"
+        lab.cancel_experiment(number)
+        finish(lab, number)
+    assert lab.lab_status().devices[0].state == "free"
+
+
+def test_without_the_extra_the_run_is_refused_with_what_to_install(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handing, "installed", lambda: False)
+    lab.start_campaign("first", calibrate=0)
+
+    def lost() -> ScoreReply | None:
+        found = lab.read_score(1)
+        return None if found.open else found
+
+    assert "pip install 'autoresearch[ray]'" in str(until(lost))
