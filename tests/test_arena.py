@@ -58,6 +58,11 @@ def test_everything_unsaid_has_a_sane_default() -> None:
         ),
         ("secondary: {latency: {max: fast}}", 8, "`secondary.latency.max`: must be a number"),
         ("secondary: {latency: {}}", 8, "give min, max or both"),
+        ("engine: {name: slurm}", 8, "must be 'local' or 'ray'"),
+        ("engine: {address: 'head:6379'}", 8, "write name: ray"),
+        ("engine: {name: ray, address: 'ray://head:10001'}", 8, "`engine.address`"),
+        ("engine: {name: ray, resources: {GPU: 0.5}}", 8, "whole GPUs"),
+        ("engine: {name: ray, resources: {GPU: 0}}", 8, "must be above 0"),
         ("goal: twice", 8, "`goal` is given twice"),
         ("stop: [1", 8, "not valid YAML"),
     ],
@@ -66,6 +71,11 @@ def test_a_mistake_is_named_with_its_line_and_what_is_allowed(lines: str, line: 
     text = refused(GOOD % lines)
     assert f"line {line}" in text
     assert said in text
+
+
+@pytest.mark.parametrize(("more", "said"), [("handover: letters", "engine: local"), ("devices: 'cuda:0'", "GPU: 1")])
+def test_what_no_node_of_a_cluster_can_give_is_refused_beside_that_engine(more: str, said: str) -> None:
+    assert said in refused(GOOD % f"engine: {{name: ray}}\n{more}")
 
 
 @pytest.mark.parametrize("path", ["../outside.py", "/etc/passwd", "~/x", ".git/config", "-rf", "a/../../b", "**"])

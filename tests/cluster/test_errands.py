@@ -15,7 +15,7 @@ import pytest
 from mcp_server.engines.ray import engine as handing
 from mcp_server.engines.ray import errand
 from mcp_server.engines.ray.courier import Courier
-from mcp_server.engines.ray.records import Desk, Remote, Unreachable
+from mcp_server.engines.ray.records import Desk, Heard, Key, Remote, Unreachable
 from mcp_server.lab import Lab
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import RunProgress, RunResult, RunState
@@ -201,6 +201,41 @@ def test_a_cluster_that_nobody_answers_for_long_loses_the_run_and_says_so(
     result = RunResult.read(run_folder(lab, 1).result)
     assert (result.state, result.reason) == (RunState.LOST, "supervisor_lost")
     assert "No Ray cluster answers" in result.detail
+
+
+def test_a_node_that_fails_at_a_step_for_long_ends_the_run_and_leaves_nothing_leased(
+    lab: Lab, cluster: PlayedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise Unreachable("OSError: No space left on device")
+
+    monkeypatch.setattr(errand, "UNHEARD_SECONDS", 0.3)
+    monkeypatch.setattr(cluster.agents[NODE], "take", full)
+    with courier(lab.paths.state, cluster):
+        lab.start_campaign("first", calibrate=0)
+        until(lambda: run_folder(lab, 1).result.exists())
+        until(lambda: not cluster.leases)
+    result = RunResult.read(run_folder(lab, 1).result)
+    assert (result.state, result.reason) == (RunState.LOST, "supervisor_lost")
+    assert "No space left on device" in result.detail
+
+
+def test_an_answer_of_an_older_epoch_is_heard_by_nobody(
+    lab: Lab, cluster: PlayedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, real = cluster.agents[NODE], cluster.agents[NODE].look
+    old = {"n": 0}
+
+    def late(key: Key, log_bytes: int = -1) -> Heard:
+        old["n"] += 1
+        if old["n"] < 5:
+            return Heard(key=key.model_copy(update={"epoch": key.epoch - 1}), state="gone", clock=0.0)
+        return real(key, log_bytes)
+
+    monkeypatch.setattr(agent, "look", late)
+    with courier(lab.paths.state, cluster):
+        assert begin(lab).score == 4.0
+    assert Remote.read(run_folder(lab, 1).remote).key.epoch == 1
 
 
 def test_a_node_with_another_version_is_refused_in_words(

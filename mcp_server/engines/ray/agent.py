@@ -123,9 +123,11 @@ class Agent:
         folder = self.folder(errands.key)
         private_folder(folder.folder)
         alive = try_lock(folder.alive)
-        if alive is None or folder.result.exists():
+        if alive is None:
             return ""
         try:
+            if folder.result.exists():
+                return ""
             parcel = self._parcel(errands.key.name)
             if not folder.spec.exists():
                 moved = self._moved(errands, folder)

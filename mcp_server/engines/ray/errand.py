@@ -7,6 +7,7 @@ the node's agent have names, and the run's result is written last. Only the answ
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import threading
@@ -29,6 +30,9 @@ LOOK_SECONDS, PAUSE_SECONDS = 0.25, 0.05
 UNHEARD_SECONDS = 60.0  # after which a node that the cluster calls alive, and that never answers, is given up
 FORGET_SECONDS = 10.0
 OUT = ("order.json", "work", "trusted", "artifact", "sealed.json", "beside/artifact")
+
+
+log = logging.getLogger("mcp_server.engines.ray")
 
 
 class Cluster(Protocol):
@@ -76,6 +80,7 @@ class Errand:
         self._first: Mark | None = None
         self._doubt = ""
         self._log_bytes = -1
+        self._failing: float | None = None  # since when the present step fails
 
     @property
     def waiting(self) -> bool:
@@ -102,9 +107,20 @@ class Errand:
                 return self._end(RunState.CANCELLED, "cancelled", "It was cancelled.")
             except Refused as why:
                 return self._end(RunState.LOST, "cannot_start", str(why))
-            except Unreachable:
+            except Unreachable as why:
+                if self._stuck(str(why)) and not self._again(str(why)):
+                    words = f"Node {self._host()} could not make it: {why}"
+                    return self._end(RunState.LOST, "supervisor_lost", words)
                 self._stopping.wait(LOOK_SECONDS)
         return False
+
+    def _stuck(self, why: str) -> bool:
+        """Whether a node that is there has failed at one step for long: a full disk, a package that is missing."""
+        if not self.remote.node or self._stopping.is_set():
+            return False
+        log.warning("%s on %s: %s", self.remote.key.name, self._host(), why)
+        self._failing = self._failing or time.monotonic()
+        return time.monotonic() - self._failing > UNHEARD_SECONDS
 
     # -- the steps -----------------------------------------------------------------------------------------------------
 
@@ -191,8 +207,10 @@ class Errand:
                 continue
             assert isinstance(heard, Heard)
             if heard.key != self.remote.key:
+                self._pause(LOOK_SECONDS)
                 continue  # an older epoch's
             heard_at = time.monotonic()
+            self._failing = None if heard.state == "running" else self._failing
             self._mark(Mark(asked, node_clock(), heard.clock))
             self._show(heard)
             if heard.state == "gone":
@@ -254,7 +272,7 @@ class Errand:
             return False
         self.remote = self.remote.again()
         self.remote.write(self.folder.remote)
-        self._first, self._log_bytes = None, -1
+        self._first, self._log_bytes, self._failing = None, -1, None
         latest = read_progress(self._text(self.folder.progress))
         phase = RunProgress(phase="waiting", pid=0, budget_seconds=latest.budget_seconds if latest else 0.0)
         replace_quickly(self.folder.progress, phase.model_dump_json())
@@ -301,7 +319,7 @@ class Errand:
         return seen.name if seen is not None else self.remote.node[:8]
 
     def _note(self, **update: object) -> None:
-        self.remote = self.remote.model_copy(update=update)
+        self.remote, self._failing = self.remote.model_copy(update=update), None
         self.remote.write(self.folder.remote)
 
     def _mark(self, mark: Mark) -> None:
