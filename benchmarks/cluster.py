@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import json
 import os
 import random
 import shutil
@@ -277,12 +278,16 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each number")
     asked = parser.parse_args()
     if importlib.util.find_spec("ray") is None:
-        print("Ray is not installed: pip install 'autoresearch[ray]'")
+        print("Ray is not installed: make many brings it", file=sys.stderr)
         return 1
     rows = measured(asked.kills, asked.nodes, asked.seed)
     for what, value, goal, reached in rows:
+        if asked.json:
+            print(json.dumps({"what": what, "value": value, "goal": goal, "reached": reached}))
+            continue
         print(f"{'ok' if reached else 'NO'}  {what}: {value} (goal: {goal})")
     return 0 if all(reached for *_, reached in rows) else 1
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import statistics
 import subprocess
@@ -31,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 SIMULATED = ROOT / "benchmarks" / "simulated"
 TAG = "many"
 THINK_SECONDS = 0.2  # between two proposals of an agent; what it thinks longer, it thinks while runs go on
+KILLS = 8  # of the row on a Ray cluster; a hundred: python -m benchmarks.cluster
 LOOK_SECONDS = 0.5  # between two looks of an agent at what it has proposed
 TRAIN = """\
 KNOB=1000
@@ -283,11 +285,20 @@ def fair(asked: Asked) -> list[Line]:
     return [Line(what, f"{waited:.2f}", "at most 1.2", waited <= 1.2)]
 
 
+def nodes(asked: Asked) -> list[Line]:
+    """A few kills on a real Ray cluster, in a process that sees this machine as it is."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-m", "benchmarks.cluster", "--kills", str(KILLS), "--json"]
+    said = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True).stdout
+    return [Line(**json.loads(line)) for line in said.splitlines() if line.startswith("{")]
+
+
 ROWS: dict[str, tuple[str, Callable[[Asked], list[Line]]]] = {
     "eight": ("eight agents on eight devices", eight_agents),
     "one": ("one agent that proposes four at a time, on eight devices", one_agent),
     "pairs": ("pairs on eight equal cards", pairs),
     "fair": ("a flood and a trickle on two devices", fair),
+    "ray": ("kills on a real Ray cluster of this machine (the extra ray)", nodes),
 }
 
 

@@ -21,11 +21,11 @@ from mcp_server.arena.program import Arena, load_program
 from mcp_server.engines.ray.engine import installed
 from mcp_server.engines.ray.records import NodeFacts, NodeSeen
 from mcp_server.nouns.errors import ArenaError, CorpusError
+from mcp_server.programs.installed import with_extra
 from mcp_server.setup.doctor import ROOM_BYTES, TIGHT_BYTES, Finding, State
 
 SURVEY, SURVEY_SECONDS = "mcp_server.engines.ray.cluster", 300.0
 SKEW_SECONDS = 5.0  # stamps of a node are told beside ours; budgets are counted by no wall clock
-INSTALL = "Run `pip install 'autoresearch[ray]'`."
 
 
 def examine(folder: Path) -> Iterator[Finding]:
@@ -39,7 +39,9 @@ def examine(folder: Path) -> Iterator[Finding]:
         yield Finding(name="engine", state=State.FINE, found="local: runs are made on this machine")
         return
     if not installed():
-        yield Finding(name="engine", state=State.MISSING, found="ray, which is not installed", fix=INSTALL)
+        yield Finding(
+            name="engine", state=State.MISSING, found="ray, which is not installed", fix=f"Run `{with_extra('ray')}`."
+        )
         return
     yield _token()
     told = surveyed(arena.engine.address)

@@ -289,4 +289,4 @@ def test_without_the_extra_the_run_is_refused_with_what_to_install(lab: Lab, mon
         found = lab.read_score(1)
         return None if found.open else found
 
-    assert "pip install 'autoresearch[ray]'" in str(until(lost))
+    assert "[ray]" in str(until(lost))

@@ -11,6 +11,7 @@ from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.campaign.runs import room
 from mcp_server.campaign.runs.dispatch import resolve_devices
 from mcp_server.campaign.runs.pairing import choice_of
+from mcp_server.engines.ray.engine import places as on_nodes
 from mcp_server.nouns.records import RunState
 from mcp_server.nouns.rows import Campaign
 
@@ -27,7 +28,10 @@ class Ahead:
 def ahead(bench: Bench, campaign: Campaign, arena: Arena) -> Ahead:
     """What the devices of an arena have to do, and what they lack."""
     paired = bool(choice_of(bench.ledger, arena, campaign).pairing)
-    places, now = room.places(resolve_devices(arena), paired), bench.now().timestamp()
+    usable, now = resolve_devices(arena), bench.now().timestamp()
+    places = room.places(usable, paired)
+    if arena.engine.name == "ray":
+        places = on_nodes(bench.paths.state, arena.engine.address, arena.engine.resources, len(usable))
     # what waits for the world, or for a quiet hour, needs no device now
     open_runs = sum(
         run.state is not RunState.PENDING and (run.ask_again_at or 0.0) <= now for run in bench.ledger.open_runs()

@@ -13,6 +13,7 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import mcp_server
@@ -21,6 +22,7 @@ from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import is_locked, private_folder, write_atomically
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import OnCluster, RunSpec
+from mcp_server.programs.installed import with_extra
 
 RESTART_SECONDS = 2.0  # between two starts of a courier: one that cannot live is not started all the time
 
@@ -34,8 +36,8 @@ def hand_over(folder: RunPaths, spec: RunSpec, on: OnCluster) -> None:
     """Have the courier see to a run that is laid out. Raises OSError, or AutoresearchError where Ray is missing."""
     if not installed():
         raise AutoresearchError(
-            "program.md says `engine: {name: ray}`, and Ray is not installed here. Run `pip install "
-            "'autoresearch[ray]'`, or take that line out."
+            f"program.md says `engine: {{name: ray}}`, and Ray is not installed here. Run `{with_extra('ray')}`, or take "
+            "that line out."
         )
     desk = Desk(state_of(folder), on.address)
     private_folder(desk.owed)
@@ -71,6 +73,17 @@ def roll(state: Path, address: str) -> Roll | None:
     with contextlib.suppress(OSError, ValueError):
         return Roll.read(Desk(state, address).roll)
     return None
+
+
+def places(state: Path, address: str, resources: Mapping[str, float], on_a_node: int) -> int:
+    """How many runs the living nodes hold at once, as the courier last saw them; 1 where it has seen none yet.
+
+    on_a_node: the places of a node's processor, where no card is asked for.
+    """
+    seen, wanted = roll(state, address), resources or {"CPU": 1.0}
+    nodes = () if seen is None else seen.nodes
+    rooms = [int(min(one.resources.get(name, 0.0) // share for name, share in wanted.items())) for one in nodes]
+    return max(1, sum(rooms if wanted.get("GPU") else (min(room, on_a_node) for room in rooms)))
 
 
 def rouse(desk: Desk) -> None:
