@@ -36,8 +36,8 @@ def hand_over(folder: RunPaths, spec: RunSpec, on: OnCluster) -> None:
     """Have the courier see to a run that is laid out. Raises OSError, or AutoresearchError where Ray is missing."""
     if not installed():
         raise AutoresearchError(
-            f"program.md says `engine: {{name: ray}}`, and Ray is not installed here. Run `{with_extra('ray')}`, or take "
-            "that line out."
+            f"program.md says `engine: {{name: ray}}`, and Ray is not installed here. Run `{with_extra('ray')}`, or "
+            "take that line out."
         )
     desk = Desk(state_of(folder), on.address)
     private_folder(desk.owed)
