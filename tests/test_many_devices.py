@@ -7,13 +7,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from mcp.client import Client
 
 from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
 from mcp_server.campaign.runs.room import places, places_on_processor, wanted
 from mcp_server.lab import Lab
+from mcp_server.server import build_server
 from tests.labs import begun, edit, finish, git, make_lab, until
 from tests.rules.records import arena
 from tests.runner.cards import Card, installed
+from tests.tools import call
 
 GB = 1e9
 FOUR = "devices: cpu:0,1,2,3\nkeep: {confirm: never, pairing: sequential}\n"
@@ -101,3 +104,15 @@ def test_named_places_of_the_processor_are_on_its_clock() -> None:
     named = arena("devices: cpu:0,1,2\n")
     assert resolve_devices(named) == ("cpu:0", "cpu:1", "cpu:2")
     assert resolve_budget(named, resolve_devices(named)).clock == "cpu"
+
+
+@pytest.mark.anyio
+async def test_a_tool_call_does_not_wait_for_its_run_where_places_are_free(lab: Lab) -> None:
+    async with Client(build_server(lab.paths.tree)) as client:
+        edit(lab, KNOB=2.0, SECONDS=2.0)
+        first = await call(client, "run_experiment", description="one")
+        assert first["status"] in ("queued", "running")
+        assert first["room"] == 5
+        assert "run_experiment again" in first["next"]
+        waited = await call(client, "read_score", experiment=first["experiment"])
+    assert (waited["status"], waited["score"]) == ("scored", 1.0)
