@@ -31,7 +31,7 @@ from mcp_server.hosting.premises import Premises
 from mcp_server.hosting.smart import ZERO, packet
 from mcp_server.nouns.exchanged import Attempt, stamp
 
-LABS, RUNS_AN_HOUR, TIMES, SECONDS = 32, 12, 20, 80.0
+LABS, RUNS_AN_HOUR, TIMES, SECONDS = 32, 12, 20, 60.0
 LOOKS_SECONDS = 10.0
 WARM_SECONDS = 10.0  # that count for nothing
 GOAL_SECONDS = 0.2
@@ -152,7 +152,9 @@ def main(seconds: float = SECONDS, labs: int = LABS) -> int:
         folder = Path(name)
         premises = Premises.at(folder / "journals")
         tokens = [Tokens(premises).add(f"lab{n}", May.PUBLISH, datetime.now(UTC)) for n in range(labs)]
+        began = time.monotonic()
         plan = planned(folder, seconds, labs)
+        print(f"{len(plan)} requests were prepared in {time.monotonic() - began:.0f} s", flush=True)
         command = [sys.executable, "-m", "mcp_server.cli", "community", "serve", str(premises.folder), "--port", "0"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None

@@ -186,6 +186,6 @@ def test_a_replication_names_whom_to_trust_and_repeats_what_is_due(tmp_path: Pat
 
     seen = followed(lab, home, play(), "replicate what is due")
     assert "A gain elsewhere is a claim" in seen
-    assert [answer.failed for answer in answers] == [False, False, True], answers
+    assert not any(answer.failed for answer in answers), answers
     assert "community trust" in answers[-1].text, "what is missing is a person's to give"
     north.lab.close()
