@@ -45,6 +45,7 @@ class Watch:
     folder: Path
     doubled: list[str] = field(default_factory=list)  # nodes seen with two trainers at once
     orphans: dict[int, str] = field(default_factory=dict)
+    trained: int = 0  # looks that saw a trainer: what is never seen is not watched
     _alone: dict[int, float] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -55,7 +56,7 @@ class Watch:
             stat = read_stat(pid)
             if stat is not None and stat.state not in "ZX":
                 parents[pid] = stat.parent
-                lines[pid] = b" ".join(words(pid, "cmdline")).decode(errors="replace")
+                lines[pid] = b" ".join(words(pid, "cmdline")).decode(errors="replace").strip()
         mark = str(self.folder)
         found: dict[str, list[int]] = {kind: [] for kind in KINDS}
         training: Counter[str] = Counter()
@@ -66,6 +67,7 @@ class Watch:
                 below = _below(pid, parents)
                 trainers = [one for one in below if lines.get(one, "").endswith("train.py")]
                 found["trainer"] += trainers[-1:]
+                self.trained += bool(trainers)
                 training[line.partition(mark)[2].split("/")[1]] += bool(trainers)
                 self._note(pid, line, kept)
             elif line.startswith("ray::Agent") and mark in _environment(pid):
@@ -155,6 +157,7 @@ def killed(folder: Path, kills: int, nodes: int, seed: int) -> Outcome:
         time.sleep(ORPHAN_SECONDS + 1 if watch._alone else 0)
         watch.over.set()
         looking.join()
+        faults += [] if watch.trained else ["no trainer was ever seen"]
         faults += [f"two trainers at once on {node}" for node in set(watch.doubled)]
         faults += [f"left for {ORPHAN_SECONDS:g} s: {line}" for line in watch.orphans.values()]
         return _outcome(lab, counted, time.monotonic() - began, faults)
