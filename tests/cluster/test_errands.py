@@ -86,6 +86,25 @@ def test_a_run_on_a_node_has_the_score_it_has_here_and_brings_everything_back(
     assert RunResult.read(folder.sealed).artifact_sha256 == result.artifact_sha256
 
 
+def test_what_the_arena_lets_runs_read_lies_on_the_nodes_own_shelf_and_is_sent_once(
+    cluster: PlayedCluster, tmp_path: Path
+) -> None:
+    train = TRAIN.replace(
+        '"seed": int', '"found": os.path.realpath("data"), "text": open("data/a").read(), "seed": int'
+    )
+    lab = make_lab(tmp_path / "lab", more=ENGINE + SEQUENTIAL + "readable: [data]\n", train=train)
+    (tmp_path / "lab" / "data").mkdir()
+    (tmp_path / "lab" / "data" / "a").write_text("read me")
+    with closing(lab), courier(lab.paths.state, cluster):
+        begin(lab)
+        edit(lab, KNOB=2.0)
+        finish(lab, lab.run_experiment("another").experiment)
+        left = [json.loads((run_folder(lab, number).artifact / "model.json").read_text()) for number in (1, 2)]
+    assert [one["text"] for one in left] == ["read me", "read me"]
+    assert all(Path(one["found"]).is_relative_to(cluster.folder / NODE / "shelves") for one in left)
+    assert cluster.calls.count("shelve") == 1
+
+
 def test_a_run_whose_node_is_gone_is_made_again_once_and_then_lost(lab: Lab, cluster: PlayedCluster) -> None:
     with courier(lab.paths.state, cluster):
         begin(lab)
