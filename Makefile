@@ -58,9 +58,9 @@ abuse: setup $(VENV)/.tools
 honest: setup
 	$(BIN)/python -m benchmarks.honest
 
-# labs among each other: exchange over real servers, hostile journals, what others tried; then a community of 10,000
+# labs among each other: exchange over real servers and our own, hostile journals, reviews; then a community of 10,000
 community: $(VENV)/.tools
-	$(BIN)/python -m pytest -m "slow or not slow" tests/community
+	$(BIN)/python -m pytest -m "slow or not slow" tests/community tests/hosting
 	$(BIN)/python -m benchmarks.community
 
 # which program, which agent, what others tried: equal arms, a planted better one, imports, audits, suggestions (under 15 minutes)

@@ -1,7 +1,7 @@
 """Papers and reviews as the board tells of them: which paper, about which records, and what its reviewers found. Pure.
 
 A paper's entry and a review are signed posts in a form of their own (`commands/research`); a post that only looks like
-one is shown with whose word it is, like any.
+one is shown with whose word it is, like any. A lab's review of its own paper is an answer, and no review.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def papers(posts: Sequence[PostReply]) -> list[PaperRow]:
             )
             found.append(row)
             current = (one.depth, row)
-        elif current is not None and one.text.startswith(f"{_REVIEW}{current[1].post}"):
+        elif current is not None and one.lab != current[1].lab and one.text.startswith(f"{_REVIEW}{current[1].post}:"):
             verdicts = dict(_VERDICT.findall(one.text))
             current[1].reviews.append(
                 Reviewed(post=one.post, lab=one.lab, own=one.own, at=one.at, text=one.text, verdicts=verdicts)
