@@ -48,8 +48,8 @@ class Scale:
         return self.device.partition(":")[0]
 
 
-CARD = Scale("cuda:0", 60.0, 300.0, 6.0, REFERENCE)
-MINIATURE = Scale("cpu", 2.0, 4.0, 1.0, {"DEPTH": 1, "WIDTH": 64, "HEADS": 1, "BATCH_TOKENS": 2048})
+CARD = Scale("cuda:0", 60.0, 300.0, 12.0, REFERENCE)
+MINIATURE = Scale("cpu", 8.0, 16.0, 8.0, {"DEPTH": 1, "WIDTH": 64, "HEADS": 1, "BATCH_TOKENS": 2048})
 
 
 @dataclass
@@ -209,7 +209,7 @@ def main(argv: list[str] | None = None) -> int:
         for bench in (short, long, noise):
             bench.folder.mkdir()
         reference = resized(Path(name), scale.sizes)
-        slot = 8.0 if options.cpu else 25.0  # of a slot beside its budget
+        slot = 12.0 if options.cpu else 25.0  # of a slot beside its budget
         report.step("machine", 5, lambda: machine(scale))
         report.step("doctor", 10, lambda: command("doctor", "--json"))
         report.step("preset_short", scale.short + slot, lambda: told(short.run(SHIPPED, 1)))
