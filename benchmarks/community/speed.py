@@ -90,7 +90,7 @@ class Writer:
         )
         lines = [one.model_copy(update={"commit": commit}) for (one, _), commit in zip(told, commits, strict=True)]
         for start in range(0, len(lines), journal.MOST_ATTEMPTS):
-            tip = self.store.head_of(self.key.lab)
+            tip = self.store.heads().get(self.key.lab)
             some = lines[start : start + journal.MOST_ATTEMPTS]
             new = journal.append(self.store, self.key, tip, some, EPOCH + 60 * some[-1].n)
             assert self.store.move_ref(journal_ref(self.key.lab), new, tip or self.store.zero, "publish")

@@ -27,7 +27,7 @@ from mcp_server.community.trust import Trust, read_trust
 from mcp_server.edits.families import families
 from mcp_server.edits.moves import direction
 from mcp_server.ledger.foreign import UNUSABLE, Foreign, Known
-from mcp_server.ledger.shown import Wanted, results, stamp
+from mcp_server.ledger.shown import Wanted, newest, stamp
 from mcp_server.memory.recall import outcomes
 from mcp_server.memory.wording import line
 from mcp_server.nouns.attempt import Attempt
@@ -97,7 +97,7 @@ class Elsewhere:
         with self._open() as foreign:
             if foreign is not None:
                 contract = noted_contract(foreign, self._workspace, campaign, arena)
-                _, found = results(foreign, Wanted(contract, lessons=True, others=True), 0, LESSONS_TOLD)
+                found = newest(foreign, Wanted(contract, lessons=True, others=True), LESSONS_TOLD)
                 trust = read_trust(self._places.trust)
                 lines = [*summary.board(foreign, contract), *(line(judged(foreign, trust, one)) for one in found)]
         return lines

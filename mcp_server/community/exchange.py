@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 
 from mcp_server import __version__
 from mcp_server.arena.program import Arena
@@ -391,15 +392,14 @@ class Exchange:
         new = [one for one in fresh if one.mark not in known]
         numbers = {one.mark: at + place for place, one in enumerate(new, 1)}
         places = {one.mark: place for place, one in enumerate(one for one in new if one.files)}
-        commits = iter(
-            self.store.write_attempts(
-                [
-                    (one.files, _base(one, places, known), one.epoch, f"attempt {numbers[one.mark]}\n")
-                    for one in new
-                    if one.files
-                ]
-            )
-        )
+        made = [
+            (one.files, _base(one, places, known), one.epoch, f"attempt {numbers[one.mark]}\n")
+            for one in new
+            if one.files
+        ]
+        written = self.store.write_attempts(made)
+        stands = [written[base] if isinstance(base, int) else base for _, base, _, _ in made]
+        commits, bases = iter(written), dict(zip(written, stands, strict=True))
         named = {mark: f"{key.lab}/{n}" for mark, n in [*((m, a.n) for m, a in known.items()), *numbers.items()]}
         lines: list[Attempt] = []
         for one in fresh:
@@ -415,20 +415,29 @@ class Exchange:
             lines.append(one.attempt.model_copy(update={**update, "joins": tuple(filter(None, parts))}))
         epoch = int(self.now().timestamp())
         for start in range(0, len(lines), journal.MOST_ATTEMPTS):
-            self._grow(settings, key, lines[start : start + journal.MOST_ATTEMPTS], epoch)
+            self._grow(settings, key, lines[start : start + journal.MOST_ATTEMPTS], epoch, bases)
         return len(lines)
 
-    def _grow(self, settings: Settings, key: LabKey, lines: Sequence[Line], epoch: int) -> None:
+    def _grow(
+        self,
+        settings: Settings,
+        key: LabKey,
+        lines: Sequence[Line],
+        epoch: int,
+        bases: Mapping[str, str | None] = MappingProxyType({}),
+    ) -> None:
+        """One more commit on our journal, and read as anybody would. bases: what the commits it tells of stand on."""
         tip = self._heads.get(key.lab)
         told: list[Line] = list(lines)
         said = f"{settings.name} {__version__}"
         if self.foreign.noted("introduced") != said:
             told.insert(0, Introduction(name=settings.name, software=__version__))
-        new = journal.append(self.store, key, tip, told, epoch)
+        new, walked = journal.appended(self.store, key, tip, told, epoch, bases)
         if not self.store.move_ref(journal_ref(key.lab), new, tip or self.store.zero, "publish"):
             raise GitError("The lab's journal moved meanwhile. The next exchange goes on from there.")
         self._heads[key.lab] = new
-        found = journal.read(self.store, key.lab, new, tip, now=self.now(), known=self._known(key.lab))
+        known = self._known(key.lab)
+        found = journal.read(self.store, key.lab, new, tip, now=self.now(), known=known, walked=walked)
         self._take(found, key.lab)
         with self.foreign.writing():
             self.foreign.note("introduced", said)

@@ -7,6 +7,7 @@ are compared as text.
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 from collections import Counter
 
@@ -60,6 +61,7 @@ def nodes(sources: Sources) -> int:
     return total
 
 
+@functools.lru_cache(maxsize=32)  # the files of the work tree are looked at in every verb, and seldom differ
 def _normal(name: str, source: Source) -> str:
     tree = tree_of(name, source)
     if tree is not None:

@@ -21,7 +21,7 @@ from mcp_server.ledger.store import transaction
 from mcp_server.nouns.exchanged import Attempt
 from mcp_server.nouns.files import mend, private_file, private_folder
 
-VERSION = 5  # of the schema below: another one is made anew
+VERSION = 6  # of the schema below: another one is made anew
 SCHEMA = """
 CREATE TABLE labs (
     lab TEXT PRIMARY KEY, tip TEXT NOT NULL, name TEXT NOT NULL DEFAULT '', own INTEGER NOT NULL DEFAULT 0,
@@ -39,12 +39,17 @@ CREATE TABLE records (
 ) STRICT;
 CREATE INDEX records_by_code ON records (code);
 CREATE INDEX records_by_edit ON records (edit);
+CREATE INDEX records_by_repeated ON records (repeats) WHERE repeats != '';
 CREATE INDEX records_by_mark ON records (lab, mark);
 CREATE INDEX records_by_contract ON records (contract);
+CREATE INDEX records_by_lab ON records (contract, lab);
 CREATE INDEX records_that_helped ON records (contract, edit) WHERE helped = 1;
 CREATE TABLE moved (
     record INTEGER NOT NULL REFERENCES records (id) ON DELETE CASCADE, contract TEXT NOT NULL, name TEXT NOT NULL,
-    direction TEXT NOT NULL, before REAL, after REAL, alone INTEGER NOT NULL
+    direction TEXT NOT NULL, before REAL, after REAL, alone INTEGER NOT NULL,
+    -- of its record: what is pooled is read here, where a row is short
+    lab TEXT NOT NULL, machine TEXT NOT NULL, measured INTEGER NOT NULL, helped INTEGER NOT NULL,
+    failed INTEGER NOT NULL, gain REAL, deviation REAL
 ) STRICT;
 CREATE INDEX moved_by_record ON moved (record);
 CREATE INDEX moved_by_constant ON moved (contract, name, direction);
@@ -192,19 +197,21 @@ class Foreign:
         if before:
             self._db.execute("DELETE FROM words WHERE rowid = ?", (before[0]["id"],))
             self._db.execute("DELETE FROM records WHERE id = ?", (before[0]["id"],))
+        gain, deviation = (a.gain, a.deviation) if a.compared else (None, None)
+        measured = (a.compared, a.helped, a.failed, gain, deviation)
         row = self._db.execute(
             "INSERT INTO records (lab, n, rev, mark, contract, code, edit, status, label, theme, machine, line,"
             " measured, helped, failed, gain, deviation, repeats)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(lab, a.n, a.rev, a.mark, a.contract, a.code, a.edit, a.status, a.label, a.theme, a.machine, line),
-                *(a.compared, a.helped, a.failed, a.gain if a.compared else None, a.deviation if a.compared else None),
+                *measured,
                 a.of,
             ),
         ).lastrowid
         self._db.executemany(
-            "INSERT INTO moved VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(row, a.contract, *one, len(moved) == 1) for one in moved],
+            f"INSERT INTO moved VALUES ({', '.join('?' * 14)})",
+            [(row, a.contract, *one, len(moved) == 1, lab, a.machine, *measured) for one in moved],
         )
         said = " ".join(f"{name} {was} {now}" for name, was, now in a.knobs)
         text = f"{a.text}\n{a.lesson}\n{said}\n{a.theme}"
@@ -317,11 +324,11 @@ class Foreign:
         rows = self._rows(
             "SELECT moved.name AS name, direction,"
             " sum(measured) AS tried, sum(helped) AS helped, sum(failed) AS failed,"
-            " count(DISTINCT records.lab) AS labs, count(DISTINCT nullif(machine, '')) AS machines,"
+            " count(DISTINCT moved.lab) AS labs, count(DISTINCT nullif(machine, '')) AS machines,"
             " sum(gain / (deviation * deviation)) AS weighed, sum(1 / (deviation * deviation)) AS weight,"
             " count(deviation) AS widths, avg(gain) AS mean, avg(gain * gain) AS square,"
             " min(before) AS low, max(before) AS high, min(after) AS lower, max(after) AS higher, max(record) AS newest"
-            " FROM moved JOIN records ON records.id = record JOIN labs USING (lab)"
+            " FROM moved JOIN labs USING (lab)"
             f" WHERE moved.contract = ?1 AND alone = 1 AND measured + failed > 0 AND {_SHOWN}{more}"
             " GROUP BY moved.name, direction ORDER BY newest",
             contract,

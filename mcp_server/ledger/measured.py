@@ -45,7 +45,9 @@ def measured(foreign: Foreign, contract: str) -> list[Measured]:
     """Every measurement that bears on a claim of a contract: of an edit that helped somebody, or told as a repeat."""
     return _read(
         foreign,
-        "measured = 1 AND edit != '' AND contract = ?1 AND (repeats != '' OR edit IN"
+        # the plus keeps the index of the contract out: it has every record, and few are of a claim
+        "measured = 1 AND edit != '' AND +contract = ?1 AND records.id IN"
+        " (SELECT id FROM records WHERE repeats != '' UNION SELECT id FROM records WHERE edit IN"
         " (SELECT edit FROM records WHERE contract = ?1 AND helped = 1))",
         contract,
     )
@@ -55,7 +57,8 @@ def measured_of(foreign: Foreign, contract: str, edit: str) -> list[Measured]:
     """Of these, what bears on one edit: measurements of it, and what was told as a repeat of one of them."""
     return _read(
         foreign,
-        "measured = 1 AND edit != '' AND contract = ?1 AND (edit = ?2 OR repeats IN"
+        "measured = 1 AND edit != '' AND +contract = ?1 AND records.id IN"
+        " (SELECT id FROM records WHERE edit = ?2 UNION SELECT id FROM records WHERE repeats != '' AND repeats IN"
         " (SELECT lab || '/' || n FROM records WHERE edit = ?2 AND contract = ?1))",
         contract,
         edit,

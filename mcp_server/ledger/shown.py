@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from mcp_server.ledger.foreign import _SHOWN, Foreign, Known, _attempt
 
 MOST_WORDS = 16
+_TABLES = f"FROM records JOIN labs USING (lab) WHERE {_SHOWN}"
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,20 @@ def stamp(foreign: Foreign) -> str:
 def results(foreign: Foreign, wanted: Wanted, first: int, limit: int) -> tuple[int, list[Known]]:
     """(how many there are, a page of them), the newest to arrive first."""
     condition, values = _condition(wanted)
-    tables = f"FROM records JOIN labs USING (lab) WHERE {_SHOWN} AND {condition}"
-    total = foreign._rows(f"SELECT count(*) AS n {tables}", *values)[0]["n"]
+    total = foreign._rows(f"SELECT count(*) AS n {_TABLES} AND {condition}", *values)[0]["n"]
+    return total, newest(foreign, wanted, limit, first)
+
+
+def newest(foreign: Foreign, wanted: Wanted, limit: int, first: int = 0) -> list[Known]:
+    """A page of what is wanted, the newest to arrive first; nobody counts them all."""
+    condition, values = _condition(wanted)
     rows = foreign._rows(
-        f"SELECT records.lab, own, line {tables} ORDER BY records.id DESC LIMIT ? OFFSET ?",
+        f"SELECT records.lab, own, line {_TABLES} AND {condition} ORDER BY records.id DESC LIMIT ? OFFSET ?",
         *values,
         limit,
         first,
     )
-    return total, [Known(row["lab"], bool(row["own"]), _attempt(row["line"])) for row in rows]
+    return [Known(row["lab"], bool(row["own"]), _attempt(row["line"])) for row in rows]
 
 
 def _condition(wanted: Wanted) -> tuple[str, list[str]]:

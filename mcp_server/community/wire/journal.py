@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from mcp_server.community.wire.keys import LabKey
 from mcp_server.community.wire.signed import Refused, field_of, gives_orders, lab_of, refuse_unsigned
@@ -72,6 +73,21 @@ class Reading:
 
 def append(store: Store, key: LabKey, tip: str | None, lines: Sequence[Line], epoch: int) -> str:
     """One more commit on a journal; the ref is the caller's to move. Raises GitError."""
+    return appended(store, key, tip, lines, epoch)[0]
+
+
+def appended(
+    store: Store,
+    key: LabKey,
+    tip: str | None,
+    lines: Sequence[Line],
+    epoch: int,
+    bases: Mapping[str, str | None] = MappingProxyType({}),
+) -> tuple[str, dict[str, list[str]] | None]:
+    """(as `append`, the parents of every new commit as `walk` would find them; None where that is not known).
+
+    bases: what the attempts' commits that are told of stand on, where they were just made. Raises GitError.
+    """
     page = b"".join(line.line() + b"\n" for line in lines)
     brought = [line.commit for line in lines if isinstance(line, Attempt) and line.commit and not line.rev]
     parents = [*([tip] if tip else []), *dict.fromkeys(brought)]
@@ -79,7 +95,13 @@ def append(store: Store, key: LabKey, tip: str | None, lines: Sequence[Line], ep
         # the first parent must be the journal before this one, also where there is none: so the journal begins empty
         first = store.sign_commit(store.write_page(b"", PAGE), [], "journal", epoch, key)
         parents.insert(0, first)
-    return store.sign_commit(store.write_page(page, PAGE), parents, "journal", epoch, key)
+    new = store.sign_commit(store.write_page(page, PAGE), parents, "journal", epoch, key)
+    told = dict.fromkeys(brought)
+    if not tip or not told.keys() <= bases.keys():
+        return new, None
+    # newest first: an attempt may stand on another that is told of beside it
+    above = {oid: [base] if (base := bases[oid]) else [] for oid in reversed(told)}
+    return new, {new: parents, **above}
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -40,7 +40,10 @@ _HEEDED = (
 )
 _QUIET = ("-c", "push.gpgSign=false", "-c", "push.followTags=false", "-c", "push.recurseSubmodules=no")
 # A folder is served by a git of our own: the hooks and commands that its configuration names do not run.
-_TAME = "git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.alternateRefsCommand=true -c gc.auto=0"
+_TAME = (
+    "git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.alternateRefsCommand=true -c gc.auto=0"
+    " -c receive.autogc=false"
+)
 # words of a git that looked at what came and would not have it, rather than of one that met no server
 _SPOILT = (
     *("fsck", "index-pack", "unpack", "corrupt", "bad object", "invalid object", "too large", "malformed", "inflate"),
