@@ -58,9 +58,10 @@ abuse: setup $(VENV)/.tools
 honest: setup
 	$(BIN)/python -m benchmarks.honest
 
-# labs among each other: exchange over real servers and our own, hostile journals, reviews; then a community of 10,000
+# labs among each other, each goal with its value: real servers, 10,000 attempts, races, a liar, a bad line, strangers, the lab server.
+# Under 20 minutes on 2 cores; exit status 1 where a goal is missed. What else is tested of it is in `make test`.
 community: $(VENV)/.tools
-	$(BIN)/python -m pytest -m "slow or not slow" tests/community tests/hosting
+	$(BIN)/python -m pytest -m slow tests/community tests/hosting
 	$(BIN)/python -m benchmarks.community
 
 # which program, which agent, what others tried: equal arms, a planted better one, imports, audits, suggestions (under 15 minutes)

@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,12 @@ from mcp_server.nouns.text import clean_line
 LAB = "0" * 32
 SIGN = {"up": "+", "down": "-"}
 Note = dict[str, Any]
+# among which notes the answer to one is looked for
+WAYS: dict[str, Callable[[list[Note], int, int], bool]] = {
+    "all others": lambda notes, one, other: True,
+    "the ones before": lambda notes, one, other: other < one,
+    "other runs'": lambda notes, one, other: notes[one]["run"] != notes[other]["run"],
+}
 
 
 def index(folder: Path, notes: list[Note]) -> Foreign:
@@ -85,15 +92,10 @@ def main() -> int:
         print(__doc__)
         return 2
     notes = json.loads(Path(sys.argv[1]).read_text())["notes"]
-    ways = {
-        "all others": lambda one, other: True,
-        "the ones before": lambda one, other: other < one,
-        "other runs'": lambda one, other: notes[one]["run"] != notes[other]["run"],
-    }
     with tempfile.TemporaryDirectory() as folder:
         foreign = index(Path(folder), notes)
-        for name, may in ways.items():
-            right, asked, both, asked_both = share(notes, foreign, may)
+        for name, may in WAYS.items():
+            right, asked, both, asked_both = share(notes, foreign, partial(may, notes))
             print(f"{name:18} constant first {right:.3f} of {asked}; with its direction {both:.3f} of {asked_both}")
         foreign.close()
     told = sum(SIGN.get(str(way(note["text"]))) == note["direction"] for note in notes) / len(notes)

@@ -17,6 +17,8 @@ UP = (
     "5% residual dropout — val_bpb regressed 1.883->1.934", "turn on label smoothing", "double the width",
     "1/4 to 1/2 short window", "DEPTH=10", "batch from 512K tokens to 1M tokens", "EMA 0.99 to 0.999",
     "learning rate: 0.01 => 0.02", "decay the weights harder: WD 0.1 to 0.2", "use a cosine schedule",
+    "window SSLL->LLLL", "window pattern SSLL instead of SSSL", "raise SSSL to 'SL'",
+    "different init for attention and MLP - smaller std for one and larger std for the other",
     "linear warm-up to 75 % instead of no warm-up", "different decay for different layers, smaller in the first",
 )  # fmt: skip
 DOWN = (
@@ -29,7 +31,8 @@ DOWN = (
     "a third of the batch", "seq len 2,048 to 1,024", "GQA: 8 kv heads down to 2", "lr 0.02 vs 0.04",
     "switch weight decay off",
     "reduce LR by a factor of 2", "x0_lambda 0.1->0.0", "halving warmup", "fewer steps of warm-up", "no more warmup",
-    "MATRIX_LR 0.03 (default 0.04)",
+    "MATRIX_LR 0.03 (default 0.04)", "window SSLL → SSSL", "SSSSL windows rather than SL",
+    "use different initialisation for the projections - smaller std (0.3)",
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+from benchmarks.community.table import Told, at_most
 from benchmarks.ledger import begin, fill, repository
 from mcp_server.community import membership
 from mcp_server.community.claims.table import table as claim_table
@@ -232,7 +233,7 @@ def suffer(trees: list[Path], shelf: Path, runs: int, rounds: int, draw: random.
     return count
 
 
-def main(labs: int = LABS, runs: int = RUNS, rounds: int = ROUNDS) -> int:
+def rows(labs: int = LABS, runs: int = RUNS, rounds: int = ROUNDS) -> list[Told]:
     draw = random.Random(18)
     # what is exchanged here is told to
     with patch.dict(os.environ, {OFF: "off"}), tempfile.TemporaryDirectory() as name:
@@ -260,19 +261,17 @@ def main(labs: int = LABS, runs: int = RUNS, rounds: int = ROUNDS) -> int:
         whole &= all(found == list(range(1, runs + 2)) for found in numbers.values()) and len(numbers) == labs
         claimed = [claims(tree) for tree in trees]
         same = len(set(tables)) == len(set(claimed)) == 1 and b"claim " in claimed[0]
-        print(
-            f"{labs} labs x {runs} runs in {spent:.0f} s: {count['exchanges']} exchanges, {count['killed']} killed,"
-            f" {count['bundles']} bundles carried: attempts and {claimed[0].count(b'claim '):,} claims"
-            f" {'the same everywhere, byte for byte' if same else 'DIFFER'};"
-            f" {len(lines)} attempts, {'none lost or doubled' if whole else 'SOME LOST OR DOUBLED'}",
-            flush=True,
-        )
-        print(f"lab_status before {before[len(before) // 2]:.3f} s, after {waits[len(waits) // 2]:.3f} s", flush=True)
-        if any(troubles) or count["failed"]:
-            print(
-                f"troubles in peace: {[one for one in troubles if one]}; {count['failed']} exchanges raised", flush=True
-            )
-    return int(not same or not whole or bool(count["failed"]) or any(troubles))
+        if any(troubles):
+            print(f"troubles in peace: {[one for one in troubles if one]}")
+    what = f"{labs} labs x {runs} runs, exchange cut, delayed, doubled, reordered, killed"
+    met = f"{count['exchanges']} exchanges in {spent:.0f} s, {count['killed']} killed, {count['bundles']} bundles"
+    middle, same_words = len(before) // 2, "the same everywhere, byte for byte" if same else "DIFFER"
+    return [
+        Told("5", f"{what}: tables", "the same", f"{claimed[0].count(b'claim ')} claims {same_words}; {met}", same),
+        Told("5", "attempts lost or doubled", "0", f"{'none' if whole else 'SOME'} of {len(lines)}", whole),
+        at_most("5", "exchanges that raised, or failed in peace", count["failed"] + sum(map(bool, troubles)), 0, "", 0),
+        at_most("5", "longest lab_status amid it", waits[-1], 1.0, " s", 3, f"median {waits[middle]:.3f} s"),
+    ]
 
 
 if __name__ == "__main__":

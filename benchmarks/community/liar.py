@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import statistics
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from benchmarks.community.table import Told, at_most
 from benchmarks.referee import STEADY, Simulated, _normals
 from benchmarks.rivals import World
 from mcp_server.community.claims.choosing import Bounds, Choice, Past, Repeat, Situation, due
@@ -27,7 +26,7 @@ from mcp_server.judging.verdict import LEAST_ADOPTED, Decision, Verdict
 from mcp_server.ledger.measured import Measured
 from mcp_server.nouns.exchanged import stamp
 
-LABS, COMMUNITIES = 8, 20
+LABS, COMMUNITIES = 8, 12
 POOL, SLOT = 1500, timedelta(minutes=6)
 NOISE = 7e-4  # of one run; half a typical gain
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -199,39 +198,31 @@ def play(world: World, seed: int, lying: bool, sharing: bool = True) -> Communit
     return community
 
 
-def told(what: str, goal: float | None, values: Sequence[float], digits: int = 3) -> bool:
-    """Print a mean with the worst community; whether it is as it should be, which small means are by the mean."""
-    mean = statistics.fmean(values)
-    said = "-" if goal is None else f"at most {goal:g}"
-    print(f"{what:62} {mean:9.{digits}f} (goal {said}), worst {max(values):.{digits}f}", flush=True)
-    return goal is None or mean <= goal
-
-
-def main(reps: int = COMMUNITIES) -> int:
-    world, began = World(), time.process_time()
+def rows(reps: int = COMMUNITIES) -> list[Told]:
+    world = World()
     lying = [play(world, seed, True) for seed in range(reps)]
     fair = [play(world, seed, False) for seed in range(reps)]
     alone = [play(world, seed, False, sharing=False) for seed in range(reps)]
-    print(f"{reps} communities of {LABS} labs, {world.runs} runs each, noise {NOISE:g} (simulated)", flush=True)
-    well = [
-        told("fakes adopted, of all labs of a community", 0, [one.fakes_adopted for one in lying]),
-        told("replications spent on the liar, of all labs of a community", 2, [one.spent_on_liar for one in lying]),
+    kind = f"{reps} communities of {LABS} labs of {world.runs} runs, simulated"
+    found = [
+        _mean("fakes adopted by all labs of a community", 0, [one.fakes_adopted for one in lying], kind),
+        _mean("replications spent on the liar by all", 2, [one.spent_on_liar for one in lying]),
     ]
+    base = statistics.fmean(p.campaign.held for c in alone for p in c.players)
     for name, some in (("with a liar", lying), ("all honest", fair)):
         honest = [[one for one in c.players if one.lab != c.liar] for c in some]
-        well.append(
-            told(f"false adoptions a campaign, {name}", 0.05, [statistics.fmean(p.false for p in c) for c in honest])
-        )
-        told(f"true adoptions a campaign, {name}", None, [statistics.fmean(p.real for p in c) for c in honest])
+        false = [statistics.fmean(p.false for p in c) for c in honest]
         shares = [statistics.fmean(p.past.spent / p.past.slots for p in c) for c in honest]
-        well.append(told(f"share of the runs that repeat, {name}", 0.10, shares))
-        gains = [statistics.fmean(p.campaign.held for p in c) for c in honest]
-        told(f"true gain of a campaign, {name}", None, gains, 5)
-    gains = [statistics.fmean(p.campaign.held for p in c.players) for c in alone]
-    told("true gain of a campaign, labs alone", None, gains, 5)
-    print(f"processor {time.process_time() - began:.0f} s", flush=True)
-    return 0 if all(well) else 1
+        gain = statistics.fmean(p.campaign.held for c in honest for p in c)
+        found += [
+            _mean(f"false adoptions a campaign, {name}", 0.05, false),
+            _mean(f"share of the runs that repeat, {name}", 0.10, shares),
+            Told("4", f"true gain beside labs alone, {name}", "", f"{gain / base:.2f} x"),
+        ]
+    return found
 
 
-if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else COMMUNITIES))
+def _mean(what: str, goal: float, values: Sequence[float], more: str = "") -> Told:
+    """A mean over communities, which is what small ones are judged by, with the worst."""
+    worst = f"worst {max(values):.3f}"
+    return at_most("4", what, statistics.fmean(values), goal, more=f"{worst}, {more}" if more else worst)

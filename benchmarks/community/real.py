@@ -16,6 +16,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from benchmarks.community.table import Told, at_most
 from benchmarks.ledger import repository
 from mcp_server.community import membership
 from mcp_server.community.leases.known import read_known
@@ -81,7 +82,7 @@ def arena(folder: Path) -> Lab:
     return lab
 
 
-def main(labs: int = LABS, experiments: int = EXPERIMENTS) -> int:
+def rows(labs: int = LABS, experiments: int = EXPERIMENTS) -> list[Told]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found = [arena(folder / f"lab{n}") for n in range(labs)]
@@ -108,16 +109,12 @@ def main(labs: int = LABS, experiments: int = EXPERIMENTS) -> int:
         codes_run = [one["code"] for one in lines if one.get("role", "attempt") == "attempt"]
         runs, doubled = len(codes_run), len(codes_run) - len(set(codes_run))
         refs = len(Store(folder / "journals").refs(LEASES))
-        print(
-            f"real: {labs} servers, {runs} runs in {spent:.0f} s: {doubled} doubled"
-            f" ({100 * doubled / max(1, runs):.1f} %, goal 2); {told.count('its lease ends')} times another lab was at"
-            f" it, {told.count('tried elsewhere')} times it was known; {refs} leases left, {len(left)} remembered",
-            flush=True,
-        )
         if any(codes):
             print(told[-3000:])
-    return int(any(codes) or doubled > 0.02 * runs or refs > 0)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    met = f"{told.count('its lease ends')} times another lab was at it, {told.count('tried elsewhere')} it was known"
+    what = f"{labs} servers and researchers, {runs} runs in {spent:.0f} s"
+    return [
+        at_most("1", f"{what}: doubled", 100 * doubled / max(1, runs), 2, " %", 1, met),
+        at_most("1", "leases left behind by them", refs, 0, "", 0, f"{len(left)} remembered"),
+        Told("1", "researchers that went through to the end", "all", f"{codes.count(0)} of {labs}", not any(codes)),
+    ]

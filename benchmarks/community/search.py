@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import os
 import random
 import statistics
 import tempfile
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.community.table import Told, at_least, at_most
 from benchmarks.ledger import AT, begin, repository, result
 from mcp_server.community.exchange import Exchange
 from mcp_server.community.leases.claim import Claim, ToClaim
@@ -209,34 +208,23 @@ def community(labs: int, pool: Pool, folder: Path, seed: int) -> tuple[float, in
     raise AssertionError("nobody reached the target")
 
 
-def main(worlds: int = 2) -> int:
+def rows(worlds: int = 2) -> list[Told]:
     pools = [Pool(seed) for seed in range(worlds)]
     many = [Pool(seed) for seed in range(200)]
     alone = statistics.mean(one_lab(pool, pool.seed) for pool in many)
     isolated = statistics.mean(min(one_lab(pool, 1000 * n + pool.seed) for n in range(8)) for pool in many)
-    print(
-        f"played: one lab {alone / 3600:.1f} h to the target, the best of 8 isolated {isolated / 3600:.1f} h",
-        flush=True,
-    )
-    well = True
+    told = []
     for labs, goal in ((8, 5.0), (16, 9.0)):
-        times, runs, doubled, began = [], 0, 0, time.monotonic()
+        times, runs, doubled = [], 0, 0
         for pool in pools:
             with tempfile.TemporaryDirectory() as name:
                 spent, some, twice = community(labs, pool, Path(name), pool.seed)
             times.append(spent)
             runs, doubled = runs + some, doubled + twice
         mean = statistics.mean(times)
-        against = f", {isolated / mean:.1f} x the best of 8 isolated (goal 3)" if labs == 8 else ""
-        print(
-            f"played: {labs} labs {mean / 3600:.2f} h, {alone / mean:.1f} x one lab (goal {goal:g}){against}; of {runs}"
-            f" runs {doubled} doubled ({100 * doubled / runs:.1f} %, goal 2); {time.monotonic() - began:.0f} s for it",
-            flush=True,
-        )
-        well &= alone / mean >= goal and doubled <= 0.02 * runs and (labs != 8 or isolated / mean >= 3)
-    return int(not well)
-
-
-if __name__ == "__main__":
-    os.environ["AUTORESEARCH_CHART"] = "off"
-    raise SystemExit(main())
+        hours = f"{alone / 3600:.1f} h and {mean / 3600:.2f} h"
+        told.append(at_least("1", f"{labs} labs to the target against one, played", alone / mean, goal, " x", 1, hours))
+        if labs == 8:
+            told.append(at_least("1", "against the best of 8 isolated, played", isolated / mean, 3, " x", 1))
+        told.append(at_most("1", f"doubled by {labs} labs, played", 100 * doubled / runs, 2, " %", 1, f"{runs} runs"))
+    return told

@@ -20,7 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
+from benchmarks.community.table import Told, at_most
 from benchmarks.ledger import begin, fill, repository
+from mcp_server.campaign.evidence import note_record
 from mcp_server.community.exchange import Exchange, Report
 from mcp_server.community.settings import OFF, Places, Settings, write_settings
 from mcp_server.community.wire import journal
@@ -126,19 +128,25 @@ def taken(act: Callable[[], object]) -> tuple[float, float]:
     return wall, cpu
 
 
-def tell(what: str, goal: str, rounds: list[tuple[float, float]]) -> None:
+def told(what: str, goal: float | None, rounds: list[tuple[float, float]]) -> Told:
+    """The median of the wall, which the goal is about, and of the processor."""
     wall, cpu = (statistics.median(values) for values in zip(*rounds, strict=True))
-    print(f"{what:38} {wall:8.3f} s (goal {goal}), processor {cpu:.3f} s, {len(rounds)} rounds", flush=True)
+    more = f"processor {cpu:.3f} s, {len(rounds)} rounds"
+    print(f"{what:38} {wall:8.3f} s, {more}", flush=True)
+    return (
+        Told("2", what, "", f"{wall:.3f} s, {more}") if goal is None else at_most("2", what, wall, goal, " s", 3, more)
+    )
 
 
 def one_more(lab: Lab, last: int) -> int:
     """One more decided experiment in the ledger."""
     with lab.reading() as (bench, _, _):
         fill(bench.ledger, last + 1, last)
+        note_record(bench.ledger, "first")
     return last + 1
 
 
-def measure(each: int, folder: Path) -> None:
+def measure(each: int, folder: Path) -> list[Told]:
     draw = random.Random(1)
     remote = folder / "remote.git"
     make_bare(remote)
@@ -147,6 +155,7 @@ def measure(each: int, folder: Path) -> None:
     (lab.paths.tree / "train.py").write_bytes(source("", 1.0))
     with lab.reading() as (bench, campaign, arena):
         fill(bench.ledger, each)
+        note_record(bench.ledger, "first")  # as every decision does
         with Exchange(lab.workspace, lambda: datetime.now(UTC)) as found:
             contract = found.contract(campaign, arena)
     began = time.perf_counter()
@@ -154,42 +163,42 @@ def measure(each: int, folder: Path) -> None:
     for writer in writers:
         writer.publish(each)
     print(f"{LABS - 1} journals of {each} attempts written in {time.perf_counter() - began:.1f} s", flush=True)
-    alone = [taken(lab.lab_status) for _ in range(ROUNDS + 1)][1:]
+    found = [told("lab_status before it joined", None, [taken(lab.lab_status) for _ in range(ROUNDS + 1)][1:])]
     join(lab, remote)
-    tell("join with a past of its own", "-", [taken(lambda: exchange(lab))])
+    found.append(told("join with a past of its own", None, [taken(lambda: exchange(lab))]))
     fresh = repository(folder / "fresh")
     join(fresh, remote)
-    tell("join from nothing", "5", [taken(lambda: exchange(fresh))])
-    tell("exchange with nothing new", "0.1", [taken(lambda: exchange(lab)) for _ in range(ROUNDS)])
+    found.append(told("join from nothing", 5, [taken(lambda: exchange(fresh))]))
+    found.append(told("exchange with nothing new", 0.1, [taken(lambda: exchange(lab)) for _ in range(ROUNDS)]))
     rounds, last = [], each
     for _ in range(ROUNDS):
         last = one_more(lab, last)
         rounds.append(taken(lambda: exchange(lab)))
-    tell("publish one", "0.2", rounds)
-    rounds = []
+    found.append(told("publish one", 0.2, rounds))
+    lab.lab_status()  # draws what is our own; what comes now are other labs' records
+    rounds, cold = [], []
     for _ in range(ROUNDS):
         for writer in (*writers, draw.choice(writers)):
             writer.publish(1)
         rounds.append(taken(lambda: exchange(lab)))
-    tell("fetch of 8 new", "0.2", rounds)
-    tell("lab_status before it joined", "-", alone)
-    tell("lab_status now", "0.05", [taken(lab.lab_status) for _ in range(ROUNDS + 1)][1:])
-    tell(
-        "recall", "0.05", [taken(lambda: lab.recall("raise the momentum of the depth")) for _ in range(ROUNDS + 1)][1:]
-    )
-    told = lab.lab_status().community
-    pieces = len(PIECES.findall("\n".join(told)))
-    print(f"lab_status says {sum(map(len, told))} characters of the community, at most {pieces} tokens (goal 600)")
+        cold.append(taken(lab.lab_status))
+    found.append(told("fetch of 8 new", 0.2, rounds))
+    found.append(told("lab_status, the first after new records", 0.05, cold))
+    found.append(told("lab_status", 0.05, [taken(lab.lab_status) for _ in range(ROUNDS + 1)][1:]))
+    asked = "raise the momentum of the depth"
+    found.append(told("recall", 0.05, [taken(lambda: lab.recall(asked)) for _ in range(ROUNDS + 1)][1:]))
+    said = lab.lab_status().community
+    pieces = len(PIECES.findall("\n".join(said)))
+    found.append(at_most("2", "lab_status says of the community", pieces, 600, " tokens", 0))
     store = Store(remote)
     store.do("gc", "--quiet", "--prune=now")
     size = sum(file.stat().st_size for file in remote.rglob("*") if file.is_file())
-    total = LABS * each
-    refs = len(store.refs("refs/"))
-    print(f"{size / total:.0f} bytes an attempt, packed (goal 2,048); {refs} refs for {LABS} labs")
+    found.append(at_most("2", "an attempt, packed", size / (LABS * each), 2048, " bytes", 0))
+    found.append(at_most("2", f"refs of {LABS} labs, no run going on", len(store.refs("refs/")), LABS, "", 0))
+    return found
 
 
-def main(each: int = 1250) -> int:
+def rows(each: int = 1250) -> list[Told]:
     # what is measured happens when it is asked for
     with patch.dict(os.environ, {OFF: "off"}), tempfile.TemporaryDirectory() as folder:
-        measure(each, Path(folder))
-    return 0
+        return measure(each, Path(folder))

@@ -43,6 +43,10 @@ _NOTHING = r"(?:none|off|false|disabled|no)"
 _SOMETHING = r"(?:on|true|enabled|yes)"
 _ON = re.compile(rf"\b{_NOTHING}\s*{_ARROW}\s*(?:{_SOMETHING}\b|{_NUMBER})", re.IGNORECASE)
 _OFF = re.compile(rf"(?:\b{_SOMETHING}|{_NUMBER})\s*{_ARROW}\s*{_NOTHING}\b", re.IGNORECASE)
+# a pattern of short and long windows is as wide as it has long ones: SSSL -> SSLL
+_PATTERNS = re.compile(
+    rf"\b([SL]{{2,12}})\b['\"]?(?: \w+)?\s*(?:{_ARROW}|({_NOT_THIS}))\s*(?:the |a )?['\"]?([SL]{{2,12}})\b"
+)
 # what was measured is no move of a constant: "val_bpb 1.71 -> 1.73"
 _MEASURED = re.compile(
     r"(?i)\b(?:val|bpb|loss|ppl|perplexity|acc(?:uracy)?|mfu|score|gap|mem(?:ory)?|vram|throughput|steps?/s|regressed"
@@ -141,10 +145,11 @@ def _own(cues: Sequence[_Cue], family: str) -> Direction:
 def _whole(flat: str, cues: Sequence[_Cue], first: str, valued: bool) -> Direction:
     """The way of what a sentence speaks of first: what stands beside it, and what stands beside nothing."""
     for force in (2, 1, 0):
-        if force == 1 and _APART.search(flat):
-            return Direction.UP  # several values where one was: something came, whichever of them is larger
         strong = [cue for cue in cues if cue.force == force]
         own = [cue for cue in strong if first in cue.owners]
+        of_one_mind = own and len({cue.way for cue in strong}) == 1
+        if force == 1 and not of_one_mind and _APART.search(flat):
+            return Direction.UP  # several values where one was: something came, where one is larger and one smaller
         for cue in own or [cue for cue in strong if not cue.owners or not first]:
             return cue.way
     return Direction.UP if _BEGINS.search(flat) or (first and valued) else Direction.OTHER
@@ -154,6 +159,7 @@ def _flat(text: str) -> tuple[str, bool]:
     """A sentence in plain words, its values, factors and clauses as marks; and whether it names a value."""
     told = re.sub(r"(?<=\d),(?=\d{3}\b)", "", _TAG.sub("", text))
     told = _ON.sub(" ⇑ ", _OFF.sub(" ⇓ ", told))
+    told = _PATTERNS.sub(_widened, told)
     told = _FORTH.sub(lambda pair: _moved(told, pair, pair[1], pair[2]), told)
     told = _BACK.sub(lambda pair: _moved(told, pair, pair[2], pair[1]), told)
     told = _DIVIDED.sub(lambda one: _factor(1 / max(1e-9, float(one[1] or one[2]))), told)
@@ -175,6 +181,13 @@ def _moved(told: str, pair: re.Match[str], before: str, after: str) -> str:
     if old == new or _MEASURED.search(told[: pair.start()]):
         return " "
     return f" {_MARK[Direction.UP if new > old else Direction.DOWN][0]} "
+
+
+def _widened(pair: re.Match[str]) -> str:
+    """What the share of long windows does from one pattern to the other."""
+    first, second = (pattern.count("L") / len(pattern) for pattern in (pair[1], pair[3]))
+    before, after = (second, first) if pair[2] else (first, second)  # "SSLL instead of SSSL"
+    return pair[0] if before == after else f" window {_MARK[Direction.UP if after > before else Direction.DOWN][0]} "
 
 
 def _factor(value: float) -> str:

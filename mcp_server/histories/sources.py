@@ -32,7 +32,7 @@ LOGS = (
 REFERENCE = ("commit", "val_bpb", "memory_gb", "status", "description")
 OWN = ("outcome", "label", "gain", "noise_widths")
 SAID = {"metric": ("metricName", "metric_name"), "direction": ("bestDirection", "direction")}
-BUNDLE = b"# v"
+BUNDLE, GZIP = b"# v", b"\x1f\x8b"
 
 
 def load(source: str, at: Path, repository: Path | None = None) -> Raw:
@@ -74,23 +74,28 @@ def _of_file(path: Path) -> Raw:
         raise NotNow(f"{path} cannot be read: {error.strerror}. Check its permissions.") from None
     if content.startswith(BUNDLE) and b"git bundle" in content[:40]:
         return _of_journal(path.name, branch.pages_of_bundle(path))
+    if content.startswith(GZIP):
+        raise NotNow(f"{path} is packed with gzip. Unpack it first (`gunzip -k {path.name}`), and name what comes out.")
     if b"\0" in content[:4096]:
         raise NotNow(f"{path} is no text. A log is a table (tabs, commas) or JSON lines, in UTF-8.")
-    text = content.decode("utf-8-sig", errors="replace")
+    text = content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
     first = next((line.strip() for line in text.split("\n") if line.strip()), "")
     if not first:
         raise NotNow(f"{path} is empty. Name a log that tells of attempts.")
     if first.startswith("{"):
-        return _of_json(path.name, _json_lines(text))
+        rows = _json_object(text)
+        return _of_json(path.name, _json_lines(text) if rows is None else rows)
     if first.startswith("["):
         return _of_json(path.name, _json_list(path, text))
-    return _of_table(path.name, text, first)
+    return _of_table(path.name, text)
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def _of_table(name: str, text: str, first: str) -> Raw:
+def _of_table(name: str, text: str) -> Raw:
+    text, remarks = _uncommented(text)
+    first = next((line.strip() for line in text.split("\n") if line.strip()), "")
     if "\t" in first:
         rows = _tabbed(text)
     elif first.startswith("|"):
@@ -101,14 +106,15 @@ def _of_table(name: str, text: str, first: str) -> Raw:
         raise NotNow(f"{name} is no table: its first line has no tab and no comma. Name a log with a heading.")
     table = list(rows)
     line, head = table[0]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = (f"{remarks} lines of remarks before the heading are left out",) if remarks else ()
     if _headless(head):
         if len(head) != len(REFERENCE):
             raise NotNow(
                 f"{name} has no heading, and {len(head)} columns where the reference has {len(REFERENCE)}. Write a "
                 "first line that names them."
             )
-        notes, head, body = ("it has no heading; the reference's five columns are taken",), list(REFERENCE), table
+        notes = (*notes, "it has no heading; the reference's five columns are taken")
+        head, body = list(REFERENCE), table
     else:
         body = table[1:]
     head = [clean_line(one, 60) for one in head][:MOST_COLUMNS]
@@ -131,6 +137,20 @@ def _of_table(name: str, text: str, first: str) -> Raw:
     lower = tuple(one.lower() for one in head)
     shape = "own" if set(OWN) <= set(lower) else "reference" if lower == REFERENCE else "table"
     return Raw(name, shape, tuple(head), tuple(records), tuple(unreadable), notes=notes)
+
+
+def _uncommented(text: str) -> tuple[str, int]:
+    """A table with the remarks above its heading (`# made by …`) emptied, so that lines keep their numbers; how many.
+
+    A heading may begin with # itself: then it has cells.
+    """
+    lines, count = text.split("\n"), 0
+    for place, line in enumerate(lines):
+        if line.strip() and not (line.lstrip().startswith("#") and "\t" not in line and line.count(",") < 2):
+            break
+        count += bool(line.strip())
+        lines[place] = ""
+    return "\n".join(lines), count
 
 
 def _headless(head: list[str]) -> bool:
@@ -197,6 +217,14 @@ def _parsed(line: str) -> object:
         return ValueError("it is nested too deeply")
     except ValueError:
         return ValueError("it is no JSON")
+
+
+def _json_object(text: str) -> Iterator[tuple[int, object]] | None:
+    """The rows of one object that holds them as its only list of objects; None where it is something else."""
+    found = _parsed(text)
+    lists = [one for one in found.values() if isinstance(one, list)] if isinstance(found, dict) else []
+    rows = [one for one in lists if one and all(isinstance(row, dict) for row in one)]
+    return enumerate(rows[0], 1) if len(rows) == 1 else None
 
 
 def _json_list(path: Path, text: str) -> Iterator[tuple[int, object]]:

@@ -148,6 +148,7 @@ def outcome(word: str, own: Mapping[str, str]) -> str | None:
     told = word.strip().lower()
     if told in own:
         return own[told]
+    told = re.sub(r"^[^\w+\-]+|[^\w)]+$", "", told)  # ticks, crosses and Markdown around it: "✅ **keep**"
     if told in OUTCOMES:
         return OUTCOMES[told]
     first = re.split(r"[\s\-_:(,;/!]+", told, maxsplit=1)[0].rstrip("✓✔✗❌✅.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 from pathlib import Path
@@ -76,6 +77,53 @@ def test_every_row_that_cannot_be_read_is_listed_with_its_line(tmp_path: Path) -
     assert [one.line for one in explained.unreadable] == [7, 8, 9]
     (tmp_path / "log.jsonl").write_text(PI + '\n{broken\n[1]\n{"type": "note"}\n')
     assert [one.line for one in read("log.jsonl", tmp_path).unreadable] == [6, 7, 8]
+
+
+HEAD = "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
+ROWS = "a1\t0.9979\t44.0\tkeep\tbaseline\nb2\t0.9932\t44.2\tdiscard\thigher rate\nc3\t0.9\t44.0\tkeep\twarm-up\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD + ROWS,
+        ROWS,
+        "\ufeff" + HEAD + ROWS,
+        (HEAD + ROWS).replace("\n", "\r\n"),
+        (HEAD + ROWS).replace("\n", "\r"),
+        (HEAD + ROWS).replace("\t", ","),
+        "# what I tried, by hand\n#\n" + HEAD + ROWS,
+        (HEAD + ROWS).replace("keep", "✅ keep").replace("discard", "❌ **discard**"),
+        (HEAD + ROWS).replace("0.9932", "9.932e-01").replace("0.9979", "+0.9979"),
+        json.dumps(
+            {
+                "name": "a night",
+                "rows": [
+                    {"commit": "a1", "val_bpb": 0.9979, "status": "keep"},
+                    {"commit": "b2", "val_bpb": 0.9932, "status": "discard"},
+                    {"commit": "c3", "val_bpb": 0.9, "status": "keep"},
+                ],
+            },
+            indent=1,
+        ),
+    ],
+)
+def test_the_same_rows_are_read_however_they_are_written(text: str, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(text.encode())
+    history = read("log", tmp_path)
+    assert [(row.commit, row.score, row.status) for row in history.rows] == [
+        ("a1", 0.9979, "kept"),
+        ("b2", 0.9932, "discarded"),
+        ("c3", 0.9, "kept"),
+    ]
+    assert not history.unreadable
+    assert history.schema.direction == "minimize"
+
+
+def test_a_packed_log_is_refused_with_how_to_unpack_it(tmp_path: Path) -> None:
+    (tmp_path / "results.tsv.gz").write_bytes(gzip.compress((HEAD + ROWS).encode()))
+    with pytest.raises(NotNow, match="gunzip"):
+        read("results.tsv.gz", tmp_path)
 
 
 @pytest.mark.parametrize(
