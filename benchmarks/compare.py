@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, variance
 
+from benchmarks import suggesting
 from mcp_server.edits.movable import constants
 from mcp_server.judging.arms import difference, power
 from mcp_server.researcher import classical, habits
@@ -162,7 +163,7 @@ def main() -> int:
     parser.add_argument("--tournaments", type=int, default=TOURNAMENTS)
     parser.add_argument("--seeds", type=int, default=SEEDS)
     options = parser.parse_args()
-    for what, value, spread in rows(options.tournaments, options.seeds):
+    for what, value, spread in [*rows(options.tournaments, options.seeds), *suggesting.rows(options.seeds)]:
         print(f"{what:52} {value:>8}   {spread}", flush=True)
     return 0
 

@@ -106,7 +106,8 @@ def rows(labs: int = LABS, experiments: int = EXPERIMENTS) -> list[Told]:
         left = [one for lab in found for one in read_known(Places.of(lab.paths.state)).ours]
         with closing(Foreign(Places.of(found[0].paths.state).records)) as foreign:
             lines = [json.loads(row["line"]) for row in foreign._rows("SELECT line FROM records")]
-        codes_run = [one["code"] for one in lines if one.get("role", "attempt") == "attempt"]
+        attempts = [one for one in lines if one.get("role", "attempt") == "attempt"]
+        codes_run = [one["code"] for one in attempts if one["status"] != "cancelled"]  # stopped: another was first
         runs, doubled = len(codes_run), len(codes_run) - len(set(codes_run))
         refs = len(Store(folder / "journals").refs(LEASES))
         if any(codes):

@@ -150,7 +150,10 @@ def test_a_slow_host_delays_no_start_and_what_another_lab_was_first_with_is_stop
 ) -> None:
     north, south = pair(tmp_path, remote)
     number = start(north, KNOB=7.0, SECONDS=60.0)
+    for lab in (north, south):
+        lab.join(remote, "host")
     monkeypatch.setattr("mcp_server.community.leases.claim.AT_ONCE", 0.0)  # no host is as fast as that
+    monkeypatch.setattr("mcp_server.community.leases.claim.push_seconds", lambda labs, kind: 0.0)
     own = start(south, KNOB=7.0, SECONDS=60.0)
     until(lambda: not south.lab.read_score(own).open)
     score = south.lab.read_score(own)

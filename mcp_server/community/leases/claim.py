@@ -50,7 +50,7 @@ from mcp_server.repo.workspace import Workspace
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 2.0  # for one claim, on the wall, with everything
-AT_ONCE = 0.25  # of it: how long a start may wait for the answer, which most places give in a tenth of a second
+AT_ONCE = 0.25  # of it: how long a start waits for a host's answer, which most give in a tenth of a second
 NOT_RUN = " It was not run here."
 TURNS = 3  # of one claim: what stands in the way may go, or be worth nothing
 
@@ -165,16 +165,19 @@ class Claim:
 
     def send(self) -> None:
         """Tell the others, and find out who was first, if they say so at once. Never raises, never waits for long."""
-        ours, self._sent = self._ours, True
-        if ours is None:
+        ours, self._sent, settings = self._ours, True, read_settings(self._places)
+        if ours is None or settings is None:
             return
         # no daemon: a command that ends leaves no claim half told
         threading.Thread(target=self._ask, args=(ours,), name="claim").start()
-        if self._answered.wait(0.0 if read_known(self._places).slow else AT_ONCE * WAIT_SECONDS):
+        # a folder is slow where this machine is, and then so is the run; a host may be slow, or hang, by itself
+        patient = WAIT_SECONDS if settings.kind == "folder" else AT_ONCE * WAIT_SECONDS
+        if self._answered.wait(0.0 if read_known(self._places).slow else patient):
             self._opened.set()  # nobody waits for more
             return
-        with contextlib.suppress(OSError), changing(self._places) as change:
-            change.known = change.known.model_copy(update={"slow": True})
+        if settings.kind == "host":
+            with contextlib.suppress(OSError), changing(self._places) as change:
+                change.known = change.known.model_copy(update={"slow": True})
 
     def wait(self) -> bool:
         """Until the answer is there, or none is to come; whether the claim is still ours. For who has the time."""
