@@ -86,7 +86,7 @@ VARIABLES: dict[str, Variable] = {
     "AUTORESEARCH_RUN": Variable(_RUN, "`score` with a hand-over: the name by which the world knows this run."),
     "AUTORESEARCH_SEED": Variable(_RUN, "The seed of this run; the lab owns it."),
     "AUTORESEARCH_SNAPSHOT": Variable(_RUN, "`score`: the experiment's code, read-only."),
-    "AUTORESEARCH_SPLIT": Variable(_RUN, "`score`: `val`, or `test` in the closing exam."),
+    "AUTORESEARCH_SPLIT": Variable(_RUN, "`score`: `val`, `test` in the closing exam, `watch` on a draw for people."),
     "AUTORESEARCH_ALIVE_FD": Variable(_INSIDE, "Launcher to supervisor: the descriptor that holds the run's lock."),
     "AUTORESEARCH_AUDIT_POSITIONS": Variable(_INSIDE, "Supervisor to our scorer: places audited by the second host."),
     "AUTORESEARCH_HOST_REPLY_SECONDS": Variable(_INSIDE, "Tests of our scorer: how long a host may take to answer."),

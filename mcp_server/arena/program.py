@@ -203,6 +203,13 @@ class EngineRule(_Section):
         return self.resources.get("GPU", 0.0)
 
 
+class Claim(_Section):
+    """A gain that is claimed before anything was measured; the closing exam decides on it."""
+
+    gain: float = Field(gt=0)
+    by: Literal["exam"] = "exam"
+
+
 class Arena(_Section):
     """The contract of a lab."""
 
@@ -220,6 +227,8 @@ class Arena(_Section):
     checks: tuple[Command, ...] = ()
     stop: StopRule = StopRule()
     secondary: dict[str, Guard] = {}
+    claim: Claim | None = None  # fixed with the campaign's start
+    watch: bool = False  # every run is also scored on a third draw, which only people see
     suite: Annotated[dict[str, Suite], BeforeValidator(_suite)] = {}
     # of the score command's answer: `secondary`, or the metric's own name for `score`
     metrics: dict[str, Part] = {}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from statistics import fmean
 
-from mcp_server.arena.program import Arena
+from mcp_server.arena.program import Arena, parse_program
 from mcp_server.campaign import progress
 from mcp_server.campaign.attempt import losses
 from mcp_server.campaign.evidence import record_of
+from mcp_server.judging.further import claims
 from mcp_server.judging.student import examination
 from mcp_server.judging.totals import totals
 from mcp_server.ledger import Ledger
@@ -37,7 +39,18 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
         found = json.loads(exam.result)
         reply.exam_gain = progress.rounded(found.get("gain"))
         reply.exam_interval = [round(edge, 6) for edge in found.get("interval") or []]
+    reply.claim = _claim(ledger, arena, campaign, reply.exam_interval)
     return reply
+
+
+def _claim(ledger: Ledger, arena: Arena, campaign: Campaign, interval: Sequence[float]) -> str:
+    """What became of the claim that the campaign began with; a later one is told apart from it."""
+    baseline = ledger.first_of(campaign.tag)
+    text = ledger.program_text(baseline.program) if baseline is not None else None
+    began = parse_program(text, in_force=True).arena if text is not None else arena
+    fixed, now = (one.claim.gain if one.claim is not None else None for one in (began, arena))
+    unit = f" {arena.metric.unit}" if arena.metric.unit else ""
+    return claims.words(fixed, interval, unit, now)
 
 
 def exam_result(ledger: Ledger, arena: Arena, exam: Exam) -> str | None:

@@ -23,7 +23,7 @@ from pydantic import Field
 from mcp_server.arena.program import Arena
 from mcp_server.arena.styles import style_version
 from mcp_server.campaign import progress
-from mcp_server.campaign.attempt import Attempt, read_all
+from mcp_server.campaign.attempt import Attempt, read, read_all
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.dashboard.community import Look
@@ -40,6 +40,7 @@ from mcp_server.views.chart import ChartCampaign, ChartPoint
 from mcp_server.views.chart.scale import scale_of
 from mcp_server.views.history import HistoryRow, row_of
 from mcp_server.views.publishing import point_of
+from mcp_server.views.watched import series, words
 
 LOOK_SECONDS = 0.4  # supervisors write their progress twice a second
 COMMUNITY_SECONDS = 2.0
@@ -233,6 +234,8 @@ class Feed:
             noise_sd=noise_sd,
             began_at=campaign.began_at,
             scale=self._scale(ledger, arena, noise_sd),
+            # on the page alone: no tool tells it
+            watched=_watched(ledger, campaign, arena),
         )
         self._say("status", status)
         self._say("lessons", [_lesson(one).model_dump() for one in reversed(ledger.learnings(last=LESSONS))])
@@ -293,6 +296,12 @@ class Feed:
         if self._ledger is None:
             self._ledger = Ledger(self.lab.paths.ledger)
         return self._ledger
+
+
+def _watched(ledger: Ledger, campaign: Campaign, arena: Arena) -> str:
+    if not arena.watch:
+        return ""
+    return words(series([read(ledger, one) for one in ledger.kept(campaign.tag)], arena))
 
 
 def _edited(bench: Bench) -> tuple[int, ...]:

@@ -248,6 +248,11 @@ class Experiments(Runs, Lessons):
                 (base, campaign, number),
             )
 
+    def first_of(self, campaign: str) -> Experiment | None:
+        """The experiment that a campaign began with, whatever came of it."""
+        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? ORDER BY number LIMIT 1", campaign)
+        return _experiment(rows[0]) if rows else None
+
     def baseline(self, campaign: str) -> Baseline | None:
         """The one that was kept, else the last that was offered; None before the campaign has begun."""
         rows = self._rows(

@@ -170,6 +170,13 @@ class OnCluster(Record):
     resources: dict[str, float]
 
 
+class Watch(Record):
+    """What a scorer is told to score an artifact once more, on a third split or draw."""
+
+    draw: str
+    secret: str | None = None
+
+
 class RunSpec(Record):
     """All a supervisor needs to know; it reads nothing else of the lab's."""
 
@@ -200,7 +207,8 @@ class RunSpec(Record):
     absent: tuple[str, ...] = ()  # what the arena lets the run read, but this machine has not
     handover: Path | None = None  # a folder that the scorer alone may write, shared by all runs of the lab
     data: Path | None = None  # prepared corpus; the trainer sees its public half only
-    split: Literal["val", "test"] = "val"
+    split: Literal["val", "test", "watch"] = "val"
+    watch: Watch | None = None  # how to score once more, for people alone
     secret: str | None = None  # draws the test split; given to the exam's scorer alone
     audit_positions: int = Field(default=1024, ge=0)
     score_seconds: float = Field(default=600, gt=0)  # wall limit of scoring
@@ -318,6 +326,7 @@ class RunResult(Answer):
     # how: trained beside it, or measured by the arena's own scorer; "": not at all, or by an older version
     pairing: Literal["", "side_by_side", "alternating", "scorer"] = ""
     suite: dict[str, float] = {}  # scores of the arena's further score commands, by name
+    watch: float | None = None  # on the third split or draw: for people alone, and nothing is decided by it
     beside: Half | None = None  # the incumbent's half, where it was trained in this slot
     clock: Literal["", "wall", "cpu"] = ""  # the budget's; "": recorded by an older version
     cores: tuple[int, ...] = ()  # that the training was bound to; (): to none

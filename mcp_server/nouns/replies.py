@@ -202,6 +202,7 @@ class TotalsReply(Reply):
     gain_since_first: float | None = Field(default=None, description="over that campaign's baseline")
     exam_gain: float | None = Field(default=None, description="measured by the closing exam on the untouched split")
     exam_interval: list[float] = Field(default_factory=list)
+    claim: str = Field(default="", description="the gain claimed at the start: supported, not supported, inconclusive")
 
 
 class ExamReply(Reply):

@@ -144,6 +144,11 @@ def of_suite(result: RunResult, name: str, answer: answers.Answer | None) -> Run
             return _unscored(result, RunState.CRASHED, answer.reason, f"`{name}` of the suite: {answer.detail}")
 
 
+def of_watch(result: RunResult, answer: answers.Answer | None) -> RunResult:
+    """A scored run with what the scorer says of it on the third draw; whatever that is, the run keeps its score."""
+    return result.model_copy(update={"watch": answer.score}) if isinstance(answer, answers.Score) else result
+
+
 def _unscored(result: RunResult, state: RunState, reason: str, detail: str) -> RunResult:
     result = result.model_copy(update={"score": None, "incumbent_score": None, "units": {}, "incumbent_units": {}})
     return ended(result, state, reason, detail, Crash(kind=reason, message=detail))

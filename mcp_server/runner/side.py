@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mcp_server.nouns.records import RunResult, RunState, Tier
+from mcp_server.nouns.records import RunResult, RunState, Tier, Watch
 from mcp_server.runner import outcome, scorer
 from mcp_server.runner.answers import Answer
 from mcp_server.runner.environment import Surroundings, is_language_model_scorer, is_printed_scorer
@@ -125,12 +125,20 @@ class Side:
             if self.result.state is RunState.SCORED:
                 self.result = outcome.of_suite(self.result, name, self._further(command, stop))
 
-    def _further(self, command: tuple[str, ...], stop: Stop) -> Answer | None:
-        """What a further score command answers. Raises OSError."""
-        around = replace(self.around, spec=self.spec.model_copy(update={"score_command": command}))
+        if self.spec.watch is not None and self.result.state is RunState.SCORED:
+            self.result = outcome.of_watch(self.result, self._further(self.spec.score_command, stop, self.spec.watch))
+
+    def _further(self, command: tuple[str, ...], stop: Stop, watch: Watch | None = None) -> Answer | None:
+        """What a further score command answers, or the same on a third draw. Raises OSError."""
+        told: dict[str, object] = {"score_command": command}
+        if watch is not None:
+            environment = self.spec.scorer_environment | {"AUTORESEARCH_DRAW": watch.draw}
+            told |= {"split": "watch", "secret": watch.secret, "scorer_environment": environment}
+        around = replace(self.around, spec=self.spec.model_copy(update=told))
         asked = scorer.Asked(around, self.allowed)
         try:
-            return asked.answer(stop, lambda fraction: None)
+            answer = asked.answer(stop, lambda fraction: None)
+            return answer if watch is None else outcome.weighted(answer, self.spec.weights, self.spec.metric)
         finally:
             asked.end()
 

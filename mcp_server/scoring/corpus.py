@@ -59,8 +59,10 @@ class Split:
         return int(self.inputs.shape[1])
 
 
-def read_split(folder: Path, split: Literal["val", "test"], secret: str | None = None) -> Split:
-    """A split of the prepared corpus in `folder`; `test` is drawn from its pool with `secret`. Raises CorpusError."""
+def read_split(folder: Path, split: Literal["val", "test", "watch"], secret: str | None = None) -> Split:
+    """A split of the prepared corpus in `folder`; `test` is drawn from its pool with `secret`, and `watch` is what of
+    the pool `test` leaves. Raises CorpusError.
+    """
     meta = read_meta(folder)
     sealed = folder / "sealed"
     try:
@@ -68,7 +70,7 @@ def read_split(folder: Path, split: Literal["val", "test"], secret: str | None =
             stream: Tokens = np.fromfile(sealed / "val.bin", "<u2")
         else:
             pool, starts = np.fromfile(sealed / "test_pool.bin", "<u2"), np.load(sealed / "test_pool.docs.npy")
-            stream = draw_documents(pool, starts, secret)
+            stream = draw_documents(pool, starts, secret, rest=split == "watch")
         token_bytes = np.load(sealed / "token_bytes.npy").astype(np.int64)
         filler: Tokens = np.fromfile(folder / "public" / meta.shards[0], "<u2", count=FILLER_TOKENS)
     except (OSError, ValueError) as error:
@@ -89,13 +91,15 @@ def read_meta(folder: Path) -> Meta:
         raise CorpusError(f"{folder} holds no prepared corpus ({why}). Run prepare.py first.") from error
 
 
-def draw_documents(pool: Tokens, starts: NDArray[np.int64], secret: str | None) -> Tokens:
-    """The documents of the test pool that `secret` picks: about half, each by HMAC-SHA256(secret, its index)."""
+def draw_documents(pool: Tokens, starts: NDArray[np.int64], secret: str | None, rest: bool = False) -> Tokens:
+    """The documents of the test pool that `secret` picks: about half, each by HMAC-SHA256(secret, its index); or the
+    rest of them."""
     if not secret:
         raise CorpusError(
             "The test split is drawn with a campaign's secret, and none was given. Use `autoresearch exam`."
         )
-    picked = [i for i in range(len(starts) - 1) if hmac.digest(secret.encode(), struct.pack("<Q", i), "sha256")[0] & 1]
+    drawn = [hmac.digest(secret.encode(), struct.pack("<Q", i), "sha256")[0] & 1 for i in range(len(starts) - 1)]
+    picked = [i for i, chosen in enumerate(drawn) if bool(chosen) != rest]
     if not picked:
         raise CorpusError("The test pool has too few documents to draw a split from. Prepare a larger corpus.")
     return np.concatenate([pool[starts[i] : starts[i + 1]] for i in picked])

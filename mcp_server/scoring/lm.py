@@ -33,6 +33,7 @@ from mcp_server.scoring.tolerances import Table
 
 START_SECONDS = 300.0  # importing torch, building a model and compiling it, on a busy machine
 REPLY_SECONDS = 120.0  # one batch
+SPLITS: dict[str, Literal["val", "test", "watch"]] = {"val": "val", "test": "test", "watch": "watch"}
 UNITS_FILE, UNIT_DIGITS = "documents.json", 12  # nobody but the referee sees them
 FEW = 2000  # fit into a line
 DIGITS = 7  # the audit leaves 1e-8 bits per byte open, and lower digits could carry validation text to the agent
@@ -46,7 +47,7 @@ class Order:
     snapshot: Path
     shown_as: Path  # its name inside a host's T2 sandbox: code must not know which half of a pair it is
     data: Path
-    split: Literal["val", "test"]
+    split: Literal["val", "test", "watch"]
     secret: str | None
     positions: int
     suspect_below: float
@@ -72,7 +73,7 @@ class Order:
             snapshot=Path(env["AUTORESEARCH_SNAPSHOT"]).resolve(),
             shown_as=Path(env.get("AUTORESEARCH_SNAPSHOT_AS") or env["AUTORESEARCH_SNAPSHOT"]).resolve(),
             data=Path(env["AUTORESEARCH_DATA"]).resolve(),
-            split="test" if env.get("AUTORESEARCH_SPLIT") == "test" else "val",
+            split=SPLITS.get(env.get("AUTORESEARCH_SPLIT", "val"), "val"),
             secret=env.get("AUTORESEARCH_SECRET"),
             positions=int(env.get("AUTORESEARCH_AUDIT_POSITIONS", "1024")),
             suspect_below=float(env.get("AUTORESEARCH_SUSPECT_BELOW") or "-inf"),

@@ -22,6 +22,7 @@ from mcp_server.nouns.records import DeviceReading
 from mcp_server.nouns.replies import NoiseReply, TotalsReply
 from mcp_server.nouns.rows import Campaign, Experiment, Learning
 from mcp_server.views.front import Place, places
+from mcp_server.views.watched import Watched, series
 
 DIFF_BYTES = 6_000
 MOST_KEPT, MOST_LESSONS = 40, 40
@@ -50,6 +51,7 @@ class Findings:
     left: int = 0  # undecided
     rules: tuple[str, ...] = ()  # where a person changed them
     elsewhere: tuple[str, ...] = ()  # what other labs tell, in lines
+    watched: tuple[Watched, ...] = ()  # the keeps on a third draw
     places: tuple[Place, ...] = ()  # of attempts among several primary metrics
 
 
@@ -101,6 +103,7 @@ def _read(bench: Bench, campaign: Campaign, arena: Arena) -> Findings:
         run_seconds=sum(one.wall_seconds or one.train_seconds or 0.0 for one in results),
         left=len(tried) - len(decided),
         rules=tuple(told(one) for one in ledger.amendments(tag)),
+        watched=series(kept, arena),
         places=places(tried, arena),
     )
 

@@ -24,6 +24,7 @@ from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.views.chart.words import duration, shown
 from mcp_server.views.findings import DIFF_BYTES, MOST_KEPT, Findings
 from mcp_server.views.front import svg
+from mcp_server.views.watched import words
 
 CHART, FRONT = "progress.png", "front.svg"
 MOST_FAILURES_PER_THEME = 3
@@ -42,6 +43,7 @@ def markdown(found: Findings, chart: bool) -> str:
         f"![Every experiment of the campaign, kept and not, with the best so far]({CHART})" if chart else "",
         _question(found),
         _result(found),
+        _watched(found),
         _front(found),
         _changes(found),
         _failures(found),
@@ -148,12 +150,30 @@ def _result(found: Findings) -> str:
         ),
         (f"gain since {plain(totals.first_campaign)}", _since_first(totals, unit)),
         ("gain by closing exam", exam or "not made"),
+        ("claimed before", plain(totals.claim)),
         ("expected false keeps", "" if totals.expected_false_keeps is None else f"{totals.expected_false_keeps:.2f}"),
         ("noise of one run", spread),
         ("outcomes", ", ".join(f"{count:,} {name}" for name, count in sorted(found.outcomes.items()))),
         ("not decided yet", str(found.left) if found.left else ""),
     ]
     return "## Result\n\n" + _table(rows)
+
+
+def _watched(found: Findings) -> str:
+    """The keeps on a third draw, with what of their gains it does not show."""
+    if len(found.watched) < 2:
+        return ""
+    lines = ["| kept | score | watched | gain | watched gain | divergence |", "|---|---|---|---|---|---|"]
+    for one in found.watched:
+        numbers = (one.score, one.watch, one.gain, one.watch_gain, one.divergence)
+        lines.append(
+            f"| {one.number}: {plain(one.description, 80)} | {' | '.join(shown(value) for value in numbers)} |"
+        )
+    said = (
+        "Every run was also scored on a third draw that no decision and no agent has seen. "
+        f"{words(found.watched).capitalize()}."
+    )
+    return "\n\n".join(["## Watch series", said, "\n".join(lines)])
 
 
 def _front(found: Findings) -> str:

@@ -109,6 +109,8 @@ RULES: dict[str, Rule] = {
     "stop.stale": FREE,
     "secondary": Rule(Holder.PERSON, _tighter_bounds),
     "suite": Rule(Holder.PERSON, lambda before, after: before.items() <= after.items()),
+    "claim": A_PERSONS,
+    "watch": Rule(Holder.PERSON, _not_taken_back),
     "metrics": FIXED,
     "readable": Rule(Holder.PERSON, _no_wider),
     "require_sandbox": Rule(Holder.PERSON, _not_taken_back),

@@ -20,7 +20,7 @@ from mcp_server.campaign.runs import orders, room
 from mcp_server.engines import Engine
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.paths import BESIDE, LabPaths, RunPaths
-from mcp_server.nouns.records import Budget, HostUse, Kind, OnCluster, Order, Pairing, Purpose, RunSpec
+from mcp_server.nouns.records import Budget, HostUse, Kind, OnCluster, Order, Pairing, Purpose, RunSpec, Watch
 from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.programs.readable import in_home, lay, shown, sources
 from mcp_server.programs.sealed import sealed
@@ -195,6 +195,7 @@ def _spec(paths: LabPaths, plan: Plan, tree: Path, editable: tuple[str, ...]) ->
         data=Path(campaign.corpus) if campaign.corpus else None,
         split="test" if exam else "val",
         secret=campaign.secret if exam else None,
+        watch=_watch(plan) if arena.watch and not exam else None,
         score_seconds=arena.budget.score_seconds,
         require_sandbox=arena.require_sandbox,
         usual_startup_seconds=plan.usual.startup_seconds,
@@ -207,13 +208,20 @@ def _spec(paths: LabPaths, plan: Plan, tree: Path, editable: tuple[str, ...]) ->
     )
 
 
+def _watch(plan: Plan) -> Watch:
+    return Watch(draw=_drawn(plan.campaign, f"watch {plan.run.seed}"), secret=plan.campaign.secret)
+
+
 def draw(campaign: Campaign, run: Run) -> str:
     """What a scorer draws its hidden choices from (folds, inputs): the same for every experiment on one seed.
 
     Only scorers are told, and it follows from the campaign's secret, so a run cannot know it; yet runs on one seed
     meet the same choices, so their scores can be paired.
     """
-    what = f"{'exam' if run.purpose == 'exam' else 'draw'} {run.seed}"
+    return _drawn(campaign, f"{'exam' if run.purpose == 'exam' else 'draw'} {run.seed}")
+
+
+def _drawn(campaign: Campaign, what: str) -> str:
     return hmac.new(campaign.secret.encode(), what.encode(), hashlib.sha256).hexdigest()
 
 

@@ -56,7 +56,7 @@ async function open(state, wanted) {
   }
 }
 
-function fill(body, { page, verdict = {}, log, commands }) {
+function fill(body, { page, verdict = {}, watch, log, commands }) {
   const { score, row } = page;
   byId("experiment-title").textContent = `Experiment ${row.experiment}: ${row.description || ""}`;
   const sure = verdict.probability === undefined ? "" : `${Math.round(100 * verdict.probability)} % sure it is better`;
@@ -77,6 +77,7 @@ function fill(body, { page, verdict = {}, log, commands }) {
     ["took", score.train_seconds === undefined ? "" : [seconds(score.train_seconds), score.steps ? `${score.steps.toLocaleString("en")} steps` : "",
       score.memory_mb ? `${Math.round(score.memory_mb).toLocaleString("en")} MB` : ""].filter(Boolean).join(", ")],
     ["measured", Object.entries(score.secondary || {}).map(([name, value]) => `${name} ${number(value)}`).join(", ")],
+    ["watched", watch === undefined ? "" : `${number(watch)} on the third draw`],
     ["device", [page.device, page.tier].filter(Boolean).join(", sandbox ")],
     ["begun", when(row.opened_at)], ["decided", when(row.decided_at)], ["theme", row.theme],
   ])];

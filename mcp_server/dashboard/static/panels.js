@@ -16,6 +16,8 @@ export function drawTotals({ status }) {
     ["claimed gain", number(totals.claimed_gain, true), "the sum of what the keeps claim"],
     exam ? ["honest gain, by exam", number(totals.exam_gain, true), interval ? `95 % interval ${interval}` : "measured on the untouched split"]
       : ["honest gain", number(totals.honest_gain, true), "after allowing for luck in the choice"],
+    ...(totals.claim ? [["claimed before", (totals.claim.match(/not supported|supported|inconclusive/) || [""])[0], totals.claim]] : []),
+    ...(status.watched ? [["watch series", "", status.watched]] : []),
     ["expected false keeps", number(totals.expected_false_keeps), "among the kept changes"],
     ["experiments", number(counts.all ?? 0), `${counts.keep ?? 0} kept${counts.open ? `, ${counts.open} open` : ""}`],
     [status.noise?.paired_sd === undefined ? "noise of one run" : "noise of a difference", number(status.noise_sd), status.noise?.runs ? `standard deviation, from ${status.noise.runs} runs` : "not measured yet"],
