@@ -49,6 +49,7 @@ COMMANDS = {
     "wait": Entry("Look", "live/news", "Wait until something happens: a keep, a crash, an idle lab; one JSON line."),
     "notify": Entry("Look", "live/news", "Who is told what happens, as your own configuration says; or try it."),
     "compare": Entry("Look", "research/comparing", "Compare programs, styles and agents over whole campaigns."),
+    "replay": Entry("Look", "research/replaying", "What other rules would have kept, and what of it is refuted."),
     "history": Entry("Look", "views", "All experiments in a table."),
     "dashboard": Entry("Look", "reports", "Serve the live page: chart, table, running experiment."),
     "community": Entry("Work", "community", "Learn from other labs, and let them learn: join, sync, trust."),
