@@ -120,7 +120,7 @@ class Widths:
             return Belief(improving, 0.0, 1.0, width, 1.0)
         weights = np.exp(plain + parts.log_total - (plain + parts.log_total).max())
         total = float(weights.sum())
-        helps, gain = float(weights @ parts.helps) / total, float(weights @ parts.moved) / total
+        helps, gain = min(float(weights @ parts.helps) / total, 1.0), float(weights @ parts.moved) / total
         wealth = self.wealth.after(look, first or look, self.effects)
         evidence = wealth.evidence(known.logs) - self.wealth.evidence(self.logs)
         evidence = math.exp(min(max(evidence, -MOST_EVIDENCE), MOST_EVIDENCE))
