@@ -30,7 +30,7 @@ class Row:
 
 ROWS = (
     Row("speed", "2: 10,000 attempts of 8 labs", alone=True),
-    Row("real", "1: eight servers, eight built-in researchers", alone=True),
+    Row("real", "1: real servers and built-in researchers, two labs a core", alone=True),
     Row("races", "3: contested leases", alone=True),
     Row("chaos", "5: exchange under everything that may befall it", alone=True),
     Row("serving", "of the lab server: twenty ordinary days of 32 labs at once", alone=True),

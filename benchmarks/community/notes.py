@@ -48,9 +48,9 @@ def rows() -> list[Told]:
         foreign = index(Path(folder), notes)
         for name, may in WAYS.items():
             right, asked, both, asked_both = share(notes, foreign, partial(may, notes))
-            _, _, put_right, _ = share(right_way, foreign, partial(may, notes))
+            _, _, turned, _ = share(right_way, foreign, partial(may, notes))
             told.append(at_least("7", f"right constant first, among {name}", right, CONSTANT, more=f"{asked} notes"))
-            more = f"{asked_both} notes; {both:.3f} with the {len(CONTRADICTED)} labels that contradict their note"
-            told.append(at_least("7", f"and its direction, among {name}", put_right, BOTH, more=more))
+            more = f"{asked_both} notes; {turned:.3f} with {len(CONTRADICTED)} contradicting labels turned"
+            told.append(at_least("7", f"and its direction, among {name}", both, BOTH, more=more))
         foreign.close()
     return told
