@@ -1,4 +1,4 @@
-"""For people: the live page, the report, and the campaign as commits to review."""
+"""For people: the live page and the report."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ class WrittenReply(Reply):
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Into this folder.  [default: report]")
 @click.option("--html/--no-html", default=True, show_default=True, help="Also as one self-contained HTML file.")
 @click.option("--pdf", is_flag=True, help="Also as PDF, printed by a chromium of this machine.")
+@click.option("--site", is_flag=True, help="As a folder to publish: index.html, chart, share card, results.csv.")
 @asking.json_option
 @click.pass_obj
-def report(place: Place, out: Path | None, html: bool, pdf: bool, as_json: bool) -> None:
+def report(place: Place, out: Path | None, html: bool, pdf: bool, site: bool, as_json: bool) -> None:
     """Write the campaign's report: question, result with its interval, kept changes, failures, lessons, what is next.
 
     report.md can be a pull request's text as it is; progress.png lies beside it, and inside report.html.
@@ -78,7 +79,13 @@ def report(place: Place, out: Path | None, html: bool, pdf: bool, as_json: bool)
     Examples:
       autoresearch report
       autoresearch report --out /tmp/night --pdf
+      autoresearch report --site --out public    read-only; any web server, or none, shows it
     """
+    if site:
+        folder = (place.folder / (out or "site")).resolve()
+        reply = importlib.import_module("mcp_server.commands.pulls.site").write_site(asking.lab_at(place), folder)
+        asking.answer(reply, as_json, terminal.facts([("written", path) for path in reply.files]))
+        return
     reply = write_report(asking.lab_at(place), (place.folder / (out or "report")).resolve(), html, pdf)
     rows = [("written", path) for path in reply.files]
     asking.answer(reply, as_json, terminal.facts(rows), terminal.problems(reply.notes))
@@ -92,7 +99,7 @@ def write_report(lab: Lab, folder: Path, html: bool = True, pdf: bool = False) -
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "report.md"]
     notes: list[str] = []
-    chart = _chart(lab, folder / words.CHART)
+    chart = draw_chart(lab, folder / words.CHART)
     if chart is not None:
         written.append(folder / words.CHART)
     if found.places:
@@ -112,7 +119,7 @@ def write_report(lab: Lab, folder: Path, html: bool = True, pdf: bool = False) -
     return WrittenReply(files=[str(path) for path in written], notes=notes)
 
 
-def _chart(lab: Lab, path: Path) -> bytes | None:
+def draw_chart(lab: Lab, path: Path) -> bytes | None:
     """Draw the campaign's chart into `path`; None where charts are off or nothing could be drawn."""
     if os.environ.get("AUTORESEARCH_CHART") == "off":
         return None
@@ -142,27 +149,3 @@ def printed(page: Path, pdf: Path) -> str:
         except (subprocess.SubprocessError, OSError) as error:
             return f"No PDF: {browser} failed ({error}). Any browser prints report.html."
     return ""
-
-
-@click.command()
-@click.option("--squash", "way", flag_value="squash", default="squash", help="One commit in all.  [default]")
-@click.option("--branches", "way", flag_value="branches", help="A branch for each kept change.")
-@asking.json_option
-@click.pass_obj
-def finalize(place: Place, way: str, as_json: bool) -> None:
-    """Turn the campaign into commits to review, on top of where it began, each with its evidence in the message.
-
-    Makes new branches below autoresearch-final/ and touches nothing else. With --branches each change stands alone on
-    the starting point where it can; one that needs earlier changes has them below it, and says so.
-
-    \b
-    Examples:
-      autoresearch finalize               branch autoresearch-final/<tag>/all, one commit
-      autoresearch finalize --branches    autoresearch-final/<tag>/<experiment>, one for each kept change
-    """
-    reply = importlib.import_module("mcp_server.views.finalize").finalize(asking.lab_at(place), way == "branches")
-    rows = [
-        (one.branch, f"{one.commit[:12]}  {one.title}" + (f"  (needs {one.builds_on})" if one.builds_on else ""))
-        for one in reply.branches
-    ]
-    asking.answer(reply, as_json, terminal.facts(rows), terminal.hint(reply.next))

@@ -95,7 +95,7 @@ def _make(workspace: Workspace, tag: str, planned: Sequence[_Planned]) -> None:
 
 def _squash(bench: Bench, campaign: Campaign, arena: Arena, kept: Sequence[Experiment]) -> list[_Planned]:
     workspace, last = bench.workspace, kept[-1]
-    message = _message_of_all(bench, campaign, arena, kept)
+    message = message_of_all(bench, campaign, arena, kept)
     files = workspace.committed(arena.editable, str(last.commit_sha))
     commit = workspace.snapshot(arena.editable, campaign.pinned, message, _date(last), files=files).commit
     name = f"{PREFIX}/{campaign.tag}/all"  # beside those of single changes, which git would not let stand below it
@@ -192,7 +192,7 @@ def _evidence(arena: Arena, one: Attempt) -> str:
     return "\n".join(lines)
 
 
-def _message_of_all(bench: Bench, campaign: Campaign, arena: Arena, kept: Sequence[Experiment]) -> str:
+def message_of_all(bench: Bench, campaign: Campaign, arena: Arena, kept: Sequence[Experiment]) -> str:
     totals, metric = totals_of(bench.ledger, arena, campaign), arena.metric
     unit = f" {metric.unit}" if metric.unit else ""
     changes = len(kept) - 1

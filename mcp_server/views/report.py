@@ -328,8 +328,11 @@ def html(found: Findings, chart: bytes | None) -> str:
     return rendered(markdown(found, chart is not None), inside, found.campaign.tag, "report.html")
 
 
-def rendered(text: str, images: Mapping[str, str], title: str, template: str) -> str:
-    """Markdown as one HTML file. images: by the name in the text, as data; no other image is shown."""
+def rendered(text: str, images: Mapping[str, str], title: str, template: str, card: str = "") -> str:
+    """Markdown as one HTML file. images: by the name in the text, as data; no other image is shown.
+
+    card: the file beside it that other sites show when they link to it.
+    """
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = reader.parse(text)
     for token in tokens:
@@ -338,4 +341,4 @@ def rendered(text: str, images: Mapping[str, str], title: str, template: str) ->
                 child.attrs["src"] = images.get(str(child.attrs.get("src")), "")
     pages = Environment(loader=FileSystemLoader(Path(__file__).parents[1] / "dashboard" / "templates"), autoescape=True)
     body = Markup(reader.renderer.render(tokens, reader.options, {}))
-    return pages.get_template(template).render(title=title, body=body)
+    return pages.get_template(template).render(title=title, body=body, card=card)
