@@ -79,6 +79,14 @@ many: $(VENV)/.tools
 	$(BIN)/python -m pytest tests/cluster
 	$(BIN)/python -m benchmarks.many
 
+# published tasks that need no download, by the built-in researcher, and nights of pure noise: under 20 minutes on 2 cores
+external: $(VENV)/.tools
+	$(BIN)/python -m benchmarks.external
+
+# a night of the shipped arena, recorded under docs/nights/: 83 experiments of 60 s, about two hours; make night NIGHT="--experiments 20"
+night: setup
+	$(BIN)/python -m benchmarks.night $(NIGHT)
+
 # The real clients (Claude Code, Codex, Gemini CLI, opencode, Copilot CLI, Inspector), in a folder of their own: no account, no global install.
 clients: $(VENV)/.tools
 	$(BIN)/python -m tests.e2e.clients

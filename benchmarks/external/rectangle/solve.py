@@ -1,0 +1,44 @@
+"""21 circles in a rectangle of perimeter 4, their radii large together: many starts, improved by linear programmes."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from climb import climb, spent
+from disks import linear, repaired, scattered, worth
+
+# ---- what to try ----
+CIRCLES = 21
+STARTS = 20  # the best of them counts
+RADIUS = 0.05  # of the first step, in sides of the square
+SHRINK = 0.4  # of a step that brought little
+STEPS = 14  # of a start
+ROUNDS = 10  # of the programme in a step
+NEAR = 0.6  # circles farther apart than this are not looked at
+JITTER = 0.5  # of the grid that a start is
+NARROW = 0.7  # the least width of a start; its height is 2 less that
+SEED = 0
+
+
+def main() -> None:
+    draw, end = np.random.default_rng(SEED), spent()
+    best, found = -1.0, scattered(draw, CIRCLES, draw.uniform(NARROW, 1.0), JITTER)
+    for _ in range(STARTS):
+        value, state = climb(
+            scattered(draw, CIRCLES, draw.uniform(NARROW, 1.0), JITTER),
+            partial(linear, near=NEAR, square=False), partial(repaired, square=False), worth,
+            radius=RADIUS, shrink=SHRINK, steps=STEPS, rounds=ROUNDS, until=end,
+        )  # fmt: skip
+        if value > best:
+            best, found = value, state
+    circles = found[:-1].reshape(-1, 3).tolist()
+    (Path(os.environ.get("AUTORESEARCH_OUT", ".")) / "circles.json").write_text(json.dumps(circles))
+    print(f"sum of radii, as this program believes: {best:.8f}")
+
+
+if __name__ == "__main__":
+    main()
