@@ -1,4 +1,4 @@
-"""Published tasks that need no download: `python -m benchmarks.external [--seconds 70] [TASK…]`.
+"""Published tasks that need no download: `python -m benchmarks.external [--seconds 60] [TASK…]`.
 
 Each task is rebuilt from its description and is a lab of its own: the real server, runs in the sandbox, the referee. A
 campaign is the baseline and then as many experiments as fit its seconds, once by the seeded researcher and once by the
@@ -34,7 +34,7 @@ from mcp_server.views.history import HistoryRow
 
 HERE = Path(__file__).resolve().parent
 PACKING = HERE.parents[1] / "arenas" / "packing" / "score.py"  # the shipped arena's scorer measures the same task
-SECONDS, EXPERIMENTS = 70.0, 12
+SECONDS, EXPERIMENTS = 60.0, 12
 NIGHTS, TRIALS, SD, LUCKY = 100, 60, 0.1, 0.02
 SCALES = (None, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # of a usual improvement; None is the lab's own
 
@@ -144,9 +144,7 @@ def null_nights(nights: int) -> bool:
             held = held and any_ <= LUCKY + 3 * math.sqrt(LUCKY * (1 - LUCKY) / nights)
             few = few and keeps < 0.1
     print(f"at most one night of fifty keeps anything: {'yes' if held else 'NO'}")
-    print(
-        f"under 0.1 keeps a night at every scale: {'yes' if few else 'no: a night that was lucky once goes on keeping'}"
-    )
+    print(f"under 0.1 keeps a night at every scale: {'yes' if few else 'no, a lucky night goes on keeping'}")
     return held
 
 
@@ -171,11 +169,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     held = True
     if "nights" in wanted:
         print(
-            f"\n{f'{TRIALS} trials of noise, sd {SD:g}':34}{'keeps':>8}{'claimed':>9}{'sure':>8}{'believed':>9}",
+            f"\n{f'{TRIALS} trials of noise, sd {SD:g}':34}{'keeps':>8}{'nights':>9}{'claimed':>9}{'believed':>9}",
             flush=True,
         )
         held = null_nights(NIGHTS)
-        print("under 0.1 keeps, or nothing sure and nothing believed, at every scale: " + ("yes" if held else "NO"))
     print(f"({time.monotonic() - began:.0f} s)")
     return 0 if held else 1
 
