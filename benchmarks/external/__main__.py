@@ -159,10 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = options.tasks or known
     began = time.monotonic()
     researchers = ["seeded", *(["tpe"] if importlib.util.find_spec("optuna") else [])]
-    print(
-        f"{'task':18}{'baseline':>14}{'kept':>14}{'best scored':>14}{'published':>14}{'ideas':>6}{'runs':>5}{'keeps':>6}",
-        flush=True,
-    )
+    numbers = "".join(f"{name:>14}" for name in ("baseline", "kept", "best scored", "published"))
+    print(f"{'task':18}{numbers}{'ideas':>6}{'runs':>5}{'keeps':>6}", flush=True)
     for task in TASKS:
         for researcher in researchers if task.name in wanted else ():
             print(line(task, researcher, *played(task, researcher, options.seconds)), flush=True)
