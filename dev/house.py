@@ -31,6 +31,7 @@ FLOORS = {
     "engines": 3,
     **dict.fromkeys(("scoring", "campaign", "community"), 4),
     **dict.fromkeys(("views", "proving", "histories", "suggesting"), 5),
+    "exporting": 5,
     **dict.fromkeys(("lab", "setup", "pulls"), 6),
     **dict.fromkeys(("researcher", "ralph", "faces"), 7),
     **dict.fromkeys(("server", "dashboard", "tournament", "reviewing", "hosting"), 8),

@@ -60,6 +60,7 @@ COMMANDS = {
     "review": Entry("Work", "research/reviews", "Review a paper: run what is asked for, work the verdicts out."),
     "finalize": Entry("End", "pulls/finalizing", "Turn the campaign into commits to review."),
     "pairs": Entry("Look", "pulls/pairing", "Measure two commits, or kept gains once more, as interleaved pairs."),
+    "export": Entry("End", "research/exporting", "Bring the attempts into other tools: files, pandas, trackers."),
     "gc": Entry("End", "closings", "Remove weights and copies that nothing needs any more."),
     "prune": Entry("End", "closings", "Re-test provisional keeps and drop those that do not matter."),
     "show": Entry("Look", "views", "One experiment: diff, curve, verdict, crash, learnings."),

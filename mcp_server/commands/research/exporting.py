@@ -1,0 +1,61 @@
+"""export: the attempts for the tools that people already use."""
+
+from __future__ import annotations
+
+import click
+from pydantic import Field
+
+from mcp_server.commands import asking
+from mcp_server.commands.names import Place
+from mcp_server.exporting.gathering import gathered
+from mcp_server.exporting.targets import TARGETS
+from mcp_server.exporting.targets import export as send
+from mcp_server.faces import terminal
+from mcp_server.nouns.replies import Reply
+
+
+class ExportReply(Reply):
+    """What was exported where."""
+
+    target: str
+    where: str
+    attempts: int = 0
+    new: int = Field(default=0, description="attempts that were not there before")
+    updated: int = Field(default=0, description="attempts that have changed since: decided, or measured again")
+    unchanged: int = 0
+    next: str = ""
+
+
+@click.command()
+@click.option("--to", "target", type=click.Choice(list(TARGETS)), required=True, help="The tool or kind of file.")
+@click.option("--out", metavar="PLACE", help="File, folder or address.  [default: in ./exports]")
+@click.option("--all", "every", is_flag=True, help="All campaigns of the lab, not this one alone.")
+@click.option("--project", metavar="NAME", help="What a tracker calls it.  [default: the folder's name]")
+@asking.json_option
+@click.pass_obj
+def export(place: Place, target: str, out: str | None, every: bool, project: str | None, as_json: bool) -> None:
+    """Bring the attempts into another tool: one run for each, with constants, curve, score, gain and verdict.
+
+    It may be repeated as often as one likes: nothing is doubled, and an attempt that was decided since is updated.
+    Everything comes from the ledger and is written by the lab; a run never speaks to a tracker.
+
+    \b
+    Examples:
+      autoresearch export --to csv
+      autoresearch export --to jsonl --out night.jsonl --all
+    """
+    lab = asking.lab_at(place)
+    rows = gathered(lab, every=every)
+    folder = place.folder.resolve()
+    done = send(target, rows, TARGETS[target].where(out, folder), project or lab.paths.tree.name)
+    reply = ExportReply(
+        target=target,
+        where=done.where,
+        attempts=len(rows),
+        new=done.new,
+        updated=done.updated,
+        unchanged=done.unchanged,
+        next=done.look,
+    )
+    said = [(target, done.where), ("attempts", f"{done.new} new, {done.updated} updated, {done.unchanged} unchanged")]
+    asking.answer(reply, as_json, terminal.facts(said), terminal.hint(done.look) if done.look else None)
