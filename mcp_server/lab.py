@@ -24,6 +24,9 @@ from mcp_server.campaign.decide import WRITE_FIRST, conclude, confirming, decide
 from mcp_server.campaign.exam import examined
 from mcp_server.campaign.find import campaign_at, experiment_at, join
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT, Asked, open_experiment, open_without
+from mcp_server.campaign.reins import queue
+from mcp_server.campaign.reins.gate import refuse_while_closed
+from mcp_server.campaign.reins.hands import deliver
 from mcp_server.campaign.runs import orders, pairing
 from mcp_server.campaign.status import known_like, nowhere, recalled, whereabouts
 from mcp_server.campaign.stop import over_by_rule, refuse_when_over
@@ -183,12 +186,14 @@ class Lab:
         with self._verb() as (bench, caught):
             campaign, arena = campaign_at(bench)
             refuse_when_over(bench, campaign, arena)
+            refuse_while_closed(bench, campaign)
             told: Sequence[str] = ()
             if source:
                 asked, told = self._adopted(bench, campaign, arena, asked, source)
             reply = open_experiment(bench, campaign, arena, asked, partial(self._elsewhere.about, claim))
             late = None if asked.insist else partial(self._answered, claim, reply.experiment)
             claim.runs(campaign.tag, reply.experiment, late)
+            queue.taken(bench, campaign, reply.experiment, f"{asked.description} {asked.hypothesis}")
             _, problem = program_in_force(bench, campaign)
             reply.warnings += [*told, *caught.problems, *([problem] if problem else [])]
             return reply
@@ -278,6 +283,7 @@ class Lab:
                     "call finishes it."
                 )
             reply, over = decided(bench, found, caught), over_by_rule(bench, campaign, arena)
+            reply.next = queue.next_step(bench, campaign, reply.next)
             if over:
                 reply.next = f"{WRITE_FIRST} The campaign is over: {over}. Stop."
             return reply
@@ -293,7 +299,7 @@ class Lab:
         """Add one lesson to the shared memory; with `about` or `reply_to` say it to the other labs instead.
 
         about: records that a post is about, LAB/n or experiments of this campaign. A tag "question" or "idea" says what
-        kind of post it is.
+        kind of post it is; a lesson with the tag "idea" goes into the queue of ideas.
         """
         with self._verb() as (bench, _):
             campaign, arena = campaign_at(bench)
@@ -303,6 +309,9 @@ class Lab:
                 return saying.posted(speaker, text, cited, reply_to, tags)
             if experiment is not None:
                 bench.ledger.experiment(campaign.tag, experiment)
+            if queue.IDEA in [tag.strip().lower() for tag in tags]:
+                number, said = queue.added(bench, campaign, text, "agent")
+                return LearningReply(text=said, note=f"idea {number} of the queue", next="It waits for its turn.")
             admitted = admit(text, known_like(bench.ledger, text))
             if admitted.text is None:
                 raise NotNow(admitted.refusal)
@@ -312,7 +321,7 @@ class Lab:
                 learning=key,
                 text=admitted.text,
                 note="; ".join(admitted.notes),
-                next="Propose the next experiment; recall shows what was tried.",
+                next=queue.next_step(bench, campaign, "Propose the next experiment; recall shows what was tried."),
             )
 
     def recall(self, query: str = "", knobs: Sequence[str] = (), limit: int = 10) -> RecallReply:
@@ -323,7 +332,20 @@ class Lab:
             asked = clean_block(query, 2000), list(knobs)[:20]
             reply = recalled(bench.ledger, *asked, limit, self._elsewhere.tried)
             reply.suggestions, reply.landscape = self._carried(bench)
+            with contextlib.suppress(UnknownExperiment):
+                campaign, _ = campaign_at(bench)
+                ideas = queue.bearing_on(bench, campaign, *asked)
+                reply.lines, reply.found = [*ideas, *reply.lines][:limit], reply.found + len(ideas)
+                reply.next = queue.next_step(bench, campaign, reply.next)
             return reply
+
+    def notes(self, reader: str) -> list[str]:
+        """What people left for the agent that calls, who has it from now on; asked after each of its calls."""
+        with self._mutex:
+            if self._ledger is None or not self._ledger.has_notes():
+                return []
+            with self._verb() as (bench, _):
+                return deliver(bench, campaign_at(bench)[0], reader)
 
     def suggest(self, count: int = 3) -> SuggestReply:
         """What a classical optimiser would try next over the constants of the incumbent's file. It runs nothing."""

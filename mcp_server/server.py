@@ -11,10 +11,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -73,6 +73,7 @@ ALWAYS = {"anthropic/alwaysLoad": True}
 # what run_experiment leaves out of a score: the caller's own words, and numbers that read_score has for who asks
 DETAILS = ("campaign", "curve", "steps", "train_seconds", "memory_mb", "knobs", "incumbent", "elapsed_seconds")
 Ctx = Context[OpenLabs, Any]
+R = TypeVar("R", ScoreReply, ExperimentReply, DecisionReply, CampaignReply, LearningReply, RecallReply, StatusReply)
 
 
 class Server(PlainServer[OpenLabs]):
@@ -168,6 +169,21 @@ def build_server(tree: Path | None = None) -> Server:
     return mcp
 
 
+async def _at_once(reply: R) -> R:
+    """A reply that is there already, where one is awaited."""
+    return reply
+
+
+async def noted(ctx: Ctx, awaited: Awaitable[R]) -> R:
+    """A reply with what people left for this agent before its `next`; they are told that it was delivered."""
+    reply = await awaited
+    notes = await call(lambda: labs_of(ctx).at(ctx).notes(client_of(ctx)))
+    if notes:
+        said = " ".join(f'A person left you a note: "{one}"' for one in notes)
+        reply.next = f"{said} {reply.next}".rstrip()
+    return reply
+
+
 # --- the tools --------------------------------------------------------------------------------------------------------
 
 
@@ -202,8 +218,9 @@ async def run_experiment(
     # where devices have nothing to do, the next idea is worth more than the wait
     seconds = 0.0 if wait_seconds is None and begun.room else wait_limit(ctx, wait_seconds)
     if seconds <= 0 or not begun.open:
+        begun = await noted(ctx, _at_once(begun))
         return ScoreReply(**{name: getattr(begun, name) for name in ExperimentReply.model_fields})
-    score = await until_finished(ctx, lab, begun.experiment, seconds, session)
+    score = await noted(ctx, until_finished(ctx, lab, begun.experiment, seconds, session))
     score.warnings = list(dict.fromkeys(begun.warnings + score.warnings))
     return outcome(score, description)
 
@@ -214,7 +231,8 @@ async def read_score(ctx: Ctx, experiment: given.MaybeNumber = None, wait_second
     Waits a bounded time for a run that is not finished; giving up the wait never affects the run.
     """
     lab = await call(lambda: labs_of(ctx).at(ctx))
-    return await until_finished(ctx, lab, experiment, wait_limit(ctx, wait_seconds), labs_of(ctx).guest(ctx).id)
+    seconds, session = wait_limit(ctx, wait_seconds), labs_of(ctx).guest(ctx).id
+    return await noted(ctx, until_finished(ctx, lab, experiment, seconds, session))
 
 
 async def commit_or_revert(
@@ -228,7 +246,7 @@ async def commit_or_revert(
     The referee may ask for repeats first (decision "confirming"); call again when they are done. Idempotent.
     """
     session = labs_of(ctx).guest(ctx).id
-    return await call(lambda: labs_of(ctx).at(ctx).commit_or_revert(experiment, decision, learned, session))
+    return await noted(ctx, call(lambda: labs_of(ctx).at(ctx).commit_or_revert(experiment, decision, learned, session)))
 
 
 async def start_campaign(
@@ -250,12 +268,12 @@ async def start_campaign(
             reply.next = f"This session now works in {folder}: edit the files there. {reply.next}"
         return reply
 
-    return await call(begin)
+    return await noted(ctx, call(begin))
 
 
 async def cancel_experiment(ctx: Ctx, experiment: given.Number) -> ExperimentReply:
     """Stop the runs of an experiment; it is recorded as cancelled and can be run again."""
-    return await call(lambda: labs_of(ctx).at(ctx).cancel_experiment(experiment))
+    return await noted(ctx, call(lambda: labs_of(ctx).at(ctx).cancel_experiment(experiment)))
 
 
 async def append_learnings(
@@ -267,7 +285,9 @@ async def append_learnings(
     reply_to: given.ReplyTo = "",
 ) -> LearningReply:
     """Add one lesson to the memory shared by all agents of this lab; with about or reply_to tell other labs instead."""
-    return await call(lambda: labs_of(ctx).at(ctx).append_learnings(text, experiment, tags, about, reply_to))
+    return await noted(
+        ctx, call(lambda: labs_of(ctx).at(ctx).append_learnings(text, experiment, tags, about, reply_to))
+    )
 
 
 async def recall(
@@ -277,13 +297,14 @@ async def recall(
     limit: given.Limit = 10,
 ) -> RecallReply:
     """What was tried and learned: by words, by constant changed, by nearness to a draft idea; best match first."""
-    return await call(lambda: labs_of(ctx).at(ctx).recall(query, knobs, limit))
+    return await noted(ctx, call(lambda: labs_of(ctx).at(ctx).recall(query, knobs, limit)))
 
 
 async def lab_status(ctx: Ctx) -> StatusReply:
     """Where the lab stands: goal, campaign, incumbent, queue, noise, last results, decisions, style, memo."""
     guest = labs_of(ctx).guest(ctx)
-    return fresh(guest, await call(lambda: labs_of(ctx).at(ctx).lab_status(caller_of(ctx))))
+    status = fresh(guest, await call(lambda: labs_of(ctx).at(ctx).lab_status(caller_of(ctx))))
+    return await noted(ctx, _at_once(status))
 
 
 # Whoever looks first lets in what happened meanwhile: results enter, due runs start, git follows what was decided. So

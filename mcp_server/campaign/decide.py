@@ -90,6 +90,12 @@ def follow(
         )
     if verdict.decision is Decision.REBASE:
         return _carry_on(bench, campaign, arena, found, judgement)
+    veto = bench.ledger.veto_on(campaign.tag, found.number) if kept else None
+    if veto is not None:
+        said = f" ({veto.text})" if veto.text else ""
+        reason = f"A person vetoed this keep{said}. The referee said: {verdict.reason}"
+        intend(bench, found, "revert", None, judgement, reason, veto.id)
+        return judgement
     intend(bench, found, "keep" if kept else "revert", judgement.label if kept else None, judgement, verdict.reason)
     return judgement
 
@@ -136,11 +142,12 @@ def intend(
     label: str | None,
     judgement: Judgement | None,
     reason: str,
+    veto: int | None = None,
 ) -> None:
     failed = failure_of(bench.ledger.runs(found.campaign, found.number))
     outcome = "kept" if decision == "keep" else str(failed.state) if failed else "discarded"
     evidence = judgement.decided(reason, outcome) if judgement else Decided(reason=reason, outcome=outcome)
-    bench.ledger.intend(found.campaign, found.number, decision, label, evidence, bench.stamp())
+    bench.ledger.intend(found.campaign, found.number, decision, label, evidence, bench.stamp(), veto)
 
 
 def confirming(bench: Bench, found: Experiment, judgement: Judgement | None) -> DecisionReply:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.attempt import read
 from mcp_server.campaign.evidence import Judgement
+from mcp_server.campaign.reins.gate import paused
 from mcp_server.judging.looks import told_live
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.attempt import failure_of
@@ -76,6 +77,8 @@ def _say_progress(
         due = datetime.fromtimestamp(current.ask_again_at or 0.0, UTC)
         reply.phase, reply.reason = "waiting for quiet", f"Measured beside other programs; {tried_again(due, now)}"
         left += (due - now).total_seconds()
+    elif progress is None and current.state is RunState.QUEUED and paused(ledger, reply.campaign, now):
+        reply.phase = "paused"
     elif progress is None or progress.phase == "waiting":
         reply.phase, reply.queue_position = "waiting", len(ahead)
         left += slot * len(ahead)

@@ -16,6 +16,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.imported import imported_of
+from mcp_server.campaign.reins import gate, queue
 from mcp_server.campaign.runs import ahead
 from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
 from mcp_server.campaign.runs.pairing import choice_of
@@ -119,8 +120,12 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
         stop=over,
         chart=str(chart) if chart.exists() else "",
         room=free.more or None,
+        ideas=queue.first(bench, campaign),
+        paused=gate.closed(bench, campaign),
         next=_next(over, baseline, waiting, running, plateau(last), free),
     )
+    if not over and not baseline and not waiting and not running:
+        reply.next = queue.next_step(bench, campaign, reply.next)
     _say_rules(reply, bench, campaign, program)
     if incumbent is not None:
         reply.incumbent = progress.experiment_reply(ledger, bench.paths, incumbent, arena, bench.now())

@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 
 import click
-from rich.console import Console, Group
-from rich.live import Live
-from rich.text import Text
 
 from mcp_server.commands import asking
+from mcp_server.commands.live import steering
 from mcp_server.commands.names import Place
 from mcp_server.commands.screens import pages
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import UnknownExperiment
 from mcp_server.nouns.records import Status
-from mcp_server.nouns.replies import Reply, StatusReply
-from mcp_server.views.history import PAGE, HistoryReply, page
+from mcp_server.nouns.replies import Reply
+from mcp_server.views.history import PAGE, page
 from mcp_server.views.history import history as history_of
 
-FRAME_SECONDS = 0.5  # supervisors write their progress twice a second
 STATUSES = [status.value for status in Status]
 
 
@@ -45,51 +42,29 @@ def status(place: Place, brief: bool, as_json: bool) -> None:
 @asking.json_option
 @click.pass_obj
 def watch(place: Place, until_idle: bool, as_json: bool) -> None:
-    """The status and the last experiments, live, until Ctrl-C.
+    """The status and the last experiments, live, until Ctrl-C or q.
 
-    Watching changes nothing, and runs do not need it. Without a terminal each change of an experiment is one line; with
-    --json one line of JSON.
+    At a terminal keys act: p pauses and resumes, v vetoes the next keep, c cancels an experiment, n leaves the agent a
+    note, i adds an idea, + pins and - parks one. Watching alone changes nothing, and runs do not need it.
+
+    Without a terminal each change of an experiment is one line; with --json one line of JSON.
     """
     lab = asking.lab_at(place)
     console = terminal.screen()
     try:
         if console.is_terminal and not as_json:
-            _watch_screen(lab, console, until_idle)
+            steering.watch_screen(lab, console, until_idle)
         else:
             _watch_lines(lab, until_idle, as_json)
     except KeyboardInterrupt:
         return
 
 
-def _watch_screen(lab: Lab, console: Console, until_idle: bool) -> None:
-    with Live(console=console, screen=not until_idle, auto_refresh=False) as live:
-        while True:
-            reply = lab.lab_status()
-            live.update(_frame(reply, _rows(lab, reply, 200), console), refresh=True)
-            if until_idle and not reply.running:
-                return
-            time.sleep(FRAME_SECONDS)
-
-
-def _frame(reply: StatusReply, rows: HistoryReply | None, console: Console) -> Group:
-    """One screen: the status above, and as many of the newest experiments as there is room for."""
-    upper = pages.lab(reply.model_copy(update={"last": [], "memo": ""}), console.width)
-    if rows is None:
-        return terminal.stack(upper)
-    room = max(3, console.height - len(console.render_lines(terminal.stack(upper))) - 3)
-    newest = rows.model_copy(update={"experiments": rows.experiments[-room:], "left_out": 0})
-    return terminal.stack([*upper[:-1], Text(), *pages.table(newest), upper[-1]])
-
-
-def _rows(lab: Lab, reply: StatusReply, limit: int) -> HistoryReply | None:
-    return history_of(lab, limit=limit) if reply.campaign else None
-
-
 def _watch_lines(lab: Lab, until_idle: bool, as_json: bool) -> None:
     told: dict[int, str] = {}
     while True:
         reply = lab.lab_status()
-        rows = _rows(lab, reply, 50)
+        rows = steering.rows_of(lab, reply, 50)
         for row in rows.experiments if rows else []:
             if told.get(row.experiment) == row.status:
                 continue
@@ -98,7 +73,7 @@ def _watch_lines(lab: Lab, until_idle: bool, as_json: bool) -> None:
             click.echo(row.model_dump_json() if as_json else said)
         if until_idle and not reply.running:
             return
-        time.sleep(FRAME_SECONDS)
+        time.sleep(steering.FRAME_SECONDS)
 
 
 @click.command()

@@ -1,6 +1,7 @@
-"""The page and what it asks for, over HTTP on loopback: read-only, behind a token link, with a strict content policy.
+"""The page and what it asks for, over HTTP on loopback, behind a token link, with a strict content policy.
 
-Only GET, only by a loopback name, only with the cookie that the link sets. Nothing comes from elsewhere: scripts,
+Only by a loopback name, only with the cookie that the link sets, and only GET: what writes is in `reins`, behind more
+guards. Nothing comes from elsewhere: scripts,
 styles and the chart library are files of this package and of plotly's, and the policy forbids the browser all else.
 """
 
@@ -36,7 +37,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mcp_server.dashboard import community, comparison
+from mcp_server.dashboard import community, comparison, reins
 from mcp_server.dashboard.experiment import experiment_view, program_view
 from mcp_server.dashboard.feed import Cursor, Feed
 from mcp_server.lab import Lab
@@ -133,9 +134,10 @@ def cookie_name(port: int) -> str:
 
 
 def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], bool] = lambda: False) -> Starlette:
-    """The read-only app. `closing` tells open streams that the server wants to end."""
+    """The app. `closing` tells open streams that the server wants to end."""
     templates, library = Jinja2Templates(directory=HERE / "templates"), plotly_script()
-    page = {"library": library is not None, "styles": unwanted_styles(library) if library else []}
+    page: dict[str, Any] = {"library": library is not None, "styles": unwanted_styles(library) if library else []}
+    page["page_token"] = reins.page_token(token)
 
     async def enter(request: Request) -> Response:
         if not hmac.compare_digest(request.query_params.get("token", "").encode(), token.encode()):
@@ -182,6 +184,7 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
             Route("/experiments/{number:int}", experiment, methods=["GET"]),
             Route("/programs/{digest}", program, methods=["GET"]),
             *_of_others(feeds),
+            *reins.routes(lambda tag: feeds.at(tag).lab, token),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         middleware=[

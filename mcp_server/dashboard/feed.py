@@ -26,6 +26,7 @@ from mcp_server.campaign import progress
 from mcp_server.campaign.attempt import Attempt, read, read_all
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
+from mcp_server.campaign.reins.hands import reins_of
 from mcp_server.dashboard.community import Look
 from mcp_server.judging.looks import told_live
 from mcp_server.lab import Lab
@@ -187,7 +188,7 @@ class Feed:
                 ledger = bench.ledger
                 if campaign.tag != self._tag:
                     self._begin(campaign.tag)
-                runs = _live_runs(bench, campaign, arena)
+                runs, held = _live_runs(bench, campaign, arena), reins_of(bench, campaign)
                 seen = (
                     ledger.views_stamp(campaign.tag),
                     ledger.next_number(campaign.tag),
@@ -200,6 +201,7 @@ class Feed:
             self._without_campaign(str(error))
             return
         self._say("runs", [run.model_dump() for run in runs])
+        self._say("reins", held.model_dump())
         if seen != self._seen or self._now() - self._told_at >= STATUS_SECONDS:
             self._tell_all(campaign, arena)
             self._seen, self._told_at = seen, self._now()
@@ -279,6 +281,7 @@ class Feed:
             status = {"problems": [str(error)]}
         self._say("status", {"next": words, **status})
         self._say("runs", [])
+        self._say("reins", {})
 
     def _say(self, name: str, value: object) -> None:
         text = json.dumps(value)

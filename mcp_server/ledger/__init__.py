@@ -11,12 +11,13 @@ from mcp_server.ledger.campaigns import Campaigns
 from mcp_server.ledger.experiments import Experiments
 from mcp_server.ledger.imported import Histories
 from mcp_server.ledger.live.events import Events
+from mcp_server.ledger.live.orders import Orders
 from mcp_server.ledger.runs import machine_of
 
 __all__ = ["Ledger", "machine_of"]
 
 
-class Ledger(Campaigns, Experiments, Histories, Events):
+class Ledger(Campaigns, Experiments, Histories, Events, Orders):
     """An open lab.db. Safe for many processes; one thread at a time (the lab holds its lock for each verb).
 
     Raises LedgerError when the file is damaged, newer than this code, or cannot be written.

@@ -323,8 +323,17 @@ class Experiments(Runs, Lessons):
 
     # --- decisions: an intent, then its outcome ----------------------------------------------------------------------
 
-    def intend(self, campaign: str, number: int, decision: str, label: str | None, verdict: Decided, at: str) -> None:
-        """Write what is to happen before git moves."""
+    def intend(
+        self,
+        campaign: str,
+        number: int,
+        decision: str,
+        label: str | None,
+        verdict: Decided,
+        at: str,
+        veto: int | None = None,
+    ) -> None:
+        """Write what is to happen before git moves. veto: the order that is used up by it, as one fact with it."""
         with self._fact():
             self._db.execute(
                 "UPDATE experiments SET decision = ?3, label = ?4, verdict = ?5, decided_at = ?6, settled = 0,"
@@ -333,6 +342,9 @@ class Experiments(Runs, Lessons):
                 " WHERE campaign = ?1 AND number = ?2 AND decision IS NULL",
                 (campaign, number, decision, label, verdict.text(), at),
             )
+            if veto is not None:
+                used = f"used on experiment {number}"
+                self._db.execute("UPDATE orders SET done_at = ?, done = ? WHERE id = ?", (at, used, veto))
 
     def unsettled(self) -> list[Experiment]:
         """Decided, but git may not have followed; in the order of the decisions."""

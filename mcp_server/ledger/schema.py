@@ -316,8 +316,38 @@ def fourteenth(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
+FIFTEENTH = """
+-- what a person asks for while a campaign runs: pause | veto | note
+CREATE TABLE orders (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    campaign TEXT NOT NULL REFERENCES campaigns(tag), at TEXT NOT NULL, verb TEXT NOT NULL, text TEXT NOT NULL,
+    experiment INTEGER,                  -- of a veto: which one; null is whichever is kept next
+    until TEXT,                          -- of a pause that ends by itself
+    done_at TEXT, done TEXT NOT NULL DEFAULT '' -- when it was over, and how
+) STRICT;
+CREATE INDEX orders_open ON orders (campaign, verb) WHERE done_at IS NULL;
+CREATE INDEX orders_unread ON orders (verb) WHERE done_at IS NULL;
+CREATE TABLE ideas (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    campaign TEXT NOT NULL REFERENCES campaigns(tag), text TEXT NOT NULL, priority INTEGER NOT NULL,
+    state TEXT NOT NULL,                 -- pinned | open | parked | tried | dropped
+    source TEXT NOT NULL,                -- person | agent
+    at TEXT NOT NULL, experiment INTEGER
+) STRICT;
+CREATE INDEX ideas_by_state ON ideas (campaign, state);
+"""
+
+
+def fifteenth(connection: sqlite3.Connection) -> None:
+    """A person's hand on a campaign, and the queue of ideas."""
+    for statement in FIFTEENTH.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     *(first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth, eleventh, twelfth),
     thirteenth,
     fourteenth,
+    fifteenth,
 )

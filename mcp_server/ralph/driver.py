@@ -32,6 +32,7 @@ MEMORY = "progress.txt"
 LOGS_KEPT = 100
 MEMORY_BYTES = 256_000  # a memory that nobody can read any more gets no more lines
 DESCRIPTION_CHARACTERS = 200
+PAUSE_SECONDS = 2.0  # between two looks whether a pause is over
 USAGE_SECONDS = 10.0  # a command line is refused before any work; later than that it was something else
 
 
@@ -132,6 +133,7 @@ class _Loop:
         self.guard = Guard(lab, state / "refused")
         self.laps: list[Lap] = []
         self.began = time.monotonic()
+        self._told_pause = ""
 
     def go(self) -> None:
         settling.settle(self.lab, "left by an earlier loop", settling.position(self.lab))
@@ -145,6 +147,9 @@ class _Loop:
                 if end in (End.MISUSED, End.CRASHES, End.UNSERVED):
                     self.report.why = self.report.turns[-1].words
                 return
+            if now.paused:
+                self._wait_out(now.paused)
+                continue
             seconds = rest(self.laps, self.plan.limits)
             if seconds > 0:
                 self._rest(seconds)
@@ -154,6 +159,13 @@ class _Loop:
             if self._repeat_others():
                 continue
             self._turn(len(self.report.turns) + 1, now)
+
+    def _wait_out(self, why: str) -> None:
+        """No agent is started that could begin nothing; who waits is told once."""
+        if why.partition("(in ")[0] != self._told_pause:
+            self._told_pause = why.partition("(in ")[0]
+            self.audience.say(f"{why}. No agent is started meanwhile.")
+        self.sleep(PAUSE_SECONDS)
 
     def _repeat_others(self) -> bool:
         """A run for what other labs claim, where one is due: the lab's own affair, and no iteration of an agent."""

@@ -47,6 +47,7 @@ class Position:
     complete: bool
     over: str
     target: float | None
+    paused: str = ""  # why nothing may begin now
 
 
 def begin(lab: Lab, tag: str, tell: Callable[[str], None]) -> None:
@@ -73,7 +74,7 @@ def position(lab: Lab) -> Position:
         score = read(bench.ledger, best).score if best is not None else None
     target = arena.stop.target
     complete = target_reached(arena, score)
-    return Position(score, incumbent, secondary, complete, status.stop, target)
+    return Position(score, incumbent, secondary, complete, status.stop, target, status.paused)
 
 
 def settle(lab: Lab, description: str, before: Position) -> Settled:

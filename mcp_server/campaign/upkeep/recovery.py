@@ -16,6 +16,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import exam_result, still_alone
 from mcp_server.campaign.news import happened
+from mcp_server.campaign.reins.gate import paused
 from mcp_server.campaign.runs import dispatch, orders, pairing
 from mcp_server.campaign.upkeep import disk, settling
 from mcp_server.campaign.upkeep.caught import CaughtUp, each
@@ -164,6 +165,8 @@ def _start_runs(bench: Bench, done: CaughtUp) -> None:
         again = run.state is RunState.PENDING
         if not _due(run, bench.now().timestamp()):
             continue
+        if not again and paused(bench.ledger, run.campaign, bench.now()):
+            continue  # what has begun goes on, and what was handed over to the world is asked for
         if folder.begun.exists() or bench.engine.alive(folder):
             continue
         if not orders.is_ours(folder, bench.order_of(run)):

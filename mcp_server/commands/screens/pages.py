@@ -165,6 +165,8 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         *(("elsewhere", words) for words in reply.community),
         ("imported", f"{reply.tried_elsewhere} attempts, tried elsewhere" if reply.tried_elsewhere else ""),
         ("repeat", reply.repeat or None),
+        ("paused", reply.paused),
+        *(("queue", one_line(words)) for words in reply.ideas),
         ("advice", reply.advice),
         ("suggest", reply.landscape),
         *(("try", one_line(words)) for words in reply.suggestions),

@@ -19,7 +19,7 @@ export function listen(campaign, hear, tell) {
       lost = setTimeout(() => tell("lost", "no connection; the page goes on when the dashboard is back"), LOST_AFTER);
     }
   });
-  for (const name of ["rows", "status", "runs", "lessons", "conditions", "community"]) {
+  for (const name of ["rows", "status", "runs", "lessons", "conditions", "community", "reins"]) {
     source.addEventListener(name, (event) => hear(name, JSON.parse(event.data)));
   }
   source.addEventListener("heard", () => hear("heard", null));

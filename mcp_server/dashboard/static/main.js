@@ -6,10 +6,11 @@ import { drawCommunity, openCommunity } from "./community.js";
 import { opened, watchExperiment } from "./experiment.js";
 import { fetched, listen } from "./live.js";
 import { drawConditions, drawLab, drawLessons, drawRunning, drawTotals } from "./panels.js";
+import { drawReins, openReins } from "./reins.js";
 import { drawTable, openTable } from "./table.js";
 
 const state = { campaign: new URLSearchParams(location.search).get("campaign") || "", rows: new Map(), status: {},
-  runs: [], lessons: [], conditions: [], community: {} };
+  runs: [], lessons: [], conditions: [], community: {}, reins: {} };
 let heard = new Set();
 
 function hear(name, value) {
@@ -50,6 +51,7 @@ function redraw(changed) {
     drawChart(state, show);
     drawTable(state, show);
   }
+  if (changed.has("reins") || changed.has("status")) drawReins(state);
   if (changed.has("lessons")) drawLessons(state, show);
   if (changed.has("conditions") || changed.has("status")) drawConditions(state);
   if (changed.has("community")) drawCommunity(state);
@@ -101,6 +103,7 @@ byId("library")?.addEventListener("load", () => drawChart(state, show));
 openTable(state, show);
 openChartKeys(state, show);
 openCommunity(state);
+openReins(state);
 watchExperiment(state);
 addEventListener("hashchange", turn);
 turn();

@@ -3,6 +3,7 @@
 import { byId, diff, el, facts, number, seconds, when } from "./dom.js";
 import { drawCurve } from "./chart.js";
 import { fetched } from "./live.js";
+import { wish } from "./reins.js";
 
 const FEW_LESSONS = 12;
 let allLessons = false;
@@ -26,13 +27,13 @@ export function drawTotals({ status }) {
     el("div", {}, el("dt", {}, name), el("dd", {}, value, el("small", {}, more)))));
 }
 
-export function drawRunning({ runs, status }, show) {
+export function drawRunning({ runs, status, campaign }, show) {
   const live = runs.filter((run) => run.phase && !run.phase.startsWith("waiting"));
   const box = byId("running");
   const known = new Map([...box.children].map((card) => [card.dataset.run, card]));
   const cards = live.map((run) => {
     const key = `${run.campaign}/${run.experiment}/${run.run}`;
-    return fillCard(known.get(key) || newCard(key), run, status, show);
+    return fillCard(known.get(key) || newCard(key, run, campaign), run, status, show);
   });
   if (cards.length !== box.children.length || cards.some((card, place) => card !== box.children[place])) box.replaceChildren(...cards);
   live.forEach((run, place) => drawCurve(cards[place].querySelector(".curve"), run.curve || [], true));
@@ -50,9 +51,11 @@ function title(run, status) {
   return `${elsewhere}${run.experiment}  ${run.description || ""}`;
 }
 
-function newCard(key) {
+function newCard(key, run, campaign) {
   return el("article", { class: "run", "data-run": key }, el("h3", {}, el("a", {})), el("p", { class: "faint" }),
-    el("progress", { max: 1, value: 0, "aria-label": "share of the time that has passed" }), el("p", {}), el("div", { class: "curve" }));
+    el("progress", { max: 1, value: 0, "aria-label": "share of the time that has passed" }), el("p", {}), el("div", { class: "curve" }),
+    el("button", { type: "button", class: "cancel", "aria-label": `Cancel experiment ${run.experiment}`,
+      onclick: () => wish(campaign, { verb: "cancel", number: run.experiment }) }, "Cancel"));
 }
 
 function fillCard(card, run, status) {
@@ -60,6 +63,7 @@ function fillCard(card, run, status) {
   const link = heading.firstElementChild;
   link.textContent = `#${title(run, status)}`;
   if (run.campaign === status.campaign) link.setAttribute("href", `#experiment-${run.experiment}`);
+  card.querySelector(".cancel").hidden = run.campaign !== status.campaign;
   about.textContent = [`run ${run.run}, ${run.purpose}, seed ${run.seed}`, run.device, run.phase].filter(Boolean).join(" · ");
   const part = run.phase === "scoring" ? run.scored_fraction ?? null
     : run.budget_seconds ? Math.min(1, (run.elapsed_seconds || 0) / run.budget_seconds) : null;

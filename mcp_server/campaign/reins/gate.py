@@ -1,0 +1,45 @@
+"""Whether an experiment may begin now: a person's pause. What runs already goes on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mcp_server.campaign.bench import Bench
+from mcp_server.ledger import Ledger
+from mcp_server.ledger.live.orders import Asked, Order
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.rows import Campaign
+
+
+def paused(ledger: Ledger, tag: str, now: datetime) -> Asked | None:
+    """The pause that holds now."""
+    holds = [one for one in ledger.asked(tag, Order.PAUSE) if not one.until or datetime.fromisoformat(one.until) > now]
+    return holds[-1] if holds else None
+
+
+def closed(bench: Bench, campaign: Campaign) -> str:
+    """Why nothing new begins now; "" while it may."""
+    pause = paused(bench.ledger, campaign.tag, bench.now())
+    if pause is None:
+        return ""
+    why = f" ({pause.text})" if pause.text else ""
+    return f"A person paused the campaign{why}{until(pause.until, bench.now())}"
+
+
+def until(moment: str | None, now: datetime) -> str:
+    """When something ends by itself, in words, with the moment as `next_eligible`."""
+    if moment is None:
+        return " until `autoresearch resume`"
+    minutes = max(0.0, (datetime.fromisoformat(moment) - now).total_seconds() / 60)
+    soon = f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+    return f"; next_eligible {datetime.fromisoformat(moment).isoformat(timespec='seconds')} (in {soon})"
+
+
+def refuse_while_closed(bench: Bench, campaign: Campaign) -> None:
+    """Raises NotNow."""
+    why = closed(bench, campaign)
+    if why:
+        raise NotNow(
+            f"{why}. Nothing new begins until then: decide what is open, write down what was learned, and end the "
+            "turn; lab_status says when it goes on."
+        )
