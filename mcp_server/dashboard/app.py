@@ -136,8 +136,6 @@ def cookie_name(port: int) -> str:
 def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], bool] = lambda: False) -> Starlette:
     """The app. `closing` tells open streams that the server wants to end."""
     templates, library = Jinja2Templates(directory=HERE / "templates"), plotly_script()
-    page: dict[str, Any] = {"library": library is not None, "styles": unwanted_styles(library) if library else []}
-    page["page_token"] = reins.page_token(token)
 
     async def enter(request: Request) -> Response:
         if not hmac.compare_digest(request.query_params.get("token", "").encode(), token.encode()):
@@ -147,7 +145,7 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
         return answer
 
     async def index(request: Request) -> Response:
-        return templates.TemplateResponse(request, "index.html", page)
+        return templates.TemplateResponse(request, "index.html", page_of(library, token))
 
     async def plotly(request: Request) -> Response:
         if library is None:
@@ -195,6 +193,12 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
         ],
         exception_handlers={AutoresearchError: spoken},
     )
+
+
+def page_of(library: Path | None, token: str) -> dict[str, Any]:
+    """What the page's template is filled with."""
+    styles = unwanted_styles(library) if library else []
+    return {"library": library is not None, "styles": styles, "page_token": reins.page_token(token)}
 
 
 def _of_others(feeds: Feeds) -> list[Route]:
