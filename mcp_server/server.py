@@ -203,8 +203,8 @@ async def run_experiment(
 ) -> ScoreReply:
     """Snapshot the editable files, queue a fixed-budget run, wait a bounded time, return number, score and verdict.
 
-    Code that was scored before is answered with the earlier result. The run goes on when the wait ends. Where more
-    devices are free it answers at once: `room` says how many more to propose.
+    Code that was scored before is answered with the earlier result. The run goes on when the wait ends. While
+    devices are free it answers at once: propose `room` more.
     """
 
     def begin() -> tuple[Lab, str, ExperimentReply]:
@@ -272,7 +272,7 @@ async def start_campaign(
 
 
 async def cancel_experiment(ctx: Ctx, experiment: given.Number) -> ExperimentReply:
-    """Stop the runs of an experiment; it is recorded as cancelled and can be run again."""
+    """Stop an experiment's runs; it is recorded as cancelled and can be run again."""
     return await noted(ctx, call(lambda: labs_of(ctx).at(ctx).cancel_experiment(experiment)))
 
 
@@ -284,7 +284,7 @@ async def append_learnings(
     about: given.Cited = [],  # noqa: B006  # as above
     reply_to: given.ReplyTo = "",
 ) -> LearningReply:
-    """Add one lesson to the memory shared by all agents of this lab; with about or reply_to tell other labs instead."""
+    """Add one lesson to the lab's memory (tag idea: to its queue of ideas); with about or reply_to tell other labs."""
     return await noted(
         ctx, call(lambda: labs_of(ctx).at(ctx).append_learnings(text, experiment, tags, about, reply_to))
     )

@@ -173,11 +173,13 @@ def test_keys_become_verbs_with_what_was_typed() -> None:
     assert typed("nhello\x7f\x7fp me\r") == [("note", "help me")]
     assert typed("xyz\r") == []
     assert typed("nnever mind\x1b") == []
-    assert prompt.line() == HELP
+    assert prompt.lines() == [HELP]
     assert typed("+3\n-4\nc12\r") == [("pin", "3"), ("park", "4"), ("cancel", "12")]
     typed("v")
-    assert prompt.line().startswith("veto the next keep, because: ")
+    assert prompt.lines()[-1].startswith("veto the next keep, because: ")
     assert typed("\r") == [("veto", "")]
+    prompt.said = "Vetoed."
+    assert prompt.lines() == ["Vetoed.", HELP]  # in lines of their own: a long message leaves the keys where they are
     assert typed("q") == [("quit", "")]
 
 
@@ -194,13 +196,14 @@ def test_watch_acts_in_a_real_terminal(lab: Lab) -> None:
         until(lambda: words in subprocess.run([*socket, "capture-pane", "-p", "-t", "w"], check=True, text=True,
                                               capture_output=True).stdout)  # fmt: skip
 
-    subprocess.run([*socket, "new-session", "-d", "-s", "w", "-x", "130", "-y", "40", command], check=True)
+    subprocess.run([*socket, "new-session", "-d", "-s", "w", "-x", "80", "-y", "40", command], check=True)
     try:
         shows("p pause")
         keys("p")
         shows("A person paused the campaign")
         keys("p")
         shows("Resumed.")
+        shows("q quit")  # what came of it leaves the keys where they are, on a narrow screen too
         keys("n")
         keys("-l", "Leave SPREAD alone.")
         shows("note to the agent: Leave SPREAD alone.")

@@ -35,7 +35,9 @@ PRINT_SECONDS = 60.0
 @asking.json_option
 @click.pass_obj
 def dashboard(place: Place, port: int | None, opened: bool, until_eof: bool, as_json: bool) -> None:
-    """Serve the live page on this machine alone and print its link, until Ctrl-C. It shows and changes nothing.
+    """Serve the live page on this machine alone and print its link, until Ctrl-C.
+
+    Who has the link sees everything and may pause, veto, cancel, leave notes and queue ideas; nothing else is written.
 
     \b
     Examples:

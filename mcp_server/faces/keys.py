@@ -54,11 +54,10 @@ class Prompt:
             self.text += key
         return None
 
-    def line(self) -> str:
-        """The last line of the screen."""
-        if self.verb:
-            return f"{self._asked}: {self.text}▏  (Enter sends, Esc leaves)"
-        return f"{self.said}  ·  {HELP}" if self.said else HELP
+    def lines(self) -> list[str]:
+        """The last lines of the screen: what came of the last verb above, so that it never pushes the keys off."""
+        asked = f"{self._asked}: {self.text}▏  (Enter sends, Esc leaves)" if self.verb else HELP
+        return [self.said, asked] if self.said else [asked]
 
 
 @contextlib.contextmanager

@@ -117,7 +117,7 @@ def test_every_button_does_what_it_says_in_a_browser(tmp_path: Path) -> None:
         edit(lab, SECONDS=60.0)
         number = lab.run_experiment("idea 2: slow").experiment
         page.wait_for_selector("#running .cancel")
-        page.screenshot(path="/tmp/reins/reins.png", full_page=True)
+        page.screenshot(path=tmp_path / "reins.png", full_page=True)
         page.click("#running .cancel")
         until(lambda: lab.read_score(number).status == "cancelled")
         browser.close()

@@ -82,7 +82,7 @@ def next_step(bench: Bench, campaign: Campaign, said: str) -> str:
     """`next`, where it is to propose something: not while the gate is closed, and the queue's first idea before all."""
     why = closed(bench, campaign)
     if why:
-        return f"{why}. Propose nothing until then: end the turn. {said}"
+        return f"{why}. Propose nothing until then: end the turn. Afterwards: {said}"
     waiting = bench.ledger.queue(campaign.tag)
     if not waiting:
         return said

@@ -80,7 +80,7 @@ def frame(
     """One screen: the status above, as many of the newest experiments as there is room for, the keys below."""
     upper = pages.lab(reply.model_copy(update={"last": [], "memo": "", "ideas": []}), console.width)
     reins = [steered(held)] if held is not None else []
-    below = [terminal.one_line(prompt.line())] if prompt is not None else []
+    below = [terminal.one_line(line) for line in prompt.lines()] if prompt is not None else []
     if rows is None:
         return terminal.stack([*upper, *below])
     used = len(console.render_lines(terminal.stack([*upper, *reins, *below])))
