@@ -11,12 +11,13 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LANGUAGE_MODEL_ARENA = ("program.md", "prepare.py", "train.py")
+FACADE = "autoresearch.py"  # `import autoresearch`; an editable install finds it at the root
 STYLES = "skills/autoresearch/styles"
 PROCESSES = "skills/arena/examples/processes.yaml"
 
 
 class RootFilesHook(BuildHookInterface):  # type: ignore[type-arg]  # the plugin's config type is not ours to name
-    """Adds `mcp_server/templates/<arena>/`, `mcp_server/styles/` and the example of `readiness` to a wheel."""
+    """Adds to a wheel `mcp_server/templates/<arena>/`, `mcp_server/styles/`, the example of `readiness`, the facade."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Map each root file to its place in the package. A missing file stops the build: half a template is none."""
@@ -24,6 +25,7 @@ class RootFilesHook(BuildHookInterface):  # type: ignore[type-arg]  # the plugin
             return
         root = Path(self.root)
         inside = {str(root / name): f"mcp_server/templates/lm/{name}" for name in LANGUAGE_MODEL_ARENA}
+        inside[str(root / FACADE)] = FACADE
         inside[str(root / STYLES)] = "mcp_server/styles"
         inside[str(root / PROCESSES)] = "mcp_server/examples/processes.yaml"
         arenas = root / "arenas"

@@ -33,6 +33,9 @@ class Target:
 TARGETS = {
     "csv": Target("attempts.csv", "a CSV file"),
     "jsonl": Target("attempts.jsonl", "a file of JSON lines"),
+    "parquet": Target("attempts.parquet", "a Parquet file"),
+    "tensorboard": Target("tensorboard", "event files for TensorBoard"),
+    "mlflow": Target("mlflow.db", "runs in MLflow", "MLFLOW_TRACKING_URI"),
 }
 
 

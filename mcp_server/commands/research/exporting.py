@@ -43,6 +43,7 @@ def export(place: Place, target: str, out: str | None, every: bool, project: str
     Examples:
       autoresearch export --to csv
       autoresearch export --to jsonl --out night.jsonl --all
+      autoresearch export --to mlflow --out http://127.0.0.1:5000
     """
     lab = asking.lab_at(place)
     rows = gathered(lab, every=every)
