@@ -16,8 +16,9 @@ import sys
 import time
 from pathlib import Path
 
-from deploy import write
 from thompson import choose
+
+from deploy import write
 
 BASE_RATE = 0.05  # of the control in an average week
 SEASON, SEASON_HOURS = 0.30, 21 * 24.0  # how far the season moves the logarithm of all rates
