@@ -36,6 +36,8 @@ TARGETS = {
     "parquet": Target("attempts.parquet", "a Parquet file"),
     "tensorboard": Target("tensorboard", "event files for TensorBoard"),
     "mlflow": Target("mlflow.db", "runs in MLflow", "MLFLOW_TRACKING_URI"),
+    "wandb": Target("wandb", "runs of Weights & Biases", "WANDB_DIR"),
+    "trackio": Target("trackio", "runs in Trackio", "TRACKIO_DIR"),
 }
 
 

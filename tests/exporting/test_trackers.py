@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -90,18 +92,110 @@ def test_mlflow_has_one_run_an_attempt_in_a_real_store(tmp_path: Path) -> None:
     assert kept.data.tags["model"] == "opus"
 
 
+IN_A_PROCESS = """
+import sys, json
+from mcp_server.exporting import targets
+from tests.exporting.made import rows
+crashed, still, kept = rows()
+for some in ([crashed, still], [crashed, still], [crashed, kept], [crashed, kept]):
+    done = targets.export(sys.argv[1], some, sys.argv[2], "night")
+    print(json.dumps([done.new, done.updated, done.unchanged]), file=sys.stderr)
+"""
+
+
+def played_apart(target: str, where: Path, more: str) -> Any:
+    """What has a state of its own in a process gets one: the same play there, then `more`, which prints JSON."""
+    root = Path(__file__).parents[2]
+    env = {**os.environ, "PYTHONPATH": str(root), "HOME": str(where.parent)}
+    env.pop("WANDB_MODE", None)
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_PROCESS + more, target, str(where)], capture_output=True, text=True, env=env
+    )
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith("[")]
+    assert told == ["[2, 0, 0]", "[0, 0, 2]", "[0, 1, 1]", "[0, 0, 2]"]
+    return json.loads(done.stdout)
+
+
+def test_trackio_has_one_run_an_attempt_in_its_local_store(tmp_path: Path) -> None:
+    there("trackio")
+    read = """
+import trackio
+from trackio.sqlite_storage import SQLiteStorage
+print(json.dumps([[run.config, SQLiteStorage.get_logs("night", run.name, run_id=run.id)]
+    for run in sorted(trackio.Api().runs("night"), key=lambda run: run.name)]))
+"""
+    crashed, (config, logged) = played_apart("trackio", tmp_path / "store", read)
+    assert crashed[0]["status"] == "crashed"
+    assert (config["status"], config["constant.LR"], config["commit"]) == ("kept", 0.1, "c" * 40)
+    curve = [(one["step"], one["training loss"]) for one in logged if "training loss" in one]
+    assert curve == list(CURVE)
+    assert [(one["loss"], one["gain"]) for one in logged if "loss" in one] == [(1.5, 0.5)]
+
+
+def test_wandb_offline_has_parts_of_one_run_an_attempt(tmp_path: Path) -> None:
+    there("wandb")
+    read = """
+import pathlib, struct
+from wandb.proto.wandb_internal_pb2 import Record
+def records(content):  # LevelDB's log: blocks of 32 kB; a record has a checksum, a length, and which part it is
+    at, whole = 7, b""
+    while at + 7 <= len(content):
+        room = 32768 - at % 32768
+        if room < 7:
+            at += room
+            continue
+        length, part = struct.unpack("<HB", content[at + 4 : at + 7])
+        whole += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if part in (1, 4):
+            yield whole
+            whole = b""
+found = []
+paths = pathlib.Path(sys.argv[2]).glob("wandb/offline-run-*/*.wandb")
+for path in sorted(paths, key=lambda path: path.stat().st_mtime):
+    one = {"config": {}, "summary": {}, "curve": []}
+    for data in records(path.read_bytes()):
+        record = Record.FromString(data)
+        for item in record.run.config.update:
+            one["config"][item.key] = json.loads(item.value_json)
+        one["id"] = record.run.run_id or one.get("id")
+        for item in record.summary.update:
+            one["summary"][item.key or item.nested_key[0]] = json.loads(item.value_json)
+        told = {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}
+        one["curve"] += [[told["_step"], told["training loss"]]] if "training loss" in told else []
+    found.append(one)
+print(json.dumps(found))
+"""
+    found = played_apart("wandb", tmp_path / "store", read)
+    assert len(found) == 3
+    first, kept = [one for one in found if one["id"] == KEPT.id]
+    assert first["curve"] == [list(point) for point in CURVE]
+    assert kept["curve"] == []
+    assert kept["config"]["LR"] == 0.1
+    assert (kept["summary"]["gain_low"], kept["summary"]["verdict"]) == (0.25, "keep")
+
+
 @pytest.mark.parametrize(
-    ("target", "module"), [("parquet", "pyarrow"), ("tensorboard", "tensorboard"), ("mlflow", "mlflow")]
+    ("target", "module"),
+    [
+        ("parquet", "pyarrow"),
+        ("tensorboard", "tensorboard"),
+        ("mlflow", "mlflow"),
+        ("wandb", "wandb"),
+        ("trackio", "trackio"),
+    ],
 )
 def test_a_library_that_is_missing_is_asked_for_by_its_extra(
     target: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     for name in [one for one in sys.modules if one.startswith(f"{module}.")]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(NotNow, match=rf"extra `{target}`.*\[{target}\]"):
         targets.export(target, [KEPT], str(tmp_path / "x"), "night")
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "x").is_file()
 
 
 def test_the_command_loads_no_tracker(tmp_path: Path) -> None:
