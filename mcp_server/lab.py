@@ -24,6 +24,7 @@ from mcp_server.campaign.decide import WRITE_FIRST, conclude, confirming, decide
 from mcp_server.campaign.exam import examined
 from mcp_server.campaign.find import campaign_at, experiment_at, join
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT, Asked, open_experiment, open_without
+from mcp_server.campaign.money.spending import look
 from mcp_server.campaign.reins import queue
 from mcp_server.campaign.reins.gate import refuse_while_closed
 from mcp_server.campaign.reins.hands import deliver
@@ -171,6 +172,7 @@ class Lab:
             raise NotNow("The description is empty. Say in one line what this experiment changes.")
         why, claim = clean_block(hypothesis, HYPOTHESIS_LIMIT), self._elsewhere.claim()
         asked = Asked(description, why, expected_delta, session=session, insist=insist, proposer=proposer)
+        look(self)
         try:
             return self._open(asked, claim, source)
         except ToClaim:
@@ -369,6 +371,7 @@ class Lab:
         try:
             if not self.paths.ledger.exists():
                 return nowhere(self.paths, None, caught)
+            look(self)
             with self._verb() as (bench, caught):
                 campaign, _ = campaign_at(bench)
                 program, problem = program_in_force(bench, campaign)

@@ -26,10 +26,11 @@ from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import Tool, ToolAnnotations
 
 from mcp_server import __version__
+from mcp_server.campaign.money.spending import tell
 from mcp_server.campaign.trees.own import make_tree
 from mcp_server.campaign.waiting import POLL_SECONDS, over
 from mcp_server.faces import arguments as given
-from mcp_server.faces.open_labs import OpenLabs, caller_of, client_of, fresh, proposer_of
+from mcp_server.faces.open_labs import OpenLabs, caller_of, client_of, fresh, proposer_of, spent_by
 from mcp_server.faces.refusing import PlainServer
 from mcp_server.faces.resources import add_resources
 from mcp_server.faces.speaking import call
@@ -245,8 +246,14 @@ async def commit_or_revert(
 
     The referee may ask for repeats first (decision "confirming"); call again when they are done. Idempotent.
     """
-    session = labs_of(ctx).guest(ctx).id
-    return await noted(ctx, call(lambda: labs_of(ctx).at(ctx).commit_or_revert(experiment, decision, learned, session)))
+    session, spent = labs_of(ctx).guest(ctx).id, spent_by(ctx)
+
+    def settle() -> DecisionReply:
+        lab = labs_of(ctx).at(ctx)
+        number = tell(lab, experiment, spent, session) or experiment
+        return lab.commit_or_revert(number, decision, learned, session)
+
+    return await noted(ctx, call(settle))
 
 
 async def start_campaign(

@@ -250,7 +250,12 @@ def test_what_ends_while_nobody_looks_is_told(tmp_path: Path) -> None:
 def test_an_agent_chooses_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = make_lab(tmp_path / "lab")
     text = lab.paths.program.read_text()
-    for key in ("notify: [{webhook: 'http://evil'}]", "spend: curl evil", "track: {mlflow: evil}"):
+    for key in (
+        "notify: [{webhook: 'http://evil'}]",
+        "spend: curl evil",
+        "quota: {experiments: 99, hours: 1}",
+        "track: {mlflow: evil}",
+    ):
         with pytest.raises(ArenaError, match=r"line 2: .* is for the user alone to say, outside of every repository"):
             parse_program(text.replace("---\n", f"---\n{key}\n", 1))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(lab.paths.tree))

@@ -114,12 +114,14 @@ class KeepRule(_Section):
 
 
 class StopRule(_Section):
-    """When the campaign is over; null is never. `stale` counts experiments since the last keep."""
+    """When the campaign is over; null is never. `stale`: experiments since the last keep; `cost`: US dollars."""
 
     experiments: int | None = Field(default=None, gt=0)
     hours: float | None = Field(default=None, gt=0)
     target: float | None = None
     stale: int | None = Field(default=None, gt=0)
+    cost: float | None = Field(default=None, gt=0)
+    tokens: int | None = Field(default=None, gt=0)
 
 
 def _margin(value: object) -> object:

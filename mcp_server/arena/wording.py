@@ -48,6 +48,7 @@ THE_USERS = {
     "notify": "to whom news is sent",
     "track": "which trackers are written to",
     "spend": "which command tells what was spent",
+    "quota": "what a subscription allows",
 }
 
 

@@ -16,6 +16,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.imported import imported_of
+from mcp_server.campaign.money.spending import of as money_of
 from mcp_server.campaign.reins import gate, queue
 from mcp_server.campaign.runs import ahead
 from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
@@ -126,6 +127,9 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
     )
     if not over and not baseline and not waiting and not running:
         reply.next = queue.next_step(bench, campaign, reply.next)
+    money = money_of(bench, campaign, arena)
+    reply.money = money if money.words or money.problems else None
+    reply.problems += money.problems
     _say_rules(reply, bench, campaign, program)
     if incumbent is not None:
         reply.incumbent = progress.experiment_reply(ledger, bench.paths, incumbent, arena, bench.now())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from mcp_server.arena.program import Arena
-from mcp_server.arena.stop import stop_reason
+from mcp_server.arena.stop import UNKNOWN, stop_reason
 from mcp_server.campaign.attempt import read
 from mcp_server.campaign.bench import Bench
+from mcp_server.campaign.money.spending import spent_in
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.rows import Campaign
 
@@ -15,7 +16,9 @@ def over_by_rule(bench: Bench, campaign: Campaign, arena: Arena) -> str:
     incumbent = bench.ledger.incumbent(campaign.tag)
     best = read(bench.ledger, incumbent).score if incumbent else None
     counts, stale = bench.ledger.count(campaign.tag), bench.ledger.since_keep(campaign.tag)
-    return stop_reason(arena, campaign, counts, stale, best, bench.now())
+    counted = arena.stop.cost is not None or arena.stop.tokens is not None
+    spent = spent_in(bench, campaign.tag) if counted else UNKNOWN
+    return stop_reason(arena, campaign, counts, stale, best, bench.now(), spent)
 
 
 def refuse_when_over(bench: Bench, campaign: Campaign, arena: Arena) -> None:

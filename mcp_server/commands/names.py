@@ -51,6 +51,7 @@ COMMANDS = {
     "suggest": Entry("Look", "research/suggesting", "What a classical optimiser would try next."),
     "status": Entry("Look", "views", "Where the lab stands, on one screen."),
     "watch": Entry("Look", "views", "The same, live."),
+    "money": Entry("Look", "live/money", "What the campaign has cost, what it may; and tell what an experiment took."),
     "wait": Entry("Look", "live/news", "Wait until something happens: a keep, a crash, an idle lab; one JSON line."),
     "notify": Entry("Look", "live/news", "Who is told what happens, as your own configuration says; or try it."),
     "compare": Entry("Look", "research/comparing", "Compare programs, styles and agents over whole campaigns."),

@@ -12,6 +12,7 @@ from mcp_server.campaign import waiting
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT
 from mcp_server.campaign.trees.own import make_tree
 from mcp_server.commands import asking
+from mcp_server.commands.live.money import spent_given
 from mcp_server.commands.names import Place, commands_in
 from mcp_server.commands.screens import pages
 from mcp_server.faces import terminal
@@ -103,11 +104,21 @@ def start(
 @click.option("--hypothesis", default="", metavar="TEXT", help="Why it should help.")
 @click.option("--expect", type=float, metavar="GAIN", help="Expected gain in the metric's unit; positive is better.")
 @click.option("--anyway", is_flag=True, help="Also where it takes back what was kept.")
+@click.option("--cost", type=float, metavar="USD", help="What proposing it cost; `autoresearch money` tells it later.")
+@click.option("--tokens", type=int, metavar="TOKENS", help="What proposing it took.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Stay until it is scored.")
 @asking.json_option
 @click.pass_obj
 def run(
-    place: Place, description: str, hypothesis: str, expect: float | None, anyway: bool, wait: bool, as_json: bool
+    place: Place,
+    description: str,
+    hypothesis: str,
+    expect: float | None,
+    anyway: bool,
+    cost: float | None,
+    tokens: int | None,
+    wait: bool,
+    as_json: bool,
 ) -> None:
     """Run an experiment on the editable files as they are now.
 
@@ -126,7 +137,7 @@ def run(
         _plain("--hypothesis", hypothesis, HYPOTHESIS_LIMIT, lines=True),
         expect,
         insist=anyway,
-        proposer=by_terminal(),
+        proposer=by_terminal().after(spent_given(cost, tokens)),
     )
     told_start(lab, reply, wait, as_json)
 

@@ -13,7 +13,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ from mcp_server.faces.watch import watch
 from mcp_server.lab import Lab, utc_now
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import StatusReply
-from mcp_server.nouns.rows import Proposer
+from mcp_server.nouns.rows import Proposer, Spent
+from mcp_server.personal.telling import cost_of, tokens_of
 
+COST, TOKENS = "autoresearch/cost_usd", "autoresearch/tokens"  # of a call's `_meta`
 FORGOTTEN_AFTER_SECONDS = 3600.0  # an HTTP client does not tell when it leaves
 Ctx = Context[Any, Any]
 
@@ -133,11 +135,25 @@ def proposer_of(ctx: Ctx) -> Proposer:
     Codex may name its model in each call; for others whoever starts the client may say it in AUTORESEARCH_MODEL.
     """
     params = ctx.request_context.session.client_params
-    named = _turn(ctx).get("model")
-    model = named if isinstance(named, str) else os.environ.get("AUTORESEARCH_MODEL", "")
-    if params is None:
-        return Proposer.of("", "", model)
-    return Proposer.of(params.client_info.name, params.client_info.version, model)
+    told = _turn(ctx).get("model")
+    model = told if isinstance(told, str) else os.environ.get("AUTORESEARCH_MODEL", "")
+    named = Proposer.of("", "", model)
+    if params is not None:
+        named = Proposer.of(params.client_info.name, params.client_info.version, model)
+    return named.after(spent_by(ctx))
+
+
+def spent_by(ctx: Ctx) -> Spent:
+    """What a client tells in a call's `_meta` that its experiment took so far; what is no amount is not told."""
+    meta: Any = getattr(ctx.request_context, "meta", None)
+    found = dict(meta) if isinstance(meta, Mapping) else {}
+    cost: float | None = None
+    tokens: int | None = None
+    with contextlib.suppress(ValueError):
+        cost = cost_of(found.get(COST))
+    with contextlib.suppress(ValueError):
+        tokens = tokens_of(found.get(TOKENS))
+    return Spent(cost, tokens)
 
 
 def caller_of(ctx: Ctx) -> Caller:

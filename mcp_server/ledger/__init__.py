@@ -12,12 +12,13 @@ from mcp_server.ledger.experiments import Experiments
 from mcp_server.ledger.imported import Histories
 from mcp_server.ledger.live.events import Events
 from mcp_server.ledger.live.orders import Orders
+from mcp_server.ledger.live.spending import Spending
 from mcp_server.ledger.runs import machine_of
 
 __all__ = ["Ledger", "machine_of"]
 
 
-class Ledger(Campaigns, Experiments, Histories, Events, Orders):
+class Ledger(Campaigns, Experiments, Histories, Events, Orders, Spending):
     """An open lab.db. Safe for many processes; one thread at a time (the lab holds its lock for each verb).
 
     Raises LedgerError when the file is damaged, newer than this code, or cannot be written.

@@ -345,9 +345,31 @@ def fifteenth(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
+SIXTEENTH = """
+-- what the user's own command said was spent, each time that it said something else
+CREATE TABLE spending (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    campaign TEXT NOT NULL REFERENCES campaigns(tag), at TEXT NOT NULL,
+    asked_at TEXT NOT NULL,              -- when it said so last
+    cost_usd REAL, tokens INTEGER,
+    counter INTEGER NOT NULL,            -- whether it counts from anywhere, and not the campaign alone
+    problem TEXT NOT NULL DEFAULT ''     -- why it said nothing
+) STRICT;
+CREATE INDEX spending_by_campaign ON spending (campaign, id);
+"""
+
+
+def sixteenth(connection: sqlite3.Connection) -> None:
+    """What research costs, as the user's command reads it."""
+    for statement in SIXTEENTH.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     *(first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth, eleventh, twelfth),
     thirteenth,
     fourteenth,
     fifteenth,
+    sixteenth,
 )

@@ -418,26 +418,20 @@ class CommunityReply(Reply):
     next: str = ""
 
 
-class RemovedReply(Reply):
-    """Something that nothing needs any more."""
+class MoneyReply(Reply):
+    """What a campaign has cost as far as anybody told, and what it may. Absent is unknown, never zero."""
 
-    campaign: str
-    experiment: int
-    run: int
-    what: str
-    gb: float
-
-
-class GcReply(Reply):
-    """What was removed of the folders of runs, or would be; it can be made again from its commit and its seed."""
-
-    removed: list[RemovedReply] = Field(default_factory=list)
-    gb: float = 0.0
-    dry_run: bool = False
-    kept: str = Field(default="", description="where the incumbent's weights lie")
-    leftovers_gb: float | None = Field(default=None, description="of folders that this ledger did not order")
-    disk: str = ""
-    next: str = ""
+    cost_usd: float | None = None
+    tokens: int | None = None
+    told_by: int = Field(default=0, description="attempts whose client told tokens or cost")
+    attempts: int = 0
+    read_at: str = Field(default="", description="when the user's `spend` command was asked last")
+    stop_cost: float | None = None
+    stop_tokens: int | None = None
+    quota: list[str] = Field(default_factory=list, description="used of each quota of the user's, over the whole lab")
+    next_eligible: str = Field(default="", description="when the next experiment may begin, where a quota is used up")
+    problems: list[str] = Field(default_factory=list)
+    words: str = ""
 
 
 class StatusReply(Reply):
@@ -476,6 +470,7 @@ class StatusReply(Reply):
     advice: str = ""
     ideas: list[str] = Field(default_factory=list, description="the queue of ideas, first ones; people and agents add")
     paused: str = Field(default="", description="why nothing new begins now, and until when")
+    money: MoneyReply | None = Field(default=None, description="what the campaign has cost, and what it may")
     stop: str = Field(default="", description="why the campaign is over, if it is")
     style: str = ""
     style_text: str = ""

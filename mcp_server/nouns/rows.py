@@ -41,6 +41,22 @@ class Campaign:
         return f"autoresearch/{self.tag}"
 
 
+@dataclass(frozen=True)
+class Spent:
+    """US dollars and tokens; None where nobody told."""
+
+    cost_usd: float | None = None
+    tokens: int | None = None
+
+    def words(self) -> str:
+        """`1.25 USD, 340,000 tokens`; "" where nothing is known."""
+        parts = [] if self.cost_usd is None else [f"{self.cost_usd:,.2f} USD"]
+        return ", ".join(parts + ([] if self.tokens is None else [f"{self.tokens:,} tokens"]))
+
+    def __bool__(self) -> bool:
+        return self.cost_usd is not None or self.tokens is not None
+
+
 class Proposer(BaseModel):
     """Who proposed an experiment, as the client introduced itself and the loop that drove it heard.
 
@@ -71,6 +87,11 @@ class Proposer(BaseModel):
             return cls.model_validate_json(text) if text else NOBODY
         except ValueError:
             return NOBODY
+
+    def after(self, spent: Spent) -> Proposer:
+        """The same one once something more is known of the cost; what is not told anew stays as it was."""
+        told = {name: value for name, value in vars(spent).items() if value is not None}
+        return self.model_copy(update=told)
 
     def text(self) -> str:
         return self.model_dump_json(exclude_defaults=True)

@@ -17,7 +17,7 @@ from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.files import OTHERS
 from mcp_server.nouns.refusals import nearest
 
-SECTIONS = ("notify", "track", "spend")  # whom to tell, which trackers to mirror into, what says what was spent
+SECTIONS = ("notify", "track", "spend", "quota")  # whom to tell, trackers to mirror into, what was spent, what may be
 LIMIT_BYTES = 64_000
 WRITABLE = 0o022 & OTHERS
 

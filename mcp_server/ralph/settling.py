@@ -182,8 +182,9 @@ def note_turn(lab: Lab, numbers: Sequence[int], command: str, heard: Told) -> No
                     "client": before.client or "ralph",
                     "command": clean_line(command, COMMAND_CHARACTERS),
                     "model": heard.model or before.model,
-                    "tokens": None if heard.tokens is None else round(heard.tokens / len(numbers)),
-                    "cost_usd": None if heard.cost_usd is None else heard.cost_usd / len(numbers),
+                    # what the agent's output does not say, the agent itself may have told
+                    "tokens": before.tokens if heard.tokens is None else round(heard.tokens / len(numbers)),
+                    "cost_usd": before.cost_usd if heard.cost_usd is None else heard.cost_usd / len(numbers),
                 }
             )
             bench.ledger.note_proposer(campaign.tag, number, told)

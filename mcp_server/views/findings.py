@@ -13,6 +13,7 @@ from mcp_server.campaign.beginning.contract import since_first
 from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
+from mcp_server.campaign.money.spending import of as money_of
 from mcp_server.campaign.runs.dispatch import resolve_budget
 from mcp_server.community.elsewhere import Elsewhere
 from mcp_server.edits.themes import least_tried
@@ -48,6 +49,7 @@ class Findings:
     clock: str  # cpu or wall, as runs are timed on the devices that ran
     seconds: float  # from the campaign's begin to its last decision
     run_seconds: float
+    money: str = ""  # what it has cost, as told
     left: int = 0  # undecided
     rules: tuple[str, ...] = ()  # where a person changed them
     elsewhere: tuple[str, ...] = ()  # what other labs tell, in lines
@@ -101,6 +103,7 @@ def _read(bench: Bench, campaign: Campaign, arena: Arena) -> Findings:
         clock=resolve_budget(arena, tuple(one.device.name for one in results if one.device is not None)).clock,
         seconds=_seconds(campaign.began_at, max(stamps, default=campaign.began_at)),
         run_seconds=sum(one.wall_seconds or one.train_seconds or 0.0 for one in results),
+        money=money_of(bench, campaign, arena).words,
         left=len(tried) - len(decided),
         rules=tuple(told(one) for one in ledger.amendments(tag)),
         watched=series(kept, arena),

@@ -129,6 +129,7 @@ def _question(found: Findings) -> str:
             ("shut in by", ", ".join(found.tiers)),
             ("began", f"{plain(campaign.began_at[:16])} from commit {campaign.pinned[:12]}"),
             ("computed", f"{duration(found.run_seconds)} of runs"),
+            ("spent", plain(found.money, 600)),
             *(("rules changed", plain(words)) for words in found.rules),
             ("data", f"corpus {plain(campaign.fingerprint)[:12]}" if campaign.fingerprint else ""),
         ]

@@ -12,6 +12,12 @@ from tests.rules.records import arena
     ("before", "after", "holder"),
     [
         ("stop: {experiments: 5}", "stop: {experiments: 9}", "anybody"),
+        ("stop: {cost: 5}", "stop: {cost: 4}", "anybody"),
+        ("stop: {cost: 5}", "stop: {cost: 6}", "person"),
+        ("stop: {cost: 5}", "stop: {cost: null}", "person"),
+        ("stop: {cost: null}", "stop: {cost: 5}", "anybody"),
+        ("stop: {tokens: 5}", "stop: {tokens: 6}", "person"),
+        ("stop: {tokens: 5}", "stop: {tokens: 4}", "anybody"),
         ("style: bold", "style: careful", "anybody"),
         ("frozen: [score.py]", "frozen: [other.py]", "nobody"),
         ("secondary: {size: {min: 2}}", "secondary: {size: {min: 1}}", "person"),

@@ -8,6 +8,7 @@ import pytest
 
 from mcp_server.arena.stop import stop_reason
 from mcp_server.campaign.progress import in_the_field, thinned
+from mcp_server.nouns.rows import Spent
 from tests.rules.records import AT, arena, campaign
 
 BEGAN = datetime.fromisoformat(AT)
@@ -31,6 +32,22 @@ def reason(rule: str, made: int = 0, dry: int = 0, best: float | None = None, af
 def test_a_rule_ends_a_campaign_exactly_where_it_says(rule: str, short_of_it: dict, over: dict) -> None:  # type: ignore[type-arg]
     assert reason(rule, **short_of_it) == ""
     assert reason(rule, **over)
+
+
+@pytest.mark.parametrize(
+    ("rule", "spent", "over"),
+    [
+        ("cost: 5", Spent(4.99), ""),
+        ("cost: 5", Spent(5.0), "5.00 of 5.00 USD are spent"),
+        ("cost: 5", Spent(None, 10**9), ""),  # nobody told a cost: that ends nothing
+        ("tokens: 1000", Spent(9.0, 999), ""),
+        ("tokens: 1000", Spent(None, 1000), "1,000 of 1,000 tokens are used up"),
+        ("cost: 5, tokens: 10", Spent(1.0, 11), "11 of 10 tokens are used up"),
+    ],
+)
+def test_money_ends_a_campaign_as_far_as_it_is_told(rule: str, spent: Spent, over: str) -> None:
+    now = BEGAN + timedelta(hours=1)
+    assert stop_reason(arena(f"stop: {{{rule}}}\n"), campaign(), {"all": 3}, 0, None, now, spent) == over
 
 
 def test_a_target_is_reached_from_below_where_more_is_better() -> None:

@@ -107,6 +107,8 @@ RULES: dict[str, Rule] = {
     "stop.hours": FREE,
     "stop.target": FREE,
     "stop.stale": FREE,
+    "stop.cost": Rule(Holder.PERSON, _no_more),
+    "stop.tokens": Rule(Holder.PERSON, _no_more),
     "secondary": Rule(Holder.PERSON, _tighter_bounds),
     "suite": Rule(Holder.PERSON, lambda before, after: before.items() <= after.items()),
     "claim": A_PERSONS,

@@ -1,13 +1,14 @@
-"""Whether an experiment may begin now: a person's pause. What runs already goes on."""
+"""Whether an experiment may begin now: a person's pause, or a subscription's window. What runs already goes on."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from mcp_server.campaign.bench import Bench
+from mcp_server.campaign.money import window
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.live.orders import Asked, Order
-from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.errors import ArenaError, NotNow
 from mcp_server.nouns.rows import Campaign
 
 
@@ -19,6 +20,20 @@ def paused(ledger: Ledger, tag: str, now: datetime) -> Asked | None:
 
 def closed(bench: Bench, campaign: Campaign) -> str:
     """Why nothing new begins now; "" while it may."""
+    return held(bench, campaign) or used_up(bench)
+
+
+def used_up(bench: Bench) -> str:
+    """Which quota of the user's is used up, and until when. One that cannot be read allows nothing: it was a limit."""
+    try:
+        found = window.used_up(bench)
+    except ArenaError as error:
+        return f"The user's quota cannot be read: {str(error).rstrip('.')}"
+    return f"The user's quota of {found[0]} is used up{until(found[1].isoformat(), bench.now())}" if found else ""
+
+
+def held(bench: Bench, campaign: Campaign) -> str:
+    """The pause of a person in words; "" without one."""
     pause = paused(bench.ledger, campaign.tag, bench.now())
     if pause is None:
         return ""

@@ -14,7 +14,7 @@ from pydantic import Field
 from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.find import experiment_at
 from mcp_server.campaign.reins import queue
-from mcp_server.campaign.reins.gate import closed, paused
+from mcp_server.campaign.reins.gate import held, paused
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.live.orders import Asked, Idea, IdeaState, Order
 from mcp_server.nouns.errors import NotNow
@@ -74,7 +74,7 @@ def reins_of(bench: Bench, campaign: Campaign) -> ReinsReply:
     ledger, tag = bench.ledger, campaign.tag
     return ReinsReply(
         campaign=tag,
-        paused=closed(bench, campaign),
+        paused=held(bench, campaign),
         vetoes=[_veto(one) for one in ledger.asked(tag, Order.VETO)],
         notes=[_note(one) for one in ledger.asked_last(tag, Order.NOTE, SHOWN_NOTES)],
         ideas=[_idea(one) for one in _in_order(ledger, tag)],

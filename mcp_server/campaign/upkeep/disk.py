@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from pydantic import Field
+
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.runs import dispatch, orders
@@ -23,7 +25,7 @@ from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import NotNow, UnknownExperiment
 from mcp_server.nouns.paths import LabPaths
 from mcp_server.nouns.records import RunState
-from mcp_server.nouns.replies import GcReply, RemovedReply
+from mcp_server.nouns.replies import Reply
 from mcp_server.nouns.rows import Campaign, Run
 
 GIGABYTE = 1e9
@@ -97,6 +99,28 @@ def sweep(bench: Bench, dry_run: bool = False) -> list[Removable]:
             if run is not None and run.state.terminal:
                 bench.ledger.note_folder(run, size(place))
     return found
+
+
+class RemovedReply(Reply):
+    """Something that nothing needs any more."""
+
+    campaign: str
+    experiment: int
+    run: int
+    what: str
+    gb: float
+
+
+class GcReply(Reply):
+    """What was removed of the folders of runs, or would be; it can be made again from its commit and its seed."""
+
+    removed: list[RemovedReply] = Field(default_factory=list)
+    gb: float = 0.0
+    dry_run: bool = False
+    kept: str = Field(default="", description="where the incumbent's weights lie")
+    leftovers_gb: float | None = Field(default=None, description="of folders that this ledger did not order")
+    disk: str = ""
+    next: str = ""
 
 
 def gc(lab: Readable, dry_run: bool = False) -> GcReply:

@@ -166,6 +166,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("imported", f"{reply.tried_elsewhere} attempts, tried elsewhere" if reply.tried_elsewhere else ""),
         ("repeat", reply.repeat or None),
         ("paused", reply.paused),
+        ("money", reply.money.words if reply.money else ""),
         *(("queue", one_line(words)) for words in reply.ideas),
         ("advice", reply.advice),
         ("suggest", reply.landscape),

@@ -9,7 +9,7 @@ const FEW_LESSONS = 12;
 let allLessons = false;
 
 export function drawTotals({ status }) {
-  const totals = status.totals || {}, counts = status.experiments || {}, unit = status.unit ? ` ${status.unit}` : "";
+  const totals = status.totals || {}, money = status.money || {}, counts = status.experiments || {}, unit = status.unit ? ` ${status.unit}` : "";
   const exam = totals.exam_gain !== undefined;
   const interval = (totals.exam_interval || []).map((edge) => number(edge, true)).join(" to ");
   const tiles = [
@@ -20,11 +20,17 @@ export function drawTotals({ status }) {
     ...(totals.claim ? [["claimed before", (totals.claim.match(/not supported|supported|inconclusive/) || [""])[0], totals.claim]] : []),
     ...(status.watched ? [["watch series", "", status.watched]] : []),
     ["expected false keeps", number(totals.expected_false_keeps), "among the kept changes"],
+    ...(money.words ? [["spent", spent(money), money.words]] : []),
     ["experiments", number(counts.all ?? 0), `${counts.keep ?? 0} kept${counts.open ? `, ${counts.open} open` : ""}`],
     [status.noise?.paired_sd === undefined ? "noise of one run" : "noise of a difference", number(status.noise_sd), status.noise?.runs ? `standard deviation, from ${status.noise.runs} runs` : "not measured yet"],
   ];
   byId("totals").replaceChildren(...(status.campaign ? tiles : []).map(([name, value, more]) =>
     el("div", {}, el("dt", {}, name), el("dd", {}, value, el("small", {}, more)))));
+}
+
+function spent(money) {
+  if (money.cost_usd !== undefined) return `${money.cost_usd.toFixed(2)} USD`;
+  return money.tokens === undefined ? "not told" : `${number(money.tokens)} tokens`;
 }
 
 export function drawRunning({ runs, status, campaign }, show) {

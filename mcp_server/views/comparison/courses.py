@@ -11,6 +11,7 @@ from itertools import pairwise
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.exam import totals_of
+from mcp_server.campaign.money.accounts import Use, read_in_all, uses_of
 from mcp_server.community.contract import contract_of
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.records import Kind, Purpose
@@ -27,7 +28,7 @@ class Point:
     experiments: int
     hours: float
     device_hours: float
-    cost_usd: float | None  # None where an attempt so far told none
+    cost_usd: float | None  # None where an attempt so far told none, and no command said it
     gain: float
 
 
@@ -100,6 +101,8 @@ def course_of(bench: Bench, campaign: Campaign, arena: Arena, lab: str = "", blo
     agents: Counter[str] = Counter()
     styles: Counter[str] = Counter()
     tokens, machines = 0, Counter[str]()
+    told_so_far, read = 0.0, ledger.readings(campaign.tag)
+    money = uses_of(read, "cost_usd")
     for one in experiments:
         runs = ledger.runs(campaign.tag, one.number)
         spent += sum(_seconds(run) for run in runs if run.purpose != Purpose.EXAM)
@@ -113,11 +116,13 @@ def course_of(bench: Bench, campaign: Campaign, arena: Arena, lab: str = "", blo
         styles[(one.style or "").partition(" ")[0]] += 1
         told = one.proposer.cost_usd
         cost = None if cost is None or told is None else cost + told
+        told_so_far += told or 0.0
         tokens += one.proposer.tokens or 0
         if one.decision == "keep" and found.score is not None and begun is not None:
             best = max(best, arena.loss(begun) - arena.loss(found.score))
         at = _hours(campaign.began_at, one.decided_at or one.opened_at)
-        points.append(Point(len(points) + 1, at, spent / 3600, cost, best))
+        seen = read_until(money, one.decided_at or one.opened_at)
+        points.append(Point(len(points) + 1, at, spent / 3600, cost if seen is None else max(seen, told_so_far), best))
     totals = totals_of(ledger, arena, campaign)
     return Course(
         lab=lab,
@@ -138,9 +143,14 @@ def course_of(bench: Bench, campaign: Campaign, arena: Arena, lab: str = "", blo
         duplicates=outcomes["again"],
         crashes=sum(outcomes[name] for name in FAILED),
         exam_gain=totals.exam_gain,
-        tokens=tokens or None,
+        tokens=max(tokens, read_in_all(read).tokens or 0) or None,
         block=block,
     )
+
+
+def read_until(uses: Sequence[Use], moment: str) -> float | None:
+    """What the user's command had seen by then; None where it was never asked in this campaign."""
+    return sum(use.amount for use in uses if use.at <= datetime.fromisoformat(moment)) if uses else None
 
 
 def _seconds(run: Run) -> float:
