@@ -131,7 +131,8 @@ def test_the_past_of_an_older_lab_is_no_news(tmp_path: Path) -> None:
     attempt(lab, "two", KNOB=2.0)
     lab.close()
     with sqlite3.connect(lab.paths.ledger) as db:
-        db.execute("DROP TABLE events")
+        for table in ("events", "units", "orders", "ideas", "spending"):  # of later steps
+            db.execute(f"DROP TABLE {table}")
         db.execute("ALTER TABLE campaigns DROP COLUMN heard")
         db.execute("PRAGMA user_version = 12")
     db.close()
