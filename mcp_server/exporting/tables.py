@@ -5,7 +5,7 @@ Several campaigns and labs may go into one file: rows of others stay where they 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,20 @@ def into_file(
     return Done(str(path), new, len(fresh) - new - same, same)
 
 
+def ours(names: Collection[str]) -> None:
+    """Raises ValueError where these are not the names of an export."""
+    if not {"id", "lab", "campaign", "experiment"} <= set(names):
+        raise ValueError
+
+
 def _known(path: Path, content: bytes, parse: Callable[[bytes], list[Record]]) -> dict[str, Record]:
     if not content:
         return {}
     try:
-        return {str(one["id"]): one for one in parse(content)}
+        found = parse(content)
+        for one in found:
+            ours(one)
+        return {str(one["id"]): one for one in found}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise NotNow(
             f"{path} is there and is no export of ours: nothing was written. Name another file with --out."

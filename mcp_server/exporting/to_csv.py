@@ -9,7 +9,7 @@ from typing import Any
 
 from mcp_server.exporting.done import Done
 from mcp_server.exporting.rows import SINGLE, Row
-from mcp_server.exporting.tables import Record, into_file
+from mcp_server.exporting.tables import Record, into_file, ours
 
 # a spreadsheet would take text that begins so for a formula, and agents write some of it
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -22,7 +22,9 @@ def export(rows: Sequence[Row], where: str, project: str) -> Done:
 
 def _parse(content: bytes) -> list[Record]:
     csv.field_size_limit(1 << 30)
-    return [{name: value for name, value in one.items() if value} for one in csv.DictReader(_text(content))]
+    reader = csv.DictReader(_text(content))
+    ours(reader.fieldnames or ())
+    return [{name: value for name, value in one.items() if value} for one in reader]
 
 
 def _text(content: bytes) -> io.StringIO:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mcp_server.exporting.done import Done, library
 from mcp_server.exporting.rows import Row
-from mcp_server.exporting.tables import Record, into_file
+from mcp_server.exporting.tables import Record, into_file, ours
 from mcp_server.exporting.to_csv import columns
 
 
@@ -17,7 +17,9 @@ def export(rows: Sequence[Row], where: str, project: str) -> Done:
     arrow, parquet = library("pyarrow", "parquet"), library("pyarrow.parquet", "parquet")
 
     def parse(content: bytes) -> list[Record]:
-        found: list[dict[str, Any]] = parquet.read_table(io.BytesIO(content)).to_pylist()
+        table = parquet.read_table(io.BytesIO(content))
+        ours(table.column_names)
+        found: list[dict[str, Any]] = table.to_pylist()
         return [{name: value for name, value in one.items() if value is not None} for one in found]
 
     def write(records: list[Record]) -> bytes:

@@ -1,4 +1,4 @@
-"""The process that sends news beside a lab: `python -m mcp_server.faces.notifying TREE`.
+"""The process that sends news beside a lab, and has trackers mirror it: `python -m mcp_server.faces.notifying TREE`.
 
 It looks at the lab as a person would, so that what ends while no agent and no server is there is noticed and told, and
 ends once nothing runs and a verb would start it again.
@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from mcp_server.faces.tracking import Mirror
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import try_lock
@@ -33,15 +34,18 @@ def stay(tree: Path) -> None:
         ends = time.monotonic() + LONGEST_SECONDS
         rests = time.monotonic() + LINGER_SECONDS
         post = Post(lab.paths.state, lab.paths.tree)
+        mirror = Mirror(lab.paths.state, lab.paths.tree, lab.paths.common)
         try:
             while time.monotonic() < min(ends, rests):
                 with lab.reading_all() as bench:
                     ledger, busy = bench.ledger, bool(bench.ledger.open_runs())
                 # sent with the lab's lock free; what this ledger reads may be written meanwhile
-                if post.deliver(ledger) or busy:
+                mirroring = mirror.look(ledger)
+                if post.deliver(ledger) or busy or mirroring:
                     rests = time.monotonic() + LINGER_SECONDS
                 time.sleep(LOOK_SECONDS)
         finally:
+            mirror.stop()
             os.close(alive)
 
 

@@ -65,12 +65,21 @@ def test_an_attempt_is_one_row_in_csv_and_json_lines_and_is_updated_when_it_is_d
 
 def test_a_file_that_is_no_export_is_left_alone(tmp_path: Path) -> None:
     lab = begun(make_lab(tmp_path / "lab"))
-    mine = tmp_path / "mine.csv"
-    mine.write_text("a,b\n1,2\n")
-    done = CliRunner().invoke(cli, ["-C", str(lab.paths.tree), "export", "--to", "csv", "--out", str(mine)])
-    assert done.exit_code == 1
-    assert "is no export of ours" in done.output
-    assert mine.read_text() == "a,b\n1,2\n"
+    mine = tmp_path / "mine"
+    for target, text in (
+        ("csv", "a,b\n1,2\n"),
+        ("csv", "id\n"),
+        ("csv", "id,b\n1,2\n"),
+        ("jsonl", "[1]\n"),
+        ("jsonl", '{"id": 1}\n'),
+        ("jsonl", "words\n"),
+        ("parquet", "PAR1"),
+    ):
+        mine.write_text(text)
+        done = CliRunner().invoke(cli, ["-C", str(lab.paths.tree), "export", "--to", target, "--out", str(mine)])
+        assert done.exit_code == 1, text
+        assert "is no export of ours" in done.output
+        assert mine.read_text() == text
 
 
 def test_several_labs_go_into_one_file_and_each_keeps_its_own_rows(tmp_path: Path) -> None:

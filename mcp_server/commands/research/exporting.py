@@ -7,9 +7,8 @@ from pydantic import Field
 
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
-from mcp_server.exporting.gathering import gathered
+from mcp_server.exporting.sending import sent
 from mcp_server.exporting.targets import TARGETS
-from mcp_server.exporting.targets import export as send
 from mcp_server.faces import terminal
 from mcp_server.nouns.replies import Reply
 
@@ -46,13 +45,11 @@ def export(place: Place, target: str, out: str | None, every: bool, project: str
       autoresearch export --to mlflow --out http://127.0.0.1:5000
     """
     lab = asking.lab_at(place)
-    rows = gathered(lab, every=every)
-    folder = place.folder.resolve()
-    done = send(target, rows, TARGETS[target].where(out, folder), project or lab.paths.tree.name)
+    done = sent(lab, target, TARGETS[target].where(out, place.folder.resolve()), project, every=every)
     reply = ExportReply(
         target=target,
         where=done.where,
-        attempts=len(rows),
+        attempts=done.new + done.updated + done.unchanged,
         new=done.new,
         updated=done.updated,
         unchanged=done.unchanged,
