@@ -41,10 +41,10 @@ def test_without_a_program_and_with_a_broken_one(tmp_path: Path) -> None:
     text = lab.paths.program.read_text()
     lab.paths.program.unlink()
     assert "`autoresearch new`" in lab.lab_status().next
-    lab.paths.program.write_text(text.replace("metric:", "metrics:"))
+    lab.paths.program.write_text(text.replace("metric:", "mertic:"))
     status = lab.lab_status()
     assert "Mend program.md" in status.next
-    assert any("unknown key `metrics`" in words for words in status.problems)
+    assert any("unknown key `mertic`" in words for words in status.problems)
     lab.paths.program.write_text(text)
     begun(lab)
     lab.paths.program.unlink()
