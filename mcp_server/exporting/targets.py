@@ -43,6 +43,6 @@ TARGETS = {
 
 def export(target: str, rows: Sequence[Row], where: str, project: str) -> Done:
     """Bring the attempts there: new ones are added, changed ones updated, nothing is doubled. Raises NotNow."""
-    module = importlib.import_module(f"mcp_server.exporting.to_{target}")
+    module = importlib.import_module(f"mcp_server.exporting.kinds.to_{target}")
     done: Done = module.export(rows, where, project)
     return done

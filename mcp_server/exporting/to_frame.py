@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mcp_server.exporting.done import library
+from mcp_server.exporting.kinds.to_csv import columns
 from mcp_server.exporting.rows import SINGLE, Row
-from mcp_server.exporting.to_csv import columns
 
 TIMES = ("opened_at", "decided_at")
 

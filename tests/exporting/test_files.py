@@ -9,7 +9,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from mcp_server.cli import cli
-from mcp_server.exporting import to_csv, to_jsonl
+from mcp_server.exporting.kinds import to_csv, to_jsonl
 from mcp_server.exporting.rows import constants_of, row_of
 from mcp_server.lab import Lab
 from mcp_server.nouns.attempt import Attempt

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 
 from mcp_server.exporting.done import Done
+from mcp_server.exporting.kinds.tables import Record, into_file
 from mcp_server.exporting.rows import Row
-from mcp_server.exporting.tables import Record, into_file
 
 
 def export(rows: Sequence[Row], where: str, project: str) -> Done:

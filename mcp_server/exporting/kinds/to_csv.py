@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mcp_server.exporting.done import Done
+from mcp_server.exporting.kinds.tables import Record, into_file, ours
 from mcp_server.exporting.rows import SINGLE, Row
-from mcp_server.exporting.tables import Record, into_file, ours
 
 # a spreadsheet would take text that begins so for a formula, and agents write some of it
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mcp_server.exporting.done import Done, library
+from mcp_server.exporting.kinds.tables import Record, into_file, ours
+from mcp_server.exporting.kinds.to_csv import columns
 from mcp_server.exporting.rows import Row
-from mcp_server.exporting.tables import Record, into_file, ours
-from mcp_server.exporting.to_csv import columns
 
 
 def export(rows: Sequence[Row], where: str, project: str) -> Done:
