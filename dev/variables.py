@@ -69,7 +69,7 @@ VARIABLES: dict[str, Variable] = {
     ),
     "AUTORESEARCH_INSTALL": Variable(_INSTALL, "`never`: exit status 75 instead of an installation."),
     "AUTORESEARCH_PYTHON": Variable(_INSTALL, "An interpreter that has autoresearch; nothing is installed then."),
-    "AUTORESEARCH_ARTIFACT": Variable(_RUN, "`score`: the sealed output of the run, read-only."),
+    "AUTORESEARCH_ARTIFACT": Variable(_RUN, "`score`, `view`: the sealed output of the run, read-only."),
     "AUTORESEARCH_BUDGET_SECONDS": Variable(_RUN, "`run`: the seconds it has, on the clock of AUTORESEARCH_CLOCK."),
     "AUTORESEARCH_CLOCK": Variable(_RUN, "`run`: `cpu` (processor seconds of the whole process tree) or `wall`."),
     "AUTORESEARCH_DATA": Variable(_RUN, "The prepared corpus; a run finds its public half only."),
@@ -80,12 +80,15 @@ VARIABLES: dict[str, Variable] = {
     "AUTORESEARCH_UNITS": Variable(
         _RUN, "`score`: a folder that it alone may write: a file of `units`, where they are too many for one line."
     ),
+    "AUTORESEARCH_VIEW": Variable(
+        _RUN, "`view`: the one folder it may write; it leaves `view.svg`, `view.png` or `view.txt` there."
+    ),
     "AUTORESEARCH_HANDOVER": Variable(_RUN, "`score`: the folder that it alone may write, where the arena names one."),
     "AUTORESEARCH_INCUMBENT": Variable(_RUN, "`score`: the incumbent's code, where the arena sets `score_incumbent`."),
     "AUTORESEARCH_OUT": Variable(_RUN, "`run`: the one folder it may write; what lies there is sealed and scored."),
     "AUTORESEARCH_RUN": Variable(_RUN, "`score` with a hand-over: the name by which the world knows this run."),
     "AUTORESEARCH_SEED": Variable(_RUN, "The seed of this run; the lab owns it."),
-    "AUTORESEARCH_SNAPSHOT": Variable(_RUN, "`score`: the experiment's code, read-only."),
+    "AUTORESEARCH_SNAPSHOT": Variable(_RUN, "`score`, `view`: the experiment's code, read-only."),
     "AUTORESEARCH_SPLIT": Variable(_RUN, "`score`: `val`, `test` in the closing exam, `watch` on a draw for people."),
     "AUTORESEARCH_ALIVE_FD": Variable(_INSIDE, "Launcher to supervisor: the descriptor that holds the run's lock."),
     "AUTORESEARCH_AUDIT_POSITIONS": Variable(_INSIDE, "Supervisor to our scorer: places audited by the second host."),

@@ -232,6 +232,7 @@ class Arena(_Section):
     claim: Claim | None = None  # fixed with the campaign's start
     watch: bool = False  # every run is also scored on a third draw, which only people see
     suite: Annotated[dict[str, Suite], BeforeValidator(_suite)] = {}
+    view: Command | None = None  # makes a picture of each scored attempt, for people
     # of the score command's answer: `secondary`, or the metric's own name for `score`
     metrics: dict[str, Part] = {}
     readable: tuple[str, ...] = ()

@@ -104,9 +104,9 @@ def write_report(lab: Lab, folder: Path, html: bool = True, pdf: bool = False) -
     chart = draw_chart(lab, folder / words.CHART)
     if chart is not None:
         written.append(folder / words.CHART)
-    if found.places:
-        write_atomically(folder / words.FRONT, words.svg(found.places, found.arena).encode())
-        written.append(folder / words.FRONT)
+    for name, content in words.pictures(found).items():
+        write_atomically(folder / name, content)
+        written.append(folder / name)
     write_atomically(written[0], words.markdown(found, chart is not None).encode())
     if html or pdf:
         page = folder / "report.html"

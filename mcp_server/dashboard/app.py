@@ -43,6 +43,7 @@ from mcp_server.dashboard.feed import Cursor, Feed
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
 from mcp_server.views.chart.style import PALETTES
+from mcp_server.views.pictures import picture
 
 HERE = Path(__file__).parent
 LOOPBACK = ["127.0.0.1", "localhost"]
@@ -167,7 +168,6 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
 
         return answer
 
-    rows = asked(lambda feed, given: feed.older(given["before"]))
     experiment = asked(lambda feed, given: experiment_view(feed.lab, given["number"]).model_dump())
     program = asked(lambda feed, given: program_view(feed.lab, given["digest"]).model_dump())
     return Starlette(
@@ -178,8 +178,9 @@ def dashboard_app(feeds: Feeds, token: str, port: int, closing: Callable[[], boo
             Route("/plotly.min.js", plotly, methods=["GET"]),
             *comparison.routes(lambda: feeds.at("").lab, templates),
             Route("/events", events, methods=["GET"]),
-            Route("/rows/{before:int}", rows, methods=["GET"]),
+            Route("/rows/{before:int}", asked(lambda feed, given: feed.older(given["before"])), methods=["GET"]),
             Route("/experiments/{number:int}", experiment, methods=["GET"]),
+            Route("/experiments/{number:int}/view", _views(feeds), methods=["GET"]),
             Route("/programs/{digest}", program, methods=["GET"]),
             *_of_others(feeds),
             *reins.routes(lambda tag: feeds.at(tag).lab, token),
@@ -201,6 +202,18 @@ def page_of(library: Path | None, token: str) -> dict[str, Any]:
     return {"library": library is not None, "styles": styles, "page_token": reins.page_token(token)}
 
 
+def _views(feeds: Feeds) -> Callable[[Request], Awaitable[Response]]:
+    """The picture of an attempt, under a policy of its own: opened alone it can load and run nothing either."""
+
+    async def view(request: Request) -> Response:
+        feed = await run_sync(feeds.at, request.query_params.get("campaign", ""))
+        found = await run_sync(picture, feed.lab, request.path_params["number"])
+        headers = {"Content-Security-Policy": PICTURE_POLICY}
+        return Response(found.content, media_type=found.media_type, headers=headers)
+
+    return view
+
+
 def _of_others(feeds: Feeds) -> list[Route]:
     """What the page asks about other labs."""
 
@@ -213,8 +226,8 @@ def _of_others(feeds: Feeds) -> list[Route]:
 
     async def drawing(request: Request) -> Response:
         feed = await run_sync(feeds.at, request.query_params.get("campaign", ""))
-        picture = await run_sync(community.picture, feed.lab)
-        return Response(picture, media_type="image/svg+xml", headers={"Content-Security-Policy": PICTURE_POLICY})
+        drawn = await run_sync(community.picture, feed.lab)
+        return Response(drawn, media_type="image/svg+xml", headers={"Content-Security-Policy": PICTURE_POLICY})
 
     return [
         Route("/community/results", results, methods=["GET"]),

@@ -125,6 +125,15 @@ class RunPaths:
         return self.folder / "units"
 
     @property
+    def drawing(self) -> Path:
+        """Where the view command leaves its picture ($AUTORESEARCH_VIEW); read once, then removed."""
+        return self.folder / "drawing"
+
+    def picture(self, name: str) -> Path:
+        """A cleaned picture of the attempt, view.svg or view.png."""
+        return self.folder / name
+
+    @property
     def artifact(self) -> Path:
         """Sealed: hashed, read-only, the only thing a scorer looks at."""
         return self.folder / "artifact"

@@ -192,6 +192,7 @@ class RunSpec(Record):
     run_command: tuple[str, ...]
     score_command: tuple[str, ...]
     suite: dict[str, tuple[str, ...]] = {}  # further score commands, by name
+    view: tuple[str, ...] = ()  # makes a picture of what was scored; (): none is wanted
     # by what each metric counts in the score, which is their sum then; the name of the score command's own is `metric`
     weights: dict[str, float] = {}
     metric: str = ""
@@ -327,6 +328,8 @@ class RunResult(Answer):
     pairing: Literal["", "side_by_side", "alternating", "scorer"] = ""
     suite: dict[str, float] = {}  # scores of the arena's further score commands, by name
     watch: float | None = None  # on the third split or draw: for people alone, and nothing is decided by it
+    view: str = ""  # the file of its picture beside the run, "" without one; nothing is decided by it
+    view_words: str = ""  # what was left out of the picture, or why there is none
     beside: Half | None = None  # the incumbent's half, where it was trained in this slot
     clock: Literal["", "wall", "cpu"] = ""  # the budget's; "": recorded by an older version
     cores: tuple[int, ...] = ()  # that the training was bound to; (): to none

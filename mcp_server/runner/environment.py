@@ -244,6 +244,30 @@ def for_scorer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
     )
 
 
+def for_view(around: Surroundings, tasks: int) -> Confinement:
+    """A view command sees what a check sees and the artifact; no sealed data, no draw, no secret and no card."""
+    names, paths, data = around.names, around.paths, around.spec.data
+    env = variables(around, paths.trusted) | {
+        "CUDA_VISIBLE_DEVICES": "",
+        "AUTORESEARCH_ARTIFACT": str(names.artifact),
+        "AUTORESEARCH_SNAPSHOT": str(names.work),
+        "AUTORESEARCH_VIEW": str(paths.drawing),
+    }
+    public = () if data is None else (data / DATA_HALF,)
+    return Confinement(
+        read=(names.artifact, names.work, paths.trusted, *public, *_further(around)),
+        write=(paths.drawing,),
+        cwd=paths.trusted,
+        env=env,
+        hide=(*around.hidden, *(() if data is None else (data,))),
+        scratch=around.scratch,
+        home=around.spec.in_home,
+        shared_memory=True,
+        places=around.places,
+        tasks=tasks,
+    )
+
+
 def is_language_model_scorer(command: tuple[str, ...]) -> bool:
     """`python -m mcp_server.scoring.lm`: our own scorer, the only one that is trusted to run without walls."""
     return len(command) >= 3 and command[0] in PYTHON_NAMES and command[1:3] == ("-m", LANGUAGE_MODEL_SCORER)

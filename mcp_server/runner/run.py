@@ -220,6 +220,7 @@ class Run:
             else:
                 own.result = outcome.beside(own.result, other.result)
         own.result = own.result.model_copy(update={"score_seconds": round(time.monotonic() - begin, 3)})
+        own.draw(self.stop)
 
     # -- leaving -------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from mcp_server.nouns.records import RunResult, RunState, Tier, Watch
 from mcp_server.runner import outcome, scorer
 from mcp_server.runner.answers import Answer
 from mcp_server.runner.environment import Surroundings, is_language_model_scorer, is_printed_scorer
+from mcp_server.runner.pictures import making
 from mcp_server.runner.process import limits
 from mcp_server.runner.process.crash import diagnose, told
 from mcp_server.runner.process.limits import Crossed, Limits
@@ -142,6 +143,12 @@ class Side:
         finally:
             asked.end()
 
+    def draw(self, stop: Stop) -> None:
+        """Make its picture, where one is wanted and there is a score, which stays as it is whatever comes of this."""
+        if self.spec.view and self.result.state is RunState.SCORED:
+            name, said = making.make(self.around, self.allowed, stop)
+            self.result = self.result.model_copy(update={"view": name, "view_words": said})
+
     # -- leaving -------------------------------------------------------------------------------------------------------
 
     def end(self) -> None:
@@ -151,7 +158,8 @@ class Side:
 
     def clear(self) -> None:
         """Remove what nobody will read."""
-        for folder in (self.paths.out, self.paths.units, self.around.scratch, self.around.scorer_home):
+        paths = self.paths
+        for folder in (paths.out, paths.units, paths.drawing, self.around.scratch, self.around.scorer_home):
             remove(folder)
 
 

@@ -23,10 +23,11 @@ from mcp_server.nouns.records import DeviceReading
 from mcp_server.nouns.replies import NoiseReply, TotalsReply
 from mcp_server.nouns.rows import Campaign, Experiment, Learning
 from mcp_server.views.front import Place, places
+from mcp_server.views.pictures import Picture, picture_of
 from mcp_server.views.watched import Watched, series
 
 DIFF_BYTES = 6_000
-MOST_KEPT, MOST_LESSONS = 40, 40
+MOST_KEPT, MOST_LESSONS, MOST_PICTURES = 40, 40, 6
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Findings:
     elsewhere: tuple[str, ...] = ()  # what other labs tell, in lines
     watched: tuple[Watched, ...] = ()  # the keeps on a third draw
     places: tuple[Place, ...] = ()  # of attempts among several primary metrics
+    pictures: tuple[tuple[Attempt, Picture], ...] = ()  # of the baseline and the latest keeps
 
 
 def gather(lab: Readable) -> Findings:
@@ -108,7 +110,14 @@ def _read(bench: Bench, campaign: Campaign, arena: Arena) -> Findings:
         rules=tuple(told(one) for one in ledger.amendments(tag)),
         watched=series(kept, arena),
         places=places(tried, arena),
+        pictures=_pictures(bench, kept),
     )
+
+
+def _pictures(bench: Bench, kept: list[Attempt]) -> tuple[tuple[Attempt, Picture], ...]:
+    chosen = [*kept[:1], *kept[1:][-(MOST_PICTURES - 1) :]]
+    found = [(one, picture_of(bench, one.runs)) for one in chosen]
+    return tuple((one, picture) for one, picture in found if picture.content is not None)
 
 
 def _seconds(began: str, ended: str) -> float:

@@ -6,7 +6,6 @@ the chart inside the file. Everything agents wrote is escaped: it may tell, but 
 
 from __future__ import annotations
 
-import base64
 import re
 import statistics
 from collections import defaultdict
@@ -24,6 +23,7 @@ from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.views.chart.words import duration, shown
 from mcp_server.views.findings import DIFF_BYTES, MOST_KEPT, Findings
 from mcp_server.views.front import svg
+from mcp_server.views.pictures import as_data
 from mcp_server.views.watched import words
 
 CHART, FRONT = "progress.png", "front.svg"
@@ -43,6 +43,7 @@ def markdown(found: Findings, chart: bool) -> str:
         f"![Every experiment of the campaign, kept and not, with the best so far]({CHART})" if chart else "",
         _question(found),
         _result(found),
+        _pictures(found),
         _watched(found),
         _front(found),
         _changes(found),
@@ -158,6 +159,17 @@ def _result(found: Findings) -> str:
         ("not decided yet", str(found.left) if found.left else ""),
     ]
     return "## Result\n\n" + _table(rows)
+
+
+def _pictures(found: Findings) -> str:
+    """What the baseline and the latest keeps made, side by side."""
+    if not found.pictures:
+        return ""
+    heads = [f"{one.number}: {plain(one.experiment.description, 60)}" for one, _ in found.pictures]
+    images = [f"![What experiment {one.number} made]({picture.name(one.number)})" for one, picture in found.pictures]
+    rows = (heads, ["---"] * len(heads), images)
+    said = "Drawn by the arena's own `view` command from what each run left; no score is taken from a picture."
+    return "\n\n".join(["## What it made", said, "\n".join(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def _watched(found: Findings) -> str:
@@ -322,11 +334,19 @@ def _again(found: Findings) -> str:
 
 def html(found: Findings, chart: bytes | None) -> str:
     """One file that needs no other: the Markdown rendered, the chart inside it. Raw HTML in the text stays text."""
-    inside = {} if chart is None else {CHART: "data:image/png;base64," + base64.b64encode(chart).decode()}
-    if found.places:
-        picture = svg(found.places, found.arena).encode()
-        inside[FRONT] = "data:image/svg+xml;base64," + base64.b64encode(picture).decode()
-    return rendered(markdown(found, chart is not None), inside, found.campaign.tag, "report.html")
+    return rendered(markdown(found, chart is not None), inside(found, chart), found.campaign.tag, "report.html")
+
+
+def pictures(found: Findings) -> dict[str, bytes]:
+    """Every picture that the report shows but the chart, by the name under which it lies beside it."""
+    shown = {picture.name(one.number): picture.content or b"" for one, picture in found.pictures}
+    return shown | ({FRONT: svg(found.places, found.arena).encode()} if found.places else {})
+
+
+def inside(found: Findings, chart: bytes | None) -> dict[str, str]:
+    """All of them as data, by name."""
+    shown = pictures(found) | ({} if chart is None else {CHART: chart})
+    return {name: as_data(name.rpartition(".")[2], content) for name, content in shown.items()}
 
 
 def rendered(text: str, images: Mapping[str, str], title: str, template: str, card: str = "") -> str:

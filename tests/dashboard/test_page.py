@@ -11,7 +11,7 @@ import pytest
 from mcp_server.dashboard.app import plotly_script
 from tests.dashboard.pages import CHROMIUM, QUIET, Heard, Served, alone, serving, start, stop
 from tests.dashboard.synthetic import campaign_of
-from tests.labs import attempt, begun, edit, finish, make_lab
+from tests.labs import attempt, begun, edit, finish, git, make_lab
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 axe = pytest.importorskip("axe_core_python", reason="axe is not installed: pip install axe-core-python")
@@ -23,6 +23,11 @@ HOSTILE = (
     '<img src=x onerror="document.body.dataset.pwned=1"><script>document.body.dataset.pwned=1</script>'
     "<b>bold</b>{{7*7}} <a href='javascript:document.body.dataset.pwned=1'>click</a>"
 )
+VIEW = """\
+import os, pathlib
+drawn = '<svg width="300" height="80"><script>evil()</script><rect width="9" height="9"/></svg>'
+(pathlib.Path(os.environ["AUTORESEARCH_VIEW"]) / "view.svg").write_text(drawn)
+"""
 DESKTOP = {"width": 1280, "height": 900}
 PATIENCE = 60_000  # milliseconds; a safety net on a busy machine
 
@@ -241,7 +246,10 @@ def test_axe_finds_no_serious_violation(page, scheme: str) -> None:  # type: ign
 
 
 def test_a_real_run_is_followed_while_it_runs_and_after_the_server_was_killed(profile, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    lab = make_lab(tmp_path / "lab")
+    lab = make_lab(tmp_path / "lab", more="view: python view.py\n")
+    (tmp_path / "lab" / "view.py").write_text(VIEW)
+    git(tmp_path / "lab", "add", "view.py")
+    git(tmp_path / "lab", "commit", "-qm", "a view")
     begun(lab)
     lab.commit_or_revert(1)
     served = start(tmp_path / "lab")
@@ -266,6 +274,13 @@ def test_a_real_run_is_followed_while_it_runs_and_after_the_server_was_killed(pr
         assert "Nothing" not in page.inner_text("#lessons") or page.query_selector_all("#lessons li")
         lab.append_learnings("halfway is better")
         page.wait_for_selector("#lessons >> text=halfway is better")
+        page.evaluate("location.hash = 'experiment-3'")
+        page.wait_for_selector("#experiment-body img.view")
+        drawn = "document.querySelector('img.view')"
+        assert page.evaluate(f"{drawn}.decode().then(() => {drawn}.naturalWidth)") == 300
+        assert "Left out of the picture: script" in page.inner_text("#experiment-body")
+        policy = page.evaluate(f"fetch({drawn}.src).then((told) => told.headers.get('content-security-policy'))")
+        assert "default-src 'none'" in policy
         assert next(pages, None) is None
     finally:
         if served.process.poll() is None:

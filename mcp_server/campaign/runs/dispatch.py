@@ -181,6 +181,7 @@ def _spec(paths: LabPaths, plan: Plan, tree: Path, editable: tuple[str, ...]) ->
         run_command=tuple(shlex.split(arena.run)),
         score_command=tuple(shlex.split(arena.score)),
         suite={name: tuple(shlex.split(one.score)) for name, one in arena.suite.items()},
+        view=tuple(shlex.split(arena.view)) if arena.view is not None and not exam else (),
         weights=arena.weights,
         metric=arena.metric.name,
         checks=tuple(tuple(shlex.split(check)) for check in arena.checks),

@@ -87,7 +87,8 @@ def _onto(place: Place, onto: str, pairs: int, out: Path | None, pr: bool, as_js
     folder = (place.folder / (out or "pull-request")).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     pictures = site.pictures(lab, folder)
-    text = making.body(pulled, site.report_text(lab, folder / "progress.png" in pictures), bool(pictures))
+    words, views = site.report_text(lab, folder, folder / "progress.png" in pictures)
+    text = making.body(pulled, words, bool(pictures))
     write_atomically(folder / "body.md", text.encode())
     found = pulled.measured
     reply = PullReply(
@@ -99,7 +100,7 @@ def _onto(place: Place, onto: str, pairs: int, out: Path | None, pr: bool, as_js
         interval=[found.low, found.high],
         before=list(found.before),
         after=list(found.after),
-        files=[str(folder / "body.md"), *map(str, pictures)],
+        files=[str(folder / "body.md"), *map(str, (*pictures, *views))],
     )
     title = pulled.message.partition("\n")[0]
     if pr:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import importlib
 import io
@@ -36,8 +35,13 @@ def pictures(lab: Lab, folder: Path) -> list[Path]:
     return written
 
 
-def report_text(lab: Lab, chart: bool) -> str:
-    return report.markdown(findings.gather(lab), chart)
+def report_text(lab: Lab, folder: Path, chart: bool) -> tuple[str, list[Path]]:
+    """The report, and the pictures it shows beside the chart, which are written to `folder`."""
+    found = findings.gather(lab)
+    shown = report.pictures(found)
+    for name, content in shown.items():
+        write_atomically(folder / name, content)
+    return report.markdown(found, chart), [folder / name for name in shown]
 
 
 def write_site(lab: Lab, folder: Path) -> WrittenReply:
@@ -46,10 +50,8 @@ def write_site(lab: Lab, folder: Path) -> WrittenReply:
     written = pictures(lab, folder)
     found = findings.gather(lab)
     chart = folder / CHART
-    inside = (
-        {CHART: "data:image/png;base64," + base64.b64encode(chart.read_bytes()).decode()} if chart in written else {}
-    )
-    text = report.markdown(found, bool(inside)) + "\n\n[All attempts as a table](results.csv)\n"
+    inside = report.inside(found, chart.read_bytes() if chart in written else None)
+    text = report.markdown(found, chart in written) + "\n\n[All attempts as a table](results.csv)\n"
     card = CARD if folder / CARD in written else ""
     page = report.rendered(text, inside, found.campaign.tag, "report.html", card=card)
     write_atomically(folder / "index.html", page.encode())

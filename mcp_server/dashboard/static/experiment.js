@@ -50,13 +50,13 @@ async function open(state, wanted) {
   if (turned) byId("experiment-title").focus();
   try {
     const found = await fetched(`/experiments/${wanted}`, state.campaign);
-    if (current === wanted) fill(body, found);
+    if (current === wanted) fill(body, found, state.campaign);
   } catch (error) {
     if (current === wanted) body.replaceChildren(el("p", {}, error.message));
   }
 }
 
-function fill(body, { page, verdict = {}, watch, log, commands }) {
+function fill(body, { page, verdict = {}, view, view_words: left, watch, log, commands }, campaign) {
   const { score, row } = page;
   byId("experiment-title").textContent = `Experiment ${row.experiment}: ${row.description || ""}`;
   const sure = verdict.probability === undefined ? "" : `${Math.round(100 * verdict.probability)} % sure it is better`;
@@ -81,6 +81,12 @@ function fill(body, { page, verdict = {}, watch, log, commands }) {
     ["device", [page.device, page.tier].filter(Boolean).join(", sandbox ")],
     ["begun", when(row.opened_at)], ["decided", when(row.decided_at)], ["theme", row.theme],
   ])];
+  if (view || left) parts.push(el("h3", {}, "What it made"));
+  if (view) {
+    const source = `/experiments/${row.experiment}/view?${new URLSearchParams({ campaign })}`;
+    parts.push(el("img", { class: "view", src: source, alt: `What experiment ${row.experiment} made, drawn by the arena's view command` }));
+  }
+  if (left) parts.push(el("p", { class: "faint" }, left));
   if (score.warnings?.length) parts.push(el("p", { class: "loss" }, score.warnings.join(" · ")));
   if (score.crash) {
     const { kind, message, frames, excerpt } = score.crash;

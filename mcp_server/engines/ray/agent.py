@@ -34,7 +34,8 @@ from mcp_server.secrecy.proof import refusal
 TAIL_BYTES = 64 * 1024
 LEFT_SECONDS = 14 * 86400.0  # after which the folder of a run that nobody came back for is removed
 LOGS = ("log.txt", "score.log", "beside/log.txt", "beside/score.log", "supervisor.log")
-BACK = ("result.json", "sealed.json", "artifact", "beside/artifact", *LOGS)  # what comes back of a run
+VIEWS = ("view.svg", "view.png")
+BACK = ("result.json", "sealed.json", "artifact", "beside/artifact", *VIEWS, *LOGS)  # what comes back of a run
 
 
 def node_clock() -> float:

@@ -18,13 +18,21 @@ Ear = Callable[[int, int], bool]  # (descriptor, most bytes) -> whether there ma
 Ending = Crossed | Literal["over", "late", "cancelled"]
 
 
-def listen(child: Child, ears: Mapping[int, Ear], deadline: float, limits: Limits, stop: Stop) -> Ending:
+def listen(
+    child: Child,
+    ears: Mapping[int, Ear],
+    deadline: float,
+    limits: Limits,
+    stop: Stop,
+    also: Callable[[], Crossed | None] = lambda: None,
+) -> Ending:
     """Hear a command out until it ends, the deadline passes, it crosses a limit, or somebody wants it to stop.
 
-    Nothing of it is left alive on return. `deadline` is CLOCK_MONOTONIC; `ears` drain our ends of its pipes.
+    Nothing of it is left alive on return. `deadline` is CLOCK_MONOTONIC; `ears` drain our ends of its pipes; `also` is
+    a further limit, looked at as often as the others.
     """
     try:
-        ending = _listen(child, ears, deadline, limits, stop)
+        ending = _listen(child, ears, deadline, limits, stop, also)
     finally:
         child.end()
     for fd, ear in ears.items():
@@ -32,7 +40,14 @@ def listen(child: Child, ears: Mapping[int, Ear], deadline: float, limits: Limit
     return ending
 
 
-def _listen(child: Child, ears: Mapping[int, Ear], deadline: float, limits: Limits, stop: Stop) -> Ending:
+def _listen(
+    child: Child,
+    ears: Mapping[int, Ear],
+    deadline: float,
+    limits: Limits,
+    stop: Stop,
+    also: Callable[[], Crossed | None],
+) -> Ending:
     next_tick = 0.0
     ending: Ending | None = None
     with selectors.DefaultSelector() as selector:
@@ -52,5 +67,5 @@ def _listen(child: Child, ears: Mapping[int, Ear], deadline: float, limits: Limi
                 ending = "late"
             elif now >= next_tick:
                 next_tick = now + TICK_SECONDS
-                ending = crossed(limits, child.tree.sample(now), child.tree, None)
+                ending = crossed(limits, child.tree.sample(now), child.tree, None) or also()
     return ending
