@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas
 import pytest
@@ -15,10 +17,24 @@ from tests.exporting.made import CURVE, rows
 from tests.labs import attempt, begun, make_lab
 
 
-def test_a_lab_is_a_frame(tmp_path: Path) -> None:
+def notebook(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What is known after all cells of the shipped notebook ran in a lab."""
+    page = json.loads((Path(__file__).parents[2] / "examples/notebooks/attempts.ipynb").read_text())
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {}
+    for cell in page["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+    return names
+
+
+def test_a_lab_is_a_frame_and_the_notebook_runs_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = begun(make_lab(tmp_path / "lab"))
     attempt(lab, "two", KNOB=2.0)
     lab.close()
+    shown = notebook(tmp_path / "lab", monkeypatch)
+    assert shown["kept"].experiment.tolist() == [2]
+    assert shown["by_constant"]["constant.KNOB"]["max"].tolist()[-1] == 3.0
     found = autoresearch.frame(tmp_path / "lab")
     assert found[["experiment", "status", "score", "constant.KNOB"]].values.tolist() == [
         [1, "kept", 4.0, 1.0],
