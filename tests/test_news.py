@@ -23,6 +23,7 @@ from mcp_server.lab import Lab
 from mcp_server.ledger.live.events import Event, EventKind
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.files import is_locked
+from mcp_server.personal import beside
 from mcp_server.personal.beside import lock_of
 from mcp_server.personal.channels import Channel, channels_of
 from mcp_server.personal.delivering import Post
@@ -246,6 +247,18 @@ def test_what_ends_while_nobody_looks_is_told(tmp_path: Path) -> None:
         lab.close()  # no server, no agent: only the run, and who tells of it
         until(lambda: heard)
         assert json.loads(heard[0][2])["status"] == "crashed"
+
+
+def test_who_sends_news_starts_nobody_after_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last look at the lab is a verb like any other, and a verb starts the sender where none is there."""
+    lab = begun(make_lab(tmp_path / "lab"))
+    lab.close()
+    told("notify: [{command: 'true', for: [keep]}]\n")
+    started: list[Path] = []
+    monkeypatch.setattr(beside, "_launch", lambda state, tree: started.append(tree))
+    notifying.stay(lab.paths.tree)
+    assert not started
+    assert not is_locked(lock_of(lab.paths.state))
 
 
 def test_an_agent_chooses_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

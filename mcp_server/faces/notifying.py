@@ -46,6 +46,7 @@ def stay(tree: Path) -> None:
                 time.sleep(LOOK_SECONDS)
         finally:
             mirror.stop()
+            lab.close()  # a last verb, which would start the next sender if our lock did not say that we are here
             os.close(alive)
 
 
