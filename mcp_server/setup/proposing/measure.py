@@ -7,6 +7,7 @@ campaign's first version. The code under test runs inside the command, so its nu
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,9 @@ def once() -> tuple[float, str, str]:
         if FILE:
             (tree / FILE).unlink(missing_ok=True)  # an old one would be measured again
         before = os.times()
-        done = subprocess.run(["bash", "-c", COMMAND], cwd=tree, stdout=subprocess.PIPE, text=True, errors="replace")
+        # `python` is the one that runs this: where there is no environment, Debian has a python3 alone
+        command = f'python() {{ {shlex.quote(sys.executable)} "$@"; }}; export -f python; {COMMAND}'
+        done = subprocess.run(["bash", "-c", command], cwd=tree, stdout=subprocess.PIPE, text=True, errors="replace")
         after = os.times()
         print(done.stdout, end="", flush=True)
         if done.returncode:
