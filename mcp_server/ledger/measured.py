@@ -59,7 +59,7 @@ def measured_of(foreign: Foreign, contract: str, edit: str) -> list[Measured]:
         foreign,
         "measured = 1 AND edit != '' AND +contract = ?1 AND records.id IN"
         " (SELECT id FROM records WHERE edit = ?2 UNION SELECT id FROM records WHERE repeats != '' AND repeats IN"
-        " (SELECT lab || '/' || n FROM records WHERE edit = ?2 AND contract = ?1))",
+        " (SELECT lab || '/' || n FROM records WHERE edit = ?2 AND +contract = ?1))",
         contract,
         edit,
     )
