@@ -264,10 +264,10 @@ def test_leases_over_a_real_server(kind: str, tmp_path: Path, monkeypatch: pytes
     )
     with serving() as url:
         north, south = pair(tmp_path, f"{url}{base}/journals.git" if kind == "ssh" else f"{url}/journals.git", "host")
-        number = start(north, KNOB=7.0)
+        number = start(north, KNOB=7.0, SECONDS=20.0)  # a handshake of ssh takes longer than a usual run here
         assert len(leases(bare)) == 1
         with pytest.raises(NotNow, match="runs KNOB"):
-            start(south, KNOB=7.0)
+            start(south, KNOB=7.0, SECONDS=20.0)
         end(north, number)
         north.exchange()
         assert leases(bare) == {}

@@ -324,6 +324,8 @@ def _notes(arms: Sequence[Arm], axis: str, budget: float) -> list[str]:
 
 
 def _next(reply: CompareReply) -> str:
+    if not reply.differences:
+        return "One arm alone is no comparison: name a second one, or run both by `autoresearch tournament`."
     open_ones = [one for one in reply.differences if "nobody" in one.verdict]
     if not open_ones:
         return "The difference is told apart; the closing exams say how much of it holds (--measure exam)."
