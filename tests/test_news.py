@@ -255,7 +255,7 @@ def test_who_sends_news_starts_nobody_after_itself(tmp_path: Path, monkeypatch: 
     lab.close()
     told("notify: [{command: 'true', for: [keep]}]\n")
     started: list[Path] = []
-    monkeypatch.setattr(beside, "_launch", lambda state, tree: started.append(tree))
+    monkeypatch.setattr(beside, "leave", lambda program, tree, *_: started.append(tree) or True)
     notifying.stay(lab.paths.tree)
     assert not started
     assert not is_locked(lock_of(lab.paths.state))

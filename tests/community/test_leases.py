@@ -28,6 +28,7 @@ from mcp_server.engines import local
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.records import Kind
+from mcp_server.runner.machine import leaving
 from tests.community import servers
 from tests.community.past import NOW, Past
 from tests.community.stranger import Stranger
@@ -353,7 +354,7 @@ def test_a_host_that_hangs_is_waited_for_once_and_no_run_waits_for_the_exchange_
         (ours, *_) = read_known(north.places).ours
         assert holds(north.places, ours.told + 1), "the exchange stays to let go of what it told"
         assert not holds(north.places, ours.told + ours.seconds + 1), "and no longer than anybody counts it"
-        os.kill(beside._children[-1], signal.SIGKILL)
+        os.kill(leaving._children[-1], signal.SIGKILL)
         until(lambda: not is_locked(north.places.beside))
 
 
