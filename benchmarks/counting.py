@@ -105,7 +105,7 @@ def compressed(folder: Path) -> float:
 
 def counted(train: ModuleType, split: Split, orders: int) -> tuple[Looked, Looked, float]:
     """(rows to practise on, validation rows, seconds of processor time to count the whole text once)."""
-    train.COUNT_ORDERS, train.COUNT_SLOTS = tuple(range(1, orders + 1)), SLOTS  # type: ignore[attr-defined]
+    train.COUNT_ORDERS, train.COUNT_SLOTS = tuple(range(1, orders + 1)), SLOTS  # type: ignore[attr-defined]  # of a module
     halves = [torch.from_numpy(np.concatenate(prepare.stretch(half, 2)).astype(np.int64)) for half in (0, 1)]
     began = time.process_time()
     whole = train.count(torch.cat(halves))

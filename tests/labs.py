@@ -19,6 +19,7 @@ from mcp_server.lab import Lab
 from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.records import RunState
 from mcp_server.nouns.replies import DecisionReply, ScoreReply
+from mcp_server.personal.file import personal_file
 
 TRAIN = """\
 # A stand-in for a trainer: its constants are its weights.
@@ -168,3 +169,12 @@ def open_states(lab: Lab) -> list[RunState]:
     """The states of the runs that are not over."""
     with lab.reading() as (bench, _, _):
         return [run.state for run in bench.ledger.open_runs()]
+
+
+def told(text: str) -> None:
+    """What the user's file says from now on; written before anything that is to be told."""
+    path = personal_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o600)
+    os.utime(path, (1, 1))

@@ -27,15 +27,7 @@ from mcp_server.personal.money import Quota, Spend, ask, quotas_of, spend_of
 from mcp_server.server import build_server
 from mcp_server.views.findings import gather
 from mcp_server.views.report import markdown
-from tests.labs import attempt, begun, decide, edit, make_lab
-
-
-def configured(text: str) -> None:
-    """What the user's own file says from now on."""
-    path = personal_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o600)
+from tests.labs import attempt, begun, decide, edit, make_lab, told
 
 
 def typed(lab: Lab, *words: str, fails: bool = False) -> str:
@@ -64,10 +56,10 @@ def test_what_clients_tell_ends_a_campaign_and_stands_on_every_face(tmp_path: Pa
     typed(lab, "run", "two", "--cost", "0.4", "--tokens", "1000")
     typed(lab, "decide")
     typed(lab, "money", "2", "--cost", "0.5")  # the last word counts, and what it does not name stays
-    told = json.loads(typed(lab, "money", "--json"))
-    assert (told["cost_usd"], told["tokens"], told["told_by"], told["attempts"]) == (0.5, 1000, 1, 1)
-    assert "0.50 USD, 1,000 tokens (told for 1 of 1 attempts); ends at 1.00 USD" in told["words"]
-    assert told["words"] in " ".join(typed(lab, "status").split())
+    sums = json.loads(typed(lab, "money", "--json"))
+    assert (sums["cost_usd"], sums["tokens"], sums["told_by"], sums["attempts"]) == (0.5, 1000, 1, 1)
+    assert "0.50 USD, 1,000 tokens (told for 1 of 1 attempts); ends at 1.00 USD" in sums["words"]
+    assert sums["words"] in " ".join(typed(lab, "status").split())
     edit(lab, KNOB=2.5)
     typed(lab, "run", "half", "--no-wait")  # nobody says what it cost: unknown, and not nothing
     decide(lab, 3)
@@ -120,7 +112,7 @@ def test_a_client_of_the_server_tells_in_what_travels_beside_a_call(tmp_path: Pa
 def test_a_command_of_the_users_says_what_was_spent_and_its_failure_touches_no_run(tmp_path: Path) -> None:
     clock, said = Clock(), tmp_path / "spent"
     begun(make_lab(tmp_path / "lab", more="stop: {cost: 2, tokens: 9000}\n")).close()
-    configured(f"spend: \"sh -c 'echo . >> {said}.asked; cat {said}'\"\n")
+    told(f"spend: \"sh -c 'echo . >> {said}.asked; cat {said}'\"\n")
     with contextlib.closing(Lab(tmp_path / "lab", clock)) as lab:
         status = lab.lab_status()
         assert any("`spend`" in words and "No such file" in words for words in status.problems)
@@ -176,7 +168,7 @@ def test_the_command_gets_words_and_no_shell_and_a_bounded_time(
 def test_a_window_that_is_used_up_postpones_proposals_and_says_until_when(tmp_path: Path) -> None:
     clock = Clock()
     begun(make_lab(tmp_path / "lab")).close()
-    configured("quota: [{experiments: 2, hours: 5}, {cost: 10, hours: 100}]\n")
+    told("quota: [{experiments: 2, hours: 5}, {cost: 10, hours: 100}]\n")
     with contextlib.closing(Lab(tmp_path / "lab", clock)) as lab:
         attempt(lab, "two", KNOB=2.0)
         assert lab.lab_status().paused == ""  # one of two; the baseline is nobody's proposal
@@ -215,19 +207,19 @@ def test_a_window_that_is_used_up_postpones_proposals_and_says_until_when(tmp_pa
     ],
 )
 def test_a_quota_that_cannot_be_read_allows_nothing(tmp_path: Path, text: str, why: str) -> None:
-    configured(text)
+    told(text)
     with pytest.raises(ArenaError, match=why):
         quotas_of(tmp_path)
 
 
 def test_a_lab_with_a_broken_quota_says_what_to_mend(tmp_path: Path) -> None:
     lab = begun(make_lab(tmp_path / "lab"))
-    configured("quota: {experiments: 2}\n")
+    told("quota: {experiments: 2}\n")
     edit(lab, KNOB=2.0)
     with pytest.raises(NotNow, match="quota cannot be read"):
         lab.run_experiment("two")
     assert any("quota" in words and str(personal_file()) in words for words in lab.lab_status().problems)
-    configured("quota: {experiments: 2, hours: 5}\nspend: 'true'\n")
+    told("quota: {experiments: 2, hours: 5}\nspend: 'true'\n")
     os.utime(personal_file(), (1, 1))
     assert quotas_of(tmp_path) == [Quota(experiments=2, hours=5)]
     assert spend_of(tmp_path) == Spend(command="true")

@@ -28,7 +28,7 @@ from mcp_server.personal.beside import lock_of
 from mcp_server.personal.channels import Channel, channels_of
 from mcp_server.personal.delivering import Post
 from mcp_server.personal.file import personal_file, read_section
-from tests.labs import attempt, begun, decide, edit, make_lab, until
+from tests.labs import attempt, begun, decide, edit, make_lab, told, until
 
 COMMAND = [sys.executable, "-m", "mcp_server.cli"]
 
@@ -44,15 +44,6 @@ def kinds_of(lab: Lab) -> list[tuple[object, object]]:
 def waiting(lab: Lab, *options: str) -> subprocess.Popen[str]:
     command = [*COMMAND, "-C", str(lab.paths.tree), "wait", *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def told(text: str) -> None:
-    """What the user's file says from now on; written before anything that is to be told."""
-    path = personal_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o600)
-    os.utime(path, (1, 1))
 
 
 class Heard(list[tuple[str, dict[str, str], str]]):

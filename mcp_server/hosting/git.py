@@ -88,7 +88,7 @@ class GitFace:
         environment = {"GIT_PROTOCOL": version}
         async with self._fetching:
             with self._store.running(words, stdin=(asked,), environment=environment) as (_, out):
-                while chunk := await run_sync(out.read1, CHUNK):  # type: ignore[attr-defined]
+                while chunk := await run_sync(out.read1, CHUNK):  # type: ignore[attr-defined]  # a pipe of Popen is buffered; IO does not say so
                     yield chunk
 
     @requires("publish", status_code=403)

@@ -22,6 +22,15 @@ def fixed(value: float, decimals: int = 6, *, sign: bool = False, commas: bool =
     return format(value, f"{plus}{comma}.{decimals}f")
 
 
+def is_number(text: str) -> bool:
+    """Whether Python reads the text as a number; `nan` and `inf` are."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def shown(value: float) -> str:
     """About six significant digits, as short as they can be written: for numbers inside a sentence."""
     return format(value, ".6g")

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mcp_server.nouns.numbers import is_number
+
 FEWEST = 8  # values that make a list of answers; fewer are parameters
 Value = str | int | float | bool | None
 
@@ -91,15 +93,7 @@ def _in_json(found: Any, deep: bool = True) -> Iterator[tuple[list[str] | None, 
 
 def _heading(rows: list[tuple[str, str, str]]) -> bool:
     """Whether the first line names columns: its value is of another kind than all the others."""
-    return not _number(rows[0][2]) and (all(_number(row[2]) for row in rows[1:]) or "id" in rows[0][0].lower())
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return not is_number(rows[0][2]) and (all(is_number(row[2]) for row in rows[1:]) or "id" in rows[0][0].lower())
 
 
 def _rebuilt(name: str, text: str, keys: list[str] | None, values: Sequence[Value]) -> bytes:

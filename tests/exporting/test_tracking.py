@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,7 @@ from mcp_server.exporting.tracking import trackers_of
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.files import is_locked
 from mcp_server.personal.beside import lock_of
-from mcp_server.personal.file import personal_file
-from tests.labs import attempt, begun, make_lab, until
-
-
-def told(text: str) -> None:
-    path = personal_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o600)
-    os.utime(path, (1, 1))
+from tests.labs import attempt, begun, make_lab, told, until
 
 
 def test_a_lab_is_mirrored_while_it_works_and_what_fails_touches_no_run(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from mcp_server.exporting.done import Done
 from mcp_server.exporting.kinds.tables import Record, into_file, ours
 from mcp_server.exporting.rows import SINGLE, Row
+from mcp_server.nouns.numbers import is_number
 
 # a spreadsheet would take text that begins so for a formula, and agents write some of it
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -47,14 +48,6 @@ def columns(records: Sequence[Record]) -> list[str]:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(FORMULA) and not _number(value):
+    if isinstance(value, str) and value.startswith(FORMULA) and not is_number(value):
         return f"'{value}"
     return value
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from mcp_server.nouns.numbers import is_number
+
 LANGUAGES = {
     ".py": "Python",
     ".rs": "Rust",
@@ -206,7 +208,7 @@ def columns(text: str, suffix: str) -> list[str]:
             return []
         between = "\t" if suffix == ".tsv" else ","
         heads, last = lines[0].split(between), lines[-1].split(between)
-        return [head.strip().strip('"') for head, value in zip(heads, last, strict=False) if _is_number(value)]
+        return [head.strip().strip('"') for head, value in zip(heads, last, strict=False) if is_number(value)]
     try:
         found = json.loads(text if suffix == ".json" else (text.strip().splitlines() or ["null"])[-1])
     except ValueError:
@@ -221,14 +223,6 @@ def _keys(value: object) -> list[str]:
         return []
     own = [str(k) for k, v in value.items() if isinstance(v, int | float) and not isinstance(v, bool)]
     return own + [name for part in value.values() if isinstance(part, dict) for name in _keys(part)]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _sources(files: Sequence[str], suffix: str) -> tuple[str, ...]:
