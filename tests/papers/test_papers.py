@@ -17,6 +17,7 @@ from mcp_server.community.exchange import Exchange
 from mcp_server.community.wire.store import make_bare
 from mcp_server.ledger import posts as rows
 from mcp_server.nouns.errors import NotNow
+from mcp_server.views.paper.figures import ticks
 from mcp_server.views.paper.placeholders import Values, fill
 from mcp_server.views.paper.seal import sealed
 from tests.community.past import NOW, Past
@@ -212,3 +213,10 @@ def test_a_lab_without_a_campaign_or_without_a_community_says_so(tmp_path: Path)
     alone = Past(tmp_path / "alone")
     assert "joined no community" in command(alone, "--publish", "--out", str(tmp_path / "out")).output
     alone.lab.close()
+
+
+@pytest.mark.parametrize("last", [2, 3, 4, 7, 12, 83, 10_000])
+def test_an_axis_of_experiments_names_each_at_most_once(last: int) -> None:
+    marks = ticks(1, last + 1, whole=True)
+    assert marks == sorted({round(mark) for mark in marks})
+    assert 2 <= len(marks) <= 12

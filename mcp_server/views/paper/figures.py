@@ -17,11 +17,12 @@ NAMED = 300  # pixels for the names of rows
 ROW = 26
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Round values from `low` to `high`, four to nine of them."""
+def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
+    """Round values from `low` to `high`, four to nine of them; fewer where only whole ones are wanted."""
     raw = (high - low) / 5 or 1.0
     size = 10.0 ** math.floor(math.log10(raw))
     step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw * 0.7)
+    step = max(step, 1.0) if whole else step
     first = math.ceil(low / step - 1e-9)
     return [step * n for n in range(first, first + 12) if step * n <= high + 1e-9 * step]
 
@@ -56,13 +57,13 @@ class Plot:
         self.parts.append(what)
 
     def axis_x(self, words: str, whole: bool = False) -> None:
-        for value in _ticks(*self.xs):
+        for value in ticks(*self.xs, whole=whole):
             self.put(f'<path d="M{self.x(value):.1f} {TOP}V{self.height - BOTTOM}" stroke="#e4e7eb"/>')
-            self.text(self.x(value), self.height - BOTTOM + 18, f"{value:.0f}" if whole else _tick(value))
+            self.text(self.x(value), self.height - BOTTOM + 18, _tick(value))
         self.text((self.left + WIDTH - self.right) / 2, self.height - 10, words)
 
     def axis_y(self) -> None:
-        for value in _ticks(*self.ys):
+        for value in ticks(*self.ys):
             self.put(f'<path d="M{self.left} {self.y(value):.1f}H{WIDTH - self.right}" stroke="#e4e7eb"/>')
             self.text(self.left - 8, self.y(value) + 4, _tick(value), "end")
 
