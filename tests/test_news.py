@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -225,6 +226,26 @@ def test_a_channel_that_fails_is_tried_thrice_given_up_and_touches_no_run(tmp_pa
         assert Post(lab.paths.state, lab.paths.tree, lambda _: None).deliver(ledger) == 0
     assert "was not sent (3 of 3)" in (lab.paths.state / "notify.log").read_text()
     lab.close()
+
+
+def test_an_answer_that_is_no_http_is_the_failure_of_that_channel_alone() -> None:
+    event = Event(event=1, kind=EventKind.KEEP, at="2026-01-01T00:00:00+00:00", lab="a", campaign="b", words="kept")
+    for answer in (b"who are you?\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b""):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            thread = threading.Thread(target=_answer, args=(server, answer), daemon=True)
+            thread.start()
+            with pytest.raises(OSError, match=r"[a-z]"):
+                Channel(webhook=f"http://127.0.0.1:{server.getsockname()[1]}/").send(event)
+            thread.join(10)
+    with pytest.raises(OSError, match="null byte"):
+        Channel(command="echo {words}").send(event.model_copy(update={"words": "a\0b"}))
+
+
+def _answer(server: socket.socket, answer: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)
 
 
 def test_what_ends_while_nobody_looks_is_told(tmp_path: Path) -> None:

@@ -85,8 +85,14 @@ class Channel(BaseModel):
         return not self.labs or any(real.is_relative_to(Path(lab).expanduser().resolve()) for lab in self.labs)
 
     def send(self, event: Event) -> None:
-        """Raises OSError."""
-        {"command": self._run, "webhook": self._post, "ntfy": self._ntfy, "apprise": self._apprise}[self.way](event)
+        """Raises OSError, whatever it was: also for a library's own error, or an answer that is no HTTP."""
+        way = {"command": self._run, "webhook": self._post, "ntfy": self._ntfy, "apprise": self._apprise}[self.way]
+        try:
+            way(event)
+        except OSError:
+            raise
+        except Exception as error:
+            raise OSError(f"{type(error).__name__}: {error}") from error
 
     def _run(self, event: Event) -> None:
         """No shell reads it: `{words}` stands for one argument, whatever an agent wrote; all of it comes on stdin."""
@@ -135,8 +141,6 @@ def _request(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         raise OSError(f"it answered {error.code}") from None
-    except ValueError as error:
-        raise OSError(str(error)) from None
 
 
 def channels_of(*repository: Path) -> list[Channel]:
