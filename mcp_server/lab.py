@@ -22,7 +22,7 @@ from mcp_server.campaign.beginning.start import start
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.decide import WRITE_FIRST, conclude, confirming, decided, judgement_of, next_for
 from mcp_server.campaign.exam import examined
-from mcp_server.campaign.find import campaign_at, experiment_at, join
+from mcp_server.campaign.find import campaign_at, experiment_at, join, open_here
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT, Asked, open_experiment, open_without
 from mcp_server.campaign.money.spending import look
 from mcp_server.campaign.reins import queue
@@ -379,7 +379,7 @@ class Lab:
                 reply.community = self._elsewhere.board(campaign, program.arena)
                 reply.suggestions, reply.landscape = self._carried(bench)
                 reply.news = reading.news(Places.of(self.paths.state), self.now)
-                if self._claims.joined and not bench.ledger.undecided(campaign.tag):
+                if self._claims.joined and not open_here(bench, campaign):
                     reply.repeat = str(self._to_repeat(bench, campaign, program.arena) or "")
                 reply.problems += of_old_corpus(campaign.corpus)
                 reply.problems += astray.remarks(bench, campaign, program.arena)

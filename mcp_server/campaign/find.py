@@ -61,6 +61,11 @@ def experiment_at(bench: Bench, campaign: Campaign, number: int | None, session:
     return last[0]
 
 
+def open_here(bench: Bench, campaign: Campaign) -> list[Experiment]:
+    """What is undecided and is for who works in this work tree to see to."""
+    return company.to_see_to(bench.ledger.undecided(campaign.tag), str(bench.paths.tree), bench.paths.state)
+
+
 def check_files(bench: Bench, arena: Arena, commit: str) -> None:
     """What the arena names must be in the commit the campaign begins from."""
     for key, paths_named in (("frozen", arena.frozen), ("editable", arena.editable)):

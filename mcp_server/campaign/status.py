@@ -15,6 +15,7 @@ from mcp_server.campaign.beginning.baseline import of_campaign
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
+from mcp_server.campaign.find import open_here
 from mcp_server.campaign.imported import imported_of
 from mcp_server.campaign.money.spending import of as money_of
 from mcp_server.campaign.reins import gate, queue
@@ -95,6 +96,8 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
     # nobody decides on a baseline: it is adopted, or replaced by the next attempt
     decidable = [one.number for one in undecided if one.kind != Kind.BASELINE]
     waiting = [number for number in decidable if not states[number].open]
+    here = {one.number for one in open_here(bench, campaign)}
+    due = [number for number in waiting if number in here]
     running = [number for number in decidable if states[number].open]
     last = read_all(ledger, ledger.experiments(tag, last=LOOKED_BACK))
     noise = measured_noise(ledger, arena, tag)
@@ -123,9 +126,9 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
         room=free.more or None,
         ideas=queue.first(bench, campaign),
         paused=gate.closed(bench, campaign),
-        next=_next(over, baseline, waiting, running, plateau(last), free),
+        next=_next(over, baseline, due, running, plateau(last), free),
     )
-    if not over and not baseline and not waiting and not running:
+    if not over and not baseline and not due and not running:
         reply.next = queue.next_step(bench, campaign, reply.next)
     money = money_of(bench, campaign, arena)
     reply.money = money if money.words or money.problems else None
@@ -140,9 +143,9 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
         if states[one.number].open
     ]
     out = [one for one in reply.running if one.phase == "pending"]
-    if out and len(out) == len(reply.running) and not waiting and not over:
-        due = min(one.eta_seconds or 0.0 for one in out)
-        reply.next = progress.in_the_field([one.experiment for one in out], due)
+    if out and len(out) == len(reply.running) and not due and not over:
+        soonest = min(one.eta_seconds or 0.0 for one in out)
+        reply.next = progress.in_the_field([one.experiment for one in out], soonest)
     return reply
 
 

@@ -7,7 +7,6 @@ leaves no agent and no run behind; deployments in the field stay.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shlex
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Protocol
 
+from mcp_server.campaign.trees.company import loop_folder, loop_lock
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.files import try_lock, write_atomically
@@ -92,8 +92,8 @@ class Audience(Protocol):
 def loop(plan: Plan, audience: Audience, sleep: Callable[[float], None] = time.sleep) -> Report:
     """Run the loop to its end. Raises AutoresearchError; KeyboardInterrupt passes once nothing runs any more."""
     with contextlib.closing(Lab(plan.tree, campaign=plan.campaign)) as lab:
-        state = lab.paths.state / "ralph" / hashlib.sha256(str(lab.paths.tree).encode()).hexdigest()[:12]
-        lock = try_lock(state / "lock")
+        state = loop_folder(lab.paths.state, str(lab.paths.tree))
+        lock = try_lock(loop_lock(lab.paths.state, str(lab.paths.tree)))
         if lock is None:
             raise NotNow(
                 f"Another loop works in {lab.paths.tree}. Wait for it, or give this one a work tree of its own: "

@@ -11,13 +11,14 @@ from mcp_server import __version__
 from mcp_server.arena.stop import target_reached
 from mcp_server.campaign.attempt import read
 from mcp_server.campaign.bench import incumbent_commit
+from mcp_server.campaign.find import open_here
 from mcp_server.campaign.waiting import POLL_SECONDS, until_finished
 from mcp_server.lab import CALIBRATE, Lab
 from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
 from mcp_server.nouns.exchanged import short
 from mcp_server.nouns.records import Kind, Status
 from mcp_server.nouns.replies import DecisionReply
-from mcp_server.nouns.rows import Proposer
+from mcp_server.nouns.rows import Experiment, Proposer
 from mcp_server.nouns.text import clean_line
 from mcp_server.ralph.pacing import Outcome
 from mcp_server.ralph.telling import Told
@@ -88,16 +89,21 @@ def settle(lab: Lab, description: str, before: Position) -> Settled:
         settled.said.append(str(error))
     after = position(lab)
     # the agent may have kept something by itself; a baseline that comes home is no keep
-    if before.incumbent is not None and after.incumbent != before.incumbent:
+    if before.incumbent is not None and after.incumbent != before.incumbent and _is_ours(lab, after.incumbent):
         settled.outcome, settled.experiment, settled.score = Outcome.KEPT, after.incumbent, after.score
     return settled
 
 
+def _is_ours(lab: Lab, number: int | None) -> bool:
+    """Whether an experiment came from this work tree: another loop's keep is not this turn's."""
+    with lab.reading() as (bench, campaign, _):
+        return number is not None and bench.ledger.experiment(campaign.tag, number).tree == str(bench.paths.tree)
+
+
 def repeat_others(lab: Lab, tell: Callable[[str], None]) -> Settled | None:
     """Repeat what other labs claim and is due here, with no agent: run and decided; None where nothing is due."""
-    with lab.reading() as (bench, campaign, _):
-        if bench.ledger.undecided(campaign.tag):
-            return None
+    if _open_here(lab):
+        return None
     choice = lab.to_repeat()
     if choice is None:
         return None
@@ -133,10 +139,8 @@ def _run_what_is_left(lab: Lab, description: str, settled: Settled) -> None:
 
 
 def _decide_open(lab: Lab, settled: Settled) -> None:
-    """Every experiment that can be decided is; what the world has not answered yet stays out."""
-    with lab.reading() as (bench, campaign, _):
-        numbers = [one.number for one in bench.ledger.undecided(campaign.tag) if one.kind != Kind.BASELINE]
-    for number in numbers:
+    """Every experiment here that can be decided is; what the world has not answered yet stays out."""
+    for number in [one.number for one in _open_here(lab) if one.kind != Kind.BASELINE]:
         decision = _decided(lab, number)
         settled.experiment = number
         if decision is None:
@@ -145,6 +149,12 @@ def _decide_open(lab: Lab, settled: Settled) -> None:
         settled.outcome = Outcome.KEPT if decision.decision == "kept" else Outcome.REVERTED
         settled.score = decision.score
         settled.said.append(f"Experiment {number} {decision.decision}: {decision.reason}")
+
+
+def _open_here(lab: Lab) -> list[Experiment]:
+    """What is undecided, but for what those in other work trees see to: they are not waited for."""
+    with lab.reading() as (bench, campaign, _):
+        return open_here(bench, campaign)
 
 
 def _decided(lab: Lab, number: int) -> DecisionReply | None:

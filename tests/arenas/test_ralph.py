@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from mcp_server.campaign.trees.company import loop_lock
 from mcp_server.commands.screens.turns import Screen, ending
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
@@ -29,7 +30,7 @@ from mcp_server.setup.newlab import template, write_lab
 from tests.arenas.campaigns import ROOT
 from tests.arenas.scripted_agent import program
 from tests.arenas.test_delayed import orders, outreach
-from tests.labs import finish, git, make_lab, until
+from tests.labs import begun, edit, finish, git, make_lab, until
 
 AGENT = ROOT / "tests" / "arenas" / "scripted_agent.py"
 ARENA = ROOT / "arenas" / "ralph"
@@ -332,6 +333,37 @@ def test_two_loops_never_share_a_work_tree(tmp_path: Path) -> None:
     assert not is_locked(lock)
     with locked(lock), pytest.raises(NotNow, match="git worktree add"):
         looped(tmp_path / "lab", "/bin/true")
+
+
+def test_a_loop_waits_for_nobody_in_another_work_tree_and_sees_to_what_nobody_is_left_for(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab")
+    program = lab.paths.tree / "program.md"
+    program.write_text(program.read_text().replace("devices: cpu", "devices: cpu:0,1"))
+    git(lab.paths.tree, "commit", "-q", "-a", "-m", "two at once")
+    begun(lab)
+    second = tmp_path / "second"
+    git(tmp_path / "lab", "worktree", "add", "-q", "--detach", str(second), "autoresearch/first")
+    step = (
+        "import pathlib as p; f = p.Path('train.py'); f.write_text(f.read_text().replace('KNOB = 1.0', 'KNOB = 2.0'))"
+    )
+    with contextlib.closing(Lab(second)) as beside:
+        beside.start_campaign("first")
+        edit(beside, KNOB=2.5, SECONDS=600.0)
+        long = beside.run_experiment("what another loop is at").experiment
+        with locked(loop_lock(lab.paths.state, str(second))):
+            until(lambda: beside.read_score(long).phase == "training")
+            report, witness, _ = looped(tmp_path / "lab", sys.executable, "-c", step, limits=Limits(iterations=1))
+            assert (report.end, witness.turns[0].outcome, witness.turns[0].experiment) == (End.ITERATIONS, K, 3)
+            assert beside.read_score(long).phase == "training"
+            beside.cancel_experiment(long)
+            finish(beside, long)
+            assert "commit_or_revert(2)" not in lab.lab_status().next
+            assert "commit_or_revert(2)" in beside.lab_status().next
+        assert "commit_or_revert(2)" in lab.lab_status().next
+    _, witness, _ = looped(tmp_path / "lab", "/bin/true", limits=Limits(iterations=1))
+    with lab.reading() as (bench, campaign, _):
+        assert bench.ledger.undecided(campaign.tag) == []
+    lab.close()
 
 
 @pytest.mark.slow

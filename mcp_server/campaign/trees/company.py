@@ -1,13 +1,15 @@
-"""Who else works in this work tree: which sessions live, whose experiment is meant, and whose edit lies in the way.
+"""Who works in which work tree: which sessions live, whose edit lies in the way, and who sees to what is undecided.
 
 A session is one connection of one client to one server process. While it lives its server holds a lock on the session's
 file, which dies with the process: a session whose server was killed is gone at once, and what it began belongs to
-whoever comes next. Experiments begun at a terminal belong to no session.
+whoever comes next. Experiments begun at a terminal belong to no session. A loop of fresh agents holds a lock as well,
+one for each work tree.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Sequence
@@ -15,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.files import try_lock
+from mcp_server.nouns.files import is_locked, try_lock
 from mcp_server.nouns.records import Kind
 from mcp_server.nouns.rows import Experiment
 
@@ -66,6 +68,29 @@ def present(state: Path) -> dict[str, Session]:
 
 def _folder(state: Path) -> Path:
     return state / "sessions"
+
+
+def loop_folder(state: Path, tree: str) -> Path:
+    """Where the loop of fresh agents in a work tree has its files."""
+    return state / "ralph" / hashlib.sha256(tree.encode()).hexdigest()[:12]
+
+
+def loop_lock(state: Path, tree: str) -> Path:
+    """Held by the loop of fresh agents in a work tree while it goes."""
+    return loop_folder(state, tree) / "lock"
+
+
+# --- who sees to what is undecided ------------------------------------------------------------------------------------
+
+
+def to_see_to(undecided: Sequence[Experiment], tree: str, state: Path) -> list[Experiment]:
+    """Undecided attempts of this work tree, and of those where nobody works any more who would decide on them."""
+    others = {one.tree for one in undecided} - {tree}
+    if not others:
+        return list(undecided)
+    manned = {one.tree for one in present(state).values()}
+    manned |= {other for other in others if is_locked(loop_lock(state, other))}
+    return [one for one in undecided if one.tree == tree or one.tree not in manned]
 
 
 # --- whose edit stands in the way -------------------------------------------------------------------------------------
