@@ -116,6 +116,9 @@ async def test_each_agent_in_a_work_tree_of_its_own_gets_the_credit_for_its_own_
         assert (mine["score"], theirs["score"]) == (1.0, 9.0)
         assert (await call(other, "commit_or_revert"))["decision"] == "reverted"
         assert (await call(one, "commit_or_revert"))["decision"] == "kept"
+    assert lab.read_score().experiment == mine["experiment"]  # at a terminal, the last of the tree one is in
+    with contextlib.closing(Lab(second)) as there:
+        assert there.read_score().experiment == theirs["experiment"]
     with lab.reading() as (bench, campaign, _):
         begun = bench.ledger.experiments(campaign.tag)[1:]
     assert [Path(item.tree).name for item in begun] == ["lab", "second"]

@@ -44,21 +44,25 @@ def campaign_at(bench: Bench) -> tuple[Campaign, Arena]:
 
 
 def experiment_at(bench: Bench, campaign: Campaign, number: int | None, session: str = "") -> Experiment:
-    """The experiment of that number; without one, the last that `session` began, or that belongs to nobody alive."""
+    """The experiment of that number; without one, the last that `session` began, else the last of this work tree, else
+    the last there is, and of these none that belongs to another living session.
+    """
     if number is not None:
         return bench.ledger.experiment(campaign.tag, number)
-    last = bench.ledger.experiments(campaign.tag, last=1)
-    if not last:
-        raise UnknownExperiment(f"Campaign {campaign.tag} has no experiment yet. run_experiment makes one.")
     mine = bench.ledger.last_begun_by(campaign.tag, session) if session else None
     if mine is not None:
         return mine
-    if session and last[0].session in company.present(bench.paths.state):
+    last = bench.ledger.last_begun_in(campaign.tag, str(bench.paths.tree))
+    if last is None:
+        last = next(iter(bench.ledger.experiments(campaign.tag, last=1)), None)
+    if last is None:
+        raise UnknownExperiment(f"Campaign {campaign.tag} has no experiment yet. run_experiment makes one.")
+    if session and last.session in company.present(bench.paths.state):
         raise NotNow(
-            f"Experiment {last[0].number} belongs to another session, and this one has begun none. Name the number "
-            f"if that is the one you mean: read_score({last[0].number})."
+            f"Experiment {last.number} belongs to another session, and this one has begun none. Name the number "
+            f"if that is the one you mean: read_score({last.number})."
         )
-    return last[0]
+    return last
 
 
 def open_here(bench: Bench, campaign: Campaign) -> list[Experiment]:

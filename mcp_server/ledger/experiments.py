@@ -137,6 +137,12 @@ class Experiments(Runs, Lessons):
         rows = self._rows(question, campaign, session)
         return _experiment(rows[0]) if rows else None
 
+    def last_begun_in(self, campaign: str, tree: str) -> Experiment | None:
+        """The newest experiment from a work tree; None when none came from there."""
+        question = "SELECT * FROM experiments WHERE campaign = ? AND tree = ? ORDER BY number DESC LIMIT 1"
+        rows = self._rows(question, campaign, tree)
+        return _experiment(rows[0]) if rows else None
+
     def twins(self, fingerprint: str, campaign: str) -> list[Experiment]:
         """Experiments of the same code after normalising, oldest first."""
         rows = self._rows(
