@@ -20,6 +20,7 @@ from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.files import is_locked, locked
 from mcp_server.nouns.records import Tier
+from mcp_server.personal.file import personal_file
 from mcp_server.ralph import agent
 from mcp_server.ralph.driver import Plan, Report, Turn, loop
 from mcp_server.ralph.pacing import End, Lap, Limits, Outcome, over, rest, spent
@@ -31,6 +32,7 @@ from tests.arenas.campaigns import ROOT
 from tests.arenas.scripted_agent import program
 from tests.arenas.test_delayed import orders, outreach
 from tests.labs import begun, edit, finish, git, make_lab, until
+from tests.labs import told as people_told
 
 AGENT = ROOT / "tests" / "arenas" / "scripted_agent.py"
 ARENA = ROOT / "arenas" / "ralph"
@@ -323,6 +325,27 @@ def test_it_drives_any_arena_and_completes_by_the_labs_score_alone(tmp_path: Pat
     with console.capture() as captured:
         console.print(*[part for part in ending(report) if part is not None], sep="\n")
     assert "The cost is unknown" in " ".join(captured.get().split())
+
+
+def test_a_used_up_quota_starts_no_agent_and_what_agents_cost_ends_the_loop(tmp_path: Path) -> None:
+    begun(make_lab(tmp_path / "lab", more="stop: {cost: 0.4}\n")).close()
+    people_told("quota: {experiments: 1, hours: 5}\n")
+    step = "import re, pathlib as p; f = p.Path('train.py'); t = f.read_text(); k = re.search(r'KNOB = (.*)', t)[1]"
+    step += f"; f.write_text(t.replace(f'KNOB = {{k}}', f'KNOB = {{float(k) + 0.5}}')); print({CLAUDE!r})"
+    witness, waited = Witness(), []
+
+    def wait(seconds: float) -> None:
+        waited.append(len(witness.turns))
+        if len(waited) == 3:
+            personal_file().unlink()  # a person gives more
+
+    plan = Plan(tmp_path / "lab", (sys.executable, "-c", step), limits=Limits(iterations=9), iteration_seconds=60.0)
+    report = loop(plan, witness, wait)
+    assert waited == [1, 1, 1]
+    assert sum("quota of 1 experiments in 5 h is used up" in words for words in witness.words) == 1
+    assert [turn.outcome for turn in witness.turns] == [K, K, K]  # 0.173 each, told by the agents
+    assert report.end is End.RULE
+    assert "0.52" in report.why
 
 
 def test_two_loops_never_share_a_work_tree(tmp_path: Path) -> None:
