@@ -11,6 +11,7 @@ from mcp_server.campaign import progress
 from mcp_server.campaign.attempt import losses
 from mcp_server.campaign.evidence import record_of
 from mcp_server.judging.further import claims
+from mcp_server.judging.line import Line
 from mcp_server.judging.student import examination
 from mcp_server.judging.totals import totals
 from mcp_server.ledger import Ledger
@@ -30,7 +31,10 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
     reply = TotalsReply(baseline=progress.rounded(first), best=progress.rounded(last))
     if len(kept) > 1 and baseline and incumbent:
         proven = record_of(ledger, campaign.tag).proven
-        found = totals(baseline, incumbent, kept[1:], proven)
+        gained = Line(arena.metric.direction == "maximize", first, kept).gained
+        if gained is not None and first is not None:
+            reply.best = progress.rounded(arena.loss(arena.loss(first) - gained))
+        found = totals(baseline, incumbent, kept[1:], proven, gained)
         reply.proven = proven
         reply.claimed_gain, reply.honest_gain = progress.rounded(found.claimed), progress.rounded(found.believed)
         reply.expected_false_keeps = progress.rounded(found.false_keeps, 2)

@@ -28,6 +28,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.reins.hands import reins_of
 from mcp_server.dashboard.community import Look
+from mcp_server.judging.line import Line
 from mcp_server.judging.looks import told_live
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
@@ -40,7 +41,7 @@ from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.views.chart import ChartCampaign, ChartPoint
 from mcp_server.views.chart.scale import scale_of
 from mcp_server.views.history import HistoryRow, row_of
-from mcp_server.views.publishing import point_of
+from mcp_server.views.publishing import line_of, point_of
 from mcp_server.views.watched import series, words
 
 LOOK_SECONDS = 0.4  # supervisors write their progress twice a second
@@ -57,6 +58,7 @@ class Row(HistoryRow):
     """One experiment, as the chart and the table want it."""
 
     mark: str = Field(default="", description="how the chart draws it; empty while there is no outcome")
+    level: float | None = Field(default=None, description="where the chart draws it, unless at its score")
     machine: str = ""
     program: str = ""
     style: str = ""
@@ -164,7 +166,7 @@ class Feed:
                 return {"rows": [], "before": 0}
             ledger = self._beside()
             found = ledger.experiments(self._tag, last=OLDER_ROWS, before=before)
-            rows = [_row(one).model_dump() for one in read_all(ledger, found)]
+            rows = [_row(one, self._line.of(one)).model_dump() for one in read_all(ledger, found)]
             return {"rows": rows, "before": found[0].number if found and found[0].number > 1 else 0}
 
     # --- looking ------------------------------------------------------------------------------------------------------
@@ -172,6 +174,7 @@ class Feed:
     def _begin(self, tag: str) -> None:
         """Forget everything: another campaign is in force, or none was known."""
         self._tag = tag
+        self._line = Line(False, None, ())
         self._epoch = secrets.token_hex(4)
         self._version = 0
         self._parts: dict[str, tuple[int, str]] = {}
@@ -224,7 +227,7 @@ class Feed:
 
     def _tell_all(self, campaign: Campaign, arena: Arena) -> None:
         ledger = self._beside()
-        self._read_rows(ledger, campaign.tag)
+        self._read_rows(ledger, campaign, arena)
         noise = measured_noise(ledger, arena, campaign.tag)
         noise_sd = noise.paired_sd if noise.paired_sd is not None else noise.sd
         status = self.lab.lab_status().model_dump()
@@ -245,8 +248,9 @@ class Feed:
         now = (campaign.program, style_version(arena.style, self.lab.paths.tree) or "")
         self._say("conditions", _conditions(ledger.conditions(campaign.tag), now, known))
 
-    def _read_rows(self, ledger: Ledger, tag: str) -> None:
+    def _read_rows(self, ledger: Ledger, campaign: Campaign, arena: Arena) -> None:
         """Rows that are new or may have changed: what was opened, decided, settled or run since they were read."""
+        tag = campaign.tag
         then, self._standing = self._standing, ledger.standing(tag)
         if then is None:
             changed = [*ledger.kept(tag, last=KEPT_ROWS), *ledger.experiments(tag, last=FIRST_ROWS)]
@@ -256,16 +260,18 @@ class Feed:
         numbers = {one.number: one for one in changed}
         for number in self._open - numbers.keys():
             numbers[number] = ledger.experiment(tag, number)
+        line = self._line = line_of(ledger, campaign, arena)
         for attempt in read_all(ledger, [one for _, one in sorted(numbers.items())]):
-            number, row, one = attempt.number, _row(attempt).model_dump(), attempt.experiment
+            number, row, one = attempt.number, _row(attempt, line.of(attempt)).model_dump(), attempt.experiment
             if number not in self._rows or self._rows[number][1] != row:
                 self._rows[number] = (self._step(), row)
             (self._open.discard if one.decision is not None and one.settled else self._open.add)(number)
 
     def _scale(self, ledger: Ledger, arena: Arena, noise_sd: float | None) -> list[float]:
         """The stretch of scores that progress.png would show; empty while nothing has a score."""
-        read = {number: (row.get("score"), row["mark"]) for number, (_, row) in self._rows.items() if row.get("mark")}
-        told = {number: (score, outcome) for number, score, outcome in ledger.outcomes(self._tag)}
+        rows = {number: row for number, (_, row) in self._rows.items() if row.get("mark")}
+        read = {number: (row.get("level", row.get("score")), row["mark"]) for number, row in rows.items()}
+        told = {number: (self._line.level(*where), outcome) for number, outcome, where in ledger.outcomes(self._tag)}
         points = tuple(ChartPoint(number, *one) for number, one in (told | read).items())
         found = scale_of([ChartCampaign(self._tag, points, direction=arena.metric.direction, noise_sd=noise_sd)])
         return [found.low, found.high] if found else []
@@ -318,12 +324,13 @@ def _edited(bench: Bench) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _row(found: Attempt) -> Row:
+def _row(found: Attempt, level: float | None) -> Row:
     row, experiment = row_of(found), found.experiment
     verdict = experiment.verdict
     return Row(
         **{name: getattr(row, name) for name in HistoryRow.model_fields},
-        mark=point_of(found).kind or "",
+        mark=point_of(found, level).kind or "",
+        level=None if level == found.score else progress.rounded(level),
         machine=_machine(verdict.machine),
         program=experiment.program,
         style=experiment.style or "",

@@ -23,12 +23,19 @@ class Totals:
 
 
 def totals(
-    baseline: Mapping[int, float], incumbent: Mapping[int, float], keeps: Sequence[Experiment], proven: bool = True
+    baseline: Mapping[int, float],
+    incumbent: Mapping[int, float],
+    keeps: Sequence[Experiment],
+    proven: bool = True,
+    gained: float | None = None,
 ) -> Totals:
-    """Claimed: mean of the incumbent's scores minus the baseline's, larger is better. proven: see `decide.Record`."""
+    """Claimed: what was gained in slots (`line.Line.gained`), else mean of the incumbent's scores minus the
+    baseline's, larger is better. proven: see `decide.Record`.
+    """
     claimed = fmean(incumbent.values()) - fmean(baseline.values()) if baseline and incumbent and keeps else 0.0
+    if gained is not None:
+        claimed = gained  # the ends were measured at other times of the machine
     believed = sum(keep.verdict.believed or 0.0 for keep in keeps)
-    # pairs sum up what was gained step by step; the ends may have been measured at other times of the machine
     claimed_by_step = sum(keep.verdict.change or 0.0 for keep in keeps)
     believed = min(believed, max(claimed, 0.0), max(claimed_by_step, 0.0)) if proven else 0.0
     return Totals(claimed, believed, sum(1.0 - _probability(keep) for keep in keeps if not _simpler(keep)))

@@ -181,14 +181,19 @@ class Experiments(Runs, Lessons):
         )
         return [tuple(row) for row in rows]
 
-    def outcomes(self, campaign: str) -> list[tuple[int, float | None, str]]:
-        """(experiment, score, outcome) of every decided attempt that was not kept, as its verdict tells them."""
+    def outcomes(
+        self, campaign: str
+    ) -> list[tuple[int, str, tuple[float | None, float | None, int | None, str | None]]]:
+        """(experiment, outcome, (score, gain, the incumbent's number, how they were compared)) of every decided attempt
+        that was not kept, as its verdict tells them."""
         rows = self._rows(
-            "SELECT number, json_extract(verdict, '$.score') AS score, json_extract(verdict, '$.outcome') AS outcome"
+            "SELECT number, json_extract(verdict, '$.outcome') AS outcome, json_extract(verdict, '$.score'),"
+            " json_extract(verdict, '$.change'), json_extract(verdict, '$.against'),"
+            " json_extract(verdict, '$.comparison')"
             " FROM experiments WHERE campaign = ? AND decision = 'revert' AND outcome IS NOT NULL ORDER BY number",
             campaign,
         )
-        return [tuple(row) for row in rows]
+        return [(number, outcome, tuple(where)) for number, outcome, *where in rows]
 
     def undecided(self, campaign: str) -> list[Experiment]:
         rows = self._rows(

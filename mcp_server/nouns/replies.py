@@ -193,7 +193,7 @@ class TotalsReply(Reply):
     """Progress, as claimed and as one may believe it."""
 
     baseline: float | None = None
-    best: float | None = None
+    best: float | None = Field(default=None, description="the baseline and what was gained in slots, else a score")
     claimed_gain: float | None = None
     honest_gain: float | None = Field(default=None, description="to be believed; 0 while nothing is proven")
     proven: bool | None = Field(default=None, description="whether the whole campaign rejects that nothing helped")

@@ -22,6 +22,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
 from mcp_server.community.elsewhere import Elsewhere
+from mcp_server.judging.line import Line
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit
 from mcp_server.nouns.exchanged import short
@@ -91,18 +92,26 @@ def take_in_learnings(bench: Bench, tag: str, path: Path) -> bool:
     return not unsaid(text, known)
 
 
-def point_of(found: Attempt) -> ChartPoint:
-    """As the drawing process is told of it."""
+def line_of(ledger: Ledger, campaign: Campaign, arena: Arena) -> Line:
+    """What was kept so far, as charts draw it."""
+    kept = ledger.kept(campaign.tag)
+    begun = read(ledger, kept[0]).score if kept else None
+    return Line(arena.metric.direction == "maximize", begun, kept)
+
+
+def point_of(found: Attempt, level: float | None) -> ChartPoint:
+    """As the drawing process is told of it; `level`: where it stands."""
     one = found.experiment
     adopted = short(one.repeats) if "/" in one.repeats else ""
     said = f"{adopted}: {one.description}" if adopted else one.description  # a label is cut at its end
     machine = one.verdict.machine
-    return ChartPoint(one.number, found.score, found.mark, said, one.opened_at, machine, one.program, adopted)
+    return ChartPoint(one.number, level, found.mark, said, one.opened_at, machine, one.program, adopted)
 
 
 def chart_campaign(ledger: Ledger, campaign: Campaign, arena: Arena) -> ChartCampaign:
     """What the chart shows of a campaign."""
-    points = [point_of(one) for one in read_all(ledger, ledger.experiments(campaign.tag))]
+    line = line_of(ledger, campaign, arena)
+    points = [point_of(one, line.of(one)) for one in read_all(ledger, ledger.experiments(campaign.tag))]
     totals = totals_of(ledger, arena, campaign)
     noise = measured_noise(ledger, arena, campaign.tag)
     return ChartCampaign(

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from mcp_server.judging.verdict import Comparison
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.numbers import fixed
 from mcp_server.nouns.replies import TotalsReply
@@ -27,6 +28,10 @@ from mcp_server.views.pictures import as_data
 from mcp_server.views.watched import words
 
 CHART, FRONT = "progress.png", "front.svg"
+IN_SLOTS = (
+    "Attempts are drawn, and gains added up, by how much better or worse each was than the incumbent that trained "
+    "beside it in the same slot: a machine moves, so scores of different times do not compare."
+)
 MOST_FAILURES_PER_THEME = 3
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~$&@])")
 
@@ -41,6 +46,7 @@ def markdown(found: Findings, chart: bool) -> str:
         title,
         _in_short(found),
         f"![Every experiment of the campaign, kept and not, with the best so far]({CHART})" if chart else "",
+        IN_SLOTS if any(one.experiment.verdict.comparison == Comparison.SLOT for one in found.kept) else "",
         _question(found),
         _result(found),
         _pictures(found),

@@ -208,7 +208,7 @@ def test_the_site_is_a_folder_of_plain_pages_and_a_feed(tmp_path: Path) -> None:
 def test_the_chart_says_from_whom_a_keep_was_adopted(tmp_path: Path) -> None:
     north = Past(tmp_path / "north")
     one = replace_experiment(north.ledger.experiment("first", 1), repeats=f"{SOUTH}/12", description="a longer warm-up")
-    point = point_of(Attempt.of(one, north.ledger.runs("first", 1)))
+    point = point_of(Attempt.of(one, north.ledger.runs("first", 1)), 1.0)
     assert (point.adopted, point.label) == ("22222222/12", "22222222/12: a longer warm-up")
 
 

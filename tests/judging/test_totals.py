@@ -56,3 +56,8 @@ def test_with_few_runs_the_least_probable_are_tested() -> None:
     assert prune_order(KEEPS, runs_left=1) == (12,)
     assert prune_order((*KEEPS, keep(15, 0.001, 0.0009, 0.9)), runs_left=2) == (12, 7)
     assert prune_order(KEEPS, runs_left=0) == ()
+
+
+def test_gains_of_slots_are_claimed_whatever_the_ends_scored_at_other_times() -> None:
+    found = totals({0: -1.0}, {0: -1.02}, KEEPS, gained=0.0069)  # the machine had slowed down
+    assert (found.claimed, found.believed) == (0.0069, pytest.approx(0.0047))

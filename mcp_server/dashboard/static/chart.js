@@ -20,6 +20,8 @@ const KEEPS_ITS_VIEW = "zoomed by hand";
 let shown = [], points = new Map(), cursor = null, range = null, drawing = false, dirty = null;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+// What was compared in one slot is drawn at its gain over the incumbent there: scores of different times do not compare.
+const level = (row) => row.level ?? row.score;
 const small = () => byId("chart-frame").clientWidth < 560;
 
 function axis(more) {
@@ -44,7 +46,7 @@ async function redraw({ status }, rows, show) {
   const first = rows[0].experiment, last = rows[rows.length - 1].experiment, room = Math.max(0.6, 0.02 * (last - first));
   const scale = status.scale?.length === 2 ? status.scale : [0, 1];
   const bad = status.direction === "maximize" ? "low" : "high";
-  const place = (row) => row.score === undefined || row.mark === "crashed" ? null : Math.min(Math.max(row.score, scale[0]), scale[1]);
+  const place = (row) => row.score === undefined || row.mark === "crashed" ? null : Math.min(Math.max(level(row), scale[0]), scale[1]);
   points = new Map(rows.map((row) => [row.experiment, { row, y: place(row) }]));
   const view = range || { x: [first - room, last + room], y: scale };
   const visible = thinned(rows, view, place);
@@ -79,7 +81,7 @@ function best(rows, status) {
   const kept = rows.filter((row) => KEPT.has(row.mark) && row.score !== undefined);
   if (!kept.length) return [];
   const xs = [...kept.map((row) => row.experiment), Math.max(rows[rows.length - 1].experiment, kept[kept.length - 1].experiment) + 0.45];
-  const ys = [...kept.map((row) => row.score), kept[kept.length - 1].score];
+  const ys = [...kept.map(level), level(kept[kept.length - 1])];
   const line = { x: xs, y: ys, mode: "lines", line: { shape: "hv", width: 2.5, color: colour("line") }, hoverinfo: "skip" };
   if (!status.noise_sd) return [line];
   const reach = NOISE_WIDTHS * status.noise_sd, edge = { mode: "lines", line: { shape: "hv", width: 0, color: colour("line") }, hoverinfo: "skip", x: xs };
@@ -91,12 +93,12 @@ function dots(kind, rows, place, scale, zoomed) {
   const marker = { symbol, size: size * (rows.length > 600 && !KEPT.has(kind) ? 0.75 : 1), color: ink, opacity: kind === "discarded" ? (rows.length > 400 ? 0.5 : 0.75) : 1,
     line: { width: symbol.endsWith("open") || symbol.endsWith("thin") ? 2 : 0, color: ink } };
   const trace = (chosen, more) => ({ mode: "markers", hoverinfo: "none", x: chosen.map((row) => row.experiment), customdata: chosen.map((row) => row.experiment), cliponaxis: Boolean(zoomed), ...more });
-  const off = (row) => row.score > scale[1] ? 1 : row.score < scale[0] ? -1 : 0;
+  const off = (row) => level(row) > scale[1] ? 1 : level(row) < scale[0] ? -1 : 0;
   const scored = mine.filter((row) => place(row) !== null), without = mine.filter((row) => place(row) === null);
   const beyond = (way, shape) => scored.filter((row) => off(row) === way).length
     ? [trace(scored.filter((row) => off(row) === way), { y: scored.filter((row) => off(row) === way).map(place), marker: { ...marker, symbol: shape, opacity: 0.85, line: { width: 0 } } })] : [];
   const inside = scored.filter((row) => off(row) === 0);
-  return [...(inside.length ? [trace(inside, { y: inside.map((row) => row.score), marker })] : []), ...beyond(1, "triangle-up"), ...beyond(-1, "triangle-down"),
+  return [...(inside.length ? [trace(inside, { y: inside.map(level), marker })] : []), ...beyond(1, "triangle-up"), ...beyond(-1, "triangle-down"),
     ...(without.length ? [trace(without, { y: without.map(() => 0), yaxis: "y2", marker: { ...marker, line: { ...marker.line, width: rows.length > 600 ? 1 : marker.line.width } } })] : [])];
 }
 

@@ -39,7 +39,9 @@ KEPT: frozenset[Kind] = frozenset({"baseline", "confirmed", "provisional", "simp
 
 @dataclass(frozen=True)
 class ChartPoint:
-    """One experiment. `score` is None where there is none; `status`: a Status, a verdict's label, or "tainted"."""
+    """One experiment. `score`: where it stands (`judging.line`), None where there is none; `status`: a Status, a
+    verdict's label, or "tainted".
+    """
 
     number: int
     score: float | None

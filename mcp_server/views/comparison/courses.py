@@ -13,6 +13,7 @@ from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.money.accounts import Use, read_in_all, uses_of
 from mcp_server.community.contract import contract_of
+from mcp_server.judging.line import Line
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.records import Kind, Purpose
 from mcp_server.nouns.rows import Campaign, Run
@@ -95,6 +96,7 @@ def course_of(bench: Bench, campaign: Campaign, arena: Arena, lab: str = "", blo
     experiments = ledger.experiments(campaign.tag)
     baseline = ledger.baseline(campaign.tag)
     begun = Attempt.of(baseline.experiment, baseline.runs).score if baseline else None
+    line = Line(arena.metric.direction == "maximize", begun, ledger.kept(campaign.tag))
     points: list[Point] = []
     spent, cost, best = 0.0, 0.0 if experiments else None, 0.0
     outcomes: Counter[str] = Counter()
@@ -118,8 +120,8 @@ def course_of(bench: Bench, campaign: Campaign, arena: Arena, lab: str = "", blo
         cost = None if cost is None or told is None else cost + told
         told_so_far += told or 0.0
         tokens += one.proposer.tokens or 0
-        if one.decision == "keep" and found.score is not None and begun is not None:
-            best = max(best, arena.loss(begun) - arena.loss(found.score))
+        if one.decision == "keep" and begun is not None and (level := line.of(found)) is not None:
+            best = max(best, arena.loss(begun) - arena.loss(level))
         at = _hours(campaign.began_at, one.decided_at or one.opened_at)
         seen = read_until(money, one.decided_at or one.opened_at)
         points.append(Point(len(points) + 1, at, spent / 3600, cost if seen is None else max(seen, told_so_far), best))

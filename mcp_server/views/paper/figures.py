@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from mcp_server.judging.line import Line
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.views.chart.words import shown
 from mcp_server.views.comparison.picture import COLOURS, DASHES
@@ -90,31 +91,33 @@ def figures(of: Material) -> dict[str, str]:
 def _progress(of: Material) -> str:
     """Scores in order; far ones are drawn at the edge, or a diverged run would hide all others."""
     start = of.baseline.score
-    tried = [one for one in of.course if one.score is not None and one.gain is not None]
+    rises = of.found.arena.metric.direction == "maximize"
+    ways = [one.experiment for one in (of.baseline, *of.course) if one.experiment.decision == "keep"]
+    line = Line(rises, start, sorted(ways, key=lambda one: one.decided_at or ""))
+    tried = [(one, level) for one in of.course if one.gain is not None and (level := line.of(one)) is not None]
     if start is None or not tried:
         return ""
-    kept = [one.score for one in tried if one.experiment.decision == "keep" and one.score is not None]
+    kept = [level for one, level in tried if one.experiment.decision == "keep"]
     reach = max((abs(start - value) for value in kept), default=0.0) or abs(start) * 0.1 or 1.0
-    near = [one.score for one in tried if one.score is not None and abs(one.score - start) <= 2 * reach]
+    near = [level for _, level in tried if abs(level - start) <= 2 * reach]
     values = [start, *kept, *near]
     low, high = min(values), max(values)
     edge = 0.06 * ((high - low) or 1.0)
-    plot = Plot((1, max(one.number for one in tried) + 1), (low - edge, high + edge))
+    plot = Plot((1, max(one.number for one, _ in tried) + 1), (low - edge, high + edge))
     plot.axis_x("experiment", whole=True)
     plot.axis_y()
-    rises = of.found.arena.metric.direction == "maximize"
-    best, line = start, f"M{plot.x(of.baseline.number):.1f} {plot.y(start):.1f}"
-    for one in tried:
-        value = min(max(one.score or 0.0, plot.ys[0]), plot.ys[1])
+    best, path = start, f"M{plot.x(of.baseline.number):.1f} {plot.y(start):.1f}"
+    for one, level in tried:
+        value = min(max(level, plot.ys[0]), plot.ys[1])
         x, y = plot.x(one.number), plot.y(value)
         if one.experiment.decision == "keep":
-            line += f"H{x:.1f}V{y:.1f}"
+            path += f"H{x:.1f}V{y:.1f}"
             best = value
             plot.put(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="#009E73"/>')
             plot.text(x, y + (-9 if rises else 18), f"#{one.number}")
         else:
             plot.put(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="#8b949e"/>')
-    plot.put(f'<path d="{line}H{plot.x(plot.xs[1]):.1f}" fill="none" stroke="#0072B2" stroke-width="2"/>')
+    plot.put(f'<path d="{path}H{plot.x(plot.xs[1]):.1f}" fill="none" stroke="#0072B2" stroke-width="2"/>')
     unit = f", {of.found.arena.metric.unit}" if of.found.arena.metric.unit else ""
     plot.text(plot.left, 15, f"{of.found.arena.metric.name}{unit}; best {shown(best)}", "start")
     return plot.svg("Every scored attempt in order; kept ones are large, the line is the best so far")

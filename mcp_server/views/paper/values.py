@@ -19,7 +19,7 @@ MEANT = {
     "kept": "how many were kept",
     "failed": "how many were not",
     "baseline": "score of the unchanged code",
-    "best": "score of the last keep",
+    "best": "of the last keep: the baseline and what was gained in slots, else its score",
     "claimed_gain": "what the keeps add up to, chosen as the best of many",
     "honest_gain": "the same, allowing for luck in the choice",
     "false_keeps": "how many keeps are luck, expected",
