@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mcp_server.campaign.runs import dispatch
 from mcp_server.campaign.upkeep import disk
 from mcp_server.cli import cli
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.files import remove
 from mcp_server.nouns.records import Purpose
 from tests.labs import TRAIN, attempt, begun, edit, finish, git, make_lab, open_states, until
 
@@ -68,13 +68,13 @@ def test_gc_that_is_cut_short_is_finished_by_the_next(tmp_path: Path, monkeypatc
     for place in (old.artifact, old.work, old.trusted):
         place.mkdir()
         (place / "weights").write_bytes(b"1")
-    whole = dispatch.remove
+    whole = remove
 
     def cut(place: Path) -> None:
         whole(place)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(dispatch, "remove", cut)
+    monkeypatch.setattr(disk, "remove", cut)
     with pytest.raises(KeyboardInterrupt):
         disk.gc(lab)
     monkeypatch.undo()
@@ -99,7 +99,7 @@ def test_an_exam_trains_what_was_removed(tmp_path: Path) -> None:
     attempt(lab, "better", KNOB=2.0)
     with lab.reading() as (bench, _, _):
         for place in (lab.paths.state / "runs").glob("*/*/*/artifact"):
-            dispatch.remove(place)
+            remove(place)
         assert disk.removable(bench) is not None
     lab.exam(seeds=2)
     assert until(lambda: lab.exam(seeds=2).status != "running" and lab.exam(seeds=2)).status == "done"

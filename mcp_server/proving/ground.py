@@ -22,6 +22,7 @@ from mcp_server.arena.program import Arena, EngineRule, load_program
 from mcp_server.campaign.runs import dispatch
 from mcp_server.engines.local import LOCAL
 from mcp_server.nouns.errors import AutoresearchError, WorkspaceError
+from mcp_server.nouns.files import remove
 from mcp_server.nouns.paths import LabPaths, RunPaths
 from mcp_server.nouns.records import Kind, Purpose, RunResult, RunSpec, RunState
 from mcp_server.nouns.rows import Campaign, Experiment, Run
@@ -197,7 +198,8 @@ def proving_ground(source: Source) -> Iterator[Ground]:
     finally:
         if ground is not None:
             ground.leave()
-        _remove(home)
+        with contextlib.suppress(OSError):
+            remove(home)
 
 
 # -- the copy ----------------------------------------------------------------------------------------------------------
@@ -232,13 +234,6 @@ def _commit(tree: Path) -> str:
     who = ("-c", "user.name=autoresearch", "-c", "user.email=autoresearch@localhost")
     git.do(*who, "commit", "--quiet", "-m", "The arena to be proved")
     return git.do("rev-parse", "HEAD").decode().strip()
-
-
-def _remove(home: Path) -> None:
-    for folder, _, _ in os.walk(home):
-        with contextlib.suppress(OSError):
-            os.chmod(folder, 0o700)  # sealed folders are read-only
-    shutil.rmtree(home, ignore_errors=True)
 
 
 # -- small records -----------------------------------------------------------------------------------------------------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import mcp_server
+from mcp_server.nouns.files import remove
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import RunSpec, Tier
 from mcp_server.programs import commands as programs
@@ -56,7 +56,7 @@ class Surroundings:
 
     def renew_scratch(self) -> None:
         """Nothing that one command leaves in its home is found by the next. Raises OSError."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        remove(self.scratch)
         self.scratch.mkdir(mode=0o700)
         for name, target in self.spec.in_home.items():
             (self.scratch / name).parent.mkdir(parents=True, exist_ok=True)

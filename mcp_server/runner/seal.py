@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MOST_FILES = 10_000
+MOST_PATH = 1000  # bytes of a name below the folder: so nothing lies deeper than Python recurses or the kernel names
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ def inspect(out: Path, limit_bytes: float) -> Refused | None:
                 files += 1
                 if files > MOST_FILES:
                     return Refused("output_too_large", f"The output folder holds more than {MOST_FILES} files.")
+                if len(os.fsencode(name)) > MOST_PATH:
+                    words = f"The output folder holds a path of more than {MOST_PATH} bytes; put files less deep."
+                    return Refused("output_too_large", words)
                 if stat.S_ISDIR(state.st_mode):
                     folders.append(Path(entry.path))
                 elif not stat.S_ISREG(state.st_mode):

@@ -6,13 +6,12 @@ Both sides take the same steps and give a result each; what one makes of the oth
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from mcp_server.nouns.files import remove
 from mcp_server.nouns.records import RunResult, RunState, Tier, Watch
 from mcp_server.runner import outcome, scorer
 from mcp_server.runner.answers import Answer
@@ -160,7 +159,8 @@ class Side:
         """Remove what nobody will read."""
         paths = self.paths
         for folder in (paths.out, paths.units, paths.drawing, self.around.scratch, self.around.scorer_home):
-            remove(folder)
+            with contextlib.suppress(OSError):
+                remove(folder)
 
 
 def _restore(work: Path, originals: dict[str, bytes]) -> bool:
@@ -173,11 +173,3 @@ def _restore(work: Path, originals: dict[str, bytes]) -> bool:
             path.write_bytes(content)
             changed = True
     return changed
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder even if somebody took our right to look into it."""
-    for place, _, _ in os.walk(folder):
-        with contextlib.suppress(OSError):
-            os.chmod(place, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)

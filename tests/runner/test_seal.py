@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.runner.seal import Refused, Sealed, measure, seal
+from mcp_server.nouns.files import remove
+from mcp_server.runner.seal import MOST_PATH, Refused, Sealed, measure, seal
 
 LIMIT = 1e6
 
@@ -85,6 +86,24 @@ def test_a_sparse_giant_is_too_large_before_anybody_reads_it(out: Path, tmp_path
     refused = seal(out, tmp_path / "artifact", LIMIT)
     assert isinstance(refused, Refused)
     assert refused.reason == "output_too_large"
+
+
+@pytest.mark.parametrize(("levels", "well"), [(MOST_PATH // 2, True), (MOST_PATH // 2 + 1, False), (3000, False)])
+def test_folders_in_folders_are_sealed_or_refused_and_removed(levels: int, well: bool, tmp_path: Path) -> None:
+    out, artifact = tmp_path / "out", tmp_path / "artifact"
+    out.mkdir()
+    at = os.open(out, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("x", dir_fd=at)
+        below = os.open("x", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.chmod(at, 0)
+    os.close(at)
+    assert isinstance(seal(out, artifact, LIMIT), Sealed if well else Refused)
+    for folder in (out, artifact):
+        remove(folder)
+        assert not folder.exists()
 
 
 def test_folders_that_lock_their_owner_out_are_opened(out: Path, tmp_path: Path) -> None:

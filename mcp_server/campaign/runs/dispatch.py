@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import os
 import shlex
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from mcp_server.campaign.beginning.readable import readable_folders
 from mcp_server.campaign.runs import orders, room
 from mcp_server.engines import Engine
 from mcp_server.nouns.errors import ArenaError
+from mcp_server.nouns.files import remove
 from mcp_server.nouns.paths import BESIDE, LabPaths, RunPaths
 from mcp_server.nouns.records import Budget, HostUse, Kind, OnCluster, Order, Pairing, Purpose, RunSpec, Watch
 from mcp_server.nouns.rows import Campaign, Experiment, Run
@@ -268,13 +268,3 @@ def unlock_artifacts(paths: LabPaths, campaign: str) -> None:
     for artifact in paths.run(campaign, 0, 0).folder.parent.parent.glob("*/*/artifact"):
         for folder, _, _ in os.walk(artifact):
             os.chmod(folder, 0o755)
-
-
-def remove(place: Path) -> None:
-    """Remove a folder, sealed or not. Raises OSError."""
-    if not place.exists():
-        return
-    # sealed files and folders are read-only, which only stops those who do not own them
-    for folder, _, _ in os.walk(place):
-        os.chmod(folder, 0o700)
-    shutil.rmtree(place)

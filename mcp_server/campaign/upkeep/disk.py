@@ -23,6 +23,7 @@ from mcp_server.campaign.runs import dispatch, orders
 from mcp_server.campaign.runs.pairing import choice_of
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import NotNow, UnknownExperiment
+from mcp_server.nouns.files import remove
 from mcp_server.nouns.paths import LabPaths
 from mcp_server.nouns.records import RunState
 from mcp_server.nouns.replies import Reply
@@ -92,7 +93,7 @@ def sweep(bench: Bench, dry_run: bool = False) -> list[Removable]:
     """Remove what can go; only say so with `dry_run`. Raises OSError."""
     found = list(removable(bench))
     for one in found if not dry_run else ():
-        dispatch.remove(one.place)
+        remove(one.place)
     if not dry_run:
         for place in (bench.paths.state / "runs").glob("*/*/*"):
             run = _run_of(bench.ledger, place)

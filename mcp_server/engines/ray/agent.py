@@ -23,7 +23,7 @@ from mcp_server.engines import local
 from mcp_server.engines.ray.parcels import ITEM, for_node, pack, piece, take, unpack
 from mcp_server.engines.ray.records import Errands, Heard, Key, NodeFacts
 from mcp_server.nouns.errors import AutoresearchError
-from mcp_server.nouns.files import is_locked, locked, private_folder, try_lock
+from mcp_server.nouns.files import is_locked, locked, private_folder, remove, try_lock
 from mcp_server.nouns.paths import RunPaths, cache_folder
 from mcp_server.nouns.records import RunProgress, RunSpec
 from mcp_server.runner.machine import devices
@@ -200,7 +200,8 @@ class Agent:
             return False
         for name in (key.name, f"{key.name}.back"):
             self._parcel(name).unlink(missing_ok=True)
-        _remove(folder.folder)
+        with contextlib.suppress(OSError):
+            remove(folder.folder)
         return True
 
     def _runs(self) -> list[Path]:
@@ -211,7 +212,7 @@ class Agent:
         for folder in (*self._runs(), *(self.root / "parcels").glob("*.tar")):
             with contextlib.suppress(OSError):
                 if time.time() - folder.stat().st_mtime > LEFT_SECONDS and not is_locked(RunPaths(folder).alive):
-                    _remove(folder) if folder.is_dir() else folder.unlink()
+                    remove(folder) if folder.is_dir() else folder.unlink()
 
 
 def _as_the_node_was_started() -> None:
@@ -264,13 +265,6 @@ def _lacking(spec: RunSpec, cards: Sequence[str]) -> str:
     if spec.devices[0].startswith("cuda") and not cards:
         return f"The node {socket.gethostname()} was given no GPU. Name it in engine: resources: {{GPU: 1}}."
     return ""
-
-
-def _remove(folder: Path) -> None:
-    for place, _, _ in os.walk(folder):
-        with contextlib.suppress(OSError):
-            os.chmod(place, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_progress(text: str) -> RunProgress | None:

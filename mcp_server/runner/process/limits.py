@@ -13,7 +13,7 @@ from mcp_server.nouns.records import Budget
 from mcp_server.runner.machine import proc
 from mcp_server.runner.machine.proc import Stat
 from mcp_server.runner.machine.tree import Tree, Usage
-from mcp_server.runner.seal import MOST_FILES
+from mcp_server.runner.seal import MOST_FILES, MOST_PATH
 
 GIGABYTE = 1e9
 MEMORY_SHARE = 0.85  # of what the machine had free at the start, unless the arena says otherwise
@@ -118,16 +118,17 @@ def kernel_kills() -> int:
 def output(folders: Sequence[Path], limits: Limits) -> Crossed | None:
     """Whether the run has written more than it may. Looks at sizes only, follows nothing."""
     total, files = 0, 0
-    waiting = [str(folder) for folder in folders]
+    waiting = [(str(folder), len(str(folder)) + 1) for folder in folders]
     while waiting:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+        place, below = waiting.pop()
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
             for entry in entries:
                 files += 1
                 with contextlib.suppress(OSError):  # it was removed meanwhile
                     state = entry.stat(follow_symlinks=False)
                     total += state.st_size if stat.S_ISREG(state.st_mode) else 0
                     if stat.S_ISDIR(state.st_mode):
-                        waiting.append(entry.path)
+                        waiting.append((entry.path, below))
                 if total > limits.output_bytes:
                     return Crossed(
                         "output_too_large",
@@ -136,4 +137,6 @@ def output(folders: Sequence[Path], limits: Limits) -> Crossed | None:
                     )
                 if files > MOST_FILES:
                     return Crossed("output_too_large", f"It wrote more than {MOST_FILES} files to its output folder.")
+                if len(os.fsencode(entry.path[below:])) > MOST_PATH:
+                    return Crossed("output_too_large", f"It made folders in folders, to {MOST_PATH} bytes of name.")
     return None

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 from pathlib import Path
 
+from mcp_server.nouns.files import remove
 from mcp_server.runner.sandbox import identity
 
 FOLDER = Path("/dev/shm")
@@ -36,6 +36,6 @@ def sweep(before: frozenset[str]) -> None:
             if state.st_uid not in (os.getuid(), identity.UNPRIVILEGED) or stat.S_IMODE(state.st_mode) not in MODES:
                 continue
             if stat.S_ISDIR(state.st_mode):
-                shutil.rmtree(path, ignore_errors=True)
+                remove(path)
             else:
                 path.unlink()
