@@ -26,21 +26,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "config": ("config_hash", "config", "confighash", "config_id", "params_hash", "code"),
     "better": ("higher_is_better", "direction", "metric_direction", "best_direction", "bestdirection"),
     "metric": ("metric", "metric_name", "metricname", "selection_metric", "primary_metric"),
-    "seed": ("seed", "random_seed", "rng_seed"),
+    "seed": ("seed", "random_seed", "rng_seed", "config_seed"),
     "steps": ("num_steps", "steps", "step", "n_steps", "iters", "train_steps"),
     "at": ("timestamp", "at", "time", "date", "datetime", "created_at", "started_at"),
     "number": (
-        "experiment",
-        "run",
-        "iteration",
-        "exp",
-        "round",
-        "experiment_id",
-        "run_id",
-        "exp_id",
-        "id",
-        "iter",
-        "n",
+        *("experiment", "run", "iteration", "exp", "round", "trial", "attempt", "experiment_id", "run_id", "exp_id"),
+        *("experiment_num", "experiment_number", "exp_num", "run_num", "run_number", "trial_id", "id", "iter", "n"),
     ),
 }
 # Names of the score's column, before any known metric.
@@ -63,18 +54,8 @@ HIGHER = re.compile(
 OUTCOMES: dict[str, str] = {
     **dict.fromkeys(
         (
-            *(
-                "keep",
-                "kept",
-                "baseline",
-                "improved",
-                "improvement",
-                "improves",
-                "accept",
-                "accepted",
-                "win",
-                "success",
-            ),
+            *("keep", "kept", "baseline", "improved", "improvement", "improves", "accept", "accepted", "win"),
+            *("success", "approve", "approved", "promote", "promoted", "adopted"),
             *("true", "yes", "pass", "passed", "advance", "advanced", "best", "simplification", "1", "✓", "✔", "✅"),
         ),
         KEPT,

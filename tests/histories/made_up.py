@@ -90,6 +90,12 @@ JOURNAL = "\n".join(
     )
 )  # fmt: skip
 
+# numbers of attempts, nested configurations with their seed, a reviewer's words for outcomes
+NUMBERED = "\n".join(
+    json.dumps({"experiment_num": number, "config": {"seed": 7}, "val_rmse": score, "status": status, "idea": "deeper"})
+    for number, score, status in ((1, 23.1, "baseline"), (2, 22.4, "approved"), (3, 22.9, "REJECT"))
+)
+
 # name of the file: (its text, metric, direction, rows, statuses in order)
 SHAPES = {
     "results.tsv": (REFERENCE, "val_bpb", "minimize", ["kept", "kept", "discarded", "crashed"]),
@@ -100,6 +106,7 @@ SHAPES = {
     "table.md": (MARKDOWN, "accuracy", "maximize", ["kept", "discarded", "kept"]),
     "own.tsv": (OWN, "val_bpb", "minimize", ["kept", "kept", "crashed"]),
     "autoresearch.jsonl": (PI, "total_µs", "minimize", ["kept", "discarded", "crashed", "kept"]),
+    "numbered.jsonl": (NUMBERED, "val_rmse", "minimize", ["kept", "kept", "discarded"]),
     "records.jsonl": (JOURNAL, "score", "minimize", ["kept", "kept", "crashed"]),
 }
 
