@@ -11,9 +11,8 @@ from mcp_server.campaign import progress
 from mcp_server.campaign.attempt import losses
 from mcp_server.campaign.evidence import record_of
 from mcp_server.judging.further import claims
-from mcp_server.judging.line import Line
 from mcp_server.judging.student import examination
-from mcp_server.judging.totals import totals
+from mcp_server.judging.totals import Line, totals
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.records import Purpose
 from mcp_server.nouns.replies import ExamReply, TotalsReply

@@ -28,8 +28,8 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.reins.hands import reins_of
 from mcp_server.dashboard.community import Look
-from mcp_server.judging.line import Line
 from mcp_server.judging.looks import told_live
+from mcp_server.judging.totals import Line
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.foreign import UNUSABLE

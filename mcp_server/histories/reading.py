@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from mcp_server.arena.metrics import plain_name
 from mcp_server.histories.rows import CRASHED, KEPT, UNKNOWN, History, Raw, Record, Row, Schema, Unreadable
 from mcp_server.histories.sniff import Wishes, sniff
 from mcp_server.histories.sources import load
-from mcp_server.histories.words import direction_of, number, outcome, plain_name
+from mcp_server.histories.words import direction_of, number, outcome
 from mcp_server.nouns.text import clean_line
 
 DESCRIPTION_CHARACTERS = 300

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-Direction = Literal["minimize", "maximize"]
+from mcp_server.arena.metrics import Better
+
 KEPT, DISCARDED, CRASHED, UNKNOWN = "kept", "discarded", "crashed", "unknown"
 STATUSES = (KEPT, DISCARDED, CRASHED, UNKNOWN)
 
@@ -50,7 +50,7 @@ class Schema:
     """How the rows of a source are read. columns: the source's column for each field of ours; reasons: why so."""
 
     metric: str
-    direction: Direction
+    direction: Better
     columns: Mapping[str, str]
     statuses: Mapping[str, str]  # the source's word -> ours
     reasons: tuple[str, ...]

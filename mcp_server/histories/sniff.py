@@ -9,19 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from mcp_server.histories.rows import DISCARDED, KEPT, Direction, Raw, Record, Schema
+from mcp_server.arena.metrics import Better, better_by_name, plain_name
+from mcp_server.histories.rows import DISCARDED, KEPT, Raw, Record, Schema
 from mcp_server.histories.words import (
     BESIDE,
     COLUMNS,
-    HIGHER,
-    LOWER,
     NO_NUMBER,
     SCORES,
-    direction_by_name,
     direction_of,
     number,
     outcome,
-    plain_name,
 )
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import clean_line
@@ -148,7 +145,7 @@ def _score(raw: Raw, sample: Sequence[Record], taken: Mapping[str, str], wishes:
             place
         ], f"the score is {raw.columns[place]}, the number after the commit, as in the reference"
     left = [one for one in numbers if not BESIDE.search(plain_name(one)) and not one.startswith("metrics_")]
-    known = [one for one in left if LOWER.search(plain_name(one)) or HIGHER.search(plain_name(one))]
+    known = [one for one in left if better_by_name(one)]
     validated = [one for one in known or left if plain_name(one).startswith(("val_", "valid", "test_", "eval"))]
     for few, why in (
         (known, "the only metric by its name"),
@@ -179,7 +176,7 @@ def _metric(raw: Raw, sample: Sequence[Record], columns: Mapping[str, str], wish
 
 def _direction(
     raw: Raw, sample: Sequence[Record], columns: Mapping[str, str], metric: str, wishes: Wishes
-) -> tuple[Direction, str]:
+) -> tuple[Better, str]:
     """Which way is better, and how that is known. Raises NotNow where it is not, or where two signs disagree."""
     if wishes.direction:
         asked = direction_of(wishes.direction)
@@ -194,7 +191,7 @@ def _direction(
         return said, f"{said}: the source says so"
     if len(told) > 1:
         raise NotNow(f"{raw.name} says both that higher and that lower is better. Say which: --direction minimize.")
-    named = direction_by_name(metric) or direction_by_name(columns["score"])
+    named = better_by_name(metric) or better_by_name(columns["score"])
     kept = _by_keeps(sample, columns, wishes) or _by_gains(raw, sample)
     if named and kept and named != kept:
         raise NotNow(
@@ -208,7 +205,7 @@ def _direction(
     raise NotNow(f"Nothing in {raw.name} says which way {metric} is better. Say --direction minimize or maximize.")
 
 
-def _by_keeps(sample: Sequence[Record], columns: Mapping[str, str], wishes: Wishes) -> Direction | None:
+def _by_keeps(sample: Sequence[Record], columns: Mapping[str, str], wishes: Wishes) -> Better | None:
     """The way that the scores of the keeps take, if it is one."""
     if "status" not in columns:
         return None
@@ -236,7 +233,7 @@ def _by_keeps(sample: Sequence[Record], columns: Mapping[str, str], wishes: Wish
     return "maximize" if 2 * up > len(steps) else "minimize"
 
 
-def _by_gains(raw: Raw, sample: Sequence[Record]) -> Direction | None:
+def _by_gains(raw: Raw, sample: Sequence[Record]) -> Better | None:
     """In a journal a gain is positive when better, whatever the metric's direction: so both scores tell it."""
     if raw.shape != "journal":
         return None

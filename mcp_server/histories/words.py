@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Mapping
 
-from mcp_server.histories.rows import CRASHED, DISCARDED, KEPT, Direction
+from mcp_server.arena.metrics import Better, plain_name
+from mcp_server.histories.rows import CRASHED, DISCARDED, KEPT
 
 LARGEST = 1e12  # of a score: what is beyond is no measurement
 
@@ -40,16 +41,6 @@ SCORES = ("metric_after", "score_after", "after", "score", "metric", "metric_val
 BESIDE = re.compile(
     r"mem|vram|_gb$|_mb$|mfu|step|param|second|time|duration|elapsed|token|tok_|batch|cost|usd|confidence|lines|"
     r"^(gain|noise_widths|runs|seeds?|line|segment|size|artifact.*|train_.*|depth)$"
-)
-LOWER = re.compile(
-    r"(^|_)(bpb|bpc|loss|nll|ppl|perplexity|err|error|mse|rmse|mae|mape|brier|ece|wer|cer|fid|latency|ms|us|µs|ns|"
-    r"seconds?|duration|runtime|time|bytes|kib|kb|size|cost|regret|misses|failures|drawdown|distance)(_|$)",
-    re.IGNORECASE,
-)
-HIGHER = re.compile(
-    r"(^|_)(acc|accuracy|f1|auc|auroc|r2|reward|return|returns|sharpe|recall|precision|bleu|rouge|win|winrate|"
-    r"throughput|tps|qps|fps|ips|mfu|ic|map|ndcg|iou|dice|passed|pass_rate|coverage|speedup)(_|$)",
-    re.IGNORECASE,
 )
 OUTCOMES: dict[str, str] = {
     **dict.fromkeys(
@@ -102,11 +93,6 @@ _ABOUT_SEEDS = frozenset(
 )
 
 
-def plain_name(name: str) -> str:
-    """A column's name as it is looked up: lower case, words joined by one underscore, no sign of percent."""
-    return re.sub(r"[\s\-.]+", "_", name.strip().lower()).strip("_%#")
-
-
 def number(text: str) -> float | None:
     """A number with its unit left away (`1,234`, `340ms`, `-16.2%`); None where none is told. Raises ValueError."""
     told = text.strip()
@@ -136,7 +122,7 @@ def outcome(word: str, own: Mapping[str, str]) -> str | None:
     return own.get(first) or OUTCOMES.get(first)
 
 
-def direction_of(word: str) -> Direction | None:
+def direction_of(word: str) -> Better | None:
     """What a log says of the direction: `higher`, `lower`, `maximize`, `true` of a column higher_is_better."""
     told = plain_name(word)
     if re.match(r"(higher|max|up|true|1$|yes|desc|bigger|larger)", told):
@@ -144,15 +130,6 @@ def direction_of(word: str) -> Direction | None:
     if re.match(r"(lower|min|down|false|0$|no$|asc|smaller)", told):
         return "minimize"
     return None
-
-
-def direction_by_name(metric: str) -> Direction | None:
-    """What a metric's name usually means; None where it says nothing, or two things."""
-    name = plain_name(metric)
-    lower, higher = LOWER.search(name), HIGHER.search(name)
-    if bool(lower) == bool(higher):
-        return None
-    return "minimize" if lower else "maximize"
 
 
 def moves(text: str) -> tuple[tuple[str, str, str], ...]:

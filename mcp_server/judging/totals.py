@@ -4,15 +4,25 @@ The best of many noisy scores is better than its model, so the recorded gain is 
 believed is not, because a posterior mean does not care why it was looked at (Efron 2011; Senn 2008, "A note concerning
 a selection paradox of Dawid's"). It is never more than was claimed, and nothing before the night has proven anything.
 What it cannot correct: drift nobody noticed, and an arena whose changes are nothing like `belief.Effects`.
+
+A machine moves, so scores of different times do not add up: a later, better score may be a quieter hour, and the best
+of a night may score worse than the one before it. What was compared in one slot is therefore laid as far from its
+incumbent as it was in that slot, and the baseline stands where it scored. Then the line of the best is what was gained,
+step by step, and a dot beyond it was better than its own incumbent. What was compared by scores of different times
+stands at its score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import NamedTuple
 
-from mcp_server.nouns.rows import Experiment
+from mcp_server.judging.verdict import Comparison
+from mcp_server.nouns.attempt import Attempt
+from mcp_server.nouns.records import Kind
+from mcp_server.nouns.rows import Experiment, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +39,7 @@ def totals(
     proven: bool = True,
     gained: float | None = None,
 ) -> Totals:
-    """Claimed: what was gained in slots (`line.Line.gained`), else mean of the incumbent's scores minus the
+    """Claimed: what was gained in slots (`Line.gained`), else mean of the incumbent's scores minus the
     baseline's, larger is better. proven: see `decide.Record`.
     """
     claimed = fmean(incumbent.values()) - fmean(baseline.values()) if baseline and incumbent and keeps else 0.0
@@ -60,3 +70,63 @@ def _probability(keep: Experiment) -> float:
 def _simpler(keep: Experiment) -> bool:
     """Whether it was kept for less code: never claimed to be better, so never falsely."""
     return keep.verdict.code == "simpler"
+
+
+class Place(NamedTuple):
+    """Where a keep stands, in the arena's direction; laid: by its gain, for that was measured in one slot."""
+
+    level: float
+    laid: bool
+
+
+class Line:
+    """The keeps of a campaign."""
+
+    def __init__(self, rises: bool, begun: float | None, keeps: Sequence[Experiment]) -> None:
+        """rises: whether a larger score is better. begun: the baseline's score. keeps: in the order in which they were
+        kept, the baseline among them.
+        """
+        self._sign = 1.0 if rises else -1.0
+        self._places: dict[int, Place] = {}
+        for one in keeps:
+            found = one.verdict
+            score = begun if one.kind == Kind.BASELINE else found.score
+            level = self.level(score, found.change, found.against, found.comparison)
+            if level is not None:
+                self._places[one.number] = Place(level, level != score)
+
+    def level(
+        self, score: float | None, gain: float | None, against: int | None, comparison: str | None
+    ) -> float | None:
+        """Where an attempt stands that gained so much over the experiment `against`, compared like this."""
+        incumbent = None if against is None else self._places.get(against)
+        if score is None or gain is None or incumbent is None:
+            return score
+        return incumbent.level + self._sign * gain if comparison == Comparison.SLOT or incumbent.laid else score
+
+    def of(self, found: Attempt) -> float | None:
+        """Where an attempt stands; one that is not decided by what its own slots say so far."""
+        one, place = found.experiment, self._places.get(found.number)
+        if place is not None:
+            return place.level if place.laid else found.score
+        if one.decision is None and (gain := in_slots(found.runs, self._sign)) is not None:
+            return self.level(found.score, gain, one.base, Comparison.SLOT)
+        return self.level(found.score, found.gain, one.verdict.against, one.verdict.comparison)
+
+    @property
+    def gained(self) -> float | None:
+        """From the baseline to the last keep, positive is better; None where the last keep stands at its score."""
+        places = list(self._places.values())
+        if len(places) < 2 or not places[-1].laid:
+            return None
+        return self._sign * (places[-1].level - places[0].level)
+
+
+def in_slots(runs: Iterable[Run], sign: float) -> float | None:
+    """The mean gain over the incumbent that was measured in the same slots; None where none was."""
+    gains = [
+        sign * (run.score - run.result.incumbent_score)
+        for run in runs
+        if run.counts and run.score is not None and run.result and run.result.incumbent_score is not None
+    ]
+    return fmean(gains) if gains else None

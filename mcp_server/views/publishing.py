@@ -22,7 +22,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.exam import totals_of
 from mcp_server.community.elsewhere import Elsewhere
-from mcp_server.judging.line import Line
+from mcp_server.judging.totals import Line
 from mcp_server.ledger import Ledger
 from mcp_server.memory.admission import admit
 from mcp_server.nouns.exchanged import short

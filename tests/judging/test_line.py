@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mcp_server.judging.line import Line
+from mcp_server.judging.totals import Line
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import Kind, Purpose, RunResult, RunState, Status

@@ -125,6 +125,16 @@ def test_from_git_clone_to_a_measured_second_experiment_in_the_pages_four_comman
     assert "increase LR to 0.04" in typed(folder, "recall", "LR").output
 
 
+def test_what_a_fork_says_is_better_goes_before_the_first_number_it_greps(tmp_path: Path, home: Path) -> None:
+    said = "Maximize `min_test_pnl`.\n\n    grep '^holdout_pnl:' run.log\n    grep '^min_test_pnl:' run.log\n"
+    prints = 'print(f"holdout_pnl: {1.0}")\nprint(f"min_test_pnl: {2.0}")\n'
+    folder = upstream(tmp_path / "lab", **{"program.md": said, "train.py": prints})
+    assert "metric: {name: min_test_pnl, direction: maximize}" in typed(folder, "adopt").output
+    # without such words the grep names it, and its name the direction
+    folder = upstream(tmp_path / "other", **{"program.md": said.replace("Maximize", "Mind"), "train.py": prints})
+    assert "metric: {name: holdout_pnl, direction: maximize}" in typed(folder, "adopt").output
+
+
 def test_adopting_twice_changes_nothing_and_imports_no_row_again(tmp_path: Path, home: Path) -> None:
     folder = upstream(tmp_path / "lab", **{"results.tsv": RESULTS})
     first = json.loads(typed(folder, "adopt", "--yes", "--json").output)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from mcp_server.arena.metrics import Better, better_by_name
 from mcp_server.setup.adopting.checkpoints import measured
 from mcp_server.setup.adopting.constants import constants, data_folders
 from mcp_server.setup.adopting.found import Found
@@ -15,14 +16,13 @@ KIND = "karpathy/autoresearch"
 TRAIN, PREPARE, MEMO = "train.py", "prepare.py", "program.md"
 BITS = "bits/byte"
 USUAL_SECONDS = 300.0
-ABOVE = re.compile(r"acc|f1|auc|reward|score|recall|precision|bleu|rouge|win|return|mfu|tok", re.IGNORECASE)
 PLACES = {"save": 0, "save_file": 1, "savez": 0, "save_safetensors": 0, "open": 0}  # of the path among the arguments
 DATA = ("data", "datasets", "dataset")  # folders that repositories usually ignore
 HUB = re.compile(r"^\s*(?:from|import) (?:kernels|transformers|datasets|huggingface_hub)\b", re.MULTILINE)
-WORDS = (
-    ("minimize", "lowest|lower is better|minimi[sz]e|lower"),
-    ("maximize", "highest|higher is better|maximi[sz]e|higher"),
-)
+SAYS: dict[Better, str] = {
+    "minimize": "lowest|lower is better|minimi[sz]e",
+    "maximize": "highest|higher is better|maximi[sz]e",
+}
 COPY = 'cp -R . "$TMPDIR/tree" && cd "$TMPDIR/tree"'
 
 
@@ -84,6 +84,7 @@ def _metric(tree: Path, texts: Mapping[str, str]) -> tuple[str, str]:
     header = _text(tree / "results.tsv").partition("\n")[0].split("\t")
     for name, where in (
         ("val_bpb" if "val_bpb" in printed else "", "train.py's summary block"),
+        (next((one for one in printed if _says(one, texts[MEMO])), ""), "program.md's words of what is better"),
         (asked[1] if asked else "", "program.md's grep"),
         (header[1] if len(header) > 2 else "", "results.tsv's second column"),
         (printed[0] if printed else "", "the first line of train.py's summary block"),
@@ -93,19 +94,23 @@ def _metric(tree: Path, texts: Mapping[str, str]) -> tuple[str, str]:
     return "val_bpb", "val_bpb is taken to be the metric: train.py names none"
 
 
-def _direction(metric: str, said: str) -> tuple[str, str]:
-    for direction, words in (
-        ("minimize", "lowest|lower is better|minimi[sz]e"),
-        ("maximize", "highest|higher is better|maximi[sz]e"),
-    ):
-        if re.search(
-            rf"({words})[^.\n]{{0,60}}\b{re.escape(metric)}\b|\b{re.escape(metric)}\b[^.\n]{{0,60}}({words})",
-            said,
-            re.I,
-        ):
-            return direction, f"{direction}: program.md says so"
-    guessed = "maximize" if ABOVE.search(metric) and metric != "val_bpb" else "minimize"
-    return guessed, f"{guessed}: from the metric's name, correct it if it is wrong"
+def _direction(metric: str, said: str) -> tuple[Better, str]:
+    told = _says(metric, said)
+    if told is not None:
+        return told, f"{told}: program.md says so"
+    if metric == "val_bpb" or (named := better_by_name(metric)) is None:
+        named = "minimize"
+    return named, f"{named}: from the metric's name, correct it if it is wrong"
+
+
+def _says(metric: str, said: str) -> Better | None:
+    """Which way a memo says that a metric is better, where it says one more often than the other."""
+    name = rf"\b{re.escape(metric)}\b"
+    least, most = (
+        len(re.findall(rf"(?:{words})[^.\n]{{0,60}}{name}|{name}[^.\n]{{0,60}}(?:{words})", said, re.IGNORECASE))
+        for words in SAYS.values()
+    )
+    return None if least == most else "minimize" if least > most else "maximize"
 
 
 def _run(said: str, texts: Mapping[str, str], tree: Path, uv: bool) -> tuple[str, str]:
@@ -129,9 +134,7 @@ def written(source: str) -> list[str]:
             continue
         name = ast.unparse(node.func)
         last = name.rpartition(".")[2]
-        place = {"save": 1 if "torch" in name else 0, "save_file": 1, "savez": 0, "save_safetensors": 0, "open": 0}.get(
-            last
-        )
+        place = 1 if name == "torch.save" else PLACES.get(last)
         mode = ast.unparse(node.args[1]) if last == "open" and len(node.args) > 1 else ""
         if place is None or len(node.args) <= place or (last == "open" and not any(one in mode for one in "wax")):
             continue

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from mcp_server.arena.metrics import Better, better_by_name, plain_name
 from mcp_server.nouns.numbers import is_number
 
 LANGUAGES = {
@@ -32,11 +33,6 @@ TRAINERS = ("train", "fit", "solve", "optimize", "optimise", "search", "main", "
 MEASURES = ("benchmark", "benchmarks", "bench", "evaluate", "evaluation", "eval", "score", "measure", "validate")
 JUDGES = {"test", "tests", "spec", "specs", "bench", "benches", "benchmarks"}
 ASIDE = JUDGES | {"docs", "doc", "examples", "node_modules", "vendor", "target", "build"}
-LOWER = re.compile(r"loss|err|rmse|mse|mae|bpb|perplex|ppl|latenc|time|second|_ms|_us|nll|cost|size|bytes|regret", re.I)
-HIGHER = re.compile(
-    r"acc|f1|auc|reward|score|recall|precision|bleu|rouge|win|return|mfu|throughput|per_sec|speedup|iou|dice|r2|ndcg|map",
-    re.I,
-)
 COUNTS = re.compile(r"^(step|epoch|seed|iter|n|num_|count|batch|id|index|time_?stamp|total_time|params|date)", re.I)
 OUTPUTS = (".json", ".jsonl", ".csv", ".tsv")
 FOLDERS_OF_OUTPUT = {"", "results", "result", "output", "outputs", "metrics", "out", "runs", "logs", "reports"}
@@ -58,13 +54,17 @@ class Number:
     file: str = ""
 
     @property
-    def direction(self) -> str:
-        return "maximize" if HIGHER.search(self.name) and not re.search(r"loss|err", self.name, re.I) else "minimize"
+    def direction(self) -> Better:
+        return better_by_name(self.name) or ("maximize" if _is_score(self.name) else "minimize")
 
     @property
     def known(self) -> bool:
         """Whether the name is one that says which way is better."""
-        return bool(LOWER.search(self.name) or HIGHER.search(self.name))
+        return better_by_name(self.name) is not None or _is_score(self.name)
+
+
+def _is_score(name: str) -> bool:
+    return "score" in plain_name(name).split("_")
 
 
 @dataclass(frozen=True)

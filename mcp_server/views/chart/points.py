@@ -39,7 +39,7 @@ KEPT: frozenset[Kind] = frozenset({"baseline", "confirmed", "provisional", "simp
 
 @dataclass(frozen=True)
 class ChartPoint:
-    """One experiment. `score`: where it stands (`judging.line`), None where there is none; `status`: a Status, a
+    """One experiment. `score`: where it stands (`judging.totals`), None where there is none; `status`: a Status, a
     verdict's label, or "tainted".
     """
 

@@ -13,7 +13,7 @@ from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.money.accounts import Use, read_in_all, uses_of
 from mcp_server.community.contract import contract_of
-from mcp_server.judging.line import Line
+from mcp_server.judging.totals import Line
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.records import Kind, Purpose
 from mcp_server.nouns.rows import Campaign, Run

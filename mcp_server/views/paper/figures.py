@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from mcp_server.judging.line import Line
+from mcp_server.judging.totals import Line
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.views.chart.words import shown
 from mcp_server.views.comparison.picture import COLOURS, DASHES

@@ -1,0 +1,37 @@
+"""Which way a metric is better, as far as its name tells. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Better = Literal["minimize", "maximize"]
+
+# words of a name, whole, but for what is often written together with others: valloss, testaccuracy
+LOWER = re.compile(
+    r"bpb|bpc|\w*loss(es)?|nll|ppl|perplexity|err|\w*errors?|mse|rmsl?e|mape|mae|brier|ece|wer|cer|fid|\w*latency|ms|us|"
+    r"µs|ns|seconds?|duration|runtime|time|bytes|kib|kb|size|cost|regret|misses|failures|drawdown|distance|makespan|gap"
+)
+HIGHER = re.compile(
+    r"acc|\w*accuracy|f1|auc|auroc|auprc|r2|rewards?|returns?|sharpe|sortino|calmar|pnl|profit|revenue|recall|precision|"
+    r"bleu|rouge|wins?|winrate|throughput|tps|qps|fps|ips|mfu|ic|map|ndcg|mrr|m?iou|dice|passed|coverage|speedup|psnr|ssim"
+)
+RATE = re.compile(r"_per_(s|sec|second|minute|hour)(_|$)|(^|_)(pass|win|hit|success)_rate$")
+
+
+def plain_name(name: str) -> str:
+    """A name as it is looked up: lower case, words joined by one underscore, no sign of percent."""
+    return re.sub(r"[\s\-.]+", "_", name.strip().lower()).strip("_%#")
+
+
+def better_by_name(metric: str) -> Better | None:
+    """Which way a metric of this name is usually better; None where the name says nothing, or two things."""
+    if RATE.search(plain_name(metric)):
+        return "maximize"
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric)  # valLoss
+    words = [one for one in re.split(r"_|[^\w]+", f"{plain_name(metric)}_{plain_name(apart)}") if one]
+    lower = any(LOWER.fullmatch(one) for one in words)
+    higher = any(HIGHER.fullmatch(one) for one in words)
+    if lower and higher and LOWER.fullmatch(words[-1]):  # f1_loss is a loss, as the last word is what it is
+        return "minimize"
+    return None if lower == higher else "minimize" if lower else "maximize"
