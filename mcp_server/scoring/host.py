@@ -18,6 +18,7 @@ import ctypes
 import importlib.util
 import inspect
 import json
+import math
 import mmap
 import os
 import socket
@@ -30,7 +31,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load
 
 from mcp_server.scoring.protocol import (
     FILTER_BYTES,
@@ -50,6 +50,26 @@ SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277}
 SECCOMP_SET_MODE_FILTER = 1
 # with a listener, TSYNC must report its failure as an error (TSYNC_ESRCH)
 SECCOMP_TSYNC, SECCOMP_SPEC_ALLOW, SECCOMP_NEW_LISTENER = 1, 4, 8 | 16
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E4M3FNUZ": torch.float8_e4m3fnuz,
+    "F8_E5M2": torch.float8_e5m2,
+    "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
+    "C64": torch.complex64,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
+}  # of a safetensors file
 ALIKE = 1e-4  # a shorter way to the same logits may move an honest float32 model's by this much
 
 
@@ -74,11 +94,27 @@ def take_weights(fd: int) -> dict[str, torch.Tensor]:
         filters, weights, *_ = socket.recv_fds(evaluator, FILTER_BYTES, 1)
         if not weights:
             raise Gone
-        with mmap.mmap(weights[0], 0, prot=mmap.PROT_READ) as content:
-            os.close(weights[0])
-            tensors = load(content[:])
+        tensors = views(mmap.mmap(weights[0], 0, access=mmap.ACCESS_COPY))
+        os.close(weights[0])
         be_watched(evaluator, *split_filters(filters))
     return tensors
+
+
+def views(content: mmap.mmap) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file where they lie. The library reads from a path, which a host has not, or copies
+    all of it twice. Raises ValueError or LookupError for what is no such file."""
+    begin = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:begin])
+    header.pop("__metadata__", None)
+    found = {}
+    for name, told in header.items():
+        dtype, shape, first = DTYPES[told["dtype"]], told["shape"], begin + told["data_offsets"][0]
+        count = math.prod(shape)
+        flat = (
+            torch.frombuffer(content, dtype=dtype, count=count, offset=first) if count else torch.empty(0, dtype=dtype)
+        )
+        found[name] = flat.view(shape)
+    return found
 
 
 def be_watched(evaluator: socket.socket, counted: bytes, refused: bytes) -> None:
@@ -148,6 +184,7 @@ class Server:
         self.vocab = vocab
         self.shape = (0, 0)  # (B, T) of the questions for claims
         self.selective = False  # forward takes `columns` and answers for one column per row only
+        self.telling = False  # forward takes `targets` and answers with the log-probability of each only
 
     def ids(self, tokens: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(tokens.astype(np.int64)).to(self.device)
@@ -165,9 +202,11 @@ class Server:
         return logits
 
     def claims(self, tokens: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Log-probability of each target, (B, T)."""
-        logits = self.forward(tokens)
+        """Log-probability of each target, (B, T). It is a claim however it was come by: the audit asks for logits."""
         wanted = self.ids(targets)
+        if self.telling:
+            return self.checked(self.model(self.ids(tokens), targets=wanted), tokens.shape).float().cpu().numpy()
+        logits = self.forward(tokens)
         losses = F.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(), reduction="none")
         return (-losses).view(wanted.shape).cpu().numpy()
 
@@ -184,13 +223,28 @@ class Server:
         """Answer questions about random tokens once; what was learned about the model, for READY."""
         self.shape = (rows, width)
         tokens = np.random.default_rng(0).integers(0, self.vocab, size=self.shape)
-        self.claims(tokens, tokens)
+        claimed = self.claims(tokens, tokens)
         began = time.perf_counter()
         full = self.forward(tokens)
         seconds = time.perf_counter() - began
+        self.telling = self.can_tell(tokens, claimed)
         self.selective = self.can_select(tokens, full)
         narrow = self.can_cut(tokens, full, seconds)
         return {"precision": self.precision(full), "narrow": narrow, "selective": self.selective}
+
+    def can_tell(self, tokens: np.ndarray, claimed: np.ndarray) -> bool:
+        """Whether `forward(ids, targets=ids)` gives (B, T), what is claimed of each target: claims then cost less.
+
+        Many models take `targets` and answer with a loss; they are asked for their logits.
+        """
+        if "targets" not in inspect.signature(self.model.forward).parameters:
+            return False
+        ids = self.ids(tokens)
+        try:
+            said = self.checked(self.model(ids, targets=ids), tokens.shape)
+        except Exception:
+            return False
+        return bool(np.abs(said.float().cpu().numpy() - claimed).max() < ALIKE)
 
     def can_select(self, tokens: np.ndarray, full: torch.Tensor) -> bool:
         """Whether `forward(ids, columns)` gives (B, V), the logits at one column per row: an audit then costs less."""
@@ -265,6 +319,7 @@ def main() -> int:
         try:
             with torch.inference_mode(False):
                 model = load_model(options.snapshot, weights, device)
+            del weights
             server = Server(model, device, options.vocab)
             known = server.rehearse(options.rows, options.width)
         except BaseException as error:

@@ -29,7 +29,7 @@ CAUSES = {
     ),
     "unnormalised": (
         "The log-probabilities are not the log-softmax of the logits that forward returns. Usual causes: a patched "
-        "log_softmax or cross_entropy, or a forward that answers differently when it is asked for a loss."
+        "log_softmax or cross_entropy, or a forward that answers differently when it is given `targets`."
     ),
     "too_good": (
         "A score this good is audited in full, and the claims did not hold. The differences are too small or too rare "

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import mmap
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mcp_server.scoring.host import BadOutput, Server, fill
+from mcp_server.scoring.host import DTYPES, BadOutput, Server, fill, views
 
 CPU = torch.device("cpu")
 
@@ -34,8 +38,46 @@ class Selective(Tied):
         return super().forward(ids)[torch.arange(len(ids)), columns] + self.wrong
 
 
+class Telling(Tied):
+    """Can answer with the log-probability of each target."""
+
+    wrong = 0.0
+
+    def forward(self, ids: torch.Tensor, targets: torch.Tensor | None = None) -> torch.Tensor:
+        if targets is None:
+            return super().forward(ids)
+        said = super().forward(ids).log_softmax(-1).gather(-1, targets[..., None])[..., 0]
+        return said + self.wrong
+
+
+class Losing(Tied):
+    """As most models do: answers with a loss when it is given targets, and fails on some."""
+
+    def forward(self, ids: torch.Tensor, targets: torch.Tensor | None = None) -> torch.Tensor:
+        if targets is None:
+            return super().forward(ids)
+        return nn.functional.cross_entropy(super().forward(ids).flatten(0, 1), targets.flatten())
+
+
+class Failing(Tied):
+    def forward(self, ids: torch.Tensor, targets: torch.Tensor | None = None) -> torch.Tensor:
+        assert targets is None, "only for training"
+        return super().forward(ids)
+
+
 def server(model: nn.Module) -> Server:
     return Server(model, CPU, 11)
+
+
+def test_weights_are_what_the_library_reads(tmp_path: Path) -> None:
+    stored = {name: torch.arange(6).to(dtype).view(2, 3) for name, dtype in DTYPES.items()}
+    stored |= {"nothing": torch.empty(0, 4), "one": torch.tensor(1.5)}
+    save_file(stored, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with open(tmp_path / "model.safetensors", "rb") as file:
+        found = views(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    for name, tensor in load_file(tmp_path / "model.safetensors").items():
+        assert torch.equal(found.pop(name), tensor)
+    assert not found
 
 
 @pytest.mark.parametrize("names", [("embed.weight",), ("out.weight",), ("embed.weight", "out.weight")])
@@ -96,6 +138,20 @@ def test_an_answer_for_one_column_is_used_only_if_it_is_right() -> None:
         wrong.rehearse(4, 64)
     assert right.selective
     assert not wrong.selective
+
+
+def test_targets_are_given_only_to_a_model_that_answers_with_their_log_probabilities() -> None:
+    ids, targets = np.random.default_rng(1).integers(0, 11, (2, 4, 64))
+    cases = (Telling, 0.0, True), (Telling, 1.0, False), (Losing, 0.0, False), (Failing, 0.0, False)
+    for kind, wrong, telling in cases:
+        model = kind()
+        model.wrong = wrong
+        with torch.inference_mode():
+            asked = server(model)
+            plain = asked.claims(ids, targets)
+            asked.rehearse(4, 64)
+            assert asked.telling is telling
+            assert np.allclose(asked.claims(ids, targets), plain, atol=1e-6)
 
 
 def test_a_model_that_insists_on_its_length_is_asked_at_that_length() -> None:
