@@ -37,13 +37,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 import prepare
 
@@ -120,41 +121,24 @@ def before(tokens: Tensor, steps: int) -> Tensor:
     return F.pad(tokens, (steps, 0))[..., : tokens.size(-1)]
 
 
-def everywhere(tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """(row, place) of every token (B, T), to index with: (B, 1) and (B, T)."""
-    B, T = tokens.shape
-    return torch.arange(B, device=tokens.device)[:, None], torch.arange(T, device=tokens.device).expand(B, T)
+def everywhere(tokens: Tensor) -> Tensor:
+    """The place of every token (B, T) in its row."""
+    return torch.arange(tokens.size(1), device=tokens.device).expand(tokens.shape)
 
 
-def context_hash(tokens: Tensor, order: int) -> Tensor:
-    """46 bits for the last `order` tokens at each place, the token there included."""
-    key = torch.zeros_like(tokens)
-    for back in range(order):
+def at_places(x: Tensor, places: Tensor) -> Tensor:
+    """What (B, T, ...) holds at places (B, P) of each row, (B, P, ...)."""
+    return x[torch.arange(len(x), device=x.device)[:, None], places]
+
+
+def context_hashes(tokens: Tensor, longest: int) -> list[Tensor]:
+    """46 bits for the last 1, 2 ... `longest` tokens at each place of (..., T), the token there included."""
+    key, hashes = torch.zeros_like(tokens), []
+    for back in range(longest):
         key = (key + before(tokens, back) + 1) * 6364136223846793005  # Knuth's multiplier; int64 wraps
         key = key ^ (key >> 29)
-    return key & (2**46 - 1)
-
-
-def copies(tokens: Tensor, order: int) -> tuple[Tensor, Tensor]:
-    """Proposals (B, T) from the row itself: what followed the latest earlier place with the same context. The level
-    says how far back that was. Equal contexts are neighbours under a stable sort, so this costs T log T."""
-    B, T = tokens.shape
-    at = torch.arange(T, device=tokens.device).expand(B, T)
-    key = torch.where(at < order - 1, -1 - at, context_hash(tokens, order))  # half a context equals nothing
-    key, place = key.sort(dim=-1, stable=True)
-    same = F.pad(key[:, 1:] == key[:, :-1], (1, 0))
-    last = torch.empty_like(place).scatter_(1, place, torch.where(same, before(place, 1), -1))
-    follower = tokens.gather(1, last + 1)  # last + 1 <= t: already read
-    level = 1 + (at - last).clamp(min=1).log2().long().clamp(max=LEVELS - 2)
-    return torch.where(last < 0, -1, follower), torch.where(last < 0, 0, level)
-
-
-class Clues(NamedTuple):
-    """What the network is shown of what was looked up for the tokens of a batch."""
-
-    proposals: Tensor  # (B, T, SOURCES) tokens or -1
-    levels: Tensor  # (B, T, SOURCES)
-    slots: Tensor  # (B, T, 2) rows of the grams
+        hashes.append(key & (2**46 - 1))
+    return hashes
 
 
 class Counts(NamedTuple):
@@ -162,18 +146,21 @@ class Counts(NamedTuple):
 
     pairs: Tensor  # (n, COUNT_SLOTS) int64: key of the context + follower
     share: Tensor  # (n, COUNT_SLOTS) bfloat16: of this follower among all of the context, discounted
-    rest: Tensor  # (n, COUNT_SLOTS) bfloat16: what the discounts leave to the shorter context
+    rest: Tensor  # (n, COUNT_SLOTS) float32: what the shares leave to the shorter context; all sum to one
     level: Tensor  # (n, COUNT_SLOTS) uint8: how often the context was seen, and how much it leaves
     alone: Tensor  # (n, vocab) float32: the share of each token, whatever stands before
 
 
+def context_key(hashes: Tensor, i: int) -> Tensor:
+    """int64: what, with a follower added, are the pairs of contexts of the i-th order, by their hashes."""
+    return ((i + 1 << 43) + (hashes & (2**43 - 1))) << 16
+
+
 def context_keys(tokens: Tensor) -> Tensor:
-    """(..., T, orders) int64: what, with a follower added, are the pairs of each place's contexts. Half a context has
-    none."""
-    at = torch.arange(tokens.size(-1), device=tokens.device)
+    """(..., T, orders) int64: the keys of all contexts that end at each place. Half a context has none."""
+    at, hashes = torch.arange(tokens.size(-1), device=tokens.device), context_hashes(tokens, COUNT_ORDERS[-1])
     keys = [
-        torch.where(at < order - 1, -1, (i << 43) + context_hash(tokens, order) % 2**43) << 16
-        for i, order in enumerate(COUNT_ORDERS, start=1)
+        torch.where(at < order - 1, -(2**16), context_key(hashes[order - 1], i)) for i, order in enumerate(COUNT_ORDERS)
     ]
     return torch.stack(keys, dim=-1)
 
@@ -183,34 +170,41 @@ def starts(values: Tensor) -> Tensor:
     return F.pad(values[1:] != values[:-1], (1, 0), value=True)
 
 
-def count(stream: Tensor) -> Counts:
+def count(stream: Tensor, hashes: Sequence[Tensor] = ()) -> Counts:
     """The counts of one text. The longest contexts count how often a token followed, the others in how many longer
     contexts it did: that is Kneser and Ney's point. Of more pairs than slots those of the rarest contexts are left out.
-    """
-    keys, at, found = context_keys(stream), torch.arange(COUNT_ORDERS[-1], len(stream), device=stream.device), []
-    for i in reversed(range(len(COUNT_ORDERS))):
-        pair, place = (keys[at - 1, i] + stream[at]).sort()
+    `hashes` are those of its contexts, where they are known."""
+    hashes, found = hashes or context_hashes(stream, COUNT_ORDERS[-1]), []
+    at = torch.arange(COUNT_ORDERS[-1], len(stream), device=stream.device)
+    for i, order in reversed(list(enumerate(COUNT_ORDERS))):
+        key = context_key(hashes[order - 1].index_select(0, at - 1), i)  # four times as quick as hashes[order - 1][...]
+        pair, place = (key + stream.index_select(0, at)).sort()
         first = starts(pair).nonzero()[:, 0]
         times = torch.diff(first, append=first.new_tensor([len(pair)]))
-        pair, at = pair[first], at[place[first]]  # one place stands for each pair from here on
+        pair, at = pair[first], at.index_select(0, place[first])  # one place stands for each pair from here on
         n = torch.bincount(times.clamp(max=5), minlength=6).tolist()
         y = n[1] / max(1, n[1] + 2 * n[2])
         less = torch.tensor([0.0] + [k - (k + 1) * y * n[k + 1] / max(1, n[k]) for k in (1, 2, 3)]).clamp(min=0)
-        kept = times - less.to(pair.device)[times.clamp(max=3)]
+        kept = times - less.to(pair.device).index_select(0, times.clamp(max=3))
         context = starts(pair >> 16).cumsum(0) - 1
-        total, known = (torch.zeros_like(kept).index_add_(0, context, x.float()) for x in (times, kept))
-        total, rest = total[context], (1 - known / total.clamp(min=1))[context].clamp(min=0)
-        clarity = torch.bucketize(rest, rest.new_tensor([0.1, 0.3, 0.6]))
+        none = kept.new_zeros(int(context[-1]) + 1)
+        total = none.index_add(0, context, times.float())
+        share = (kept / total.index_select(0, context)).bfloat16()
+        rest = (1 - none.index_add(0, context, share.float())).clamp(min=0)
+        clarity = sum((rest > bound).long() for bound in (0.1, 0.3, 0.6))
         level = 1 + 4 * total.log2().long().clamp(max=4) + clarity
-        found.append((pair, (kept / total).bfloat16(), rest.bfloat16(), level.to(torch.uint8), total))
-    pair, share, rest, level, total = (torch.cat(parts) for parts in zip(*reversed(found), strict=True))
+        total, rest, level = (x.index_select(0, context) for x in (total, rest, level.to(torch.uint8)))
+        found.insert(0, (pair, share, rest, level, total))
     least = 0
-    while int((total > least).sum()) > COUNT_SLOTS:
+    while sum(int((total > least).sum()) for *_, total in found) > COUNT_SLOTS:
         least += 1
-    left = total > least
+    if least:
+        found = [tuple(x[total > least] for x in (*tables, total)) for *tables, total in found]
     alone = torch.bincount(stream[at], minlength=VOCAB) + 0.5
-    tables = (F.pad(x[left], (COUNT_SLOTS - int(left.sum()), 0)) for x in (pair, share, rest, level))
-    return Counts(*(x[None] for x in (*tables, alone / alone.sum())))
+    pair, share, rest, level = (
+        torch.cat([x[0].new_zeros(COUNT_SLOTS - sum(map(len, x))), *x]) for x in list(zip(*found, strict=True))[:4]
+    )
+    return Counts(*(x[None] for x in (pair, share, rest, level, alone / alone.sum())))
 
 
 def levels_of(keys: Tensor, slot: Tensor, counts: Counts) -> tuple[Tensor, Tensor]:
@@ -219,7 +213,7 @@ def levels_of(keys: Tensor, slot: Tensor, counts: Counts) -> tuple[Tensor, Tenso
     here = at_slots(counts.pairs, slot) >> 16 == keys >> 16
     slot = torch.where(here, slot, (slot - 1).clamp(min=0))
     known = here | (at_slots(counts.pairs, slot) >> 16 == keys >> 16)
-    level, rest = at_slots(counts.level, slot).long(), at_slots(counts.rest, slot).float()
+    level, rest = at_slots(counts.level, slot).long(), at_slots(counts.rest, slot)
     return torch.where(known, level, 0), torch.where(known, rest, 1.0)
 
 
@@ -233,13 +227,27 @@ def at_slots(table: Tensor, slot: Tensor) -> Tensor:
     return table.gather(1, slot.flatten(1).clamp(max=COUNT_SLOTS - 1)).view_as(slot)
 
 
-def recent(tokens: Tensor, row: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+def fading() -> Tensor:
+    """How much a token counts that stood 0, 1, 2 ... places back, as far as anything counts."""
+    return (-torch.arange(int(3 * RECENT_REACH), device=DEVICE) / RECENT_REACH).exp()
+
+
+def recent(tokens: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
     """The tokens that stood in the row lately at places (B, P) of rows (B, T), the place's own first, and how much each
     counts, which sums to one: (B, P, reach) each, 0 and 0 where the row had not begun."""
-    back = torch.arange(int(3 * RECENT_REACH), device=tokens.device)
-    at = places[..., None] - back
-    count = torch.where(at < 0, 0.0, (-back / RECENT_REACH).exp())
-    return tokens[row[..., None], at.clamp(min=0)], count / count.sum(-1, keepdim=True)
+    count = fading()
+    at = places[..., None] - torch.arange(len(count), device=tokens.device)
+    count = torch.where(at < 0, 0.0, count)
+    lately = tokens.gather(1, at.clamp(min=0).flatten(1)).view_as(at)
+    return lately, count / count.sum(-1, keepdim=True)
+
+
+def recently(tokens: Tensor, targets: Tensor) -> Tensor:
+    """(B, T): what `recent` says of each target."""
+    count = fading()
+    lately = F.pad(tokens, (len(count) - 1, 0), value=-1).unfold(1, len(count), 1)  # (B, T, reach), the last first
+    everything = count.cumsum(0)[torch.arange(tokens.size(1), device=tokens.device).clamp(max=len(count) - 1)]
+    return (lately == targets[..., None]).float() @ count.flip(0) / everything
 
 
 class Heard(NamedTuple):
@@ -262,9 +270,7 @@ def hear(tokens: Tensor, targets: Tensor, counts: Counts) -> Heard:
     for i in range(len(COUNT_ORDERS)):
         chances.append(share[..., i] + rest[..., i] * chances[-1])
     levels, counted = (x.transpose(0, 1).flatten(0, 1) for x in (levels, torch.stack(chances, dim=-1)))
-    lately, count = recent(tokens, *everywhere(tokens))
-    said = torch.where(lately == targets[..., None], count, 0.0).sum(-1, keepdim=True)
-    return Heard(levels, torch.cat([counted, said], dim=-1))
+    return Heard(levels, torch.cat([counted, recently(tokens, targets)[..., None]], dim=-1))
 
 
 class Matches(NamedTuple):
@@ -274,24 +280,44 @@ class Matches(NamedTuple):
     follower: Tensor  # (E,) the token behind the earlier place
     length: Tensor  # (E,) how many tokens up to both are the same
     level: Tensor  # (E,) how far apart they are
+    earlier: Tensor  # (E,) the earlier place, in its row
     longest: Tensor  # (B, P) the longest length of each place; 0 where nothing matches
 
 
 def matches(tokens: Tensor, places: Tensor) -> Matches:
     """Those of places (B, P) in rows (B, T)."""
-    T = tokens.size(1)
-    earlier = torch.arange(T, device=tokens.device) < places[..., None]
-    row, which, s = (earlier & (tokens.gather(1, places)[..., None] == tokens[:, None])).nonzero().unbind(1)
-    place, t, flat = row * places.size(1) + which, places[row, which], tokens.flatten()
-    length, alike = torch.ones_like(s), torch.arange(len(s), device=s.device)
+    T, short, flat = tokens.size(1), tokens.int(), tokens.flatten()  # half as wide numbers compare twice as quickly
+    earlier = torch.arange(T, dtype=torch.int, device=tokens.device) < places.int()[..., None]
+    row, which, s = (earlier & (short.gather(1, places)[..., None] == short[:, None])).nonzero().unbind(1)
+    place = row * places.size(1) + which
+    t = places.flatten().index_select(0, place)  # much quicker than places.flatten()[place]
+    length, alike, ends = torch.ones_like(s), torch.arange(len(s), device=s.device), (row * T + t, row * T + s)
     for back in range(1, MATCH_LENGTH):
-        alike = alike[s[alike] >= back]
-        here, there = (row[alike] * T + x[alike] - back for x in (t, s))
-        alike = alike[flat[here] == flat[there]]
-        length[alike] += 1
+        alike = alike[s.index_select(0, alike) >= back]
+        here, there = (flat.index_select(0, end.index_select(0, alike) - back) for end in ends)
+        alike = alike[here == there]
+        length.scatter_(0, alike, back + 1)
     level = (2 * (t - s).float().log2()).long().clamp(max=LEVELS - 1)
     longest = torch.zeros_like(places).flatten().scatter_reduce_(0, place, length, "amax").view_as(places)
-    return Matches(place, flat[row * T + s + 1], length, level, longest)
+    return Matches(place, flat.index_select(0, ends[1] + 1), length, level, s, longest)
+
+
+def copies(tokens: Tensor, places: Tensor, found: Matches, order: int) -> tuple[Tensor, Tensor]:
+    """Proposals (B, P) from the row itself: what followed the latest earlier place with the same `order` tokens up to
+    it. The level says how far back that was."""
+    whole, none = found.length >= order, torch.full_like(places, -1).flatten()
+    last = none.scatter_reduce_(0, found.place[whole], found.earlier[whole], "amax").view_as(places)
+    follower = tokens.gather(1, last + 1)  # last + 1 <= t: already read
+    level = 1 + (places - last).clamp(min=1).log2().long().clamp(max=LEVELS - 2)
+    return torch.where(last < 0, -1, follower), torch.where(last < 0, 0, level)
+
+
+class Clues(NamedTuple):
+    """What the network is shown of what was looked up for places (B, P) of the rows of a batch."""
+
+    proposals: Tensor  # (B, P, SOURCES) tokens or -1
+    levels: Tensor  # (B, P, SOURCES)
+    slots: Tensor  # (B, P, 2) rows of the grams
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -303,11 +329,11 @@ def norm(x: Tensor) -> Tensor:
     return F.rms_norm(x, (x.size(-1),))
 
 
-def rotate(x: Tensor) -> Tensor:
-    """Rotary positions for (B, T, H, C): the channel pairs (i, i + C/2) turn with the position."""
+def rotate(x: Tensor, at: Tensor | None = None) -> Tensor:
+    """Rotary positions for (B, T, H, C) at places 0..T-1, or at (B, T): the channel pairs (i, i + C/2) turn with it."""
     half = x.size(-1) // 2
-    speed = ROPE_BASE ** (-torch.arange(half, device=x.device) / half)
-    angle = torch.arange(x.size(1), device=x.device)[:, None, None] * speed
+    at = torch.arange(x.size(1), device=x.device)[None] if at is None else at
+    angle = at[..., None, None] * ROPE_BASE ** (-torch.arange(half, device=x.device) / half)
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     a, b = x.split(half, dim=-1)
     return torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1)
@@ -377,14 +403,28 @@ class Block(nn.Module):
         self.down = Linear(MLP_RATIO * WIDTH, WIDTH)
         self.values = Embedding(VOCAB, WIDTH) if has_values else None
 
-    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
-        B, T, D = x.shape
-        qk, v = self.qkv(norm(x)).view(B, T, 3 * HEADS, D // HEADS).split([2 * HEADS, HEADS], dim=2)
+    def forward(self, x: Tensor, tokens: Tensor, at: Tensor | None = None) -> Tensor:
+        """The residual stream behind this block, (B, T, D), or (B, P, D) at places (B, P) alone: then the others give
+        their keys and values and no more."""
+        (B, T, D), inner = x.shape, norm(x)
+        if at is None:
+            qk, v = self.qkv(inner).view(B, T, 3 * HEADS, D // HEADS).split([2 * HEADS, HEADS], dim=2)
+            q, k = (QK_SCALE * norm(rotate(qk))).chunk(2, dim=2)
+        else:
+            x, asking = at_places(x, at), at_places(inner, at)
+            of_q, of_kv = self.qkv.weight.to(x.dtype).split([D, 2 * D])
+            q = F.linear(asking, of_q).view(B, -1, HEADS, D // HEADS)
+            k, v = F.linear(inner, of_kv).view(B, T, 2 * HEADS, D // HEADS).chunk(2, dim=2)
+            q, k = QK_SCALE * norm(rotate(q, at)), QK_SCALE * norm(rotate(k))
         if self.values is not None:
             v = v + self.values(tokens).view_as(v).to(v.dtype)
-        q, k = (QK_SCALE * norm(rotate(qk))).chunk(2, dim=2)
-        y = attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), self.window)
-        x = x + self.out(y.transpose(1, 2).reshape(B, T, D))
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+        if at is None:
+            y = attend(q, k, v, self.window)
+        else:
+            back = at[..., None] - torch.arange(T, device=x.device)
+            y = soft_lookup(q, k, v, ((back >= 0) & (back < self.window))[:, None])
+        x = x + self.out(y.transpose(1, 2).reshape(x.shape))
         return x + self.down(F.relu(self.up(norm(x))).square())
 
 
@@ -415,7 +455,7 @@ class GPT(nn.Module):
         for name, dtype in (
             ("pairs", torch.int64),
             ("share", torch.bfloat16),
-            ("rest", torch.bfloat16),
+            ("rest", torch.float32),
             ("level", torch.uint8),
         ):
             self.register_buffer(f"count_{name}", torch.zeros(1, COUNT_SLOTS, dtype=dtype))
@@ -427,25 +467,28 @@ class GPT(nn.Module):
         """Those of the whole training text, sealed with the weights."""
         return Counts(*(getattr(self, f"count_{name}") for name in Counts._fields))
 
-    def clues(self, tokens: Tensor) -> Clues:
-        """What the network is shown for (B, T) tokens. No gradient passes here."""
-        found = [copies(tokens, order) for order in COPY_ORDERS]
-        proposals, levels = (torch.stack(parts, dim=-1) for parts in zip(*found, strict=True))
-        slots = [context_hash(tokens, order) % max(1, GRAM_SLOTS) for order in (2, 3)]
+    def clues(self, tokens: Tensor, places: Tensor, found: Matches) -> Clues:
+        """What the network is shown for places (B, P) of rows (B, T) with these matches. No gradient passes here."""
+        proposed = [copies(tokens, places, found, order) for order in COPY_ORDERS]
+        proposals, levels = (torch.stack(parts, dim=-1) for parts in zip(*proposed, strict=True))
+        slots = [hashes.gather(1, places) % max(1, GRAM_SLOTS) for hashes in context_hashes(tokens, 3)[1:]]
         return Clues(proposals, levels, torch.stack([slots[0], slots[1] + max(1, GRAM_SLOTS)], dim=-1))
 
-    def hidden(self, tokens: Tensor, clues: Clues, grams: Tensor) -> tuple[Tensor, Tensor]:
-        """The last residual stream (B, T, D), normalised, and the bonuses (B, T, SOURCES) of the proposals."""
+    def hidden(self, tokens: Tensor, clues: Clues, grams: Tensor, at: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The last residual stream (B, T, D), normalised, and the bonuses (B, T, SOURCES) of the proposals; of places
+        (B, P) alone where they are given."""
         source = torch.arange(SOURCES, device=tokens.device)
-        level = clues.levels + source * LEVELS
+        level, proposals = clues.levels + source * LEVELS, clues.proposals
         x = self.embed(tokens) + self.gram_in(grams.flatten(2))
-        x = x + bag(clues.proposals + 1 + source * (VOCAB + 1), self.proposal_in) + bag(level, self.level_in)
+        x = x + bag(proposals + 1 + source * (VOCAB + 1), self.proposal_in) + bag(level, self.level_in)
         x = first = norm(x.to(self.arithmetic))
         residual, input = self.residual.to(x.dtype), self.input.to(x.dtype)
         for i, block in enumerate(self.blocks):
-            x = block(residual[i] * x + input[i] * first, tokens)
+            x = block(residual[i] * x + input[i] * first, tokens, at if i + 1 == len(self.blocks) else None)
         x = norm(x)
-        return x, (self.bonus(x).float() + self.bonus_level(level)[..., 0]) * (clues.proposals >= 0)
+        if at is not None:
+            level, proposals = at_places(level, at), at_places(proposals, at)
+        return x, (self.bonus(x).float() + self.bonus_level(level)[..., 0]) * (proposals >= 0)
 
     def logits(self, x: Tensor, bonus: Tensor, proposals: Tensor) -> Tensor:
         """(B, T, vocab) float32: the head's, squashed, and on the proposed tokens their bonuses."""
@@ -454,26 +497,31 @@ class GPT(nn.Module):
             logits = SOFTCAP * torch.tanh(logits / SOFTCAP)
         return logits.scatter_add_(-1, proposals.clamp(min=0), bonus)
 
-    def forward(self, tokens: Tensor, columns: Tensor | None = None) -> Tensor:
-        """Logits (B, T, vocab), which are log-probabilities; with `columns` (B,) those of one place per row alone,
-        (B, vocab). The audit of a score asks so, if it gets the same numbers: only what the windows carry to that place
-        is computed."""
-        clues, keys, (B, T) = self.clues(tokens), context_keys(tokens), tokens.shape
-        if columns is None:
-            x, bonus = self.hidden(tokens, clues, self.grams[clues.slots])
-            at = row, places = everywhere(tokens)
-        else:
-            row, places = torch.arange(B, device=tokens.device)[:, None], columns[:, None]
-            span = min(T, 1 + sum(block.window - 1 for block in self.blocks))
-            start = (places - (span - 1)).clamp(min=0)
-            near = row, start + torch.arange(span, device=tokens.device)
-            shown = Clues(*(part[near] for part in clues))
-            x, bonus = self.hidden(tokens[near], shown, self.grams[shown.slots])
-            at = row, places - start
-        shown = (part[at].flatten(0, 1) for part in (x, bonus))
-        looked_up = (part[row, places].flatten(0, 1) for part in (clues.proposals, keys))
-        answer = self.answers(*shown, *looked_up, tokens, row, places)
-        return answer if columns is not None else answer.view(B, T, -1)
+    def forward(self, tokens: Tensor, columns: Tensor | None = None, targets: Tensor | None = None) -> Tensor:
+        """Logits (B, T, vocab), which are log-probabilities.
+
+        A scorer that gets the same numbers asks for less. With `targets` (B, T) the log-probability of each, (B, T):
+        only the network's answer is spread over the vocabulary then. With `columns` (B,) the logits of one place per
+        row, (B, vocab): only what the windows carry there is computed, and in the last block little more than keys and
+        values.
+        """
+        places = everywhere(tokens) if columns is None else columns[:, None]
+        found = matches(tokens, places)
+        near, nearby, at = places, found, None
+        if columns is not None:
+            span = min(tokens.size(1), 1 + sum(block.window - 1 for block in self.blocks))
+            near = (places - (span - 1)).clamp(min=0) + torch.arange(span, device=tokens.device)
+            nearby, at = matches(tokens, near), places - near[:, :1]
+        clues = self.clues(tokens, near, nearby)
+        x, bonus = self.hidden(tokens.gather(1, near), clues, self.grams[clues.slots], at)
+        proposals = clues.proposals if at is None else at_places(clues.proposals, at)
+        if targets is not None:
+            logits, heard = self.logits(x, bonus, proposals), hear(tokens, targets, self.counts)
+            own = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").neg().exp()
+            return self.mixed(x, own, heard, found.longest, *self.matched(found, targets)).log().view_as(targets)
+        looked_up = (part.flatten(0, 1) for part in (x, bonus, proposals, at_places(context_keys(tokens), places)))
+        answer = self.answers(*looked_up, found, *recent(tokens, places))
+        return answer if columns is not None else answer.view(*tokens.shape, -1)
 
     def weights(self, x: Tensor, levels: Tensor, longest: Tensor) -> Tensor:
         """How much each voice is believed, (..., VOICES), at places with residual streams x (..., D)."""
@@ -488,11 +536,12 @@ class GPT(nn.Module):
         return pulls / everything[found.place], 1 / everything
 
     def answers(
-        self, x: Tensor, bonus: Tensor, proposals: Tensor, keys: Tensor, tokens: Tensor, row: Tensor, places: Tensor
+        self, x: Tensor, bonus: Tensor, proposals: Tensor, keys: Tensor, found: Matches, lately: Tensor, count: Tensor
     ) -> Tensor:
-        """Log-probabilities (N, vocab) of the mixture at N = B * P `places` (B, P) of rows (B, T), from their residual
-        streams, bonuses and proposals and the keys of their contexts. What no match says is the network's."""
-        counts, found = self.counts, matches(tokens, places)
+        """Log-probabilities (N, vocab) of the mixture at N = B * P places, from their residual streams, bonuses and
+        proposals, the keys of their contexts, their matches, and what was `recent` there. What no match says is the
+        network's."""
+        counts = self.counts
         first, end = (find(key[None], counts) for key in (keys, keys + 2**16))
         levels, rest = (part[0] for part in levels_of(keys[None], first, counts))
         first, followers = first.flatten(), (end - first).flatten()
@@ -501,8 +550,7 @@ class GPT(nn.Module):
         answer = self.logits(x, bonus, proposals).softmax(-1) * (weights[:, 0] + weights[:, -1] * none)[:, None]
         flat = answer.view(-1)
         flat.index_add_(0, found.place * VOCAB + found.follower, weights[:, -1][found.place] * pull)
-        lately, count = (part.flatten(0, 1) for part in recent(tokens, row, places))
-        answer.scatter_add_(1, lately, weights[:, -2, None] * count)
+        answer.scatter_add_(1, lately.flatten(0, 1), weights[:, -2, None] * count.flatten(0, 1))
         believed, shares = torch.zeros_like(none), []
         for i in reversed(range(len(COUNT_ORDERS))):  # of what a longer context leaves, a shorter one has its share
             believed = believed + weights[:, 2 + i]
@@ -547,6 +595,13 @@ class GPT(nn.Module):
         right = found.follower == targets.flatten()[found.place]
         return torch.zeros_like(none).index_add(0, found.place[right], pull[right]), none
 
+    def mixed(self, x: Tensor, own: Tensor, heard: Heard, longest: Tensor, matched: Tensor, none: Tensor) -> Tensor:
+        """The mixture's probability (B * T,) of each target: from the network's `own`, from what was `heard` of it, and
+        from what the matches say of it and leave to the network."""
+        weights = self.weights(x, heard.levels, longest).flatten(0, 1)
+        said = (weights[:, 1:-1] * heard.chances.flatten(0, 1)).sum(-1) + weights[:, -1] * matched
+        return ((weights[:, 0] + weights[:, -1] * none) * own + said).clamp(min=1e-30)
+
 
 def losses(
     model: GPT, loss_of: Callable[..., tuple[Tensor, Tensor, Tensor]], tokens: Tensor, targets: Tensor, counts: Counts
@@ -555,15 +610,14 @@ def losses(
 
     There are two errors to learn from: the network's own, and that of the mixture, in which what the network says is
     held fast."""
-    clues, heard = model.clues(tokens), hear(tokens, targets, counts)
-    found = matches(tokens, everywhere(tokens)[1])
+    places = everywhere(tokens)
+    found, heard = matches(tokens, places), hear(tokens, targets, counts)
+    clues = model.clues(tokens, places, found)
     matched, none = model.matched(found, targets)
     known = torch.maximum(matched.detach(), heard.chances[..., len(COUNT_ORDERS)].flatten())
     grams = model.grams[clues.slots].requires_grad_()
     own, chances, x = loss_of(tokens, targets, clues, grams, 1 - FOCUS * known)
-    weights = model.weights(x, heard.levels, found.longest).flatten(0, 1)
-    said = (weights[:, 1:-1] * heard.chances.flatten(0, 1)).sum(-1) + weights[:, -1] * matched
-    nats = -((weights[:, 0] + weights[:, -1] * none) * chances + said).clamp(min=1e-30).log().mean()
+    nats = -model.mixed(x, chances, heard, found.longest, matched, none).log().mean()
     return own + nats, nats.detach(), grams, clues.slots
 
 
@@ -643,26 +697,47 @@ def orthogonalise(g: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
-class Muon(torch.optim.Optimizer):
+class Muon:
     """Momentum, orthogonalised (in the arithmetic given). Matrices of one shape go through together."""
 
     def __init__(self, matrices: list[Tensor], lr: float, arithmetic: torch.dtype) -> None:
-        self.arithmetic = arithmetic
         shapes = sorted({tuple(m.shape) for m in matrices})
-        groups = [{"params": [m for m in matrices if tuple(m.shape) == shape]} for shape in shapes]
-        super().__init__(groups, {"lr": lr})
+        self.groups = [([m for m in matrices if tuple(m.shape) == shape], lr) for shape in shapes]
+        self.momenta = [torch.zeros_like(torch.stack(group)) for group, _ in self.groups]
+        self.arithmetic = arithmetic
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
-        for group in self.param_groups:
-            matrices, state = group["params"], self.state[group["params"][0]]
-            g = torch.stack([m.grad for m in matrices])
-            momentum = state.setdefault("momentum", torch.zeros_like(g))
+    def step(self, scale: float) -> None:
+        for (matrices, lr), momentum in zip(self.groups, self.momenta, strict=True):
+            g = torch.stack([m.grad for m in matrices if m.grad is not None])
             momentum.lerp_(g, 1 - MOMENTUM)
             updates = orthogonalise(g.lerp(momentum, MOMENTUM).to(self.arithmetic))
-            rate = group["lr"] * max(1.0, g.size(-2) / g.size(-1)) ** 0.5
+            rate = lr * scale * max(1.0, g.size(-2) / g.size(-1)) ** 0.5
             for matrix, update in zip(matrices, updates, strict=True):
-                matrix.mul_(1 - group["lr"] * WEIGHT_DECAY).sub_(update, alpha=rate)
+                matrix.mul_(1 - lr * scale * WEIGHT_DECAY).sub_(update, alpha=rate)
+
+
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), by torch's own function. torch.optim.AdamW would
+    import all that torch.compile needs: as much processor time before every run as the import of torch itself."""
+
+    def __init__(self, *groups: tuple[list[Tensor], float, float]) -> None:
+        """Groups of (parameters, rate, decay)."""
+        self.groups, fused = groups, DEVICE != "mps"
+        self.fixed = {"beta1": ADAM_BETAS[0], "beta2": ADAM_BETAS[1], "eps": 1e-10, "fused": fused}
+        self.states = {  # means, mean squares, number of steps
+            p: (torch.zeros_like(p), torch.zeros_like(p), torch.zeros((), device=p.device if fused else "cpu"))
+            for parameters, _, _ in groups
+            for p in parameters
+        }
+
+    @torch.no_grad()
+    def step(self, scale: float) -> None:
+        for parameters, lr, decay in self.groups:
+            used = [p for p in parameters if p.grad is not None]
+            means, squares, steps = ([self.states[p][i] for p in used] for i in range(3))
+            kind = {"lr": lr * scale, "weight_decay": decay, "amsgrad": False, "maximize": False}
+            adamw(used, [p.grad for p in used], means, squares, [], steps, **kind, **self.fixed)
 
 
 class RowAdagrad:
@@ -679,22 +754,21 @@ class RowAdagrad:
         self.table.index_add_(0, at, g * (-self.lr * scale / (self.squares[at].sqrt() + 1e-10))[:, None])
 
 
-def optimizers(model: GPT) -> list[torch.optim.Optimizer]:
+def optimizers(model: GPT) -> tuple[Muon, AdamW]:
     """Who updates what; every parameter is in exactly one group."""
     matrices = [
         p for block in model.blocks for p in (block.qkv.weight, block.out.weight, block.up.weight, block.down.weight)
     ]
     tables = [model.embed, model.proposal_in, model.level_in, *(b.values for b in model.blocks if b.values is not None)]
-    groups = [
-        {"params": [table.weight for table in tables], "lr": EMBED_LR, "weight_decay": EMBED_DECAY},
-        {"params": [model.head.weight, model.gram_in.weight], "lr": HEAD_LR},
-        {"params": [model.bonus.weight, model.bonus_level.weight], "lr": BONUS_LR},
-        {"params": [model.voice.weight, model.voice_level.weight, model.voice_match.weight], "lr": VOICE_LR},
-        {"params": [model.match_length, model.match_level], "lr": VOICE_LR},
-        {"params": [model.residual, model.input], "lr": SCALAR_LR},
-    ]
-    adamw = torch.optim.AdamW(groups, betas=ADAM_BETAS, eps=1e-10, weight_decay=0.0, fused=DEVICE != "mps")
-    return [Muon(matrices, MATRIX_LR, model.arithmetic), adamw]
+    rest = AdamW(
+        ([table.weight for table in tables], EMBED_LR, EMBED_DECAY),
+        ([model.head.weight, model.gram_in.weight], HEAD_LR, 0.0),
+        ([model.bonus.weight, model.bonus_level.weight], BONUS_LR, 0.0),
+        ([model.voice.weight, model.voice_level.weight, model.voice_match.weight], VOICE_LR, 0.0),
+        ([model.match_length, model.match_level], VOICE_LR, 0.0),
+        ([model.residual, model.input], SCALAR_LR, 0.0),
+    )
+    return Muon(matrices, MATRIX_LR, model.arithmetic), rest
 
 
 def schedule(used: float) -> float:
@@ -727,13 +801,14 @@ def fast_arithmetic() -> torch.dtype:
 def read_halves(model: GPT) -> Counts:
     """Count the training text for the model; return what to practise on: first what the second half taught, for rows of
     the first, then the other way round."""
-    halves = []
-    for half in (0, 1):
-        text = np.concatenate(prepare.stretch(half, 2))[:COUNT_TOKENS]
-        halves.append(torch.from_numpy(text.astype(np.int64)).to(DEVICE))
-    for table, counted in zip(model.counts, count(torch.cat(halves)), strict=True):
+    texts = [np.concatenate(prepare.stretch(half, 2))[:COUNT_TOKENS] for half in (0, 1)]
+    both = torch.from_numpy(np.concatenate(texts).astype(np.int64)).to(DEVICE)
+    hashes, middle = context_hashes(both, COUNT_ORDERS[-1]), len(texts[0])
+    for table, counted in zip(model.counts, count(both, hashes), strict=True):
         table.copy_(counted)
-    return Counts(*(torch.cat(parts) for parts in zip(count(halves[1]), count(halves[0]), strict=True)))
+    # no context that is counted reaches over the middle
+    second, first = (count(both[half], [x[half] for x in hashes]) for half in (slice(middle, None), slice(middle)))
+    return Counts(*(torch.cat(parts) for parts in zip(second, first, strict=True)))
 
 
 def main() -> None:
@@ -752,9 +827,6 @@ def main() -> None:
     practice = read_halves(model)
     while budget.fraction() < 1:
         scale = schedule(budget.fraction())
-        for optimizer in dense:
-            for group in optimizer.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * scale
         total = torch.zeros((), device=DEVICE)
         for _ in range(ACCUMULATE):
             tokens, targets = next(batches)
@@ -764,8 +836,8 @@ def main() -> None:
                 sparse.step(slots, grams.grad, scale)
             total += nats / ACCUMULATE
         for optimizer in dense:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.step(scale)
+        model.zero_grad()
         budget.step(ACCUMULATE * tokens.numel(), total)
 
     model.arithmetic = answering

@@ -67,7 +67,7 @@ class Believed(nn.Module):
 
 def look(train: ModuleType, tokens: Tensor, targets: Tensor, counts: object) -> Looked:
     """Everything of rows (B, T)."""
-    heard, found = train.hear(tokens, targets, counts), train.matches(tokens, train.everywhere(tokens)[1])
+    heard, found = train.hear(tokens, targets, counts), train.matches(tokens, train.everywhere(tokens))
     best = (found.length == found.longest.flatten()[found.place]).float()
     right = best * (found.follower == targets.flatten()[found.place])
     none = torch.zeros(tokens.numel())

@@ -127,14 +127,12 @@ def trained(train: ModuleType, steps: int, practice: object) -> torch.nn.Module:
     batches = prepare.batches(2 * train.BATCH, folds=2)
     for step in range(steps):
         scale = train.schedule(step / steps)
-        for group in (group for optimizer in dense for group in optimizer.param_groups):
-            group["lr"] = group.setdefault("initial_lr", group["lr"]) * scale
         loss, _, grams, slots = train.losses(model, model.loss, *next(batches), practice)
         loss.backward()
         sparse.step(slots, grams.grad, scale)
         for optimizer in dense:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.step(scale)
+        model.zero_grad()
     model.arithmetic = answering
     trained_model: torch.nn.Module = model
     return trained_model

@@ -42,8 +42,8 @@ def main() -> int:
         loss.backward()
         sparse.step(slots, grams.grad, 1.0)
         for optimizer in dense:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.step(1.0)
+        model.zero_grad()
         return int(tokens.numel())
 
     def wait() -> float:

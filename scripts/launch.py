@@ -92,6 +92,10 @@ def make(data: Path, wanted: str) -> int:
         quick = uv is not None and not run([uv, "pip", "install", "--quiet", "--upgrade", "--python", python, *builds])
         if not quick and run([python, "-m", "pip", "install", "--upgrade", "--progress-bar", "off", *builds]):
             return 1
+        if "train" in extras.split(","):
+            # uv leaves compiling to whoever imports first, and no run may write: each would compile torch anew, which
+            # takes twice as long as importing it
+            run([python, "-P", "-c", "import mcp_server.scoring.host, tiktoken"])
         (data / "installed.new").write_text(wanted)
         (data / "installed.new").replace(data / "installed")
     forget_old(data)
