@@ -2,7 +2,9 @@
 
 The shipped train.py in a slot of the real supervisor, alone and beside itself, fully shut in (T2) and at the weaker
 tier (T1), in turn; medians of seconds on the wall. What is over the budget in training is `overrun`: the batch that was
-under way when it ended, the seal's copy, and on a busy machine what a processor second takes longer than a second.
+under way when it ended, the seal's copy, and on a busy machine what a processor second takes longer than a second. In a
+pair both are scored, one after the other, and the incumbent's audit is an eighth of the candidate's, which is the one
+shown.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-from benchmarks.training import SHIPPED, Bench, Slot, spread
+from benchmarks.training import FIRST_ALLOWED, SHIPPED, Bench, Slot, spread
 from mcp_server.nouns.records import Pairing
 
 WAYS: dict[str, tuple[str, Pairing]] = {
@@ -23,7 +25,6 @@ WAYS: dict[str, tuple[str, Pairing]] = {
     "T1, alone": ("T1", ""),
     "T1, side by side": ("T1", "side_by_side"),
 }
-FIRST_ALLOWED = 1.03  # of the first slot of a way, times the rest
 
 
 def taken(folder: Path, budget: float, rounds: int) -> dict[str, list[Slot]]:
@@ -48,9 +49,12 @@ def rows(budget: float, rounds: int) -> list[tuple[str, str, str]]:
         over = [slot.wall_seconds - budget for slot in slots]
         table.append((f"slot of {budget:g} s less its budget, {way}", f"{statistics.median(over):.1f} s", spread(over)))
         parts = {name: [slot.parts[name] for slot in slots] for name in slots[0].parts}
-        parts["overrun"] = [seconds - budget for seconds in parts.pop("training")]
+        parts["overrun"] = [seconds - budget for seconds in parts["training"]]
         for part, seconds in parts.items():
             table.append((f"  {part}", f"{statistics.median(seconds):.1f} s", spread(seconds)))
+        for part in slots[0].processor:
+            used = [slot.processor[part] for slot in slots]
+            table.append((f"  {part}, of the processor", f"{statistics.median(used):.1f} s", spread(used)))
         if len(slots) > 1:
             first, *others = [slot.wall_seconds for slot in slots]
             ratio = first / statistics.median(others)

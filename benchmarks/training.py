@@ -29,6 +29,7 @@ from mcp_server.nouns.records import Budget, Pairing, RunResult, RunSpec, RunSta
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED, PLAIN = ROOT / "train.py", ROOT / "benchmarks" / "baseline_train.py"
 SLOT_ALLOWED = (1.1, 3.0)  # of a slot on a CPU: times the budget, plus seconds
+FIRST_ALLOWED = 1.03  # of the first slot, times the others
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,28 @@ class Slot:
 
     @property
     def parts(self) -> dict[str, float]:
-        """Seconds on the wall: start-up, training, scoring, and all the rest."""
+        """Seconds on the wall: start-up, training, scoring without and with the audit's share, and all the rest."""
         startup, training = self.result.startup_seconds or 0.0, self.result.wall_seconds or 0.0
         scoring = self.result.score_seconds or 0.0
+        audit = 0.0 if self.result.hosts is None else self.result.hosts.audit_seconds
         rest = self.wall_seconds - startup - training - scoring
-        return {"start-up": startup, "training": training, "scoring": scoring, "the rest": rest}
+        return {
+            "start-up": startup,
+            "training": training,
+            "scoring, all but the audit": scoring - audit,
+            "audit": audit,
+            "the rest": rest,
+        }
+
+    @property
+    def processor(self) -> dict[str, float]:
+        """Seconds of the processors, which neighbours change less: start-up, and of the host that claims."""
+        hosts = self.result.hosts
+        return {
+            "start-up": self.result.startup_spent_seconds or 0.0,
+            "a host until it is ready": 0.0 if hosts is None else hosts.ready_seconds,
+            "its claims": 0.0 if hosts is None else hosts.answer_seconds,
+        }
 
 
 @dataclass
@@ -168,6 +186,8 @@ def rows(found: Measured) -> list[tuple[str, str, str]]:
         ("slot / budget", f"{statistics.median(walls) / found.budget:.3f}", spread([w / found.budget for w in walls])),
         ("slot / allowed (1.1 x budget + 3 s)", f"{statistics.median(walls) / (factor * found.budget + more):.3f}", ""),
     ]
+    first, others = walls[0], statistics.median(walls[1:])
+    table.append(("the first slot / the others", f"{first / others:.2f}", f"allowed {FIRST_ALLOWED:g}"))
     for part in found.shipped[0].parts:
         shares = [slot.parts[part] / slot.wall_seconds for slot in found.shipped]
         table.append((f"share of the slot: {part}", f"{statistics.median(shares):.3f}", spread(shares)))

@@ -163,7 +163,7 @@ def paired(bench: Bench) -> dict[str, Any]:
 
 
 def audit_cost(scale: Scale) -> dict[str, Any]:
-    ratios = evaluation.ratio_of(SHIPPED, AUDIT_ROUNDS, device=scale.kind)
+    ratios = [wall for wall, _ in evaluation.ratio_of(SHIPPED, AUDIT_ROUNDS, device=scale.kind)]
     return {"audited_to_plain": ratios, "positions": evaluation.POSITIONS[-1]}
 
 

@@ -161,6 +161,7 @@ class HostUse(Record):
     answer_seconds: float  # for all its answers
     read_mb: float = 0.0  # from the disk while it answered; the most of any host
     traces: int | None = 0  # calls that leave something another process could find; None: nobody could count them
+    audit_seconds: float = 0.0  # on the wall, from the end of the claims to the verdict
 
 
 class OnCluster(Record):

@@ -8,6 +8,7 @@ alone.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -116,7 +117,7 @@ def _evaluate(
         # a token, they never run at the same time.
         second.freeze()
         claims = claim_all(first, split, random, progress)
-        used = first.use
+        used, claimed_at = first.use, time.monotonic()
         first.close()
         if first.survived:
             raise HostFailed("host_died", "Processes that host A had started lived on after it was ended.")
@@ -129,13 +130,13 @@ def _evaluate(
         judged = examine(second, split, claims, rule.positions, tolerance, random)
         used = _most(used, second.use)
         if isinstance(judged, Rejected) or judged.estimate.score >= max(rule.suspect_below, FLOOR):
-            return _with(judged, used)
+            return _with(judged, used, claimed_at)
         second.close()
         third = stack.enter_context(closing(Host("B2", setting)))
         third.mute()  # it is not the first to see this split: what it says may come from there
         third.wait_until_ready()
         judged = examine(third, split, claims, FULL * rule.positions, tolerance, random, full=True)
-        return _with(judged, _most(used, third.use))
+        return _with(judged, _most(used, third.use), claimed_at)
 
 
 def _most(used: HostUse, other: HostUse) -> HostUse:
@@ -145,7 +146,9 @@ def _most(used: HostUse, other: HostUse) -> HostUse:
     return used.model_copy(update={"read_mb": max(used.read_mb, other.read_mb), "traces": found})
 
 
-def _with(judged: Scored | Rejected, used: HostUse) -> Scored | Rejected:
+def _with(judged: Scored | Rejected, used: HostUse, claimed_at: float) -> Scored | Rejected:
+    """With what the hosts did, and how long the audit took that began at `claimed_at` (monotonic)."""
+    used = used.model_copy(update={"audit_seconds": round(time.monotonic() - claimed_at, 1)})
     return replace(judged, hosts=used) if isinstance(judged, Scored) else judged
 
 
