@@ -285,21 +285,27 @@ class Matches(NamedTuple):
 
 
 def matches(tokens: Tensor, places: Tensor) -> Matches:
-    """Those of places (B, P) in rows (B, T)."""
-    T, short, flat = tokens.size(1), tokens.int(), tokens.flatten()  # half as wide numbers compare twice as quickly
-    earlier = torch.arange(T, dtype=torch.int, device=tokens.device) < places.int()[..., None]
-    row, which, s = (earlier & (short.gather(1, places)[..., None] == short[:, None])).nonzero().unbind(1)
-    place = row * places.size(1) + which
-    t = places.flatten().index_select(0, place)  # much quicker than places.flatten()[place]
-    length, alike, ends = torch.ones_like(s), torch.arange(len(s), device=s.device), (row * T + t, row * T + s)
+    """Those of places (B, P) in rows (B, T). A stable sort brings equal tokens together, so this costs T log T."""
+    (B, T), flat, at = tokens.shape, tokens.flatten(), everywhere(tokens)
+    row = torch.arange(B, device=tokens.device)[:, None] * T
+    order = tokens.argsort(dim=1, stable=True)
+    same = tokens.gather(1, order)
+    first = torch.where(F.pad(same[:, 1:] != same[:, :-1], (1, 0), value=True), at, 0).cummax(dim=1).values
+    rank = torch.empty_like(order).scatter_(1, order, at - first).gather(1, places)  # how many earlier ones there are
+    first = torch.empty_like(order).scatter_(1, order, first).gather(1, places)  # where in `order` these begin
+    place = torch.arange(rank.numel(), device=tokens.device).repeat_interleave(rank.flatten())
+    begins = (row + first).flatten() - rank.flatten().cumsum(0) + rank.flatten()
+    which = begins.index_select(0, place) + torch.arange(len(place), device=tokens.device)
+    t, s = (row + places).flatten().index_select(0, place), (row + order).flatten().index_select(0, which)
+    earlier, length, alike = s % T, torch.ones_like(s), torch.arange(len(s), device=s.device)
     for back in range(1, MATCH_LENGTH):
-        alike = alike[s.index_select(0, alike) >= back]
-        here, there = (flat.index_select(0, end.index_select(0, alike) - back) for end in ends)
+        alike = alike[earlier.index_select(0, alike) >= back]
+        here, there = (flat.index_select(0, end.index_select(0, alike) - back) for end in (t, s))
         alike = alike[here == there]
         length.scatter_(0, alike, back + 1)
     level = (2 * (t - s).float().log2()).long().clamp(max=LEVELS - 1)
     longest = torch.zeros_like(places).flatten().scatter_reduce_(0, place, length, "amax").view_as(places)
-    return Matches(place, flat.index_select(0, ends[1] + 1), length, level, s, longest)
+    return Matches(place, flat.index_select(0, s + 1), length, level, earlier, longest)
 
 
 def copies(tokens: Tensor, places: Tensor, found: Matches, order: int) -> tuple[Tensor, Tensor]:
