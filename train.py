@@ -170,6 +170,14 @@ def starts(values: Tensor) -> Tensor:
     return F.pad(values[1:] != values[:-1], (1, 0), value=True)
 
 
+def in_order(values: Tensor) -> tuple[Tensor, Tensor]:
+    """A vector sorted, and where each value stood, equal ones in any order. On a CPU numpy is twice as quick."""
+    if values.device.type != "cpu":
+        return values.sort()
+    place = torch.from_numpy(np.argsort(values.numpy()))
+    return values.index_select(0, place), place
+
+
 def count(stream: Tensor, hashes: Sequence[Tensor] = ()) -> Counts:
     """The counts of one text. The longest contexts count how often a token followed, the others in how many longer
     contexts it did: that is Kneser and Ney's point. Of more pairs than slots those of the rarest contexts are left out.
@@ -178,7 +186,7 @@ def count(stream: Tensor, hashes: Sequence[Tensor] = ()) -> Counts:
     at = torch.arange(COUNT_ORDERS[-1], len(stream), device=stream.device)
     for i, order in reversed(list(enumerate(COUNT_ORDERS))):
         key = context_key(hashes[order - 1].index_select(0, at - 1), i)  # four times as quick as hashes[order - 1][...]
-        pair, place = (key + stream.index_select(0, at)).sort()
+        pair, place = in_order(key + stream.index_select(0, at))
         first = starts(pair).nonzero()[:, 0]
         times = torch.diff(first, append=first.new_tensor([len(pair)]))
         pair, at = pair[first], at.index_select(0, place[first])  # one place stands for each pair from here on
