@@ -83,6 +83,7 @@ class Bench:
     score_command: tuple[str, ...] = ("python", "-m", "mcp_server.scoring.lm")
     number: int = 0
     device: str = "cpu"
+    compiled: Path | None = None  # where the shipped file leaves what its start-up compiled, for all later runs
 
     def run(self, file: Path, seed: int, pairing: Pairing = "", other: Path | None = None) -> Slot:
         """Train and score one file, with `pairing` beside `other` or itself. Raises SystemExit when it has no score."""
@@ -110,6 +111,8 @@ class Bench:
             score_seconds=900,
             incumbent=1 if pairing else None,
             pairing=pairing,
+            compiled=self.compiled,
+            compiles=file == SHIPPED and not pairing,
         ).write(paths.spec)
         began = time.monotonic()
         alive = try_lock(paths.alive)

@@ -121,6 +121,7 @@ def told(slot: Slot) -> dict[str, Any]:
         "memory_mb": result.peak_memory_mb,
         "weights_mb": round((result.artifact_bytes or 0) / 1e6, 1),
         "wall_seconds": round(slot.wall_seconds, 2),
+        "compiled_before": result.compiled_before,
         "parts": {name: round(value, 2) for name, value in slot.parts.items()},
         "overhead_seconds": round(slot.wall_seconds - (result.wall_seconds or 0.0), 2),
         "tainted": result.tainted,
@@ -179,7 +180,7 @@ def one_step(scale: Scale) -> dict[str, Any]:
 
 
 def cold_and_warm(report: Report) -> dict[str, Any]:
-    """The slot's seconds beside the training: of the first slot of all, and of the one after it."""
+    """The slot's seconds beside the training: of the first slot of all, which compiles, and of the one after it."""
     first, second = (report.found[name].get("found") for name in ("preset_short", "preset_long"))
     if not first or not second:
         raise RuntimeError("A slot of the preset has no score, so there is nothing to compare.")
@@ -203,9 +204,10 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("AUTORESEARCH_CHART", "off")
     with tempfile.TemporaryDirectory(prefix="autoresearch-gpu-", ignore_cleanup_errors=True) as name:
         clock = "cpu" if options.cpu else "wall"
-        short = Bench(Path(name) / "short", scale.short, clock=clock, device=scale.device)
-        long = Bench(Path(name) / "long", scale.long, clock=clock, device=scale.device)
-        noise = Bench(Path(name) / "noise", scale.noise, clock=clock, device=scale.device)
+        same: dict[str, Any] = {"clock": clock, "device": scale.device, "compiled": Path(name) / "compiled"}
+        short = Bench(Path(name) / "short", scale.short, **same)
+        long = Bench(Path(name) / "long", scale.long, **same)
+        noise = Bench(Path(name) / "noise", scale.noise, **same)
         for bench in (short, long, noise):
             bench.folder.mkdir()
         reference = resized(Path(name), scale.sizes)

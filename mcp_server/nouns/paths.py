@@ -120,6 +120,16 @@ class RunPaths:
         return self.folder / "out"
 
     @property
+    def compiled(self) -> Path:
+        """What its compilers keep of their work, in the beginning a copy of what the unchanged code's had kept."""
+        return self.folder / "compiled"
+
+    @property
+    def compiled_first(self) -> Path:
+        """Of the unchanged code: what lay there when its budget began to count, until that has a good end."""
+        return self.folder / "compiled-first"
+
+    @property
     def units(self) -> Path:
         """Where a score command writes what examples contribute ($AUTORESEARCH_UNITS); read once, then removed."""
         return self.folder / "units"
@@ -214,6 +224,10 @@ class LabPaths:
     def handover(self, name: str) -> Path:
         """Where a score command meets the world: orders out, outcomes in. No run sees it."""
         return self.state / "handover" / name
+
+    def compiled(self, campaign: str) -> Path:
+        """What the campaign's unchanged code compiled before its budget began; every later run gets a copy."""
+        return self.state / "compiled" / campaign
 
     @property
     def program(self) -> Path:

@@ -224,6 +224,8 @@ class RunSpec(Record):
     pairing: Pairing = ""
     threads: int | None = Field(default=None, gt=0)  # of one trainer; None: one on the processor clock, else all
     rescore: bool = False  # the artifact is sealed already: only ask the scorer again
+    compiled: Path | None = None  # what the unchanged code's start-up compiled, to be copied, once there is any
+    compiles: bool = False  # this is the unchanged code, and leaves it there
 
 
 class Answer(Record):
@@ -340,6 +342,7 @@ class RunResult(Answer):
     queue_seconds: float = 0.0
     startup_seconds: float | None = None
     startup_spent_seconds: float | None = None  # before the start mark, in the budget's clock
+    compiled_before: bool = False  # it began with a copy of what the unchanged code's start-up had compiled
     charged_seconds: float = 0.0  # of them to the budget: what the unchanged code does not need
     hosts: HostUse | None = None  # what the model cost where it was scored
     train_seconds: float | None = None  # start mark to sealed artifact, in the budget's clock

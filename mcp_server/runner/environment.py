@@ -14,6 +14,7 @@ from mcp_server.nouns.records import RunSpec, Tier
 from mcp_server.programs import commands as programs
 from mcp_server.programs import uv
 from mcp_server.programs.commands import PYTHON_NAMES
+from mcp_server.runner import compiled
 from mcp_server.runner.machine import nvidia
 from mcp_server.runner.machine.devices import Lease, gpus_of
 from mcp_server.runner.process.clock import free_startup
@@ -46,8 +47,9 @@ class Surroundings:
     def places(self) -> dict[Path, Path]:
         """Where those of the names lie that are no real ones."""
         here, names = self.paths, self.names
-        pairs = ((names.work, here.work), (names.out, here.out), (names.artifact, here.artifact))
-        return {name: place for name, place in pairs if name != place}
+        own = (here.work, here.out, here.artifact, here.compiled)
+        shown = (names.work, names.out, names.artifact, names.compiled)
+        return {name: place for name, place in zip(shown, own, strict=True) if name != place}
 
     @property
     def scratch(self) -> Path:
@@ -150,7 +152,7 @@ def variables(around: Surroundings, cwd: Path) -> dict[str, str]:
 
 
 def for_trainer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
-    """The snapshot and the public half of the corpus to read, one folder to write."""
+    """The snapshot and the public half of the corpus to read, one folder to write; another one for a compiler."""
     budget, data, names = around.spec.budget, around.spec.data, around.names
     env = variables(around, names.work) | {
         "AUTORESEARCH_OUT": str(names.out),
@@ -159,11 +161,15 @@ def for_trainer(around: Surroundings, marks_fd: int, tasks: int) -> Confinement:
         "AUTORESEARCH_STARTUP_FREE": repr(free_startup(budget, around.spec.usual_spent_seconds)),
         "AUTORESEARCH_MARKS": str(marks_fd),
     }
+    write: tuple[Path, ...] = (names.out,)
+    if around.paths.compiled.exists():
+        env.setdefault(compiled.VARIABLE, str(names.compiled))  # whoever names another one has that
+        write += (names.compiled,)
     public = () if data is None else (data / DATA_HALF,)
     sealed = () if data is None else (data,)
     return Confinement(
         read=(names.work, *public, *_further(around)),
-        write=(names.out,),
+        write=write,
         cwd=names.work,
         env=env,
         fds=(marks_fd,),

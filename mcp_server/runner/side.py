@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mcp_server.nouns.files import remove
 from mcp_server.nouns.records import RunResult, RunState, Tier, Watch
-from mcp_server.runner import outcome, scorer
+from mcp_server.runner import compiled, outcome, scorer
 from mcp_server.runner.answers import Answer
 from mcp_server.runner.environment import Surroundings, is_language_model_scorer, is_printed_scorer
 from mcp_server.runner.pictures import making
@@ -38,6 +38,7 @@ class Side:
         self.asked: scorer.Asked | None = None
         self._originals: dict[str, bytes] = {}
         self._looked = float("-inf")
+        self._leaves = False  # what its start-up compiles, to the runs after it
 
     @property
     def scorable(self) -> bool:
@@ -52,19 +53,27 @@ class Side:
         paths.folder.mkdir(exist_ok=True)
         editable = [name for name in self.spec.editable if (paths.work / name).is_file()]
         self._originals = {name: (paths.work / name).read_bytes() for name in editable}
-        remove(paths.out)  # of an earlier attempt at this run that was lost
-        remove(paths.artifact)
+        for left in (paths.out, paths.artifact, paths.compiled, paths.compiled_first):
+            remove(left)  # of an earlier attempt at this run that was lost
         paths.out.mkdir()
+        if self.spec.compiled is not None:
+            found = compiled.lay(self.spec.compiled, paths.compiled, self.spec.compiles)
+            self._leaves = self.spec.compiles and not found
+            self.result = self.result.model_copy(update={"compiled_before": found})
         self.around.renew_scratch()
 
     def too_large(self) -> Crossed | None:
         """Whether it has written more than it may."""
         # below T2 the trainer's home is a folder on the disk
         below = self.around.tier is not Tier.T2
-        return limits.output((self.paths.out, self.around.scratch) if below else (self.paths.out,), self.allowed)
+        folders = (self.paths.out, self.around.scratch) if below else (self.paths.out,)
+        return limits.output(folders, self.allowed) or limits.output((self.paths.compiled,), self.allowed)
 
     def watch(self, look: Look) -> Crossed | None:
         """The limits at one tick; the folders, which take longer to look through, twice a second."""
+        if self._leaves and look.marks.started:
+            self._leaves = False
+            compiled.take(self.paths.compiled, self.paths.compiled_first)
         found = limits.crossed(self.allowed, look.usage, look.child.tree, look.child.inside)
         if found is None and time.monotonic() - self._looked >= FOLDER_SECONDS:
             self._looked = time.monotonic()
@@ -95,6 +104,8 @@ class Side:
         if isinstance(sealed, Refused):
             self.result = outcome.refused(self.result, sealed, diagnosis.crash.excerpt)
             return
+        if self.spec.compiled is not None:
+            compiled.publish(paths.compiled_first, self.spec.compiled)
         self.result = self.result.model_copy(
             update={
                 "state": RunState.RUNNING,
@@ -158,7 +169,8 @@ class Side:
     def clear(self) -> None:
         """Remove what nobody will read."""
         paths = self.paths
-        for folder in (paths.out, paths.units, paths.drawing, self.around.scratch, self.around.scorer_home):
+        compiling = (paths.compiled, paths.compiled_first)
+        for folder in (paths.out, paths.units, paths.drawing, *compiling, self.around.scratch, self.around.scorer_home):
             with contextlib.suppress(OSError):
                 remove(folder)
 

@@ -206,6 +206,10 @@ def _spec(paths: LabPaths, plan: Plan, tree: Path, editable: tuple[str, ...]) ->
         incumbent=None if plan.incumbent is None else plan.incumbent.number,
         pairing=plan.pairing,
         threads=None if arena.threads == "auto" else arena.threads,
+        # on a cluster every node would have to be told which of its folders is whose
+        compiled=paths.compiled(run.campaign) if arena.engine.name == "local" else None,
+        # of both sides, so not where the other is an edit
+        compiles=plan.experiment.kind == Kind.BASELINE and plan.incumbent in (None, plan.experiment),
     )
 
 
@@ -253,8 +257,10 @@ def tidy(paths: LabPaths, run: Run) -> None:
 
 def left_behind(folder: RunPaths) -> list[Path]:
     """What a closed run does not need, as far as it is there."""
-    beside = [folder.folder / BESIDE / name for name in ("out", "artifact", "scratch", "scorer")]
-    places = (folder.work, folder.trusted, folder.out, *folder.folder.glob("incumbent-*"), *beside)
+    made = ("out", "compiled", "compiled-first")
+    beside = [folder.folder / BESIDE / name for name in (*made, "artifact", "scratch", "scorer")]
+    own = [folder.folder / name for name in made]
+    places = (folder.work, folder.trusted, *own, *folder.folder.glob("incumbent-*"), *beside)
     return [place for place in places if place.exists()]
 
 

@@ -236,8 +236,10 @@ def usual(ledger: Ledger, tag: str) -> dispatch.Usual:
     """What the unchanged code of a campaign needs beside its budget; of hosts, the incumbent's where that is more."""
     unchanged, incumbent = ledger.baseline(tag), ledger.incumbent(tag)
     results = [run.result for run in unchanged.runs if run.result] if unchanged else []
-    walls = [result.startup_seconds for result in results if result.startup_seconds]
-    spent = [result.startup_spent_seconds for result in results if result.startup_spent_seconds is not None]
+    # an edit of what is compiled has to be compiled, as the unchanged code had
+    cold = [result for result in results if not result.compiled_before] or results
+    walls = [result.startup_seconds for result in cold if result.startup_seconds]
+    spent = [result.startup_spent_seconds for result in cold if result.startup_spent_seconds is not None]
     kept = [run.result for run in ledger.runs(tag, incumbent.number) if run.result] if incumbent else []
     used = [result.hosts for result in (*results, *kept) if result.hosts is not None]
     return dispatch.Usual(
