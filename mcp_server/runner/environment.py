@@ -14,9 +14,9 @@ from mcp_server.nouns.records import RunSpec, Tier
 from mcp_server.programs import commands as programs
 from mcp_server.programs import uv
 from mcp_server.programs.commands import PYTHON_NAMES
-from mcp_server.runner import compiled
 from mcp_server.runner.machine import nvidia
 from mcp_server.runner.machine.devices import Lease, gpus_of
+from mcp_server.runner.process import compiled
 from mcp_server.runner.process.clock import free_startup
 from mcp_server.runner.sandbox import Confinement
 from mcp_server.secrecy.hidden import hidden_copies

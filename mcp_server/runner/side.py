@@ -13,11 +13,11 @@ from pathlib import Path
 
 from mcp_server.nouns.files import remove
 from mcp_server.nouns.records import RunResult, RunState, Tier, Watch
-from mcp_server.runner import compiled, outcome, scorer
+from mcp_server.runner import outcome, scorer
 from mcp_server.runner.answers import Answer
 from mcp_server.runner.environment import Surroundings, is_language_model_scorer, is_printed_scorer
 from mcp_server.runner.pictures import making
-from mcp_server.runner.process import limits
+from mcp_server.runner.process import compiled, limits
 from mcp_server.runner.process.crash import diagnose, told
 from mcp_server.runner.process.limits import Crossed, Limits
 from mcp_server.runner.process.logs import hand_over

@@ -14,7 +14,7 @@ from mcp_server.campaign.runs import dispatch
 from mcp_server.campaign.upkeep.recovery import usual
 from mcp_server.nouns.paths import LabPaths
 from mcp_server.nouns.records import RunResult, RunState
-from mcp_server.runner import compiled
+from mcp_server.runner.process import compiled
 from tests.labs import SEQUENTIAL, TRAIN, begin, edit, finish, make_lab
 from tests.runs import HONEST, RunFolder
 
