@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import keyword
 import sys
 from pathlib import Path
@@ -103,6 +104,9 @@ def main() -> None:
     """The command `autoresearch`."""
     if sys.platform == "win32":  # much of the rest could not even be imported
         sys.exit(unsupported())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an arrow or a file's name that the terminal's encoding lacks
     cli(prog_name="autoresearch")
 
 
