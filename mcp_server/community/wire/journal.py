@@ -288,9 +288,9 @@ def _check_code(
                     raise Refused(f"{clean_line(at + name, 60)} is {kind}")
                 if count[root] > MOST_FILES:
                     raise Refused(f"an attempt has more than {MOST_FILES} files")
+            if len(below) > 200_000:
+                raise Refused("its folders multiply without end")
         todo = below
-        if len(todo) > 200_000:
-            raise Refused("its folders multiply without end")
     for one in store.sizes(sorted(blobs)):
         if one is None or one[0] != "blob" or one[1] > CODE_BYTES:
             raise Refused(f"a file is larger than {CODE_BYTES:,} bytes, or missing")
@@ -299,15 +299,18 @@ def _check_code(
 def _check_names(tree: Mapping[str, tuple[str, str]], at: str) -> None:
     seen: set[str] = set()
     for name in tree:
-        said = clean_line(f"{at}{name}".encode("utf-8", "replace").decode(), 60)
-        if not _NAME.fullmatch(name) or name.endswith(".") or unicodedata.normalize("NFC", name) != name:
-            raise Refused(f"{said!r} is no plain name of a file")
-        if len(at) + len(name) > PATH_CHARACTERS or _RESERVED.fullmatch(name):
-            raise Refused(f"{said!r} is no plain name of a file")
         folded = unicodedata.normalize("NFKC", name).casefold()
-        if folded in seen:
-            raise Refused(f"{said!r} stands there twice but for the case")
-        seen.add(folded)
+        plain = _NAME.fullmatch(name) and not name.endswith(".") and unicodedata.normalize("NFC", name) == name
+        if not plain or len(at) + len(name) > PATH_CHARACTERS or _RESERVED.fullmatch(name):
+            wrong = "is no plain name of a file"
+        elif folded in seen:
+            wrong = "stands there twice but for the case"
+        else:
+            seen.add(folded)
+            continue
+        # cleaned only here: a stranger's folders may multiply to a million names
+        said = clean_line(f"{at}{name}".encode("utf-8", "replace").decode(), 60)
+        raise Refused(f"{said!r} {wrong}")
 
 
 def plain_path(path: str) -> bool:
