@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from html import escape  # xml.sax's brings an HTTP client with it, into every run's start
 from xml.parsers import expat
-from xml.sax.saxutils import escape, quoteattr
 
 from mcp_server.nouns.text import clean_block, scrub
 
@@ -96,7 +96,8 @@ class _Writer:
     def _write(self, tag: str, attributes: Mapping[str, str], size: Mapping[str, str] | None = None) -> None:
         told = {**(size or {}), **attributes}
         self._open.append(tag)
-        self.parts.append(f"<{tag}{''.join(f' {name}={quoteattr(value)}' for name, value in told.items())}>")
+        words = "".join(f' {name}="{escape(value)}"' for name, value in told.items())
+        self.parts.append(f"<{tag}{words}>")
 
     def _kept(self, tag: str, attributes: Mapping[str, str]) -> dict[str, str]:
         """The attributes that may stay; what `style` says becomes attributes, which it would go before."""
