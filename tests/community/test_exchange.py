@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from mcp_server.community.membership import Wishes
 from mcp_server.community.wire.store import BRANCHES, LABS, make_bare
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.exchanged import LINE_BYTES
+from mcp_server.repo.workspace import Workspace
 from tests.community import servers
 from tests.community.past import NOW, Past
 from tests.labs import TRAIN, git
@@ -253,31 +253,25 @@ def test_a_restored_backup_goes_on_from_what_it_had_published(tmp_path: Path, re
     assert south.exchange().problems == []
 
 
-KILLED = """\
-import os, sys
-from datetime import UTC, datetime
-from pathlib import Path
-from mcp_server.community.exchange import Exchange
-from mcp_server.community.settings import Places
-from mcp_server.repo.workspace import Workspace
-workspace = Workspace(Path(sys.argv[1]))
-Places.of(workspace.paths.state).last.unlink(missing_ok=True)
-print("ready", flush=True)
-with Exchange(workspace, lambda: datetime(2026, 1, 2, tzinfo=UTC), patience=20.0) as exchange:
-    exchange.run()
-"""
-
-
 def killed_exchange(lab: Past, seconds: float) -> None:
     """An exchange in a process of its own, ended without warning after so long."""
-    command = [sys.executable, "-c", KILLED, str(lab.lab.paths.tree)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
-    assert process.stdout is not None
-    process.stdout.readline()
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            workspace = Workspace(lab.lab.paths.tree)
+            lab.places.last.unlink(missing_ok=True)
+            os.write(theirs, b"ready")
+            with Exchange(workspace, lambda: NOW, patience=20.0) as exchange:
+                exchange.run()
+        finally:
+            os._exit(0)
+    os.read(ours, 5)
     time.sleep(seconds)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_exchanges_that_are_killed_lose_and_double_nothing(tmp_path: Path, remote: Path) -> None:
