@@ -238,22 +238,3 @@ def test_what_outlives_host_a_is_seen_before_host_b_wakes(
     record_property("abuse", [13, "Host A leaves a process of its own session behind.", happened, str(result.tier)])
     assert (result.tier, result.state, result.reason) == (Tier.T1, RunState.REJECTED, "host_died")
     assert "lived on" in result.detail
-
-
-def test_a_host_finds_no_text_of_any_split(corpus: Path, tmp_path: Path) -> None:
-    greedy = HONEST.replace("def build_model():", BUILD_FROM_TEXT)
-    result = carry_out(greedy, tmp_path, corpus, None)
-    assert (result.state, result.reason) == (RunState.REJECTED, "host_died")
-    assert "FileNotFoundError" in result.detail or "PermissionError" in result.detail
-
-
-BUILD_FROM_TEXT = """
-import os, pathlib
-
-def build_model():
-    data = pathlib.Path(os.environ["AUTORESEARCH_DATA"])
-    if "AUTORESEARCH_OUT" not in os.environ:
-        (data / "public" / "train_00000.bin").read_bytes()
-    return honest()
-
-def honest():"""

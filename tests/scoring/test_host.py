@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,8 @@ def test_claims_and_answers_are_one_distribution() -> None:
         asked = server(Tied())
         claims = asked.claims(ids, ids)
         logits = asked.answers(ids, np.array([0, 5, 7])).astype(np.float64)
+        asked.model.register_forward_hook(lambda *given: given[2] + 1)  # every log-probability better by one
+        assert np.allclose(asked.claims(ids, ids), claims, atol=1e-6)
     picked = logits[np.arange(3), ids[np.arange(3), [0, 5, 7]]] - np.log(np.exp(logits).sum(1))
     assert np.allclose(claims[np.arange(3), [0, 5, 7]], picked, atol=1e-6)
 
@@ -174,13 +177,22 @@ def test_a_model_that_depends_on_the_length_of_a_row_is_asked_at_full_length() -
         assert server(Scaled()).rehearse(4, 64)["narrow"] is False
 
 
-def test_what_is_no_tensor_of_logits_is_named() -> None:
-    class Pair(Tied):
+@pytest.mark.parametrize(
+    ("answered", "said"),
+    [
+        (lambda logits: (logits, torch.zeros(())), "tuple"),
+        (lambda logits: logits.sum() * 0, r"float32 \(\)"),  # a loss of zero
+        (lambda logits: logits[:, -1], r"\(2, 11\)"),
+        (lambda logits: logits.long(), "int64"),
+    ],
+)
+def test_what_is_no_tensor_of_logits_is_named(answered: Callable[[torch.Tensor], object], said: str) -> None:
+    class Other(Tied):
         def forward(self, ids: torch.Tensor) -> torch.Tensor:
-            return (super().forward(ids), torch.zeros(()))  # type: ignore[return-value]
+            return answered(super().forward(ids))  # type: ignore[return-value]
 
-    with torch.inference_mode(), pytest.raises(BadOutput, match="tuple"):
-        server(Pair()).rehearse(2, 8)
+    with torch.inference_mode(), pytest.raises(BadOutput, match=said):
+        server(Other()).rehearse(2, 8)
 
 
 def test_the_coarsest_dtype_of_a_model_is_reported() -> None:

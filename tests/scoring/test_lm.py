@@ -37,12 +37,21 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Run:
-    return sealed_run(tmp_path_factory.mktemp("honest"), corpus, HONEST)
+    return sealed_run(tmp_path_factory.mktemp("honest"), corpus)
 
 
 @pytest.fixture(scope="module")
-def answer(honest: Run) -> dict[str, Any]:
-    return scored(honest, AUTORESEARCH_TIER=TIER)
+def heard(honest: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """The answer about an honest model, and what was said on the way to it."""
+    marks = tmp_path_factory.mktemp("heard") / "marks"
+    with marks.open("wb") as file:
+        pipe = file.fileno()
+        return scored(honest, pass_fds=(pipe,), AUTORESEARCH_TIER=TIER, AUTORESEARCH_MARKS=str(pipe)), marks
+
+
+@pytest.fixture
+def answer(heard: tuple[dict[str, Any], Path]) -> dict[str, Any]:
+    return heard[0]
 
 
 def edited(run: Run, folder: Path, source: str) -> Run:
@@ -129,13 +138,6 @@ def test_a_mistake_in_train_py_is_answered_with_its_traceback(honest: Run, tmp_p
     assert len(answer["detail"]) < 4000
 
 
-def test_weights_of_another_model_are_answered_with_their_names(honest: Run, tmp_path: Path) -> None:
-    answer = scored(edited(honest, tmp_path, HONEST.replace("self.head", "self.tail")), AUTORESEARCH_TIER=TIER)
-    assert answer["rejected"] == "host_died"
-    assert "tail.weight" in answer["detail"]
-    assert "head.weight" in answer["detail"]
-
-
 def test_a_host_that_vanishes_before_it_is_ready_leaves_its_words(honest: Run, tmp_path: Path) -> None:
     source = "import os\nprint('\\x1b[31mlast words')\nos.sys.stdout.flush()\nos._exit(3)\n"
     log = tmp_path / "score.log"
@@ -153,20 +155,27 @@ def test_a_host_that_never_gets_ready_is_given_up(honest: Run, tmp_path: Path) -
     assert answer["rejected"] == "host_stalled"
 
 
-def test_the_sealed_half_of_the_corpus_is_not_there_for_the_model(honest: Run, tmp_path: Path) -> None:
+TEXTS = ("sealed/val.bin", "sealed/test_pool.bin", "public/train_00000.bin")
+LOOKS_FOR_TEXT = f"""
+import os, pathlib
+for name in {TEXTS}:
+    try:
+        pathlib.Path(os.environ["AUTORESEARCH_DATA"], name).read_bytes()
+    except (FileNotFoundError, PermissionError):
+        continue
+    raise SystemExit("there is " + name)
+"""
+
+
+def test_no_text_of_the_corpus_is_there_for_the_model(honest: Run, corpus: Path, tmp_path: Path) -> None:
     if TIER == "T0":
         pytest.skip("at T0 nothing is hidden")
-    source = f"import os\nopen(os.environ['AUTORESEARCH_DATA'] + '/sealed/val.bin', 'rb').read()\n{HONEST}"
-    answer = scored(edited(honest, tmp_path, source), AUTORESEARCH_TIER=TIER)
-    assert answer["rejected"] == "host_died"
-    assert "FileNotFoundError" in answer["detail"] or "PermissionError" in answer["detail"]
+    assert all((corpus / name).exists() for name in TEXTS)
+    assert "score" in scored(edited(honest, tmp_path, LOOKS_FOR_TEXT + HONEST), AUTORESEARCH_TIER=TIER)
 
 
-def test_how_far_it_is_goes_to_the_supervisors_pipe(honest: Run, tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
-    with marks.open("wb") as file:
-        scored(honest, pass_fds=(file.fileno(),), AUTORESEARCH_TIER=TIER, AUTORESEARCH_MARKS=str(file.fileno()))
-    fractions = [json.loads(line)["fraction"] for line in marks.read_text().splitlines()]
+def test_how_far_it_is_goes_to_the_supervisors_pipe(heard: tuple[dict[str, Any], Path]) -> None:
+    fractions = [json.loads(line)["fraction"] for line in heard[1].read_text().splitlines()]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
 VOCAB = 64
 WIDTH = 64
@@ -86,6 +87,10 @@ HONEST = textwrap.dedent(
         return Model()
     """
 )
+WEIGHTS = {
+    **{"embed.weight": (64, 32), "head.weight": (64, 32), "head.bias": (64,)},
+    **{"gru.weight_ih_l0": (96, 32), "gru.weight_hh_l0": (96, 32), "gru.bias_ih_l0": (96,), "gru.bias_hh_l0": (96,)},
+}
 
 
 @dataclass(frozen=True)
@@ -111,28 +116,15 @@ class Run:
         }
 
 
-# Stands in for a training run: builds the model of a snapshot and seals its first weights.
-SEAL = """
-import importlib.util, sys, torch
-from safetensors.torch import save_model, save_file
-snapshot, out = sys.argv[1:]
-sys.path.insert(0, snapshot)
-spec = importlib.util.spec_from_file_location("train", snapshot + "/train.py")
-module = importlib.util.module_from_spec(spec)
-sys.modules["train"] = module
-spec.loader.exec_module(module)
-torch.manual_seed(0)
-save_model(module.build_model(), out)
-"""
-
-
-def sealed_run(folder: Path, data: Path, source: str) -> Run:
-    """A run whose trainer has ended: snapshot and sealed weights (untrained, which is all that an audit needs)."""
+def sealed_run(folder: Path, data: Path, source: str = HONEST) -> Run:
+    """A run whose trainer has ended: snapshot, and sealed weights of HONEST (untrained: all that an audit needs)."""
     run = Run(folder / "work", folder / "artifact", data)
     run.snapshot.mkdir(parents=True)
     run.artifact.mkdir()
     (run.snapshot / "train.py").write_text(source)
-    subprocess.run([sys.executable, "-c", SEAL, str(run.snapshot), str(run.artifact / "model.safetensors")], check=True)
+    draw = np.random.default_rng(0)
+    weights = {name: draw.uniform(-0.2, 0.2, shape).astype(np.float32) for name, shape in WEIGHTS.items()}
+    save_file(weights, run.artifact / "model.safetensors")
     return run
 
 
