@@ -4,6 +4,7 @@ import torch
 from base import VOCAB, Base, finish
 
 CASE, EXPECT = 6, ("rejected", "stateful")
+SLOW = True
 
 
 class Model(Base):

@@ -6,6 +6,7 @@ from base import VOCAB, WIDTH, Base, finish
 from torch import nn
 
 CASE, EXPECT = 0, ("scored", "")
+SLOW = True
 
 
 class Model(Base):

@@ -5,6 +5,7 @@ from base import VOCAB, Base, finish
 from torch import nn
 
 CASE, EXPECT = 0, ("scored", "")
+SLOW = True
 
 
 class Model(Base):

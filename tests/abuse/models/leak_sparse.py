@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from base import VOCAB, Base, finish
 
 CASE, EXPECT = 4, ("rejected", "non_causal")
+SLOW = True
 ONE_IN = 100
 
 

@@ -4,6 +4,7 @@ import torch
 from base import Base, finish
 
 CASE, EXPECT = 2, ("rejected", "bad_output")
+SLOW = True
 
 
 class Model(Base):
