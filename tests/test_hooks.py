@@ -1,13 +1,18 @@
-"""The hook that both clients share, run as they run it: an event on stdin, an answer or nothing on stdout."""
+"""The hook that both clients share: an event on stdin, an answer or nothing on stdout."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import runpy
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -33,17 +38,28 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def hook(event: Mapping[str, object], **environment: str) -> dict[str, object] | None:
-    """What the hook answers; None when it says nothing."""
+def variables(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTORESEARCH")}
-    done = subprocess.run(
-        [sys.executable, str(HOOK)],
-        input=json.dumps(event),
-        env=kept | {"AUTORESEARCH_DEBUG": "1"} | environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    return kept | {"AUTORESEARCH_DEBUG": "1", "AUTORESEARCH_CHART": "off"} | more
+
+
+def hook(event: Mapping[str, object], **environment: str) -> dict[str, object] | None:
+    """What the hook answers; None when it says nothing. It is run in this process: there are many questions."""
+    said, complained = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, mock.patch.dict(os.environ, variables(**environment), clear=True):
+        patch.setattr(sys, "path", [str(HOOK.parent), *sys.path])
+        patch.setattr(sys, "stdin", io.StringIO(json.dumps(event)))
+        patch.setattr(tempfile, "tempdir", None)  # it follows the environment
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
+            runpy.run_path(str(HOOK), run_name="__main__")
+    assert complained.getvalue() == ""
+    return json.loads(said.getvalue()) if said.getvalue() else None
+
+
+def hook_apart(event: Mapping[str, object], **environment: str) -> dict[str, object] | None:
+    """The same, as clients ask."""
+    command, env = [sys.executable, str(HOOK)], variables(**environment)
+    done = subprocess.run(command, input=json.dumps(event), env=env, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return json.loads(done.stdout) if done.stdout else None
 
@@ -228,7 +244,7 @@ def test_after_a_compaction_an_agent_is_told_where_the_research_stands(tmp_path:
     begun(real, "compacted")
     real.close()
     event = {"hook_event_name": "SessionStart", "source": "compact", "cwd": str(tmp_path / "real")}
-    answer = hook(event, AUTORESEARCH_PYTHON=sys.executable, AUTORESEARCH_LOCKS=str(tmp_path / "locks"))
+    answer = hook_apart(event, AUTORESEARCH_PYTHON=sys.executable, AUTORESEARCH_LOCKS=str(tmp_path / "locks"))
     assert answer is not None
     said = answer["hookSpecificOutput"]
     assert isinstance(said, dict)
