@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.labs import attempt, begin, edit, finish, git, make_lab
+from tests.labs import attempt, begun, edit, finish, git, make_lab
 
 pytestmark = pytest.mark.abuse
 
@@ -19,11 +19,11 @@ def test_what_a_handicap_gave_away_is_no_gain_over_the_first_campaign(
     what: str, tmp_path: Path, record_property: Any
 ) -> None:
     lab = make_lab(tmp_path / "lab")  # KNOB = 1: a loss of 4
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=HANDICAPS[what])
     git(lab.paths.tree, "commit", "-qam", "a handicap")
-    begun = lab.start_campaign("second", calibrate=0)
-    assert any("the lab's best is experiment 1 of first" in words for words in begun.warnings)
+    second = lab.start_campaign("second", calibrate=0)
+    assert any("the lab's best is experiment 1 of first" in words for words in second.warnings)
     finish(lab, 1)
     decision = attempt(lab, "taken back", KNOB=1.0).decision
     totals = lab.lab_status().totals

@@ -10,7 +10,7 @@ import pytest
 
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import AutoresearchError
-from tests.labs import TRAIN, begin, decide, finish, make_lab
+from tests.labs import TRAIN, begun, decide, finish, make_lab
 
 pytestmark = pytest.mark.abuse
 
@@ -65,7 +65,7 @@ EDITS = (
 @pytest.mark.parametrize("way", EDITS)
 def test_a_bound_that_an_edit_lowers_holds_as_before(way: Any, tmp_path: Path, record_property: Any) -> None:
     lab = make_lab(tmp_path / "lab", more=BOUND)
-    begin(lab)
+    begun(lab)
     way(lab)
     (lab.paths.tree / "train.py").write_text(BEYOND)
     try:
@@ -95,7 +95,7 @@ def test_no_edit_and_no_beginning_makes_the_sealed_readable(
         "the folder above": tmp_path,
         "/": Path("/"),
     }[place]
-    begin(lab)
+    begun(lab)
     rewritten(lab, "devices: cpu\n", f"devices: cpu\nreadable: ['{named}']\n")
     spy = f"print(os.listdir({str(named)!r}))\n"
     (lab.paths.tree / "train.py").write_text(TRAIN.replace("time.sleep(SECONDS)", spy))

@@ -13,7 +13,7 @@ from mcp_server.cli import cli
 from mcp_server.dashboard.app import Feeds, cookie_name, dashboard_app
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.rows import Proposer
-from tests.labs import begin, edit, finish, git, make_lab
+from tests.labs import begin, begun, edit, finish, git, make_lab
 
 
 def test_campaigns_are_compared_at_the_terminal_and_on_the_page(
@@ -62,7 +62,7 @@ def test_campaigns_are_compared_at_the_terminal_and_on_the_page(
 
 def test_a_ledger_of_before_knows_no_proposer_and_goes_on(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     lab.close()
     path = tmp_path / "lab" / ".git" / "autoresearch" / "lab.db"
     ledger = Ledger(path)

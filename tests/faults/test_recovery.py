@@ -135,7 +135,7 @@ def test_the_work_tree_of_a_run_may_be_deleted_while_it_runs(lab: Lab, tmp_path:
 
 
 def test_another_repository_in_the_place_of_a_deleted_tree_is_never_touched(lab: Lab, tmp_path: Path) -> None:
-    begin(lab)
+    begun(lab)
     git(lab.paths.tree, "worktree", "add", "-q", "--detach", str(tmp_path / "second"))
     second = Lab(tmp_path / "second")
     second.start_campaign("first")

@@ -16,7 +16,7 @@ from mcp_server.histories.reading import read
 from mcp_server.histories.sniff import Wishes
 from mcp_server.nouns.errors import NotNow
 from tests.histories.made_up import FAULTS, PI, REFERENCE, SHAPES, clean, planted
-from tests.labs import begin, edit, finish, git, make_lab
+from tests.labs import begun, edit, finish, git, make_lab
 
 
 def asked(folder: Path, *words: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def test_a_branch_whose_commits_carry_scores_is_a_history(tmp_path: Path) -> Non
 
 def test_our_own_branch_is_a_history(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     edit(lab, KNOB=2.0)
     number = lab.run_experiment("KNOB to 2").experiment
     finish(lab, number)
@@ -158,7 +158,7 @@ def test_a_log_is_data_whatever_stands_in_it(tmp_path: Path) -> None:
 
 def test_imported_attempts_are_found_as_tried_elsewhere_and_count_for_nothing_else(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     log = tmp_path / "results.tsv"
     log.write_text(REFERENCE + "e5f6071\t0.5\t1\tkeep\tKNOB 1.0 -> 2.5\n")
     before = lab.lab_status()

@@ -19,7 +19,7 @@ from mcp_server.suggesting.landscape import Step, words
 from mcp_server.suggesting.observations import numbers
 from mcp_server.suggesting.optimiser import Observation, advise
 from mcp_server.suggesting.space import space
-from tests.labs import begin, edit, finish, make_lab
+from tests.labs import begun, edit, finish, make_lab
 
 SOURCE = """\
 RATE = 0.1  # 0.01..1
@@ -89,7 +89,7 @@ def test_the_same_is_advised_twice_and_something_else_while_it_runs() -> None:
 def test_without_optuna_the_words_are_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mcp_server.suggesting.suggest.available", lambda: False)
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     reply = lab.suggest()
     assert reply.suggestions == []
     assert "untried: KNOB" in reply.landscape
@@ -101,7 +101,7 @@ def test_without_optuna_the_words_are_still_there(tmp_path: Path, monkeypatch: p
 
 def test_a_campaign_is_learnt_from_and_nothing_runs_by_itself(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
-    begin(lab)
+    begun(lab)
     for value in (2.0, 4.5, 2.5, 3.5):
         edit(lab, KNOB=value)
         number = lab.run_experiment(f"KNOB to {value}").experiment
