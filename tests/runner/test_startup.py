@@ -78,8 +78,6 @@ def burn(seconds):  # of this process's processor time
 USED = 1.2  # seconds of the processors
 LEARNS = {
     "before the mark": "burn(1.2)",
-    "while train.py is imported": "exec(compile('burn(1.2)', 'train.py', 'exec'))",
-    "in build_model": "def build_model():\n    burn(1.2)\n\nbuild_model()",
     "in a thread": "thread = threading.Thread(target=burn, args=(1.2,))\nthread.start()\nthread.join()",
     "in a child": "if os.fork() == 0:\n    burn(1.2)\n    os._exit(0)\nos.wait()",
     "in a child that nobody waits for": (
