@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # one thread per core that waits passively: a spinning wait slows a shared machine by up to 80 times
 export OMP_WAIT_POLICY ?= passive
+# images for containers often set this; the package would be compiled anew for each of a thousand processes
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: community compare many external night setup demo test quick mutants matrix faults abuse honest bench e2e night-e2e clients arenas lint format clean distclean
 .DEFAULT_GOAL := setup
