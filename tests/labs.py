@@ -109,12 +109,21 @@ def finish(lab: Lab, number: int | None = None) -> ScoreReply:
     """Wait until an experiment has no open runs: a baseline stands at its first score, its other runs go on."""
 
     def over() -> ScoreReply | None:
+        before, asked = results(lab), time.monotonic()
         reply = lab.read_score(number)
-        ended = all(RunState(run.state).terminal for run in reply.runs)
-        return reply if ended and not reply.open else None
+        if not reply.open and all(RunState(run.state).terminal for run in reply.runs):
+            return reply
+        # asking costs more than looking; of a lost run there is nothing to be seen
+        until(lambda: results(lab) != before or time.monotonic() > asked + 0.25)
+        return None
 
     found: ScoreReply = until(over)
     return found
+
+
+def results(lab: Lab) -> set[Path]:
+    """What supervisors wrote last, of all runs."""
+    return set(lab.paths.state.glob("runs/*/*/*/result.json"))
 
 
 def begin(lab: Lab, tag: str = "first", calibrate: int = 0) -> ScoreReply:
