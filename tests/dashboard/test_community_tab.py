@@ -19,6 +19,7 @@ from tests.dashboard.pages import Served, alone, serving
 from tests.dashboard.synthetic import campaign_of
 from tests.dashboard.test_page import browser as browser
 from tests.dashboard.test_page import opened_page, serious_violations
+from tests.dashboard.test_page import profile as profile
 from tests.dashboard.test_page import pytestmark as pytestmark
 
 
@@ -55,9 +56,8 @@ def site(town: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return to
 
 
-def visit(browser, town: Served, width: int = 1280, scheme: str = "light", **more: object):  # type: ignore[no-untyped-def]
+def visit(profile, town: Served):  # type: ignore[no-untyped-def]
     """The tab, drawn; afterwards nobody may have complained and nothing was asked of strangers."""
-    profile = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **more)
     pages = opened_page(profile, town)
     page = next(pages)
     page.click("#to-community")
@@ -65,12 +65,11 @@ def visit(browser, town: Served, width: int = 1280, scheme: str = "light", **mor
     page.wait_for_selector("#line li")
     yield page
     assert next(pages, None) is None
-    profile.close()
 
 
 @pytest.fixture
-def page(browser, town: Served) -> Iterator[object]:  # type: ignore[no-untyped-def]
-    yield from visit(browser, town)
+def page(profile, town: Served) -> Iterator[object]:  # type: ignore[no-untyped-def]
+    yield from visit(profile, town)
 
 
 def test_the_tab_shows_labs_map_claims_line_and_results(page) -> None:  # type: ignore[no-untyped-def]
@@ -145,6 +144,11 @@ def test_the_site_opens_from_its_folder_and_axe_finds_no_serious_violation(  # t
 def test_axe_finds_no_serious_violation_and_nothing_scrolls_sideways(  # type: ignore[no-untyped-def]
     browser, town: Served, scheme: str, width: int
 ) -> None:
-    for page in visit(browser, town, width, scheme, has_touch=width < 400, is_mobile=width < 400):
+    phone = width < 400
+    profile = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=phone, is_mobile=phone
+    )
+    for page in visit(profile, town):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert serious_violations(page) == []
+    profile.close()
