@@ -95,6 +95,23 @@ class Runs(Store):
         )
         return [tuple(row) for row in reversed(rows)]
 
+    def secondaries(self, campaign: str, names: Sequence[str]) -> dict[int, dict[str, float]]:
+        """By experiment: the mean of what its runs that count measured of some metrics beside the score."""
+        if not names:
+            return {}
+        rows = self._rows(
+            "SELECT experiment, told.key AS name, avg(told.value) AS value FROM runs,"
+            f" json_each(result, '$.secondary') AS told WHERE {_DECIDES} AND score IS NOT NULL"
+            " AND told.value IS NOT NULL AND told.key IN (SELECT value FROM json_each(?2))"
+            " GROUP BY experiment, name",
+            campaign,
+            json.dumps(list(names)),
+        )
+        found: dict[int, dict[str, float]] = {}
+        for row in rows:
+            found.setdefault(row["experiment"], {})[row["name"]] = row["value"]
+        return found
+
     def repeat_spreads(self, campaign: str) -> list[float]:
         """Largest less smallest score of each code that ran more than once on a seed and machine, side by side too."""
         counts = f"{_DECIDES} AND score IS NOT NULL"

@@ -109,7 +109,7 @@ def _read(bench: Bench, campaign: Campaign, arena: Arena) -> Findings:
         left=len(tried) - len(decided),
         rules=tuple(told(one) for one in ledger.amendments(tag)),
         watched=series(kept, arena),
-        places=places(tried, arena),
+        places=places(tried, ledger.secondaries(tag, list(arena.front)), arena),
         pictures=_pictures(bench, kept),
     )
 

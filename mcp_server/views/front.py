@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from html import escape
-from statistics import fmean
 
 from mcp_server.arena.program import Arena
 from mcp_server.nouns.attempt import Attempt
-from mcp_server.nouns.records import Purpose
 from mcp_server.views.chart.words import shown
 
 WIDTH, HEIGHT = 760, 440
 LEFT, RIGHT, TOP, BOTTOM = 90, 40, 46, 56
+RADIUS = 5  # of a dot, in pixels; of two others within one radius a single one is drawn
 KEPT, OTHER, LINE = "#0072B2", "#999999", "#D55E00"  # of Okabe and Ito (2008), told apart by everybody
 
 
@@ -28,25 +27,33 @@ class Place:
     front: bool = False
 
 
-def places(tried: Sequence[Attempt], arena: Arena) -> tuple[Place, ...]:
-    """All attempts that have every primary metric, by number; () where the arena has no front."""
+def places(tried: Sequence[Attempt], further: Mapping[int, Mapping[str, float]], arena: Arena) -> tuple[Place, ...]:
+    """All attempts that have every primary metric, by number; () where the arena has no front.
+
+    further: by attempt, what its runs measured of the metrics beside the score (`Ledger.secondaries`).
+    """
     if not arena.front:
         return ()
     found = []
     for one in tried:
-        counting = [run.result for run in one.runs if run.counts and run.purpose != Purpose.EXAM and run.result]
         values = {} if one.score is None else {arena.metric.name: one.score}
-        for name in arena.front:
-            measured = [result.secondary[name] for result in counting if name in result.secondary]
-            values |= {name: fmean(measured)} if measured else {}
+        values |= {name: value for name, value in further.get(one.number, {}).items() if name in arena.front}
         if len(values) == 1 + len(arena.front):
             kept = one.experiment.decision == "keep"
             found.append(Place(one.number, one.experiment.description, values, kept))
-    signs = _signs(arena)
-    return tuple(
-        Place(one.number, one.description, one.values, one.kept, not any(_dominates(two, one, signs) for two in found))
-        for one in found
-    )
+    on = _undominated(found, _signs(arena))
+    return tuple(replace(one, front=one.number in on) for one in found)
+
+
+def _undominated(some: Iterable[Place], signs: Mapping[str, float]) -> set[int]:
+    """Numbers of those that nobody beats. Whoever beats another stands before it in the order, so the front is enough
+    to compare with."""
+    front: list[tuple[int, tuple[float, ...]]] = []
+    gains = ((one.number, tuple(sign * one.values[name] for name, sign in signs.items())) for one in some)
+    for number, own in sorted(gains, key=lambda one: one[1], reverse=True):
+        if not any(_dominates(other, own) for _, other in front):
+            front.append((number, own))
+    return {number for number, _ in front}
 
 
 def _signs(arena: Arena) -> dict[str, float]:
@@ -54,13 +61,15 @@ def _signs(arena: Arena) -> dict[str, float]:
     return {name: 1.0 if way == "maximize" else -1.0 for name, way in ways.items()}
 
 
-def _dominates(one: Place, other: Place, signs: dict[str, float]) -> bool:
-    gains = [sign * (one.values[name] - other.values[name]) for name, sign in signs.items()]
-    return min(gains) >= 0.0 and max(gains) > 0.0
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and all(mine >= theirs for mine, theirs in zip(one, other, strict=True))
 
 
 def svg(some: Sequence[Place], arena: Arena) -> str:
-    """The score against the first of the other metrics; the front as a line. Every name is escaped."""
+    """The score against the first of the other metrics; the front as a line. Every name is escaped.
+
+    Of the thousands of a long campaign dots that would cover each other are drawn once, so that the file stays small.
+    """
     first, second = next(iter(arena.front)), arena.metric.name
     across, up = ([one.values[name] for one in some] for name in (first, second))
     (left, right), (low, high) = _span(across), _span(up)
@@ -88,7 +97,7 @@ def svg(some: Sequence[Place], arena: Arena) -> str:
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{words}</text>')
     line = " ".join("{:.1f},{:.1f}".format(*at(one)) for one in sorted((p for p in some if p.front), key=at))
     parts.append(f'<polyline points="{line}" fill="none" stroke="{LINE}" stroke-width="2" stroke-dasharray="6 4"/>')
-    for one in some:
+    for one in _apart(some, at):
         x, y = at(one)
         ring = f' stroke="{LINE}" stroke-width="2"' if one.front else ""
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{KEPT if one.kept else OTHER}"{ring}/>')
@@ -96,6 +105,12 @@ def svg(some: Sequence[Place], arena: Arena) -> str:
             parts.append(f'<text x="{x + 8:.1f}" y="{y - 6:.1f}">{one.number}</text>')
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 14}" fill="{KEPT}">blue: kept; ringed: on the front</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _apart(some: Sequence[Place], at: Callable[[Place], tuple[float, float]]) -> list[Place]:
+    """Who is drawn: the kept and the front, and of the others the newest in each square of a dot's size."""
+    others = {tuple(round(edge / RADIUS) for edge in at(one)): one for one in some if not (one.front or one.kept)}
+    return [*others.values(), *(one for one in some if one.front or one.kept)]
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
