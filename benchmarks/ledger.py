@@ -354,6 +354,7 @@ def main() -> int:
     """Print the medians; 1 when a verb is not flat, or asks for too many gits."""
     experiments = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     os.environ.setdefault("GIT_CONFIG_GLOBAL", "/dev/null")
+    os.environ["AUTORESEARCH_LABS"] = "off"
     os.environ["AUTORESEARCH_CHART"] = "off"  # a chart is drawn by a process of its own
     few, many, missed = measure(FEW), measure(experiments), False
     print(f"medians of {ROUNDS} calls in milliseconds, after {FEW} and after {experiments:,} experiments")

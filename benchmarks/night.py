@@ -102,7 +102,7 @@ class Night:
 
 
 def _around() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+    return {**os.environ, "AUTORESEARCH_LABS": "off", "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
 
 
 def lay_out(lab: Path, seconds: float, name: str) -> None:

@@ -106,6 +106,7 @@ def main() -> None:
     count, name = counter()
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("AUTORESEARCH_LOCKS", folder)
+        os.environ["AUTORESEARCH_LABS"] = "off"
         schemas, results = anyio.run(shown, Path(folder))
     over = False
     for title, texts, limit in (("Tool schemas", schemas, SCHEMA_LIMIT), ("One iteration", results, ITERATION_LIMIT)):

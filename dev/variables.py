@@ -45,6 +45,10 @@ VARIABLES: dict[str, Variable] = {
         _PERSON, "Any value lets the hooks show their own errors instead of staying silent."
     ),
     "AUTORESEARCH_GUARD": Variable(_PERSON, "`off` lets edits of protected files through the hooks; you edit then."),
+    "AUTORESEARCH_LABS": Variable(
+        _PERSON,
+        "Folder in which your labs are noted for the page of all labs; `off`: none is. Default: your state folder.",
+    ),
     "AUTORESEARCH_LOCKS": Variable(_PERSON, "Folder of the machine's device locks, for all labs of a user."),
     "AUTORESEARCH_LOOP": Variable(_PERSON, "N: the Stop hook asks for up to N more turns where a client has no /loop."),
     "AUTORESEARCH_MODEL": Variable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["AUTORESEARCH_LABS"] = "off"  # labs of a whole module are made before `_alone` is asked
     if config.getoption("quick"):
         sys.addaudithook(_stay_inside)
 
@@ -57,6 +59,7 @@ def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     folder = tmp_path_factory.mktemp("alone")
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(folder / "cache"))
     monkeypatch.setenv("AUTORESEARCH_LOCKS", str(folder / "locks"))
+    monkeypatch.setenv("AUTORESEARCH_LABS", str(folder / "labs"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))  # nobody who runs the tests is told of them
     monkeypatch.setenv("AUTORESEARCH_CHART", "off")  # a test about the chart turns it on
     monkeypatch.setenv("AUTORESEARCH_DASHBOARD", "off")  # and so for the live page

@@ -19,12 +19,15 @@ from starlette.testclient import TestClient
 
 from benchmarks.ledger import MOST_GITS, WORDS, gits_counted, past, score
 from mcp_server.cli import cli
-from mcp_server.dashboard.app import HERE, Feeds, cookie_name, dashboard_app
+from mcp_server.dashboard.app import HERE, cookie_name, dashboard_app
 from mcp_server.dashboard.feed import FIRST_ROWS, Feed
-from mcp_server.lab import Lab
+from mcp_server.dashboard.glance import Glance
+from mcp_server.dashboard.lab import Feeds
+from mcp_server.lab import Lab, utc_now
 from mcp_server.ledger import runs
 from mcp_server.ledger.store import Store
 from mcp_server.nouns.rows import Standing
+from mcp_server.personal.labs import Known
 from mcp_server.views import publishing
 from mcp_server.views.history import history
 from mcp_server.views.publishing import results_text
@@ -206,6 +209,21 @@ def test_the_page_shows_the_newest_before_it_has_read_a_long_past(tmp_path: Path
                 before = page["before"]
             assert seen == set(range(1, MANY + 1))
         feeds.close()
+
+
+def test_a_lab_is_read_for_the_page_of_all_only_when_its_ledger_was_written(tmp_path: Path) -> None:
+    with past(MANY, tmp_path) as lab:
+        known = Known(tree=lab.paths.tree, common=lab.paths.common, lab="", at=utc_now())
+        glance = Glance(known, utc_now)
+        with rows_counted() as handed:
+            glance.look()
+            assert 0 < handed[0] < MANY
+            handed[0] = 0
+            for _ in range(3):
+                glance.look()
+            assert handed[0] == 0
+        assert glance.card.experiments == MANY
+        assert len(glance.card.curve) == MANY // 40 + 1
 
 
 def test_a_look_at_a_page_without_news_reads_no_rows_of_the_past(tmp_path: Path) -> None:

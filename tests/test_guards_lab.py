@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.arena.program import parse_program
+from mcp_server.dashboard.front import Front
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.views import report
 from mcp_server.views.findings import gather
@@ -98,3 +99,9 @@ def test_without_weights_a_keep_is_a_step_on_the_pareto_front_and_the_report_dra
     told = report.html(found, None)
     assert "surely worse in none" in told
     assert "data:image/svg+xml;base64," in told
+    front = Front(lab)
+    assert [(one.experiment, one.values, one.kept) for one in front.view().on] == [
+        (3, [0.25, 13.0], False),
+        (4, [1.0, 9.0], True),
+    ]
+    assert front.picture() == report.pictures(found)[report.FRONT].decode()

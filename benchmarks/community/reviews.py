@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import tempfile
 from datetime import UTC, datetime
@@ -140,6 +141,7 @@ def one_round(folder: Path) -> tuple[dict[str, str], dict[str, str], bool]:
 
 
 def main() -> int:
+    os.environ["AUTORESEARCH_LABS"] = "off"
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         stack.callback(setattr, past, "NOW", past.NOW)
         worked, board, refused = one_round(Path(name))

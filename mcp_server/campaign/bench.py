@@ -64,6 +64,19 @@ class Bench:
         return None
 
 
+class Books(Protocol):
+    """What says how a campaign stands: the ledger, where the lab lies, what time it is. A bench is that, and more."""
+
+    @property
+    def paths(self) -> LabPaths: ...
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def now(self) -> Callable[[], datetime]: ...
+
+
 class Readable(Protocol):
     """What opens a lab to be read: `Lab`, for the rooms below it that show more than a verb says."""
 

@@ -247,7 +247,7 @@ def device_replies(bench: Bench, devices: Sequence[str]) -> list[DeviceReply]:
         if held is not None:
             left = (held.ends_at - bench.now().timestamp()) / 60
             soon = f", about {left:.0f} min left" if left >= 1 else ", nearly done" if left > -5 else ""
-            busy[device] = clean_line(f"{held.run} of the lab in {_near_home(held.lab)}{soon}", 200)
+            busy[device] = clean_line(f"{held.run} of the lab in {near_home(held.lab)}{soon}", 200)
     return [
         DeviceReply(device=device, state="busy" if device in busy else "free", experiment=busy.get(device, ""))
         for device in devices
@@ -283,6 +283,7 @@ def sessions_here(bench: Bench) -> list[str]:
     return [clean_line(words, 120) for words in here] if len(here) > 1 else []
 
 
-def _near_home(folder: str) -> str:
+def near_home(folder: str) -> str:
+    """A folder as its user would write it."""
     home = str(Path.home())
     return f"~{folder[len(home) :]}" if folder.startswith(f"{home}/") else folder

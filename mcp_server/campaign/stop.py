@@ -5,13 +5,13 @@ from __future__ import annotations
 from mcp_server.arena.program import Arena
 from mcp_server.arena.stop import UNKNOWN, stop_reason
 from mcp_server.campaign.attempt import read
-from mcp_server.campaign.bench import Bench
+from mcp_server.campaign.bench import Books
 from mcp_server.campaign.money.spending import spent_in
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.rows import Campaign
 
 
-def over_by_rule(bench: Bench, campaign: Campaign, arena: Arena) -> str:
+def over_by_rule(bench: Books, campaign: Campaign, arena: Arena) -> str:
     """Why a campaign is over; "" while it is not."""
     incumbent = bench.ledger.incumbent(campaign.tag)
     best = read(bench.ledger, incumbent).score if incumbent else None
@@ -21,7 +21,7 @@ def over_by_rule(bench: Bench, campaign: Campaign, arena: Arena) -> str:
     return stop_reason(arena, campaign, counts, stale, best, bench.now(), spent)
 
 
-def refuse_when_over(bench: Bench, campaign: Campaign, arena: Arena) -> None:
+def refuse_when_over(bench: Books, campaign: Campaign, arena: Arena) -> None:
     """Raises NotNow."""
     over = over_by_rule(bench, campaign, arena)
     if over:

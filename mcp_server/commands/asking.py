@@ -14,8 +14,9 @@ from rich.console import RenderableType
 
 from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
-from mcp_server.lab import Lab
+from mcp_server.lab import Lab, utc_now
 from mcp_server.nouns.replies import Reply, ScoreReply
+from mcp_server.personal.labs import introduce
 
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -27,9 +28,11 @@ def json_option(command: Command) -> Command:
 
 
 def lab_at(place: Place) -> Lab:
-    """The lab of a command, closed when the command ends."""
+    """The lab of a command, closed when the command ends; the page of all labs knows of it from then on."""
     lab = Lab(place.folder, campaign=place.campaign)
-    click.get_current_context().call_on_close(lab.close)
+    ends = click.get_current_context().call_on_close
+    ends(lab.close)
+    ends(lambda: introduce(lab.paths, utc_now()))
     return lab
 
 

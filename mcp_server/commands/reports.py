@@ -19,8 +19,10 @@ from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
+from mcp_server.nouns.errors import GitError, WorkspaceError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.replies import Reply
+from mcp_server.repo.workspace import Workspace
 from mcp_server.views.chart import ChartRequest, start_drawing
 from mcp_server.views.publishing import chart_campaign
 
@@ -29,20 +31,30 @@ PRINT_SECONDS = 60.0
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), help="Instead of the first free one from 8766; 0 takes any.")
+@click.option("--all", "everything", is_flag=True, help="All your labs on this machine, and each one's page.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Instead of the first free one from 8766, or 8786 for all; 0 takes any.",
+)
 @click.option("--open", "opened", is_flag=True, help="Open it in the browser.")
 @click.option("--until-eof", is_flag=True, hidden=True, help="End when stdin does: `serve` starts it so.")
 @asking.json_option
 @click.pass_obj
-def dashboard(place: Place, port: int | None, opened: bool, until_eof: bool, as_json: bool) -> None:
+def dashboard(place: Place, everything: bool, port: int | None, opened: bool, until_eof: bool, as_json: bool) -> None:
     """Serve the live page on this machine alone and print its link, until Ctrl-C.
 
     Who has the link sees everything and may pause, veto, cancel, leave notes and queue ideas; nothing else is written.
+
+    With --all, or outside of any repository, it is one page for all your labs: a card for each with what runs, best
+    score, queue, ideas, news, cost and problems. It goes on when the labs' servers end. A lab joins by itself once a
+    campaign has begun there and a command, an agent or a loop has opened it. The page of all writes nothing.
 
     \b
     Examples:
       autoresearch dashboard                              then open the link it prints
       autoresearch dashboard --port 9000 --open
+      autoresearch dashboard --all                        every lab of yours, from anywhere; ports from 8786
       ssh -L 8766:127.0.0.1:8766 gpu-box                  to look from another machine
     """
 
@@ -55,7 +67,23 @@ def dashboard(place: Place, port: int | None, opened: bool, until_eof: bool, as_
     # by name: the web server takes a second to import, which the other commands of this module need not pay
     serving = importlib.import_module("mcp_server.dashboard.serving")
     ends = sys.stdin.buffer.read if until_eof else None
-    serving.serve_dashboard(place.folder, place.campaign, port, announce, ends)
+    if everything and place.campaign:
+        raise click.UsageError("--all shows every campaign: leave --campaign out.")
+    if everything or not (place.campaign or until_eof or in_repository(place.folder)):
+        serving.serve_all_labs(port, announce, ends)
+    else:
+        serving.serve_dashboard(place.folder, place.campaign, port, announce, ends)
+
+
+def in_repository(folder: Path) -> bool:
+    """Whether this is a place where a lab could be."""
+    try:
+        Workspace(folder)
+    except WorkspaceError as error:
+        if isinstance(error, GitError):
+            raise  # there may be one, which git cannot open
+        return False
+    return True
 
 
 class WrittenReply(Reply):

@@ -40,17 +40,17 @@ def picture(lab: Lab, arms: Sequence[str]) -> str:
     return svg(reply) if reply else ""
 
 
-def routes(lab: Callable[[], Lab], templates: Jinja2Templates) -> list[Route]:
-    """The page and its picture."""
+def routes(lab: Callable[[Request], Lab], templates: Jinja2Templates) -> list[Route]:
+    """The page and its picture. lab: the one that an address is about."""
 
     async def page(request: Request) -> Response:
         arms = request.query_params.getlist("arm")
-        reply, words = await run_sync(lambda: compared(lab(), arms))
+        reply, words = await run_sync(lambda: compared(lab(request), arms))
         told = {"reply": reply, "words": words, "query": urlencode([("arm", arm) for arm in arms])}
         return templates.TemplateResponse(request, "compare.html", told)
 
     async def curves(request: Request) -> Response:
-        drawn = await run_sync(lambda: picture(lab(), request.query_params.getlist("arm")))
+        drawn = await run_sync(lambda: picture(lab(request), request.query_params.getlist("arm")))
         return Response(drawn, 200 if drawn else 404, media_type="image/svg+xml")
 
     return [Route("/compare", page, methods=["GET"]), Route("/compare.svg", curves, methods=["GET"])]

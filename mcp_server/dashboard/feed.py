@@ -1,7 +1,6 @@
 """What the live page shows of a campaign, and what of it changed since a client last heard.
 
-A client names the version it knows and gets the newer parts, so a first visit, an update and a reconnect are the same
-question. Of a long past a first visit gets the newest experiments and what was kept; it asks for the others page by
+Of a long past a first visit gets the newest experiments and what was kept; it asks for the others page by
 page (`older`), once there is something to look at. Nothing is changed here. The lab's lock is held for the few
 milliseconds of catching up; the rows are read beside it, through a ledger of the feed's own, for SQLite lets readers
 work while others write.
@@ -11,11 +10,9 @@ from __future__ import annotations
 
 import functools
 import json
-import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
@@ -28,6 +25,8 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
 from mcp_server.campaign.reins.hands import reins_of
 from mcp_server.dashboard.community import Look
+from mcp_server.dashboard.front import Front
+from mcp_server.dashboard.parts import Cursor, Parts
 from mcp_server.judging.looks import told_live
 from mcp_server.judging.totals import Line
 from mcp_server.lab import Lab
@@ -100,23 +99,6 @@ class Lesson(Reply):
     at: str = ""
 
 
-@dataclass(frozen=True)
-class Cursor:
-    """What a client knows: the feed it heard, and how far."""
-
-    epoch: str
-    version: int
-
-    @classmethod
-    def read(cls, text: str) -> Cursor | None:
-        """Written by `str`; anything else is a client that knows nothing."""
-        epoch, _, version = text.partition(".")
-        return cls(epoch, int(version)) if epoch and version.isdecimal() and len(version) < 16 else None
-
-    def __str__(self) -> str:
-        return f"{self.epoch}.{self.version}"
-
-
 class Feed:
     """One campaign, looked at again and again. `lab` is the feed's own."""
 
@@ -126,6 +108,7 @@ class Feed:
         self._mutex = threading.Lock()
         self._looked = -LOOK_SECONDS
         self._others = Look(lab)
+        self.front = Front(lab)
         self._ledger: Ledger | None = None
         self._begin("")
 
@@ -142,14 +125,13 @@ class Feed:
             if self._now() - self._looked >= LOOK_SECONDS:
                 self._look()
                 self._looked = self._now()
-            fresh = cursor is None or cursor.epoch != self._epoch
-            known = 0 if cursor is None or fresh else cursor.version
-            told = {name: text for name, (version, text) in self._parts.items() if version > known}
-            if fresh:
+            known = self._parts.known(cursor)
+            told = self._parts.newer(known or 0)
+            if known is None:
                 told = {"rows": json.dumps(self._first_rows()), **told}
             elif rows := [row for version, row in self._rows.values() if version > known]:
                 told = {"rows": json.dumps({"fresh": False, "rows": rows}), **told}
-            return Cursor(self._epoch, self._version), told
+            return self._parts.cursor, told
 
     def _first_rows(self) -> dict[str, object]:
         """The newest rows and what was kept; before: the experiment below which `older` goes on, 0 for none."""
@@ -175,9 +157,7 @@ class Feed:
         """Forget everything: another campaign is in force, or none was known."""
         self._tag = tag
         self._line = Line(False, None, ())
-        self._epoch = secrets.token_hex(4)
-        self._version = 0
-        self._parts: dict[str, tuple[int, str]] = {}
+        self._parts = Parts()
         self._rows: dict[int, tuple[int, dict[str, Any]]] = {}
         self._open: set[int] = set()  # experiments that are not settled
         self._standing: Standing | None = None  # as far as rows were read
@@ -203,8 +183,8 @@ class Feed:
         except AutoresearchError as error:
             self._without_campaign(str(error))
             return
-        self._say("runs", [run.model_dump() for run in runs])
-        self._say("reins", held.model_dump())
+        self._parts.say("runs", [run.model_dump() for run in runs])
+        self._parts.say("reins", held.model_dump())
         if seen != self._seen or self._now() - self._told_at >= STATUS_SECONDS:
             self._tell_all(campaign, arena)
             self._seen, self._told_at = seen, self._now()
@@ -219,11 +199,11 @@ class Feed:
         try:
             told = self._others.news(campaign, arena, anew=now - self._others_told_at >= STATUS_SECONDS)
         except (*UNUSABLE, AutoresearchError) as error:
-            self._say("community", {"problem": str(error)})
+            self._parts.say("community", {"problem": str(error)})
             return
         if told is not None:
             self._others_told_at = now
-            self._say("community", told.model_dump())
+            self._parts.say("community", told.model_dump())
 
     def _tell_all(self, campaign: Campaign, arena: Arena) -> None:
         ledger = self._beside()
@@ -239,14 +219,15 @@ class Feed:
             noise_sd=noise_sd,
             began_at=campaign.began_at,
             scale=self._scale(ledger, arena, noise_sd),
+            front=list(arena.front),
             # on the page alone: no tool tells it
             watched=_watched(ledger, campaign, arena),
         )
-        self._say("status", status)
-        self._say("lessons", [_lesson(one).model_dump() for one in reversed(ledger.learnings(last=LESSONS))])
+        self._parts.say("status", status)
+        self._parts.say("lessons", [_lesson(one).model_dump() for one in reversed(ledger.learnings(last=LESSONS))])
         known = {digest: at for digest, _, at in ledger.programs()}
         now = (campaign.program, style_version(arena.style, self.lab.paths.tree) or "")
-        self._say("conditions", _conditions(ledger.conditions(campaign.tag), now, known))
+        self._parts.say("conditions", _conditions(ledger.conditions(campaign.tag), now, known))
 
     def _read_rows(self, ledger: Ledger, campaign: Campaign, arena: Arena) -> None:
         """Rows that are new or may have changed: what was opened, decided, settled or run since they were read."""
@@ -264,7 +245,7 @@ class Feed:
         for attempt in read_all(ledger, [one for _, one in sorted(numbers.items())]):
             number, row, one = attempt.number, _row(attempt, line.of(attempt)).model_dump(), attempt.experiment
             if number not in self._rows or self._rows[number][1] != row:
-                self._rows[number] = (self._step(), row)
+                self._rows[number] = (self._parts.step(), row)
             (self._open.discard if one.decision is not None and one.settled else self._open.add)(number)
 
     def _scale(self, ledger: Ledger, arena: Arena, noise_sd: float | None) -> list[float]:
@@ -285,18 +266,9 @@ class Feed:
             status = self.lab.lab_status().model_dump()
         except AutoresearchError as error:
             status = {"problems": [str(error)]}
-        self._say("status", {"next": words, **status})
-        self._say("runs", [])
-        self._say("reins", {})
-
-    def _say(self, name: str, value: object) -> None:
-        text = json.dumps(value)
-        if self._parts.get(name, (0, ""))[1] != text:
-            self._parts[name] = (self._step(), text)
-
-    def _step(self) -> int:
-        self._version += 1
-        return self._version
+        self._parts.say("status", {"next": words, **status})
+        self._parts.say("runs", [])
+        self._parts.say("reins", {})
 
     def _beside(self) -> Ledger:
         if self._ledger is not None and not self._ledger.in_place():

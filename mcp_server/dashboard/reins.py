@@ -57,8 +57,8 @@ def complaint(request: Request, token: str) -> str:
     return ""
 
 
-def routes(lab_of: Callable[[str], Lab], token: str) -> list[Route]:
-    """lab_of: the lab of a campaign, "" for the one of the work tree. Raises AutoresearchError."""
+def routes(lab_of: Callable[[Request, str], Lab], token: str) -> list[Route]:
+    """lab_of: the lab of a campaign, "" for the one of the work tree, where an address names it."""
 
     async def act(request: Request) -> Response:
         wrong = complaint(request, token)
@@ -74,7 +74,7 @@ def routes(lab_of: Callable[[str], Lab], token: str) -> list[Route]:
         except ValidationError as error:
             return JSONResponse({"error": f"Not understood: {error.errors()[0]['msg']}."}, 400)
         try:
-            done = await run_sync(carry_out, lab_of, request.query_params.get("campaign", ""), wish)
+            done = await run_sync(lambda: carry_out(lab_of(request, request.query_params.get("campaign", "")), wish))
         except UnknownExperiment as error:
             return JSONResponse({"error": str(error)}, 404)
         except AutoresearchError as error:
@@ -84,9 +84,8 @@ def routes(lab_of: Callable[[str], Lab], token: str) -> list[Route]:
     return [Route("/reins", act, methods=["POST"])]
 
 
-def carry_out(lab_of: Callable[[str], Lab], campaign: str, wish: Wish) -> str:
+def carry_out(lab: Lab, wish: Wish) -> str:
     """Do it; what was done, in words. Raises AutoresearchError."""
-    lab = lab_of(campaign)
     reins = Reins(lab)
     plain: dict[str, Callable[[], Any]] = {
         "pause": lambda: reins.pause(wish.text, wish.minutes),

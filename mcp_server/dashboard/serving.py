@@ -1,26 +1,36 @@
-"""Starts the page: an address on loopback, a token, and the link that carries it."""
+"""Starts a page: an address on loopback, a token, and the link that carries it."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
-from mcp_server.dashboard.app import Feeds, dashboard_app
+from mcp_server.dashboard.app import dashboard_app
+from mcp_server.dashboard.lab import Feeds
+from mcp_server.dashboard.labs import AllLabs, all_labs_app
 from mcp_server.faces.bearer import read_token
-from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.lab import utc_now
+from mcp_server.nouns.errors import AutoresearchError, NotNow
+from mcp_server.nouns.files import private_folder
+from mcp_server.nouns.paths import labs_folder
+from mcp_server.personal.labs import introduce
 from mcp_server.repo.workspace import Workspace
 
 HOST = "127.0.0.1"
-FIRST_PORT, PORTS = 8766, 20
+FIRST_PORT, PORTS = 8766, 20  # of a lab's page
+FIRST_OF_ALL = FIRST_PORT + PORTS  # of the page of all labs, whose address is the same whichever labs are served
+Closing = Callable[[], bool]
 
 
-def listen(port: int | None) -> socket.socket:
+def listen(port: int | None, first: int = FIRST_PORT) -> socket.socket:
     """A listening socket on loopback; without a port, on the first free one of a few. Raises AutoresearchError."""
-    for number in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS):
+    for number in [port] if port is not None else range(first, first + PORTS):
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         # a port whose last connections still linger may be taken again: a restart keeps its link
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -31,7 +41,7 @@ def listen(port: int | None) -> socket.socket:
             listening.close()
             continue
         return listening
-    asked = f"Port {port} is" if port is not None else f"Ports {FIRST_PORT} to {FIRST_PORT + PORTS - 1} are"
+    asked = f"Port {port} is" if port is not None else f"Ports {first} to {first + PORTS - 1} are"
     raise AutoresearchError(f"{asked} taken on this machine. Choose another with --port, or --port 0 for any.")
 
 
@@ -42,16 +52,51 @@ def serve_dashboard(
     announce: Callable[[str], None],
     ends: Callable[[], object] | None = None,
 ) -> None:
-    """Serve until interrupted, or until `ends` returns; `announce` gets the link once it can be opened."""
+    """Serve one lab until interrupted, or until `ends` returns; `announce` gets the link once it can be opened."""
     paths = Workspace(tree).paths
     paths.state.mkdir(parents=True, exist_ok=True)
     token = read_token(paths.state / "dashboard-token")
-    with listen(port) as listening:
+    introduce(paths, utc_now())
+    feeds = Feeds(paths.tree, campaign)
+    try:
+        _serve(
+            lambda number, closing: dashboard_app(feeds, token, number, closing), token, listen(port), announce, ends
+        )
+    finally:
+        feeds.close()
+
+
+def serve_all_labs(port: int | None, announce: Callable[[str], None], ends: Callable[[], object] | None = None) -> None:
+    """The same for all labs of this user, whichever of them come and go meanwhile."""
+    folder = labs_folder()
+    if folder is None:
+        raise NotNow("AUTORESEARCH_LABS is off, so no lab is known. Unset it, and open each lab once.")
+    private_folder(folder)
+    token, labs = read_token(folder / "dashboard-token"), AllLabs()
+    try:
+        served = listen(port, FIRST_OF_ALL)
+        _serve(lambda number, closing: all_labs_app(labs, token, number, closing), token, served, announce, ends)
+    finally:
+        labs.close()
+
+
+def _serve(
+    app: Callable[[int, Closing], Starlette],
+    token: str,
+    listening: socket.socket,
+    announce: Callable[[str], None],
+    ends: Callable[[], object] | None,
+) -> None:
+    """app: of a port, and of whether the server wants to end."""
+    with listening:
         number = int(listening.getsockname()[1])
-        feeds = Feeds(paths.tree, campaign)
-        app = dashboard_app(feeds, token, number, lambda: server.should_exit)
         config = uvicorn.Config(
-            app, log_level="warning", server_header=False, ws="none", timeout_graceful_shutdown=3, access_log=False
+            app(number, lambda: server.should_exit),
+            log_level="warning",
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=3,
+            access_log=False,
         )
         server = uvicorn.Server(config)
         if ends is not None:
@@ -62,9 +107,5 @@ def serve_dashboard(
 
             threading.Thread(target=wait, daemon=True).start()
         announce(f"http://{HOST}:{number}/open?token={token}")
-        try:
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how a person ends it
             server.run(sockets=[listening])
-        except KeyboardInterrupt:
-            pass  # Ctrl-C is how a person ends it
-        finally:
-            feeds.close()

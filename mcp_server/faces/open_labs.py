@@ -27,6 +27,7 @@ from mcp_server.lab import Lab, utc_now
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import StatusReply
 from mcp_server.nouns.rows import Proposer, Spent
+from mcp_server.personal.labs import introduce
 from mcp_server.personal.telling import cost_of, tokens_of
 
 COST, TOKENS = "autoresearch/cost_usd", "autoresearch/tokens"  # of a call's `_meta`
@@ -67,6 +68,8 @@ class OpenLabs:
         self._open: dict[Path, Lab] = {}
         self._watches: list[Callable[[], None]] = []
         self._guests: dict[str, Guest] = {}
+        self._attended: set[Path] = set()  # state folders of labs that know of this server
+        self._attending = contextlib.ExitStack()
         self._process = secrets.token_hex(6)
         self._mutex = threading.RLock()  # verbs run in worker threads
         self.tell: Callable[[str], None] = lambda name: None  # hears the name of a file that was edited
@@ -81,7 +84,16 @@ class OpenLabs:
             if tree not in self._open:
                 self._open[tree] = lab = Lab(tree)
                 self._watches.append(watch(lab.paths.tree, lambda name: self.tell(name)))
+            self._attend(self._open[tree])
             return self._open[tree]
+
+    def _attend(self, lab: Lab) -> None:
+        """Have it known, once something has begun in the lab, that it is there and that this server is at it."""
+        state = lab.paths.state
+        if state not in self._attended and lab.paths.ledger.exists():
+            introduce(lab.paths, utc_now())
+            self._attending.enter_context(company.attending(state))
+            self._attended.add(state)
 
     def last(self) -> Lab:
         """The lab that a resource is about, which names none: the last call's. Raises AutoresearchError."""
@@ -117,6 +129,7 @@ class OpenLabs:
     def close(self) -> None:
         for guest in self._guests.values():
             guest.leave()
+        self._attending.close()
         for stop in self._watches:
             stop()
         for lab in self._open.values():

@@ -35,9 +35,13 @@ class Store:
     Raises LedgerError when the file is damaged, newer than this code, or cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, looking: bool = False) -> None:
+        """looking: nothing is written, neither a file beside the ledger nor a migration; an older one is refused."""
         self.path = path
         try:
+            if looking:
+                self._look()
+                return
             private_folder(path.parent)
             # the campaign's secret is in it; SQLite gives its journals the mode that the ledger has
             private_file(path)
@@ -56,6 +60,25 @@ class Store:
             raise LedgerError(
                 f"The ledger {path} cannot be opened: {error}. Check the disk and its permissions."
             ) from None
+        self._file = self._identity()
+
+    def _look(self) -> None:
+        """Open it to be read alone. Who reads while others write needs what lies beside the file; without a writer
+        SQLite would make those files for us and leave them behind, so it is told that nobody writes."""
+        written = self.path.with_name(f"{self.path.name}-wal").exists()
+        uri = f"{self.path.absolute().as_uri()}?mode=ro{'' if written else '&immutable=1'}"
+        self._db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._db.close).atexit = False
+        self._db.row_factory = sqlite3.Row
+        with self._words():
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version < len(STEPS):
+                raise LedgerError(
+                    f"The ledger {self.path} has schema {version}, this autoresearch has {len(STEPS)}: any command in "
+                    "the lab, or its own page, brings it up to date."
+                )
+            self._refuse_newer(version)
+        self.lab = self._rows("SELECT id FROM lab")[0][0]
         self._file = self._identity()
 
     def _identity(self) -> tuple[int, int] | None:
@@ -84,11 +107,7 @@ class Store:
 
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(STEPS):
-            raise LedgerError(
-                f"The ledger {self.path} has schema {version}; this autoresearch knows up to {len(STEPS)}. "
-                "It was written by a newer version: upgrade autoresearch to use this lab."
-            )
+        self._refuse_newer(version)
         if version == len(STEPS):
             return
         with self._fact():
@@ -97,6 +116,13 @@ class Store:
                 if number > self._db.execute("PRAGMA user_version").fetchone()[0]:
                     step(self._db)
                     self._db.execute(f"PRAGMA user_version = {number}")
+
+    def _refuse_newer(self, version: int) -> None:
+        if version > len(STEPS):
+            raise LedgerError(
+                f"The ledger {self.path} has schema {version}; this autoresearch knows up to {len(STEPS)}. "
+                "It was written by a newer version: upgrade autoresearch to use this lab."
+            )
 
     @contextlib.contextmanager
     def _words(self) -> Iterator[None]:

@@ -143,6 +143,16 @@ def try_lock(path: Path) -> int | None:
     return fd
 
 
+def share_lock(path: Path) -> int:
+    """A descriptor that holds a shared flock on `path`, as any number of processes may. Close it to let go.
+
+    It waits for whoever only looks whether somebody is there, which takes no time. Raises OSError.
+    """
+    fd = open_lock(path)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    return fd
+
+
 def is_locked(path: Path) -> bool:
     """Whether a living process holds the lock. A held lock cannot outlive its process; a pid can be reused."""
     if not path.exists():

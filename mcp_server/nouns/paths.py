@@ -20,6 +20,17 @@ def cache_folder() -> Path:
     return Path(os.environ.get("AUTORESEARCH_CACHE") or platformdirs.user_cache_dir("autoresearch"))
 
 
+def labs_folder() -> Path | None:
+    """Where it is noted which labs this user has on this machine; None where none is to be. AUTORESEARCH_LABS moves it.
+
+    It survives reboots, as the labs do, and no lab depends on it.
+    """
+    given = os.environ.get("AUTORESEARCH_LABS")
+    if given == "off":
+        return None
+    return Path(given) if given else Path(platformdirs.user_state_dir("autoresearch")) / "labs"
+
+
 def device_locks_folder() -> Path:
     """One lock per device of this machine and user, shared by all labs. AUTORESEARCH_LOCKS moves it.
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Protocol
 
-from mcp_server.campaign.trees.company import loop_folder, loop_lock
-from mcp_server.lab import Lab
+from mcp_server.campaign.trees.company import attending, loop_folder, loop_lock
+from mcp_server.lab import Lab, utc_now
 from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.files import try_lock, write_atomically
 from mcp_server.nouns.text import clean_line
+from mcp_server.personal.labs import introduce
 from mcp_server.ralph import agent, settling
 from mcp_server.ralph.guarding import Guard
 from mcp_server.ralph.pacing import End, Lap, Limits, Outcome, over, rest, spent
@@ -106,7 +107,9 @@ def loop(plan: Plan, audience: Audience, sleep: Callable[[float], None] = time.s
             report = Report()
             try:
                 settling.begin(lab, plan.campaign or plan.tag, audience.say)
-                _Loop(plan, lab, state, audience, sleep, report).go()
+                introduce(lab.paths, utc_now())
+                with attending(lab.paths.state):
+                    _Loop(plan, lab, state, audience, sleep, report).go()
             except KeyboardInterrupt:
                 agent.end(str(state), None, SIGKILL)  # one that was just being started
                 settling.cancel_what_runs(lab)

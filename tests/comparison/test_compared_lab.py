@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 from mcp_server.cli import cli
-from mcp_server.dashboard.app import Feeds, cookie_name, dashboard_app
+from mcp_server.dashboard.app import cookie_name, dashboard_app
+from mcp_server.dashboard.lab import Feeds
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.rows import Proposer
 from tests.labs import begin, begun, edit, finish, git, make_lab

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -35,9 +36,10 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
 
-def start(folder: Path, port: int = 0) -> Served:
+def start(folder: Path, port: int = 0, *more: str) -> Served:
     """Start it and wait until it tells its link."""
-    command = [sys.executable, "-m", "mcp_server.cli", "-C", str(folder), "dashboard", "--port", str(port), "--json"]
+    asked = ["dashboard", "--port", str(port), "--json", *more]
+    command = [sys.executable, "-m", "mcp_server.cli", "-C", str(folder), *asked]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ})
     assert process.stdout is not None
     link = json.loads(process.stdout.readline())["url"]
@@ -51,17 +53,60 @@ def stop(served: Served, how: int = signal.SIGTERM) -> None:
         served.process.stdout.close()
 
 
+class Agent:
+    """A real server process on a lab, as a client of that name has it."""
+
+    def __init__(self, folder: Path, client: str = "any-client") -> None:
+        command = [sys.executable, "-m", "mcp_server"]
+        self.process = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._id = 0
+        who = {"name": client, "version": "1"}
+        self.ask("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": who})
+        self._say({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+    def call(self, tool: str, **arguments: object) -> dict[str, Any]:
+        """What a tool answers."""
+        found = self.ask("tools/call", {"name": tool, "arguments": arguments})
+        assert not found.get("isError"), found
+        told: dict[str, Any] = found["structuredContent"]
+        return told
+
+    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        self._id += 1
+        self._say({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params})
+        assert self.process.stdout is not None
+        while True:  # news of progress comes between
+            found = json.loads(self.process.stdout.readline())
+            if found.get("id") == self._id:
+                return dict(found["result"])
+
+    def _say(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(message) + "\n")
+        self.process.stdin.flush()
+
+    def end(self, how: int | None = None) -> None:
+        """As a client ends it; or by a signal."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        if how is not None:
+            self.process.send_signal(how)
+        self.process.stdin.close()
+        self.process.wait(timeout=120)
+        self.process.stdout.close()
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Cache and locks in `folder`, no chart and no other lab: for what the tests of a module share."""
-    places = {f"AUTORESEARCH_{name}": str(folder / name.lower()) for name in ("CACHE", "LOCKS")}
+    places = {f"AUTORESEARCH_{name}": str(folder / name.lower()) for name in ("CACHE", "LOCKS", "LABS")}
     with mock.patch.dict(os.environ, {**places, "AUTORESEARCH_CHART": "off", "AUTORESEARCH_COMMUNITY": "off"}):
         yield
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Served]:
-    served = start(folder)
+def serving(folder: Path, *more: str) -> Iterator[Served]:
+    served = start(folder, 0, *more)
     try:
         yield served
     finally:

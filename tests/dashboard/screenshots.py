@@ -32,7 +32,11 @@ def main(folder: Path) -> None:
     """Write the pictures into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
-        os.environ |= {"AUTORESEARCH_LOCKS": f"{scratch}/locks", "AUTORESEARCH_CHART": "off"}
+        os.environ |= {
+            "AUTORESEARCH_LOCKS": f"{scratch}/locks",
+            "AUTORESEARCH_LABS": f"{scratch}/labs",
+            "AUTORESEARCH_CHART": "off",
+        }
         lab = campaign_of(Path(scratch) / "lab", 126)
         (lab.paths.tree / "train.py").write_text(TRAIN + TELLS)
         running = lab.run_experiment("momentum that grows with the batch").experiment

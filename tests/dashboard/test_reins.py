@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from mcp_server.dashboard.app import Feeds, cookie_name, dashboard_app
+from mcp_server.dashboard.app import cookie_name, dashboard_app
+from mcp_server.dashboard.lab import Feeds
 from mcp_server.dashboard.reins import page_token
 from mcp_server.lab import Lab
 from tests.dashboard.pages import CHROMIUM, QUIET, serving

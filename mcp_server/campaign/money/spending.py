@@ -10,7 +10,7 @@ import contextlib
 from datetime import datetime
 
 from mcp_server.arena.program import Arena
-from mcp_server.campaign.bench import Bench, Readable
+from mcp_server.campaign.bench import Books, Readable
 from mcp_server.campaign.find import experiment_at
 from mcp_server.campaign.money import window
 from mcp_server.campaign.money.accounts import larger, read_in_all
@@ -25,7 +25,7 @@ from mcp_server.personal.money import Spend, ask, spend_of
 LOOK_SECONDS = 60.0
 
 
-def spent_in(bench: Bench, tag: str) -> Spent:
+def spent_in(bench: Books, tag: str) -> Spent:
     """The larger of both accounts, for they are of the same money."""
     return larger(bench.ledger.told_spent(tag).spent, read_in_all(bench.ledger.readings(tag)))
 
@@ -74,7 +74,7 @@ def tell(lab: Readable, experiment: int | None, spent: Spent, session: str = "")
         return found.number
 
 
-def of(bench: Bench, campaign: Campaign, arena: Arena) -> MoneyReply:
+def of(bench: Books, campaign: Campaign, arena: Arena) -> MoneyReply:
     """All that is known of a campaign's money, and what limits it."""
     ledger, tag = bench.ledger, campaign.tag
     told, last = ledger.told_spent(tag), ledger.last_reading(tag)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from mcp_server.campaign.bench import Bench
+from mcp_server.campaign.bench import Books
 from mcp_server.campaign.money.accounts import Use, eligible, uses_of
 from mcp_server.nouns.rows import Spent
 from mcp_server.personal.money import Quota, quotas_of
@@ -14,12 +14,12 @@ UNITS = {"cost": "USD", "tokens": "tokens", "experiments": "experiments"}
 NAMES = {"cost": "cost_usd", "tokens": "tokens"}  # of what is told
 
 
-def quotas(bench: Bench) -> list[Quota]:
+def quotas(bench: Books) -> list[Quota]:
     """Raises ArenaError with what to mend."""
     return quotas_of(bench.paths.state.parent, bench.paths.tree)
 
 
-def used_up(bench: Bench) -> tuple[str, datetime] | None:
+def used_up(bench: Books) -> tuple[str, datetime] | None:
     """Which quota is used up, in words, and when the next proposal is eligible; None while none is.
 
     All campaigns of the lab count. Raises ArenaError for a quota that cannot be read.
@@ -47,7 +47,7 @@ def latest(accounts: Sequence[Sequence[Use]], limit: float, hours: float, now: d
     return max(found, default=None)
 
 
-def standing(bench: Bench) -> list[str]:
+def standing(bench: Books) -> list[str]:
     """How much of each quota is used, in words. Raises ArenaError."""
     rules, now = quotas(bench), bench.now()
     if not rules:
@@ -65,7 +65,7 @@ def _amount(value: float, name: str) -> str:
     return f"{value:,.2f}" if name == "cost" else f"{value:,.0f}"
 
 
-def _told(bench: Bench, rules: Sequence[Quota], now: datetime) -> dict[str, list[Use]]:
+def _told(bench: Books, rules: Sequence[Quota], now: datetime) -> dict[str, list[Use]]:
     """What was used by attempts, as their proposers told."""
     since = now - timedelta(hours=max(rule.hours for rule in rules))
     begun = bench.ledger.proposals_since(since.isoformat(timespec="milliseconds"))
@@ -80,7 +80,7 @@ def _use(at: str, spent: Spent, what: str) -> list[Use]:
     return [] if value is None else [Use(datetime.fromisoformat(at), value)]
 
 
-def _read(bench: Bench, rules: Sequence[Quota]) -> dict[str, list[Use]]:
+def _read(bench: Books, rules: Sequence[Quota]) -> dict[str, list[Use]]:
     """What the user's command has seen, whichever campaign it was asked for."""
     wanted = {name for rule in rules for name in rule.limits() if name in NAMES}
     if not wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mcp_server.campaign.bench import Bench
+from mcp_server.campaign.bench import Books
 from mcp_server.campaign.money import window
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.live.orders import Asked, Order
@@ -18,12 +18,12 @@ def paused(ledger: Ledger, tag: str, now: datetime) -> Asked | None:
     return holds[-1] if holds else None
 
 
-def closed(bench: Bench, campaign: Campaign) -> str:
+def closed(bench: Books, campaign: Campaign) -> str:
     """Why nothing new begins now; "" while it may."""
     return held(bench, campaign) or used_up(bench)
 
 
-def used_up(bench: Bench) -> str:
+def used_up(bench: Books) -> str:
     """Which quota of the user's is used up, and until when. One that cannot be read allows nothing: it was a limit."""
     try:
         found = window.used_up(bench)
@@ -32,7 +32,7 @@ def used_up(bench: Bench) -> str:
     return f"The user's quota of {found[0]} is used up{until(found[1].isoformat(), bench.now())}" if found else ""
 
 
-def held(bench: Bench, campaign: Campaign) -> str:
+def held(bench: Books, campaign: Campaign) -> str:
     """The pause of a person in words; "" without one."""
     pause = paused(bench.ledger, campaign.tag, bench.now())
     if pause is None:
@@ -50,7 +50,7 @@ def until(moment: str | None, now: datetime) -> str:
     return f"; next_eligible {datetime.fromisoformat(moment).isoformat(timespec='seconds')} (in {soon})"
 
 
-def refuse_while_closed(bench: Bench, campaign: Campaign) -> None:
+def refuse_while_closed(bench: Books, campaign: Campaign) -> None:
     """Raises NotNow."""
     why = closed(bench, campaign)
     if why:

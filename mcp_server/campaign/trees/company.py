@@ -12,16 +12,18 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.files import is_locked, try_lock
+from mcp_server.nouns.files import is_locked, share_lock, try_lock
 from mcp_server.nouns.records import Kind
 from mcp_server.nouns.rows import Experiment
 
 SHARED = "AUTORESEARCH_SHARED_TREE"  # set to 1: two sessions may mix their edits in one work tree, and are only warned
+ARRIVING_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,39 @@ def present(state: Path) -> dict[str, Session]:
                 continue
             found[file.name] = Session(**json.loads(file.read_text()))
     return found
+
+
+@contextlib.contextmanager
+def attending(state: Path) -> Iterator[None]:
+    """Have it known that an agent's server, or a loop, is at this lab. Where the disk refuses that, it is not known."""
+    held = None
+    with contextlib.suppress(OSError):
+        held = share_lock(_attended(state))
+    try:
+        yield
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+def attended(state: Path) -> bool:
+    """Whether a server or a loop is there. Nothing is written."""
+    return is_locked(_attended(state))
+
+
+def looked_at(state: Path) -> list[Session]:
+    """The sessions that live, as somebody sees them who only looks: files of dead ones stay."""
+    found = []
+    for file in sorted(_folder(state).glob("*")):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            # one that is just being made is not tried: its own server would find it taken
+            if time.time() - file.stat().st_mtime > ARRIVING_SECONDS and is_locked(file):
+                found.append(Session(**json.loads(file.read_text())))
+    return found
+
+
+def _attended(state: Path) -> Path:
+    return state / "attended.lock"
 
 
 def _folder(state: Path) -> Path:

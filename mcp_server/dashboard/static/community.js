@@ -27,7 +27,7 @@ export function openCommunity(state) {
   byId("more-labs").addEventListener("click", () => { view.labs = true; drawLabs(state.community); });
   byId("more-posts").addEventListener("click", () => { view.posts = true; drawBoard(state.community); });
   byId("more-claims").addEventListener("click", () => { view.claims = true; drawClaims(state.community); });
-  byId("graph-link").href = `/community/graph.svg?campaign=${encodeURIComponent(state.campaign)}`;
+  byId("graph-link").href = `community/graph.svg?campaign=${encodeURIComponent(state.campaign)}`;
 }
 
 function turns(id, turned) {
@@ -168,7 +168,7 @@ function fill(id, chosen, options) {
 async function drawResults(state) {
   const turn = ++asking;
   asked.first = Math.max(0, asked.first);
-  const found = await fetched("/community/results", state.campaign, asked).catch((error) => ({ problem: error.message }));
+  const found = await fetched("community/results", state.campaign, asked).catch((error) => ({ problem: error.message }));
   if (turn !== asking) return; // asked again meanwhile
   const { results = [], total = 0, first = 0, problem } = found;
   byId("results-found").textContent = problem || `${total.toLocaleString("en")} result${total === 1 ? "" : "s"}`;

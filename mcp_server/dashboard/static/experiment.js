@@ -49,7 +49,7 @@ async function open(state, wanted) {
   if (!dialog.open) dialog.showModal();
   if (turned) byId("experiment-title").focus();
   try {
-    const found = await fetched(`/experiments/${wanted}`, state.campaign);
+    const found = await fetched(`experiments/${wanted}`, state.campaign);
     if (current === wanted) fill(body, found, state.campaign);
   } catch (error) {
     if (current === wanted) body.replaceChildren(el("p", {}, error.message));
@@ -83,7 +83,7 @@ function fill(body, { page, verdict = {}, view, view_words: left, watch, log, co
   ])];
   if (view || left) parts.push(el("h3", {}, "What it made"));
   if (view) {
-    const source = `/experiments/${row.experiment}/view?${new URLSearchParams({ campaign })}`;
+    const source = `experiments/${row.experiment}/view?${new URLSearchParams({ campaign })}`;
     parts.push(el("img", { class: "view", src: source, alt: `What experiment ${row.experiment} made, drawn by the arena's view command` }));
   }
   if (left) parts.push(el("p", { class: "faint" }, left));

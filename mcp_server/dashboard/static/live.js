@@ -2,8 +2,8 @@
 
 const LOST_AFTER = 4000; // milliseconds without a connection before the page says so
 
-export function listen(campaign, hear, tell) {
-  const source = new EventSource(`/events?campaign=${encodeURIComponent(campaign)}`);
+export function listen(address, names, hear, tell) {
+  const source = new EventSource(address);
   let lost = null;
   source.addEventListener("open", () => {
     clearTimeout(lost);
@@ -19,7 +19,7 @@ export function listen(campaign, hear, tell) {
       lost = setTimeout(() => tell("lost", "no connection; the page goes on when the dashboard is back"), LOST_AFTER);
     }
   });
-  for (const name of ["rows", "status", "runs", "lessons", "conditions", "community", "reins"]) {
+  for (const name of names) {
     source.addEventListener(name, (event) => hear(name, JSON.parse(event.data)));
   }
   source.addEventListener("heard", () => hear("heard", null));

@@ -4,6 +4,7 @@ import { byId, el } from "./dom.js";
 import { drawChart, openChartKeys } from "./chart.js";
 import { drawCommunity, openCommunity } from "./community.js";
 import { opened, watchExperiment } from "./experiment.js";
+import { drawFront } from "./front.js";
 import { fetched, listen } from "./live.js";
 import { drawConditions, drawLab, drawLessons, drawRunning, drawTotals } from "./panels.js";
 import { drawReins, openReins } from "./reins.js";
@@ -11,12 +12,15 @@ import { drawTable, openTable } from "./table.js";
 
 const state = { campaign: new URLSearchParams(location.search).get("campaign") || "", rows: new Map(), status: {},
   runs: [], lessons: [], conditions: [], community: {}, reins: {} };
-let heard = new Set();
+const PARTS = ["rows", "status", "runs", "lessons", "conditions", "community", "reins"];
+let heard = new Set(), older = 0; // below which experiment the rows of a long past go on
 
 function hear(name, value) {
   if (name === "heard") {
     redraw(heard);
     heard = new Set();
+    if (older) readOlder(older, state.rows);
+    older = 0;
     return;
   }
   heard.add(name);
@@ -26,13 +30,13 @@ function hear(name, value) {
   }
   if (value.fresh) state.rows = new Map();
   for (const row of value.rows) state.rows.set(row.experiment, row);
-  if (value.fresh) readOlder(value.before, state.rows);
+  if (value.fresh) older = value.before;
 }
 
 // The rest of a long past, page by page, once the newest are on the screen. A row that the stream told is newer.
 async function readOlder(before, rows) {
   while (before && rows === state.rows) {
-    const page = await fetched(`/rows/${before}`, state.campaign).catch(() => null);
+    const page = await fetched(`rows/${before}`, state.campaign).catch(() => null);
     if (!page) { await new Promise((again) => setTimeout(again, 2000)); continue; }
     for (const row of page.rows) if (!rows.has(row.experiment)) rows.set(row.experiment, row);
     before = page.before;
@@ -50,6 +54,7 @@ function redraw(changed) {
   if (changed.has("rows") || changed.has("status")) {
     drawChart(state, show);
     drawTable(state, show);
+    drawFront(state);
   }
   if (changed.has("reins") || changed.has("status")) drawReins(state);
   if (changed.has("lessons")) drawLessons(state, show);
@@ -107,7 +112,7 @@ openReins(state);
 watchExperiment(state);
 addEventListener("hashchange", turn);
 turn();
-listen(state.campaign, hear, (how, words) => {
+listen(`events?campaign=${encodeURIComponent(state.campaign)}`, PARTS, hear, (how, words) => {
   const link = byId("link");
   link.dataset.state = how;
   link.textContent = words;

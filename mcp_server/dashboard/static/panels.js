@@ -118,7 +118,7 @@ function version(one, inForce, campaign) {
   const details = el("details", {}, el("summary", {}, `${inForce ? "In force: " : ""}program ${one.program}${style}, ${since}`));
   details.addEventListener("toggle", async () => {
     if (!details.open || details.children.length > 1) return;
-    const found = await fetched(`/programs/${one.program}`, campaign).catch((error) => ({ text: error.message }));
+    const found = await fetched(`programs/${one.program}`, campaign).catch((error) => ({ text: error.message }));
     details.append(el("p", { class: "faint" }, found.first_seen ? `first seen ${when(found.first_seen)}` : ""));
     if (found.diff) details.append(el("p", {}, "Against the version before:"), diff(found.diff));
     details.append(el("pre", { class: "wrap", tabindex: "0" }, found.text));

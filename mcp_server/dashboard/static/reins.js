@@ -9,7 +9,7 @@ export async function wish(campaign, asked) {
   line.textContent = "…";
   line.className = "faint";
   try {
-    const answer = await fetch(`/reins?${new URLSearchParams({ campaign })}`, { method: "POST",
+    const answer = await fetch(`reins?${new URLSearchParams({ campaign })}`, { method: "POST",
       headers: { "Content-Type": "application/json", "X-Autoresearch-Page": token }, body: JSON.stringify(asked) });
     const told = await answer.json().catch(() => ({ error: `The dashboard answered ${answer.status}.` }));
     line.textContent = told.done || told.error;
