@@ -1,8 +1,8 @@
 """The pages and what they ask for, over HTTP on loopback, behind a token link, with a strict content policy.
 
 Only by a loopback name, only with the cookie that the link sets, and only GET: what writes is in `reins`, behind more
-guards. Nothing comes from elsewhere: scripts,
-styles and the chart library are files of this package and of plotly's, and the policy forbids the browser all else.
+guards. Nothing comes from elsewhere: scripts, styles and the chart library are files of this package and of plotly's,
+and the policy forbids the browser all else.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ from mcp_server.nouns.replies import Reply
 from mcp_server.nouns.rows import Campaign, Run
 from mcp_server.nouns.text import clean_line
 from mcp_server.personal.labs import Known
+from mcp_server.views.publishing import line_of
 
 CLOCK_SECONDS = 30.0  # what depends on the time alone, such as a stop rule in hours or a pause that ends
 KEPT_SHOWN, EVENTS_SHOWN, IDEAS_SHOWN, RUNS_SHOWN, CAMPAIGNS_SHOWN = 32, 3, 2, 4, 6
@@ -98,7 +99,7 @@ class Card(Reply):
     exam_gain: FiniteFloat | None = None
     experiments: int = 0
     kept: int = 0
-    curve: list[list[FiniteFloat]] = Field(default_factory=list, description="[experiment, score] of what was kept")
+    curve: list[list[FiniteFloat]] = Field(default_factory=list, description="[experiment, level] of what was kept")
     last: int = Field(default=0, description="number of the newest experiment")
     front: str = ""
     to_decide: list[int] = Field(default_factory=list)
@@ -209,7 +210,8 @@ class Glance:
         card.exam_gain = totals.exam_gain
         card.experiments, card.kept = counts.get("all", 0), counts.get("keep", 0)
         card.last = ledger.next_number(tag) - 1
-        card.curve = _curve(read_all(ledger, ledger.kept(tag, last=KEPT_SHOWN)))
+        kept, line = read_all(ledger, ledger.kept(tag, last=KEPT_SHOWN)), line_of(ledger, campaign, arena)
+        card.curve = [[one.number, round(at, 6)] for one in kept if (at := line.of(one)) is not None]
         undecided = read_all(ledger, [one for one in ledger.undecided(tag) if one.kind != Kind.BASELINE])
         card.to_decide = [one.number for one in undecided if not one.open][:5]
         waiting = ledger.queue(tag)
@@ -380,10 +382,6 @@ def _trouble(line: RunLine) -> str:
 
 def _who(session: company.Session) -> list[str]:
     return [clean_line(session.client, 60) or "a client", clean_line(session.since, 40)]
-
-
-def _curve(kept: Sequence[Attempt]) -> list[list[float]]:
-    return [[one.number, round(one.score, 6)] for one in kept if one.score is not None]
 
 
 def _step(part: float) -> float | None:
