@@ -60,6 +60,7 @@ class State(StrEnum):
     QUEUED = "waits for a device"
     FIELD = "in the field"
     ENDED = "result waits"
+    DIED = "run died"
     DECIDE = "to be decided"
     PAUSED = "paused"
     OVER = "over"
@@ -314,7 +315,7 @@ def state_of(card: Card, phases: Sequence[str]) -> State:
         return State.BARE
     if any(phase not in ("queued", "waiting", "field", "ended", "died") for phase in phases):
         return State.RUNNING
-    for phase, state in (("ended", State.ENDED), ("died", State.ENDED), ("waiting", State.QUEUED)):
+    for phase, state in (("ended", State.ENDED), ("died", State.DIED), ("waiting", State.QUEUED)):
         if phase in phases:
             return state
     if card.paused:
@@ -353,9 +354,12 @@ def failing(last: Sequence[Attempt]) -> list[str]:
 
 
 def last_events(events: Sequence[Event]) -> list[EventLine]:
-    """The newest first, and of each experiment one: a keep is a verdict and a decision too. Pure."""
+    """The newest first, and of each experiment one: a keep is a verdict and a decision too. Pure.
+
+    That a lab became idle is left out: its badge says whether it still is.
+    """
     lines: dict[object, EventLine] = {}
-    for one in reversed(events):
+    for one in reversed([one for one in events if one.kind is not EventKind.IDLE]):
         name = one.experiment or f"event {one.event}"
         if name not in lines:
             words = clean_line(one.words, LONG)

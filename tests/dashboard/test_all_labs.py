@@ -60,7 +60,7 @@ def files_of(lab: Lab) -> dict[str, tuple[int, int]]:
         ({}, ["waiting", "training"], State.RUNNING),
         ({"paused": "by a person"}, ["training"], State.RUNNING),
         ({}, ["queued", "ended"], State.ENDED),
-        ({}, ["died"], State.ENDED),
+        ({}, ["died"], State.DIED),
         ({}, ["waiting"], State.QUEUED),
         ({"paused": "by a person"}, ["queued"], State.PAUSED),
         ({"to_decide": [3]}, ["field"], State.DECIDE),
@@ -114,7 +114,7 @@ def test_a_look_changes_nothing_and_says_what_lies_there_for_the_next_verb(tmp_p
     assert glance.look().state is State.IDLE
     card = glance.card
     assert (card.best, card.claimed_gain, card.kept) == (1.0, 3.0, 1)
-    assert [(one.kind, one.experiment) for one in card.events][:1] == [("keep", 2)]
+    assert [(one.kind, one.experiment) for one in card.events] == [("keep", 2), ("decision", 1)]
     lab.close()
 
 

@@ -6,7 +6,8 @@ import { listen } from "./live.js";
 const AGAIN = 15000; // milliseconds between two looks at the clock
 const MANY = 8; // labs from which on a search helps
 // what runs, then what waits for somebody, then what rests
-const ORDER = ["running", "waits for a device", "result waits", "to be decided", "cannot be read", "does not answer", "paused", "in the field", "idle", "over", "no campaign"];
+const ORDER = ["running", "waits for a device", "run died", "result waits", "to be decided", "cannot be read", "does not answer", "paused", "in the field", "idle", "over", "no campaign"];
+const UNSEEN = ["cannot be read", "does not answer"]; // nobody knows who is there
 const state = { labs: { keys: [], gone: [] }, lab: new Map(), now: new Map() };
 let told = new Set();
 
@@ -101,7 +102,7 @@ function numbers(lab) {
 // The best so far by experiment, as a line of steps; lower is lower, whichever is better.
 function spark(lab) {
   const points = lab.curve || [];
-  if (!points.length || lab.last < 2) return "";
+  if (points.length < 2) return "";
   const scores = points.map((point) => point[1]), low = Math.min(...scores), high = Math.max(...scores);
   const first = points[0][0], width = Math.max(1, lab.last - first);
   const x = (n) => (300 * (n - first) / width).toFixed(1), y = (score) => (high > low ? 46 - 40 * (score - low) / (high - low) : 26).toFixed(1);
@@ -117,7 +118,7 @@ function spark(lab) {
 function lines(lab, now, link) {
   const decide = lab.to_decide || [], ideas = lab.ideas || [], more = (lab.ideas_waiting || 0) - ideas.length;
   const agents = (now.agents || []).flatMap(([client, at], place) => [place ? ", " : "", `${client}, since `, since(at, true)]);
-  const who = agents.length ? el("span", {}, ...agents) : now.attended ? "a server is here"
+  const who = UNSEEN.includes(now.state) ? "" : agents.length ? el("span", {}, ...agents) : now.attended ? "a server is here"
     : now.state === "running" ? "no server: what runs goes on, nobody proposes" : "no server";
   const ask = [now.queued ? `${now.queued} wait${now.queued === 1 ? "s" : ""} for a device` : "", decide.length ? `${decide.join(", ")} to be decided` : ""];
   return facts(el("dl", { class: "facts" }), [
