@@ -78,14 +78,14 @@ COUNT_ORDERS = (1, 2, 3, 4, 5)  # lengths of context whose followers in the trai
 COUNT_SLOTS = pick(cpu=7 * 2**20, mps=2**23, cuda=2**25)  # pairs of a context and its follower that are kept at most
 COUNT_TOKENS = pick(cpu=2**22, mps=2**22, cuda=2**23)  # of training text that are counted at most, per half
 MATCH_LENGTH = 16  # tokens; longer matches are treated alike
-RECENT_REACH = 100.0  # tokens; what stood that far back counts 1/e
+RECENT_REACH = pick(cpu=50.0, mps=100.0, cuda=100.0)  # tokens; what stood that far back counts 1/e
 FOCUS = 0.7  # so much less does the network practise on a token that counts or matches were sure of; 0 to 1
 GRAM_SLOTS = pick(cpu=2**17, mps=2**18, cuda=2**21)  # of the hash table, bigrams and trigrams each; 0 is off
 GRAM_WIDTH = pick(cpu=64, mps=64, cuda=256)  # channels of a gram's embedding
 
 # Optimizers: rates at the start; the schedule scales them all
 MATRIX_LR = 0.04  # Muon, matrices of the blocks
-EMBED_LR = pick(cpu=0.05, mps=0.04, cuda=0.035)  # AdamW, token, value and proposal embeddings
+EMBED_LR = pick(cpu=0.2, mps=0.04, cuda=0.035)  # AdamW, token, value and proposal embeddings
 HEAD_LR = pick(cpu=0.012, mps=0.008, cuda=0.005)  # AdamW, output matrix
 BONUS_LR = 0.03  # AdamW, what decides about bonuses
 VOICE_LR = 0.02  # AdamW, what decides about voices
@@ -104,7 +104,7 @@ COOLDOWN = 0.6  # rates fall linearly over this last part ...
 FINAL_LR = 0.05  # ... to this part of their value
 
 # Batch
-BATCH = pick(cpu=1, mps=8, cuda=32)  # pairs of rows per forward and backward, one row from each half of the text
+BATCH = pick(cpu=2, mps=8, cuda=32)  # pairs of rows per forward and backward, one row from each half of the text
 ACCUMULATE = 1  # forwards and backwards per optimizer step
 CHUNK = pick(cpu=512, mps=0, cuda=0)  # positions whose logits exist at a time; 0 is all at once
 

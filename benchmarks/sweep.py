@@ -1,9 +1,9 @@
-"""Whether train.py is still worth research: `python -m benchmarks.sweep [--steps 100 | --budget 20] [NAME ...]`.
+"""Whether train.py is still worth research: `python -m benchmarks.sweep [--steps 100 | --budget 20] [MOVE ...]`.
 
 Twenty of its constants, each moved one usual step and compared with the shipped file on the same seed and data. An
 arena in which one constant brings much was badly tuned, and one in which none brings anything is no arena: at most
-`MOST` from any, something beyond `NOISE` from `FEWEST` or more. With names only these are moved; a sweep may be taken
-in parts.
+`MOST` from any, something beyond `NOISE` from `FEWEST` or more. A MOVE is a name among them, or NAME=VALUE, with commas
+between those to be moved together; without any, all twenty are moved one by one. A sweep may be taken in parts.
 
 --budget trains each beside the shipped file, at the same moment on exchanged cores, in a slot of the real supervisor.
 --steps needs no quiet machine and a tenth of the time: in this process, as many rows of text for both (a larger batch
@@ -17,14 +17,16 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import torch
 
 import prepare
-from benchmarks.training import ROOT, SHIPPED, Bench
+from benchmarks.training import SHIPPED, Bench
 from mcp_server.edits.movable import Move, constants, edited, evaluated
 from mcp_server.nouns.paths import cache_folder
 from mcp_server.scoring.corpus import Split, read_split
@@ -35,11 +37,11 @@ STEPS = {
     "MLP_RATIO": "4",
     "WINDOW": "128",
     "QK_SCALE": "1.0",
-    "RECENT_REACH": "200.0",
+    "RECENT_REACH": "100.0",
     "FOCUS": "0.9",
     "GRAM_SLOTS": "2**16",
     "MATRIX_LR": "0.02",
-    "EMBED_LR": "0.1",
+    "EMBED_LR": "0.4",
     "HEAD_LR": "0.024",
     "BONUS_LR": "0.015",
     "VOICE_LR": "0.01",
@@ -49,7 +51,7 @@ STEPS = {
     "MATRIX_INIT": "1.2",
     "WARMUP": "0.1",
     "COOLDOWN": "0.9",
-    "BATCH": "2",
+    "BATCH": "4",
 }
 MOST, NOISE, FEWEST = 0.015, 0.001, 5  # of the bits per byte; constants
 EVERY = 5  # of the validation rows one, where only steps are compared
@@ -59,7 +61,7 @@ EVERY = 5  # of the validation rows one, where only steps are compared
 class Moved:
     """What one step brought: bits per byte with and without it, trained at the same moment."""
 
-    move: Move
+    moves: tuple[Move, ...]
     score: float
     shipped: float
 
@@ -69,29 +71,31 @@ class Moved:
         return 1 - self.score / self.shipped
 
 
-def moves(names: Sequence[str]) -> list[Move]:
+def moves(asked: Sequence[str]) -> list[tuple[Move, ...]]:
+    """What is moved together, for each MOVE of the command line. Raises KeyError for a name that has no step."""
     here = {one.name: one.text for one in constants(SHIPPED.read_text("utf-8"), "cpu")}
-    return [Move(name, here[name], STEPS[name]) for name in names]
+    parts = [[part.partition("=") for part in one.split(",")] for one in asked]
+    return [tuple(Move(name, here[name], value or STEPS[name]) for name, _, value in part) for part in parts]
 
 
-def by_time(names: Sequence[str], budget: float, seed: int) -> list[Moved]:
-    """One pair for each name, in turn. Raises SystemExit where a run has no score."""
+def by_time(asked: Sequence[tuple[Move, ...]], budget: float, seed: int) -> list[Moved]:
+    """One pair for each, in turn. Raises SystemExit where a run has no score."""
     source, found = SHIPPED.read_text("utf-8"), []
     with tempfile.TemporaryDirectory(prefix="autoresearch-sweep-") as name:
         bench = Bench(Path(name), budget)
-        for move in moves(names):
-            file = Path(name) / f"{move.name}.py"
-            file.write_text(edited(source, [move], "cpu"), "utf-8")
+        for together in asked:
+            file = Path(name) / "moved.py"
+            file.write_text(edited(source, together, "cpu"), "utf-8")
             result = bench.run(file, seed, "side_by_side", SHIPPED).result
             if result.score is None or result.incumbent_score is None:
-                raise SystemExit(f"{move}: the pair broke, {result.flags}, {result.beside}")
-            found.append(Moved(move, result.score, result.incumbent_score))
+                raise SystemExit(f"{together}: the pair broke, {result.flags}, {result.beside}")
+            found.append(Moved(together, result.score, result.incumbent_score))
             print(line(found[-1]), flush=True)
     return found
 
 
-def by_steps(names: Sequence[str], steps: int, seed: int) -> list[Moved]:
-    """The shipped constants once, then each move, all in this process and on one thread."""
+def by_steps(asked: Sequence[tuple[Move, ...]], steps: int, seed: int) -> list[Moved]:
+    """The shipped constants once, then each moved, all in this process and on one thread."""
     os.environ |= {"AUTORESEARCH_DEVICE": "cpu", "AUTORESEARCH_SEED": str(seed)}
     import train
 
@@ -109,11 +113,11 @@ def by_steps(names: Sequence[str], steps: int, seed: int) -> list[Moved]:
         return bits(model, split)
 
     shipped, found = score(), []
-    for move in moves(names):
-        before = getattr(train, move.name)
-        setattr(train, move.name, evaluated(move.after))
-        found.append(Moved(move, score(), shipped))
-        setattr(train, move.name, before)
+    for together in asked:
+        with ExitStack() as stack:
+            for move in together:
+                stack.enter_context(mock.patch.object(train, move.name, evaluated(move.after)))
+            found.append(Moved(together, score(), shipped))
         print(line(found[-1]), flush=True)
     return found
 
@@ -153,25 +157,25 @@ def bits(model: torch.nn.Module, split: Split) -> float:
 
 
 def line(one: Moved) -> str:
-    return f"{one.move!s:36} {one.shipped:.4f} -> {one.score:.4f}   {100 * one.gain:+.2f} %"
+    return f"{', '.join(map(str, one.moves)):36} {one.shipped:.4f} -> {one.score:.4f}   {100 * one.gain:+.2f} %"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {ROOT.name}'s train.py: {', '.join(STEPS)}")
+    parser.add_argument("moves", nargs="*", metavar="MOVE", help=f"NAME=VALUE,… or one of {', '.join(STEPS)}")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--steps", type=int, default=100, help="of either, in this process (default 100)")
     how.add_argument("--budget", type=float, help="processor seconds of either, in slots")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    unknown = set(options.names) - set(STEPS)
-    if unknown:
-        parser.error(f"not among the swept constants: {', '.join(sorted(unknown))}")
-    names = options.names or list(STEPS)
+    try:
+        asked = moves(options.moves or list(STEPS))
+    except KeyError as unknown:
+        parser.error(f"{unknown} is not among the swept constants")
     if options.budget is None:
-        found = by_steps(names, options.steps, options.seed)
+        found = by_steps(asked, options.steps, options.seed)
     else:
-        found = by_time(names, options.budget, options.seed)
+        found = by_time(asked, options.budget, options.seed)
     helped = [one for one in found if one.gain > NOISE]
     best = max(one.gain for one in found)
     print(

@@ -467,10 +467,12 @@ def test_the_presets_of_other_devices_learn_in_miniature_on_a_cpu(monkeypatch: p
 
 
 def test_the_sweep_moves_twenty_numbers_of_the_shipped_file() -> None:
-    steps = {move.name: move for move in moves(list(STEPS))}
+    steps = {move.name: move for (move,) in moves(list(STEPS))}
     assert len(steps) == 20
     for move in steps.values():
         assert evaluated(move.before) != evaluated(move.after)
+    together = moves(["MOMENTUM=0.8,DEPTH"])
+    assert [[(move.name, move.after) for move in one] for one in together] == [[("MOMENTUM", "0.8"), ("DEPTH", "2")]]
 
 
 # --- whole runs -------------------------------------------------------------------------------------------------------
