@@ -31,6 +31,7 @@ from mcp_server.personal.labs import Known
 from mcp_server.views import publishing
 from mcp_server.views.history import history
 from mcp_server.views.publishing import results_text
+from tests.dashboard.pages import alone
 from tests.labs import attempt, begun, edit, finish, make_lab
 
 FEW, MANY = 60, 600
@@ -40,6 +41,23 @@ FIRST_PAINT = 300_000  # bytes
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTORESEARCH_CHART", "off")
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab with a short past, for tests that only read."""
+    yield from shared(FEW, tmp_path_factory.mktemp("few"))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One with a long past, likewise: it takes seconds to write."""
+    yield from shared(MANY, tmp_path_factory.mktemp("many"))
+
+
+def shared(experiments: int, folder: Path) -> Iterator[Lab]:
+    with alone(folder), past(experiments, folder) as lab:
+        yield lab
 
 
 # -- gits --------------------------------------------------------------------------------------------------------------
@@ -156,84 +174,78 @@ def test_only_what_changed_is_asked_for_again(tmp_path: Path) -> None:
         assert [one.number for one in bench.ledger.settled_since(campaign.tag, then)] == [40]
 
 
-def test_the_noise_is_learnt_from_the_newest_measurements_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with past(FEW, tmp_path) as lab, lab.reading() as (bench, campaign, _):
+def test_the_noise_is_learnt_from_the_newest_measurements_alone(few: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    with few.reading() as (bench, campaign, _):
         every = bench.ledger.scored_runs(campaign.tag)
         monkeypatch.setattr(runs, "REMEMBERED", 5)
         assert bench.ledger.scored_runs(campaign.tag) == every[-5:]
 
 
-def test_history_shows_a_page_and_leads_to_the_one_before(tmp_path: Path) -> None:
-    with past(FEW, tmp_path) as lab:
-        newest = history(lab, limit=20)
-        assert [row.experiment for row in newest.experiments] == list(range(41, 61))
-        assert newest.left_out == 40
-        before = history(lab, limit=20, before=41)
-        assert [row.experiment for row in before.experiments] == list(range(21, 41))
-        kept = history(lab, ("kept",), limit=1)
-        assert [row.experiment for row in kept.experiments] == [40]
-        assert len(history(lab).experiments) == FEW
-        asked = ["-C", str(lab.paths.tree), "history"]
-        shown = json.loads(CliRunner().invoke(cli, [*asked, "--all", "--json"]).output)
-        assert len(shown["experiments"]) == FEW
-        refused = CliRunner().invoke(cli, [*asked, "--all", "--limit", "3"])
-        assert refused.exit_code == 2
-        assert "contradict" in refused.output
+def test_history_shows_a_page_and_leads_to_the_one_before(few: Lab) -> None:
+    newest = history(few, limit=20)
+    assert [row.experiment for row in newest.experiments] == list(range(41, 61))
+    assert newest.left_out == 40
+    before = history(few, limit=20, before=41)
+    assert [row.experiment for row in before.experiments] == list(range(21, 41))
+    kept = history(few, ("kept",), limit=1)
+    assert [row.experiment for row in kept.experiments] == [40]
+    assert len(history(few).experiments) == FEW
+    asked = ["-C", str(few.paths.tree), "history"]
+    shown = json.loads(CliRunner().invoke(cli, [*asked, "--all", "--json"]).output)
+    assert len(shown["experiments"]) == FEW
+    refused = CliRunner().invoke(cli, [*asked, "--all", "--limit", "3"])
+    assert refused.exit_code == 2
+    assert "contradict" in refused.output
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_shows_the_newest_before_it_has_read_a_long_past(tmp_path: Path) -> None:
-    with past(MANY, tmp_path) as lab:
-        feeds = Feeds(lab.paths.tree)
-        app = dashboard_app(feeds, "token", 0)
-        with TestClient(app, base_url="http://127.0.0.1") as client:
-            client.cookies.set(cookie_name(0), "token")
-            files = ["/", "/palette.css", *(f"/static/{one.name}" for one in (HERE / "static").iterdir())]
-            sent = sum(int(client.get(path).headers["content-length"]) for path in files)
-            assert client.get("/plotly.min.js").headers["content-encoding"] == "gzip"
-            assert 'src="/plotly.min.js" id="library" async' in client.get("/").text  # nothing waits for it
-            _, told = feeds.at("").news(None)
-            first = sent + sum(len(text) for text in told.values())
-            assert first < FIRST_PAINT
-            rows = json.loads(told["rows"])
-            seen, before = {row["experiment"] for row in rows["rows"]}, rows["before"]
-            assert max(seen) == MANY
-            assert before == MANY - FIRST_ROWS + 1
-            while before:
-                page = client.get(f"/rows/{before}").json()
-                seen |= {row["experiment"] for row in page["rows"]}
-                before = page["before"]
-            assert seen == set(range(1, MANY + 1))
-        feeds.close()
+def test_the_page_shows_the_newest_before_it_has_read_a_long_past(many: Lab) -> None:
+    feeds = Feeds(many.paths.tree)
+    app = dashboard_app(feeds, "token", 0)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        client.cookies.set(cookie_name(0), "token")
+        files = ["/", "/palette.css", *(f"/static/{one.name}" for one in (HERE / "static").iterdir())]
+        sent = sum(int(client.get(path).headers["content-length"]) for path in files)
+        assert client.get("/plotly.min.js").headers["content-encoding"] == "gzip"
+        assert 'src="/plotly.min.js" id="library" async' in client.get("/").text  # nothing waits for it
+        _, told = feeds.at("").news(None)
+        first = sent + sum(len(text) for text in told.values())
+        assert first < FIRST_PAINT
+        rows = json.loads(told["rows"])
+        seen, before = {row["experiment"] for row in rows["rows"]}, rows["before"]
+        assert max(seen) == MANY
+        assert before == MANY - FIRST_ROWS + 1
+        while before:
+            page = client.get(f"/rows/{before}").json()
+            seen |= {row["experiment"] for row in page["rows"]}
+            before = page["before"]
+        assert seen == set(range(1, MANY + 1))
+    feeds.close()
 
 
-def test_a_lab_is_read_for_the_page_of_all_only_when_its_ledger_was_written(tmp_path: Path) -> None:
-    with past(MANY, tmp_path) as lab:
-        known = Known(tree=lab.paths.tree, common=lab.paths.common, lab="", at=utc_now())
-        glance = Glance(known, utc_now)
-        with rows_counted() as handed:
+def test_a_lab_is_read_for_the_page_of_all_only_when_its_ledger_was_written(many: Lab) -> None:
+    known = Known(tree=many.paths.tree, common=many.paths.common, lab="", at=utc_now())
+    glance = Glance(known, utc_now)
+    with rows_counted() as handed:
+        glance.look()
+        assert 0 < handed[0] < MANY
+        handed[0] = 0
+        for _ in range(3):
             glance.look()
-            assert 0 < handed[0] < MANY
-            handed[0] = 0
-            for _ in range(3):
-                glance.look()
-            assert handed[0] == 0
-        assert glance.card.experiments == MANY
-        assert len(glance.card.curve) == MANY // 40 + 1
+        assert handed[0] == 0
+    assert glance.card.experiments == MANY
+    assert len(glance.card.curve) == MANY // 40 + 1
 
 
-def test_a_look_at_a_page_without_news_reads_no_rows_of_the_past(tmp_path: Path) -> None:
-    with past(MANY, tmp_path) as lab:
-        clock = iter(range(1000))
-        feed = Feed(Lab(lab.paths.tree), now=lambda: float(next(clock)))
-        cursor, _ = feed.news(None)
-        with rows_counted() as handed:
-            for _ in range(3):
-                cursor, told = feed.news(cursor)
-        assert "rows" not in told
-        assert handed[0] < FIRST_ROWS
-        feed.close()
+def test_a_look_at_a_page_without_news_reads_no_rows_of_the_past(many: Lab) -> None:
+    clock = iter(range(1000))
+    feed = Feed(Lab(many.paths.tree), now=lambda: float(next(clock)))
+    cursor, _ = feed.news(None)
+    with rows_counted() as handed:
+        for _ in range(3):
+            cursor, told = feed.news(cursor)
+    assert "rows" not in told
+    assert handed[0] < FIRST_ROWS
+    feed.close()
