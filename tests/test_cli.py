@@ -26,7 +26,7 @@ from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.replies import DecisionReply
 from mcp_server.views import history
-from tests.labs import TRAIN, attempt, begun, edit, git, make_lab, until
+from tests.labs import TRAIN, attempt, begun, edit, finish, git, make_lab, until
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,7 +50,7 @@ def researched(tmp_path_factory: pytest.TempPathFactory) -> Path:
         attempt(lab, "KNOB 2 -> 9", KNOB=9.0)
         lab.paths.tree.joinpath("train.py").write_text(TRAIN.replace("KNOB = 1.0", "KNOB = undefined"))
         number = lab.run_experiment("a slip").experiment
-        until(lambda: not lab.read_score(number).open)
+        finish(lab, number)
         lab.commit_or_revert(number)
         lab.close()
     return folder / "lab"
@@ -202,7 +202,7 @@ def test_ctrl_c_ends_the_wait_and_says_that_the_run_goes_on(tmp_path: Path) -> N
     assert "`autoresearch cancel 2` stops it" in rest
     assert lab.read_score(2).open
     assert call(tmp_path / "lab", "cancel", "2").exit_code == 0
-    until(lambda: not lab.read_score(2).open)
+    finish(lab, 2)
     assert lab.read_score(2).status == "cancelled"
     lab.close()
 

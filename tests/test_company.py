@@ -170,7 +170,7 @@ async def test_a_heartbeat_with_nothing_due_costs_under_400_bytes(lab: Lab) -> N
     async with agents(lab, 1) as (one,):
         edit(lab, KNOB=2.0, SECONDS=600.0)
         begun = await call(one, "run_experiment", description="a long run", wait_seconds=0)
-        until(lambda: lab.read_score(begun["experiment"]).phase == "training", 60)
+        until(lambda: lab.read_score(begun["experiment"]).phase == "training")
         await call(one, "lab_status")
         beat = await call(one, "lab_status")
         assert len(json.dumps(beat, separators=(",", ":")).encode()) < 400

@@ -26,7 +26,7 @@ from mcp_server.repo.merging import merge
 from mcp_server.researcher import loop
 from tests.community import past
 from tests.community.past import Past
-from tests.labs import TRAIN, begun, edit, finish, git, make_lab, until
+from tests.labs import TRAIN, begun, edit, finish, git, make_lab
 
 FAR = TRAIN + "\n" * 5 + "WARMUP = 0.0\n"
 
@@ -410,7 +410,7 @@ def test_a_claim_is_repeated_by_one_lab_at_a_time(
     assert any("repeats" in words for words in reply.warnings)
     for one, number in ((west, reply.experiment), (south, own)):
         one.lab.cancel_experiment(number)
-        until(lambda one=one, number=number: not one.lab.read_score(number).open)  # type: ignore[misc]
+        finish(one.lab, number)
         one.lab.commit_or_revert(number)
     south.exchange()
     west.exchange()

@@ -72,7 +72,7 @@ def start(lab: Past, *, insist: bool = False, **constants: float) -> int:
 def end(lab: Past, number: int) -> None:
     """Over and decided on, so that the files are back."""
     lab.lab.cancel_experiment(number)
-    until(lambda: not lab.lab.read_score(number).open)
+    finish(lab.lab, number)
     lab.lab.commit_or_revert(number)
 
 
@@ -121,7 +121,7 @@ def test_what_another_lab_runs_is_answered_with_who_and_until_when_and_told_ever
 def test_who_claims_what_was_let_go_a_moment_ago_hears_what_came_of_it(tmp_path: Path, remote: Path) -> None:
     north, south = pair(tmp_path, remote)
     number = start(north, KNOB=7.0)
-    until(lambda: not north.lab.read_score(number).open)
+    finish(north.lab, number)
     north.lab.commit_or_revert(number)
     north.exchange()
     assert leases(remote) == {}
@@ -156,7 +156,7 @@ def test_a_slow_host_delays_no_start_and_what_another_lab_was_first_with_is_stop
     monkeypatch.setattr("mcp_server.community.leases.claim.AT_ONCE", 0.0)  # no host is as fast as that
     monkeypatch.setattr("mcp_server.community.leases.claim.push_seconds", lambda labs, kind: 0.0)
     own = start(south, KNOB=7.0, SECONDS=60.0)
-    until(lambda: not south.lab.read_score(own).open)
+    finish(south.lab, own)
     score = south.lab.read_score(own)
     assert score.status == "cancelled"
     assert any("runs KNOB 1.0→7.0" in words and "It was stopped here." in words for words in score.warnings)

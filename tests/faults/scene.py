@@ -101,9 +101,9 @@ def settle_down(lab: Lab) -> None:
             number = len(bench.ledger.open_runs())
         return number == 0
 
-    until(quiet, 120)
+    until(quiet)
     lab.close()
-    until(lambda: not processes_of(lab.paths.tree), 30)
+    until(lambda: not processes_of(lab.paths.tree))
 
 
 def check(lab: Lab, users: dict[str, tuple[int, bytes]], status: list[str]) -> None:
