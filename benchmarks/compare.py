@@ -3,7 +3,7 @@
 Equal arms: 200 tournaments of the built-in researcher against itself, on toy arenas, ten campaigns an arm; how often a
 difference is claimed. A planted better program: the same with a memo that names what to move first; how often it is
 found, against the power that the comparison states for the true difference. Suggestions: how many runs the researcher
-needs with Optuna's estimator and with its seeded search, over 20 seeds. No lab, no processes: seconds of pure search.
+needs with the optimiser and with its seeded search, over 20 seeds. No lab, no processes: seconds of pure search.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def campaign(toy: Toy, propose: Propose, seed: int, runs: int, noise: float = 0.
         gain = best - toy.loss(idea.source) + draw.gauss(0, noise * begun)
         reach = 2 * noise * begun
         outcome = KEPT if gain > reach else UNKNOWN if abs(gain) <= reach and noise else WORSE if gain <= 0 else BETTER
-        trials.append(Trial(number, idea.moves, outcome, gain))
+        trials.append(Trial(number, idea.moves, outcome, gain, noise * begun))
         if outcome == KEPT:
             source, best = idea.source, toy.loss(idea.source)
         losses.append(best / begun)

@@ -95,7 +95,7 @@ def runs_to(arena: Arena, propose: Propose, seed: int, most: int) -> tuple[int, 
         loss = arena.measured(idea.source, seed)
         gain = None if loss is None else best - loss
         kept = gain is not None and gain > 0
-        trials.append(Trial(number, idea.moves, FAILED if gain is None else KEPT if kept else WORSE, gain))
+        trials.append(Trial(number, idea.moves, FAILED if gain is None else KEPT if kept else WORSE, gain, 0.0))
         if kept and loss is not None:
             source, best = idea.source, loss
         if best <= arena.target * begun:

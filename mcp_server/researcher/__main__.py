@@ -20,11 +20,11 @@ from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.records import Kind
 from mcp_server.researcher import classical, habits
-from mcp_server.researcher.habits import Trial, judged
+from mcp_server.researcher.habits import UNKNOWN, Trial, deviation, judged
 from mcp_server.researcher.memo import hints
 from mcp_server.suggesting.observations import numbers
 
-FAILED = ("crashed", "timeout", "rejected", "cancelled", "lost")
+FAILED, UNTOLD = ("crashed", "timeout", "rejected"), ("cancelled", "lost")  # the latter say nothing of the idea
 
 
 def turn(folder: Path, researcher: str, seed: int) -> str:
@@ -58,8 +58,12 @@ def _trial(one: Attempt, names: set[str], device: str) -> Trial:
         for full, before, after in one.experiment.knobs
         if full.removesuffix(suffix) in names and numbers(before, after) is not None
     )
+    if str(one.status) in UNTOLD:
+        return Trial(one.number, moves, UNKNOWN)
     gain = None if str(one.status) in FAILED else one.gain
-    return Trial(one.number, moves, judged(one.experiment.decision == "keep", gain, one.interval or ()), gain)
+    interval = one.interval or ()
+    came = judged(one.experiment.decision == "keep", gain, interval)
+    return Trial(one.number, moves, came, gain, deviation(interval))
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from mcp_server.edits.movable import Constant, Move, constants, edited, evaluated, written
 from mcp_server.researcher.memo import NONE, Hints
@@ -61,15 +62,17 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of a proposal. Gains: positive is better.
+    """What became of a proposal. Gains: positive is better; sd: the gain's, None where nothing is known of it.
 
-    outcome: KEPT, BETTER (surely, yet not kept), UNKNOWN (noise could explain it), WORSE (surely) or FAILED (no score).
+    outcome: KEPT, BETTER (surely, yet not kept), UNKNOWN (noise could explain it, or nothing was measured), WORSE
+    (surely) or FAILED (no score).
     """
 
     number: int
     moves: tuple[Move, ...]
     outcome: str
     gain: float | None = None
+    sd: float | None = None
 
     @property
     def promising(self) -> bool:
@@ -220,6 +223,11 @@ def judged(kept: bool, gain: float | None, interval: Sequence[float]) -> str:
     if not interval or interval[0] <= 0.0 <= interval[1]:
         return UNKNOWN
     return BETTER if gain > 0 else WORSE
+
+
+def deviation(interval: Sequence[float]) -> float | None:
+    """The standard deviation of a gain, by its 95 % interval; None where the lab knows of none."""
+    return (interval[1] - interval[0]) / 2 / NormalDist().inv_cdf(0.975) if interval else None
 
 
 def lesson(trial: Trial, metric: str, unit: str, budget: str, interval: Sequence[float], reason: str) -> str:

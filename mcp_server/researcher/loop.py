@@ -38,7 +38,7 @@ from mcp_server.nouns.replies import (
     StatusReply,
 )
 from mcp_server.researcher import classical
-from mcp_server.researcher.habits import FAILED, Proposal, Trial, judged, lesson, propose
+from mcp_server.researcher.habits import UNKNOWN, Proposal, Trial, deviation, judged, lesson, propose
 from mcp_server.researcher.listed import SUGGESTIONS, in_order, parse_suggestions, recorded, suggest
 from mcp_server.views.history import HistoryRow
 
@@ -291,14 +291,15 @@ async def _iterate(
     if again:
         write_atomically(path, source.encode())
         session.audience.say(f"{idea.description} was not run: {again}.")
-        return Trial(NOT_RUN, idea.moves, FAILED)
+        return Trial(NOT_RUN, idea.moves, UNKNOWN)
     show(HistoryRow(experiment=run.experiment, status="running", description=idea.description))
     if known.found:
         session.audience.say(f"Recalled {known.found} earlier findings on {', '.join(m.name for m in idea.moves)}.")
     found = await session.score(run.experiment)
     decision = await _decided(session, found, show, room)
     gain = decision.change if decision.score is not None or found.score is not None else None
-    trial = Trial(run.experiment, idea.moves, judged(decision.decision == "kept", gain, decision.interval), gain)
+    came = judged(decision.decision == "kept", gain, decision.interval)
+    trial = Trial(run.experiment, idea.moves, came, gain, deviation(decision.interval))
     show(_row(found, Kind.ATTEMPT, decision))
     await _learn(session, status, trial, decision, found)
     return trial

@@ -1,7 +1,6 @@
 """What a campaign knows of its constants, as observations: own attempts, those of other labs, and what is running.
 
-Losses are told over the campaign's baseline, smaller is better: an attempt's is its base's minus its measured gain, so
-that what was compared at one moment is compared here. A gain is shrunk by how little it is told apart from noise.
+An attempt is told as it was measured: beside what it was compared with, by the difference of the two and its noise.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 
 from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.edits.movable import constants, evaluated
@@ -50,8 +48,8 @@ def known(
     first = _file({path: bench.workspace.committed(editable, campaign.pinned).get(path, b"")}, device)
     beginning = {**current, **(first[2] if first else {})}
     found = Known(path, source, current)
-    reached = _own(bench.ledger, campaign, beginning, device, found)
-    _others(elsewhere, current, reached, found)
+    _own(bench.ledger, campaign, beginning, device, found)
+    _others(elsewhere, current, found)
     return found
 
 
@@ -71,45 +69,30 @@ def _file(files: Mapping[str, bytes], device: str) -> tuple[str, str, dict[str, 
     return best
 
 
-def _own(
-    ledger: Ledger, campaign: Campaign, beginning: Mapping[str, float], device: str, found: Known
-) -> tuple[float, float]:
-    """Add what the campaign's own attempts say; (loss of the incumbent, usual size of a gain)."""
+def _own(ledger: Ledger, campaign: Campaign, beginning: Mapping[str, float], device: str, found: Known) -> None:
+    """Add what the campaign's own attempts say."""
     values: dict[int, dict[str, float]] = {}
-    losses: dict[int, float] = {}
-    last = 0.0
     for one in ledger.kept(campaign.tag):  # all of them: what others were made on
-        base, base_loss = values.get(one.base or 0, dict(beginning)), losses.get(one.base or 0, 0.0)
+        base = values.get(one.base or 0, dict(beginning))
         values[one.number] = {**base, **{name: after for name, _, after in _moves(one, base, device)}}
-        last = losses[one.number] = base_loss - (one.verdict.change or 0.0)
-    experiments = ledger.experiments(campaign.tag, last=REMEMBERED)
-    gains = [one.verdict.change for one in experiments if one.verdict.change is not None]
-    size = math.sqrt(fmean(gain * gain for gain in gains)) if gains else 1.0
-    found.observations.append(Observation(dict(beginning), 0.0))
-    for one in experiments:
+    for one in ledger.experiments(campaign.tag, last=REMEMBERED):
         if one.kind == Kind.BASELINE:
             continue
-        base, base_loss = values.get(one.base or 0, dict(beginning)), losses.get(one.base or 0, 0.0)
+        base = values.get(one.base or 0, dict(beginning))
         moves = _moves(one, base, device)
         mine = {**base, **{name: after for name, _, after in moves}}
         gain, sd = one.verdict.change, one.verdict.width
         if one.decision is None:
-            found.observations.append(Observation(mine, None))
+            found.observations.append(Observation(mine, base, None))
         elif gain is not None:
-            found.observations.append(Observation(mine, base_loss - shrunk(gain, sd, size), sd or 0.0))
+            found.observations.append(Observation(mine, base, -gain, sd))
             _note(found.tried, moves)
             if len(moves) == 1:
                 found.steps.append(Step(*moves[0], gain, sd))
         elif status_of(one, ledger.runs(campaign.tag, one.number)) in FAILED:
-            found.observations.append(Observation(mine, math.inf))
+            found.observations.append(Observation(mine, base, math.inf))
             if len(moves) == 1:
                 _note(found.failed, moves)
-    return last, size
-
-
-def shrunk(gain: float, sd: float | None, size: float) -> float:
-    """A gain as one may believe it, where gains are usually of this size."""
-    return gain if not sd else gain * size**2 / (size**2 + sd**2)
 
 
 def _note(seen: dict[str, list[float]], moves: Sequence[tuple[str, float, float]]) -> None:
@@ -135,17 +118,13 @@ def numbers(before: str, after: str) -> tuple[float, float] | None:
         return None
 
 
-def _others(
-    elsewhere: Sequence[Moved], current: Mapping[str, float], reached: tuple[float, float], found: Known
-) -> None:
-    """Add what other labs measured. Only a step from where we stand is an observation; any is part of the picture."""
-    loss, size = reached
+def _others(elsewhere: Sequence[Moved], current: Mapping[str, float], found: Known) -> None:
+    """Add what other labs measured, each step as if the other constants had stood where ours do."""
     for name, before, after, gain, sd in elsewhere:
         values = numbers(before, after)
         if name not in current or values is None:
             continue
         found.steps.append(Step(name, *values, gain, sd))
         _note(found.tried, [(name, *values)])
-        if math.isclose(values[0], current[name], rel_tol=1e-9):
-            mine = {**current, name: values[1]}
-            found.observations.append(Observation(mine, loss - shrunk(gain, sd, size), sd or 0.0, "elsewhere"))
+        tried, base = ({**current, name: value} for value in reversed(values))
+        found.observations.append(Observation(tried, base, -gain, sd, "elsewhere"))

@@ -52,7 +52,7 @@ QUICK_BEGINS = ("pack.py", "STARTS = 1 ", "STARTS = 6 ")
     type=click.Choice(("seeded", "tpe")),
     default="seeded",
     show_default=True,
-    help="A seeded search, or Optuna's estimator.",
+    help="A seeded search, or the optimiser of `suggest`.",
 )
 @click.option("--limit", type=click.FloatRange(1), default=330.0, show_default=True, help="Seconds for everything.")
 @click.option("--plain", is_flag=True, help="Lines instead of a live screen.")
