@@ -75,11 +75,11 @@ bench: setup
 	$(BIN)/python -m benchmarks
 
 # many devices (made up), many agents, and a real Ray cluster on 127.0.0.1: under 15 minutes. Ray's wheel is 79 MB, so
-# this target alone fetches it
+# this target alone fetches it; make many MANY="ray --kills 100"
 many: $(VENV)/.tools
 	$(BIN)/python -m pip install --quiet --editable ".[train,corpora,dev,ray]"
 	$(BIN)/python -m pytest tests/cluster
-	$(BIN)/python -m benchmarks.many
+	$(BIN)/python -m benchmarks.many $(MANY)
 
 # published tasks that need no download, by the built-in researcher, and nights of pure noise: under 20 minutes on 2 cores
 external: $(VENV)/.tools

@@ -29,11 +29,15 @@ from mcp_server.lab import Lab
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.records import RunState
+from mcp_server.nouns.rows import Run
 from mcp_server.runner.machine.proc import pids, read_stat, words
 from tests.cluster.loopback import Loopback, cluster, end, environment
 from tests.labs import SEQUENTIAL, begin, edit, make_lab
 
-KINDS = ("trainer", "supervisor", "agent", "raylet", "head", "courier", "server")
+# How often each is drawn. To start a node again takes seconds of the processor, and a head with all its nodes ten times
+# as many: drawn as often as the others they are most of the time that kills take, in which nothing runs.
+KINDS = {"trainer": 3, "supervisor": 3, "agent": 3, "raylet": 1, "head": 1, "courier": 3, "server": 3}
+ALWAYS = ("raylet", "head", "server")  # whoever is killed is started again before the next kill
 ORPHAN_SECONDS, LOOK_SECONDS, QUIET_SECONDS = 15.0, 0.1, 180.0
 START_RUNS = 5
 
@@ -48,9 +52,14 @@ class Watch:
     trained: int = 0  # looks that saw a trainer: what is never seen is not watched
     _alone: dict[int, float] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
+    _one: threading.Lock = field(default_factory=threading.Lock)  # whoever kills looks too
 
     def look(self) -> dict[str, list[int]]:
         """The processes of the cluster by kind; notes what must not be."""
+        with self._one:
+            return self._look()
+
+    def _look(self) -> dict[str, list[int]]:
         parents, lines = {}, {}
         for pid in pids():
             stat = read_stat(pid)
@@ -149,12 +158,12 @@ def killed(folder: Path, kills: int, nodes: int, seed: int) -> Outcome:
             time.sleep(draw.uniform(0.3, 2.0))
             if server.poll() is not None:
                 server = _server(folder)
-            kind = draw.choice(KINDS)
-            counted[kind] += _kill(kind, draw, watch, found, server)
+            counted[_kill(draw, watch, found, server)] += 1
         server.kill()
         server.wait()
         faults = _settled(lab)
         time.sleep(ORPHAN_SECONDS + 1 if watch._alone else 0)
+        faults += [] if looking.is_alive() else ["nobody watched to the end"]
         watch.over.set()
         looking.join()
         faults += [] if watch.trained else ["no trainer was ever seen"]
@@ -179,8 +188,11 @@ def _server(folder: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", code], stderr=log, stdout=log, start_new_session=True)
 
 
-def _kill(kind: str, draw: random.Random, watch: Watch, found: Loopback, server: subprocess.Popen[bytes]) -> bool:
-    """One kill; whether there was anything of the kind. What a person would start again is started again."""
+def _kill(draw: random.Random, watch: Watch, found: Loopback, server: subprocess.Popen[bytes]) -> str:
+    """One kill; the kind. What a person would start again is started again."""
+    there = watch.look()
+    kinds = [kind for kind in KINDS if there[kind] or kind in ALWAYS]
+    [kind] = draw.choices(kinds, [KINDS[kind] for kind in kinds])
     if kind == "server":
         server.kill()
         server.wait()
@@ -194,23 +206,21 @@ def _kill(kind: str, draw: random.Random, watch: Watch, found: Loopback, server:
         time.sleep(draw.uniform(0, 3))
         found.ask("nodes")
     else:
-        there = watch.look()[kind]
-        if not there:
-            return False
-        end(draw.choice(there))
-    return True
+        end(draw.choice(there[kind]))
+    return kind
 
 
 def _settled(lab: Lab) -> list[str]:
     """Wait until nothing is open; what did not end."""
-    ends = time.monotonic() + QUIET_SECONDS
+    ends, left = time.monotonic() + QUIET_SECONDS, list[Run]()
     while time.monotonic() < ends:
         with contextlib.suppress(AutoresearchError), lab.reading() as (bench, _, _):
             left = bench.ledger.open_runs()
             if not left and not any(is_locked(one) for one in lab.paths.state.glob("runs/*/*/*/alive.lock")):
                 return []
         time.sleep(0.2)
-    return [f"run {one.experiment}/{one.run} did not end: {one.state}" for one in left]
+    said = [f"run {one.experiment}/{one.run} did not end: {one.state}" for one in left]
+    return said or ["the lab could not be read, or a supervisor did not end"]
 
 
 def _outcome(lab: Lab, counted: Counter[str], seconds: float, faults: list[str]) -> Outcome:
@@ -221,7 +231,8 @@ def _outcome(lab: Lab, counted: Counter[str], seconds: float, faults: list[str])
         for experiment in experiments:
             for run in bench.ledger.runs(campaign.tag, experiment.number):
                 states[f"{run.state} {run.result.reason if run.result else ''}".strip()] += 1
-                again += '"epoch": 2' in bench.folder(run).remote.read_text()
+                remote = bench.folder(run).remote
+                again += remote.exists() and '"epoch": 2' in remote.read_text()
                 if run.state is RunState.SCORED:
                     knob = (run.result.secondary if run.result else {}).get("knob", 0.0)
                     if run.score != (knob - 3) ** 2:
@@ -254,8 +265,9 @@ def start_cost(folder: Path) -> tuple[list[float], list[float]]:
 
 def measured(kills: int, nodes: int, seed: int) -> list[tuple[str, str, str, bool]]:
     """(what, value, goal, reached) of the start of a run and of so many kills, on real clusters of this machine."""
-    os.environ |= {"AUTORESEARCH_CHART": "off", "AUTORESEARCH_DASHBOARD": "off"}
     folder = Path(tempfile.mkdtemp(prefix="autoresearch-cluster-"))
+    os.environ |= {"AUTORESEARCH_CHART": "off", "AUTORESEARCH_DASHBOARD": "off"}
+    os.environ["AUTORESEARCH_LOCKS"] = str(folder / "locks")  # no run here waits for a run of another lab
     try:
         for name in ("cost", "kills"):
             (folder / name).mkdir()

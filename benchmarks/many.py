@@ -32,7 +32,6 @@ ROOT = Path(__file__).parents[1]
 SIMULATED = ROOT / "benchmarks" / "simulated"
 TAG = "many"
 THINK_SECONDS = 0.2  # between two proposals of an agent; what it thinks longer, it thinks while runs go on
-KILLS = 8  # of the row on a Ray cluster; a hundred: python -m benchmarks.cluster
 LOOK_SECONDS = 0.5  # between two looks of an agent at what it has proposed
 TRAIN = """\
 KNOB=1000
@@ -57,10 +56,11 @@ keep: {{confirm: never, pairing: {pairing}}}
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asks for. seconds: how long a run sleeps."""
+    """What the command line asks for. seconds: how long a run sleeps; kills: on a Ray cluster."""
 
     runs: int
     seconds: float
+    kills: int = 100
 
 
 @dataclass(frozen=True)
@@ -286,11 +286,14 @@ def fair(asked: Asked) -> list[Line]:
 
 
 def nodes(asked: Asked) -> list[Line]:
-    """A few kills on a real Ray cluster, in a process that sees this machine as it is."""
+    """Kills on a real Ray cluster, in a process that sees this machine as it is."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [sys.executable, "-m", "benchmarks.cluster", "--kills", str(KILLS), "--json"]
-    said = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True).stdout
-    return [Line(**json.loads(line)) for line in said.splitlines() if line.startswith("{")]
+    command = [sys.executable, "-m", "benchmarks.cluster", "--kills", str(asked.kills), "--json"]
+    most = 120 + 15 * asked.kills  # seconds, twice what a busy machine has taken
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, timeout=most)
+    found = [Line(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert found, f"{' '.join(command[1:])} ended with status {done.returncode} and measured nothing"
+    return found
 
 
 ROWS: dict[str, tuple[str, Callable[[Asked], list[Line]]]] = {
@@ -307,6 +310,7 @@ def main() -> int:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"{', '.join(ROWS)}; all of them by default")
     parser.add_argument("--runs", type=int, default=200, help="attempts of the rows that keep devices busy")
     parser.add_argument("--seconds", type=float, default=8.0, help="how long a run sleeps")
+    parser.add_argument("--kills", type=int, default=Asked.kills, help="of the row ray")
     options = parser.parse_args()
     unknown = [name for name in options.rows if name not in ROWS]
     if unknown:
@@ -321,7 +325,12 @@ def main() -> int:
         title, row = ROWS[name]
         began = time.monotonic()
         print(f"\n# {title} ({name}), load {os.getloadavg()[0]:.1f}", flush=True)
-        for line in row(Asked(options.runs, options.seconds)):
+        try:
+            lines = row(Asked(options.runs, options.seconds, options.kills))
+        except Exception as error:  # the other rows are worth their minutes all the same
+            traceback.print_exc()
+            lines = [Line(f"it broke: {type(error).__name__}", "", "", False)]
+        for line in lines:
             print(f"{line.what:86} {line.value:>7}   {line.goal}{'' if line.reached else '   MISSED'}", flush=True)
             missed += [] if line.reached else [f"{name}: {line.what}"]
         print(f"({time.monotonic() - began:.0f} s)", flush=True)
