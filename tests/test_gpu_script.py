@@ -14,6 +14,7 @@ from mcp_server.nouns.paths import cache_folder
 from mcp_server.runner.machine import nvidia
 
 ROOT = Path(__file__).parents[1]
+PREPARED = cache_folder()  # as it is before a test gets one of its own
 
 
 def test_without_a_card_it_says_so_and_measures_nothing(
@@ -49,9 +50,10 @@ def test_the_script_is_sound_bash() -> None:
 
 
 @pytest.mark.slow
-def test_every_step_runs_in_miniature_on_a_processor(tmp_path: Path) -> None:
-    if not (cache_folder() / "current").exists():
+def test_every_step_runs_in_miniature_on_a_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not (PREPARED / "current").exists():
         pytest.skip("no corpus is prepared: `make setup` does it")
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(PREPARED))
     out = tmp_path / "gpu.json"
     answer = subprocess.run([ROOT / "dev" / "gpu.sh", "--cpu", out], capture_output=True, text=True)
     told = json.loads(out.read_text())
