@@ -4,6 +4,7 @@ Equal arms: 200 tournaments of the built-in researcher against itself, on toy ar
 difference is claimed. A planted better program: the same with a memo that names what to move first; how often it is
 found, against the power that the comparison states for the true difference. Suggestions: how many runs the researcher
 needs with the optimiser and with its seeded search, over 20 seeds. No lab, no processes: seconds of pure search.
+--language-model RUNS adds real runs of the shipped train.py: pairs of 20 s each, so many of either researcher.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, variance
 
-from benchmarks import suggesting
+from benchmarks import language_model, suggesting
 from mcp_server.edits.movable import constants
 from mcp_server.judging.arms import difference, power
 from mcp_server.researcher import classical, habits
@@ -162,8 +163,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tournaments", type=int, default=TOURNAMENTS)
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--language-model", type=int, default=0, metavar="RUNS", help="real runs of either researcher")
+    parser.add_argument("--budget", type=float, default=language_model.BUDGET, help="processor seconds of each")
     options = parser.parse_args()
-    for what, value, spread in [*rows(options.tournaments, options.seeds), *suggesting.rows(options.seeds)]:
+    found = [*rows(options.tournaments, options.seeds), *suggesting.rows(options.seeds)]
+    found += language_model.rows(options.language_model, options.budget) if options.language_model else []
+    for what, value, spread in found:
         print(f"{what:52} {value:>8}   {spread}", flush=True)
     return 0
 
