@@ -74,8 +74,8 @@ compare: $(VENV)/.installed
 bench: setup
 	$(BIN)/python -m benchmarks
 
-# many devices (made up), many agents, and a real Ray cluster on 127.0.0.1: under 15 minutes. Ray's wheel is 79 MB, so
-# this target alone fetches it; make many MANY="ray --kills 100"
+# many devices (made up), many agents, and a real Ray cluster on 127.0.0.1: 19 minutes beside other work on two cores,
+# less alone. Ray's wheel is 79 MB, so this target alone fetches it; make many MANY="one ray --kills 20" runs two rows
 many: $(VENV)/.tools
 	$(BIN)/python -m pip install --quiet --editable ".[train,corpora,dev,ray]"
 	$(BIN)/python -m pytest tests/cluster
