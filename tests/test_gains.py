@@ -41,8 +41,9 @@ def test_a_gain_is_positive_when_better_in_every_reply_sentence_and_file(lab: La
     lost = attempt(lab, "farther", KNOB=2.0)
 
     gain, loss = kept.change, lost.change
-    assert gain == pytest.approx(3.75)
-    assert loss == pytest.approx(-0.75, abs=0.02)  # the two need not have run on the same seeds
+    # where the machine's speed moved one more seed is asked, and scores of seeds differ a little
+    assert gain == pytest.approx(3.75, abs=0.02)
+    assert loss == pytest.approx(-0.75, abs=0.02)
     assert kept.noise_widths is not None
     assert lost.noise_widths is not None
     assert kept.noise_widths > 0 > lost.noise_widths
@@ -52,7 +53,7 @@ def test_a_gain_is_positive_when_better_in_every_reply_sentence_and_file(lab: La
         assert re.search(rf"\(gain \{sign}[\d.]+, \{sign}[\d.]+ noise widths", said), said
 
     trailers = git(lab.paths.tree, "log", "-1", "--format=%(trailers)", "autoresearch/first")
-    assert re.search(r"^Gain: \+3\.75\d* \(\+[\d.]+ noise widths\)$", trailers, re.M), trailers
+    assert re.search(r"^Gain: \+3\.7[345]\d* \(\+[\d.]+ noise widths\)$", trailers, re.M), trailers
     assert [row.change for row in history(lab).experiments[1:]] == [gain, loss]
     with lab.paths.results.open(newline="") as file:
         rows = list(csv.DictReader(file, dialect="excel-tab"))

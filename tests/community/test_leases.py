@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -71,7 +72,8 @@ def start(lab: Past, *, insist: bool = False, **constants: float) -> int:
 
 def end(lab: Past, number: int) -> None:
     """Over and decided on, so that the files are back."""
-    lab.lab.cancel_experiment(number)
+    with contextlib.suppress(NotNow):  # it may have ended by itself
+        lab.lab.cancel_experiment(number)
     finish(lab.lab, number)
     lab.lab.commit_or_revert(number)
 

@@ -115,7 +115,7 @@ def test_pages_of_results_turn_and_hostile_words_stay_words(page) -> None:  # ty
 
 
 def test_the_graph_opens_as_a_picture(page, town: Served) -> None:  # type: ignore[no-untyped-def]
-    answer = page.request.get(f"{town.origin}{page.get_attribute('#graph-link', 'href')}")
+    answer = page.request.get(f"{town.origin}/{page.get_attribute('#graph-link', 'href')}")
     assert answer.headers["content-type"].startswith("image/svg+xml")
     assert answer.headers["content-security-policy"].endswith("sandbox")
     assert "north (this lab)" in answer.text()

@@ -158,9 +158,12 @@ def test_a_fork_bomb_is_killed_without_a_namespace() -> None:
         if os.fork():
             os._exit(0)
     """
-    found = keep(textwrap.dedent(program), seconds=0.5)
-    assert found["clean"]
-    assert found["most"] > 20
+    for seconds in (0.5, 2.0, 8.0):  # until enough of them are there at once, which a busy machine delays
+        found = keep(textwrap.dedent(program), seconds)
+        assert found["clean"]
+        if found["most"] > 20:
+            return
+    raise AssertionError(f"no more than {found['most']} processes were there at once")
 
 
 def test_a_process_that_is_gone_has_no_stat() -> None:
