@@ -42,7 +42,7 @@ FLOORS = {
 
 # Who alone may import what, by the beginning of the importing module's name.
 ALONE = {
-    "torch": ("scoring.host", "scoring.checkpoint"),
+    "torch": ("scoring.host", "scoring.checkpoint", "views.sample"),
     "sqlite3": ("ledger",),
     "optuna": ("suggesting.optimiser",),
     "ray": ("engines.ray.cluster",),

@@ -22,6 +22,7 @@ from mcp_server.runner.sandbox import Confinement
 from mcp_server.secrecy.hidden import hidden_copies
 
 LANGUAGE_MODEL_SCORER = "mcp_server.scoring.lm"
+SAMPLE = "mcp_server.views.sample"  # a view command of ours
 PRINTED_SCORER = "mcp_server.scoring.printed"
 AUDITED_AGAIN = 8  # the audit of an incumbent's half looks at this part of the positions
 MOST_THREADS = 16  # beside a GPU; more only wait
@@ -259,6 +260,8 @@ def for_view(around: Surroundings, tasks: int) -> Confinement:
         "AUTORESEARCH_SNAPSHOT": str(names.work),
         "AUTORESEARCH_VIEW": str(paths.drawing),
     }
+    if around.spec.view[1:3] == ("-m", SAMPLE):
+        env = with_own_package(env)
     public = () if data is None else (data / DATA_HALF,)
     return Confinement(
         read=(names.artifact, names.work, paths.trusted, *public, *_further(around)),
