@@ -362,9 +362,10 @@ class Lab:
             return self._advice.carried(bench, *campaign_at(bench))
         return [], ""
 
-    def lab_status(self, caller: Caller = NOBODY) -> StatusReply:
+    def lab_status(self, caller: Caller = NOBODY, suggesting: bool = True) -> StatusReply:
         """Where are we: what a fresh agent reads first. It answers in every state of the work tree and of program.md.
 
+        suggesting: with the optimiser's suggestions, which take seconds after a long past.
         Raises LedgerError alone, for a ledger that is damaged or newer than this code.
         """
         caught = CaughtUp()
@@ -377,7 +378,8 @@ class Lab:
                 program, problem = program_in_force(bench, campaign)
                 reply = whereabouts(bench, campaign, program, problem, caught)
                 reply.community = self._elsewhere.board(campaign, program.arena)
-                reply.suggestions, reply.landscape = self._carried(bench)
+                if suggesting:
+                    reply.suggestions, reply.landscape = self._carried(bench)
                 reply.news = reading.news(Places.of(self.paths.state), self.now)
                 if self._claims.joined and not open_here(bench, campaign):
                     reply.repeat = str(self._to_repeat(bench, campaign, program.arena) or "")

@@ -210,7 +210,7 @@ class Feed:
         self._read_rows(ledger, campaign, arena)
         noise = measured_noise(ledger, arena, campaign.tag)
         noise_sd = noise.paired_sd if noise.paired_sd is not None else noise.sd
-        status = self.lab.lab_status().model_dump()
+        status = self.lab.lab_status(suggesting=False).model_dump()
         status.update(
             name=arena.metric.name,
             unit=arena.metric.unit,
@@ -263,7 +263,7 @@ class Feed:
             self._begin("")
         self._seen = ()
         try:
-            status = self.lab.lab_status().model_dump()
+            status = self.lab.lab_status(suggesting=False).model_dump()
         except AutoresearchError as error:
             status = {"problems": [str(error)]}
         self._parts.say("status", {"next": words, **status})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from benchmarks.compare import runs_to, seeded
 from mcp_server.cli import cli
+from mcp_server.dashboard.feed import Feed
 from mcp_server.edits.movable import Move
 from mcp_server.edits.moves import moved
 from mcp_server.nouns.errors import NotNow
@@ -17,6 +19,7 @@ from mcp_server.researcher import classical, habits
 from mcp_server.researcher.habits import Trial
 from mcp_server.researcher.memo import hints
 from mcp_server.suggesting import optimiser
+from mcp_server.suggesting.carried import Advice
 from mcp_server.suggesting.landscape import Step, words
 from mcp_server.suggesting.observations import numbers
 from mcp_server.suggesting.optimiser import Observation, Seen, advise
@@ -166,6 +169,17 @@ def test_without_optuna_the_words_are_still_there(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(optimiser, "available", lambda: False)
     with pytest.raises(NotNow, match="suggest"):
         advise(space("RATE = 0.1\n"), [], 1)
+
+
+def test_the_live_page_waits_for_no_suggestion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = begun(make_lab(tmp_path / "lab"))
+    asked = []
+    monkeypatch.setattr(Advice, "carried", lambda *told: asked.append(told) or ([], ""))
+    with closing(Feed(lab)) as feed:
+        assert "status" in feed.news(None)[1]
+        assert asked == []
+        lab.lab_status()
+        assert len(asked) == 1
 
 
 def test_a_campaign_is_learnt_from_and_nothing_runs_by_itself(tmp_path: Path) -> None:
