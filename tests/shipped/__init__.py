@@ -1,0 +1,1 @@
+"""Tests of the file under research, train.py, as shipped."""
