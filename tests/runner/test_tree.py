@@ -205,3 +205,47 @@ ctypes.CDLL(None).pthread_exit(None)
         assert stat.resident_bytes > 60 << 20
         assert stat.state != "Z"
         process.kill()
+
+
+# A keeper of two commands. One of them starts a child that burns, and is killed without it; the other one looks first.
+TWO = """
+import json, os, signal, subprocess, sys, time
+from mcp_server.runner.machine.proc import read_stat
+from mcp_server.runner.machine.tree import Tree, adopt_orphans
+adopt_orphans()
+quiet = subprocess.Popen(["sleep", "60"], start_new_session=True)
+parent = subprocess.Popen([sys.executable, "-c", sys.argv[1]], start_new_session=True, stdout=subprocess.PIPE)
+other, own = Tree(quiet.pid), Tree(parent.pid)
+child = int(parent.stdout.readline())
+own.sample(time.monotonic())
+os.kill(parent.pid, signal.SIGKILL)
+while read_stat(child).parent != os.getpid():
+    time.sleep(0.01)
+foreign = other.sample(time.monotonic() + 2).cpu_seconds
+whole = own.sample(time.monotonic()).cpu_seconds
+clean = own.kill() and other.kill()
+quiet.returncode = parent.returncode = 0
+print(json.dumps({"foreign": foreign, "own": whole, "clean": clean}))
+"""
+
+
+def test_an_orphan_stays_with_the_command_that_started_it_whichever_of_two_looks_first() -> None:
+    program = """
+    import os, sys
+    child = os.fork()
+    if child == 0:
+        burn(0.5)
+        print(os.getpid(), flush=True)
+    time.sleep(60)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", TWO, BURN + textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["clean"]
+    assert found["foreign"] < 0.1
+    assert found["own"] > 0.4

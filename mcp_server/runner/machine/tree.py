@@ -15,6 +15,7 @@ import signal
 import time
 from dataclasses import dataclass
 from typing import ClassVar
+from weakref import WeakSet
 
 from mcp_server.runner.machine.proc import Stat, pids, read_stat, runnable
 
@@ -41,15 +42,15 @@ class Usage:
 class Tree:
     """All descendants of the children of this process, zombies reaped. `root` is the command itself.
 
-    Of commands that run at the same time each has its own; an orphan goes to whichever looks first. `cores`: how many
-    the command is bound to, None for all.
+    Of commands that run at the same time each has its own, and an orphan stays with the one that has seen it; only one
+    that none has seen goes to whichever looks first. `cores`: how many the command is bound to, None for all.
     """
 
-    _roots: ClassVar[set[int]] = set()
+    _all: ClassVar[WeakSet[Tree]] = WeakSet()
 
     def __init__(self, root: int, cores: int | None = None) -> None:
         self.root = root
-        self._roots.add(root)
+        self._all.add(self)
         self.exit_status: int | None = None  # of the root, as os.waitstatus_to_exitcode gives it
         self._keeper = os.getpid()
         self._members: dict[int, Stat] = {}
@@ -119,17 +120,25 @@ class Tree:
         self._adopt({pid: stat for pid, stat in fresh.items() if pid not in self._members})
         self._reap()
 
-    def _adopt(self, others: dict[int, Stat]) -> None:
+    def _adopt(self, unknown: dict[int, Stat]) -> None:
         """Sort processes not known yet into members and strangers; a child may be listed before its parent."""
+        others = [tree for tree in self._all if tree is not self]
         grown = True
         while grown:
             grown = False
-            for pid, stat in list(others.items()):
-                ours = stat.parent == self._keeper and (pid == self.root or pid not in self._roots)
+            for pid, stat in list(unknown.items()):
+                ours = stat.parent == self._keeper and not any(tree._has(stat) for tree in others)
                 if ours or stat.parent in self._members:
-                    self._members[pid] = others.pop(pid)
+                    self._members[pid] = unknown.pop(pid)
                     grown = True
-        self._strangers |= others.keys()
+        self._strangers |= unknown.keys()
+
+    def _has(self, stat: Stat) -> bool:
+        """Whether it is our command, or was seen among what that started."""
+        known = self._members.get(stat.pid)
+        if known is None:
+            return stat.pid == self.root and self.exit_status is None
+        return known.started == stat.started
 
     def _reap(self) -> None:
         for pid, stat in list(self._members.items()):
@@ -142,7 +151,6 @@ class Tree:
                 self._running_of.pop(pid, None)
                 if pid == self.root:
                     self.exit_status = os.waitstatus_to_exitcode(status)
-                    self._roots.discard(pid)
                 del self._members[pid]
 
     def signal(self, number: signal.Signals, spare: frozenset[int] = frozenset()) -> None:
