@@ -70,7 +70,7 @@ def command_line(
     if program in CONDAS and rest[:1] == ["run"] and found.prefix is not None:
         return command_line(behind_conda(command), found, cwd, tree, readable, alone)
     if "/" in program:
-        return [str(_placed(program, cwd, tree)), *rest]
+        return [_placed(program, cwd, tree), *rest]
     if program in PYTHON_NAMES:
         return [str(found.python), *rest]
     place = which(program, found, readable)
@@ -80,7 +80,8 @@ def command_line(
 def which(program: str, found: UserEnvironment | None, readable: Sequence[Path] = ()) -> Path | None:
     """Where a bare name leads in a run; `readable` folders on the person's PATH count too."""
     folders = [*search_path(found)]
-    folders += [one for one in os.environ.get("PATH", "").split(os.pathsep) if _below(Path(one), readable)]
+    named = (mcp_server.plain(one) for one in os.environ.get("PATH", "").split(os.pathsep) if one)
+    folders += [one for one in named if _below(Path(one), readable)]
     for folder in folders:
         place = Path(folder) / program
         if place.is_file() and os.access(place, os.X_OK):
@@ -92,12 +93,12 @@ def _below(path: Path, places: Sequence[Path]) -> bool:
     return any(path.is_relative_to(place) or path.resolve().is_relative_to(place) for place in places)
 
 
-def _placed(program: str, cwd: Path, tree: Path | None) -> Path:
+def _placed(program: str, cwd: Path, tree: Path | None) -> str:
     """A program given by its path: the snapshot's, else the one in the user's work tree, which git may ignore."""
     path = Path(program).expanduser()
-    if path.is_absolute() or tree is None or (cwd / path).exists() or not (tree / path).exists():
-        return path if path.is_absolute() else Path(program)
-    return tree / path
+    if not path.is_absolute() and (tree is None or (cwd / path).exists() or not (tree / path).exists()):
+        return program
+    return mcp_server.plain(str(path if tree is None else tree / path))
 
 
 def behind_conda(command: Sequence[str]) -> list[str]:

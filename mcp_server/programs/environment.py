@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from mcp_server import plain
 from mcp_server.nouns.records import UserEnvironment
 from mcp_server.runner.sandbox.confinement import SYSTEM
 
@@ -25,6 +26,7 @@ def server() -> UserEnvironment:
 
 def at(prefix: Path, source: str, tree: Path) -> UserEnvironment | None:
     """The environment in `prefix`, for the repository in `tree`; None where there is no Python that could start."""
+    prefix = Path(plain(str(prefix)))  # `run: ../env/bin/python`, VIRTUAL_ENV=env
     python = next((prefix / "bin" / name for name in PYTHONS if os.access(prefix / "bin" / name, os.X_OK)), None)
     if python is None:
         return None
@@ -43,6 +45,7 @@ def at(prefix: Path, source: str, tree: Path) -> UserEnvironment | None:
 
 def of_program(program: Path, tree: Path) -> UserEnvironment | None:
     """The environment whose `bin` holds this program; None for a program that belongs to none."""
+    program = Path(plain(str(program)))
     prefix = program.parent.parent
     if program.parent.name != "bin":
         return None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from mcp_server import plain
 from mcp_server.arena.program import Arena
 from mcp_server.arena.shellwords import SHELLS
 from mcp_server.nouns.records import UserEnvironment
@@ -147,7 +148,7 @@ def _let_in(path: Path, what: str) -> str:
 
 def _seen(path: Path, found: UserEnvironment, readable: Sequence[Path]) -> bool:
     """Whether a run sees this file, by its name and by what the name leads to."""
-    places = (*found.shown, *readable, *interpreter_paths())
+    places, path = (*found.shown, *readable, *interpreter_paths()), Path(plain(str(path)))
     return all(in_system(one) or any(one.is_relative_to(place) for place in places) for one in (path, path.resolve()))
 
 

@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mcp_server import plain
 from mcp_server.nouns.records import UserEnvironment
 
 FLAGS = ("--no-sync", "--frozen", "--offline")
@@ -35,7 +36,7 @@ def find_uv(environ: Mapping[str, str]) -> Path | None:
     home = Path(environ.get("HOME") or Path.home())
     folders = [environ.get("PATH", ""), *(str(home / one) for one in USUAL_FOLDERS), str(Path(sys.executable).parent)]
     found = shutil.which("uv", path=os.pathsep.join(folders))
-    return Path(found) if found else None
+    return Path(plain(found)) if found else None
 
 
 def variables(found: UserEnvironment) -> dict[str, str]:

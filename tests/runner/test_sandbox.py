@@ -236,6 +236,15 @@ def test_a_forced_tier_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any("AUTORESEARCH_TIER=T0" in finding for finding in report.findings)
 
 
+def test_a_long_name_of_the_temporary_folder_changes_no_tier(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30)  # a unix socket's name has room for 107 bytes
+    folder.mkdir()
+    code = "from mcp_server.runner.sandbox import probe; print(probe().tier)"
+    env = {**os.environ, "TMPDIR": str(folder)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=env)
+    assert done.stdout.strip() == str(probe().tier), done.stderr
+
+
 def test_without_walls_the_probes_burglar_gets_in(room: Path) -> None:
     """The control: what the probe tries does work where nothing stops it."""
     secret = room / "secret" / "file"

@@ -80,6 +80,8 @@ def attempt(name, act):
         return
     done.append(name)
 def dial(family, target):
+    if family == socket.AF_UNIX:  # a socket's name has room for 107 bytes, a path may be longer
+        target = "/proc/self/fd/%d/%s" % (os.open(os.path.dirname(target), os.O_PATH), os.path.basename(target))
     with socket.socket(family, socket.SOCK_STREAM) as line:
         line.settimeout(1)
         line.connect(target)
@@ -173,7 +175,9 @@ def _try(tier: Tier) -> tuple[bool, str]:
         secret.write_text("a file of this user")
         tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         unix = stack.enter_context(socket.socket(socket.AF_UNIX))
-        unix.bind(f"{secret}.socket")
+        outside = os.open(secret.parent, os.O_PATH)
+        stack.callback(os.close, outside)
+        unix.bind(f"/proc/self/fd/{outside}/{secret.name}.socket")  # TMPDIR may be too long for a socket's name
         unix.listen()
         confinement = Confinement(read=(), write=(inside,), cwd=inside, env={}, scratch=inside)
         words = [str(secret), str(tcp.getsockname()[1]), str(os.getpid()), "stay" if tier is Tier.T2 else "go"]

@@ -31,6 +31,11 @@ def turn(address):
     line.send(b"validation tokens")
 
 
+def named(path):
+    """A socket's address, which has room for 107 bytes: a path may be longer."""
+    return f"/proc/self/fd/{os.open(os.path.dirname(path), os.O_PATH)}/{os.path.basename(path)}"
+
+
 def lookup():
     socket.getaddrinfo("example.org", 80)
 
@@ -55,9 +60,9 @@ start()
 attempt("tcp", lambda: dial(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", targets["tcp"])))
 attempt("udp", lambda: dial(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", targets["udp"])))
 attempt("lookup", lookup)
-attempt("unix", lambda: dial(socket.AF_UNIX, socket.SOCK_STREAM, targets["unix"]))
+attempt("unix", lambda: dial(socket.AF_UNIX, socket.SOCK_STREAM, named(targets["unix"])))
 attempt("abstract unix", lambda: dial(socket.AF_UNIX, socket.SOCK_STREAM, "\0" + targets["abstract"]))
-attempt("one of a pair, to a unix socket", lambda: turn(targets["datagram"]))
+attempt("one of a pair, to a unix socket", lambda: turn(named(targets["datagram"])))
 attempt("one of a pair, to an abstract unix socket", lambda: turn("\0" + targets["abstract datagram"]))
 attempt("raw", lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
 attempt("terminal", terminal)
