@@ -271,7 +271,7 @@ def test_a_read_only_disk_is_said_and_changes_nothing(small_disk: Path) -> None:
             with pytest.raises((WorkspaceError, OSError), match=r"[Rr]ead-only"):
                 verb()
         with pytest.raises(WorkspaceError, match="Make it writable"):
-            campaign.workspace.ignore_views()
+            campaign.workspace.ignore()
     finally:
         subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     assert user.everything() == before

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
 from mcp_server.cli import cli
-from mcp_server.commands.reports import BROWSERS, printed
+from mcp_server.commands.reports import BROWSERS, with_pdf
 from mcp_server.lab import Lab
 from mcp_server.views.findings import gather
 from mcp_server.views.report import fenced, html, markdown, plain
 from tests.dashboard.synthetic import campaign_of
-from tests.labs import make_lab
+from tests.labs import git, make_lab
 
 HOSTILE = (
     "<script>alert(1)</script> ![x](http://evil.example/x.png) [y](javascript:alert(1)) **bold** `code` "
@@ -102,11 +102,42 @@ def test_the_chart_is_drawn_beside_the_markdown_and_inside_the_html(
     assert 'src="data:image/png;base64,' in (tmp_path / "report.html").read_text()
 
 
+WRITERS = (("report",), ("report", "--site"), ("paper",), ("export", "--to", "csv"))
+
+
+@pytest.mark.parametrize("command", WRITERS, ids=" ".join)
+def test_a_folder_that_nobody_named_stays_out_of_the_users_commits(folder: Path, command: tuple[str, ...]) -> None:
+    before = git(folder, "status", "--porcelain", "--untracked-files=all")
+    done = CliRunner().invoke(cli, ["-C", str(folder), *command])
+    assert done.exit_code == 0, done.output
+    assert git(folder, "status", "--porcelain", "--untracked-files=all") == before
+
+
+def test_a_report_moves_the_users_own_file_aside_and_replaces_its_own(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "report.md").write_text("the user's own")
+    command = ["-C", str(folder), "report", "--out", str(out)]
+    assert "it is kept as report.md.before-out" in CliRunner().invoke(cli, command).output
+    assert (out / "report.md.before-out").read_text() == "the user's own"
+    assert ".before-" not in CliRunner().invoke(cli, command).output
+    (out / "report.md").write_text((out / "report.md").read_text() + "and a word of the user's")
+    assert "it is kept as report.md.before-out-2" in CliRunner().invoke(cli, command).output
+    assert (out / "report.md.before-out-2").read_text().endswith("and a word of the user's")
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_in_two_sentences(folder: Path) -> None:
+    for command in WRITERS[:3]:
+        done = CliRunner().invoke(cli, ["-C", str(folder), *command, "--out", "/proc/here"])
+        assert done.exit_code == 1
+        assert "/proc/here cannot be written: No such file or directory. Name another folder with --out." in done.output
+
+
 def test_a_missing_browser_is_told_and_costs_only_the_pdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    said = printed(tmp_path / "report.html", tmp_path / "report.pdf")
-    assert all(name in said for name in BROWSERS)
-    assert not (tmp_path / "report.pdf").exists()
+    files, said = with_pdf({}, "report.pdf", b"<p>a page</p>")
+    assert all(name in said[0] for name in BROWSERS)
+    assert files == {}
 
 
 def test_a_lab_without_a_campaign_says_how_to_begin(tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_views_are_ignored_without_touching_the_users_gitignore(user: UserReposi
     exclude.write_text("*.mine")  # without a newline at its end
     workspace = Workspace(user.folder)
     for _ in range(2):
-        workspace.ignore_views()
+        workspace.ignore()
     assert exclude.read_text().splitlines()[0] == "*.mine"
     assert exclude.read_text().count("/results.tsv") == 1
     user.git("worktree", "add", "-q", "--detach", str(tmp_path / "second"))

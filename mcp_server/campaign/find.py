@@ -109,7 +109,7 @@ def _refuse_link(bench: Bench, key: str, path: str, commit: str) -> None:
 def join(bench: Bench, campaign: Campaign, problems: Sequence[str] = ()) -> CampaignReply:
     """Verbs called in this work tree act on the campaign from now on; the reply says how its baseline stands."""
     bench.ledger.join(str(bench.paths.tree), campaign.tag, bench.stamp())
-    bench.workspace.ignore_views()
+    bench.workspace.ignore()
     head = bench.workspace.branch_at_head()
     warnings = list(problems)
     if head != campaign.branch:

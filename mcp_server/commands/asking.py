@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from mcp_server.faces import terminal
 from mcp_server.lab import Lab, utc_now
 from mcp_server.nouns.replies import Reply, ScoreReply
 from mcp_server.personal.labs import introduce
+from mcp_server.repo.drawn import keep_out, leave
 
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -34,6 +36,16 @@ def lab_at(place: Place) -> Lab:
     ends(lab.close)
     ends(lambda: introduce(lab.paths, utc_now()))
     return lab
+
+
+def left(
+    place: Place, lab: Lab, out: Path | None, usual: str, files: Mapping[str, bytes]
+) -> tuple[list[str], list[str]]:
+    """Write files into the folder `out`, or `usual` and unseen by git where none was named: see `leave`."""
+    folder = (place.folder / (out or usual)).resolve()
+    if out is None:
+        keep_out(lab.workspace, folder)
+    return leave(lab.workspace, folder, files)
 
 
 def answer(reply: Reply, as_json: bool, *parts: RenderableType | None) -> None:

@@ -20,7 +20,6 @@ from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import GitError, WorkspaceError
-from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.replies import Reply
 from mcp_server.repo.workspace import Workspace
 from mcp_server.views.chart import ChartRequest, start_drawing
@@ -111,51 +110,50 @@ def report(place: Place, out: Path | None, html: bool, pdf: bool, site: bool, as
       autoresearch report --out /tmp/night --pdf
       autoresearch report --site --out public    read-only; any web server, or none, shows it
     """
+    lab = asking.lab_at(place)
     if site:
-        folder = (place.folder / (out or "site")).resolve()
-        reply = importlib.import_module("mcp_server.commands.pulls.site").write_site(asking.lab_at(place), folder)
-        asking.answer(reply, as_json, terminal.facts([("written", path) for path in reply.files]))
-        return
-    reply = write_report(asking.lab_at(place), (place.folder / (out or "report")).resolve(), html, pdf)
+        files = importlib.import_module("mcp_server.commands.pulls.site").site(lab)
+        notes: list[str] = []
+    else:
+        files, notes = report_files(lab, html, pdf)
+    written, moved = asking.left(place, lab, out, "site" if site else "report", files)
+    reply = WrittenReply(files=written, notes=[*notes, *moved])
     rows = [("written", path) for path in reply.files]
     asking.answer(reply, as_json, terminal.facts(rows), terminal.problems(reply.notes))
 
 
-def write_report(lab: Lab, folder: Path, html: bool = True, pdf: bool = False) -> WrittenReply:
-    """The report's files in `folder`: Markdown, chart, and as one page if wanted."""
+def report_files(lab: Lab, html: bool = True, pdf: bool = False) -> tuple[dict[str, bytes], list[str]]:
+    """The report's files by name: Markdown, chart, and as one page if wanted; and what could not be made."""
     # by name: rendering and the chart's data take a moment to import, which `dashboard --help` need not pay
     words = importlib.import_module("mcp_server.views.report")
     found = importlib.import_module("mcp_server.views.findings").gather(lab)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = [folder / "report.md"]
-    notes: list[str] = []
-    chart = draw_chart(lab, folder / words.CHART)
-    if chart is not None:
-        written.append(folder / words.CHART)
-    for name, content in words.pictures(found).items():
-        write_atomically(folder / name, content)
-        written.append(folder / name)
-    write_atomically(written[0], words.markdown(found, chart is not None).encode())
-    if html or pdf:
-        page = folder / "report.html"
-        write_atomically(page, words.html(found, chart).encode())
-        written.append(page)
-        if pdf:
-            problem = printed(page, folder / "report.pdf")
-            if problem:
-                notes.append(problem)
-            else:
-                written.append(folder / "report.pdf")
-    return WrittenReply(files=[str(path) for path in written], notes=notes)
+    chart = draw_chart(lab)
+    files: dict[str, bytes] = {"report.md": words.markdown(found, chart is not None).encode()}
+    files |= {} if chart is None else {words.CHART: chart}
+    files |= words.pictures(found)
+    page = words.html(found, chart).encode()
+    files |= {"report.html": page} if html or pdf else {}
+    return with_pdf(files, "report.pdf", page) if pdf else (files, [])
 
 
-def draw_chart(lab: Lab, path: Path) -> bytes | None:
-    """Draw the campaign's chart into `path`; None where charts are off or nothing could be drawn."""
+def with_pdf(files: dict[str, bytes], name: str, page: bytes) -> tuple[dict[str, bytes], list[str]]:
+    """The files and their page as PDF, or why there is none."""
+    with tempfile.TemporaryDirectory() as place:
+        source, pdf = Path(place) / "page.html", Path(place) / name
+        source.write_bytes(page)
+        problem = printed(source, pdf)
+        return (files, [problem]) if problem else ({**files, name: pdf.read_bytes()}, [])
+
+
+def draw_chart(lab: Lab) -> bytes | None:
+    """The campaign's chart; None where charts are off or nothing could be drawn."""
     if os.environ.get("AUTORESEARCH_CHART") == "off":
         return None
-    with lab.reading() as (bench, campaign, arena):
-        request = ChartRequest((chart_campaign(bench.ledger, campaign, arena),), png=path)
-    return path.read_bytes() if start_drawing(request).wait() == 0 else None
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "chart.png"
+        with lab.reading() as (bench, campaign, arena):
+            request = ChartRequest((chart_campaign(bench.ledger, campaign, arena),), png=path)
+        return path.read_bytes() if start_drawing(request).wait() == 0 else None
 
 
 def printed(page: Path, pdf: Path) -> str:

@@ -476,16 +476,16 @@ class Workspace(Vault):
         tip = self.branch(tag)
         return self.git.commits(tip, limit=limit) if tip else []
 
-    def ignore_views(self) -> None:
-        """Keep our views out of the user's `git status`: by the repository's own exclude file, not by theirs."""
+    def ignore(self, names: Iterable[str] = _VIEWS) -> None:
+        """Keep what we draw out of the user's `git status`: by the repository's own exclude file, not by theirs."""
         exclude = self.git.common / "info" / "exclude"
         try:
             before = exclude.read_text("utf-8", "surrogateescape") if exclude.exists() else ""
-            missing = [view for view in _VIEWS if view not in before.splitlines()]
+            missing = [name for name in names if name not in before.splitlines()]
             if missing:
                 exclude.parent.mkdir(exist_ok=True)
                 start = before if not before or before.endswith("\n") else before + "\n"
-                added = "# views drawn by autoresearch\n" + "".join(f"{view}\n" for view in missing)
+                added = "# drawn by autoresearch\n" + "".join(f"{name}\n" for name in missing)
                 write_atomically(exclude, (start + added).encode("utf-8", "surrogateescape"))
         except OSError as error:
             raise WorkspaceError(

@@ -49,7 +49,7 @@ def whole_campaign(user: UserRepository, first: str, copies: Path) -> None:
     """Every verb of the workspace, with a keep, a revert, a move between commits, copies and questions."""
     campaign = Campaign(user, ("train.py", "src/"), first=first)
     workspace = campaign.workspace
-    workspace.ignore_views()
+    workspace.ignore()
     assert workspace.nothing_changed(campaign.patterns, first)
     user.write("train.py", "LR = 2\n").write("src/new.py", "1\n")
     candidate = campaign.snapshot()

@@ -59,7 +59,7 @@ def start(
     )
     workspace.begin(tag, pinned, arena.editable)
     bench.ledger.intend_campaign(campaign, str(bench.paths.tree))
-    workspace.ignore_views()
+    workspace.ignore()
     warnings += make_room(bench, tag)
     warnings += recovery.catch_up(bench).problems
     sources = workspace.committed(arena.editable, pinned)

@@ -117,11 +117,11 @@ def demo(ctx: click.Context, /, folder: Path, plain: bool, as_json: bool, quick:
 
 def _pages(folder: Path) -> list[str]:
     """The chart and the report as one page, written beside the lab's other files."""
-    write = importlib.import_module("mcp_server.commands.reports").write_report
+    make = importlib.import_module("mcp_server.commands.reports").report_files
     lab = Lab(folder)
     try:
-        written: list[str] = [str(path) for path in write(lab, folder / "report").files]
-        return written
+        files, _ = make(lab)
+        return asking.left(Place(folder), lab, None, "report", files)[0]
     finally:
         lab.close()
 

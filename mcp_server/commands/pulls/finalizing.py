@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,7 +15,6 @@ from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.replies import Reply
 
 GH = "gh"
@@ -34,6 +34,7 @@ class PullReply(Reply):
     before: list[float]
     after: list[float]
     files: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
     url: str = ""
     next: str = ""
 
@@ -84,12 +85,10 @@ def _onto(place: Place, onto: str, pairs: int, out: Path | None, pr: bool, as_js
     site = importlib.import_module("mcp_server.commands.pulls.site")
     lab = asking.lab_at(place)
     pulled = making.pull(lab, onto, pairs, lambda words: click.echo(words, err=True))
-    folder = (place.folder / (out or "pull-request")).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    pictures = site.pictures(lab, folder)
-    words, views = site.report_text(lab, folder, folder / "progress.png" in pictures)
+    pictures = site.pictures(lab)
+    words, views = site.report_text(lab, "progress.png" in pictures)
     text = making.body(pulled, words, bool(pictures))
-    write_atomically(folder / "body.md", text.encode())
+    files, notes = asking.left(place, lab, out, "pull-request", {"body.md": text.encode(), **pictures, **views})
     found = pulled.measured
     reply = PullReply(
         branch=pulled.branch,
@@ -100,20 +99,21 @@ def _onto(place: Place, onto: str, pairs: int, out: Path | None, pr: bool, as_js
         interval=[found.low, found.high],
         before=list(found.before),
         after=list(found.after),
-        files=[str(folder / "body.md"), *map(str, (*pictures, *views))],
+        files=files,
+        notes=notes,
     )
     title = pulled.message.partition("\n")[0]
     if pr:
-        reply.url = _opened(lab.paths.tree, pulled.branch, onto, title, folder / "body.md")
+        reply.url = _opened(lab.paths.tree, pulled.branch, onto, title, Path(files[0]))
         reply.next = "Pictures are not part of the text on the host: drag them in, or publish `report --site`."
     else:
         reply.next = (
             f"git push {REMOTE} {pulled.branch} && "
-            f"gh pr create --base {onto} --head {pulled.branch} --title '{title}' --body-file {folder / 'body.md'}"
+            f"gh pr create --base {onto} --head {pulled.branch} --title '{title}' --body-file {shlex.quote(files[0])}"
         )
     rows = [("branch", f"{reply.branch}  {reply.commit[:12]}"), ("measured", found.words())]
     rows += [("written", path) for path in reply.files] + ([("pull request", reply.url)] if reply.url else [])
-    asking.answer(reply, as_json, terminal.facts(rows), terminal.hint(reply.next))
+    asking.answer(reply, as_json, terminal.facts(rows), terminal.problems(notes), terminal.hint(reply.next))
 
 
 def _opened(tree: Path, branch: str, onto: str, title: str, text: Path) -> str:

@@ -8,9 +8,10 @@ from pydantic import Field
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.exporting.sending import sent
-from mcp_server.exporting.targets import TARGETS
+from mcp_server.exporting.targets import FOLDER, TARGETS
 from mcp_server.faces import terminal
 from mcp_server.nouns.replies import Reply
+from mcp_server.repo.drawn import keep_out
 
 
 class ExportReply(Reply):
@@ -45,6 +46,8 @@ def export(place: Place, target: str, out: str | None, every: bool, project: str
       autoresearch export --to mlflow --out http://127.0.0.1:5000
     """
     lab = asking.lab_at(place)
+    if out is None:
+        keep_out(lab.workspace, place.folder.resolve() / FOLDER)
     done = sent(lab, target, TARGETS[target].where(out, place.folder.resolve()), project, every=every)
     reply = ExportReply(
         target=target,

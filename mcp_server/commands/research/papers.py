@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -10,12 +9,11 @@ from pydantic import Field
 
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
-from mcp_server.commands.reports import WrittenReply, printed
+from mcp_server.commands.reports import WrittenReply, with_pdf
 from mcp_server.community.settings import Places, read_settings
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.replies import Reply
 from mcp_server.nouns.text import clean_line
 from mcp_server.views.paper import making
@@ -108,9 +106,11 @@ def paper(
     if publish and not joined:
         raise NotNow("This lab has joined no community: nobody would hear of it. `autoresearch community join` first.")
     made = making.make(lab, scope, _words(discussion))
-    folder = (place.folder / (out or "paper")).resolve()
-    files, notes = _files(made, folder, pdf)
-    reply = PaperReply(files=files, notes=notes, digest=made.digest, kept=made.tells, figures=list(made.figures))
+    files, notes = _files(made, pdf)
+    written, moved = asking.left(place, lab, out, "paper", files)
+    reply = PaperReply(
+        files=written, notes=[*notes, *moved], digest=made.digest, kept=made.tells, figures=list(made.figures)
+    )
     if publish:
         reply.posted = _publish(lab, made)
     elif joined:
@@ -129,18 +129,12 @@ def _words(discussion: Path | None) -> str:
         raise NotNow(f"{discussion.name} cannot be read: {error}. A discussion is plain text in UTF-8.") from None
 
 
-def _files(made: Paper, folder: Path, pdf: bool) -> tuple[list[str], list[str]]:
-    """Write the paper beside its figures; the files, and what could not be made."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _files(made: Paper, pdf: bool) -> tuple[dict[str, bytes], list[str]]:
+    """The paper and its figures by name, and what could not be made."""
     page = making.html(made.text, made.figures)
-    content: Mapping[str, str] = {"paper.md": made.text, "paper.html": page, **made.figures}
-    for name, words in content.items():
-        write_atomically(folder / name, words.encode())
-    files = [str(folder / name) for name in content]
-    if not pdf:
-        return files, []
-    problem = printed(folder / "paper.html", folder / "paper.pdf")
-    return (files, [problem]) if problem else ([*files, str(folder / "paper.pdf")], [])
+    texts = {"paper.md": made.text, "paper.html": page, **made.figures}
+    files = {name: words.encode() for name, words in texts.items()}
+    return with_pdf(files, "paper.pdf", files["paper.html"]) if pdf else (files, [])
 
 
 def _publish(lab: Lab, made: Paper) -> str:
