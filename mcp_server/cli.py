@@ -8,9 +8,11 @@ command too (`run_experiment` and `run-experiment` are `run`).
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import io
 import keyword
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import click
 
 from mcp_server import __version__
 from mcp_server.commands.names import COMMANDS, TOOL_NAMES, Place, commands_in
-from mcp_server.nouns.errors import AutoresearchError, unsupported
+from mcp_server.nouns.errors import AutoresearchError, refused, unsupported
 
 EXAMPLES = """\
 Examples:
@@ -35,6 +37,10 @@ Examples:
 
 Each command explains itself: autoresearch run --help. Most take --json.
 """
+
+
+# a full or read-only disk, a missing right: nobody's mistake in here
+OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG)
 
 
 class Commands(click.Group):
@@ -104,10 +110,32 @@ def main() -> None:
     """The command `autoresearch`."""
     if sys.platform == "win32":  # much of the rest could not even be imported
         sys.exit(unsupported())
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an arrow or a file's name that the terminal's encoding lacks
-    cli(prog_name="autoresearch")
+    try:
+        try:
+            cli(prog_name="autoresearch")
+        finally:
+            sys.stdout.flush()  # at exit Python only mutters about what could not be written
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still to be printed goes nowhere
+        if error.errno in OF_THE_MACHINE:
+            click.echo(f"Error: {refused(error)}", err=True)
+        elif error.errno != errno.EPIPE:  # `| head` has read enough
+            raise
+        sys.exit(1)
+
+
+def _open_closed() -> None:
+    """`>&-` leaves a number free that the next file opened would get, and whoever prints would write into that."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdin = sys.stdin or open(0)  # noqa: SIM115  # they stay open as long as we live
+    sys.stdout = sys.stdout or open(1, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w")  # noqa: SIM115
 
 
 if __name__ == "__main__":

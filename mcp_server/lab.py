@@ -54,6 +54,7 @@ from mcp_server.nouns.errors import (
     NotNow,
     UnknownExperiment,
     WorkspaceError,
+    refused,
     unsupported,
 )
 from mcp_server.nouns.files import locked
@@ -494,7 +495,4 @@ class Lab:
         try:
             yield
         except OSError as error:
-            raise AutoresearchError(
-                f"The disk refused: {error}. What was recorded before is whole; free some space or mend "
-                "the permissions, then call again."
-            ) from None
+            raise AutoresearchError(refused(error)) from None

@@ -101,6 +101,25 @@ def test_an_error_names_commands_where_the_server_names_tools(researched: Path) 
     assert done.stderr.endswith(" `status` lists the last ones.\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "where", "code", "said"),
+    [
+        ("--help", "> /dev/full", 1, "Error: The disk refused: [Errno 28] No space left on device. "),
+        ("status", "> /dev/full", 1, "Error: The disk refused: [Errno 28] No space left on device. "),
+        ("history", ">&-", 0, ""),
+        ("history", "<&- >&-", 0, ""),
+        ("history --json", "| true", 1, ""),
+    ],
+)
+def test_an_output_that_takes_nothing_is_no_traceback(
+    researched: Path, command: str, where: str, code: int, said: str
+) -> None:
+    line = f"set -o pipefail; {sys.executable} -m mcp_server.cli -C {researched} {command} {where}"
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environ)
+    assert (done.returncode, done.stderr[: len(said) or None]) == (code, said)
+
+
 def test_a_folder_without_a_repository_is_an_error_in_two_sentences(tmp_path: Path) -> None:
     done = call(tmp_path, "status")
     assert done.exit_code == 1

@@ -53,6 +53,14 @@ class StillRunning(NotNow):
     """What is to be decided on, or what it is compared with, still runs."""
 
 
+def refused(error: OSError) -> str:
+    """What the machine did not let us do."""
+    return (
+        f"The disk refused: {error}. What was recorded before is whole; free some space or mend the permissions, "
+        "then call again."
+    )
+
+
 def unsupported(system: str | None = None) -> str:
     """Why this system can hold no runs, and what to do; "" on Linux. `system`: as `sys.platform` names it."""
     found = sys.platform if system is None else system
