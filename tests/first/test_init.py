@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,21 @@ def test_a_trainer_with_an_evaluation_is_measured_by_what_it_prints(tmp_path: Pa
     done = subprocess.run([sys.executable, "measure.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("---\naccuracy: 0.75\n")
     assert not (tmp_path / "model.json").exists()  # it ran in a copy
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_without_a_commit_the_first_step_brings_all_that_is_measured_into_git(tmp_path: Path, begun: bool) -> None:
+    if begun:
+        git(tmp_path, "init", "-q")
+    for name, text in EVALUATED.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    first = init(tmp_path, "--yes")["next"][0]  # type: ignore[index]
+    named = "git config --global user.name User && git config --global user.email user@example.com"
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home")}
+    (tmp_path / "home").mkdir()
+    subprocess.run(["bash", "-c", f"{named} && {first}"], cwd=tmp_path, env=environ, check=True, capture_output=True)
+    assert {"train.py", "program.md", "measure.py"} <= set(git(tmp_path, "ls-files").split())
 
 
 def test_what_is_shown_and_not_agreed_to_is_not_written(tmp_path: Path) -> None:

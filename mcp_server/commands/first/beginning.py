@@ -102,20 +102,28 @@ def _looked(tree: Path) -> tuple[InitReply, Proposed | None]:
 
 def _files(tree: Path) -> list[str]:
     """What git knows; where it knows nothing, what lies there, hidden folders left out."""
-    if in_repository(tree):
-        workspace = Workspace(tree)
-        try:
-            return sorted(workspace.git.entries(workspace.resolve("HEAD")))
-        except WorkspaceError:
-            pass
+    known = _committed(tree)
+    if known is not None:
+        return known
     found = (path.relative_to(tree) for path in tree.rglob("*") if path.is_file())
     return sorted(one.as_posix() for one in found if not any(part.startswith(".") for part in one.parts))
 
 
+def _committed(tree: Path) -> list[str] | None:
+    """The files of the commit that is checked out; None where there is none."""
+    if not in_repository(tree):
+        return None
+    workspace = Workspace(tree)
+    try:
+        return sorted(workspace.git.entries(workspace.resolve("HEAD")))
+    except WorkspaceError:
+        return None
+
+
 def _commit(tree: Path, proposed: Proposed) -> str:
     add = f"git add {' '.join(proposed.files)}"
-    if not in_repository(tree):
-        add = "git init && git add --all"
+    if _committed(tree) is None:  # what is measured has to be in git as well
+        add = "git add --all" if in_repository(tree) else "git init && git add --all"
     return f'{add} && git commit -m "Begin the lab"'
 
 
