@@ -1,10 +1,11 @@
 """A night, recorded: the shipped arena unattended on this machine, disturbed on the way, examined at the end.
 
-`python -m benchmarks.night [--experiments 83] [--seconds 60] [--out docs/nights/DATE]`. A lab from the shipped
-template; `autoresearch ralph` starts the built-in researcher for every iteration. On the way the loop is killed with
-everything it started, and begun again, and for a sixth of the night another program is busy. At the end `exam`
-measures the honest gain on fresh seeds and the untouched split. What is kept: report, chart, `results.tsv`, and
-`night.md` with what happened when. Begun again with the same --lab it goes on.
+`python -m benchmarks.night [--experiments 83] [--seconds 60] [--hours 4] [--out docs/nights/DATE]`. A lab from the
+shipped template; `autoresearch ralph` starts the built-in researcher for every iteration. On the way the loop is
+killed with everything it started, and begun again, and for a sixth of the night another program is busy. At the end
+`exam` measures the honest gain on fresh seeds and the untouched split. What is kept: report, chart, `results.tsv`, and
+`night.md` with what happened when. Begun again with the same --lab it goes on; after --hours it goes to the exam with
+the experiments there are.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class Night:
     lab: Path
     experiments: int
     researcher: str
-    events: list[str] = field(default_factory=list)
+    until: float  # the monotonic clock, when no further experiment is waited for
 
     def command(self, *words: str) -> str:
         """What a command of the lab prints. Raises CalledProcessError."""
@@ -56,8 +57,15 @@ class Night:
         return sum(row["kind"] != "baseline" and row["status"] not in ("queued", "running", "scored") for row in rows)
 
     def say(self, words: str) -> None:
-        self.events.append(f"{datetime.now(UTC):%H:%M} {words}")
-        print(self.events[-1], flush=True)
+        event = f"{datetime.now(UTC):%H:%M} {words}"
+        print(event, flush=True)
+        with self.diary.open("a") as diary:
+            diary.write(f"- {event}\n")
+
+    @property
+    def diary(self) -> Path:
+        """What happened so far, kept where a night that goes on finds it."""
+        return self.lab / ".git" / "night.md"
 
     def loop(self) -> subprocess.Popen[bytes]:
         """The loop of fresh agents, in a process group of its own: what a terminal that is closed takes with it."""
@@ -76,6 +84,9 @@ class Night:
             beside = False
             try:
                 while (done := self.done()) < self.experiments and loop.poll() is None:
+                    if time.monotonic() > self.until:
+                        self.say(f"experiment {done}: the hours are over")
+                        break
                     share = done / self.experiments
                     if share >= KILLED_AT and not killed:
                         killed = True
@@ -118,13 +129,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiments", type=int, default=EXPERIMENTS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of a run")
+    parser.add_argument("--hours", type=float, default=24.0, help="when they are over, the exam begins")
     parser.add_argument("--researcher", choices=("seeded", "tpe"), default="seeded")
     parser.add_argument("--template", default=LANGUAGE_MODEL)
     parser.add_argument("--lab", type=Path, default=Path("night-lab"), help="its folder; one that is there goes on")
     parser.add_argument("--out", type=Path, help="default: docs/nights/ and the date")
     options = parser.parse_args(arguments)
-    night = Night(options.lab.resolve(), options.experiments, options.researcher)
     began = time.monotonic()
+    night = Night(options.lab.resolve(), options.experiments, options.researcher, began + options.hours * 3600)
     if not night.lab.exists():
         lay_out(night.lab, options.seconds, options.template)
         night.command("start", TAG)
@@ -140,10 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     night.command("report", "--out", str(out.resolve()))
     shutil.copyfile(night.lab / "results.tsv", out / "results.tsv")
     night.say(f"over, after {(time.monotonic() - began) / 3600:.1f} hours")
-    lines = "".join(f"- {event}\n" for event in night.events)
-    (out / "night.md").write_text(
-        f"# What happened\n\n{lines}\n`python -m benchmarks.night {' '.join(arguments or sys.argv[1:])}`\n"
-    )
+    asked = f"python -m benchmarks.night {' '.join(arguments or sys.argv[1:])}"
+    (out / "night.md").write_text(f"# What happened\n\n{night.diary.read_text()}\n`{asked}`\n")
     return 0
 
 
