@@ -40,18 +40,55 @@ def honest(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Run:
     return sealed_run(tmp_path_factory.mktemp("honest"), corpus)
 
 
+TEXTS = ("sealed/val.bin", "sealed/test_pool.bin", "public/train_00000.bin")
+LOOKS_FOR_TEXT = f"""
+import os, pathlib
+for name in {TEXTS}:
+    try:
+        pathlib.Path(os.environ["AUTORESEARCH_DATA"], name).read_bytes()
+    except (FileNotFoundError, PermissionError):
+        continue
+    raise SystemExit("there is " + name)
+"""
+
+
 @pytest.fixture(scope="module")
 def heard(honest: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
-    """The answer about an honest model, and what was said on the way to it."""
-    marks = tmp_path_factory.mktemp("heard") / "marks"
-    with marks.open("wb") as file:
+    """The answer about an honest model, and what was said on the way to it.
+
+    A scoring takes three processes with torch in two of them, so this one is looked at by several tests: its code looks
+    for the corpus's text before anything else, and beside it lies a folder named like this package.
+    """
+    folder = tmp_path_factory.mktemp("heard")
+    run = edited(honest, folder, HONEST if TIER == "T0" else LOOKS_FOR_TEXT + HONEST)
+    (run.snapshot / "mcp_server" / "scoring").mkdir(parents=True)
+    for place in ("mcp_server", "mcp_server/scoring"):
+        (run.snapshot / place / "__init__.py").write_text("raise RuntimeError('not this one')\n")
+    with (folder / "marks").open("wb") as file:
         pipe = file.fileno()
-        return scored(honest, pass_fds=(pipe,), AUTORESEARCH_TIER=TIER, AUTORESEARCH_MARKS=str(pipe)), marks
+        answer = scored(run, pass_fds=(pipe,), AUTORESEARCH_TIER=TIER, AUTORESEARCH_MARKS=str(pipe))
+    return answer, folder / "marks"
 
 
 @pytest.fixture
 def answer(heard: tuple[dict[str, Any], Path]) -> dict[str, Any]:
+    assert "score" in heard[0], heard[0]
     return heard[0]
+
+
+@pytest.fixture(scope="module")
+def exam(honest: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The same model on the other split, by a lab that has tolerances of its own and suspects every score."""
+    table = tmp_path_factory.mktemp("exam") / "tolerances.json"
+    table.write_text(json.dumps({"entries": {"cpu/float32": {"largest": 0.25, "mean": 0.125}}}))
+    return scored(
+        honest,
+        AUTORESEARCH_TIER=TIER,
+        AUTORESEARCH_SPLIT="test",
+        AUTORESEARCH_SECRET="of the campaign",
+        AUTORESEARCH_SUSPECT_BELOW="100",
+        AUTORESEARCH_TOLERANCES=str(table),
+    )
 
 
 def edited(run: Run, folder: Path, source: str) -> Run:
@@ -113,15 +150,18 @@ def test_a_scorer_whose_run_left_nothing_ends_without_an_answer(honest: Run) -> 
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in hosts))
 
 
-def test_a_suspiciously_good_score_is_audited_in_full(honest: Run) -> None:
-    answer = scored(honest, AUTORESEARCH_TIER=TIER, AUTORESEARCH_SUSPECT_BELOW="100")
-    assert answer["audit"]["full"] is True
-    assert answer["audit"]["positions"] == 4 * 256
+def test_a_suspiciously_good_score_is_audited_in_full(exam: dict[str, Any]) -> None:
+    assert exam["audit"]["full"] is True
+    assert exam["audit"]["positions"] == 4 * 256
 
 
-def test_the_test_split_is_another_one(honest: Run, answer: dict[str, Any]) -> None:
-    exam = scored(honest, AUTORESEARCH_TIER=TIER, AUTORESEARCH_SPLIT="test", AUTORESEARCH_SECRET="of the campaign")
+def test_the_test_split_is_another_one(exam: dict[str, Any], answer: dict[str, Any]) -> None:
     assert exam["score"] != pytest.approx(answer["score"], abs=1e-5)
+
+
+def test_a_lab_lays_its_own_tolerances_over_the_packages(exam: dict[str, Any], answer: dict[str, Any]) -> None:
+    assert exam["audit"]["tolerance"] == 0.25
+    assert answer["audit"]["tolerance"] < 0.25
 
 
 def test_a_missing_artifact_is_a_rejection_that_says_what_to_write(honest: Run, tmp_path: Path) -> None:
@@ -155,23 +195,11 @@ def test_a_host_that_never_gets_ready_is_given_up(honest: Run, tmp_path: Path) -
     assert answer["rejected"] == "host_stalled"
 
 
-TEXTS = ("sealed/val.bin", "sealed/test_pool.bin", "public/train_00000.bin")
-LOOKS_FOR_TEXT = f"""
-import os, pathlib
-for name in {TEXTS}:
-    try:
-        pathlib.Path(os.environ["AUTORESEARCH_DATA"], name).read_bytes()
-    except (FileNotFoundError, PermissionError):
-        continue
-    raise SystemExit("there is " + name)
-"""
-
-
-def test_no_text_of_the_corpus_is_there_for_the_model(honest: Run, corpus: Path, tmp_path: Path) -> None:
+def test_no_text_of_the_corpus_is_there_for_the_model(answer: dict[str, Any], corpus: Path) -> None:
     if TIER == "T0":
         pytest.skip("at T0 nothing is hidden")
     assert all((corpus / name).exists() for name in TEXTS)
-    assert "score" in scored(edited(honest, tmp_path, LOOKS_FOR_TEXT + HONEST), AUTORESEARCH_TIER=TIER)
+    assert "score" in answer  # its code would have ended where it found any
 
 
 def test_how_far_it_is_goes_to_the_supervisors_pipe(heard: tuple[dict[str, Any], Path]) -> None:
@@ -180,26 +208,13 @@ def test_how_far_it_is_goes_to_the_supervisors_pipe(heard: tuple[dict[str, Any],
     assert fractions[-1] == 1.0
 
 
-def test_a_lab_lays_its_own_tolerances_over_the_packages(honest: Run, tmp_path: Path) -> None:
-    table = tmp_path / "tolerances.json"
-    table.write_text(json.dumps({"entries": {"cpu/float32": {"largest": 0.25, "mean": 0.125}}}))
-    answer = scored(honest, AUTORESEARCH_TIER=TIER, AUTORESEARCH_TOLERANCES=str(table))
-    assert answer["audit"]["tolerance"] == 0.25
-
-
 def test_a_missing_corpus_is_our_failure_and_no_rejection(honest: Run, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="prepare"):
         scored(Run(honest.snapshot, honest.artifact, tmp_path), AUTORESEARCH_TIER=TIER)
 
 
-def test_a_snapshot_with_a_folder_named_like_this_package_is_scored_by_this_package(
-    honest: Run, tmp_path: Path
-) -> None:
-    run = edited(honest, tmp_path, HONEST)
-    (run.snapshot / "mcp_server" / "scoring").mkdir(parents=True)
-    for place in ("mcp_server", "mcp_server/scoring"):
-        (run.snapshot / place / "__init__.py").write_text("raise RuntimeError('not this one')\n")
-    assert "score" in scored(run, AUTORESEARCH_TIER=TIER)
+def test_a_snapshot_with_a_folder_named_like_this_package_is_scored_by_this_package(answer: dict[str, Any]) -> None:
+    assert "score" in answer
 
 
 def test_the_filler_of_the_audit_is_training_text(corpus: Path) -> None:
