@@ -21,7 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    os.environ["AUTORESEARCH_LABS"] = "off"  # labs of a whole module are made before `_alone` is asked
+    for name in ("LABS", "CHART", "DASHBOARD"):
+        os.environ[f"AUTORESEARCH_{name}"] = "off"  # labs of a whole module are made before `_alone` is asked
     if config.getoption("quick"):
         sys.addaudithook(_stay_inside)
 

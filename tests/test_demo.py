@@ -98,6 +98,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome, Witn
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTORESEARCH_LOCKS", str(folder / "locks"))
         patch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+        patch.setenv("AUTORESEARCH_CHART", "on")
         outcome = demonstrate(plan(folder), witness)
     return folder / "demo-lab", outcome, witness
 
