@@ -135,21 +135,26 @@ def begin(lab: Lab, tag: str = "first", calibrate: int = 0) -> ScoreReply:
 _BEGUN: dict[tuple[object, ...], Path] = {}
 
 
-def begun(lab: Lab, tag: str = "first", calibrate: int = 0) -> Lab:
+def begun(lab: Lab, tag: str = "first", calibrate: int = 0, *, scored: float | None = None) -> Lab:
     """A fresh lab after `begin`: measured once for all labs of the same files, and copied.
+
+    scored: and after experiment 2, "nearer", which set KNOB to this, was run; nothing is decided about it.
 
     For tests of what comes after a baseline; what is about how it runs calls `begin`.
     """
     tree = lab.paths.tree
     assert not lab.paths.state.exists()
     assert git(tree, "status", "--porcelain") == ""
-    key = git(tree, "rev-parse", "HEAD^{tree}"), tag, calibrate, os.environ.get("AUTORESEARCH_TIER")
+    key = git(tree, "rev-parse", "HEAD^{tree}"), tag, calibrate, scored, os.environ.get("AUTORESEARCH_TIER")
     if key not in _BEGUN:
         folder = Path(tempfile.mkdtemp(prefix="autoresearch-tests-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         shutil.copytree(tree, folder / "lab", symlinks=True)
         with contextlib.closing(Lab(folder / "lab")) as first:
             begin(first, tag, calibrate)
+            if scored is not None:
+                edit(first, KNOB=scored)
+                finish(first, first.run_experiment("nearer").experiment)
             until(lambda: not any(is_locked(lock) for lock in first.paths.state.glob("runs/*/*/*/alive.lock")))
         _BEGUN[key] = folder / "lab"
     shutil.rmtree(tree)

@@ -12,11 +12,26 @@ import pytest
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import ArenaError, AutoresearchError, NotNow, UnknownExperiment, WorkspaceError
 from tests.labs import SEQUENTIAL, attempt, begin, begun, decide, edit, finish, git, make_lab, until
+from tests.played import Played
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     return make_lab(tmp_path / "lab")
+
+
+def begin_played(lab: Lab, engine: Played) -> None:
+    lab.start_campaign("first", calibrate=0)
+    engine.end("scored", 4.0)
+    lab.lab_status()
+
+
+def played(lab: Lab, engine: Played, score: float, **constants: float) -> None:
+    """One whole iteration whose run is not what the test is about."""
+    edit(lab, **constants)
+    number = lab.run_experiment(f"to {constants}").experiment
+    engine.end("scored", score)
+    lab.commit_or_revert(number)
 
 
 def tree_state(lab: Lab) -> tuple[str, str, str, bool]:
@@ -47,8 +62,12 @@ def test_starting_a_campaign_again_joins_it(lab: Lab) -> None:
     assert git(lab.paths.tree, "for-each-ref") == before
 
 
-def test_calibration_repeats_the_baseline_on_its_seed_and_on_a_new_one(tmp_path: Path) -> None:
-    reply = begin(make_lab(tmp_path / "other", more=SEQUENTIAL), calibrate=2)
+def test_calibration_repeats_the_baseline_on_its_seed_and_on_a_new_one(tmp_path: Path, engine: Played) -> None:
+    lab = make_lab(tmp_path / "other", more=SEQUENTIAL)
+    lab.start_campaign("first", calibrate=2)
+    while engine.alive:
+        engine.end("scored", 4.0)
+        reply = lab.read_score(1)
     assert [run.purpose for run in reply.runs] == ["first", "repeat", "seed"]
     assert reply.runs[0].seed == reply.runs[1].seed != reply.runs[2].seed
 
@@ -92,8 +111,8 @@ def test_a_language_model_lab_without_a_corpus_says_how_to_make_one(lab: Lab) ->
 
 
 def test_an_improvement_is_kept_as_a_commit_with_its_evidence(lab: Lab) -> None:
-    begun(lab)
-    reply = attempt(lab, "nearer", KNOB=2.5)
+    begun(lab, scored=2.5)
+    reply = decide(lab, 2)
     assert (reply.decision, reply.score, reply.change) == ("kept", 0.25, 3.75)
     body = git(lab.paths.tree, "log", "-1", "--format=%(trailers)", "autoresearch/first")
     assert "State: kept" in body
@@ -102,9 +121,10 @@ def test_an_improvement_is_kept_as_a_commit_with_its_evidence(lab: Lab) -> None:
 
 
 def test_a_worse_candidate_is_reverted_and_stays_in_the_vault(lab: Lab) -> None:
-    begun(lab)
     before = (lab.paths.tree / "train.py").read_bytes()
-    reply = attempt(lab, "farther", KNOB=-5.0)
+    begun(lab, scored=-5.0)
+    assert (lab.paths.tree / "train.py").read_bytes() != before
+    reply = decide(lab, 2)
     assert (reply.decision, reply.restored) == ("reverted", ["train.py"])
     assert (lab.paths.tree / "train.py").read_bytes() == before
     vaulted = git(lab.paths.tree, "show", "refs/autoresearch/first/2:train.py")
@@ -132,8 +152,8 @@ def test_unchanged_code_is_not_run(lab: Lab) -> None:
 
 
 def test_code_that_was_scored_is_answered_with_the_earlier_result(lab: Lab) -> None:
-    begun(lab)
-    attempt(lab, "farther", KNOB=-5.0)
+    begun(lab, scored=-5.0)
+    decide(lab, 2)
     edit(lab, KNOB="-(5.0)  # said otherwise")
     reply = lab.run_experiment("again")
     assert (reply.experiment, reply.score) == (2, 64.0)
@@ -141,14 +161,13 @@ def test_code_that_was_scored_is_answered_with_the_earlier_result(lab: Lab) -> N
     assert lab.lab_status().experiments["all"] == 2
 
 
-def test_the_same_change_on_another_base_is_a_retest(lab: Lab) -> None:
-    begun(lab)
-    attempt(lab, "slow", SECONDS=0.01)
-    attempt(lab, "nearer", KNOB=2.5)
+def test_the_same_change_on_another_base_is_a_retest(lab: Lab, engine: Played) -> None:
+    begin_played(lab, engine)
+    played(lab, engine, 4.0, SECONDS=0.01)
+    played(lab, engine, 0.25, KNOB=2.5)
     edit(lab, SECONDS=0.01)
     reply = lab.run_experiment("slow again")
     assert any("retest" in warning for warning in reply.warnings)
-    finish(lab)
 
 
 def test_python_that_does_not_parse_costs_no_run(lab: Lab) -> None:
@@ -199,19 +218,16 @@ def test_a_crash_has_no_score_and_names_its_frames(lab: Lab) -> None:
 
 
 def test_files_edited_since_the_snapshot_are_left_alone_and_named(lab: Lab) -> None:
-    begun(lab)
-    edit(lab, KNOB=-5.0)
-    number = lab.run_experiment("farther").experiment
-    finish(lab, number)
+    begun(lab, scored=-5.0)
     edit(lab, KNOB=-6.0)
-    reply = decide(lab, number)
+    reply = decide(lab, 2)
     assert (reply.decision, reply.left) == ("reverted", ["train.py"])
     assert "KNOB = -6.0" in (lab.paths.tree / "train.py").read_text()
 
 
 def test_deciding_twice_is_deciding_once(lab: Lab) -> None:
-    begun(lab)
-    first = attempt(lab, "nearer", KNOB=2.5)
+    begun(lab, scored=2.5)
+    first = decide(lab, 2)
     refs = git(lab.paths.tree, "for-each-ref")
     again = lab.commit_or_revert(first.experiment)
     assert (again.decision, again.commit, again.score) == (first.decision, first.commit, first.score)
@@ -219,12 +235,9 @@ def test_deciding_twice_is_deciding_once(lab: Lab) -> None:
 
 
 def test_keep_cannot_overrule_the_referee(lab: Lab) -> None:
-    begun(lab)
-    edit(lab, KNOB=-5.0)
-    number = lab.run_experiment("farther").experiment
-    finish(lab, number)
+    begun(lab, scored=-5.0)
     with pytest.raises(NotNow, match="cannot overrule"):
-        lab.commit_or_revert(number, "keep")
+        lab.commit_or_revert(2, "keep")
 
 
 def test_a_repeat_is_run_by_both_and_judged_when_both_are_in(tmp_path: Path) -> None:
@@ -251,11 +264,8 @@ def test_a_gain_that_breaks_a_bound_is_not_kept_and_the_bound_is_named(tmp_path:
 
 
 def test_a_good_candidate_may_always_be_reverted(lab: Lab) -> None:
-    begun(lab)
-    edit(lab, KNOB=2.5)
-    number = lab.run_experiment("nearer").experiment
-    finish(lab, number)
-    assert lab.commit_or_revert(number, "revert").decision == "reverted"
+    begun(lab, scored=2.5)
+    assert lab.commit_or_revert(2, "revert").decision == "reverted"
 
 
 def test_a_running_experiment_is_not_decided_and_can_be_cancelled(lab: Lab) -> None:
@@ -325,8 +335,8 @@ def test_a_stop_rule_ends_the_campaign(tmp_path: Path) -> None:
 
 
 def test_a_learning_is_recalled_by_its_words(lab: Lab) -> None:
-    begun(lab)
-    attempt(lab, "nearer", KNOB=2.5)
+    begun(lab, scored=2.5)
+    decide(lab, 2)
     lab.append_learnings("Moving KNOB towards three lowers the loss quadratically.", 2)
     assert "quadratically" in lab.recall("quadratic loss").lines[0]
     with pytest.raises(NotNow, match="holds this already"):
@@ -343,9 +353,9 @@ def test_lines_a_person_adds_to_learnings_md_become_learnings(lab: Lab) -> None:
 
 
 def test_views_that_are_deleted_are_drawn_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun(lab, scored=2.5)
+    decide(lab, 2)
     monkeypatch.setenv("AUTORESEARCH_CHART", "on")
-    begin(lab)
-    attempt(lab, "nearer", KNOB=2.5)
     views = (lab.paths.results, lab.paths.learnings, lab.paths.chart)
     lab.close()
     until(lambda: all(view.exists() for view in views))
@@ -426,8 +436,8 @@ def test_the_server_imports_neither_torch_nor_the_plotting_library() -> None:
 
 
 def test_the_exam_measures_the_gain_on_fresh_paired_seeds(lab: Lab) -> None:
-    begun(lab)
-    attempt(lab, "nearer", KNOB=2.5)
+    begun(lab, scored=2.5)
+    decide(lab, 2)
     opened = lab.exam(seeds=2)
     assert opened.status == "running"
     reply = until(lambda: (answer := lab.exam(seeds=2)).status == "done" and answer)
@@ -447,8 +457,8 @@ def test_an_exam_without_an_improvement_is_refused(lab: Lab) -> None:
 
 
 def test_taking_back_a_change_that_matters_is_refused(lab: Lab) -> None:
-    begun(lab)
-    attempt(lab, "nearer", KNOB=2.5)
+    begun(lab, scored=2.5)
+    decide(lab, 2)
     number = lab.run_without(2).experiment
     finish(lab, number)
     decided = decide(lab, number)
@@ -457,23 +467,23 @@ def test_taking_back_a_change_that_matters_is_refused(lab: Lab) -> None:
 
 
 def test_a_change_that_later_ones_build_on_is_not_taken_back(lab: Lab) -> None:
-    begun(lab)
-    attempt(lab, "nearer", KNOB=2.5)
+    begun(lab, scored=2.5)
+    decide(lab, 2)
     attempt(lab, "nearer still", KNOB=2.9)
     with pytest.raises(NotNow, match="build on experiment 2"):
         lab.run_without(2)
     assert git(lab.paths.tree, "status", "--porcelain") == ""
 
 
-def test_an_experiment_remembers_the_text_of_its_style(tmp_path: Path) -> None:
+def test_an_experiment_remembers_the_text_of_its_style(tmp_path: Path, engine: Played) -> None:
     lab = make_lab(tmp_path / "lab", more="style: mine\n")
     style = lab.paths.tree / "styles" / "mine.md"
     style.parent.mkdir()
     style.write_text("Style: mine\n\nHalve the distance.\n")
-    begin(lab)
-    attempt(lab, KNOB=2.0)
+    begin_played(lab, engine)
+    played(lab, engine, 1.0, KNOB=2.0)
     style.write_text("Style: mine\n\nGo all the way.\n")
-    attempt(lab, KNOB=3.0)
+    played(lab, engine, 0.0, KNOB=3.0)
     with lab.reading() as (bench, _, _):
         first, second, third = (one.style for one in bench.ledger.experiments("first"))
     assert first == second != third
