@@ -236,7 +236,7 @@ def test_an_answer_that_is_no_http_is_the_failure_of_that_channel_alone() -> Non
             thread.start()
             with pytest.raises(OSError, match=r"[a-z]"):
                 Channel(webhook=f"http://127.0.0.1:{server.getsockname()[1]}/").send(event)
-            thread.join(10)
+            thread.join()
     with pytest.raises(OSError, match="null byte"):
         Channel(command="echo {words}").send(event.model_copy(update={"words": "a\0b"}))
 

@@ -22,7 +22,7 @@ from mcp_server.runner.machine.devices import lock_path
 from mcp_server.runner.sandbox import probe
 from mcp_server.runner.seal import measure
 from tests.labs import until
-from tests.runs import HONEST, RunFolder
+from tests.runs import HONEST, NET, RunFolder
 
 STARTS = """
 import json, os, signal, sys, time
@@ -45,14 +45,14 @@ def alive_with(text: str) -> list[int]:
     return found
 
 
-def gone(pids: list[int], seconds: float = 60.0) -> None:
+def gone(pids: list[int]) -> None:
     """Wait for processes to be gone."""
     for pid in pids:
         try:
             fd = os.pidfd_open(pid)
         except ProcessLookupError:
             continue
-        ready, _, _ = select.select([fd], [], [], seconds)
+        ready, _, _ = select.select([fd], [], [], 300.0)  # a net, not a measurement
         os.close(fd)
         assert ready, f"process {pid} is still alive"
 
@@ -150,7 +150,7 @@ def test_a_check_can_change_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_a_scorer_may_answer_something_else(tmp_path: Path, score: str, state: RunState, reason: str) -> None:
-    seconds = 1.0 if reason == "scorer_timeout" else 20
+    seconds = 1.0 if reason == "scorer_timeout" else NET
     run = RunFolder(tmp_path, score=score, spec={"score_seconds": seconds})
     result = run.carry_out()
     assert (result.state, result.reason, result.score) == (state, reason, None)
@@ -235,10 +235,10 @@ def test_a_killed_supervisor_takes_everything_along(tmp_path: Path) -> None:
     run = RunFolder(tmp_path, train=train)
     pid = run.start()
     run.wait_for("training", pid)
-    until(lambda: len(alive_with(str(run.paths.out))) >= 3, 30)  # it says that it begins before it has forked
+    until(lambda: len(alive_with(str(run.paths.out))) >= 3)  # it says that it begins before it has forked
     victims = alive_with(str(run.paths.out))
     os.kill(pid, signal.SIGKILL)
-    gone(victims, seconds=1.0)
+    gone(victims)
     with pytest.raises(AssertionError):
         run.wait()
     assert not LOCAL.alive(run.paths)
@@ -255,7 +255,7 @@ def test_a_killed_supervisor_takes_its_trainer_along_at_t1(tmp_path: Path, monke
     victims = alive_with(str(run.paths.out))
     assert len(victims) == 1
     os.kill(pid, signal.SIGKILL)
-    gone(victims, seconds=1.0)
+    gone(victims)
     assert not LOCAL.alive(run.paths)
 
 

@@ -43,7 +43,7 @@ def burn(seconds):
 """
 
 
-def keep(program: str, seconds: float = 30.0, enough: float = math.inf) -> dict[str, float]:
+def keep(program: str, seconds: float = 300.0, enough: float = math.inf) -> dict[str, float]:
     """What was seen of a program until it ended, its time was over, or more than `enough` processes were there."""
     done = subprocess.run(
         [sys.executable, "-c", KEEPER, str(seconds), str(enough), textwrap.dedent(BURN + program)],
@@ -148,7 +148,7 @@ def test_a_swarm_of_short_lived_children_that_nobody_waits_for_is_not_free() -> 
 def test_nothing_is_left_after_a_kill(program: str) -> None:
     found = keep(program, seconds=0.5)
     assert found["clean"]
-    assert found["kill"] < 5
+    assert found["kill"] < 30
 
 
 def test_a_fork_bomb_is_killed_without_a_namespace() -> None:
