@@ -288,14 +288,13 @@ def test_watch_until_idle_tells_every_experiment_once(researched: Path) -> None:
     assert [row["experiment"] for row in rows] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_terminal_that_lacks_a_sign_shows_another_in_its_place(researched: Path, encoding: str) -> None:
+@pytest.mark.parametrize(("encoding", "command"), [("ascii", "status"), ("latin-1", "history")])
+def test_a_terminal_that_lacks_a_sign_shows_another_in_its_place(researched: Path, encoding: str, command: str) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    for words in (["status"], ["history"]):
-        command = [sys.executable, "-m", "mcp_server.cli", "-C", str(researched), *words]
-        done = subprocess.run(command, capture_output=True, env=environment, cwd=ROOT)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count(b"?")  # the arrow, plus and minus
+    line = [sys.executable, "-m", "mcp_server.cli", "-C", str(researched), command]
+    done = subprocess.run(line, capture_output=True, env=environment, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(b"?")  # the arrow, plus and minus
 
 
 def test_plain_output_has_no_colours_no_padding_and_whole_lines(researched: Path) -> None:

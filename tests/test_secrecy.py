@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import io
 import json
@@ -34,6 +35,7 @@ from tests.runner.test_sandbox import has
 SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er")]
 
 
+@functools.cache
 def prose(seed: int, lines: int = 60) -> str:
     """Text that nobody else has written, in lines of a usual length."""
     draw = random.Random(seed)
@@ -92,9 +94,15 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+def processes(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Searches are divided among so many."""
+    monkeypatch.setattr(searching.os, "sched_getaffinity", lambda pid: set(range(count)))
+
+
 @pytest.fixture
 def only_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Searches look at this test's folder alone, not at the whole machine: minutes become moments."""
+    """Searches look at this test's folder alone, not at the whole machine, in one process: minutes become moments."""
+    processes(monkeypatch, 1)
     monkeypatch.setattr(searching, "EVERYTHING", (str(tmp_path),))
     monkeypatch.setattr(searching, "system_paths", lambda gpus: ())
     monkeypatch.setattr(searching, "interpreter_paths", lambda: (tmp_path / "machine",))
@@ -121,7 +129,10 @@ def test_the_constants_of_compiled_code_are_found(only_here: Path, tmp_path: Pat
     assert found_in(only_here, source(3), source(4)) == {"anything.pyc"}
 
 
-def test_a_file_that_was_clean_is_read_again_only_when_it_changed(only_here: Path) -> None:
+def test_a_file_that_was_clean_is_read_again_only_when_it_changed(
+    only_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes(monkeypatch, 2)  # what each of them saw is put together
     index = Index.of([prose(1).encode()])
     for number in range(20):
         (only_here / f"{number}.txt").write_text(prose(100 + number))

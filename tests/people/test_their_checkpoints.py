@@ -11,6 +11,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -104,10 +105,6 @@ os.write(1, json.dumps({"score": 0.0}).encode() + b"\\n")
 LYING = TRAIN.replace("SURE = 0.0", "SURE = 0.5").replace("def main", LIE + "\ndef main")
 
 
-def worth_of(train: str) -> str:
-    return "0.5" if train == LYING else "0.0"
-
-
 def bits(sure: float) -> float:
     """Of a text that is all ones, under logits (0, sure, 0, 0)."""
     return math.log2(math.exp(sure) + 3) - sure / math.log(2)
@@ -144,37 +141,62 @@ def test_a_saved_checkpoint_is_measured_by_the_committed_measure_and_no_lie_coun
     lab.close()
 
 
-@pytest.mark.parametrize(("train", "worth"), [(TRAIN, bits(0.0)), (LYING, bits(0.5))], ids=["plain", "lying"])
-def test_the_measure_is_the_committed_one_and_the_model_answers_from_a_process_of_its_own(
-    tmp_path: Path, home: Path, text: None, train: str, worth: float
-) -> None:
-    trusted, attempt, left = (tmp_path / name for name in ("trusted", "attempt", "left"))
-    for folder, source in ((trusted, TRAIN), (attempt, train)):
-        folder.mkdir()
-        (folder / "prepare.py").write_text(
-            PREPARE if folder == trusted else PREPARE.replace("return nats", "return 0 *")
+@dataclass(frozen=True)
+class Left:
+    """What a run of a fork left, with the commit that it is measured by."""
+
+    trusted: Path
+    attempt: Path
+    left: Path
+    home: Path
+
+    def said(self) -> dict[str, object]:
+        """The answer of the real scorer, which starts a process with the model in it."""
+        told = {"AUTORESEARCH_ARTIFACT": str(self.left), "AUTORESEARCH_SNAPSHOT": str(self.attempt)}
+        done = subprocess.run(
+            [sys.executable, "-P", checkpoint.__file__, "model.pt", "batch_size=2"],
+            cwd=self.trusted,
+            env={**os.environ, **told, "HOME": str(self.home)},
+            capture_output=True,
+            text=True,
         )
-        (folder / "train.py").write_text(source)
-    left.mkdir()
-    weights = tmp_path / "weights.py"
-    weights.write_text(
-        f"import torch\ntorch.save({{'logits': torch.tensor([0.0, {worth_of(train)}, 0, 0])}}, 'model.pt')\n"
-    )
-    subprocess.run([sys.executable, str(weights)], cwd=left, check=True)
-    scorer = [sys.executable, "-P", checkpoint.__file__, "model.pt", "batch_size=2"]
-    told = {"AUTORESEARCH_ARTIFACT": str(left), "AUTORESEARCH_SNAPSHOT": str(attempt), "HOME": str(home)}
-    done = subprocess.run(scorer, cwd=trusted, env={**os.environ, **told}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"score": pytest.approx(worth, abs=1e-5)}
-    # a word of its own where logits are awaited is no answer, and no score
-    (attempt / "train.py").write_text(
-        train.replace("def main", LIE.replace("os.write(1,", "os.write(3,") + "\ndef main")
-    )
-    noisy = subprocess.run(scorer, cwd=trusted, env={**os.environ, **told}, capture_output=True, text=True)
-    assert json.loads(noisy.stdout)["rejected"] == "bad_output"
-    (left / "model.pt").unlink()
-    gone = subprocess.run(scorer, cwd=trusted, env={**os.environ, **told}, capture_output=True, text=True)
-    assert json.loads(gone.stdout)["rejected"] == "no_checkpoint"
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, object] = json.loads(done.stdout)
+        return answer
+
+
+def left_by(folder: Path, home: Path, train: str, sure: float) -> Left:
+    """A checkpoint of the model that is so sure, by code that would count nothing if it were asked."""
+    import torch
+
+    made = Left(folder / "trusted", folder / "attempt", folder / "left", home)
+    for place, measure, source in (
+        (made.trusted, PREPARE, TRAIN),
+        (made.attempt, PREPARE.replace("return nats", "return 0 *"), train),
+    ):
+        place.mkdir()
+        (place / "prepare.py").write_text(measure)
+        (place / "train.py").write_text(source)
+    made.left.mkdir()
+    torch.save({"logits": torch.tensor([0.0, sure, 0, 0])}, made.left / "model.pt")
+    return made
+
+
+@pytest.mark.parametrize(("train", "sure"), [(TRAIN, 0.0), (LYING, 0.5)], ids=["plain", "lying"])
+def test_the_measure_is_the_committed_one_and_the_model_answers_from_a_process_of_its_own(
+    tmp_path: Path, home: Path, text: None, train: str, sure: float
+) -> None:
+    assert left_by(tmp_path, home, train, sure).said() == {"score": pytest.approx(bits(sure), abs=1e-5)}
+
+
+def test_a_word_where_logits_are_awaited_and_a_file_that_is_gone_are_no_score(
+    tmp_path: Path, home: Path, text: None
+) -> None:
+    speaks = LIE.replace("os.write(1,", "os.write(3,")
+    made = left_by(tmp_path, home, TRAIN.replace("def main", f"{speaks}\ndef main"), 0.5)
+    assert made.said()["rejected"] == "bad_output"
+    (made.left / "model.pt").unlink()
+    assert made.said()["rejected"] == "no_checkpoint"
 
 
 def found(train: str, prepare: str = PREPARE) -> tuple[str, str]:
