@@ -138,7 +138,7 @@ _BEGUN: dict[tuple[object, ...], Path] = {}
 def begun(lab: Lab, tag: str = "first", calibrate: int = 0, *, scored: float | None = None) -> Lab:
     """A fresh lab after `begin`: measured once for all labs of the same files, and copied.
 
-    scored: and after experiment 2, "nearer", which set KNOB to this, was run; nothing is decided about it.
+    scored: and after experiment 2, "nearer", which set KNOB to this, was run elsewhere; nothing is decided.
 
     For tests of what comes after a baseline; what is about how it runs calls `begin`.
     """

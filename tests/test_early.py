@@ -61,8 +61,7 @@ CONSUMED = {
 
 
 @pytest.mark.parametrize("what", CONSUMED)
-@pytest.mark.parametrize("place", [START, LOOP])
-@pytest.mark.parametrize("source", [SMALL, TRAIN])
+@pytest.mark.parametrize(("source", "place"), [(SMALL, START), (SMALL, LOOP), (TRAIN, START)])
 def test_taking_data_that_no_step_learns_from_is_seen(source: str, place: str, what: str) -> None:
     found = edited(source, place, CONSUMED[what] + place)
     assert any(line.startswith("data order") for line in found), found

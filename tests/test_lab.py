@@ -121,10 +121,9 @@ def test_an_improvement_is_kept_as_a_commit_with_its_evidence(lab: Lab) -> None:
 
 
 def test_a_worse_candidate_is_reverted_and_stays_in_the_vault(lab: Lab) -> None:
+    begun(lab)
     before = (lab.paths.tree / "train.py").read_bytes()
-    begun(lab, scored=-5.0)
-    assert (lab.paths.tree / "train.py").read_bytes() != before
-    reply = decide(lab, 2)
+    reply = attempt(lab, "farther", KNOB=-5.0)
     assert (reply.decision, reply.restored) == ("reverted", ["train.py"])
     assert (lab.paths.tree / "train.py").read_bytes() == before
     vaulted = git(lab.paths.tree, "show", "refs/autoresearch/first/2:train.py")
@@ -218,9 +217,12 @@ def test_a_crash_has_no_score_and_names_its_frames(lab: Lab) -> None:
 
 
 def test_files_edited_since_the_snapshot_are_left_alone_and_named(lab: Lab) -> None:
-    begun(lab, scored=-5.0)
+    begun(lab)
+    edit(lab, KNOB=-5.0)
+    number = lab.run_experiment("farther").experiment
+    finish(lab, number)
     edit(lab, KNOB=-6.0)
-    reply = decide(lab, 2)
+    reply = decide(lab, number)
     assert (reply.decision, reply.left) == ("reverted", ["train.py"])
     assert "KNOB = -6.0" in (lab.paths.tree / "train.py").read_text()
 
