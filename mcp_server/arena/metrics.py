@@ -10,13 +10,18 @@ Better = Literal["minimize", "maximize"]
 # words of a name, whole, but for what is often written together with others: valloss, testaccuracy
 LOWER = re.compile(
     r"bpb|bpc|\w*loss(es)?|nll|ppl|perplexity|err|\w*errors?|mse|rmsl?e|mape|mae|brier|ece|wer|cer|fid|\w*latency|ms|us|"
-    r"µs|ns|seconds?|duration|runtime|time|bytes|kib|kb|size|cost|regret|misses|failures|drawdown|distance|makespan|gap"
+    r"µs|ns|seconds?|duration|runtime|time|bytes|kib|kb|size|cost|regret|misses|failures|drawdown|distance|makespan|gap|"
+    r"cycles|exploitability|smape|wape|mase|crps"
 )
 HIGHER = re.compile(
     r"acc|\w*accuracy|f1|auc|auroc|auprc|r2|rewards?|returns?|sharpe|sortino|calmar|pnl|profit|revenue|recall|precision|"
-    r"bleu|rouge|wins?|winrate|throughput|tps|qps|fps|ips|mfu|ic|map|ndcg|mrr|m?iou|dice|passed|coverage|speedup|psnr|ssim"
+    r"bleu|rouge|wins?|winrate|throughput|tps|qps|fps|mfu|ic|map|ndcg\d*|mrr|m?iou|dice|passed|coverage|speedup|psnr|ssim|"
+    r"[tg]flops|mcc|kappa|corr|correlation|pearson|spearman|fitness|elo"
 )
-RATE = re.compile(r"_per_(s|sec|second|minute|hour)(_|$)|(^|_)(pass|win|hit|success)_rate$")
+RATE = re.compile(
+    r"_per_(s|sec|second|minute|hour)(_|$)|(^|_)(pass|win|hit|success)_rate$|(^|_)pass_at_\w+$|(^|_)pass@\w+$|"
+    r"(^|_)(tok|tokens|samples|images|frames|requests|req|ops)_s(_|$)"
+)
 
 
 def plain_name(name: str) -> str:

@@ -6,15 +6,16 @@ Each finding is one sentence and the rows it rests on. What could not be checked
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import NormalDist, correlation, fmean, median
 
-from mcp_server.histories.noise import Noise, marks, noise_of, plain
+from mcp_server.histories.noise import Noise, marks, noise_of
 from mcp_server.histories.rows import KEPT, History, Row, Unreadable
-from mcp_server.histories.words import REPEAT, seed_only
+from mcp_server.histories.words import REPEAT, seed_only, whole
 from mcp_server.judging.student import student_cdf
 
 LEAST_CORRELATED = 8  # rows with steps
@@ -24,6 +25,7 @@ FALSE_KEEPS = 0.5
 LONG_PAUSE = 10.0  # times the usual one
 LEAST_PAUSES = 5
 MOST_NUMBERS = 100_000
+COMMIT = re.compile(r"[0-9a-f]{6,64}(?![0-9A-Za-z])")  # what else stands in that column (-, baseline, HEAD) names none
 Known = Callable[[str], bool]  # whether a commit resolves
 
 
@@ -60,8 +62,8 @@ def audit(history: History, known: Known | None = None, stated_noise: float | No
     """Look a history through. known: of the repository the commits should be in; stated_noise: sd of one run."""
     noise = noise_of(history, stated_noise)
     gains = history.gain_over_best()
-    keeps = [row for row in history.rows if row.status == KEPT and row.line in gains]
-    belief = believe(gains, keeps, noise)
+    keeps = [row for row in history.rows if row.status == KEPT and row.line in gains and not row.baseline]
+    belief = believe(gains, history.rows, keeps, noise)
     checks: list[Iterator[Finding]] = [
         _unread(history),
         _unresolved(history, known),
@@ -71,13 +73,13 @@ def audit(history: History, known: Known | None = None, stated_noise: float | No
         _duplicates(history),
         _gaps(history),
         _steps(history, gains),
-        _curse(keeps, belief),
-        _false_keeps(keeps, belief),
+        _curse(belief),
+        _false_keeps(belief),
     ]
-    claimed = belief.claimed if keeps else None
+    claimed = sum(max(0.0, gains[row.line]) for row in keeps) if keeps else None
     return Audit(
         findings=tuple(one for found in checks for one in found),
-        unchecked=tuple(_unchecked(history, known, noise, keeps)),
+        unchecked=tuple(_unchecked(history, known, noise, len(keeps) - len(belief.judged))),
         keeps=len(keeps),
         claimed=claimed,
         believed=belief.believed,
@@ -91,38 +93,55 @@ def audit(history: History, known: Known | None = None, stated_noise: float | No
 
 @dataclass(frozen=True)
 class Worth:
-    """Gains of all keeps together as claimed and as one may believe them, and how many keeps are probably none."""
+    """Gains of the keeps that can be judged as claimed and as one may believe them, and how many are probably none."""
 
-    claimed: float
+    judged: tuple[Row, ...] = ()
+    claimed: float = 0.0
     believed: float | None = None
     false: float | None = None
     doubtful: tuple[Row, ...] = ()  # by falling doubt, those more likely false than not
 
 
-def believe(gains: dict[int, float], keeps: Sequence[Row], noise: Noise | None) -> Worth:
-    """Each kept gain shrunk by what all gains of the history show of true ones (empirical Bayes, normal prior).
+def believe(gains: dict[int, float], rows: Sequence[Row], keeps: Sequence[Row], noise: Noise | None) -> Worth:
+    """What the keeps are worth, each segment by its own noise: another one may measure something else."""
+    judged: list[Row] = []
+    means: dict[int, float] = {}
+    chances: dict[int, float] = {}
+    for segment in dict.fromkeys(row.segment for row in keeps):
+        own = [row for row in keeps if row.segment == segment]
+        width = noise.apart_at(own[0]) if noise else None
+        if width is not None:
+            found = [gains[row.line] for row in rows if row.segment == segment and row.line in gains]
+            judged += own
+            for row in own:
+                means[row.line], chances[row.line] = _believed(gains[row.line], found, own, gains, width)
+    if not judged:
+        return Worth()
+    claimed = sum(max(0.0, gains[row.line]) for row in judged)
+    believed = min(claimed, sum(max(0.0, mean) for mean in means.values()))
+    doubtful = sorted((row for row in judged if chances[row.line] > 0.5), key=lambda row: -chances[row.line])
+    return Worth(tuple(judged), claimed, believed, sum(chances.values()), tuple(doubtful))
 
-    A posterior mean needs no correction for having been chosen (Efron 2011, "Tweedie's formula and selection bias").
-    The prior's centre is that of all attempts, most of which bring nothing; a crash or an outlier does not move it.
+
+def _believed(
+    gain: float, found: Sequence[float], keeps: Sequence[Row], gains: dict[int, float], width: float
+) -> tuple[float, float]:
+    """A kept gain shrunk by what all gains of its segment show of true ones, and the chance that it is none.
+
+    Empirical Bayes with a normal prior: a posterior mean needs no correction for having been chosen (Efron 2011,
+    "Tweedie's formula and selection bias"). The prior's centre is that of all attempts, most of which bring nothing; a
+    crash or an outlier does not move it. Nor is it ever above nothing: a log of keeps alone would prove itself.
     """
-    claimed = sum(max(0.0, gains[row.line]) for row in keeps)
-    if noise is None or not keeps:
-        return Worth(claimed)
-    if noise.apart == 0:
-        return Worth(claimed, claimed, float(sum(gains[row.line] <= 0 for row in keeps)))
-    width = noise.apart
-    middle = median(gains.values())
+    if width == 0:
+        return gain, float(gain <= 0)
+    middle = min(0.0, median(found))
     # the usual size of a true change, from the middle half, which no outlier reaches
-    spread = 1.4826 * median(abs(gain - middle) for gain in gains.values())
+    spread = 1.4826 * median(abs(one - middle) for one in found)
     kept = fmean(gains[row.line] for row in keeps)
     size = max(math.sqrt(max(0.0, spread**2 - width**2)), max(0.0, kept - middle) / 2, 1e-12)
     share = size**2 / (size**2 + width**2)
-    sd = math.sqrt(share) * width
-    means = {row.line: middle + share * (gains[row.line] - middle) for row in keeps}
-    chances = {line: NormalDist(mean, sd).cdf(0.0) for line, mean in means.items()}
-    doubtful = sorted((row for row in keeps if chances[row.line] > 0.5), key=lambda row: -chances[row.line])
-    believed = min(claimed, sum(max(0.0, mean) for mean in means.values()))
-    return Worth(claimed, believed, sum(chances.values()), tuple(doubtful))
+    mean = middle + share * (gain - middle)
+    return mean, NormalDist(mean, math.sqrt(share) * width).cdf(0.0)
 
 
 # --- the findings -----------------------------------------------------------------------------------------------------
@@ -137,8 +156,8 @@ def _unread(history: History) -> Iterator[Finding]:
 def _unresolved(history: History, known: Known | None) -> Iterator[Finding]:
     if known is None:
         return
-    named = [row for row in history.rows if row.commit]
-    lost = [row for row in named if not known(row.commit)]
+    named = [row for row in history.rows if COMMIT.match(row.commit)]
+    lost = [row for row in named if (found := COMMIT.match(row.commit)) and not known(found[0])]
     if lost:
         yield Finding(
             "unresolvable",
@@ -160,15 +179,14 @@ def _not_better(keeps: Sequence[Row], gains: dict[int, float]) -> Iterator[Findi
 
 
 def _within_noise(keeps: Sequence[Row], gains: dict[int, float], noise: Noise | None, metric: str) -> Iterator[Finding]:
-    better = [row for row in keeps if gains[row.line] > 0]
-    if noise is None or not better:
-        return
-    inside = [row for row in better if gains[row.line] < noise.apart]
-    if inside:
+    apart = {row.line: noise.apart_at(row) if noise else None for row in keeps}
+    better = [row for row in keeps if gains[row.line] > 0 and apart[row.line] is not None]
+    inside = [row for row in better if gains[row.line] < (apart[row.line] or 0.0)]
+    if noise is not None and inside:
         words = "is" if len(inside) == 1 else "are"
         yield Finding(
             "within_noise",
-            f"{len(inside)} of {len(better)} kept gains of {metric} {words} smaller than {noise.words()}.",
+            f"{len(inside)} of {len(better)} kept gains of {metric} {words} smaller than {noise.words_at(inside)}.",
             tuple(inside),
         )
 
@@ -218,11 +236,11 @@ def _duplicates(history: History) -> Iterator[Finding]:
 
 def deliberate(row: Row) -> bool:
     """Whether a row says itself that it repeats another."""
-    return REPEAT.search(row.description) is not None or plain(row.description).startswith("baseline")
+    return row.baseline or REPEAT.search(row.description) is not None
 
 
 def _gaps(history: History) -> Iterator[Finding]:
-    told = {found for one in history.unreadable if (found := number_in(one.text)) is not None}
+    told = {found for one in history.unreadable if (found := number_in(one)) is not None}
     segments: dict[int, list[Row]] = {}
     for row in history.rows:
         segments.setdefault(row.segment, []).append(row)
@@ -232,17 +250,16 @@ def _gaps(history: History) -> Iterator[Finding]:
         missing: list[int] = []
         if len(numbers) > 1 and numbers[-1] - numbers[0] < MOST_NUMBERS:
             missing = sorted(set(range(numbers[0], numbers[-1])) - set(numbers) - told)
-        if missing:
+        if 0 < len(missing) <= len(numbers):  # else they do not count: dates, or numbers of something else
             after = [row for row in numbered if row.number is not None and row.number + 1 in missing]
             runs = "1 run is" if len(missing) == 1 else f"{len(missing)} runs are"
             yield Finding("gaps", f"{runs} missing from the numbering: {_ranges(missing)}.", tuple(after))
         yield from _pauses(rows)
 
 
-def number_in(text: str) -> int | None:
-    """The number that an unreadable row begins with, so that it is not called missing as well."""
-    first = text.split(" ", 1)[0]
-    return int(first) if first.isdigit() and len(first) < 10 else None
+def number_in(lost: Unreadable) -> int | None:
+    """The number of an unreadable row, so that it is not called missing as well."""
+    return lost.number if lost.number is not None else whole(lost.text.split(" ", 1)[0])
 
 
 def _pauses(rows: Sequence[Row]) -> Iterator[Finding]:
@@ -296,35 +313,41 @@ def _changes(values: Sequence[float]) -> list[float]:
     return [after - before for before, after in pairwise(values)]
 
 
-def _curse(keeps: Sequence[Row], belief: Worth) -> Iterator[Finding]:
+def _curse(belief: Worth) -> Iterator[Finding]:
     if belief.believed is None or belief.claimed <= 0:
         return
     lost = 1 - belief.believed / belief.claimed
     if lost > CURSED:
+        claimed = f"{belief.claimed:.4g}"
+        claim = f"The {len(belief.judged)} keeps claim {claimed} together"
+        claim = claim if len(belief.judged) > 1 else f"The one keep claims {claimed}"
         yield Finding(
             "winners_curse",
-            f"The {len(keeps)} keeps claim {belief.claimed:.4g} together; the best of many noisy scores is better "
-            f"than its code, and about {belief.believed:.4g} of it can be believed.",
-            tuple(keeps),
+            f"{claim}; the best of many noisy scores is better than its code, and about {belief.believed:.4g} of it "
+            "can be believed.",
+            belief.judged,
         )
 
 
-def _false_keeps(keeps: Sequence[Row], belief: Worth) -> Iterator[Finding]:
+def _false_keeps(belief: Worth) -> Iterator[Finding]:
     if belief.false is not None and belief.false >= FALSE_KEEPS:
+        several = f"About {belief.false:.1f} of {len(belief.judged)} keeps are"
+        several = several if len(belief.judged) > 1 else "The one keep is"
         yield Finding(
             "false_keeps",
-            f"About {belief.false:.1f} of {len(keeps)} keeps are probably no improvement at all.",
+            f"{several} probably no improvement at all.",
             belief.doubtful,
         )
 
 
-def _unchecked(history: History, known: Known | None, noise: Noise | None, keeps: Sequence[Row]) -> Iterator[str]:
-    if known is None and any(row.commit for row in history.rows):
+def _unchecked(history: History, known: Known | None, noise: Noise | None, unjudged: int) -> Iterator[str]:
+    if known is None and any(COMMIT.match(row.commit) for row in history.rows):
         yield "whether the commits exist: name the repository with --repo DIR"
     if "status" not in history.schema.columns:
         yield "the keeps: no column tells what was kept"
-    elif noise is None and keeps:
-        yield "the gains against the noise: the log shows no repeat; state the sd of one run with --noise SD"
+    elif unjudged:
+        shows = f"no repeat stands beside {unjudged} of them" if noise else "the log shows no repeat"
+        yield f"the gains against the noise: {shows}; state the sd of one run with --noise SD"
     if "steps" not in history.schema.columns:
         yield "whether steps explain gains: none are logged"
     if "number" not in history.schema.columns and "at" not in history.schema.columns:

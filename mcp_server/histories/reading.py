@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mcp_server.arena.metrics import plain_name
 from mcp_server.histories.rows import CRASHED, KEPT, UNKNOWN, History, Raw, Record, Row, Schema, Unreadable
 from mcp_server.histories.sniff import Wishes, sniff
 from mcp_server.histories.sources import load
-from mcp_server.histories.words import direction_of, number, outcome
+from mcp_server.histories.words import baseline, direction_of, number, outcome, whole
 from mcp_server.nouns.text import clean_line
 
 DESCRIPTION_CHARACTERS = 300
@@ -31,15 +32,30 @@ def rows_of(raw: Raw, schema: Schema) -> History:
         try:
             rows.append(_row(record, schema))
         except ValueError as error:
-            unreadable.append(Unreadable(record.line, str(error), clean_line(" ".join(record.cells.values()), 60)))
+            words = clean_line(" ".join(record.cells.values()), 60)
+            at = whole(record.cells.get(schema.columns.get("number", ""), ""))
+            unreadable.append(Unreadable(record.line, str(error), words, at))
     return History(
         raw.name,
         raw.shape,
         schema,
-        tuple(rows),
+        tuple(_begun_anew(rows)),
         tuple(sorted(unreadable, key=lambda one: one.line)),
         raw.notes,
     )
+
+
+def _begun_anew(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, in a segment of their own from each baseline on: what comes after it is compared with it alone.
+
+    Baselines that follow each other are one beginning, measured again.
+    """
+    told, segment, tried = -1, -1, False
+    for row in rows:
+        if row.segment != told or (row.baseline and tried):
+            told, segment, tried = row.segment, segment + 1, False
+        tried = tried or not row.baseline
+        yield replace(row, segment=segment)
 
 
 def _row(record: Record, schema: Schema) -> Row:
@@ -70,12 +86,13 @@ def _row(record: Record, schema: Schema) -> Row:
         score = None
     elif score is None and status == KEPT:
         raise ValueError(f"it was kept, and tells no {schema.metric}")
+    described = cell("description", DESCRIPTION_CHARACTERS)
     return Row(
         line=record.line,
         status=status,
         score=score,
-        description=cell("description", DESCRIPTION_CHARACTERS),
-        number=_whole(cell("number")),
+        description=described,
+        number=whole(cell("number")),
         commit=cell("commit", 64),
         parent=cell("parent", 64),
         before=_maybe(cell("before")),
@@ -83,17 +100,12 @@ def _row(record: Record, schema: Schema) -> Row:
         reasoning=cell("reasoning", REASONING_CHARACTERS),
         verdict=cell("verdict", REASONING_CHARACTERS),
         config=cell("config", 80),
-        seed=_whole(cell("seed")),
+        seed=whole(cell("seed")),
         steps=_maybe(cell("steps")),
         at=cell("at", 40),
         segment=record.segment,
+        baseline=status in (KEPT, UNKNOWN) and (plain_name(word) == "baseline" or baseline(described)),
     )
-
-
-def _whole(text: str) -> int | None:
-    """The whole number in `12`, `exp_0012` or `#12`."""
-    found = re.fullmatch(r"[A-Za-z_#\-]*?0*(\d{1,9})", text.strip())
-    return int(found[1]) if found else None
 
 
 def _maybe(text: str) -> float | None:

@@ -27,6 +27,7 @@ class Unreadable:
     line: int
     why: str
     text: str = ""
+    number: int | None = None
 
     def words(self) -> str:
         return f"line {self.line}: {self.why}" + (f" ({self.text})" if self.text else "")
@@ -76,7 +77,8 @@ class Row:
     seed: int | None = None
     steps: float | None = None
     at: str = ""
-    segment: int = 0
+    segment: int = 0  # of rows that measure the same, from one baseline on
+    baseline: bool = False  # the code as it was found: it claims no gain
 
     @property
     def scored(self) -> bool:

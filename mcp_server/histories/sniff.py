@@ -6,26 +6,18 @@ Where two readings are equally good nothing is chosen: the caller is asked, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from mcp_server.arena.metrics import Better, better_by_name, plain_name
-from mcp_server.histories.rows import DISCARDED, KEPT, Raw, Record, Schema
-from mcp_server.histories.words import (
-    BESIDE,
-    COLUMNS,
-    NO_NUMBER,
-    SCORES,
-    direction_of,
-    number,
-    outcome,
-)
+from mcp_server.histories.rows import DISCARDED, KEPT, UNKNOWN, Raw, Record, Schema
+from mcp_server.histories.scores import MOSTLY, ONE_WAY, doubted, numeric, score_of
+from mcp_server.histories.words import COLUMNS, ENDED_WELL, direction_of, number, outcome
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import clean_line
 
 LOOKED_AT = 2000  # rows
-MOSTLY = 0.5
-ONE_WAY = 0.8  # of the steps between keeps, to tell the direction by
+TELLING = ("status", "description", "reasoning", "commit", "number", "config")  # one of them a log of attempts has
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,7 @@ class Wishes:
 def sniff(raw: Raw, wishes: Wishes) -> Schema:
     """How the rows of a source are to be read. Raises NotNow where that cannot be told, with what to say."""
     if not raw.records:
-        raise NotNow(f"{raw.name} holds no row that could be read. Look at the lines it lists, or name another log.")
+        raise NotNow(_rowless(raw))
     reasons: list[str] = list(raw.notes)
     sample = raw.records[:LOOKED_AT]
     columns = _wished(raw, wishes)
@@ -50,17 +42,54 @@ def sniff(raw: Raw, wishes: Wishes) -> Schema:
             columns[name] = found
     if columns.get("verdict") == columns.get("status"):
         columns.pop("verdict", None)
-    columns["score"], why = _score(raw, sample, columns, wishes)
+    ran = _ended_well(sample, columns, wishes)
+    if ran:
+        reasons.append(f"{', '.join(ran)}: it ended, which is no verdict; --status {ran[0]}=kept if it is one")
+    wishes = replace(wishes, statuses={**dict.fromkeys(ran, UNKNOWN), **wishes.statuses})
+    columns["score"], why = score_of(raw, sample, columns, wishes.metric)
     reasons.append(why)
+    before = _before(raw, columns["score"])
+    if "before" not in columns and before:
+        columns["before"] = before
     for name in ("before", "delta", "steps", "seed"):
         if columns.get(name) == columns["score"]:
             del columns[name]
+    if not set(TELLING) & set(columns):
+        raise NotNow(
+            f"{raw.name} has numbers ({columns['score']}), and no column that says what was tried or kept. If it is a "
+            f"log of attempts, name one of {', '.join(raw.columns[:30])}: --column description=COLUMN."
+        )
     metric = _metric(raw, sample, columns, wishes)
     told = {name: column for name, column in columns.items() if name != "metric"}
     direction, why = _direction(raw, sample, told, metric, wishes)
     reasons.append(why)
+    if not wishes.metric and "score" not in wishes.columns:
+        kept = [row for row in sample if outcome(row.cells.get(told.get("status", ""), ""), wishes.statuses) == KEPT]
+        doubted(raw, told, kept, direction)
     unused = tuple(one for one in raw.columns if one not in columns.values())
     return Schema(metric, direction, told, dict(wishes.statuses), tuple(one for one in reasons if one), unused)
+
+
+def _rowless(raw: Raw) -> str:
+    if not raw.unreadable:
+        return f"{raw.name} has a heading and no row yet. Name a log that tells of attempts."
+    shown = "; ".join(one.words() for one in raw.unreadable[:3])
+    more = f" (and {len(raw.unreadable) - 3} more)" if len(raw.unreadable) > 3 else ""
+    return f"No row of {raw.name} could be read: {shown}{more}. Mend it, or name another log."
+
+
+def _ended_well(sample: Sequence[Record], columns: Mapping[str, str], wishes: Wishes) -> tuple[str, ...]:
+    """Words of the status by which a run ended well: no verdict, where the log has no word for what was not kept."""
+    words = {row.cells.get(columns.get("status", ""), "").strip().lower() for row in sample}
+    if any(outcome(word, wishes.statuses) == DISCARDED for word in words):
+        return ()
+    return tuple(sorted(words & ENDED_WELL - set(wishes.statuses)))
+
+
+def _before(raw: Raw, score: str) -> str:
+    """Of a score `fitness_after` the column `fitness_before`."""
+    by_name = {plain_name(one): one for one in raw.columns}
+    return by_name.get(plain_name(score).replace("after", "before"), "") if "after" in plain_name(score) else ""
 
 
 def _wished(raw: Raw, wishes: Wishes) -> dict[str, str]:
@@ -81,6 +110,7 @@ def _named(
 ) -> str:
     """The column of one field, by its name; "" where there is none, or its values are of another kind."""
     by_name = {plain_name(one): one for one in raw.columns}
+    fitting: dict[str, int] = {}
     for synonym in synonyms:
         column = by_name.get(synonym)
         # a verdict may be the status itself; every other column has one meaning
@@ -89,8 +119,10 @@ def _named(
         values = [value for row in sample if (value := row.cells.get(column, "").strip())]
         if not values or not _fits(name, synonym, values, wishes):
             continue
-        return column
-    return ""
+        if name != "status" or len(values) >= MOSTLY * len(sample):
+            return column
+        fitting[column] = len(values)
+    return max(fitting, key=lambda column: fitting[column]) if fitting else ""
 
 
 def _fits(name: str, synonym: str, values: Sequence[str], wishes: Wishes) -> bool:
@@ -99,68 +131,15 @@ def _fits(name: str, synonym: str, values: Sequence[str], wishes: Wishes) -> boo
         known = sum(outcome(value, wishes.statuses) is not None for value in values)
         return synonym in ("status", "decision") or known >= MOSTLY * len(values)
     if name in ("before", "delta", "seed", "steps"):
-        return _numeric(values)
+        return numeric(values)
     if name in ("description", "reasoning"):
-        return synonym in ("description", "hypothesis") or not _numeric(values)
+        listed = sum(value.startswith(("[", "{")) for value in values) > MOSTLY * len(values)
+        return synonym in ("description", "hypothesis") or not (listed or numeric(values))
     if name == "better":
         return any(direction_of(value) for value in values)
     if name == "metric":
-        return not _numeric(values)
+        return not numeric(values)
     return True
-
-
-def _numeric(values: Sequence[str]) -> bool:
-    good = 0
-    for value in values:
-        try:
-            good += number(value) is not None or value.lower() in NO_NUMBER
-        except ValueError:
-            continue
-    return good >= max(1, MOSTLY * len(values))
-
-
-def _score(raw: Raw, sample: Sequence[Record], taken: Mapping[str, str], wishes: Wishes) -> tuple[str, str]:
-    """The column of the score, and why. Raises NotNow where several could be it."""
-    if "score" in taken:
-        return taken["score"], f"the score is {taken['score']}, as asked"
-    if wishes.metric and wishes.metric.lower() in (one.lower() for one in raw.columns):
-        found = next(one for one in raw.columns if one.lower() == wishes.metric.lower())
-        return found, f"the score is {found}, as asked"
-    numbers = [
-        one
-        for one in raw.columns
-        if one not in taken.values() and _numeric([v for row in sample if (v := row.cells.get(one, "").strip())])
-    ]
-    by_name = {plain_name(one): one for one in numbers}
-    told = raw.told.get("metric", "")
-    if told in numbers:
-        return told, f"the score is {told}, as the source says"
-    for name in SCORES:
-        if name in by_name:
-            return by_name[name], f"the score is column {by_name[name]}"
-    # as the reference has it: the number that follows the commit
-    place = raw.columns.index(taken["commit"]) + 1 if "commit" in taken else len(raw.columns)
-    if place < len(raw.columns) and raw.columns[place] in numbers and not BESIDE.search(plain_name(raw.columns[place])):
-        return raw.columns[
-            place
-        ], f"the score is {raw.columns[place]}, the number after the commit, as in the reference"
-    left = [one for one in numbers if not BESIDE.search(plain_name(one)) and not one.startswith("metrics_")]
-    known = [one for one in left if better_by_name(one)]
-    validated = [one for one in known or left if plain_name(one).startswith(("val_", "valid", "test_", "eval"))]
-    for few, why in (
-        (known, "the only metric by its name"),
-        (validated, "the validation's"),
-        (left, "the only number"),
-    ):
-        if len(few) == 1:
-            return few[0], f"the score is {few[0]}, {why}"
-    if not left:
-        raise NotNow(
-            f"{raw.name} has no column of scores among {', '.join(raw.columns[:30])}. Name it: --metric COLUMN."
-        )
-    raise NotNow(
-        f"{raw.name} has several numbers that could be the score: {', '.join(left[:12])}. Say --metric COLUMN."
-    )
 
 
 def _metric(raw: Raw, sample: Sequence[Record], columns: Mapping[str, str], wishes: Wishes) -> str:

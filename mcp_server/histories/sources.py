@@ -5,32 +5,32 @@ What is read here is text with its lines, bounded in every direction; what it me
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mcp_server.histories import branch
 from mcp_server.histories.rows import Raw, Record, Unreadable
+from mcp_server.histories.tables import (
+    CELL_CHARACTERS,
+    LINE_CHARACTERS,
+    MOST_COLUMNS,
+    MOST_ROWS,
+    cell_of,
+    measured,
+    of_table,
+)
 from mcp_server.nouns.errors import NotNow, WorkspaceError
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.git import Repository
 
 FILE_BYTES = 32 * 2**20
-LINE_CHARACTERS = 64 * 1024
-CELL_CHARACTERS = 2000
-MOST_ROWS = 20_000
-MOST_COLUMNS = 200
 # what a folder is searched for, by the tools that write it
 LOGS = (
     *(".auto/log.jsonl", "autoresearch.jsonl", ".autoresearch/autoresearch.jsonl", "results.tsv", "results.csv"),
     *("results/results.tsv", "autoresearch-results.tsv", "records.jsonl"),
 )
-REFERENCE = ("commit", "val_bpb", "memory_gb", "status", "description")
-OWN = ("outcome", "label", "gain", "noise_widths")
 SAID = {"metric": ("metricName", "metric_name"), "direction": ("bestDirection", "direction")}
 BUNDLE, GZIP = b"# v", b"\x1f\x8b"
 
@@ -87,127 +87,44 @@ def _of_file(path: Path) -> Raw:
         return _of_json(path.name, _json_lines(text) if rows is None else rows)
     if first.startswith("["):
         return _of_json(path.name, _json_list(path, text))
-    return _of_table(path.name, text)
-
-
-# --- tables -----------------------------------------------------------------------------------------------------------
-
-
-def _of_table(name: str, text: str) -> Raw:
-    text, remarks = _uncommented(text)
-    first = next((line.strip() for line in text.split("\n") if line.strip()), "")
-    if "\t" in first:
-        rows = _tabbed(text)
-    elif first.startswith("|"):
-        rows = _markdown(text)
-    elif "," in first:
-        rows = _commas(text)
-    else:
-        raise NotNow(f"{name} is no table: its first line has no tab and no comma. Name a log with a heading.")
-    table = list(rows)
-    line, head = table[0]
-    notes: tuple[str, ...] = (f"{remarks} lines of remarks before the heading are left out",) if remarks else ()
-    if _headless(head):
-        if len(head) != len(REFERENCE):
-            raise NotNow(
-                f"{name} has no heading, and {len(head)} columns where the reference has {len(REFERENCE)}. Write a "
-                "first line that names them."
-            )
-        notes = (*notes, "it has no heading; the reference's five columns are taken")
-        head, body = list(REFERENCE), table
-    else:
-        body = table[1:]
-    head = [clean_line(one, 60) for one in head][:MOST_COLUMNS]
-    twice = {one for one in head if one and head.count(one) > 1}
-    if twice:
-        raise NotNow(f"{name}, line {line}: the heading names {', '.join(sorted(twice))} twice. Rename one of them.")
-    records: list[Record] = []
-    unreadable: list[Unreadable] = []
-    for line, cells in body:
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(records) == MOST_ROWS:
-            unreadable.append(Unreadable(line, f"more than {MOST_ROWS:,} rows; it and all after it were left out"))
-            break
-        if len(cells) != len(head):
-            shown = clean_line(" ".join(cells), 60)
-            unreadable.append(Unreadable(line, f"{len(cells)} cells where the heading has {len(head)}", shown))
-            continue
-        records.append(Record(line, {key: _cell(value) for key, value in zip(head, cells, strict=True)}))
-    lower = tuple(one.lower() for one in head)
-    shape = "own" if set(OWN) <= set(lower) else "reference" if lower == REFERENCE else "table"
-    return Raw(name, shape, tuple(head), tuple(records), tuple(unreadable), notes=notes)
-
-
-def _uncommented(text: str) -> tuple[str, int]:
-    """A table with the remarks above its heading (`# made by …`) emptied, so that lines keep their numbers; how many.
-
-    A heading may begin with # itself: then it has cells.
-    """
-    lines, count = text.split("\n"), 0
-    for place, line in enumerate(lines):
-        if line.strip() and not (line.lstrip().startswith("#") and "\t" not in line and line.count(",") < 2):
-            break
-        count += bool(line.strip())
-        lines[place] = ""
-    return "\n".join(lines), count
-
-
-def _headless(head: list[str]) -> bool:
-    """Whether the first line is a row already: a heading has names alone."""
-    return len(head) > 1 and any(re.fullmatch(r"\s*[+\-]?\d+(\.\d+)?\s*", cell) for cell in head)
-
-
-def _tabbed(text: str) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield number, [_unquoted(cell) for cell in line.rstrip("\r")[:LINE_CHARACTERS].split("\t")]
-
-
-def _unquoted(cell: str) -> str:
-    """A cell as `csv` writes one that holds quotes."""
-    inner = cell[1:-1]
-    whole = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', "")
-    return inner.replace('""', '"') if whole else cell
-
-
-def _commas(text: str) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(LINE_CHARACTERS)
-    reader = csv.reader(io.StringIO(text.replace("\0", "")))
-    before = 0
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise NotNow(f"The table breaks at line {reader.line_num}: {error}. Mend that line.") from None
-        if cells:
-            yield before + 1, cells
-        before = reader.line_num
-
-
-def _markdown(text: str) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        bare = line.strip()
-        if bare.startswith("|") and not re.fullmatch(r"\|[\s:|\-]+\|?", bare):
-            yield number, [cell.strip() for cell in bare[:LINE_CHARACTERS].strip("|").split("|")]
-
-
-def _cell(value: str) -> str:
-    return clean_line(value, CELL_CHARACTERS)
+    return of_table(path.name, text)
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
 
 
 def _json_lines(text: str) -> Iterator[tuple[int, object]]:
+    """Each object with the line where it begins; most logs write one a line, some spread it over several."""
+    if _spread(text):
+        yield from _objects(text)
+        return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             if len(line) > LINE_CHARACTERS:
                 yield number, ValueError(f"a line of {len(line):,} characters; at most {LINE_CHARACTERS:,} are taken")
                 continue
             yield number, _parsed(line)
+
+
+def _spread(text: str) -> bool:
+    try:
+        return "\n" in text[: json.JSONDecoder().raw_decode(text.lstrip())[1]]
+    except (ValueError, RecursionError):
+        return False
+
+
+def _objects(text: str) -> Iterator[tuple[int, object]]:
+    """Objects one after the other, wherever their lines end."""
+    decoder, line, at = json.JSONDecoder(), 1, 0
+    while (begins := text.find("{", at)) >= 0:
+        line, at = line + text.count("\n", at, begins), begins
+        try:
+            value, ends = decoder.raw_decode(text, begins)
+        except (ValueError, RecursionError):
+            yield line, ValueError("from here on it is no JSON")
+            return
+        yield line, value
+        line, at = line + text.count("\n", begins, ends), ends
 
 
 def _parsed(line: str) -> object:
@@ -223,7 +140,7 @@ def _json_object(text: str) -> Iterator[tuple[int, object]] | None:
     """The rows of one object that holds them as its only list of objects; None where it is something else."""
     found = _parsed(text)
     lists = [one for one in found.values() if isinstance(one, list)] if isinstance(found, dict) else []
-    rows = [one for one in lists if one and all(isinstance(row, dict) for row in one)]
+    rows = [one for one in lists if one and all(isinstance(row, dict) for row in one) and measured(one[0])]
     return enumerate(rows[0], 1) if len(rows) == 1 else None
 
 
@@ -287,6 +204,6 @@ def _flat(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str
         elif isinstance(inner, bool):
             yield name, str(inner).lower()
         elif isinstance(inner, str | int | float):
-            yield name, _cell(str(inner))
+            yield name, cell_of(str(inner))
         else:
-            yield name, _cell(json.dumps(inner, ensure_ascii=False)[:CELL_CHARACTERS])
+            yield name, cell_of(json.dumps(inner, ensure_ascii=False)[:CELL_CHARACTERS])

@@ -7,15 +7,18 @@ import re
 from collections.abc import Mapping
 
 from mcp_server.arena.metrics import Better, plain_name
-from mcp_server.histories.rows import CRASHED, DISCARDED, KEPT
+from mcp_server.histories.rows import CRASHED, DISCARDED, KEPT, UNKNOWN
 
-LARGEST = 1e12  # of a score: what is beyond is no measurement
+LARGEST = 1e15  # of a score: what is beyond is no measurement
 
 # For each field of ours the names that logs give its column, the most telling first.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "commit": ("commit", "git_commit", "commit_hash", "commit_sha", "sha", "hash", "rev", "revision"),
     "parent": ("parent", "parent_commit", "base_commit", "parent_exp_id", "parent_id", "base"),
-    "status": ("status", "decision", "kept", "outcome", "keep", "accepted", "result", "verdict"),
+    "status": (
+        *("status", "decision", "kept", "outcome", "keep", "accepted", "result", "verdict", "improved"),
+        *("is_best", "new_best", "is_new_best", "promoted"),
+    ),
     "description": (
         *("description", "change_summary", "change", "changes", "idea", "strategy", "what", "summary", "title"),
         *("experiment_name", "subject", "text", "note", "notes", "name"),
@@ -23,7 +26,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "reasoning": ("reasoning", "hypothesis", "reason", "rationale", "why", "justification", "lesson", "learning"),
     "verdict": ("verdict", "judgement", "judgment", "conclusion"),
     "before": ("metric_before", "score_before", "before", "best_before", "previous", "prev", "against", "old_score"),
-    "delta": ("delta", "improvement", "gain", "change_pct", "diff", "difference"),
+    "delta": (
+        *("delta", "delta_vs_best", "delta_pct", "improvement", "improvement_pct", "gain", "change_pct", "diff"),
+        "difference",
+    ),
     "config": ("config_hash", "config", "confighash", "config_id", "params_hash", "code"),
     "better": ("higher_is_better", "direction", "metric_direction", "best_direction", "bestdirection"),
     "metric": ("metric", "metric_name", "metricname", "selection_metric", "primary_metric"),
@@ -32,16 +38,23 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "at": ("timestamp", "at", "time", "date", "datetime", "created_at", "started_at"),
     "number": (
         *("experiment", "run", "iteration", "exp", "round", "trial", "attempt", "experiment_id", "run_id", "exp_id"),
-        *("experiment_num", "experiment_number", "exp_num", "run_num", "run_number", "trial_id", "id", "iter", "n"),
+        *("experiment_num", "experiment_number", "exp_num", "run_num", "run_number", "trial_id", "iteration_id"),
+        *("id", "iter", "n"),
     ),
 }
 # Names of the score's column, before any known metric.
 SCORES = ("metric_after", "score_after", "after", "score", "metric", "metric_value", "value", "new_score", "result")
-# Numbers that stand beside a score and are none.
+# A word of a name that says that the column is what counts, whatever stands around it: val_score, score_ns, fitness.
+SCORE_WORDS = frozenset({"score", "fitness", "objective"})
+# Numbers that stand beside a score and are none: what it was compared with, what was set, what it took.
 BESIDE = re.compile(
     r"mem|vram|_gb$|_mb$|mfu|step|param|second|time|duration|elapsed|token|tok_|batch|cost|usd|confidence|lines|"
-    r"^(gain|noise_widths|runs|seeds?|line|segment|size|artifact.*|train_.*|depth)$"
+    r"(^|_)(baselines?|best|delta|improvement|expected|predicted|std|stdev|rank)(_|$)|_so_far$|_before$|p_value|"
+    r"^(old|new|extra|train)_|"
+    r"^(gain|noise_widths|runs|seeds?|line|segment|size|artifact.*|depth)$"
 )
+# What was set, and no result.
+SET = re.compile(r"^(config|env|params?|hyper\w*|args?|settings)_")
 OUTCOMES: dict[str, str] = {
     **dict.fromkeys(
         (
@@ -61,11 +74,20 @@ OUTCOMES: dict[str, str] = {
     **dict.fromkeys(
         (
             *("crash", "crashed", "error", "fail", "failed", "oom", "timeout", "invalid", "nan", "diverged", "blocked"),
-            *("checks_failed", "cancelled", "canceled", "hook", "fail_loss"),
+            *("checks_failed", "cancelled", "canceled", "hook", "fail_loss", "broken"),
         ),
         CRASHED,
     ),
+    **dict.fromkeys(
+        (
+            *("ok", "ran", "complete", "completed", "done", "finished", "valid", "pending", "proposed", "planned"),
+            *("queued", "running", "skipped"),
+        ),
+        UNKNOWN,
+    ),
 }
+# They say that a run ended well; that it was kept they say only in a log that has another word for what was not.
+ENDED_WELL = frozenset({"success", "pass", "passed"})
 NO_NUMBER = frozenset({"", "-", "--", "—", "n/a", "na", "none", "null", "nan", "?"})
 _NUMBER = re.compile(
     r"^[≈~]?\s*([+\-−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:e[+\-]?\d+)?)\s*([^\d\s.,]{0,12})$", re.I
@@ -83,6 +105,7 @@ REPEAT = re.compile(
     re.IGNORECASE,
 )
 
+_BASELINE = re.compile(r"^\W*(?:new |fresh )?baseline\b(?!\s*(?:[+&]|with\b|but\b|plus\b|and\b|->|→))", re.IGNORECASE)
 
 _ABOUT_SEEDS = frozenset(
     {
@@ -118,8 +141,9 @@ def outcome(word: str, own: Mapping[str, str]) -> str | None:
     told = re.sub(r"^[^\w+\-]+|[^\w)]+$", "", told)  # ticks, crosses and Markdown around it: "✅ **keep**"
     if told in OUTCOMES:
         return OUTCOMES[told]
-    first = re.split(r"[\s\-_:(,;/!]+", told, maxsplit=1)[0].rstrip("✓✔✗❌✅.")
-    return own.get(first) or OUTCOMES.get(first)
+    words = [one.rstrip("✓✔✗❌✅.") for one in re.split(r"[\s\-_:(,;/!]+", told)]
+    found = own.get(words[0]) or OUTCOMES.get(words[0])
+    return found or (CRASHED if any(OUTCOMES.get(one) == CRASHED for one in words) else None)  # server_failed
 
 
 def direction_of(word: str) -> Better | None:
@@ -130,6 +154,17 @@ def direction_of(word: str) -> Better | None:
     if re.match(r"(lower|min|down|false|0$|no$|asc|smaller)", told):
         return "minimize"
     return None
+
+
+def whole(text: str) -> int | None:
+    """The whole number in `12`, `exp_0012` or `#12`."""
+    found = re.fullmatch(r"[A-Za-z_#\-]*?0*(\d{1,9})", text.strip())
+    return int(found[1]) if found else None
+
+
+def baseline(text: str) -> bool:
+    """Whether a description is of the code as it was found, and not of a change to it (`baseline + dropout`)."""
+    return _BASELINE.match(text) is not None and REPEAT.search(text) is None
 
 
 def moves(text: str) -> tuple[tuple[str, str, str], ...]:
