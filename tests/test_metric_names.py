@@ -17,7 +17,12 @@ from mcp_server.arena.metrics import better_by_name
         *((name, "minimize") for name in ("f1_loss", "brier_score", "max_drawdown", "seconds_per_epoch", "total_µs")),
         *((name, "maximize") for name in ("accuracy", "testAccuracy", "val_f1", "min_test_pnl", "ticker_holdout_pnl")),
         *((name, "maximize") for name in ("tok_per_sec", "tokens_per_second", "win_rate", "mIoU", "sharpe", "recall%")),
-        *((name, None) for name in ("score", "ratio", "steps", "time_to_accuracy", "win_loss_ratio", "gloves", "")),
+        *((name, "maximize") for name in ("pass_at_1", "tg_tok_s", "balanced_mcc", "tflops", "proxy_ndcg10")),
+        *((name, "minimize") for name in ("cycles", "exploitability")),
+        *(
+            (name, None)
+            for name in ("score", "roi_IPS", "ratio", "steps", "time_to_accuracy", "win_loss_ratio", "gloves", "")
+        ),
     ],
 )
 def test_a_name_tells_which_way_is_better_or_says_nothing(name: str, better: str | None) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.text import clean_line
+
 Better = Literal["minimize", "maximize"]
 
 # words of a name, whole, but for what is often written together with others: valloss, testaccuracy
@@ -14,13 +17,18 @@ LOWER = re.compile(
     r"cycles|exploitability|smape|wape|mase|crps"
 )
 HIGHER = re.compile(
-    r"acc|\w*accuracy|f1|auc|auroc|auprc|r2|rewards?|returns?|sharpe|sortino|calmar|pnl|profit|revenue|recall|precision|"
+    r"acc|\w*accuracy|f1|f2|f05|auc|auroc|auprc|r2|rewards?|returns?|sharpe|sortino|calmar|pnl|profit|revenue|recall|precision|"
     r"bleu|rouge|wins?|winrate|throughput|tps|qps|fps|mfu|ic|map|ndcg\d*|mrr|m?iou|dice|passed|coverage|speedup|psnr|ssim|"
     r"[tg]flops|mcc|kappa|corr|correlation|pearson|spearman|fitness|elo"
 )
 RATE = re.compile(
     r"_per_(s|sec|second|minute|hour)(_|$)|(^|_)(pass|win|hit|success)_rate$|(^|_)pass_at_\w+$|(^|_)pass@\w+$|"
     r"(^|_)(tok|tokens|samples|images|frames|requests|req|ops)_s(_|$)"
+)
+
+# what a score is compared with, and how sure it is
+COMPARED = re.compile(
+    r"(^|_)(baselines?|best|delta|improvement|expected|predicted|std|stdev|rank)(_|$)|_so_far$|_before$|p_value"
 )
 
 
@@ -40,3 +48,20 @@ def better_by_name(metric: str) -> Better | None:
     if lower and higher and LOWER.fullmatch(words[-1]):  # f1_loss is a loss, as the last word is what it is
         return "minimize"
     return None if lower == higher else "minimize" if lower else "maximize"
+
+
+def better_said(word: str) -> Better | None:
+    """Which way somebody says is better: `higher`, `lower`, `maximize`, `true` of a column higher_is_better."""
+    told = plain_name(word)
+    if re.match(r"(higher|max|up|true|1$|yes|desc|bigger|larger)", told):
+        return "maximize"
+    if re.match(r"(lower|min|down|false|0$|no$|asc|smaller)", told):
+        return "minimize"
+    return None
+
+
+def better_asked(option: str) -> Better | None:
+    """What --direction says; None where it is not given. Raises NotNow."""
+    if option and better_said(option) is None:
+        raise NotNow(f"--direction is {clean_line(option, 40)}; it must be minimize or maximize.")
+    return better_said(option)

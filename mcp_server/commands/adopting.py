@@ -8,11 +8,12 @@ import click
 from pydantic import Field
 from rich.text import Text
 
+from mcp_server.arena.metrics import better_asked
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.nouns.replies import Reply
-from mcp_server.setup.adopting.plan import carry_out, plan
+from mcp_server.setup.adopting.plan import Plan, Wanted, carry_out, plan
 
 SHOWN_ROWS = 3
 
@@ -37,12 +38,22 @@ class AdoptReply(Reply):
 @click.argument("attempt", required=False, metavar="[LAB/n]")
 @click.option("--yes", is_flag=True, help="Do it; without a terminal nothing is done otherwise.")
 @click.option("--editable", multiple=True, metavar="FILE", help="What the agent may change, in place of what was read.")
+@click.option("--metric", default="", metavar="NAME", help="The number that counts, as a run prints it.")
+@click.option("--direction", default="", metavar="WAY", help="Which way it is better: minimize or maximize.")
 @click.option("--anyway", is_flag=True, help="LAB/n: also beyond the share of slots that others' attempts may have.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="LAB/n: stay until it is scored.")
 @asking.json_option
 @click.pass_obj
 def adopt(
-    place: Place, attempt: str | None, yes: bool, editable: tuple[str, ...], anyway: bool, wait: bool, as_json: bool
+    place: Place,
+    attempt: str | None,
+    yes: bool,
+    editable: tuple[str, ...],
+    metric: str,
+    direction: str,
+    anyway: bool,
+    wait: bool,
+    as_json: bool,
 ) -> None:
     """Run another lab's attempt LAB/n on the own incumbent; or take over a repository made for another tool.
 
@@ -50,7 +61,8 @@ def adopt(
     the sandbox, with this campaign's frozen files. Its record names what it repeats. Where both changed the same lines
     the two sides are shown, and nothing is run. `autoresearch decide` keeps or reverts it, as any other.
 
-    Without: a repository of karpathy/autoresearch, of a fork, or of pi-autoresearch becomes a lab. Shows first what it
+    Without: a repository of karpathy/autoresearch, of a fork, or of pi-autoresearch becomes a lab. What it does not say
+    of its metric is asked for (--metric, --direction). Shows first what it
     would do: the arena that it would write above the text of program.md, the attempts of results.tsv (or
     .auto/log.jsonl) that would go into the memory as tried elsewhere, and what this machine lacks. Their train.py and
     prepare.py stay as they are. What a run prints as its score is CLAIMED BY THE RUN: nobody measures it, and status,
@@ -60,6 +72,7 @@ def adopt(
     Examples:
       autoresearch adopt                      show it, and ask
       autoresearch adopt --yes                do it
+      autoresearch adopt --metric f05 --direction maximize
       autoresearch adopt a1b2c3d4/12          attempt 12 of another lab
     """
     if attempt is not None:
@@ -67,19 +80,8 @@ def adopt(
 
         run_source(place, attempt, "", anyway, wait, as_json)
         return
-    chosen = plan(place.folder, editable)
-    front = "" if chosen.text is None else chosen.text.split("\n---\n", 1)[0] + "\n---"
-    reply = AdoptReply(
-        folder=str(chosen.paths.tree),
-        made_for=chosen.kind,
-        program=front,
-        tried_elsewhere=len(chosen.rows),
-        known=chosen.known,
-        python=chosen.python,
-        claimed=f"{chosen.arena.metric.name} will be CLAIMED BY THE RUN" if chosen.arena.claimed else "",
-        lacks=list(chosen.lacking),
-        notes=[note for note in chosen.notes if note],
-    )
+    chosen = plan(place.folder, Wanted(metric, better_asked(direction), editable))
+    reply = _reply(chosen)
     nothing = chosen.text is None and not chosen.rows
     if not as_json:
         _show(reply, [row.text for row in chosen.rows[:SHOWN_ROWS]])
@@ -94,6 +96,21 @@ def adopt(
         click.echo(reply.model_dump_json(indent=1))
     else:
         terminal.show(terminal.screen(), *(Text(said) for said in reply.done), terminal.hint(reply.next))
+
+
+def _reply(chosen: Plan) -> AdoptReply:
+    front = "" if chosen.text is None else chosen.text.split("\n---\n", 1)[0] + "\n---"
+    return AdoptReply(
+        folder=str(chosen.paths.tree),
+        made_for=chosen.kind,
+        program=front,
+        tried_elsewhere=len(chosen.rows),
+        known=chosen.known,
+        python=chosen.python,
+        claimed=f"{chosen.arena.metric.name} will be CLAIMED BY THE RUN" if chosen.arena.claimed else "",
+        lacks=list(chosen.lacking),
+        notes=[note for note in chosen.notes if note],
+    )
 
 
 def _show(reply: AdoptReply, rows: list[str]) -> None:

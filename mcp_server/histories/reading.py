@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from mcp_server.arena.metrics import plain_name
+from mcp_server.arena.metrics import better_said, plain_name
 from mcp_server.histories.rows import CRASHED, KEPT, UNKNOWN, History, Raw, Record, Row, Schema, Unreadable
 from mcp_server.histories.sniff import Wishes, sniff
 from mcp_server.histories.sources import load
-from mcp_server.histories.words import baseline, direction_of, number, outcome, whole
+from mcp_server.histories.words import baseline, number, outcome, whole
 from mcp_server.nouns.text import clean_line
 
 DESCRIPTION_CHARACTERS = 300
@@ -72,7 +72,7 @@ def _row(record: Record, schema: Schema) -> Row:
             said = f"“{word}” is no outcome that is known" if word else "it tells no outcome"
             raise ValueError(f"{said}; --status '{word or 'WORD'}=kept' (or discarded, crashed) explains it")
         status = found
-    better = direction_of(cell("better"))
+    better = better_said(cell("better"))
     if better is not None and better != schema.direction:
         raise ValueError(f"its metric is to be {better}d, the log's {schema.direction}d")
     try:
@@ -104,6 +104,7 @@ def _row(record: Record, schema: Schema) -> Row:
         steps=_maybe(cell("steps")),
         at=cell("at", 40),
         segment=record.segment,
+        word=word,
         baseline=status in (KEPT, UNKNOWN) and (plain_name(word) == "baseline" or baseline(described)),
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from mcp_server.arena.metrics import Better, better_by_name, plain_name
 from mcp_server.histories.rows import Raw, Record
-from mcp_server.histories.words import BESIDE, NO_NUMBER, SCORE_WORDS, SCORES, SET, number
+from mcp_server.histories.words import NO_NUMBER, SCORE_WORDS, SCORES, SET, beside, number
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import clean_line
 
@@ -55,8 +55,8 @@ def score_of(raw: Raw, sample: Sequence[Record], taken: Mapping[str, str], wante
         return told, f"the score is {told}, as the source says"
     if general:
         return general, f"the score is column {general}"
-    beside = [one for one in numbers if BESIDE.search(plain_name(one)) or plain_name(one).startswith(INSIDE)]
-    left = [one for one in numbers if one not in beside]
+    aside = [one for one in numbers if beside(one) or plain_name(one).startswith(INSIDE)]
+    left = [one for one in numbers if one not in aside]
     # as the reference has it: the number that follows the commit
     place = raw.columns.index(taken["commit"]) + 1 if "commit" in taken else len(raw.columns)
     if place < len(raw.columns) and raw.columns[place] in left:
@@ -67,8 +67,8 @@ def score_of(raw: Raw, sample: Sequence[Record], taken: Mapping[str, str], wante
     known = [one for one in left if better_by_name(one)]
     validated = [one for one in known or left if plain_name(one).startswith(("val_", "valid", "test_", "eval"))]
     # what is told inside an object, or beside a score where there is none
-    inside = [] if left else [one for one in beside if plain_name(one) in [before + "score" for before in INSIDE]]
-    others = [] if left else [one for one in beside if better_by_name(one)]
+    inside = [] if left else [one for one in aside if plain_name(one) in [before + "score" for before in INSIDE]]
+    others = [] if left else [one for one in aside if better_by_name(one)]
     for few, why in (
         (after, "what it was afterwards"),
         (worded, "the score by its name"),

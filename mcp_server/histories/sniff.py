@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from mcp_server.arena.metrics import Better, better_by_name, plain_name
+from mcp_server.arena.metrics import Better, better_asked, better_by_name, better_said, plain_name
 from mcp_server.histories.rows import DISCARDED, KEPT, UNKNOWN, Raw, Record, Schema
 from mcp_server.histories.scores import MOSTLY, ONE_WAY, doubted, numeric, score_of
-from mcp_server.histories.words import COLUMNS, ENDED_WELL, direction_of, number, outcome
+from mcp_server.histories.words import COLUMNS, ENDED_WELL, number, outcome
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import clean_line
 
@@ -136,7 +136,7 @@ def _fits(name: str, synonym: str, values: Sequence[str], wishes: Wishes) -> boo
         listed = sum(value.startswith(("[", "{")) for value in values) > MOSTLY * len(values)
         return synonym in ("description", "hypothesis") or not (listed or numeric(values))
     if name == "better":
-        return any(direction_of(value) for value in values)
+        return any(better_said(value) for value in values)
     if name == "metric":
         return not numeric(values)
     return True
@@ -157,13 +157,11 @@ def _direction(
     raw: Raw, sample: Sequence[Record], columns: Mapping[str, str], metric: str, wishes: Wishes
 ) -> tuple[Better, str]:
     """Which way is better, and how that is known. Raises NotNow where it is not, or where two signs disagree."""
-    if wishes.direction:
-        asked = direction_of(wishes.direction)
-        if asked is None:
-            raise NotNow(f"--direction is {clean_line(wishes.direction, 40)}; it must be minimize or maximize.")
+    asked = better_asked(wishes.direction)
+    if asked is not None:
         return asked, f"{asked}, as asked"
-    told = {found for row in sample if (found := direction_of(row.cells.get(columns.get("better", ""), "")))}
-    if raw.told.get("direction") and (found := direction_of(raw.told["direction"])):
+    told = {found for row in sample if (found := better_said(row.cells.get(columns.get("better", ""), "")))}
+    if raw.told.get("direction") and (found := better_said(raw.told["direction"])):
         told.add(found)
     if len(told) == 1:
         (said,) = told

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from mcp_server.arena.metrics import Better, plain_name
+from mcp_server.arena.metrics import COMPARED, plain_name
 from mcp_server.histories.rows import CRASHED, DISCARDED, KEPT, UNKNOWN
 
 LARGEST = 1e15  # of a score: what is beyond is no measurement
@@ -46,10 +46,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 SCORES = ("metric_after", "score_after", "after", "score", "metric", "metric_value", "value", "new_score", "result")
 # A word of a name that says that the column is what counts, whatever stands around it: val_score, score_ns, fitness.
 SCORE_WORDS = frozenset({"score", "fitness", "objective"})
-# Numbers that stand beside a score and are none: what it was compared with, what was set, what it took.
+# Numbers that stand beside a score and are none: what it took.
 BESIDE = re.compile(
     r"mem|vram|_gb$|_mb$|mfu|step|param|second|time|duration|elapsed|token|tok_|batch|cost|usd|confidence|lines|"
-    r"(^|_)(baselines?|best|delta|improvement|expected|predicted|std|stdev|rank)(_|$)|_so_far$|_before$|p_value|"
     r"^(old|new|extra|train)_|"
     r"^(gain|noise_widths|runs|seeds?|line|segment|size|artifact.*|depth)$"
 )
@@ -146,14 +145,10 @@ def outcome(word: str, own: Mapping[str, str]) -> str | None:
     return found or (CRASHED if any(OUTCOMES.get(one) == CRASHED for one in words) else None)  # server_failed
 
 
-def direction_of(word: str) -> Better | None:
-    """What a log says of the direction: `higher`, `lower`, `maximize`, `true` of a column higher_is_better."""
-    told = plain_name(word)
-    if re.match(r"(higher|max|up|true|1$|yes|desc|bigger|larger)", told):
-        return "maximize"
-    if re.match(r"(lower|min|down|false|0$|no$|asc|smaller)", told):
-        return "minimize"
-    return None
+def beside(name: str) -> bool:
+    """Whether a number of this name stands beside a score: what it took, or what it was compared with."""
+    plain = plain_name(name)
+    return BESIDE.search(plain) is not None or COMPARED.search(plain) is not None
 
 
 def whole(text: str) -> int | None:

@@ -167,3 +167,18 @@ def test_names_say_which_way_is_better() -> None:
 
 def test_looking_at_nothing_finds_nothing(tmp_path: Path) -> None:
     assert look(tmp_path, []).language == ""
+
+
+def test_who_knows_the_metric_and_its_direction_says_them(tmp_path: Path) -> None:
+    prints = "print(f'baseline_accuracy: {1}')\nprint(f'score: {2}')\nprint(f'quality: {3}')\n"
+    folder = repository(tmp_path, {"evaluate.py": prints, "train.py": "x = 1\n"})
+    guessed = init(folder)
+    assert "score (higher is better, a guess: --direction says otherwise)" in str(guessed["words"])
+    said = init(folder, "--direction", "lower")
+    assert "score (lower is better, as asked)" in str(said["words"])
+    asked = CliRunner().invoke(cli, ["-C", str(folder), "init", "--metric", "quality"])
+    assert asked.exit_code == 1
+    assert "autoresearch init --metric quality --direction" in " ".join(asked.output.split())
+    written: dict[str, str] = init(folder, "--metric", "quality", "--direction", "max")["files"]  # type: ignore[assignment]
+    metric = parse_program(written["program.md"]).arena.metric
+    assert (metric.name, metric.direction) == ("quality", "maximize")

@@ -246,3 +246,79 @@ def test_a_repository_of_another_shape_is_told_what_is_looked_for(tmp_path: Path
 )
 def test_the_last_line_that_names_the_metric_is_the_claim(printed: str, said: dict[str, object]) -> None:
     assert said.items() <= answer("val_bpb", printed).items()
+
+
+AGENT = """\
+# A better strategy
+
+**What you CAN do:** Modify `strategy.py` — this is the only file you edit.
+**What you CANNOT do:** modify `prepare.py` or `backtest.py`.
+
+1. uv run backtest.py > run.log 2>&1
+2. grep "^score:\\|^drawdown:" run.log
+
+The goal: get the highest `score`. Look at past runs with `python prepare.py`.
+"""
+BACKTEST = 'import strategy\nprint(f"baseline_score: {2.0}")\nprint(f"score: {strategy.RATE:.3f}")\n'
+
+
+def test_a_memo_that_names_another_file_and_another_script_is_taken_at_its_word(tmp_path: Path, home: Path) -> None:
+    files = {"program.md": AGENT, "strategy.py": "RATE = 0.5\n", "backtest.py": BACKTEST}
+    folder = upstream(tmp_path / "lab", **files)
+    git(folder, "rm", "-q", "train.py")
+    git(folder, "commit", "-q", "-m", "no train.py")
+    typed(folder, "adopt", "--yes")
+    arena = load_program(folder / "program.md").arena
+    assert (arena.metric.name, arena.metric.direction) == ("score", "maximize")
+    assert (arena.editable, arena.frozen) == (("strategy.py",), ("prepare.py", "backtest.py"))
+    assert arena.run.removeprefix("uv run ").removeprefix("python ") == "backtest.py"
+    lab = Lab(folder)
+    lab.start_campaign("first", calibrate=0)
+    assert finish(lab, 1).score == 0.5
+    lab.close()
+
+
+def test_a_metric_that_nothing_names_is_asked_for_and_may_be_said(tmp_path: Path, home: Path) -> None:
+    prints = 'print(f"first_f: {1.0}")\nprint(f"other_q: {2.0}")\nprint(f"baseline_acc: {2.0}")\n'
+    folder = upstream(tmp_path / "lab", **{"program.md": "Make it better.\n", "train.py": prints})
+    said = typed(folder, "adopt", "--yes")
+    assert said.exit_code == 1
+    assert "a run prints first_f, other_q. Say which number counts" in " ".join(said.output.split())
+    assert "autoresearch adopt --metric NAME" in " ".join(typed(folder, "init").output.split())
+    asked = typed(folder, "adopt", "--yes", "--metric", "other_q")
+    assert "which way other_q is better. Say it: autoresearch adopt --direction" in " ".join(asked.output.split())
+    assert "it must be minimize or maximize" in typed(folder, "adopt", "--direction", "sideways").output
+    typed(folder, "adopt", "--yes", "--metric", "other_q", "--direction", "higher")
+    metric = load_program(folder / "program.md").arena.metric
+    assert (metric.name, metric.direction) == ("other_q", "maximize")
+
+
+def test_the_second_column_of_a_log_is_no_metric_and_a_log_that_is_unclear_is_named(tmp_path: Path, home: Path) -> None:
+    log = "run_id\tcommit\tloss_a\tacc_b\tstatus\n1\taaaa111\t1\t2\tkeep\n"
+    prints = 'print(f"acc_b: {1.0}")\n'
+    folder = upstream(tmp_path / "lab", **{"program.md": "Go on.\n", "train.py": prints, "results.tsv": log})
+    shown = json.loads(typed(folder, "adopt", "--json").output)
+    assert "metric: {name: acc_b, direction: maximize}" in shown["program"]
+    assert shown["tried_elsewhere"] == 1
+    unclear = log.replace("loss_a", "x").replace("acc_b", "y").replace("commit\t", "").replace("aaaa111\t", "")
+    (folder / "results.tsv").write_text(unclear)
+    shown = json.loads(typed(folder, "adopt", "--json").output)
+    assert shown["tried_elsewhere"] == 0
+    assert "autoresearch import results.tsv" in " ".join(shown["notes"])
+
+
+def test_a_session_of_pi_whose_prompt_lets_its_own_script_change_keeps_that_frozen(tmp_path: Path, home: Path) -> None:
+    folder = tmp_path / "pi"
+    folder.mkdir()
+    prompt = "# Quicker\n\n- **metric:** `gap_mean`\n- **direction:** higher is better\n\n## Files in Scope\n"
+    files = {"autoresearch.md": prompt + "- `autoresearch.sh`\n- `src/**`\n", "autoresearch.sh": "true\n"}
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "src").mkdir()
+    for name, text in {**files, "src/a.py": "x = 1\n"}.items():
+        (folder / name).write_text(text)
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "theirs")
+    typed(folder, "adopt", "--yes")
+    arena = load_program(folder / "program.md").arena
+    assert (arena.editable, arena.frozen) == (("src/",), ("autoresearch.sh",))
+    assert (arena.metric.name, arena.metric.direction) == ("gap_mean", "maximize")

@@ -10,6 +10,7 @@ from pydantic import Field
 from rich.text import Text
 
 from mcp_server.arena.frontmatter import has_front_matter
+from mcp_server.arena.metrics import better_asked
 from mcp_server.arena.program import parse_program
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
@@ -18,7 +19,7 @@ from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.replies import Reply
 from mcp_server.repo.workspace import Workspace
-from mcp_server.setup.adopting.plan import plan
+from mcp_server.setup.adopting.plan import Wanted, plan
 from mcp_server.setup.newlab import in_repository
 from mcp_server.setup.proposing.arena import Proposed, propose
 from mcp_server.setup.proposing.looking import look
@@ -38,9 +39,11 @@ class InitReply(Reply):
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Write the files; without a terminal nothing is written otherwise.")
+@click.option("--metric", default="", metavar="NAME", help="The number that counts, as a run prints or writes it.")
+@click.option("--direction", default="", metavar="WAY", help="Which way it is better: minimize or maximize.")
 @asking.json_option
 @click.pass_obj
-def init(place: Place, yes: bool, as_json: bool) -> None:
+def init(place: Place, yes: bool, metric: str, direction: str, as_json: bool) -> None:
     """Look at the repository in this folder and propose an arena for it.
 
     Looks for its language, its tests, commands that measure something and numbers that earlier runs left; nothing of it
@@ -51,9 +54,10 @@ def init(place: Place, yes: bool, as_json: bool) -> None:
     Examples:
       autoresearch init            look, propose, ask
       autoresearch init --yes      and write
+      autoresearch init --metric score --direction minimize
     """
     tree = (Workspace(place.folder).paths.tree if in_repository(place.folder) else place.folder).resolve()
-    reply, proposed = _looked(tree)
+    reply, proposed = _looked(tree, Wanted(metric, better_asked(direction)))
     if not as_json:
         _show(reply)
     if proposed is not None and (yes or (sys.stdin.isatty() and not as_json and click.confirm("Write these files?"))):
@@ -68,7 +72,7 @@ def init(place: Place, yes: bool, as_json: bool) -> None:
     terminal.show(terminal.screen(), *said, Text("Next:"), *(Text(f"  {one}", style="cyan") for one in reply.next))
 
 
-def _looked(tree: Path) -> tuple[InitReply, Proposed | None]:
+def _looked(tree: Path, wanted: Wanted) -> tuple[InitReply, Proposed | None]:
     program = tree / PROGRAM
     if program.is_file() and has_front_matter(program.read_text("utf-8", errors="replace")):
         words = ["program.md describes an arena already."]
@@ -76,13 +80,13 @@ def _looked(tree: Path) -> tuple[InitReply, Proposed | None]:
         return InitReply(folder=str(tree), words=words, next=steps), None
     if in_repository(tree):
         try:
-            words = [f"This was made for {plan(tree).kind}: `autoresearch adopt` takes it over as it stands."]
+            words = [f"This was made for {plan(tree, wanted).kind}: `autoresearch adopt` takes it over as it stands."]
             steps = ["autoresearch adopt", "autoresearch doctor", "autoresearch start first"]
             return InitReply(folder=str(tree), words=words, next=steps), None
         except WorkspaceError:
             pass  # of no shape that is known, or nothing committed: it is looked at instead
     seen = look(tree, _files(tree))
-    proposed = propose(seen)
+    proposed = propose(seen, wanted.metric, wanted.direction)
     if proposed is None:
         words = [
             f"{seen.language or 'No program'} here, and nothing that measures it: no tests, no command whose name says "

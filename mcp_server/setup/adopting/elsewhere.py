@@ -1,18 +1,20 @@
-"""What was tried before the lab was there, as lessons: read and quoted, never a score of this lab's. Pure.
+"""What was tried before the lab was there, as lessons: read and quoted, never a score of this lab's.
 
 Such a row never becomes an incumbent and never counts as noise: it was measured by somebody else, perhaps on another
-machine, and one run of it is all there was.
+machine, and one run of it is all there was. The log is read as `import` reads it, by the same rules.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
+from mcp_server.histories.reading import rows_of
+from mcp_server.histories.rows import CRASHED, History
+from mcp_server.histories.rows import Row as Told
+from mcp_server.histories.sniff import Wishes, sniff
+from mcp_server.histories.sources import load
+from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.numbers import shown
 from mcp_server.nouns.text import clean_line
 
@@ -29,49 +31,33 @@ class Row:
     status: str
 
 
-def of_results(text: str, where: str = "results.tsv") -> list[Row]:
-    """The rows of a results table of the reference's: commit, score, memory, status, description, by their headings."""
-    table = list(csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter="\t", quoting=csv.QUOTE_NONE))
-    if len(table) < 2:
-        return []
-    head = [name.strip().lower() for name in table[0]]
-    if "status" not in head or "experiment" in head:  # no such table, or one that a lab of ours drew
-        return []
-    metric = next((name for name in head[1:] if name not in ("status", "description", "memory_gb", "commit")), "score")
-    rows = []
-    for cells in table[1 : MOST_ROWS + 1]:
-        row = dict(zip(head, cells, strict=False))
-        if any(cell.strip() for cell in cells):
-            told = (row.get(name, "") for name in ("commit", metric, "status", "description"))
-            rows.append(_row(where, metric, *told))
-    return rows
-
-
-def of_log(entries: Iterable[dict[str, Any]], where: str) -> list[Row]:
-    """The runs of a pi-autoresearch log."""
-    metric = "metric"
-    rows: list[Row] = []
-    for entry in entries:
-        if entry.get("type") == "config":
-            metric = clean_line(str(entry.get("metricName") or metric), 40)
-        elif isinstance(entry.get("run"), int) and len(rows) < MOST_ROWS:
-            told = (str(entry.get(name, "")) for name in ("commit", "metric", "status", "description"))
-            rows.append(_row(where, metric, *told))
-    return rows
-
-
-def _row(where: str, metric: str, commit: str, score: str, status: str, description: str) -> Row:
-    status = clean_line(status, 20).lower() or "unknown"
-    words = clean_line(description, WORDS_CHARACTERS) or "(no description)"
+def log(tree: Path, name: str, metric: str = "", direction: str = "") -> tuple[History | None, str]:
+    """(the log of that name as it is read, what is to be said of it); None where it is absent, empty or unread."""
+    if not name or not (tree / name).is_file():
+        return None, ""
     try:
-        value = float(score)
-    except ValueError:
-        value = math.nan
-    # the reference writes 0.000000 for a crash, which is no score
-    told = (
-        "no score"
-        if not math.isfinite(value) or (status == "crash" and value == 0)
-        else f"{clean_line(metric, 40)} {shown(value)}"
-    )
-    at = f", {clean_line(commit, 12)}" if commit.strip() else ""
+        raw = load(name, tree)
+        if not raw.records and not raw.unreadable:
+            return None, ""
+        history = rows_of(raw, sniff(raw, Wishes(metric, direction)))
+    except NotNow as error:
+        return None, f"the past is not taken in: {error} Once that is said, `autoresearch import {name}` takes it"
+    if history.shape == "own":
+        return None, ""
+    lost = len(history.unreadable)
+    rows = "1 row of it is" if lost == 1 else f"{lost} rows of it are"
+    return history, f"{rows} not read: `autoresearch import {name}` lists them" if lost else ""
+
+
+def lessons(history: History, where: str) -> list[Row]:
+    """The attempts of a log, each as one sentence."""
+    return [_lesson(history, row, where) for row in history.rows[:MOST_ROWS]]
+
+
+def _lesson(history: History, row: Told, where: str) -> Row:
+    status = clean_line(row.word, 20).lower() or "unknown"
+    words = clean_line(row.description, WORDS_CHARACTERS) or "(no description)"
+    scored = row.score is not None and row.status != CRASHED
+    told = f"{clean_line(history.schema.metric, 40)} {shown(row.score or 0.0)}" if scored else "no score"
+    at = f", {clean_line(row.commit, 12)}" if row.commit.strip() else ""
     return Row(f"Tried elsewhere ({where}{at}): {words}. There: {status}, {told}; not measured by this lab.", status)

@@ -11,13 +11,23 @@ GOAL_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
+class Hint:
+    """What a recogniser is told: what somebody asked for, and what a log of the past measured, which way."""
+
+    metric: str = ""
+    direction: str = ""
+    logged: str = ""
+    kept: str = ""
+
+
+@dataclass(frozen=True)
 class Found:
     """An arena in somebody else's words. `memo` is their text, kept below the front matter."""
 
     kind: str  # what it was made for, in words
     goal: str
-    metric: str
-    direction: str
+    metric: str  # "" where nothing names it
+    direction: str  # "" where nothing says it
     unit: str
     editable: tuple[str, ...]
     run: str
@@ -29,6 +39,7 @@ class Found:
     readable: tuple[str, ...] = ()
     experiments: int | None = None
     notes: tuple[str, ...] = field(default=())  # what was guessed, and where from
+    numbers: tuple[str, ...] = ()  # that a run prints, for who is asked for the metric
 
     measured: str = ""  # a score command that measures what the run leaves; without one its printed number counts
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mcp_server.setup.adopting.found import Found
+from mcp_server.arena.metrics import better_by_name, better_said
+from mcp_server.setup.adopting.found import Found, Hint
 from mcp_server.setup.adopting.reference import COPY
 
 KIND = "pi-autoresearch"
@@ -22,6 +23,7 @@ FILES = {
 }
 BROUGHT = ("node_modules", "data")  # ignored folders that a measurement usually needs
 SECONDS = 600.0
+NAME = r"[A-Za-z][\w.µ]{0,39}"
 
 
 def place(tree: Path, kind: str) -> str:
@@ -29,14 +31,14 @@ def place(tree: Path, kind: str) -> str:
     return next((name for name in FILES[kind] if (tree / name).is_file()), "")
 
 
-def recognise(tree: Path, tracked: Callable[[str], bool], files: Callable[[], list[str]]) -> Found | None:
+def recognise(tree: Path, tracked: Callable[[str], bool], files: Callable[[], list[str]], hint: Hint) -> Found | None:
     """The arena of a pi-autoresearch session; None for another repository. `files`: what git knows."""
     measure, prompt = place(tree, "measure"), place(tree, "prompt")
     if not measure or not (prompt or place(tree, "log")):
         return None
     text = _text(tree, prompt)
-    metric, unit, direction, where = _metric(tree, text, _text(tree, measure))
-    scope = _scope(text, files())
+    metric, unit, direction, where = _metric(tree, text, _text(tree, measure), hint)
+    scope = [one for one in _scope(text, files()) if one not in {name for names in FILES.values() for name in names}]
     checks, ideas = place(tree, "checks"), _text(tree, place(tree, "ideas"))
     shut_out = [name for name in (*BROUGHT, ".auto") if (tree / name).is_dir() and not tracked(name)]
     title = re.search(r"^#\s*(?:Autoresearch:\s*)?(.+)$", text, re.M)
@@ -44,7 +46,7 @@ def recognise(tree: Path, tracked: Callable[[str], bool], files: Callable[[], li
     most = settings.get("maxIterations")
     return Found(
         kind=KIND,
-        goal=title[1].strip() if title else f"a better {metric}",
+        goal=title[1].strip() if title else "",
         metric=metric,
         direction=direction,
         unit=unit,
@@ -70,34 +72,31 @@ def log_entries(tree: Path) -> Iterator[dict[str, Any]]:
             yield entry
 
 
-def _metric(tree: Path, prompt: str, measure: str) -> tuple[str, str, str, str]:
+def _metric(tree: Path, prompt: str, measure: str, hint: Hint) -> tuple[str, str, str, str]:
+    """(metric, unit, direction, where they were read); "" where nothing tells."""
+    found = _told(tree, prompt, measure)
+    name, unit, direction, where = (
+        found if hint.metric in ("", found[0]) else (hint.metric, "", "", "the metric as asked")
+    )
+    better = hint.direction or direction or better_by_name(name) or (hint.kept if name == hint.logged else "")
+    return name, unit, better, where
+
+
+def _told(tree: Path, prompt: str, measure: str) -> tuple[str, str, str, str]:
     settings = [entry for entry in log_entries(tree) if entry.get("type") == "config"]
-    if settings and re.fullmatch(r"[A-Za-z][\w.µ]{0,39}", str(settings[-1].get("metricName"))):
+    if settings and re.fullmatch(NAME, str(settings[-1].get("metricName"))):
         last = settings[-1]
-        direction = "maximize" if last.get("bestDirection") == "higher" else "minimize"
-        return (
-            str(last["metricName"]),
-            str(last.get("metricUnit") or "")[:24],
-            direction,
-            "the metric is read from the log",
-        )
-    primary = re.search(r"\*\*Primary\*\*:\s*`?([A-Za-z][\w.]{0,39})`?\s*(?:\(([^)]*)\))?", prompt)
+        said = better_said(str(last.get("bestDirection") or "")) or ""
+        return str(last["metricName"]), str(last.get("metricUnit") or "")[:24], said, "the metric is read from the log"
+    primary = re.search(rf"\*\*(?:Primary|Metric)(?:\*\*:|:\*\*)\s*`?({NAME})`?\s*(?:\(([^)]*)\))?", prompt, re.I)
     if primary:
         unit, _, better = (primary[2] or "").partition(",")
-        higher = "higher" in (primary[2] or "")
-        return (
-            primary[1],
-            unit.strip()[:24] if better else "",
-            "maximize" if higher else "minimize",
-            "the metric is read from the prompt",
-        )
-    printed = re.search(r"METRIC\s+([A-Za-z][\w.]{0,39})=", measure)
-    return (
-        printed[1] if printed else "metric",
-        "",
-        "minimize",
-        "the metric is read from the script; its direction is guessed",
-    )
+        after = prompt[primary.end() : primary.end() + 200]
+        words = re.search(r"\b(higher|lower|maximi[sz]e|minimi[sz]e)\b", f"{primary[2] or ''} {after}", re.I)
+        said = better_said(words[1]) if words else None
+        return primary[1], unit.strip()[:24] if better else "", said or "", "the metric is read from the prompt"
+    printed = re.search(rf"METRIC\s+({NAME})=", measure)
+    return printed[1] if printed else "", "", "", "the metric is read from the script" if printed else ""
 
 
 def _scope(prompt: str, files: list[str]) -> list[str]:
@@ -108,10 +107,11 @@ def _scope(prompt: str, files: list[str]) -> list[str]:
     known = set(files)
     found = []
     for name in dict.fromkeys(named):
+        folder = re.sub(r"/\*{0,2}$", "", name) + "/"
         if name in known and not name.startswith(".auto/"):
             found.append(name)
-        elif any(file.startswith(name.rstrip("/") + "/") for file in files):
-            found.append(name.rstrip("/") + "/")
+        elif any(file.startswith(folder) for file in files):
+            found.append(folder)
     return found
 
 

@@ -7,15 +7,16 @@ beside it. Carried out twice, the second time changes nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mcp_server.arena.frontmatter import has_front_matter
+from mcp_server.arena.metrics import Better
 from mcp_server.arena.program import Arena, load_program, parse_program
 from mcp_server.ledger import Ledger
-from mcp_server.nouns.errors import WorkspaceError
+from mcp_server.nouns.errors import NotNow, WorkspaceError
 from mcp_server.nouns.files import locked, write_atomically
 from mcp_server.nouns.paths import LabPaths
 from mcp_server.programs.check import looked_over
@@ -23,7 +24,7 @@ from mcp_server.programs.lacks import lacks
 from mcp_server.programs.uv import find_uv
 from mcp_server.repo.workspace import Workspace
 from mcp_server.setup.adopting import elsewhere, pi, reference
-from mcp_server.setup.adopting.found import Found, program
+from mcp_server.setup.adopting.found import Found, Hint, program
 
 RESULTS = "results.tsv"
 NO_SHAPE = (
@@ -48,8 +49,18 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan(folder: Path, editable: Sequence[str] = ()) -> Plan:
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody says of the arena that the repository does not say, or says otherwise."""
+
+    metric: str = ""
+    direction: Better | None = None
+    editable: tuple[str, ...] = ()
+
+
+def plan(folder: Path, wanted: Wanted | None = None) -> Plan:
     """What adopting the repository in `folder` would do. Raises AutoresearchError; nothing is changed."""
+    wanted = wanted or Wanted()
     workspace = Workspace(folder)
     paths = workspace.paths
     tree = paths.tree
@@ -64,7 +75,7 @@ def plan(folder: Path, editable: Sequence[str] = ()) -> Plan:
         arena, written = load_program(paths.program).arena, None
         kind, notes = "an arena already", tuple[str, ...]()
     else:
-        found = _recognised(tree, tracked, sorted(committed), editable)
+        found = _recognised(tree, tracked, sorted(committed), wanted)
         if text and found.memo_from != paths.program.name:
             found = replace(found, memo=f"{text.rstrip()}\n\n{found.memo}")
         written = _ends_like(program(found), paths.program)
@@ -72,12 +83,14 @@ def plan(folder: Path, editable: Sequence[str] = ()) -> Plan:
         kind, notes = found.kind, found.notes
     environment, missing = looked_over(arena, tree, paths.common.parent, tracked)
     sources = [one for name in (*arena.editable, *arena.frozen) if (one := _memo(tree / name)) is not None]
-    rows = _past(tree)
+    rows, of_past = _past(tree, arena)
     known = _known(paths)
     new = tuple(row for row in rows if row.text not in known)
     lost = [*(str(one) for one in missing), *lacks(sources, environment, tree)]
     lacking = tuple(dict.fromkeys(lost))
-    return Plan(paths, kind, arena, written, new, len(rows) - len(new), environment.words(), lacking, notes)
+    return Plan(
+        paths, kind, arena, written, new, len(rows) - len(new), environment.words(), lacking, (*notes, *of_past)
+    )
 
 
 def carry_out(chosen: Plan) -> list[str]:
@@ -100,19 +113,39 @@ def carry_out(chosen: Plan) -> list[str]:
     return done
 
 
-def _recognised(tree: Path, tracked: Callable[[str], bool], files: list[str], editable: Sequence[str]) -> Found:
+def _recognised(tree: Path, tracked: Callable[[str], bool], files: list[str], wanted: Wanted) -> Found:
     uv = find_uv(os.environ) is not None or any((tree / name / "pyvenv.cfg").is_file() for name in (".venv", "venv"))
-    found = pi.recognise(tree, tracked, lambda: files) or reference.recognise(tree, tracked, uv)
+    logged = next((one for name in _logs(tree) if (one := elsewhere.log(tree, name)[0]) is not None), None)
+    past = (logged.schema.metric, logged.schema.direction) if logged else ("", "")
+    hint = Hint(wanted.metric, wanted.direction or "", *past)
+    found = pi.recognise(tree, tracked, lambda: files, hint) or reference.recognise(tree, tracked, uv, hint)
     if found is None:
         raise WorkspaceError(f"{tree} {NO_SHAPE}")
-    if editable:
-        found = replace(found, editable=tuple(editable))
+    if wanted.editable:
+        found = replace(found, editable=wanted.editable)
     if not found.editable:
         raise WorkspaceError(
             f"{found.memo_from} names no file in scope that git knows. Say which the agent may change: "
             "autoresearch adopt --editable FILE"
         )
-    return found
+    return _settled(found)
+
+
+def _settled(found: Found) -> Found:
+    """With a metric and its direction, which are asked for where nothing says them. Raises NotNow."""
+    if not found.metric:
+        could = f", and a run prints {', '.join(found.numbers[:8])}" if found.numbers else ""
+        raise NotNow(
+            f"Nothing in {found.memo_from} names the metric{could}. Say which number counts and which way is better: "
+            "autoresearch adopt --metric NAME --direction minimize"
+        )
+    if not found.direction:
+        raise NotNow(
+            f"Nothing says which way {found.metric} is better. Say it: autoresearch adopt --direction minimize, or "
+            "--direction maximize"
+        )
+    best = "lowest" if found.direction == "minimize" else "highest"
+    return replace(found, goal=found.goal or f"{best} {found.metric}")
 
 
 def _ends_like(text: str, path: Path) -> str:
@@ -130,11 +163,22 @@ def _memo(path: Path) -> str | None:
         return None
 
 
-def _past(tree: Path) -> list[elsewhere.Row]:
-    rows = elsewhere.of_results(_memo(tree / RESULTS) or "", RESULTS)
-    log = pi.place(tree, "log")
-    rows += elsewhere.of_log(pi.log_entries(tree), log) if log else []
-    return list(dict.fromkeys(rows))
+def _logs(tree: Path) -> list[str]:
+    return [name for name in (RESULTS, pi.place(tree, "log")) if name]
+
+
+def _past(tree: Path, arena: Arena) -> tuple[list[elsewhere.Row], list[str]]:
+    """What was tried, by the log's own words of its metric; where it has none, by the arena's."""
+    rows, notes = [], []
+    for name in _logs(tree):
+        history, note = elsewhere.log(tree, name)
+        if history is None and note:
+            history, note = elsewhere.log(tree, name, direction=arena.metric.direction)
+        if history is None and note:
+            history, note = elsewhere.log(tree, name, arena.metric.name, arena.metric.direction)
+        rows += elsewhere.lessons(history, name) if history else []
+        notes += [note] if note else []
+    return list(dict.fromkeys(rows)), notes
 
 
 def _known(paths: LabPaths) -> set[str]:

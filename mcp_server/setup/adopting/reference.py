@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from mcp_server.arena.metrics import Better, better_by_name
+from mcp_server.arena.metrics import Better, better_by_name, better_said
+from mcp_server.histories.words import beside
 from mcp_server.setup.adopting.checkpoints import measured
 from mcp_server.setup.adopting.constants import constants, data_folders
-from mcp_server.setup.adopting.found import Found
+from mcp_server.setup.adopting.found import Found, Hint
+from mcp_server.setup.proposing.looking import PRINTS
 
 KIND = "karpathy/autoresearch"
 TRAIN, PREPARE, MEMO = "train.py", "prepare.py", "program.md"
@@ -23,26 +25,42 @@ SAYS: dict[Better, str] = {
     "minimize": "lowest|lower is better|minimi[sz]e",
     "maximize": "highest|higher is better|maximi[sz]e",
 }
+# how a memo names the one file that may change: "Only edit `x.py`", "`x.py` is the only file …", "the file you modify"
+_FILE = r"`([\w./-]+\.\w+)`"
+ONLY = re.compile(
+    rf"\bonly (?:ever )?(?:edit|modify|change) (?:the file )?{_FILE}|{_FILE}[^.\n]{{0,40}}\bthe only file\b|"
+    rf"{_FILE}[^.\n]{{0,40}}\b(?:is|the) (?:the )?file (?:that )?you (?:edit|modify|change)\b",
+    re.IGNORECASE,
+)
+COMMAND = re.compile(r"((?:uv run (?:python3? )?|python3? )([\w./-]+\.py)(?:[ \t]+[\w./=:-]+)*)[ \t]*(>)?")
+NAME = re.compile(r"[A-Za-z][\w.]{0,39}")
 COPY = 'cp -R . "$TMPDIR/tree" && cd "$TMPDIR/tree"'
 
 
-def recognise(tree: Path, tracked: Callable[[str], bool], uv: bool) -> Found | None:
+def recognise(tree: Path, tracked: Callable[[str], bool], uv: bool, hint: Hint) -> Found | None:
     """The arena of a repository of the reference's shape; None for another one. `uv`: it can be started here."""
-    texts = {name: _text(tree / name) for name in (TRAIN, PREPARE, MEMO, "README.md", "pyproject.toml")}
-    if not texts[TRAIN] or not (texts[PREPARE] or texts[MEMO]) or not tracked(TRAIN):
-        return None
+    texts = {name: _text(tree / name) for name in (PREPARE, MEMO, "README.md", "pyproject.toml")}
     said = texts[MEMO] or texts["README.md"]
-    metric, where = _metric(tree, texts)
-    direction, why = _direction(metric, said)
-    values = constants(texts[TRAIN], constants(texts[PREPARE]))
+    train = _edited(texts[MEMO], tracked)
+    if not train or not (texts[PREPARE] or texts[MEMO]):
+        return None
+    started = _started(texts[MEMO], train, tracked)
+    if not started:
+        return None
+    script, run = started
+    texts[TRAIN] = _text(tree / train)
+    printing = _text(tree / script) if script != train else texts[TRAIN]
+    metric, where = _metric(printing, texts[MEMO], hint)
+    direction, why = _direction(metric, said, hint)
+    values = constants(printing, constants(texts[TRAIN], constants(texts[PREPARE])))
     own = values.get("TIME_BUDGET") or values.get("TIME_BUDGET_SECONDS")
     seconds = own if isinstance(own, float) and own > 0 else USUAL_SECONDS
-    run, how = _run(said, texts, tree, uv)
-    left = written(texts[TRAIN])
+    run, how = _run(run, said, texts["pyproject.toml"], tree, uv)
+    left = written(printing)
     checkpoint = measured(texts[TRAIN], texts[PREPARE] if tracked(PREPARE) else "", left, values)
     if left:
         # behind a shell nobody gives uv its flags, and `python` is the same environment's
-        run = run.replace("uv run train.py", "python train.py")
+        run = re.sub(r"^uv run ", "python ", run)
         copied = "".join(f' && cp "{name}" "$AUTORESEARCH_OUT"' for name in left)
         run = f"bash -c '{COPY} && {run}{copied}'"
     readable = data_folders(values)
@@ -51,14 +69,15 @@ def recognise(tree: Path, tracked: Callable[[str], bool], uv: bool) -> Found | N
     )
     readable += [name for name in DATA if (tree / name).is_dir() and not tracked(name)]
     goal = re.search(r"\*\*The goal is simple: (.+?)\*\*", said)
+    frozen = (PREPARE if texts[PREPARE] else "", script)
     return Found(
         kind=KIND,
-        goal=(goal[1].rstrip(".") if goal else f"{'lowest' if direction == 'minimize' else 'highest'} {metric}"),
+        goal=goal[1].rstrip(".") if goal else "",
         metric=metric,
         direction=direction,
         unit=BITS if metric == "val_bpb" else "",
-        editable=(TRAIN,),
-        frozen=(PREPARE,) if texts[PREPARE] and tracked(PREPARE) else (),
+        editable=(train,),
+        frozen=tuple(dict.fromkeys(name for name in frozen if name and name != train and tracked(name))),
         run=run,
         memo=texts[MEMO],
         memo_from=MEMO,
@@ -66,8 +85,28 @@ def recognise(tree: Path, tracked: Callable[[str], bool], uv: bool) -> Found | N
         seconds=max(2 * seconds, seconds + 120),
         readable=tuple(readable),
         notes=tuple(filter(None, (where, why, how, f"their own time budget is {seconds:g} s", checkpoint.why_not))),
+        numbers=tuple(_printed(printing)),
         measured=checkpoint.score,
     )
+
+
+def _edited(memo: str, tracked: Callable[[str], bool]) -> str:
+    """The file that the memo lets the agent edit, where it names one alone; else train.py, if that is there."""
+    named = {one for found in ONLY.findall(memo) for one in found if one and tracked(one)}
+    if len(named) == 1:
+        return named.pop()
+    return TRAIN if tracked(TRAIN) else ""
+
+
+def _started(memo: str, train: str, tracked: Callable[[str], bool]) -> tuple[str, str]:
+    """(the script that is started, the command as the memo writes it); train.py needs none."""
+    found = [(name, command.strip(), bool(kept)) for command, name, kept in COMMAND.findall(memo)]
+    found = [one for one in found if tracked(one[0]) and one[0] != PREPARE]
+    # what they keep in run.log is the run; others look at it, or make the data
+    best = next((one for one in found if one[2]), None) or next((one for one in found if one[0] == train), None)
+    if best is None and train != TRAIN:
+        best = next(iter(found), None)
+    return best[:2] if best else (train, f"python {train}") if train == TRAIN else ("", "")
 
 
 def _text(path: Path) -> str:
@@ -77,30 +116,44 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _metric(tree: Path, texts: Mapping[str, str]) -> tuple[str, str]:
-    """The name of the number that is printed, and where that was read."""
-    printed = re.findall(r"""print\(\s*f?["']([A-Za-z_]\w*):\s*\{""", texts[TRAIN])
-    asked = re.search(r"""grep ["']\^([A-Za-z_]\w*):""", texts[MEMO])
-    header = _text(tree / "results.tsv").partition("\n")[0].split("\t")
+def _printed(source: str) -> list[str]:
+    """The numbers that a script prints by name, without those that stand beside a score."""
+    names = [name for pattern in PRINTS[:2] for name in re.findall(pattern, source)]
+    return [name for name in dict.fromkeys(names) if NAME.fullmatch(name) and not beside(name)]
+
+
+def _metric(printing: str, memo: str, hint: Hint) -> tuple[str, str]:
+    """The name of the number that is printed, and where that was read; "" where nothing tells."""
+    printed = _printed(printing)
+    asked = [one for line in re.findall(r"""grep [^\n]*""", memo) for one in re.findall(r"\^([A-Za-z_]\w*):", line)]
+    known = [one for one in printed if better_by_name(one)]
     for name, where in (
+        (hint.metric, "what was asked for"),
         ("val_bpb" if "val_bpb" in printed else "", "train.py's summary block"),
-        (next((one for one in printed if _says(one, texts[MEMO])), ""), "program.md's words of what is better"),
-        (asked[1] if asked else "", "program.md's grep"),
-        (header[1] if len(header) > 2 else "", "results.tsv's second column"),
-        (printed[0] if printed else "", "the first line of train.py's summary block"),
+        (next((one for one in (*printed, *asked) if _says(one, memo)), ""), "program.md's words of what is better"),
+        (next(iter(asked), ""), "program.md's grep"),
+        (hint.logged if hint.logged in printing else "", "the log of what was tried"),
+        (known[0] if len(known) == 1 else "", "what a run prints"),
+        (printed[0] if len(printed) == 1 else "", "the only number that a run prints"),
     ):
-        if re.fullmatch(r"[A-Za-z]\w{0,39}", name):
+        if NAME.fullmatch(name):
             return name, f"{name} is read from {where}"
-    return "val_bpb", "val_bpb is taken to be the metric: train.py names none"
+    return "", ""
 
 
-def _direction(metric: str, said: str) -> tuple[Better, str]:
-    told = _says(metric, said)
+def _direction(metric: str, said: str, hint: Hint) -> tuple[str, str]:
+    if hint.direction:
+        return hint.direction, f"{hint.direction}, as asked"
+    told = _says(metric, said) if metric else None
     if told is not None:
         return told, f"{told}: program.md says so"
-    if metric == "val_bpb" or (named := better_by_name(metric)) is None:
-        named = "minimize"
-    return named, f"{named}: from the metric's name, correct it if it is wrong"
+    named = better_by_name(metric)
+    if named is not None:
+        return named, f"{named}: from the metric's name, correct it if it is wrong"
+    if metric and metric == hint.logged:
+        return hint.kept, f"{hint.kept}: what was kept before runs so"
+    generally = _generally(said) if metric else None
+    return (generally, f"{generally}: program.md says so, of no name") if generally else ("", "")
 
 
 def _says(metric: str, said: str) -> Better | None:
@@ -113,13 +166,20 @@ def _says(metric: str, said: str) -> Better | None:
     return None if least == most else "minimize" if least > most else "maximize"
 
 
-def _run(said: str, texts: Mapping[str, str], tree: Path, uv: bool) -> tuple[str, str]:
+def _generally(said: str) -> Better | None:
+    """Which way a memo says that something is better, without its name, where it says only the one."""
+    ways = {better_said(one) for one in re.findall(r"\b(higher|lower) is better\b", said, re.IGNORECASE)}
+    return ways.pop() if len(ways) == 1 else None
+
+
+def _run(run: str, said: str, project: str, tree: Path, uv: bool) -> tuple[str, str]:
     """How they start it, as far as it can be started here."""
-    asks = "uv run train.py" in said or (tree / "uv.lock").exists() or "[project]" in texts["pyproject.toml"]
+    plain = re.sub(r"^(uv run (python3? )?|python3? )", "", run)
+    asks = run.startswith("uv ") or f"uv run {plain}" in said or (tree / "uv.lock").exists() or "[project]" in project
     if asks and uv:
-        return "uv run train.py", "started as they do, with uv, without network and without sync"
+        return f"uv run {plain}", "started as they do, with uv, without network and without sync"
     more = ": there is neither uv nor a .venv here" if asks else ""
-    return "python train.py", f"started with python{more}"
+    return f"python {plain}", f"started with python{more}"
 
 
 def written(source: str) -> list[str]:

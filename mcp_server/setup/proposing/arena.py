@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from mcp_server.arena.metrics import Better
+from mcp_server.nouns.errors import NotNow
 from mcp_server.setup.adopting.found import Found, program
 from mcp_server.setup.proposing.looking import RUNS, Number, Seen
 
@@ -30,9 +32,12 @@ class Proposed:
     files: dict[str, str]
 
 
-def propose(seen: Seen) -> Proposed | None:
-    """The arena that what was seen suggests; None where nothing in it could be measured."""
-    command, number = _measured(seen)
+def propose(seen: Seen, metric: str = "", direction: Better | None = None) -> Proposed | None:
+    """The arena that what was seen suggests; None where nothing in it could be measured. Raises NotNow.
+
+    metric, direction: from somebody who knows which number counts, and which way it is better.
+    """
+    command, number = _measured(seen, metric, direction)
     if not command:
         return None
     editable = _editable(seen, command)
@@ -65,13 +70,22 @@ def _copied(command: str) -> str:
     return f'cp -R . "$TMPDIR/tree" && cd "$TMPDIR/tree" && {command}'
 
 
-def _measured(seen: Seen) -> tuple[str, Number]:
+def _measured(seen: Seen, metric: str, direction: Better | None) -> tuple[str, Number]:
     """The command whose number counts: one that was printed or written before, else the time it takes."""
     command = _command(seen)
-    printed = next((one for one in seen.numbers if not one.file), None)
-    number = printed or next(iter(seen.numbers), None)
+    if metric:
+        found = next((one for one in seen.numbers if one.name == metric), Number(metric))
+        if direction is None and not found.telling:
+            raise NotNow(
+                f"Nothing says which way {metric} is better. Say it: autoresearch init --metric {metric} --direction "
+                "minimize, or --direction maximize"
+            )
+        return command or seen.tests, replace(found, asked=direction)
+    telling = [one for one in seen.numbers if one.telling]
+    printed = next((one for one in telling if not one.file), None)
+    number = printed or next(iter(telling), None)
     if command and number is not None:
-        return command, number
+        return command, replace(number, asked=direction)
     timed = next((one for one in seen.commands if re.search("bench", one)), "") or command or seen.tests
     return timed, Number(CPU_SECONDS)
 
@@ -101,7 +115,7 @@ def _words(seen: Seen, command: str, number: Number, editable: tuple[str, ...]) 
     if number.name == CPU_SECONDS:
         read = f"the processor time of `{command}`, the least of {REPEATS}: no number was found that it makes"
     else:
-        read = f"{number.name} ({way}, by its name), from {number.file or 'what is printed'}, after `{command}`"
+        read = f"{number.name} ({way}, {number.why}), from {number.file or 'what is printed'}, after `{command}`"
     return (
         f"{seen.language or 'No language that is known'} here; tests: {seen.tests or 'none found'}.",
         f"Measured is {read}.",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mcp_server.arena.metrics import Better, better_by_name, plain_name
+from mcp_server.arena.metrics import COMPARED, Better, better_by_name, plain_name
 from mcp_server.nouns.numbers import is_number
 
 LANGUAGES = {
@@ -52,15 +52,24 @@ class Number:
 
     name: str
     file: str = ""
+    asked: Better | None = None  # which way is better, from somebody who knows
 
     @property
     def direction(self) -> Better:
-        return better_by_name(self.name) or ("maximize" if _is_score(self.name) else "minimize")
+        return self.asked or better_by_name(self.name) or ("maximize" if _is_score(self.name) else "minimize")
 
     @property
-    def known(self) -> bool:
-        """Whether the name is one that says which way is better."""
-        return better_by_name(self.name) is not None or _is_score(self.name)
+    def why(self) -> str:
+        """Where the direction is known from."""
+        if self.asked:
+            return "as asked"
+        return "by its name" if better_by_name(self.name) else "a guess: --direction says otherwise"
+
+    @property
+    def telling(self) -> bool:
+        """Whether the name says that it counts: which way is better, and not what was set, compared with or counted."""
+        known = better_by_name(self.name) is not None or _is_score(self.name)
+        return known and not COUNTS.match(self.name) and not COMPARED.search(plain_name(self.name))
 
 
 def _is_score(name: str) -> bool:
@@ -179,11 +188,11 @@ def _package_scripts(tree: Path) -> list[str]:
 
 
 def _numbers(tree: Path, scripts: Sequence[str]) -> Iterator[Number]:
-    """What the scripts print, the names that say which way is better first."""
+    """What the scripts print."""
     for script in scripts:
         text = _text(tree / script)
         names = [name for pattern in PRINTS for name in re.findall(pattern, text)]
-        yield from _telling(Number(name) for name in dict.fromkeys(names))
+        yield from (Number(name) for name in dict.fromkeys(names))
 
 
 def _outputs(tree: Path) -> Iterator[Number]:
@@ -193,11 +202,7 @@ def _outputs(tree: Path) -> Iterator[Number]:
         for path in sorted(place.iterdir()) if place.is_dir() else ():
             if path.suffix in OUTPUTS and path.is_file() and path.name not in ("package.json", "tsconfig.json"):
                 name = path.relative_to(tree).as_posix()
-                yield from _telling(Number(one, name) for one in columns(_text(path), path.suffix))
-
-
-def _telling(numbers: Iterator[Number]) -> Iterator[Number]:
-    yield from (one for one in numbers if one.known and not COUNTS.match(one.name))
+                yield from (Number(one, name) for one in columns(_text(path), path.suffix))
 
 
 def columns(text: str, suffix: str) -> list[str]:
