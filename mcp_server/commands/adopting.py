@@ -99,7 +99,7 @@ def adopt(
 
 
 def _reply(chosen: Plan) -> AdoptReply:
-    front = "" if chosen.text is None else chosen.text.split("\n---\n", 1)[0] + "\n---"
+    front = "" if chosen.text is None else chosen.text.replace("\r\n", "\n").split("\n---\n", 1)[0] + "\n---"
     return AdoptReply(
         folder=str(chosen.paths.tree),
         made_for=chosen.kind,

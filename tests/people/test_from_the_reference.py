@@ -278,6 +278,17 @@ def test_a_memo_that_names_another_file_and_another_script_is_taken_at_its_word(
     lab.close()
 
 
+def test_what_is_kept_in_a_log_is_the_run_without_what_a_person_fills_in(tmp_path: Path, home: Path) -> None:
+    memo = (
+        'Look with `python eval.py --all`. Then:\n1. `python train.py --words "<what you did>" > run.log 2>&1`\n'
+        "2. `python eval.py >> run.log`\nLowest val_bpb wins.\n"
+    )
+    folder = upstream(tmp_path / "lab", **{"program.md": memo.replace("\n", "\r\n"), "eval.py": "pass\n"})
+    shown = json.loads(typed(folder, "adopt", "--json").output)
+    assert "\nrun: python train.py\n" in shown["program"].replace("uv run", "python")
+    assert "Look with" not in shown["program"]  # of a file with Windows' line ends only the arena is shown, too
+
+
 def test_a_metric_that_nothing_names_is_asked_for_and_may_be_said(tmp_path: Path, home: Path) -> None:
     prints = 'print(f"first_f: {1.0}")\nprint(f"other_q: {2.0}")\nprint(f"baseline_acc: {2.0}")\n'
     folder = upstream(tmp_path / "lab", **{"program.md": "Make it better.\n", "train.py": prints})

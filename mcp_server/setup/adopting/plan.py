@@ -28,9 +28,9 @@ from mcp_server.setup.adopting.found import Found, Hint, program
 
 RESULTS = "results.tsv"
 NO_SHAPE = (
-    "is neither a repository of karpathy/autoresearch's shape (train.py, with prepare.py or a program.md) nor one of "
-    "pi-autoresearch's (.auto/measure.sh with .auto/prompt.md). Write a program.md with `autoresearch new`, or by the "
-    "example of the README."
+    "is neither a repository of karpathy/autoresearch's shape (train.py with prepare.py or a program.md, or a "
+    "program.md that says which file alone may be edited and which script is run) nor one of pi-autoresearch's "
+    "(.auto/measure.sh with .auto/prompt.md). `autoresearch init` proposes an arena for any repository."
 )
 
 

@@ -32,7 +32,7 @@ ONLY = re.compile(
     rf"{_FILE}[^.\n]{{0,40}}\b(?:is|the) (?:the )?file (?:that )?you (?:edit|modify|change)\b",
     re.IGNORECASE,
 )
-COMMAND = re.compile(r"((?:uv run (?:python3? )?|python3? )([\w./-]+\.py)(?:[ \t]+[\w./=:-]+)*)[ \t]*(>)?")
+COMMAND = re.compile(r"((?:uv run (?:python3? )?|python3? ))([\w./-]+\.py)((?:[ \t]+[\w./=:-]+)*)[ \t]*(.*)")
 NAME = re.compile(r"[A-Za-z][\w.]{0,39}")
 COPY = 'cp -R . "$TMPDIR/tree" && cd "$TMPDIR/tree"'
 
@@ -45,7 +45,7 @@ def recognise(tree: Path, tracked: Callable[[str], bool], uv: bool, hint: Hint) 
     if not train or not (texts[PREPARE] or texts[MEMO]):
         return None
     started = _started(texts[MEMO], train, tracked)
-    if not started:
+    if started is None:
         return None
     script, run = started
     texts[TRAIN] = _text(tree / train)
@@ -98,15 +98,22 @@ def _edited(memo: str, tracked: Callable[[str], bool]) -> str:
     return TRAIN if tracked(TRAIN) else ""
 
 
-def _started(memo: str, train: str, tracked: Callable[[str], bool]) -> tuple[str, str]:
-    """(the script that is started, the command as the memo writes it); train.py needs none."""
-    found = [(name, command.strip(), bool(kept)) for command, name, kept in COMMAND.findall(memo)]
-    found = [one for one in found if tracked(one[0]) and one[0] != PREPARE]
-    # what they keep in run.log is the run; others look at it, or make the data
-    best = next((one for one in found if one[2]), None) or next((one for one in found if one[0] == train), None)
-    if best is None and train != TRAIN:
-        best = next(iter(found), None)
-    return best[:2] if best else (train, f"python {train}") if train == TRAIN else ("", "")
+def _started(memo: str, train: str, tracked: Callable[[str], bool]) -> tuple[str, str] | None:
+    """(the script that is started, the command as the memo writes it); None where it names none but train.py's."""
+    found: list[tuple[int, str, str]] = []
+    for line in memo.splitlines():
+        for one in COMMAND.finditer(line):
+            launcher, script, words, rest = one.groups()
+            kept = re.search(r"(?:^|\s)>>?\s*[\w./]", rest) is not None
+            whole = re.match(r"$|[`&|>]|2>", rest)  # else it goes on with what a person fills in
+            told = train != TRAIN and re.search(r"\b(?:run|launch|start)\b", line[: one.start()], re.IGNORECASE)
+            # what they keep in run.log is the run; other commands look at it, or make the data
+            rank = 2 * (not kept) + (script != train) if kept or script == train else 3
+            if tracked(script) and script != PREPARE and (rank < 3 or told):
+                found.append((rank, script, f"{launcher}{script}{words if whole else ''}"))
+    if found:
+        return min(found, key=lambda one: one[0])[1:]
+    return (train, f"python {train}") if train == TRAIN else None
 
 
 def _text(path: Path) -> str:
