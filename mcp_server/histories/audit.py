@@ -150,7 +150,10 @@ def _believed(
 def _unread(history: History) -> Iterator[Finding]:
     if history.unreadable:
         count = len(history.unreadable)
-        yield Finding("unreadable", f"{_rows(count)} cannot be read.", unread=history.unreadable)
+        lost = f"{_rows(count)} cannot be read."
+        if history.shape == "branch":
+            lost = f"{count} of {count + len(history.rows)} commits tell no {history.schema.metric}."
+        yield Finding("unreadable", lost, unread=history.unreadable)
 
 
 def _unresolved(history: History, known: Known | None) -> Iterator[Finding]:
@@ -267,7 +270,8 @@ def _pauses(rows: Sequence[Row]) -> Iterator[Finding]:
     steps = [(after - before, row) for (before, _), (after, row) in pairwise(timed)]
     back = [row for step, row in steps if step < 0]
     if back:
-        yield Finding("gaps", f"{_rows(len(back))} carry an earlier time than the row before.", tuple(back))
+        carry = "1 row carries" if len(back) == 1 else f"{len(back)} rows carry"
+        yield Finding("gaps", f"{carry} an earlier time than the row before.", tuple(back))
     forward = [step for step, _ in steps if step > 0]
     if len(forward) < LEAST_PAUSES:
         return

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mcp_server.arena.metrics import COMPARED, better_by_name, plain_name
 from mcp_server.histories.rows import Raw, Record, Unreadable
+from mcp_server.histories.words import SCORE_WORDS
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.command import GitCommand, last_words
@@ -17,13 +20,16 @@ from mcp_server.repo.git import Commit, Repository
 MOST_COMMITS = 5000
 # `val_bpb: 0.9932`, `val_bpb=0.9932`, `Score: 0.9932 bits/byte (val_bpb)`, `loss 3.1 -> 2.9`
 _NAMED = re.compile(
-    r"(?<![\w.])([A-Za-z][\w/%.]{1,39})\s*(?:[:=]|\bis\b|\bnow\b)?\s*"
+    r"(?<![\w./-])(?<!best )([A-Za-z][\w/%.]{1,39})(\s*[:=(]\s*|\s+(?:is\s+|now\s+)?)"
     r"(?:[+\-]?\d*\.?\d+\s*(?:->|→|to)\s*)?([+\-]?\d*\.\d+(?:e[+\-]?\d+)?|[+\-]?\d+)(?![\w.])",
     re.IGNORECASE,
 )
+_SIGNED = re.compile(r"^[\w-]+-by:.*$|^Claude-Session:.*$|https?://\S+", re.IGNORECASE | re.MULTILINE)
 _OWN_SCORE = re.compile(r"^Score: (none|[+\-]?[\d.]+(?:e[+\-]?\d+)?)(?: [^(]*)?\(([^)]+)\)\s*$", re.MULTILINE)
 _OWN_STATE = re.compile(r"^State: (\w+)\s*$", re.MULTILINE)
-_BACK = re.compile(r"^\s*(?:revert|rollback|roll back|undo)\b|\b(?:reverted|discard(?:ed)?)\b", re.IGNORECASE)
+_BACK = re.compile(
+    r"^\s*(?:revert|rollback|roll back|undo)\b|\b(?:reverted|discard(?:ed)?|reject(?:ed)?|no-op)\b", re.IGNORECASE
+)
 _CRASH = re.compile(r"\bcrash(?:ed)?\b|\boom\b", re.IGNORECASE)
 _NO_METRIC = frozenset(
     {
@@ -64,14 +70,35 @@ def read(repository: Repository, tip: str, name: str) -> Raw:
 
 
 def _metric(commits: list[Commit]) -> tuple[str, int]:
-    """The name that most messages give a number, and how many do."""
-    seen: Counter[str] = Counter()
+    """The name that most messages give a number, one that is known for a score before any other; and how many do."""
+    known: Counter[str] = Counter()
+    others: Counter[str] = Counter()
     for commit in commits:
         own = _OWN_SCORE.search(commit.message)
-        names = {own[2]} if own else {name for name, _ in _NAMED.findall(commit.message)}
-        seen.update({name for name in names if name.lower() not in _NO_METRIC and not name.isupper()})
-    best = seen.most_common(1)
+        if own:
+            known[own[2]] += 1
+            continue
+        for name, between in dict.fromkeys((name, between) for name, between, _ in _mentions(commit.message)):
+            if name.lower() in _NO_METRIC or name.isupper() or COMPARED.search(plain_name(name)):
+                continue
+            if better_by_name(name) or SCORE_WORDS & set(plain_name(name).split("_")):
+                known[name] += 1
+            elif between in (":", "="):
+                others[name] += 1
+    best = (known or others).most_common(1)
     return best[0] if best else ("", 0)
+
+
+def _mentions(message: str) -> Iterator[tuple[str, str, str]]:
+    """(name, what stands between, number) of what a message tells: in its title, or on a line of its own below.
+
+    A text that speaks of a score in passing tells of none: most such commits are no attempts.
+    """
+    title, _, body = _SIGNED.sub("", message).partition("\n")
+    found = [match.groups() for match in _NAMED.finditer(title)]
+    alone = [match.groups() for line in body.splitlines() if (match := _NAMED.match(line.strip(" \t-*`")))]
+    for name, between, value in [*found, *(one for one in alone if one[1].strip() in (":", "="))]:
+        yield name, between.strip(), value
 
 
 def _told(message: str, metric: str) -> tuple[str | None, str]:
@@ -80,7 +107,7 @@ def _told(message: str, metric: str) -> tuple[str | None, str]:
         status = state[1] if state else "keep"
         return (None if own[1] == "none" else own[1]), "crash" if own[1] == "none" else status
     title = message.partition("\n")[0]
-    values = [value for name, value in _NAMED.findall(message) if name == metric]
+    values = [value for name, _, value in _mentions(message) if name == metric]
     status = "discard" if _BACK.search(title) else "keep"
     if not values:
         return None, "crash" if _CRASH.search(title) else status

@@ -104,7 +104,12 @@ REPEAT = re.compile(
     re.IGNORECASE,
 )
 
-_BASELINE = re.compile(r"^\W*(?:new |fresh )?baseline\b(?!\s*(?:[+&]|with\b|but\b|plus\b|and\b|->|→))", re.IGNORECASE)
+_BASELINE = re.compile(
+    r"^\W*(?:\w+\(baseline\):|(?:\w+(?:\([\w-]+\))?: )?"
+    r"(?:(?:new|fresh|clean|initial|original|unchanged|the) |(?:re-?)?establish(?:ed|ing)?\b[^.;:]{0,40})*baseline\b"
+    r"(?!\s*(?:[+&]|with\b|but\b|plus\b|and\b|->|→)))",
+    re.IGNORECASE,
+)
 
 _ABOUT_SEEDS = frozenset(
     {

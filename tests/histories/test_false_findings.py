@@ -108,3 +108,20 @@ def test_gains_alone_do_not_prove_themselves(tmp_path: Path) -> None:
     said = of(tmp_path, "1 |  |  | 0.999 | keep | baseline", "1 |  |  | 1.003 | keep | baseline", *rows)
     assert (said.false_keeps or 0) > 2
     assert "within_noise" in found(said)
+
+
+def test_a_commit_that_speaks_of_a_score_in_passing_or_of_its_writer_is_no_attempt(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "-b", "main")
+    signed = "\n\nCo-Authored-By: Writer 4.6 <a@b.c>"
+    for message in (
+        "exp41: no pyramids",
+        "exp42: keep wider, loss 3.1 -> 2.9",
+        "exp43: discard deeper (loss 3.4 vs 2.9)",
+        "tidy up\n\nWhat follows began at loss 18 and ended lower.",
+        "exp44\n\nloss: 2.5",
+    ):
+        git(tmp_path, "commit", "-q", "--allow-empty", "-m", message + signed)
+    history = read("main", tmp_path)
+    assert (history.schema.metric, [row.score for row in history.rows]) == ("loss", [2.9, 3.4, 2.5])
+    assert [row.status for row in history.rows] == ["kept", "discarded", "kept"]
+    assert found(audit(history))["unreadable"] == "2 of 5 commits tell no loss."
