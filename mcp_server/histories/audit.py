@@ -22,6 +22,7 @@ LEAST_CORRELATED = 8  # rows with steps
 CORRELATED, SURE = 0.6, 0.01
 CURSED = 0.2  # of the claimed gain
 FALSE_KEEPS = 0.5
+LEAST_KEPT = 4  # keeps, most of them no better, that say they were decided by something else
 LONG_PAUSE = 10.0  # times the usual one
 LEAST_PAUSES = 5
 MOST_NUMBERS = 100_000
@@ -63,12 +64,13 @@ def audit(history: History, known: Known | None = None, stated_noise: float | No
     noise = noise_of(history, stated_noise)
     gains = history.gain_over_best()
     keeps = [row for row in history.rows if row.status == KEPT and row.line in gains and not row.baseline]
-    belief = believe(gains, history.rows, keeps, noise)
+    elsewise = _elsewise(keeps, gains)
+    belief = believe(gains, history.rows, [] if elsewise else keeps, noise)
     checks: list[Iterator[Finding]] = [
         _unread(history),
         _unresolved(history, known),
-        _not_better(keeps, gains),
-        _within_noise(keeps, gains, noise, history.schema.metric),
+        _not_better(keeps, gains, history.schema.metric),
+        _within_noise([] if elsewise else keeps, gains, noise, history.schema.metric),
         _seeds(history, gains),
         _duplicates(history),
         _gaps(history),
@@ -79,7 +81,7 @@ def audit(history: History, known: Known | None = None, stated_noise: float | No
     claimed = sum(max(0.0, gains[row.line]) for row in keeps) if keeps else None
     return Audit(
         findings=tuple(one for found in checks for one in found),
-        unchecked=tuple(_unchecked(history, known, noise, len(keeps) - len(belief.judged))),
+        unchecked=tuple(_unchecked(history, known, noise, 0 if elsewise else len(keeps) - len(belief.judged))),
         keeps=len(keeps),
         claimed=claimed,
         believed=belief.believed,
@@ -148,12 +150,13 @@ def _believed(
 
 
 def _unread(history: History) -> Iterator[Finding]:
-    if history.unreadable:
-        count = len(history.unreadable)
+    lost_rows = tuple(one for one in history.unreadable if not one.other)
+    if lost_rows:
+        count = len(lost_rows)
         lost = f"{_rows(count)} cannot be read."
         if history.shape == "branch":
             lost = f"{count} of {count + len(history.rows)} commits tell no {history.schema.metric}."
-        yield Finding("unreadable", lost, unread=history.unreadable)
+        yield Finding("unreadable", lost, unread=lost_rows)
 
 
 def _unresolved(history: History, known: Known | None) -> Iterator[Finding]:
@@ -170,15 +173,22 @@ def _unresolved(history: History, known: Known | None) -> Iterator[Finding]:
         )
 
 
-def _not_better(keeps: Sequence[Row], gains: dict[int, float]) -> Iterator[Finding]:
+def _elsewise(keeps: Sequence[Row], gains: dict[int, float]) -> bool:
+    """Whether most keeps are no better than the best before: something else decided them, and gains mean little."""
+    return len(keeps) >= LEAST_KEPT and 2 * sum(gains[row.line] <= 0 for row in keeps) > len(keeps)
+
+
+def _not_better(keeps: Sequence[Row], gains: dict[int, float], metric: str) -> Iterator[Finding]:
     worse = [row for row in keeps if gains[row.line] <= 0]
     if worse:
         words = "is" if len(worse) == 1 else "are"
-        yield Finding(
-            "not_better",
-            f"{len(worse)} of {len(keeps)} keeps {words} not better than the best that was kept before.",
-            tuple(worse),
-        )
+        sentence = f"{len(worse)} of {len(keeps)} keeps {words} not better than the best that was kept before"
+        if _elsewise(keeps, gains):
+            sentence += (
+                f": something other than {metric} decided them, or it is told against each one's predecessor, so what "
+                "they gained is not judged"
+            )
+        yield Finding("not_better", f"{sentence}.", tuple(worse))
 
 
 def _within_noise(keeps: Sequence[Row], gains: dict[int, float], noise: Noise | None, metric: str) -> Iterator[Finding]:
@@ -347,6 +357,8 @@ def _false_keeps(belief: Worth) -> Iterator[Finding]:
 def _unchecked(history: History, known: Known | None, noise: Noise | None, unjudged: int) -> Iterator[str]:
     if known is None and any(COMMIT.match(row.commit) for row in history.rows):
         yield "whether the commits exist: name the repository with --repo DIR"
+    if others := sum(one.other for one in history.unreadable):
+        yield f"{_rows(others)} that measure something else: --metric NAME takes them"
     if "status" not in history.schema.columns:
         yield "the keeps: no column tells what was kept"
     elif unjudged:

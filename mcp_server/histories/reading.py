@@ -34,7 +34,7 @@ def rows_of(raw: Raw, schema: Schema) -> History:
         except ValueError as error:
             words = clean_line(" ".join(record.cells.values()), 60)
             at = whole(record.cells.get(schema.columns.get("number", ""), ""))
-            unreadable.append(Unreadable(record.line, str(error), words, at))
+            unreadable.append(Unreadable(record.line, str(error), words, at, isinstance(error, _Other)))
     return History(
         raw.name,
         raw.shape,
@@ -58,6 +58,10 @@ def _begun_anew(rows: Iterable[Row]) -> Iterator[Row]:
         yield replace(row, segment=segment)
 
 
+class _Other(ValueError):
+    """A row that measures something else."""
+
+
 def _row(record: Record, schema: Schema) -> Row:
     """One row. Raises ValueError that says what is wrong with it."""
 
@@ -72,6 +76,9 @@ def _row(record: Record, schema: Schema) -> Row:
             said = f"“{word}” is no outcome that is known" if word else "it tells no outcome"
             raise ValueError(f"{said}; --status '{word or 'WORD'}=kept' (or discarded, crashed) explains it")
         status = found
+    measured = cell("metric")
+    if measured and measured != schema.metric:
+        raise _Other(f"it measures {measured}, not {schema.metric}; --metric {measured} takes it")
     better = better_said(cell("better"))
     if better is not None and better != schema.direction:
         raise ValueError(f"its metric is to be {better}d, the log's {schema.direction}d")

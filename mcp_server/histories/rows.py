@@ -28,6 +28,7 @@ class Unreadable:
     why: str
     text: str = ""
     number: int | None = None
+    other: bool = False  # it can be read, and measures something else
 
     def words(self) -> str:
         return f"line {self.line}: {self.why}" + (f" ({self.text})" if self.text else "")

@@ -49,7 +49,8 @@ def score_of(raw: Raw, sample: Sequence[Record], taken: Mapping[str, str], wante
     by_name = {plain_name(one): one for one in numbers}
     general = next((by_name[name] for name in SCORES if name in by_name), "")
     if wanted:
-        return _asked(raw, wanted, general)
+        named = {plain_name(one) for one in measured_by(sample, taken)}
+        return _asked(raw, wanted, general, plain_name(wanted) in named)
     told = raw.told.get("metric", "")
     if told in numbers:
         return told, f"the score is {told}, as the source says"
@@ -97,9 +98,19 @@ def _unsaid(raw: Raw, sample: Sequence[Record], taken: Mapping[str, str], left: 
     return f"{raw.name} has no column of scores among {', '.join(raw.columns[:30])}. Name it: --metric COLUMN."
 
 
-def _asked(raw: Raw, metric: str, general: str) -> tuple[str, str]:
-    """The column that --metric names; else what it calls the number of a column `metric` or `score`."""
+def measured_by(sample: Sequence[Record], taken: Mapping[str, str]) -> set[str]:
+    """The metrics that rows say they measure, where a column names them."""
+    return {value for row in sample if (value := row.cells.get(taken.get("metric", ""), "").strip())}
+
+
+def _asked(raw: Raw, metric: str, general: str, told: bool) -> tuple[str, str]:
+    """The column that --metric names; else what it calls the number of a column `metric` or `score`.
+
+    told: whether rows say that they measure it: then it is that number.
+    """
     wanted = plain_name(metric)
+    if told and general:
+        return general, f"the score is column {general} where it is {clean_line(metric, 40)}, as asked"
     for prefix in ("", *INSIDE):
         for column in raw.columns:
             if plain_name(column) == prefix + wanted:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from mcp_server.arena.metrics import Better, better_asked, better_by_name, better_said, plain_name
 from mcp_server.histories.rows import DISCARDED, KEPT, UNKNOWN, Raw, Record, Schema
-from mcp_server.histories.scores import MOSTLY, ONE_WAY, doubted, numeric, score_of
+from mcp_server.histories.scores import MOSTLY, ONE_WAY, doubted, measured_by, numeric, score_of
 from mcp_server.histories.words import COLUMNS, ENDED_WELL, number, outcome
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import clean_line
@@ -60,14 +60,19 @@ def sniff(raw: Raw, wishes: Wishes) -> Schema:
             f"log of attempts, name one of {', '.join(raw.columns[:30])}: --column description=COLUMN."
         )
     metric = _metric(raw, sample, columns, wishes)
-    told = {name: column for name, column in columns.items() if name != "metric"}
-    direction, why = _direction(raw, sample, told, metric, wishes)
+    others = sorted(measured_by(sample, columns) - {metric})
+    if metric not in measured_by(sample, columns):
+        columns.pop("metric", None)
+    elif others:
+        reasons.append(f"most rows measure {metric}; --metric takes another: {', '.join(others[:6])}")
+        sample = tuple(row for row in sample if row.cells.get(columns["metric"], "") in ("", metric))
+    direction, why = _direction(raw, sample, columns, metric, wishes)
     reasons.append(why)
     if not wishes.metric and "score" not in wishes.columns:
-        kept = [row for row in sample if outcome(row.cells.get(told.get("status", ""), ""), wishes.statuses) == KEPT]
-        doubted(raw, told, kept, direction)
+        kept = [row for row in sample if outcome(row.cells.get(columns.get("status", ""), ""), wishes.statuses) == KEPT]
+        doubted(raw, columns, kept, direction)
     unused = tuple(one for one in raw.columns if one not in columns.values())
-    return Schema(metric, direction, told, dict(wishes.statuses), tuple(one for one in reasons if one), unused)
+    return Schema(metric, direction, columns, dict(wishes.statuses), tuple(one for one in reasons if one), unused)
 
 
 def _rowless(raw: Raw) -> str:
@@ -145,11 +150,11 @@ def _fits(name: str, synonym: str, values: Sequence[str], wishes: Wishes) -> boo
 def _metric(raw: Raw, sample: Sequence[Record], columns: Mapping[str, str], wishes: Wishes) -> str:
     """What the score is called."""
     if wishes.metric:
-        return clean_line(wishes.metric, 40)
-    if "metric" in columns:
-        named = [value for row in sample if (value := row.cells.get(columns["metric"], ""))]
-        if named:
-            return clean_line(max(set(named), key=named.count), 40)
+        asked = (one for one in measured_by(sample, columns) if plain_name(one) == plain_name(wishes.metric))
+        return next(asked, clean_line(wishes.metric, 40))
+    named = [value for row in sample if (value := row.cells.get(columns.get("metric", ""), ""))]
+    if named:
+        return max(dict.fromkeys(named), key=named.count)
     return clean_line(raw.told.get("metric") or columns["score"].removesuffix("_after"), 40)
 
 

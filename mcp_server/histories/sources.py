@@ -31,7 +31,7 @@ LOGS = (
     *(".auto/log.jsonl", "autoresearch.jsonl", ".autoresearch/autoresearch.jsonl", "results.tsv", "results.csv"),
     *("results/results.tsv", "autoresearch-results.tsv", "records.jsonl"),
 )
-SAID = {"metric": ("metricName", "metric_name"), "direction": ("bestDirection", "direction")}
+SAID = {"metricName": ("metric_name",), "bestDirection": ("direction",)}
 BUNDLE, GZIP = b"# v", b"\x1f\x8b"
 
 
@@ -154,7 +154,7 @@ def _json_list(path: Path, text: str) -> Iterator[tuple[int, object]]:
 def _of_json(name: str, lines: Iterator[tuple[int, object]]) -> Raw:
     records: list[Record] = []
     unreadable: list[Unreadable] = []
-    told: dict[str, str] = {}
+    said: dict[str, str] = {}  # by the last config line, of the rows that follow it
     segment, pi, journal = 0, False, False
     for line, value in lines:
         if len(records) == MOST_ROWS:
@@ -169,20 +169,22 @@ def _of_json(name: str, lines: Iterator[tuple[int, object]]) -> Raw:
             journal = journal or cells.get("kind") == "lab"
             pi = pi or cells.get("type") == "config"
             segment += bool(records)
-            for key, names in SAID.items():
-                found = next((cells[one] for one in names if cells.get(one)), "")
-                if found and told.setdefault(key, found) != found:
-                    told[key] = ""  # the parts of the log measure different things
+            found = {
+                name: next((cells[one] for one in (name, *names) if cells.get(one)), "") for name, names in SAID.items()
+            }
+            said = {name: value for name, value in found.items() if value}
             continue
         journal = journal or (cells.get("kind") == "attempt" and "v" in cells)
         if "type" in cells and cells["type"] not in ("result", "run", "experiment", "attempt"):
             unreadable.append(Unreadable(line, f"an entry of type {clean_line(cells['type'], 30)}"))
             continue
         at = int(cells["segment"]) if cells.get("segment", "").isdigit() else segment
-        records.append(Record(line, cells, at))
+        records.append(
+            Record(line, {**cells, **{name: value for name, value in said.items() if name not in cells}}, at)
+        )
     columns = tuple(dict.fromkeys(key for record in records for key in record.cells))[:MOST_COLUMNS]
     shape = "pi" if pi or {"run", "metric", "status"} <= set(columns) else "journal" if journal else "jsonl"
-    return Raw(name, shape, columns, tuple(records), tuple(unreadable), told)
+    return Raw(name, shape, columns, tuple(records), tuple(unreadable))
 
 
 def _of_journal(name: str, pages: Mapping[str, str]) -> Raw:
@@ -190,7 +192,7 @@ def _of_journal(name: str, pages: Mapping[str, str]) -> Raw:
     text = "\n".join(page for page in pages.values())
     raw = _of_json(name, _json_lines(text))
     note = f"journals of {len(pages)} commits; their signatures are not checked here, `community sync` does that"
-    return Raw(name, "journal", raw.columns, raw.records, raw.unreadable, raw.told, (note,))
+    return Raw(name, "journal", raw.columns, raw.records, raw.unreadable, notes=(note,))
 
 
 def _flat(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -88,7 +88,11 @@ def _lines(name: str, text: str) -> tuple[list[Line], list[str]]:
         if 2 * sum(len(cells) == len(table[0][1]) for _, cells in table) > len(table) or _named(table[0][1]):
             return table, []
     heading = first.split()
-    if len(heading) > 2 and _named(heading):
+    if (
+        2 < len(heading) == len(set(heading))
+        and all(re.fullmatch(r"[\w%/()]+", one) for one in heading)
+        and _named(heading)
+    ):
         return list(_spaced(text, len(heading))), ["columns are parted at spaces, the last takes what is left"]
     raise NotNow(
         f"{name} is no table: its first line, “{clean_line(first, 60)}”, is no heading with tabs, commas or bars, and "

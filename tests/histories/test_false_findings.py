@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from mcp_server.histories.audit import Audit, audit
 from mcp_server.histories.reading import read
+from mcp_server.histories.sniff import Wishes
 from tests.labs import git
 
 HEAD = "exp\tcommit\tparent\tval_bpb\tstatus\tdescription"
@@ -125,3 +127,31 @@ def test_a_commit_that_speaks_of_a_score_in_passing_or_of_its_writer_is_no_attem
     assert (history.schema.metric, [row.score for row in history.rows]) == ("loss", [2.9, 3.4, 2.5])
     assert [row.status for row in history.rows] == ["kept", "discarded", "kept"]
     assert found(audit(history))["unreadable"] == "2 of 5 commits tell no loss."
+
+
+def test_keeps_that_something_else_decided_are_not_called_false(tmp_path: Path) -> None:
+    """A rate of wins against each predecessor: every keep beats the one before it, and none adds up."""
+    rates = (0.6, 0.55, 0.58, 0.52, 0.57, 0.54)
+    rows = [f"{n} |  |  | {rate} | keep | idea {n}" for n, rate in enumerate(rates, 1)]
+    said = of(tmp_path, *rows, "7 |  |  | 0.5 | discard | rerun", head=HEAD.replace("val_bpb", "win_rate"))
+    assert list(found(said)) == ["not_better"]
+    assert "5 of 5 keeps are not better" in found(said)["not_better"]
+    assert "something other than win_rate decided them" in found(said)["not_better"]
+
+
+def test_the_parts_of_a_log_that_measure_different_things_are_not_mixed(tmp_path: Path) -> None:
+    parts = [("speed", "higher", (10, 12)), ("bytes", "lower", (900, 800)), ("speed", "higher", (13, 15))]
+    lines = []
+    for name, way, scores in parts:
+        lines.append(json.dumps({"type": "config", "metricName": name, "bestDirection": way}))
+        lines += [json.dumps({"run": 1, "metric": one, "status": "keep", "description": f"to {one}"}) for one in scores]
+    (tmp_path / "autoresearch.jsonl").write_text("\n".join(lines))
+    most = read("autoresearch.jsonl", tmp_path)
+    assert (most.schema.metric, most.schema.direction) == ("speed", "maximize")
+    assert [row.score for row in most.rows] == [10, 12, 13, 15]
+    assert next(one.words() for one in most.unreadable).startswith(
+        "line 5: it measures bytes, not speed; --metric bytes"
+    )
+    assert not audit(most).findings
+    other = read("autoresearch.jsonl", tmp_path, Wishes(metric="bytes"))
+    assert (other.schema.direction, [row.score for row in other.rows]) == ("minimize", [900, 800])

@@ -93,8 +93,8 @@ def _told(tree: Path, prompt: str, measure: str) -> tuple[str, str, str, str]:
         unit, _, better = (primary[2] or "").partition(",")
         after = prompt[primary.end() : primary.end() + 200]
         words = re.search(r"\b(higher|lower|maximi[sz]e|minimi[sz]e)\b", f"{primary[2] or ''} {after}", re.I)
-        said = better_said(words[1]) if words else None
-        return primary[1], unit.strip()[:24] if better else "", said or "", "the metric is read from the prompt"
+        way = better_said(words[1]) if words else None
+        return primary[1], unit.strip()[:24] if better else "", way or "", "the metric is read from the prompt"
     printed = re.search(rf"METRIC\s+({NAME})=", measure)
     return printed[1] if printed else "", "", "", "the metric is read from the script" if printed else ""
 

@@ -92,7 +92,7 @@ def recognise(tree: Path, tracked: Callable[[str], bool], uv: bool, hint: Hint) 
 
 def _edited(memo: str, tracked: Callable[[str], bool]) -> str:
     """The file that the memo lets the agent edit, where it names one alone; else train.py, if that is there."""
-    named = {one for found in ONLY.findall(memo) for one in found if one and tracked(one)}
+    named: set[str] = {one for found in ONLY.findall(memo) for one in found if one and tracked(one)}
     if len(named) == 1:
         return named.pop()
     return TRAIN if tracked(TRAIN) else ""
