@@ -55,6 +55,15 @@ def _quick(request: pytest.FixtureRequest) -> Iterator[None]:
     _inside = False
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _warm() -> Iterator[None]:
+    """What supervisors start from: before any lab of a module is made."""
+    from tests.warm import warm
+
+    with warm():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, _quick: None) -> Path:
     folder = tmp_path_factory.mktemp("alone")
