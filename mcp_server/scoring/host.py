@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import gc
 import importlib.util
 import inspect
 import json
@@ -308,6 +309,8 @@ def main() -> int:
     parser.add_argument("--width", type=int, required=True)
     parser.add_argument("--vocab", type=int, required=True)
     options = parser.parse_args()
+    gc.freeze()
+    gc.enable()  # see launch.program; a model may leave cycles behind
     torch.set_num_threads(options.threads)
     keep_memory()
     device = torch.device(options.device)

@@ -12,6 +12,7 @@ told to by a line on its stdin. If its stdin ends instead there is nothing to sc
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -192,4 +193,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # what was imported is not taken apart at the end, which takes a sixth of the start
     sys.exit(main())

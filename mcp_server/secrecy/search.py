@@ -10,6 +10,7 @@ that of those that have a little, or are closed, as `judged.json`.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
@@ -221,6 +222,7 @@ def tell(event: dict[str, object]) -> None:
 
 def main() -> None:
     """Carry out the order that is named on the command line."""
+    gc.enable()  # see launch.program
     order = json.loads(Path(sys.argv[1]).read_text())
     known = np.load(order["known"], allow_pickle=False) if order["known"] else np.empty(0, np.uint64)
     judged = {int(key): words for key, words in order["judged"].items()}

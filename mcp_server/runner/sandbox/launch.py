@@ -17,10 +17,12 @@ def program(module: str) -> str:
     """Python code that runs a module of ours inside, from the package's own folder.
 
     `-m` would search folders that hold the package, and those need not be readable inside; and a snapshot may hold a
-    folder named mcp_server of its own.
+    folder named mcp_server of its own. Garbage is collected from when the module's own code asks for it: imports leave
+    none, and to look for it while torch is imported takes an eighth of the start.
     """
     return f"""
-import importlib.util, runpy, sys
+import gc, importlib.util, runpy, sys
+gc.disable()
 spec = importlib.util.spec_from_file_location("mcp_server", {str(PACKAGE / "__init__.py")!r})
 sys.modules["mcp_server"] = package = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(package)
