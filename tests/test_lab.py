@@ -357,8 +357,9 @@ def test_lines_a_person_adds_to_learnings_md_become_learnings(lab: Lab) -> None:
 def test_views_that_are_deleted_are_drawn_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     begun(lab, scored=2.5)
     decide(lab, 2)
-    monkeypatch.setenv("AUTORESEARCH_CHART", "on")
     views = (lab.paths.results, lab.paths.learnings, lab.paths.chart)
+    monkeypatch.setenv("AUTORESEARCH_CHART", "on")
+    lab.lab_status()
     lab.close()
     until(lambda: all(view.exists() for view in views))
     for view in views:

@@ -40,6 +40,7 @@ def test_a_model_ends_as_its_file_says(deed: Deed, corpus: Path, tmp_path: Path,
     happened = f"{result.state} {result.reason}".strip()
     record_property("abuse", [deed.case, deed.tries, happened, str(result.tier), deed.naive or naive(result)])
     assert (result.state, result.reason) == (deed.state, deed.reason), result.detail
+    assert "does not fit build_model()" not in result.detail
     if result.state is RunState.SCORED:
         assert result.audit is not None
         assert result.score is not None

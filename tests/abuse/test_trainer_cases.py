@@ -215,6 +215,6 @@ def judge_time(deed: Deed, result: RunResult) -> None:
     """The files that are about time say which wall time, or flag, must be on record."""
     if "WALL" in deed.words:
         # none ends by itself within a minute; a busy machine may notice late
-        assert deed.words["WALL"] - 0.1 <= result.wall_seconds < deed.words["WALL"] + 20
+        assert deed.words["WALL"] - 0.1 <= result.wall_seconds < deed.words["WALL"] + 45
     if "FLAG" in deed.words:
         assert deed.words["FLAG"] in result.flags
