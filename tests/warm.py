@@ -2,7 +2,7 @@
 
 To import the supervisor takes as long as a tiny run, and a suite has a thousand of them. From `main` on everything is
 the real one: a process and a session of its own, the same folder, environment, descriptors and command line. In the
-folders of `REAL` the start itself, or who can be killed by whom, is the point: there, and in whatever runs a lab in a
+tests of `REAL` the start itself, or who can be killed by whom, is the point: there, and in whatever runs a lab in a
 process of its own, each supervisor starts as users' do.
 """
 
@@ -24,7 +24,7 @@ from pathlib import Path
 from mcp_server.engines import local
 from mcp_server.nouns.paths import RunPaths
 
-REAL = ("abuse", "cluster", "e2e", "faults", "runner")
+REAL = ("tests/abuse/", "tests/cluster/", "tests/e2e/", "tests/faults/test_kills.py", "tests/runner/")
 ROOM = 4096  # bytes of its command line, to be written over with a supervisor's
 LARGEST_ORDER = 128 * 1024
 START = local.start  # as users have it
@@ -38,8 +38,7 @@ class Warm:
 
     def start(self, paths: RunPaths, alive_fd: int, keeper_fd: int | None = None) -> int:
         """What `local.start` does."""
-        folder = os.environ.get("PYTEST_CURRENT_TEST", "").removeprefix("tests/").partition("/")[0]
-        if folder in REAL or keeper_fd is not None:
+        if os.environ.get("PYTEST_CURRENT_TEST", "").startswith(REAL) or keeper_fd is not None:
             return START(paths, alive_fd, keeper_fd)
         if self._line is None:
             self._line = self._begin()
