@@ -142,9 +142,9 @@ def test_what_is_done_behind_an_answers_back_is_paid_with_the_next(
         stop = child._stop
         monkeypatch.setattr(child, "_stop", lambda: until(lambda: child._processor_seconds() > busy + 0.04) and stop())
         busy = child._processor_seconds()
-        first = child.ask(b"one", most_bytes=10, seconds=20.0)
+        first = child.ask(b"one", most_bytes=10, seconds=120.0)
         monkeypatch.setattr(child, "_stop", stop)
-        second = child.ask(b"two", most_bytes=10, seconds=20.0)
+        second = child.ask(b"two", most_bytes=10, seconds=120.0)
     finally:
         child.end()
     assert first.cpu + second.cpu > 0.05

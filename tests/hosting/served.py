@@ -39,7 +39,7 @@ class Served:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         asked = urllib.request.Request(self.url + path, data=body, headers=headers, method=method)
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            with urllib.request.urlopen(asked, timeout=120) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -48,7 +48,7 @@ class Served:
     def end(self, how: int = signal.SIGTERM) -> int:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, how)
-        return self.process.wait(timeout=40)
+        return self.process.wait(timeout=120)
 
 
 @contextlib.contextmanager

@@ -188,7 +188,7 @@ def test_the_feed_tells_of_a_push_and_the_pages_and_metrics_show_it(tmp_path: Pa
     north, reader = joined(server, tmp_path, "north"), server.token("follows", May.READ)
     asked = urllib.request.Request(f"{server.url}/events", headers={"Authorization": f"Bearer {reader}"})
     heard: list[str] = []
-    with urllib.request.urlopen(asked, timeout=30) as stream:
+    with urllib.request.urlopen(asked, timeout=120) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         while "event: heads" not in heard:
             heard.append(stream.readline().decode().strip())
