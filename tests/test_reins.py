@@ -63,7 +63,7 @@ def test_a_run_that_was_ordered_waits_for_the_end_of_a_pause(lab: Lab) -> None:
     with pytest.MonkeyPatch.context() as held:
         held.setattr("mcp_server.campaign.upkeep.recovery.start", _not_yet)
         number = lab.run_experiment("two").experiment  # ordered; its supervisor could not be started
-    Reins(lab).pause()
+        Reins(lab).pause()  # as every verb, it tries first what is ordered
     assert lab.read_score(number).phase == "paused"
     Reins(lab).resume()
     assert finish(lab, number).status == "scored"

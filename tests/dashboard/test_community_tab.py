@@ -17,10 +17,11 @@ from mcp_server.ledger.foreign import Foreign
 from tests.community.town import HOSTILE, settle, tell_of_a_paper
 from tests.dashboard.pages import Served, alone, serving
 from tests.dashboard.synthetic import campaign_of
+from tests.dashboard.test_page import a_tab, opened_page, serious_violations
 from tests.dashboard.test_page import browser as browser
-from tests.dashboard.test_page import opened_page, serious_violations
 from tests.dashboard.test_page import profile as profile
 from tests.dashboard.test_page import pytestmark as pytestmark
+from tests.dashboard.test_page import tab as tab
 
 
 def settled(folder: Path, each: int) -> None:
@@ -56,9 +57,9 @@ def site(town: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return to
 
 
-def visit(profile, town: Served):  # type: ignore[no-untyped-def]
+def visit(tab, town: Served):  # type: ignore[no-untyped-def]
     """The tab, drawn; afterwards nobody may have complained and nothing was asked of strangers."""
-    pages = opened_page(profile, town)
+    pages = opened_page(tab, town)
     page = next(pages)
     page.click("#to-community")
     page.wait_for_selector("#results tbody tr")
@@ -68,8 +69,8 @@ def visit(profile, town: Served):  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture
-def page(profile, town: Served) -> Iterator[object]:  # type: ignore[no-untyped-def]
-    yield from visit(profile, town)
+def page(tab, town: Served) -> Iterator[object]:  # type: ignore[no-untyped-def]
+    yield from visit(tab, town)
 
 
 def test_the_tab_shows_labs_map_claims_line_and_results(page) -> None:  # type: ignore[no-untyped-def]
@@ -148,7 +149,7 @@ def test_axe_finds_no_serious_violation_and_nothing_scrolls_sideways(  # type: i
     profile = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=phone, is_mobile=phone
     )
-    for page in visit(profile, town):
+    for page in visit(a_tab(profile), town):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert serious_violations(page) == []
     profile.close()
