@@ -182,3 +182,12 @@ def test_who_knows_the_metric_and_its_direction_says_them(tmp_path: Path) -> Non
     written: dict[str, str] = init(folder, "--metric", "quality", "--direction", "max")["files"]  # type: ignore[assignment]
     metric = parse_program(written["program.md"]).arena.metric
     assert (metric.name, metric.direction) == ("quality", "maximize")
+
+
+def test_a_memo_that_stands_in_program_md_stays_below_the_arena(tmp_path: Path) -> None:
+    memo = "# What we are after\n\nBe careful.\n"
+    folder = repository(tmp_path, {"fit.py": "x = 1\n", "evaluate.py": "print(f'accuracy: {1}')\n", "program.md": memo})
+    init(folder, "--yes")
+    text = (folder / "program.md").read_text()
+    assert parse_program(text).arena.metric.name == "accuracy"
+    assert text.endswith(memo)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from mcp_server.cli import cli
 from mcp_server.histories.audit import Audit, audit
 from mcp_server.histories.reading import read
 from mcp_server.histories.sniff import Wishes
@@ -155,3 +158,19 @@ def test_the_parts_of_a_log_that_measure_different_things_are_not_mixed(tmp_path
     assert not audit(most).findings
     other = read("autoresearch.jsonl", tmp_path, Wishes(metric="bytes"))
     assert (other.schema.direction, [row.score for row in other.rows]) == ("minimize", [900, 800])
+
+
+def test_a_shallow_clone_is_no_proof_that_commits_are_lost(tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    git(whole, "init", "-q", "-b", "main")
+    for message in ("first", "second"):
+        git(whole, "commit", "-q", "--allow-empty", "-m", message)
+    first = git(whole, "rev-parse", "--short=10", "HEAD~1").strip()
+    git(tmp_path, "clone", "-q", "--depth", "1", whole.as_uri(), "part")
+    (tmp_path / "results.tsv").write_text(f"commit\tval_bpb\tstatus\n{first}\t1.0\tkeep\n")
+    done = CliRunner().invoke(cli, ["-C", str(tmp_path), "audit", "results.tsv", "--repo", str(tmp_path / "part")])
+    assert done.exit_code == 1
+    assert "fetch --unshallow" in done.output
+    done = CliRunner().invoke(cli, ["-C", str(tmp_path), "audit", "results.tsv", "--repo", str(whole)])
+    assert "unresolvable" not in done.output

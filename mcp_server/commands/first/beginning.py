@@ -47,8 +47,8 @@ def init(place: Place, yes: bool, metric: str, direction: str, as_json: bool) ->
     """Look at the repository in this folder and propose an arena for it.
 
     Looks for its language, its tests, commands that measure something and numbers that earlier runs left; nothing of it
-    is run. Proposes program.md and measure.py, writes them if you agree, overwrites nothing and commits nothing. The
-    last lines are the three commands that come next.
+    is run. Proposes program.md and measure.py, writes them if you agree, overwrites nothing and commits nothing; what
+    stands in a program.md stays below the arena. The last lines are the three commands that come next.
 
     \b
     Examples:
@@ -74,7 +74,8 @@ def init(place: Place, yes: bool, metric: str, direction: str, as_json: bool) ->
 
 def _looked(tree: Path, wanted: Wanted) -> tuple[InitReply, Proposed | None]:
     program = tree / PROGRAM
-    if program.is_file() and has_front_matter(program.read_text("utf-8", errors="replace")):
+    memo = program.read_text("utf-8-sig", errors="replace") if program.is_file() else ""
+    if has_front_matter(memo):
         words = ["program.md describes an arena already."]
         steps = ["autoresearch doctor", "autoresearch check-arena", "autoresearch start first"]
         return InitReply(folder=str(tree), words=words, next=steps), None
@@ -86,7 +87,7 @@ def _looked(tree: Path, wanted: Wanted) -> tuple[InitReply, Proposed | None]:
         except WorkspaceError:
             pass  # of no shape that is known, or nothing committed: it is looked at instead
     seen = look(tree, _files(tree))
-    proposed = propose(seen, wanted.metric, wanted.direction)
+    proposed = propose(seen, wanted.metric, wanted.direction, memo)
     if proposed is None:
         words = [
             f"{seen.language or 'No program'} here, and nothing that measures it: no tests, no command whose name says "
@@ -94,7 +95,7 @@ def _looked(tree: Path, wanted: Wanted) -> tuple[InitReply, Proposed | None]:
         ]
         steps = ["autoresearch new", "autoresearch readiness", "autoresearch demo --quick"]
         return InitReply(folder=str(tree), words=words, next=steps), None
-    there = [name for name in proposed.files if (tree / name).exists()]
+    there = [name for name in proposed.files if (tree / name).exists() and not (name == PROGRAM and memo)]
     if there:
         raise WorkspaceError(
             f"{', '.join(there)} exists in {tree} already; nothing was written. Move it away, and try again."

@@ -250,6 +250,11 @@ def _resolver(repo: Path | None, history: History) -> Callable[[str], bool] | No
         try:
             return bool(repository.resolve(commit))
         except WorkspaceError:
+            if (repository.common / "shallow").exists():
+                raise NotNow(
+                    f"{repo} is a shallow clone and lacks commits, {commit[:12]} for one, so none can be called lost. "
+                    f"Fetch them first: git -C {repo} fetch --unshallow"
+                ) from None
             return False
 
     return resolves

@@ -32,10 +32,11 @@ class Proposed:
     files: dict[str, str]
 
 
-def propose(seen: Seen, metric: str = "", direction: Better | None = None) -> Proposed | None:
+def propose(seen: Seen, metric: str = "", direction: Better | None = None, memo: str = "") -> Proposed | None:
     """The arena that what was seen suggests; None where nothing in it could be measured. Raises NotNow.
 
-    metric, direction: from somebody who knows which number counts, and which way it is better.
+    metric, direction: from somebody who knows which number counts, and which way it is better. memo: what stands in
+    program.md; the arena comes above it.
     """
     command, number = _measured(seen, metric, direction)
     if not command:
@@ -57,7 +58,7 @@ def propose(seen: Seen, metric: str = "", direction: Better | None = None) -> Pr
         run=f"python {MEASURE}",
         checks=(f"bash -c {shlex.quote(_copied(seen.tests))}",) if seen.tests and seen.tests != command else (),
         seconds=SECONDS,
-        memo=MEMO.format(goal=goal, measure=MEASURE, command=command, name=number.name),
+        memo=memo or MEMO.format(goal=goal, measure=MEASURE, command=command, name=number.name),
         memo_from=MEASURE,
     )
     return Proposed(

@@ -30,7 +30,18 @@ LANGUAGES = {
 }
 RUNS = {".py": "python", ".js": "node", ".mjs": "node", ".jl": "julia", ".rb": "ruby", ".r": "Rscript", ".sh": "bash"}
 TRAINERS = ("train", "fit", "solve", "optimize", "optimise", "search", "main", "run")
-MEASURES = ("benchmark", "benchmarks", "bench", "evaluate", "evaluation", "eval", "score", "measure", "validate")
+MEASURES = (
+    "benchmark",
+    "benchmarks",
+    "bench",
+    "evaluate",
+    "evaluation",
+    "eval",
+    "score",
+    "measure",
+    "validate",
+    "backtest",
+)
 JUDGES = {"test", "tests", "spec", "specs", "bench", "benches", "benchmarks"}
 ASIDE = JUDGES | {"docs", "doc", "examples", "node_modules", "vendor", "target", "build"}
 COUNTS = re.compile(r"^(step|epoch|seed|iter|n|num_|count|batch|id|index|time_?stamp|total_time|params|date)", re.I)
