@@ -63,7 +63,7 @@ def audit(history: History, known: Known | None = None, stated_noise: float | No
     """Look a history through. known: of the repository the commits should be in; stated_noise: sd of one run."""
     noise = noise_of(history, stated_noise)
     gains = history.gain_over_best()
-    keeps = [row for row in history.rows if row.status == KEPT and row.line in gains and not row.baseline]
+    keeps = [row for row in history.rows if row.status == KEPT and row.line in gains and not deliberate(row)]
     elsewise = _elsewise(keeps, gains)
     belief = believe(gains, history.rows, [] if elsewise else keeps, noise)
     checks: list[Iterator[Finding]] = [
@@ -254,6 +254,7 @@ def deliberate(row: Row) -> bool:
 
 def _gaps(history: History) -> Iterator[Finding]:
     told = {found for one in history.unreadable if (found := number_in(one)) is not None}
+    told |= {row.number for row in history.rows if row.number is not None}  # segments may share one numbering
     segments: dict[int, list[Row]] = {}
     for row in history.rows:
         segments.setdefault(row.segment, []).append(row)
@@ -262,7 +263,7 @@ def _gaps(history: History) -> Iterator[Finding]:
         numbers = sorted({row.number for row in numbered if row.number is not None})
         missing: list[int] = []
         if len(numbers) > 1 and numbers[-1] - numbers[0] < MOST_NUMBERS:
-            missing = sorted(set(range(numbers[0], numbers[-1])) - set(numbers) - told)
+            missing = sorted(set(range(numbers[0], numbers[-1])) - told)
         if 0 < len(missing) <= len(numbers):  # else they do not count: dates, or numbers of something else
             after = [row for row in numbered if row.number is not None and row.number + 1 in missing]
             runs = "1 run is" if len(missing) == 1 else f"{len(missing)} runs are"

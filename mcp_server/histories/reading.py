@@ -48,14 +48,19 @@ def rows_of(raw: Raw, schema: Schema) -> History:
 def _begun_anew(rows: Iterable[Row]) -> Iterator[Row]:
     """The rows, in a segment of their own from each baseline on: what comes after it is compared with it alone.
 
-    Baselines that follow each other are one beginning, measured again.
+    Baselines that follow each other are one beginning, measured again. Each variant of what is measured has its own.
     """
-    told, segment, tried = -1, -1, False
+    current: dict[tuple[int, str], int] = {}
+    tried: set[int] = set()
+    begun = 0
     for row in rows:
-        if row.segment != told or (row.baseline and tried):
-            told, segment, tried = row.segment, segment + 1, False
-        tried = tried or not row.baseline
-        yield replace(row, segment=segment)
+        place = current.get((row.segment, row.variant))
+        if place is None or (row.baseline and place in tried):
+            place, begun = begun, begun + 1
+            current[row.segment, row.variant] = place
+        if not row.baseline:
+            tried.add(place)
+        yield replace(row, segment=place)
 
 
 class _Other(ValueError):
@@ -111,6 +116,7 @@ def _row(record: Record, schema: Schema) -> Row:
         steps=_maybe(cell("steps")),
         at=cell("at", 40),
         segment=record.segment,
+        variant=cell("variant", 80),
         word=word,
         baseline=status in (KEPT, UNKNOWN) and (plain_name(word) == "baseline" or baseline(described)),
     )

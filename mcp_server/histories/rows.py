@@ -79,6 +79,7 @@ class Row:
     steps: float | None = None
     at: str = ""
     segment: int = 0  # of rows that measure the same, from one baseline on
+    variant: str = ""  # of what is measured: a subject, a data set
     word: str = ""  # the source's own for the outcome
     baseline: bool = False  # the code as it was found: it claims no gain
 

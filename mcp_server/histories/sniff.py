@@ -17,6 +17,7 @@ from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import clean_line
 
 LOOKED_AT = 2000  # rows
+LEAST_OF_EACH = 3  # rows of each variant, in the mean
 TELLING = ("status", "description", "reasoning", "commit", "number", "config")  # one of them a log of attempts has
 
 
@@ -142,6 +143,8 @@ def _fits(name: str, synonym: str, values: Sequence[str], wishes: Wishes) -> boo
         return synonym in ("description", "hypothesis") or not (listed or numeric(values))
     if name == "better":
         return any(better_said(value) for value in values)
+    if name == "variant":  # few, or it tells what was tried
+        return 1 < len(set(values)) <= len(values) / LEAST_OF_EACH
     if name == "metric":
         return not numeric(values)
     return True

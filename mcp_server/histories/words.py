@@ -35,6 +35,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "metric": ("metric", "metric_name", "metricname", "selection_metric", "primary_metric"),
     "seed": ("seed", "random_seed", "rng_seed", "config_seed"),
     "steps": ("num_steps", "steps", "step", "n_steps", "iters", "train_steps"),
+    "variant": ("subject", "dataset", "task", "fold", "benchmark", "track"),  # of what is measured, each by itself
     "at": ("timestamp", "at", "time", "date", "datetime", "created_at", "started_at"),
     "number": (
         *("experiment", "run", "iteration", "exp", "round", "trial", "attempt", "experiment_id", "run_id", "exp_id"),

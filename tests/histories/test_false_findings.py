@@ -174,3 +174,26 @@ def test_a_shallow_clone_is_no_proof_that_commits_are_lost(tmp_path: Path) -> No
     assert "fetch --unshallow" in done.output
     done = CliRunner().invoke(cli, ["-C", str(tmp_path), "audit", "results.tsv", "--repo", str(whole)])
     assert "unresolvable" not in done.output
+
+
+def test_what_is_measured_on_another_subject_is_compared_with_its_own_kind(tmp_path: Path) -> None:
+    rows = []
+    for subject, (plain, wide) in enumerate([(0.5, 0.6), (0.1, 0.2), (0.3, 0.4)]):
+        for word, score, words in (("keep", plain, "baseline"), ("keep", wide, "wider"), ("discard", 0.0, "narrower")):
+            rows.append(f"{len(rows)} | s{subject} | {score} | {word} | {words}")
+    said = of(tmp_path, *rows, head="run\tsubject\taccuracy\tstatus\tdescription")
+    assert not said.findings
+    assert (said.keeps, round(said.claimed or 0, 6)) == (3, 0.3)
+    tasks = [f"{n} | task {n} | {n / 10} | keep | idea {n}" for n in range(1, 7)]  # what was tried, and no subject
+    assert of(tmp_path, *tasks, head="run\ttask\taccuracy\tstatus\tdescription").keeps == 5
+
+
+def test_a_keep_that_only_confirms_claims_no_gain(tmp_path: Path) -> None:
+    said = of(
+        tmp_path,
+        "1 |  |  | 1 | keep | baseline",
+        "2 |  |  | 0.5 | keep | wider",
+        "3 |  |  | 0.6 | keep | confirmation run",
+    )
+    assert (said.keeps, said.claimed) == (1, 0.5)
+    assert "not_better" not in found(said)
