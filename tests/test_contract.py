@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.campaign.beginning.contract import earlier
+from mcp_server.community.contract import contract_of
 from mcp_server.lab import Lab
 from mcp_server.views.findings import gather
 from mcp_server.views.report import markdown
@@ -52,6 +54,24 @@ def test_code_that_was_measured_and_was_worse_is_named_with_its_score(lab: Lab) 
 
 def test_the_labs_best_is_no_reason_to_warn(lab: Lab) -> None:
     assert lab.start_campaign("second", from_ref="autoresearch/first", calibrate=0).warnings == []
+
+
+def test_other_weights_of_the_metrics_are_another_contract(tmp_path: Path) -> None:
+    weights = "metrics: {{loss: {{direction: minimize, weight: 1}}, knob: {{direction: minimize, weight: {}}}}}\n"
+    lab = begun(make_lab(tmp_path / "lab", more=weights.format(1)))
+    lab.paths.program.write_text(
+        lab.paths.program.read_text().replace("minimize, weight: 1}}", "minimize, weight: 9}}")
+    )
+    lab.start_campaign("second", calibrate=0)
+    finish(lab, 1)
+    with lab.reading() as (bench, second, arena):
+        first = bench.ledger.campaign("first")
+        assert first is not None
+        digests = {contract_of(bench.workspace, one, bench.arena(one)) for one in (first, second)}
+        assert (len(digests), arena.weights["knob"], earlier(bench, second)) == (2, 9.0, [])
+    totals = lab.lab_status().totals
+    assert totals is not None
+    assert totals.first_campaign == ""
 
 
 def test_another_measure_is_another_contract(lab: Lab) -> None:

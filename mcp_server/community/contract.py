@@ -15,7 +15,7 @@ SPLIT_RULE = "val, drawn test"  # how the scorer's two splits are made; another 
 
 
 def contract_of(workspace: Workspace, campaign: Campaign, arena: Arena) -> str:
-    """Of frozen files, metric and direction, run, score, budget and clock, corpus, and the split rule."""
+    """Of frozen files, metrics and directions, run, score, budget and clock, corpus, and the split rule."""
     digest = hashlib.sha256(b"autoresearch contract 1")
     files = workspace.committed(arena.frozen, campaign.pinned) if arena.frozen else {}
     for path in sorted(files):
@@ -30,6 +30,8 @@ def contract_of(workspace: Workspace, campaign: Campaign, arena: Arena) -> str:
         "split": SPLIT_RULE,
         "editable": sorted(arena.editable),
     }
+    if arena.metrics:  # their weights are what the score is
+        told["metrics"] = {name: [part.direction, part.weight] for name, part in arena.metrics.items()}
     digest.update(json.dumps(told, sort_keys=True).encode())
     return digest.hexdigest()[:DIGITS]
 

@@ -10,13 +10,13 @@ import hashlib
 from collections.abc import Mapping
 
 from mcp_server.arena.program import Arena
+from mcp_server.campaign import progress
 from mcp_server.campaign.attempt import read
 from mcp_server.campaign.bench import Bench
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.nouns.replies import TotalsReply
 from mcp_server.nouns.rows import Campaign
 
-DIGITS = 6
 _FROZEN: dict[tuple[str, str, tuple[str, ...]], str] = {}  # a commit's files never change
 
 
@@ -29,7 +29,7 @@ def _measure(bench: Bench, campaign: Campaign, arena: Arena) -> tuple[object, ..
         _FROZEN[key] = told.hexdigest()
     budget = arena.budget
     same = (arena.metric.name, arena.metric.direction, arena.run, arena.score, budget.seconds, budget.clock)
-    return (*same, campaign.fingerprint, _FROZEN[key])
+    return (*same, arena.metrics, campaign.fingerprint, _FROZEN[key])
 
 
 def others(bench: Bench, campaign: Campaign) -> list[Campaign]:
@@ -53,7 +53,7 @@ def since_first(bench: Bench, campaign: Campaign, arena: Arena, totals: TotalsRe
         kept = bench.ledger.kept(first.tag)
         score = read(bench.ledger, kept[0]).score if kept else None
         if score is not None and totals.best is not None:
-            gain = round(arena.loss(score) - arena.loss(totals.best), DIGITS)
+            gain = progress.rounded(arena.loss(score) - arena.loss(totals.best))
             return totals.model_copy(update={"first_campaign": first.tag, "gain_since_first": gain})
     return totals
 
