@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 
+LARGEST_SCORE = 1e100  # what diverged so far is no number to reckon with
 LARGEST_FIXED = 1e9
 SIGNIFICANT = 4  # digits of a number that is written with an exponent
+COARSE = 3  # with so few decimals nobody looks for small numbers
 
 
 def fixed(value: float, decimals: int = 6, *, sign: bool = False, commas: bool = False) -> str:
@@ -17,7 +19,8 @@ def fixed(value: float, decimals: int = 6, *, sign: bool = False, commas: bool =
     plus, comma = "+" if sign else "", "," if commas else ""
     if not math.isfinite(value):
         return format(value, plus)
-    if abs(value) >= LARGEST_FIXED:
+    small = decimals > COARSE and 0.0 < abs(value) < 10.0 ** (1 - decimals)  # one digit of it would show at most
+    if small or abs(value) >= LARGEST_FIXED:
         return format(value, f"{plus}.{SIGNIFICANT}g")
     return format(value, f"{plus}{comma}.{decimals}f")
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from mcp_server.nouns.numbers import LARGEST_SCORE
 from mcp_server.nouns.records import MOST_UNITS, Audit, HostUse
 from mcp_server.nouns.refusals import given, place, sentence
 from mcp_server.nouns.text import clean_line
@@ -38,8 +39,8 @@ REFUSED_BY_JSON = "Out of range float values are not JSON compliant"
 
 
 def _finite(number: float) -> float:
-    if not math.isfinite(number):
-        raise ValueError("must be a finite number")
+    if not abs(number) < LARGEST_SCORE:
+        raise ValueError(f"must be a finite number, below {LARGEST_SCORE:g}")
     return number
 
 
@@ -199,7 +200,7 @@ def _added_up(answer: Score) -> Score | Failure:
 
 
 def _no_number(found: dict[str, Any]) -> tuple[str, str]:
-    """The first measured value that is NaN or infinite, written as a number or as a word; ("", "") when none is."""
+    """The first measured value that is NaN, infinite or as good as that, also as a word; ("", "") when none is."""
     measured = [(name, found.get(name)) for name in ("score", "incumbent")]
     for key in UNITS:
         units = found.get(key)
@@ -207,8 +208,9 @@ def _no_number(found: dict[str, Any]) -> tuple[str, str]:
     secondary = found.get("secondary")
     measured += [(f"secondary.{name}", one) for name, one in secondary.items()] if isinstance(secondary, dict) else []
     for name, one in measured:
-        if isinstance(one, float) and not math.isfinite(one):
-            return clean(name)[:60], {math.inf: "infinite", -math.inf: "minus infinity"}.get(one, "not a number (NaN)")
+        if isinstance(one, float) and not abs(one) < LARGEST_SCORE:
+            words = {math.inf: "infinite", -math.inf: "minus infinity"}.get(one, f"{one:.3g}")
+            return clean(name)[:60], "not a number (NaN)" if math.isnan(one) else words
         if isinstance(one, str) and re.fullmatch(r"(?i)[+-]?(nan|inf(inity)?)", one.strip()):
             return clean(name)[:60], f"{one.strip()!r}"
     return "", ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mcp_server.nouns.numbers import LARGEST_SCORE
 from mcp_server.nouns.records import Crash, Half, HostUse, RunResult, RunState, Tier
 from mcp_server.runner import answers
 from mcp_server.runner.machine import shares
@@ -124,6 +125,8 @@ def weighted(answer: answers.Answer | None, weights: dict[str, float], metric: s
         words = f"The arena weighs {', '.join(missing)}, which the score command's answer has not under `secondary`."
         return answers.Failure("scorer_failed", f"{words} It has: {', '.join(told) or 'nothing'}.")
     score = sum(weight * told[name] for name, weight in weights.items())
+    if not abs(score) < LARGEST_SCORE:
+        return answers.Failure("not_a_number", f"The weighted score {answers.NO_NUMBER.format(value=f'{score:.3g}')}")
     cleared: dict[str, object] = {"units": {}, "incumbent_units": {}, "interval": None, "incumbent": None}
     return answer.model_copy(update={"score": score, "secondary": told, **cleared})
 

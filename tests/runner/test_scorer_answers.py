@@ -74,6 +74,8 @@ def test_anything_else_is_a_failure_of_the_scorer(stdout: str) -> None:
         '{"score": Infinity}',
         '{"score": -Infinity, "secondary": {"a": 1}}',
         '{"score": 1e999}',
+        '{"score": -1e200}',  # finite, and its square is not
+        '{"score": 1, "secondary": {"a": 1e160}}',
         '{"score": "nan"}',
         '{"score": 1, "secondary": {"a": NaN}}',
     ],
