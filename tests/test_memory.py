@@ -302,7 +302,11 @@ def test_a_run_of_discards_brings_advice() -> None:
     assert "7 of them moved LR: LR tried at 2 (discarded #2)" in said
     assert "Least tried so far: schedule (0)" in said
     assert "better but within noise" not in said
-    assert "better but within noise" in advice([*good, *bad, tried(9, "c", change=0.0001)])
+    doubtful = {"change": 0.0001, "low": -0.01, "high": 0.01}
+    assert "#9 came out better but within noise" in advice([*good, *bad, tried(9, "c", **doubtful)])
+    # what is told apart was refused for another reason, and a draw of luck is nothing to combine
+    for refused in ({"change": 0.1, "low": 0.05, "high": 0.15}, {**doubtful, "protocol": ("seeding",)}):
+        assert "came out better" not in advice([*good, *bad, tried(9, "c", **refused)])
     assert advice([*good, *bad, tried(9, "c", "kept")]) == ""
     assert advice([]) == ""
 

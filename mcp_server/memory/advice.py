@@ -116,7 +116,8 @@ def plateau(tried: Sequence[Attempt]) -> str:
 
 
 def _decided(tried: Sequence[Attempt]) -> list[Attempt]:
-    return [item for item in tried if not item.open and item.status is not Status.SCORED]
+    ended = [item for item in tried if not item.open and item.status is not Status.SCORED]
+    return [item for item in ended if item.experiment.verdict.code != "rebased"]  # it goes on as another
 
 
 def _dry(decided: Sequence[Attempt]) -> int:
@@ -153,7 +154,7 @@ def advice(tried: Sequence[Attempt]) -> str:
     if unknown:
         were = "one of them was" if len(unknown) == 1 else f"{len(unknown)} of them were"
         said.append(f"{were} within noise: unknown, not failed; on another base they may be asked again.".capitalize())
-    near = [i for i in recent if i.gain is not None and i.gain > 0]
+    near = [i for i in unknown if i.gain is not None and i.gain > 0 and not i.experiment.protocol]
     if near:
         numbers = ", ".join(f"#{item.number}" for item in near[-3:])
         said.append(f"{numbers} came out better but within noise: combining such changes may show.")
