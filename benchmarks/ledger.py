@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from mcp_server.campaign.evidence import note_record
+from mcp_server.campaign.gathered.record import note_record
 from mcp_server.engines.local import Local
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger

@@ -48,7 +48,7 @@ DECIDE, JUDGED = "test_decide", "test_judgement"
 MUTANTS = (
     # ---- judging: the verdict ----
     mutant("a night is proven at a fifth of the evidence", "PROVEN = 50.0", "PROVEN = 10.0", "test_night"),
-    mutant("what was proven once is forgotten", "self.proven or total >=", "total >=", "test_night"),
+    mutant("what was proven once is forgotten", "self.proven or total +", "total +", "test_night"),
     mutant(
         "nothing needs to be proven", "enough and case.proven and case.measured", "enough and case.measured", DECIDE
     ),
@@ -179,8 +179,8 @@ MUTANTS = (
     ),
     mutant(
         "a simplification is a false keep",
-        "for keep in keeps if not keep.simpler)",
-        "for keep in keeps)",
+        "for keep in keeps if not _simpler(keep)))",
+        "for keep in keeps))",
         "test_totals",
     ),
     mutant(
@@ -301,7 +301,7 @@ MUTANTS = (
         "found.incumbent is None",
         "test_attempt",
     ),
-    mutant("a typical gain is ten times as large", "TYPICAL_SHARE = 0.0015", "TYPICAL_SHARE = 0.015", JUDGED),
+    mutant("a typical gain is ten times as large", "TYPICAL_PER_SD = 0.0015,", "TYPICAL_PER_SD = 0.015,", JUDGED),
     mutant("the anchor itself does not count", "run.ticket >= anchors[-1]", "run.ticket > anchors[-1]", JUDGED),
     mutant(
         "a keep is tested on the seeds it was chosen by",

@@ -152,3 +152,45 @@ def test_another_ledgers_run_in_the_way_is_asked_to_stop_and_the_run_measured_an
     engine.clock.forward(SECONDS)
     assert lab.read_score(number).score == 1.0
     assert any(lab.paths.leftovers.iterdir())
+
+
+def test_two_candidates_that_want_the_incumbent_on_one_seed_have_it_run_there_once(
+    tmp_path: Path, engine: InProcess
+) -> None:
+    made = make_lab(tmp_path / "busy", more="keep: {confirm: always, pairing: sequential}\n")
+    lab = Lab(made.paths.tree, engine.clock, engine=engine)
+    lab.start_campaign("first", calibrate=1)
+    engine.clock.forward(SECONDS)
+    numbers = []
+    for knob in (2.0, 2.5):
+        edit(lab, KNOB=knob)
+        numbers.append(lab.run_experiment(f"to {knob}").experiment)
+    engine.clock.forward(SECONDS)
+    assert [lab.commit_or_revert(number).decision for number in numbers] == ["confirming"] * 2
+    with lab.reading() as (bench, campaign, _):
+        again = [run.seed for run in bench.ledger.runs("first", 1) if run.purpose == "confirm"]
+    assert again == [campaign.seed + 1]
+    engine.clock.forward(SECONDS)
+    assert lab.commit_or_revert(numbers[1]).decision == "kept"
+    lab.close()
+
+
+def test_an_exam_outlives_its_supervisors_and_leaves_its_seeds_to_itself(lab: Lab, engine: InProcess) -> None:
+    edit(lab, KNOB=2.0)
+    number = lab.run_experiment("nearer").experiment
+    engine.clock.forward(SECONDS)
+    assert lab.commit_or_revert(number).decision == "kept"
+    engine.fails = ["dies", "dies", "dies"]  # two runs of the exam, and the first of them once more
+    lab.exam(2)
+    for _ in range(4):
+        engine.clock.forward(SECONDS)
+        examined = lab.exam(2)
+    assert (examined.status, examined.gain, len(examined.runs)) == ("done", 3.0, 7)
+    opened = lab.run_without(number)
+    with lab.reading() as (bench, campaign, _):
+        (run,) = bench.ledger.runs("first", opened.experiment)
+    assert run.seed == campaign.seed + 1  # the first that the kept code did not run on
+    engine.clock.forward(SECONDS)
+    assert lab.commit_or_revert(opened.experiment).decision == "confirming"
+    engine.clock.forward(SECONDS)
+    assert lab.commit_or_revert(opened.experiment).decision == "reverted"  # the change proved its worth again

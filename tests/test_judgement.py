@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,18 @@ from typing import Any
 import pytest
 
 from mcp_server.arena.program import Arena, parse_program
-from mcp_server.campaign.evidence import Judgement, judge_experiment, policy_of, record_of, slot_squares, typical_effect
+from mcp_server.campaign.evidence import (
+    Judgement,
+    gather,
+    judge_experiment,
+    policy_of,
+    slot_squares,
+    typical_effect,
+)
+from mcp_server.campaign.gathered.front import with_front
+from mcp_server.campaign.gathered.record import record_of
 from mcp_server.campaign.status import dry_spell
-from mcp_server.judging.verdict import Decision
+from mcp_server.judging.verdict import LEAST_ADOPTED, PROVEN, Decision, Record
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import DeviceReading, Purpose, RunResult, RunState
@@ -123,6 +133,34 @@ def test_a_machine_that_moved_has_the_incumbent_measured_again_before_the_verdic
     found = bench.judge()
     assert code_of(found) == (Decision.DISCARD, "no_gain")  # the older runs of the incumbent no longer count
     assert found.change == pytest.approx(0.0)
+
+
+ELSEWHERE = CARD.model_copy(update={"identity": "H100 (GPU-00000000-0000)"})
+
+
+@pytest.mark.parametrize(
+    ("score", "how"),
+    [(None, {}), (0.9999, {"device": CARD}), (0.97, {"device": ELSEWHERE, "tainted": "a load"}), (0.0, {"lost": True})],
+)
+def test_an_incumbent_that_was_not_measured_where_the_candidate_ran_is_no_anchor(
+    bench: Bench, score: float | None, how: dict[str, Any]
+) -> None:
+    bench.baseline(1.0, 1.0001, 1.0002)
+    bench.prove()
+    bench.run(2, 0.98, device=ELSEWHERE)  # twice as fast there, for all that anybody knows
+    for _ in range(3):
+        assert (code_of(bench.judge()), bench.judge().wanted) == (
+            (Decision.CONFIRM, "device_changed"),
+            ((1, 0, "anchor"),),
+        )
+        if "lost" in how:
+            bench.ledger.open_run("first", 1, 0, "anchor", AT)
+            bench.ledger.close_run(bench.ledger.runs("first", 1)[-1], RunResult(state=RunState.LOST), AT)
+        else:
+            bench.run(1, score, purpose="anchor", **how)
+    assert code_of(bench.judge()) == (Decision.DISCARD, "not_repeated")
+    bench.run(3, 0.98)
+    assert code_of(bench.judge(3)) == (Decision.KEEP, "gain")  # what came to nothing for one hinders no other
 
 
 def test_another_card_of_the_same_model_is_the_same_machine(bench: Bench) -> None:
@@ -240,6 +278,14 @@ def test_after_a_run_of_discards_what_to_do_next_names_the_least_tried_themes(be
     assert "optimizer" not in said  # the theme of all six
 
 
+def test_a_change_that_goes_on_as_another_attempt_is_no_attempt_without_a_gain(bench: Bench) -> None:
+    bench.baseline(1.0, 1.0001, 1.0002)
+    for number, code in ((2, "rebased"), (3, "worse"), (4, "rebased")):
+        bench.run(number, 1.1)
+        bench.ledger.intend("first", number, "revert", None, Decided(code=code, outcome="discarded"), AT)
+    assert bench.ledger.since_keep("first") == 1
+
+
 def test_the_scale_of_a_campaign_that_gains_much_is_learnt_from_its_verdicts(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "lab.db")
     bench.baseline(1.0, 1.0, 1.0)
@@ -262,6 +308,30 @@ def test_the_first_keep_of_a_campaign_has_to_repeat_itself_and_later_ones_need_n
     assert code_of(bench.judge()) == (Decision.CONFIRM, "unproven")
     bench.prove()
     assert code_of(bench.judge()) == (Decision.KEEP, "gain")
+
+
+def test_whoever_passes_over_the_unlucky_ones_does_not_prove_anything_by_the_lucky(bench: Bench) -> None:
+    def judged(number: int, score: float) -> Judgement:
+        bench.run(number, score, incumbent=1, incumbent_score=1.0, pairing="side_by_side")
+        return bench.judge(number)
+
+    for beside in (1.001, 0.999):
+        bench.run(1, 1.0, purpose="repeat", incumbent=1, incumbent_score=beside, pairing="side_by_side")
+    bench.keep(1)
+    for number in range(2, 12):
+        passed_over = judged(number, 1.0001)
+    assert (passed_over.verdict.evidence or 1.0) < 1.0
+    luck = judged(12, 0.9975)
+    alone = Record().after(luck.verdict.evidence).evidence
+    assert 0.1 < luck.lying < 0.95
+    bench.ledger._db.execute("INSERT INTO records VALUES ('first', 0, ?, 0, 0)", (math.log(PROVEN) - alone,))
+    assert bench.judge(12).verdict.code == "unproven"  # by itself it were just enough
+    bench.ledger.intend("first", 12, "revert", None, bench.judge(12).decided("tried", "discarded"), AT)
+    bench.ledger.intend("first", 2, "revert", None, Decided(outcome="crashed"), AT)
+    assert not record_of(bench.ledger, "first").proven
+    decided = bench.judge(3).decided("worse", "discarded")
+    assert decided.lying > luck.lying  # one fewer lies there
+    assert Decided.read(decided.text()).lying == decided.lying
 
 
 def test_a_campaign_that_an_older_version_was_sure_of_is_proven(bench: Bench) -> None:
@@ -312,6 +382,28 @@ def test_slots_are_compared_with_what_the_incumbent_got_in_them_and_nothing_olde
     assert found.change == pytest.approx(0.01)
     assert found.verdict.comparison == "slot"
     assert found.decided("because", "kept").degrees is not None
+
+
+def test_a_candidate_whose_slots_are_all_broken_is_compared_in_the_end_as_one_that_ran_alone(bench: Bench) -> None:
+    for beside in (1.0003, 0.9997):
+        bench.run(1, 1.0, purpose="repeat", incumbent=1, incumbent_score=beside, pairing="side_by_side")
+    bench.keep(1)
+    bench.prove()
+    for seed in range(3):
+        bench.run(2, 0.9, seed=seed, incumbent=1, pairing="side_by_side", flags=("pair_broken",))
+        assert bench.judge().wanted == (((2, seed + 1, "confirm"),) if seed < 2 else ())
+    found = bench.judge()
+    assert (code_of(found), found.verdict.comparison) == ((Decision.KEEP, "gain"), "apart")
+
+
+def test_the_last_attempt_that_a_campaign_asks_for_may_be_repeated_but_not_carried_on(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "lab.db", arena_of(more="stop: {experiments: 3}\n"))
+    bench.baseline(1.0, 1.0001, 1.0002)
+    bench.run(2, 0.9)
+    bench.run(3, 0.95)
+    assert (code_of(bench.judge(3)), len(bench.judge(3).wanted)) == ((Decision.CONFIRM, "unproven"), 1)
+    bench.keep(2)
+    assert code_of(bench.judge(3)) == (Decision.DISCARD, "superseded")
 
 
 def test_a_confirmation_in_a_slot_costs_one_run_of_the_candidate(bench: Bench) -> None:
@@ -392,3 +484,39 @@ def test_a_candidates_own_pairs_tell_the_noise_once(bench: Bench) -> None:
         bench.run(2, score, seed=seed, incumbent=1, incumbent_score=1.0, pairing="side_by_side")
     assert slot_squares(bench.ledger, bench.arena, "first") == (pytest.approx(2 * 0.002**2 + 2 * 0.002**2), 4)
     assert slot_squares(bench.ledger, bench.arena, "first", without=2) == (pytest.approx(2 * 0.002**2), 2)
+
+
+# --- several metrics --------------------------------------------------------------------------------------------------
+
+FRONT = "metrics: {loss: {direction: minimize}, latency: {direction: minimize}}\n"
+
+
+@pytest.mark.parametrize(
+    ("secondary", "said"),
+    [
+        ({"latency": 5.0}, (Decision.KEEP, "gain")),
+        ({"latency": 9.0}, (Decision.DISCARD, "trade_off")),
+        ({}, (Decision.DISCARD, "no_score")),
+        ({"latency": 1e120}, (Decision.DISCARD, "not_a_number")),
+    ],
+)
+def test_a_metric_that_has_no_number_is_not_taken_for_one_that_is_no_worse(
+    tmp_path: Path, secondary: dict[str, float], said: tuple[Decision, str]
+) -> None:
+    bench = Bench(tmp_path / "lab.db", arena_of(more=FRONT))
+    for score, latency in ((1.0, 5.0), (1.0001, 5.01), (1.0002, 5.02)):
+        bench.run(1, score, purpose="repeat", secondary={"latency": latency})
+    bench.keep(1)
+    bench.prove()
+    bench.run(2, 0.9, secondary=secondary)
+    assert code_of(bench.judge()) == said
+
+
+def test_what_another_lab_claims_has_to_be_likely_here_in_every_metric(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "lab.db", arena_of(more=FRONT))
+    bench.ledger.open_experiment(experiment(2, base=1, kind="replication"), [(0, "first")])
+    compared = bench.ledger.experiment("first", 2)
+    given = gather(bench.ledger, bench.arena, bench.campaign, compared, compared)
+    front = with_front(given, bench.ledger, bench.arena, compared, compared).front
+    assert front is not None
+    assert front[1]["latency"].policy.least == given.policy.least == LEAST_ADOPTED

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.campaign.reins.hands import Reins
 from mcp_server.campaign.transfers.rebasing import rebase
 from mcp_server.lab import Lab
 from mcp_server.nouns.replies import DecisionReply
@@ -57,6 +58,20 @@ def test_a_change_that_gained_where_it_began_is_measured_on_top_of_what_was_kept
         assert (carried.base, carried.joins) == (early, (str(reply.experiment),))
         seeds = [{run.seed for run in bench.ledger.runs(campaign.tag, n)} for n in (reply.experiment, carried.number)]
         assert not seeds[0] & seeds[1]  # the luck it was chosen for is not seen again
+
+
+def test_a_veto_meets_the_change_also_where_it_goes_on(pair: tuple[Lab, Lab]) -> None:
+    lab, other = pair
+    late, early = propose(other, BONUS=0.5), propose(lab, KNOB=2.0)
+    Reins(lab).veto(late, "it reads the clock")
+    finish(lab, early)
+    finish(other, late)
+    assert lab.commit_or_revert(early).decision == "kept"  # the veto is on another
+    carried = other.commit_or_revert(late).carried_on
+    assert carried is not None
+    last = decide(other, carried)
+    assert (last.decision, last.incumbent) == ("reverted", early)
+    assert last.reason.startswith("A person vetoed this keep (it reads the clock).")
 
 
 def test_a_change_that_did_not_gain_where_it_began_costs_no_further_run(pair: tuple[Lab, Lab]) -> None:

@@ -69,6 +69,21 @@ def test_a_run_that_was_ordered_waits_for_the_end_of_a_pause(lab: Lab) -> None:
     assert finish(lab, number).status == "scored"
 
 
+def test_a_run_that_waits_for_a_device_lets_it_go_by_until_the_end_of_a_pause(lab: Lab) -> None:
+    edit(lab, KNOB=2.0, SECONDS=1.0)
+    running = lab.run_experiment("two, for a second").experiment
+    until(lambda: lab.read_score(running).phase not in ("waiting", ""))
+    edit(lab, KNOB=2.5, SECONDS=0.0)
+    waiting = lab.run_experiment("two and a half").experiment
+    until(lambda: list(lab.paths.queue.glob("[0-9]*")))  # its supervisor stands in the queue
+    Reins(lab).pause()
+    assert finish(lab, running).status == "scored"
+    assert lab.read_score(waiting).phase == "paused"
+    assert not list(lab.paths.queue.glob("[0-9]*"))  # and is in nobody else's way
+    Reins(lab).resume()
+    assert finish(lab, waiting).status == "scored"
+
+
 def _not_yet(*_: object, **__: object) -> None:
     raise NotNow("not yet")
 

@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 from benchmarks.community.table import Told, at_most
 from benchmarks.ledger import begin, fill, repository
-from mcp_server.campaign.evidence import note_record
+from mcp_server.campaign.gathered.record import note_record
 from mcp_server.community.exchange import Exchange, Report
 from mcp_server.community.settings import OFF, Places, Settings, write_settings
 from mcp_server.community.wire import journal

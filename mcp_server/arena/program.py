@@ -114,7 +114,8 @@ class KeepRule(_Section):
 
 
 class StopRule(_Section):
-    """When the campaign is over; null is never. `stale`: experiments since the last keep; `cost`: US dollars."""
+    """When the campaign is over; null is never. `experiments`: attempts, the baseline among them and no repeats;
+    `stale`: of these since the last keep; `cost`: US dollars."""
 
     experiments: int | None = Field(default=None, gt=0)
     hours: float | None = Field(default=None, gt=0)

@@ -12,7 +12,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import Judgement, judge_experiment
 from mcp_server.campaign.runs import pairing
 from mcp_server.campaign.status import dry_spell
-from mcp_server.campaign.transfers.rebasing import rebase
+from mcp_server.campaign.transfers.rebasing import changes_of, rebase
 from mcp_server.campaign.trees import astray
 from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.judging.verdict import Decision
@@ -20,7 +20,7 @@ from mcp_server.nouns.attempt import failure_of
 from mcp_server.nouns.baseline import quiet_again
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import NotNow, StillRunning
-from mcp_server.nouns.records import Kind, Purpose, Status
+from mcp_server.nouns.records import Kind, Status
 from mcp_server.nouns.replies import DecisionReply
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block
@@ -70,10 +70,14 @@ def follow(
     if verdict.decision is Decision.CONFIRM and decision == "auto":
         paired = bool(pairing.choice_of(bench.ledger, bench.arena(found), campaign).pairing)
         mine = {seed for number, seed, _ in judgement.wanted if number == found.number}
+        theirs = bench.ledger.runs(campaign.tag, judgement.incumbent)
+        ordered = {(run.seed, run.purpose) for run in theirs if not run.state.terminal}
         for number, seed, purpose in judgement.wanted:
             if paired and number == judgement.incumbent and seed in mine:
                 continue  # it is trained in the candidate's own slot
-            later = quiet_again(judgement.runs) if purpose == Purpose.RETRY else None
+            if number == judgement.incumbent and (seed, purpose) in ordered:
+                continue  # another candidate waits for it as well
+            later = quiet_again(bench.ledger.runs(campaign.tag, number))
             bench.ledger.open_run(campaign.tag, number, seed, purpose, bench.stamp(), later)
         return judgement
     if decision == "keep" and verdict.decision is not Decision.KEEP:
@@ -90,7 +94,7 @@ def follow(
         )
     if verdict.decision is Decision.REBASE:
         return _carry_on(bench, campaign, arena, found, judgement)
-    veto = bench.ledger.veto_on(campaign.tag, found.number) if kept else None
+    veto = bench.ledger.veto_on(campaign.tag, changes_of(bench, found)) if kept else None
     if veto is not None:
         said = f" ({veto.text})" if veto.text else ""
         reason = f"A person vetoed this keep{said}. The referee said: {verdict.reason}"
@@ -190,7 +194,7 @@ def decided(bench: Bench, found: Experiment, caught: CaughtUp) -> DecisionReply:
         label=found.label or "",
         score=progress.rounded(read(bench.ledger, found).score),
         change=progress.rounded(verdict.change),
-        interval=progress.edges_of(verdict),
+        interval=progress.edges(verdict.interval),
         noise_widths=progress.rounded(verdict.noise_widths, 2),
         probability=progress.rounded(verdict.probability, 3),
         reason=clean_block(verdict.reason + _race(bench, found), 700),

@@ -11,7 +11,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from statistics import fmean
 from typing import Any
 
@@ -19,10 +18,11 @@ from mcp_server.arena.program import Arena
 from mcp_server.campaign.attempt import losses, losses_beside
 from mcp_server.campaign.gathered import guards, units
 from mcp_server.campaign.gathered.front import with_front
+from mcp_server.campaign.gathered.record import record_of, with_undecided
 from mcp_server.judging.belief import LEARNT_FROM, Widths, learn
 from mcp_server.judging.decide import decide
-from mcp_server.judging.drift import Conditions, Scatter, repeat_disagrees, scatter
-from mcp_server.judging.effects import Effects, Look
+from mcp_server.judging.drift import Conditions, Scatter, elsewhere, repeat_disagrees, scatter
+from mcp_server.judging.effects import Effects, Look, usual_size
 from mcp_server.judging.looks import MOST_EXCUSED, NO_LOOK, excused, looks
 from mcp_server.judging.noise import Measured, Noise, apart_squares, estimate, grain, pooled
 from mcp_server.judging.verdict import (
@@ -32,25 +32,17 @@ from mcp_server.judging.verdict import (
     Decision,
     Evidence,
     Policy,
-    Record,
     Verdict,
     Who,
     broken_bounds,
 )
-from mcp_server.judging.weighing import CONFIRMED_AT, rounded
+from mcp_server.judging.weighing import rounded
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.attempt import awaited, failure_of, mean_score
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import Kind, Purpose, RunResult
 from mcp_server.nouns.rows import Campaign, Experiment, Run, Scored
 
-# A typical improvement, as a share of the baseline's score: 0.0015 of about 1 bit per byte is what agents find at the
-# reference's arena. An arena with its own scale says so by `keep.min_delta`.
-TYPICAL_SHARE = 0.0015
-# Where scores are so near zero that a share of them says nothing, the noise gives the scale: nobody looks for
-# improvements that are much smaller than what one run moves by itself.
-TYPICAL_PER_SD = 0.1
-NOTED_EVERY = 32  # decisions; a few are soon added up, and each note is a write to the disk
 LEAST_REPEATS = 3  # fewer do not say how far repeats usually lie apart
 
 
@@ -64,6 +56,7 @@ class Judgement:
     runs: tuple[Run, ...]  # of the candidate
     wanted: tuple[tuple[int, int, Purpose], ...]
     incumbent: int
+    lying: float
     examples: dict[str, Any]  # what may be said of them
 
     @property
@@ -106,6 +99,7 @@ class Judgement:
             first=verdict.first,
             within_machine=verdict.within_machine,
             evidence=verdict.evidence,
+            lying=self.lying,
             lost=verdict.lost,
             **self.examples,
             seeds=self.seeds,
@@ -129,13 +123,15 @@ def judge_experiment(
     began = began_from(ledger, experiment, incumbent)
     compared = began or incumbent
     evidence = gather(ledger, arena, campaign, experiment, compared, earlier)
+    evidence = with_undecided(evidence, ledger, arena, experiment)
     evidence = with_front(evidence, ledger, arena, experiment, compared)
     verdict = decide(dataclasses.replace(evidence, superseded=began is not None))
     numbers = {Who.CANDIDATE: experiment.number, Who.INCUMBENT: compared.number}
     wanted = tuple((numbers[one.who], one.seed, one.purpose) for one in verdict.orders)
     seeds = tuple(sorted(evidence.beside or evidence.candidate))
     said = units.told(verdict.units, arena)
-    return Judgement(verdict, mean_score(runs), seeds, tuple(runs), wanted, compared.number, said)
+    lain = evidence.record.lying
+    return Judgement(verdict, mean_score(runs), seeds, tuple(runs), wanted, compared.number, lain, said)
 
 
 def began_from(ledger: Ledger, experiment: Experiment, incumbent: Experiment) -> Experiment | None:
@@ -157,8 +153,7 @@ def gather(
     tag = campaign.tag
     runs, theirs = ledger.runs(tag, experiment.number), ledger.runs(tag, incumbent.number)
     ours = [run for run in runs if run.counts and run.purpose != Purpose.EXAM]
-    since = since_anchor(theirs)
-    machine = ours[-1].machine if ours else None
+    since, machine = since_anchor(theirs), ours[-1].machine if ours else None
     held = losses(since, arena, machine=machine) or losses(since, arena)
     candidate, beside = losses(runs, arena), losses_beside(runs, arena, incumbent.number)
     takes_back = experiment.kind == Kind.PRUNE
@@ -172,18 +167,19 @@ def gather(
     # where the arena wants no repeats, nothing could tell a step from luck
     step = 0.0 if arena.keep.confirm == "never" else grain(_scores(ledger, tag))
     guarded = guards.guards_of(ledger, arena, ours, since, incumbent)
-    left = math.inf if arena.stop.experiments is None else max(0, arena.stop.experiments - ledger.count(tag)["all"])
     tainted = [run for run in runs if run.tainted]
+    anchors, in_vain = _anchors(theirs, ours)
     return Evidence(
         candidate={seed: -loss for seed, loss in candidate.items()},
         incumbent={seed: -loss for seed, loss in held.items()},
         widths=widths_of(ledger, arena, tag, policy.effects, kind, noise, ongoing, earlier, machine, step),
         beside={seed: -loss for seed, loss in beside.items()},
         paired=any(run.result is not None and run.result.pairing for run in ours),
+        died=sum(_died(run, incumbent.number) for run in ours),
         correlation=noise.correlation(policy.effects.typical),
         policy=policy,
         record=record_of(ledger, tag),
-        runs_left=left,
+        attempts_left=_attempts_left(ledger, arena, tag),
         called_off=_called_off(ledger, tag, experiment),
         takes_back=takes_back,
         touched=experiment.protocol,
@@ -194,8 +190,8 @@ def gather(
         tainted=() if ours else tuple(run.tainted for run in tainted) or ("no run of it counts",),
         retry=runs[0].seed if not ours and 0 < len(tainted) <= MOST_EXCUSED else None,
         awaited=bool(awaited(runs, theirs)),
-        failed=_failed(runs, theirs),
-        anchored=bool(ours) and any(run.purpose == Purpose.ANCHOR and run.ticket > ours[0].ticket for run in theirs),
+        failed=_failed(runs, theirs) + Counter((Who.INCUMBENT, run.seed) for run in in_vain),
+        anchored=len(in_vain) < len(anchors),
         now=conditions_of(ours[0]) if ours else Conditions(),
         then=conditions_of(since[-1]) if since else Conditions(),
         scatter=_scatter(ledger, tag, incumbent),
@@ -205,6 +201,26 @@ def gather(
         equal=noise.runs if noise.equal else 0,
         units=units.units_of(ledger, arena, runs, since, incumbent.number, slot=bool(beside)),
     )
+
+
+def _attempts_left(ledger: Ledger, arena: Arena, tag: str) -> float:
+    wanted = arena.stop.experiments
+    return math.inf if wanted is None else max(0, wanted - ledger.count(tag)["all"])
+
+
+def _anchors(theirs: Sequence[Run], ours: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """The incumbent's runs that were ordered for a candidate and have ended, and those of them that say nothing of it:
+    without a score that counts, or from another machine."""
+    since, now = (ours[0].ticket, conditions_of(ours[0])) if ours else (math.inf, Conditions())
+    ended = [run for run in theirs if run.purpose == Purpose.ANCHOR and run.ticket > since and run.state.terminal]
+    return ended, [run for run in ended if not run.counts or elsewhere(conditions_of(run), now)]
+
+
+def _died(run: Run, incumbent: int) -> bool:
+    """Whether the incumbent was to be measured in a run's slot, and has no score there."""
+    found = run.result
+    paired = found is not None and bool(found.pairing) and found.incumbent == incumbent
+    return paired and found is not None and found.incumbent_score is None
 
 
 def _failed(runs: Sequence[Run], theirs: Sequence[Run]) -> Counter[tuple[Who, int]]:
@@ -252,12 +268,7 @@ def typical_effect(ledger: Ledger, arena: Arena, tag: str) -> float:
         return 2.0 * arena.keep.min_delta  # who sets a least gain expects gains somewhat larger
     baseline = ledger.baseline(tag)
     scores = [run.score for run in baseline.counting if run.score is not None] if baseline else []
-    share = TYPICAL_SHARE * (abs(scores[0]) if scores and scores[0] else 1.0)
-    if len(scores) < 2:
-        return share
-    centre = fmean(scores)
-    sd = math.sqrt(sum((score - centre) ** 2 for score in scores) / (len(scores) - 1))
-    return max(share, TYPICAL_PER_SD * sd)
+    return usual_size(scores)
 
 
 def measured_noise(ledger: Ledger, arena: Arena, tag: str, also: tuple[tuple[int, int], ...] = ()) -> Noise:
@@ -353,37 +364,6 @@ def _scores(ledger: Ledger, tag: str) -> list[list[float]]:
     for _, _, _, incumbent, _, beside in ledger.measured_beside(tag):
         found[incumbent].append(beside)
     return list(found.values())
-
-
-def record_of(ledger: Ledger, tag: str) -> Record:
-    """What the night has proven, in the order of its decisions; added up from where it was last noted."""
-    turn, evidence, proven, spent = ledger.record(tag)
-    record = Record(evidence, proven, spent)
-    for _, one in ledger.decided(tag, after=turn):
-        record = _after(record, one)
-    return record
-
-
-def note_record(ledger: Ledger, tag: str) -> None:
-    """Note what the night has proven, as far as git has followed: what is settled never changes again."""
-    turn, evidence, proven, spent = ledger.record(tag)
-    settled = list(takewhile(lambda one: one[1].settled, ledger.decided(tag, after=turn)))
-    if len(settled) < NOTED_EVERY:
-        return
-    record = Record(evidence, proven, spent)
-    for _, one in settled:
-        record = _after(record, one)
-    ledger.note_record(tag, settled[-1][0], record.evidence, record.proven, record.spent)
-
-
-def _after(record: Record, one: Experiment) -> Record:
-    said = one.verdict
-    kept = one.decision == "keep" and one.kind != Kind.BASELINE
-    record = record.after(said.evidence if said.evidence is not None else 1.0, said.lost if kept else 0.0)
-    # a campaign that an older version began goes on: what it was sure of counts as proven
-    if kept and said.version < 2 and (said.probability or 0.0) >= CONFIRMED_AT:
-        record = Record(record.evidence, True, record.spent)
-    return record
 
 
 def repeats_without(ledger: Ledger, arena: Arena, tag: str, left_out: Run) -> Noise:
@@ -482,7 +462,6 @@ __all__ = [
     "judge_experiment",
     "measured_noise",
     "policy_of",
-    "record_of",
     "typical_effect",
     "widths_of",
 ]

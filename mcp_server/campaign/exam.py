@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
 
 from mcp_server.arena.program import Arena, parse_program
 from mcp_server.campaign import progress
 from mcp_server.campaign.attempt import losses
-from mcp_server.campaign.evidence import record_of
+from mcp_server.campaign.gathered.record import record_of
 from mcp_server.judging.further import claims
+from mcp_server.judging.looks import MOST_EXCUSED, excused
 from mcp_server.judging.student import examination
 from mcp_server.judging.totals import Line, totals
 from mcp_server.ledger import Ledger
@@ -37,12 +39,13 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
         reply.proven = proven
         reply.claimed_gain, reply.honest_gain = progress.rounded(found.claimed), progress.rounded(found.believed)
         reply.expected_false_keeps = progress.rounded(found.false_keeps, 2)
-    exam = ledger.exam(campaign.tag)
+    exam, interval = ledger.exam(campaign.tag), []
     if exam is not None and exam.result:
         found = json.loads(exam.result)
         reply.exam_gain = progress.rounded(found.get("gain"))
-        reply.exam_interval = [round(edge, 6) for edge in found.get("interval") or []]
-    reply.claim = _claim(ledger, arena, campaign, reply.exam_interval)
+        interval = found.get("interval") or []
+        reply.exam_interval = progress.edges(interval)
+    reply.claim = _claim(ledger, arena, campaign, interval)
     return reply
 
 
@@ -71,45 +74,49 @@ def exam_result(ledger: Ledger, arena: Arena, exam: Exam) -> str | None:
 
 def _exam_losses(ledger: Ledger, arena: Arena, exam: Exam, number: int) -> dict[int, float] | None:
     """By seed; None while a run is open. The last run of a seed speaks; before all, what was measured in one slot."""
-    runs = _exam_runs(ledger, exam, number)
+    runs = runs_of(ledger, exam, number)
     if any(not run.state.terminal for run in runs):
         return None
     found = {run.seed: arena.loss(run.score) for run in runs if run.counts and run.score is not None}
     return found | (_beside(ledger, arena, exam) if number == exam.baseline else {})
 
 
-def _exam_runs(ledger: Ledger, exam: Exam, number: int) -> list[Run]:
-    runs = ledger.runs(exam.campaign, number)
-    return [run for run in runs if run.purpose == Purpose.EXAM and run.seed in exam.seeds]
+def runs_of(ledger: Ledger, exam: Exam, number: int) -> list[Run]:
+    """The runs of one side that this exam ordered; an earlier one, at another time, had the same seeds."""
+    ordered, runs = ledger.runs(exam.campaign, exam.incumbent), ledger.runs(exam.campaign, number)
+    own = [run.ticket for run in ordered if run.purpose == Purpose.EXAM and run.opened_at == exam.opened_at]
+    return [run for run in runs if run.purpose == Purpose.EXAM and run.ticket >= min(own, default=0)]
 
 
 def _beside(ledger: Ledger, arena: Arena, exam: Exam) -> dict[int, float]:
     """What the baseline got in the incumbent's own slots, by seed."""
     found = {}
-    for run in _exam_runs(ledger, exam, exam.incumbent):
+    for run in runs_of(ledger, exam, exam.incumbent):
         result = run.result if run.counts else None
         if result is not None and result.incumbent == exam.baseline and result.incumbent_score is not None:
             found[run.seed] = arena.loss(result.incumbent_score)
     return found
 
 
-def still_alone(ledger: Ledger, arena: Arena, exam: Exam) -> list[int]:
-    """Seeds on which the incumbent was examined and the baseline was not: the pair of the slot is broken."""
-    own = {run.seed for run in _exam_runs(ledger, exam, exam.baseline)} | _beside(ledger, arena, exam).keys()
-    theirs = {run.seed for run in _exam_runs(ledger, exam, exam.incumbent) if run.counts}
-    return sorted(theirs - own)
+def missing(ledger: Ledger, arena: Arena, exam: Exam) -> list[tuple[int, int]]:
+    """(experiment, seed) of the runs to order now: what only something outside of the code has ended, some times over,
+    and the baseline where the incumbent was examined without it, for the pair of the slot is broken.
+    """
+    by_seed: defaultdict[tuple[int, int], list[Run]] = defaultdict(list)
+    for number in (exam.baseline, exam.incumbent):
+        for run in runs_of(ledger, exam, number):
+            by_seed[number, run.seed].append(run)
+    again = [key for key, runs in by_seed.items() if len(runs) <= MOST_EXCUSED and all(map(excused, runs))]
+    own = {run.seed for run in runs_of(ledger, exam, exam.baseline)} | _beside(ledger, arena, exam).keys()
+    theirs = {run.seed for run in runs_of(ledger, exam, exam.incumbent) if run.counts}
+    return [*again, *((exam.baseline, seed) for seed in sorted(theirs - own))]
 
 
 def examined(ledger: Ledger, arena: Arena, campaign: Campaign, exam: Exam) -> ExamReply:
     """How an exam stands."""
     found = json.loads(exam.result) if exam.result else {}
     status = "running" if exam.result is None else "done" if found.get("gain") is not None else "failed"
-    runs = [
-        run
-        for number in dict.fromkeys((exam.baseline, exam.incumbent))
-        for run in ledger.runs(exam.campaign, number)
-        if run.purpose == Purpose.EXAM and run.seed in exam.seeds
-    ]
+    runs = [run for number in (exam.baseline, exam.incumbent) for run in runs_of(ledger, exam, number)]
     return ExamReply(
         campaign=exam.campaign,
         baseline=exam.baseline,
@@ -118,7 +125,7 @@ def examined(ledger: Ledger, arena: Arena, campaign: Campaign, exam: Exam) -> Ex
         seeds=list(exam.seeds),
         runs=[progress.run_reply(run) for run in runs],
         gain=progress.rounded(found.get("gain")),
-        interval=[round(edge, 6) for edge in found.get("interval") or []],
+        interval=progress.edges(found.get("interval")),
         claimed_gain=totals_of(ledger, arena, campaign).claimed_gain,
         next={
             "running": "Call exam again to see how far it is; the runs go on by themselves.",

@@ -13,7 +13,6 @@ from mcp_server.campaign.reins.gate import paused
 from mcp_server.judging.looks import told_live
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.attempt import failure_of
-from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.paths import LabPaths
 from mcp_server.nouns.records import CurvePoint, RunProgress, RunState
 from mcp_server.nouns.replies import CrashReply, ExperimentReply, RunReply, ScoreReply, VerdictReply
@@ -77,7 +76,7 @@ def _say_progress(
         due = datetime.fromtimestamp(current.ask_again_at or 0.0, UTC)
         reply.phase, reply.reason = "waiting for quiet", f"Measured beside other programs; {tried_again(due, now)}"
         left += (due - now).total_seconds()
-    elif progress is None and current.state is RunState.QUEUED and paused(ledger, reply.campaign, now):
+    elif (progress is None or progress.phase == "waiting") and paused(ledger, reply.campaign, now):
         reply.phase = "paused"
     elif progress is None or progress.phase == "waiting":
         reply.phase, reply.queue_position = "waiting", len(ahead)
@@ -174,7 +173,7 @@ def _compared_with(ledger: Ledger, experiment: Experiment, arena: Arena) -> tupl
 def _say_result(reply: ScoreReply, run: Run) -> None:
     result = run.result
     assert result is not None
-    reply.interval = [round(edge, 6) for edge in result.interval] if result.interval else []
+    reply.interval = edges(result.interval)
     measured = result.secondary | {f"suite {name}": value for name, value in result.suite.items()}
     reply.secondary = {name: float(f"{value:.6g}") for name, value in measured.items()}
     reply.curve = [[point.step, round(point.loss, 4)] for point in thinned(result.curve, CURVE_POINTS)]
@@ -199,13 +198,16 @@ def thinned(curve: Sequence[CurvePoint], points: int) -> list[CurvePoint]:
     return [curve[round(i * (len(curve) - 1) / (points - 1))] for i in range(points)]
 
 
-def rounded(value: float | None, digits: int = 6) -> float | None:
-    return None if value is None else round(value, digits)
+def rounded(value: float | None, digits: int | None = None) -> float | None:
+    """To so many decimals; else to six, or six significant digits where that is finer: a score may have any unit."""
+    if value is None or digits is not None or abs(value) >= 1.0:
+        return None if value is None else round(value, 6 if digits is None else digits)
+    return float(f"{value:.6g}")
 
 
-def edges_of(verdict: Decided) -> list[float]:
-    """The 95 % interval of a decided gain for a reply; [] where none was measured."""
-    return [round(edge, 6) for edge in verdict.interval or ()]
+def edges(interval: Sequence[float] | None) -> list[float]:
+    """An interval for a reply; [] where none was measured."""
+    return [found for edge in interval or () if (found := rounded(edge)) is not None]
 
 
 def in_the_field(numbers: Sequence[int], due_seconds: float) -> str:

@@ -212,7 +212,7 @@ class Glance:
         card.experiments, card.kept = counts.get("all", 0), counts.get("keep", 0)
         card.last = ledger.next_number(tag) - 1
         kept, line = read_all(ledger, ledger.kept(tag, last=KEPT_SHOWN)), line_of(ledger, campaign, arena)
-        card.curve = [[one.number, round(at, 6)] for one in kept if (at := line.of(one)) is not None]
+        card.curve = [[one.number, at] for one in kept if (at := rounded(line.of(one))) is not None]
         undecided = read_all(ledger, [one for one in ledger.undecided(tag) if one.kind != Kind.BASELINE])
         card.to_decide = [one.number for one in undecided if not one.open][:5]
         waiting = ledger.queue(tag)

@@ -18,9 +18,9 @@ from mcp_server.judging.drift import Anchor, machine_could, must_anchor
 from mcp_server.judging.further.front import step
 from mcp_server.judging.verdict import PROVEN, Comparison, Decision, Evidence, Label, Order, Verdict, Who
 from mcp_server.judging.weighing import STEADY_LOOKS, Case
+from mcp_server.nouns.numbers import LARGEST_SCORE
 from mcp_server.nouns.records import Purpose
 
-LARGEST_SCORE = 1e100  # what diverged so far is no number to reckon with
 STRIKING, PROMISING_STRIKING = 1.5, 2.0
 PROMISING = 3.0  # before that a candidate is looked at again while it is so many times likelier than an untried idea
 DROP = 0.4  # widths under which no further look pays (optimal stopping: 0.3 to 0.6 at every noise)
@@ -53,8 +53,8 @@ def _superseded(given: Evidence, verdict: Verdict) -> Verdict:
     """
     if verdict.decision is Decision.DISCARD:
         return verdict
-    if given.runs_left < 1:
-        said = "Discard: another experiment was kept since, and no run is left to measure this change on top of it."
+    if given.attempts_left < 1:
+        said = "Discard: another experiment was kept since, and no attempt is left to measure this change on top of it."
         return replace(verdict, decision=Decision.DISCARD, code="superseded", reason=said, label=None, orders=())
     said = "Rebase: another experiment was kept since, so this change is made on top of it and measured there."
     found = "" if verdict.gain is None else f" Where it began it gained {verdict.gain:+.3g}."
@@ -86,8 +86,9 @@ def _decided(evidence: Evidence) -> Verdict:
         said = "the incumbent is being measured again, and this is judged beside it"
         return replace(case.verdict(Decision.CONFIRM, "awaits_incumbent", said), orders=())
     if any(evidence.failed.get((one.who, one.seed), 0) >= MOST_FAILURES for one in verdict.orders):
-        said = f"a repeat that the verdict needs ended {MOST_FAILURES} times without a score"
-        return case.verdict(Decision.DISCARD, "not_repeated", said)
+        said = f"a run that the verdict needs came to nothing {MOST_FAILURES} times"
+        # what was compared without it was not to be believed, so the night proves nothing by it
+        return replace(case.verdict(Decision.DISCARD, "not_repeated", said), evidence=min(case.evidence, 1.0))
     return verdict
 
 
@@ -161,10 +162,12 @@ def _wants_look(case: Case, good: bool, sure: bool) -> bool:
 def _again(case: Case) -> tuple[Order, ...]:
     """The runs of one more look; none where they cannot be afforded or the arena wants none."""
     given = case.given
-    if given.policy.confirm == "never":
+    if given.policy.confirm == "never" or (given.paired and given.died >= MOST_FAILURES):
         return ()
     missing = [] if given.paired else sorted(given.incumbent.keys() - given.candidate.keys())
-    seed = missing[0] if missing else max((*given.candidate, *given.incumbent)) + 1
+    # a seed on which the incumbent never comes to a score would end every later candidate too
+    barren = [seed for (who, seed), times in given.failed.items() if who is Who.INCUMBENT and times >= MOST_FAILURES]
+    seed = missing[0] if missing else max((*given.candidate, *given.incumbent, *barren)) + 1
     orders = [Order(Who.CANDIDATE, seed, Purpose.CONFIRM)]
     # where a shared seed says nothing, only the side with fewer runs gains much by one more; but before anything is
     # proven all candidates are compared with one baseline, whose bad luck would look like many good ideas
@@ -305,9 +308,9 @@ def _unusable(given: Evidence) -> Verdict | None:
             return Verdict(Decision.DISCARD, "not_a_number", f"Discard: a score of the {who} is not a finite number.")
     if given.beside.keys() & given.candidate.keys():
         return None
-    if given.paired:
+    if given.paired and given.died < MOST_FAILURES:  # from then on it is compared as a run that was alone
         seed = max((*given.candidate, *given.incumbent)) + 1
-        said = "Confirm: another experiment was kept meanwhile, so one slot beside that one decides."
+        said = "Confirm: it has no slot in which this incumbent has a score, so one more beside it decides."
         order = Order(Who.CANDIDATE, seed, Purpose.CONFIRM)
     elif given.takes_back and not given.candidate.keys() & given.incumbent.keys():
         said = "Confirm: the present code has not run on this seed yet."

@@ -89,6 +89,15 @@ def explained(now: Conditions, then: Conditions, effect: float, known: Scatter) 
     return 0.0, Anchor.NONE
 
 
+def elsewhere(now: Conditions, then: Conditions) -> Anchor:
+    """Why two runs were not taken on one machine."""
+    if now.device != then.device:
+        return Anchor.DEVICE
+    if now.driver is not None and then.driver is not None and now.driver != then.driver:
+        return Anchor.DRIVER
+    return Anchor.NONE
+
+
 def must_anchor(
     now: Conditions, then: Conditions, known: Scatter, width: float, effect: float, spare: float | None
 ) -> Anchor:
@@ -100,10 +109,8 @@ def must_anchor(
     A change of speed far beyond the noise asks whatever the verdict: the old score misleads both ways. The answer costs
     one run of the incumbent; its earlier runs no longer count.
     """
-    if now.device != then.device:
-        return Anchor.DEVICE
-    if now.driver is not None and then.driver is not None and now.driver != then.driver:
-        return Anchor.DRIVER
+    if moved := elsewhere(now, then):
+        return moved
     helped, seen = explained(now, then, effect, known)
     if not seen:
         return Anchor.NONE

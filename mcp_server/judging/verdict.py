@@ -74,17 +74,20 @@ class Policy:
 class Record:
     """The night so far. evidence: the log of its e-value, all decided looks multiplied; proven: it was once enough.
 
-    spent: what kept simplifications may have lost so far, in the score's unit.
+    spent: what kept simplifications may have lost so far, in the score's unit. lying: the e-values of attempts that lie
+    undecided, each 1 at most: whoever decides on the lucky ones alone must not gain by it.
     """
 
     evidence: float = 0.0
     proven: bool = False
     spent: float = 0.0
+    lying: float = 1.0
 
     def after(self, evidence: float | None, lost: float = 0.0) -> Record:
         """After one more decided look: its e-value, and what a simplification lost."""
         total = self.evidence + math.log(max(evidence if evidence is not None else 1.0, 1e-12))
-        return Record(total, self.proven or total >= math.log(PROVEN), self.spent + max(lost, 0.0))
+        proven = self.proven or total + math.log(max(self.lying, 1e-300)) >= math.log(PROVEN)
+        return Record(total, proven, self.spent + max(lost, 0.0), self.lying)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Evidence:
     beside: the incumbent's scores in the candidate's own slots; where there is one, only these are compared.
     widths: of one plain difference of the kind that is compared. correlation: of two codes on a shared seed, apart.
     called_off: runs of this code that ended without a score for a reason that its supervisor did not see from outside.
+    died: slots of the candidate in which the incumbent has no score.
     """
 
     candidate: Scores
@@ -101,11 +105,13 @@ class Evidence:
     widths: Widths
     beside: Scores = field(default_factory=dict)
     paired: bool = False  # whether a new run of the candidate measures the incumbent in the same slot
+    died: int = 0
     correlation: float = 0.0
     chosen: bool = False  # whether the incumbent was itself chosen by its scores, as a baseline is not
     policy: Policy = field(default_factory=Policy)
     record: Record = field(default_factory=Record)
     runs_left: float = math.inf
+    attempts_left: float = math.inf  # a repeat of one is no further attempt
     called_off: int = 0
     superseded: bool = False  # what it began from, and is compared with here, is the incumbent no more
     takes_back: bool = False  # the candidate takes an earlier keep back: that has to prove its worth again
@@ -118,7 +124,7 @@ class Evidence:
     retry: int | None = None  # seed on which a tainted run may be repeated; None: often enough
     awaited: bool = False  # the incumbent's run beside this candidate is still open
     failed: Mapping[tuple[Who, int], int] = field(default_factory=dict)  # runs that ended without a score
-    anchored: bool = False  # the incumbent was measured again for this candidate
+    anchored: bool = False  # the incumbent was measured again for this candidate, where that ran
     now: Conditions = field(default_factory=Conditions)
     then: Conditions = field(default_factory=Conditions)
     scatter: Scatter = field(default_factory=Scatter)

@@ -34,12 +34,13 @@ class Decided(BaseModel):
     width: float | None = None  # standard deviation of the comparison
     degrees: float | None = None  # of freedom behind the width
     believed: float | None = None  # the gain one should believe
-    comparison: str = ""  # slot, apart or mixed: how candidate and incumbent were compared
+    comparison: str = ""  # slot or apart: how candidate and incumbent were compared
     share: float | None = None  # variance of the comparison, in that of one plain difference
     squares: float = 0.0  # scatter of its own differences about their mean
     first: float | None = None  # gain of the first look alone, where all were taken in slots
     within_machine: bool = False  # what the machine itself moved could explain the whole difference
     evidence: float | None = None  # e-value of this look against "nothing here is better"
+    lying: float = 1.0  # what attempts that lay undecided then had lost of the night's bet
     lost: float = 0.0  # of the allowance for simplifications
     # of the examples whose contributions were paired, as far as an agent may see them
     units: int = 0

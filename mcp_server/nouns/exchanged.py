@@ -129,7 +129,7 @@ class Attempt(_Line):
     low: Number | None = None  # 95 % interval of the gain
     high: Number | None = None
     widths: Number | None = None  # the gain in noise widths
-    comparison: Annotated[Text, Field(max_length=16)] = ""  # slot, apart or mixed
+    comparison: Annotated[Text, Field(max_length=16)] = ""  # slot or apart
     seeds: Annotated[tuple[StrictInt, ...], Field(max_length=8)] = ()
     runs: Annotated[dict[Annotated[Text, Field(max_length=12)], Whole], Field(max_length=8)] = {}  # by how they ended
     steps: Whole | None = None

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mcp_server.campaign.evidence import TYPICAL_SHARE
 from mcp_server.judging.decide import HIDDEN
+from mcp_server.judging.effects import TYPICAL_SHARE
 from mcp_server.judging.noise import Measured, Noise, estimate
 from mcp_server.proving import exploits, results
 from mcp_server.proving.evidence import Aim, Evidence, Finding, Severity
@@ -91,7 +91,7 @@ def scale_of(evidence: Evidence) -> Scale | None:
     mean = sum(score for _, score in scored) / len(scored)
     rule = arena.keep.min_delta
     assumed = rule == "auto" or rule == 0
-    # the referee's scale (judgement.typical_effect): who sets a least gain expects gains somewhat larger
+    # the referee's scale as long as the noise has no say in it; who sets a least gain expects gains somewhat larger
     typical = TYPICAL_SHARE * (abs(mean) or 1.0) if isinstance(rule, str) or rule == 0 else 2.0 * rule
     smallest = typical if isinstance(rule, str) or rule == 0 else rule
     runs = [Measured("unchanged", trial.seed, arena.loss(score)) for trial, score in scored]

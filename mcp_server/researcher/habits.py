@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from mcp_server.edits.movable import Constant, Move, constants, edited, evaluated, written
+from mcp_server.nouns.numbers import fixed
 from mcp_server.researcher.memo import NONE, Hints
 
 LEAST_MOMENTUM = 0.5  # of two steps
@@ -239,12 +240,14 @@ def lesson(trial: Trial, metric: str, unit: str, budget: str, interval: Sequence
     if trial.gain is None:
         return f"{what} gave no score ({reason or 'no reason given'}), at {budget} a run."
     sure = bool(interval) and not interval[0] <= 0.0 <= interval[1]
-    edges = f" (95 % interval {interval[0]:+.4f} to {interval[1]:+.4f})" if interval else ""
+    edges = (
+        f" (95 % interval {fixed(interval[0], 4, sign=True)} to {fixed(interval[1], 4, sign=True)})" if interval else ""
+    )
     if sure:
         way = "improved" if trial.gain > 0 else "worsened"
-        said = f"{what} {way} {metric} by {abs(trial.gain):.4f} {unit}".rstrip() + f"{edges}, at {budget} a run."
+        said = f"{what} {way} {metric} by {fixed(abs(trial.gain), 4)} {unit}".rstrip() + f"{edges}, at {budget} a run."
     else:
-        measured = f"{trial.gain:+.4f} {unit}".strip()
+        measured = f"{fixed(trial.gain, 4, sign=True)} {unit}".strip()
         said = f"{what}: {metric} within noise, {measured}{edges}, at {budget} a run."
     further = bool(trial.moves[0].after)  # a change of text has no direction
     after = {

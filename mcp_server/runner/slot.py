@@ -10,7 +10,7 @@ from pathlib import Path
 from mcp_server.nouns.records import Pairing, RunSpec
 from mcp_server.runner.environment import threads
 from mcp_server.runner.machine import cores, devices
-from mcp_server.runner.machine.queue import Ticket
+from mcp_server.runner.machine.queue import Ticket, is_held
 from mcp_server.runner.pace import Alone, InTurns, SideBySide
 from mcp_server.runner.trainer import Pace
 
@@ -75,7 +75,23 @@ class Slot:
 
 
 def wait(spec: RunSpec, folder: Path, pause: Callable[[], bool]) -> Slot | None:
-    """Wait for our turn and a device, or for a pair on cards two equal ones; None when `pause` says to give up."""
+    """Wait for our turn and a device, or for a pair on cards two equal ones; None when `pause` says to give up.
+
+    While a person holds the campaign we stand outside of the queue, in nobody's way. What only its scorer is asked for
+    again has begun long ago.
+    """
+
+    def may_begin() -> bool:
+        return spec.rescore or not is_held(spec.queue, spec.campaign)
+
+    while True:
+        if may_begin() and (found := _turn(spec, folder, lambda: may_begin() and pause())) is not None:
+            return found
+        if not pause():
+            return None
+
+
+def _turn(spec: RunSpec, folder: Path, pause: Callable[[], bool]) -> Slot | None:
     ticket = Ticket(spec.queue, spec.ticket, spec.devices, spec.owner, spec.urgent)
     lab = str(spec.queue.parent.parent.parent)  # the queue lies in <git folder>/autoresearch
     told = devices.Holder(lab, f"{spec.campaign}/{spec.experiment}", 0.0, spec.owner)

@@ -108,7 +108,7 @@ def row_of(found: Attempt) -> HistoryRow:
         description=clean_line(experiment.description),
         score=progress.rounded(found.score),
         change=progress.rounded(found.gain),
-        interval=progress.edges_of(experiment.verdict),
+        interval=progress.edges(experiment.verdict.interval),
         noise_widths=progress.rounded(found.widths, 2),
         looks=experiment.verdict.looks or None,
         theme=experiment.theme,

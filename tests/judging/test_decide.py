@@ -203,6 +203,11 @@ SAID = {
         "confirm",
         "no_incumbent",
     ),
+    "nor does an incumbent that dies in every slot hold it for ever": (
+        Evidence({0: 1.0, 1: 1.0}, {0: 0.5}, widths(1e-3), paired=True, died=3, record=PROVEN),
+        "keep",
+        "gain",
+    ),
     "a change taken back that was worth something stays": (slots(-0.01, takes_back=True), "discard", "worse"),
     "one that was not goes": (slots(0.0, takes_back=True), "keep", "simpler"),
     "and in doubt it is run again": (slots(-0.001, sd=2e-3, takes_back=True), "confirm", "needs_repeat"),
@@ -222,6 +227,19 @@ def test_a_pair_costs_one_run_and_a_comparison_apart_a_shared_seed_first() -> No
     assert decide(doubt).orders == (Order(Who.CANDIDATE, 1, "confirm"), Order(Who.INCUMBENT, 1, "confirm"))
     known = replace(doubt, incumbent={0: -1.0, 4: -1.0, 2: -1.0})
     assert decide(known).orders == (Order(Who.CANDIDATE, 2, "confirm"),)
+
+
+def test_a_seed_on_which_the_incumbent_never_scores_is_passed_over() -> None:
+    doubt = apart(0.003, sd=3e-3, correlation=0.8, failed={(Who.INCUMBENT, 1): 3})
+    assert {(order.who, order.seed) for order in decide(doubt).orders} == {(Who.CANDIDATE, 2), (Who.INCUMBENT, 2)}
+
+
+def test_what_could_not_be_compared_as_it_should_proves_nothing_for_the_night() -> None:
+    moved = apart(0.1, now=Conditions("b"), then=Conditions("a"), record=Record())
+    asked = decide(moved)
+    given_up = decide(replace(moved, failed={(order.who, order.seed): 3 for order in asked.orders}))
+    assert (asked.code, asked.evidence > 50.0 if asked.evidence else None) == ("device_changed", True)
+    assert (given_up.decision, given_up.evidence) == (Decision.DISCARD, 1.0)
 
 
 def test_one_run_is_never_called_confirmed_and_a_repeated_gain_is() -> None:
@@ -354,7 +372,8 @@ def test_without_noise_a_loss_is_a_loss_and_a_machine_that_moved_changes_nothing
         (apart(0.002), "rebase"),
         (slots(-0.002), "discard"),
         (slots(0.002, touched=("the seed",)), "discard"),
-        (slots(0.002, 0.002, runs_left=0), "discard"),
+        (slots(0.002, 0.002, attempts_left=0), "discard"),
+        (slots(0.002, 0.002, runs_left=0), "rebase"),
     ],
 )
 def test_what_began_from_a_former_incumbent_is_never_kept_as_it_is(evidence: Evidence, decision: str) -> None:

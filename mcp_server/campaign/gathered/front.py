@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,14 +9,11 @@ from statistics import fmean
 
 from mcp_server.arena.program import Arena
 from mcp_server.judging.belief import Widths
-from mcp_server.judging.effects import Effects
-from mcp_server.judging.verdict import Evidence, Policy
+from mcp_server.judging.effects import Effects, usual_size
+from mcp_server.judging.verdict import Evidence
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.records import Purpose
 from mcp_server.nouns.rows import Experiment, Run
-
-TYPICAL_SHARE = 0.0015  # of the baseline's value, as for a score (`campaign.evidence`)
-TYPICAL_PER_SD = 0.1
 
 
 def with_front(
@@ -67,7 +63,7 @@ def _of(
         groups = groups[:2] if baseline and theirs and baseline[0].experiment == theirs[0].experiment else groups
         squares = 2.0 * sum((one - fmean(some)) ** 2 for some in groups if some for one in some)
         degrees = sum(max(0, len(some) - 1) for some in groups)
-    effects = Effects(typical=_typical(equal))
+    effects = Effects(typical=usual_size(equal))
     return replace(
         evidence,
         candidate={seed: fmean(values) for seed, values in own.items()},
@@ -75,7 +71,7 @@ def _of(
         beside=beside,
         widths=Widths.unknown(effects).measured(squares, degrees),
         correlation=0.0,
-        policy=Policy(effects, confirm=evidence.policy.confirm),
+        policy=replace(evidence.policy, effects=effects, min_delta=0.0),
         broken=(),
         unsure=(),
         simplicity=False,
@@ -84,15 +80,6 @@ def _of(
         equal=len(equal) if len(equal) > 1 and len(set(equal)) == 1 else 0,
         front=None,
     )
-
-
-def _typical(equal: Sequence[float]) -> float:
-    """The size of a typical improvement of a metric, from what its baseline measured."""
-    if not equal:
-        return TYPICAL_SHARE
-    centre = fmean(equal)
-    sd = math.sqrt(sum((one - centre) ** 2 for one in equal) / max(1, len(equal) - 1))
-    return max(TYPICAL_SHARE * (abs(centre) or 1.0), TYPICAL_PER_SD * sd)
 
 
 def _by_seed(name: str, runs: Sequence[Run], sign: float) -> dict[int, list[float]]:

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mcp_server.campaign.bench import Books
+from mcp_server.campaign.bench import Bench, Books
 from mcp_server.campaign.money import window
+from mcp_server.campaign.upkeep.caught import CaughtUp, each
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.live.orders import Asked, Order
 from mcp_server.nouns.errors import ArenaError, NotNow
+from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.rows import Campaign
+from mcp_server.runner.machine.queue import hold
 
 
 def paused(ledger: Ledger, tag: str, now: datetime) -> Asked | None:
     """The pause that holds now."""
     holds = [one for one in ledger.asked(tag, Order.PAUSE) if not one.until or datetime.fromisoformat(one.until) > now]
     return holds[-1] if holds else None
+
+
+def tell_queue(bench: Bench, done: CaughtUp) -> None:
+    """Have the supervisors that wait for a device know which campaigns are paused: they begin nothing either."""
+    pauses = {tag: paused(bench.ledger, tag, bench.now()) for tag in bench.ledger.pausing()}
+    folder = hold(bench.paths.queue, "x").parent
+    for place in {*folder.glob("*"), *(folder / tag for tag in pauses)}:
+        with each(done, f"telling the queue of the pause of {place.name}"):
+            pause = pauses.get(place.name)
+            if pause is None:
+                place.unlink(missing_ok=True)
+                continue
+            text = str(datetime.fromisoformat(pause.until).timestamp()) if pause.until else ""
+            if not place.exists() or place.read_text() != text:
+                place.parent.mkdir(mode=0o700, exist_ok=True)
+                write_atomically(place, text.encode())
 
 
 def closed(bench: Books, campaign: Campaign) -> str:

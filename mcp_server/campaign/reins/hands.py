@@ -128,6 +128,7 @@ class Reins:
             ends = None if minutes is None else (bench.now() + timedelta(minutes=minutes)).isoformat()
             said = clean_line(reason, REASON_CHARACTERS)
             bench.ledger.ask(campaign.tag, Order.PAUSE, said, bench.stamp(), until=ends)
+        with self._held() as (bench, campaign):  # looked at again, so that what waits for a device hears of it
             return self._done(bench, campaign, "Paused: nothing new begins. What runs goes on to its end.")
 
     def resume(self) -> ReinsReply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.evidence import began_from
+from mcp_server.campaign.exam import runs_of
 from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
 from mcp_server.judging.pairing import Choice, Machine, Work, choose
 from mcp_server.ledger import Ledger
@@ -90,9 +91,7 @@ def _examined_beside(ledger: Ledger, run: Run) -> Experiment | None:
     exam = ledger.exam(run.campaign)
     if exam is None or run.experiment != exam.incumbent or run.seed not in exam.seeds:
         return None
-    alone = any(
-        one.purpose == Purpose.EXAM and one.seed == run.seed for one in ledger.runs(run.campaign, exam.baseline)
-    )
+    alone = any(one.seed == run.seed for one in runs_of(ledger, exam, exam.baseline))
     return None if alone else ledger.experiment(run.campaign, exam.baseline)
 
 

@@ -75,6 +75,15 @@ def rebase(bench: Bench, campaign: Campaign, arena: Arena, found: Experiment) ->
     return Rebased(carried.number, clash=clash)
 
 
+def changes_of(bench: Bench, found: Experiment) -> list[int]:
+    """The numbers under which a change was tried: its own, and those of the attempts that it carries on."""
+    numbers = [found.number]
+    while len(found.joins) == 1 and found.joins[0].isdecimal():
+        found = bench.ledger.experiment(found.campaign, int(found.joins[0]))
+        numbers.append(found.number)
+    return numbers
+
+
 def _hopeless(bench: Bench, campaign: Campaign, incumbent: Experiment, files: Mapping[str, bytes], marks: str) -> str:
     """Why the merged code is not worth a run; "" where it is."""
     if marks == incumbent.fingerprint:

@@ -14,14 +14,14 @@ from mcp_server.arena.program import Arena
 from mcp_server.campaign.beginning import baseline
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
-from mcp_server.campaign.exam import exam_result, still_alone
+from mcp_server.campaign.exam import exam_result, missing
 from mcp_server.campaign.news import happened
-from mcp_server.campaign.reins.gate import paused
+from mcp_server.campaign.reins.gate import paused, tell_queue
 from mcp_server.campaign.runs import dispatch, orders, pairing
 from mcp_server.campaign.upkeep import disk, settling
 from mcp_server.campaign.upkeep.caught import CaughtUp, each
 from mcp_server.ledger import Ledger
-from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS
+from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS, quiet_again
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import RunPaths
@@ -46,6 +46,7 @@ def catch_up(bench: Bench) -> CaughtUp:
         _tend_baselines,
         settling.settle_decisions,
         _close_exams,
+        tell_queue,
         _start_runs,
         happened.tell,
     )
@@ -149,11 +150,12 @@ def _close_exams(bench: Bench, done: CaughtUp) -> None:
         exam, campaign = bench.ledger.exam(tag), bench.ledger.campaign(tag)
         if exam is None or exam.result is not None or campaign is None:
             continue
-        alone = still_alone(bench.ledger, bench.arena(campaign), exam)
-        for seed in alone:
-            bench.ledger.open_run(tag, exam.baseline, seed, Purpose.EXAM, bench.stamp())
-        result = None if alone else exam_result(bench.ledger, bench.arena(campaign), exam)
-        done.changed |= bool(alone)
+        ordered = missing(bench.ledger, bench.arena(campaign), exam)
+        for number, seed in ordered:
+            later = quiet_again(bench.ledger.runs(tag, number))
+            bench.ledger.open_run(tag, number, seed, Purpose.EXAM, bench.stamp(), later)
+        result = None if ordered else exam_result(bench.ledger, bench.arena(campaign), exam)
+        done.changed |= bool(ordered)
         if result is not None:
             bench.ledger.close_exam(exam, result)
             done.changed = True

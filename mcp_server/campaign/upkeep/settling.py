@@ -11,7 +11,7 @@ from functools import partial
 
 from mcp_server.campaign.beginning.amend import told
 from mcp_server.campaign.bench import Bench, incumbent_commit
-from mcp_server.campaign.evidence import note_record
+from mcp_server.campaign.gathered.record import note_record
 from mcp_server.campaign.runs import dispatch, orders
 from mcp_server.campaign.trees import astray
 from mcp_server.campaign.upkeep import disk

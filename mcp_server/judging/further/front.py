@@ -21,6 +21,12 @@ def step(name: str, given: Evidence, main: Verdict, others: Mapping[str, Verdict
     if main.gain is None or main.code in OVERRULE:
         return main
     all_of = {name: main, **others}
+    unmeasured = [one for one, verdict in others.items() if verdict.gain is None]
+    if unmeasured:
+        first = others[unmeasured[0]]
+        words = f"Discard: {_and(unmeasured)} has no number on both sides, so nobody can say that it is no worse."
+        code = first.code if first.decision is Decision.DISCARD else "no_incumbent"
+        return replace(main, decision=Decision.DISCARD, code=code, reason=words, label=None, orders=(), evidence=1.0)
     better = [one for one, verdict in all_of.items() if verdict.decision is Decision.KEEP]
     worse = [one for one, verdict in all_of.items() if _surely_worse(verdict)]
     asked = {(order.who, order.seed): order for verdict in all_of.values() for order in verdict.orders}

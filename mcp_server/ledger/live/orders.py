@@ -87,6 +87,11 @@ class Orders(Store):
         )
         return [_asked(row) for row in rows]
 
+    def pausing(self) -> list[str]:
+        """Campaigns with a pause that nobody has taken back; it may be over by itself."""
+        rows = self._rows("SELECT DISTINCT campaign FROM orders WHERE verb = 'pause' AND done_at IS NULL")
+        return [row[0] for row in rows]
+
     def asked_last(self, campaign: str, verb: Order, last: int) -> list[Asked]:
         """The newest, over or not, oldest first."""
         rows = self._rows(
@@ -102,9 +107,9 @@ class Orders(Store):
                 [(at, how, key) for key in keys],
             )
 
-    def veto_on(self, campaign: str, number: int) -> Asked | None:
-        """The veto that a keep of this experiment meets: its own, else the oldest on whichever is kept next."""
-        found = [one for one in self.asked(campaign, Order.VETO) if one.experiment in (None, number)]
+    def veto_on(self, campaign: str, numbers: list[int]) -> Asked | None:
+        """The veto that a keep of a change, tried under these numbers, meets: one on it, else the oldest on any."""
+        found = [one for one in self.asked(campaign, Order.VETO) if one.experiment in (None, *numbers)]
         return min(found, key=lambda one: (one.experiment is None, one.id), default=None)
 
     def has_notes(self) -> bool:

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,6 +43,20 @@ class Wish:
             return cls(number, tuple(map(str, said["devices"])), str(said["owner"]), bool(said["urgent"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"no ticket: {error}") from None
+
+
+def hold(queue: Path, campaign: str) -> Path:
+    """Where a person's pause of a campaign is told to its supervisors in the queue: until a moment, or for good."""
+    return queue.parent / "paused" / campaign
+
+
+def is_held(queue: Path, campaign: str) -> bool:
+    """Whether a campaign's runs are to leave the queue, and to wait."""
+    try:
+        said = hold(queue, campaign).read_text()
+    except OSError:
+        return False
+    return not said or time.time() < float(said)
 
 
 def in_turn(wishes: list[Wish], at_work: Mapping[str, int]) -> list[Wish]:
