@@ -32,6 +32,7 @@ from mcp_server.judging.verdict import Decision, Evidence, Label, Policy, Record
 
 LEVELS = (1e-4, 2e-4, 4e-4, 7e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2)
 REFEREE = "referee"
+PASSED_OVER = 1.5  # widths under which somebody goes on to the next idea without a word
 SCORE_PER_SPEED = 0.06  # one per cent more steps is 0.0006 bits per byte
 
 
@@ -114,7 +115,7 @@ class Simulated:
         self.scores: dict[int, list[tuple[int, float, Conditions]]] = defaultdict(list)  # by code
         self.compared: list[tuple[Hashable, Hashable]] = []
         self.widths, self.correlation, self.stale = Widths.unknown(self.policy.effects), 0.0, True
-        self.buys_luck, self.equal = False, 0
+        self.buys_luck, self.passes_over, self.equal = False, False, 0
         self.told: dict[int, list[float]] = defaultdict(list)  # all scores of each code
         self.place = machine.step * (next(draw) % 1.0) if machine.step else 0.0  # where on a step the baseline lies
         self.own = (0.0, 0.0)  # squares and degrees of differences in one slot that no effect has a part in
@@ -246,6 +247,13 @@ class Simulated:
                 break
 
     def _settle(self, verdict: Verdict, true: float, code: int, fair: bool) -> None:
+        if self.passes_over and (verdict.widths or 0.0) < PASSED_OVER and verdict.decision is not Decision.KEEP:
+            # it teaches nothing of the noise, and counts all the same (`campaign.gathered.record`)
+            lying = self.record.lying * min(1.0, verdict.evidence or 1.0)
+            self.record = replace(self.record, lying=lying)
+            if len(self.scores[code]) < 2:
+                del self.scores[code]
+            return
         if fair and verdict.gain is not None and verdict.share is not None:
             look = Look(verdict.gain, verdict.share, verdict.squares, len(self.scores[code]) - 1.0)
             if self.slot:
@@ -273,6 +281,7 @@ def campaigns(
     machine: Machine = STEADY,
     typical: float | None = None,
     buys_luck: bool = False,
+    passes_over: bool = False,
     later: bool = False,
     progress: Callable[[], None] = lambda: None,
 ) -> Outcome:
@@ -290,7 +299,7 @@ def campaigns(
                     first_of_all.attempt(change)
             earlier = [first_of_all.own]
         lab = Simulated(draw, sd, world.runs, slot, machine, typical or world.typical, earlier)
-        lab.buys_luck = buys_luck
+        lab.buys_luck, lab.passes_over = buys_luck, passes_over
         totals = dict.fromkeys(("keeps", "false", "confirmed", "confirmed_false"), 0)
         believed = claimed = 0.0
         first = Verdict(Decision.DISCARD, "", "")
@@ -419,7 +428,8 @@ def coarse(reps: int, seed: int, tell: Callable[[], None]) -> Rows:
 
 
 def nights(reps: int, apart_reps: int, seed: int, tell: Callable[[], None]) -> Rows:
-    """Campaigns in which nothing helps, by machine, noise and comparison; and of somebody who buys luck."""
+    """Campaigns in which nothing helps, by machine, noise and comparison; of somebody who buys luck, and of one who
+    decides on the lucky ones alone."""
     found: Rows = {}
     for slot, count in ((True, reps), (False, apart_reps)):
         if not count:
@@ -432,6 +442,8 @@ def nights(reps: int, apart_reps: int, seed: int, tell: Callable[[], None]) -> R
         for sd in (QUIET, MIDDLE, LOUD):
             outcome = campaigns(NULL, sd, count, seed + 2, slot=slot, buys_luck=True, progress=tell)
             found[f"{kind}, luck is bought, {sd:.1e}"] = outcome.row()
+            outcome = campaigns(NULL, sd, count, seed + 2, slot=slot, passes_over=True, progress=tell)
+            found[f"{kind}, the unlucky are left undecided, {sd:.1e}"] = outcome.row()
     return found
 
 

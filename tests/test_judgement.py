@@ -163,6 +163,18 @@ def test_an_incumbent_that_was_not_measured_where_the_candidate_ran_is_no_anchor
     assert code_of(bench.judge(3)) == (Decision.KEEP, "gain")  # what came to nothing for one hinders no other
 
 
+def test_of_runs_on_several_machines_only_those_of_one_are_compared(bench: Bench) -> None:
+    bench.baseline(1.0, 1.0001, 1.0002)
+    bench.prove()
+    bench.run(2, 0.9999)
+    bench.run(2, 0.95, seed=1, device=ELSEWHERE)  # its repeat came to a faster card
+    found = bench.judge()
+    assert (code_of(found), found.wanted) == ((Decision.CONFIRM, "device_changed"), ((1, 1, "anchor"),))
+    bench.run(1, 0.9501, seed=1, purpose="anchor", device=ELSEWHERE)
+    found = bench.judge()
+    assert (found.verdict.decision, found.change) == (Decision.DISCARD, pytest.approx(0.0001))
+
+
 def test_another_card_of_the_same_model_is_the_same_machine(bench: Bench) -> None:
     bench.baseline(1.0, 1.0001, 1.0002)
     bench.prove()

@@ -42,6 +42,7 @@ def said(lab: Lab, *words: str) -> str:
 def test_a_pause_lets_nothing_begin_and_what_runs_go_on(lab: Lab) -> None:
     edit(lab, KNOB=2.0)
     running = lab.run_experiment("two").experiment
+    until(lambda: lab.read_score(running).phase != "waiting")
     Reins(lab).pause("the machine is needed")
     status = lab.lab_status()
     assert status.paused == "A person paused the campaign (the machine is needed) until `autoresearch resume`"

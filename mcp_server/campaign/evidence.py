@@ -152,10 +152,10 @@ def gather(
     """All that `decide` is to know about one candidate."""
     tag = campaign.tag
     runs, theirs = ledger.runs(tag, experiment.number), ledger.runs(tag, incumbent.number)
-    ours = [run for run in runs if run.counts and run.purpose != Purpose.EXAM]
-    since, machine = since_anchor(theirs), ours[-1].machine if ours else None
+    beside = losses_beside(runs, arena, incumbent.number)
+    ours, since, machine = _comparable(runs, theirs, slot=bool(beside))
     held = losses(since, arena, machine=machine) or losses(since, arena)
-    candidate, beside = losses(runs, arena), losses_beside(runs, arena, incumbent.number)
+    candidate = losses(ours, arena)
     takes_back = experiment.kind == Kind.PRUNE
     if takes_back:
         # the runs the change was kept for were lucky ones: it proves its worth on seeds that it was not chosen by
@@ -199,8 +199,22 @@ def gather(
         repeat_seed=theirs[0].seed if theirs else campaign.seed,
         grain=step,
         equal=noise.runs if noise.equal else 0,
-        units=units.units_of(ledger, arena, runs, since, incumbent.number, slot=bool(beside)),
+        units=units.units_of(ledger, arena, ours, since, incumbent.number, slot=bool(beside)),
     )
+
+
+def _comparable(
+    runs: Sequence[Run], theirs: Sequence[Run], slot: bool
+) -> tuple[Sequence[Run], Sequence[Run], str | None]:
+    """The runs of both sides that are compared, and where the candidate's last was taken. In one slot all that count;
+    else those of that machine, where the incumbent has any there."""
+    ours = [run for run in runs if run.counts and run.purpose != Purpose.EXAM]
+    since = since_anchor(theirs)
+    if ours and not slot:
+        last = conditions_of(ours[-1])
+        ours, here = ([run for run in some if not elsewhere(conditions_of(run), last)] for some in (ours, since))
+        since = here or since
+    return ours, since, ours[-1].machine if ours else None
 
 
 def _attempts_left(ledger: Ledger, arena: Arena, tag: str) -> float:

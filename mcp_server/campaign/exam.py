@@ -39,7 +39,8 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
         reply.proven = proven
         reply.claimed_gain, reply.honest_gain = progress.rounded(found.claimed), progress.rounded(found.believed)
         reply.expected_false_keeps = progress.rounded(found.false_keeps, 2)
-    exam, interval = ledger.exam(campaign.tag), []
+    exam = ledger.exam(campaign.tag)
+    interval: list[float] = []
     if exam is not None and exam.result:
         found = json.loads(exam.result)
         reply.exam_gain = progress.rounded(found.get("gain"))

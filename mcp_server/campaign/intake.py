@@ -215,8 +215,8 @@ def _order_first(
     seed, kind = campaign.seed if given is None else given, experiment.kind
     if kind == Kind.PRUNE and incumbent is not None:
         # on the seeds that the change was chosen by, its luck would only be seen again
-        held = bench.ledger.runs(campaign.tag, incumbent.number)
-        seed = max([seed, *(run.seed + 1 for run in held if run.purpose != Purpose.EXAM)])  # an exam's stay fresh
+        theirs = bench.ledger.runs(campaign.tag, incumbent.number)
+        seed = max([seed, *(run.seed + 1 for run in theirs if run.purpose != Purpose.EXAM)])  # an exam's stay fresh
     paired = bool(pairing.choice_of(bench.ledger, arena, campaign).pairing)
     baseline_runs = calibration(seed, campaign.calibrate, paired)
     ordered = baseline_runs if kind == Kind.BASELINE else [(seed, Purpose.FIRST)]

@@ -21,7 +21,7 @@ def contract_of(workspace: Workspace, campaign: Campaign, arena: Arena) -> str:
     for path in sorted(files):
         digest.update(hashlib.sha256(path.encode("utf-8", "surrogateescape") + b"\0" + files[path]).digest())
     budget = arena.budget
-    told = {
+    told: dict[str, object] = {
         "metric": [arena.metric.name, arena.metric.direction],
         "run": arena.run,
         "score": arena.score,

@@ -300,7 +300,7 @@ class Experiments(Runs, Lessons):
         return {"all": sum(number for name, number in counted.items() if name != "lost"), **counted}
 
     def since_keep(self, campaign: str) -> int:
-        """Attempts decided after the last keep; what got lost says nothing, and what goes on as another counts there."""
+        """Attempts decided after the last keep; what got lost says nothing, what goes on as another counts there."""
         rows = self._rows(
             "SELECT count(*) FROM experiments AS e WHERE campaign = ?1 AND turn >"
             " coalesce((SELECT max(turn) FROM experiments WHERE campaign = ?1 AND decision = 'keep'), 0)"
