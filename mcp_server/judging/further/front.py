@@ -13,7 +13,11 @@ from dataclasses import replace
 
 from mcp_server.judging.verdict import Decision, Evidence, Label, Verdict
 
-OVERRULE = ("bound_broken", "guard_unsure", "touches_luck", "tainted", "no_score", "not_a_number", "no_incumbent")
+OVERRULE = (
+    *("bound_broken", "guard_unsure", "touches_luck", "tainted", "no_score", "not_a_number", "no_incumbent"),
+    "awaits_incumbent",
+)
+BACK = (Decision.DISCARD, Decision.CONFIRM, Decision.KEEP)  # what takes a change back may do so in every metric
 
 
 def step(name: str, given: Evidence, main: Verdict, others: Mapping[str, Verdict]) -> Verdict:
@@ -27,7 +31,11 @@ def step(name: str, given: Evidence, main: Verdict, others: Mapping[str, Verdict
         words = f"Discard: {_and(unmeasured)} has no number on both sides, so nobody can say that it is no worse."
         code = first.code if first.decision is Decision.DISCARD else "no_incumbent"
         return replace(main, decision=Decision.DISCARD, code=code, reason=words, label=None, orders=(), evidence=1.0)
-    better = [one for one, verdict in all_of.items() if verdict.decision is Decision.KEEP]
+    if given.takes_back:
+        return min(all_of.values(), key=lambda one: BACK.index(one.decision))
+    simpler = main.label is Label.SIMPLIFICATION  # no better, and kept unless another metric speaks against it
+    kept = [one for one, verdict in all_of.items() if verdict.decision is Decision.KEEP]
+    better = [one for one in kept if one != name or not simpler]
     worse = [one for one, verdict in all_of.items() if _surely_worse(verdict)]
     asked = {(order.who, order.seed): order for verdict in all_of.values() for order in verdict.orders}
     # the average of bets is a bet
@@ -54,6 +62,8 @@ def step(name: str, given: Evidence, main: Verdict, others: Mapping[str, Verdict
         return replace(
             plain, decision=Decision.CONFIRM, code="needs_repeat", reason=words, orders=tuple(asked.values())
         )
+    if simpler:
+        return replace(main, evidence=evidence)
     words = f"Discard: surely better in none of {_and(list(all_of))} ({said})."
     code = main.code if main.decision is Decision.DISCARD else "within_noise"
     return replace(plain, decision=Decision.DISCARD, code=code, reason=words)
