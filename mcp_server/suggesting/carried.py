@@ -20,17 +20,19 @@ class Advice:
         self._elsewhere = elsewhere
         self._known: tuple[object, SuggestReply] | None = None
 
-    def of(self, bench: Bench, campaign: Campaign, arena: Arena, count: int) -> SuggestReply:
-        told = bench.ledger.views_stamp(campaign.tag), bench.ledger.next_number(campaign.tag), campaign.program, count
+    def of(self, bench: Bench, campaign: Campaign, arena: Arena, count: int, least: int = 0) -> SuggestReply:
+        """least: with fewer observations than that the optimiser is not asked."""
+        state = bench.ledger.views_stamp(campaign.tag), bench.ledger.next_number(campaign.tag)
+        told = *state, campaign.program, count, least
         if self._known is None or self._known[0] != told:
             elsewhere = self._elsewhere.single_moves(campaign, arena)
-            self._known = told, suggested(bench, campaign, arena, elsewhere, count)
+            self._known = told, suggested(bench, campaign, arena, elsewhere, count, least)
         return self._known[1]
 
     def carried(self, bench: Bench, campaign: Campaign, arena: Arena) -> tuple[list[str], str]:
         """(suggestions, state of the constants): only where the optimiser is installed and has something to go by."""
         if available():
-            found = self.of(bench, campaign, arena, CARRIED)
+            found = self.of(bench, campaign, arena, CARRIED, LEAST_OBSERVED)
             if found.observations >= LEAST_OBSERVED:
                 return [one.changes for one in found.suggestions], found.landscape
         return [], ""

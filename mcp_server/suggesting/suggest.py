@@ -17,9 +17,12 @@ from mcp_server.suggesting.space import Dimension, space
 
 
 def suggested(
-    bench: Bench, campaign: Campaign, arena: Arena, elsewhere: Sequence[Moved] = (), count: int = 3
+    bench: Bench, campaign: Campaign, arena: Arena, elsewhere: Sequence[Moved] = (), count: int = 3, least: int = 0
 ) -> SuggestReply:
-    """The next steps over the constants of the incumbent's file; only the words where Optuna is not installed."""
+    """The next steps over the constants of the incumbent's file; only the words where Optuna is not installed.
+
+    least: and where less than that was observed, for importing it takes half a second.
+    """
     device = resolve_devices(arena)[0]
     found = known(bench, campaign, arena.editable, device, elsewhere)
     if found is None:
@@ -39,6 +42,8 @@ def suggested(
     )
     if not available():
         reply.next = MISSING
+        return reply
+    if reply.observations < least:
         return reply
     for values in advise(dimensions, seen, campaign.seed + len(seen), count):
         moves = moved(dimensions, values)

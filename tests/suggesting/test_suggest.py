@@ -171,6 +171,18 @@ def test_without_optuna_the_words_are_still_there(tmp_path: Path, monkeypatch: p
         advise(space("RATE = 0.1\n"), [], 1)
 
 
+def test_beside_other_replies_the_optimiser_is_asked_only_where_enough_was_observed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = begun(make_lab(tmp_path / "lab"))
+    asked = []
+    monkeypatch.setattr("mcp_server.suggesting.suggest.advise", lambda *told: asked.append(told) or [])
+    assert lab.lab_status().suggestions == lab.recall("KNOB").suggestions == []
+    assert asked == []
+    lab.suggest()
+    assert len(asked) == 1
+
+
 def test_the_live_page_waits_for_no_suggestion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = begun(make_lab(tmp_path / "lab"))
     asked = []
