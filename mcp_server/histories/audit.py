@@ -109,11 +109,17 @@ def believe(gains: dict[int, float], rows: Sequence[Row], keeps: Sequence[Row], 
     judged: list[Row] = []
     means: dict[int, float] = {}
     chances: dict[int, float] = {}
-    for segment in dict.fromkeys(row.segment for row in keeps):
-        own = [row for row in keeps if row.segment == segment]
+    all_gains: dict[int, list[float]] = {}
+    for row in rows:
+        if row.line in gains:
+            all_gains.setdefault(row.segment, []).append(gains[row.line])
+    kept: dict[int, list[Row]] = {}
+    for row in keeps:
+        kept.setdefault(row.segment, []).append(row)
+    for segment, own in kept.items():
         width = noise.apart_at(own[0]) if noise else None
         if width is not None:
-            found = [gains[row.line] for row in rows if row.segment == segment and row.line in gains]
+            found = all_gains[segment]
             judged += own
             for row in own:
                 means[row.line], chances[row.line] = _believed(gains[row.line], found, own, gains, width)

@@ -20,8 +20,9 @@ from mcp_server.repo.git import Commit, Repository
 MOST_COMMITS = 5000
 # `val_bpb: 0.9932`, `val_bpb=0.9932`, `Score: 0.9932 bits/byte (val_bpb)`, `loss 3.1 -> 2.9`
 _NAMED = re.compile(
-    r"(?<![\w./-])(?<!best )([A-Za-z][\w/%.]{1,39})(\s*[:=(]\s*|\s+(?:is\s+|now\s+)?)"
-    r"(?:[+\-]?\d*\.?\d+\s*(?:->|→|to)\s*)?([+\-]?\d*\.\d+(?:e[+\-]?\d+)?|[+\-]?\d+)(?![\w.])",
+    r"(?<![\w./-])(?<!best )([A-Za-z][\w/%.]{1,39})(\s{0,9}[:=(]\s{0,9}|\s{1,9}(?:is\s{1,9}|now\s{1,9})?)"
+    r"(?:[+\-]?\d{0,18}\.?\d{1,18}\s{0,9}(?:->|→|to)\s{0,9})?"
+    r"([+\-]?\d{0,18}\.\d{1,18}(?:e[+\-]?\d{1,3})?|[+\-]?\d{1,18})(?![\w.])",
     re.IGNORECASE,
 )
 _SIGNED = re.compile(r"^[\w-]+-by:.*$|^Claude-Session:.*$|https?://\S+", re.IGNORECASE | re.MULTILINE)

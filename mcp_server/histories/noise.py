@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from mcp_server.histories.rows import KEPT, History, Row
 from mcp_server.histories.words import REPEAT, moves, seed_only
@@ -49,9 +50,16 @@ class Noise:
             return self.apart
         return _apart(self._beside([row]))
 
+    @cached_property
+    def _by_segment(self) -> dict[int, list[Repeat]]:
+        found: dict[int, list[Repeat]] = {}
+        for one in self.repeats:
+            found.setdefault(one.first.segment, []).append(one)
+        return found
+
     def _beside(self, rows: Sequence[Row]) -> list[Repeat]:
-        segments = {row.segment for row in rows}
-        return [one for one in self.repeats if one.first.segment in segments]
+        segments = dict.fromkeys(row.segment for row in rows)
+        return [one for segment in segments for one in self._by_segment.get(segment, ())]
 
     def words(self) -> str:
         if self.stated:

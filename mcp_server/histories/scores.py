@@ -5,6 +5,7 @@ Where several could be it nothing is chosen, and the caller is asked; nor where 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from mcp_server.arena.metrics import Better, better_by_name, plain_name
@@ -144,12 +145,17 @@ def doubted(raw: Raw, columns: Mapping[str, str], kept: Sequence[Record], direct
 
 def _told_and_won(kept: Sequence[Record], column: str, way: Better) -> tuple[int, int]:
     """(keeps that tell the column, those of them that are better than all before)."""
-    values: list[float] = []
+    told = won = 0
+    best = -math.inf
     for row in kept:
         try:
             value = number(row.cells.get(column, ""))
         except ValueError:
             continue
-        if value is not None:
-            values.append(value if way == "maximize" else -value)
-    return len(values), sum(value > max(values[:at]) for at, value in enumerate(values) if at)
+        if value is None:
+            continue
+        worth = value if way == "maximize" else -value
+        won += told > 0 and worth > best
+        told += 1
+        best = max(best, worth)
+    return told, won

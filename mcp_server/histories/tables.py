@@ -17,6 +17,7 @@ LINE_CHARACTERS = 64 * 1024
 CELL_CHARACTERS = 2000
 MOST_ROWS = 20_000
 MOST_COLUMNS = 200
+MOST_NAMED = 12  # tables, in a message
 REFERENCE = ("commit", "val_bpb", "memory_gb", "status", "description")
 OWN = ("outcome", "label", "gain", "noise_widths")
 SAID = {"metric": ("metric_name", "metric"), "direction": ("metric_direction", "direction")}
@@ -201,7 +202,8 @@ def _chosen(name: str, tables: list[list[Line]]) -> tuple[list[Line], list[str]]
     judged = {head: table for head, table in by_heading.items() if statuses & {plain_name(one) for one in head}}
     few = by_heading if len(by_heading) == 1 else judged
     if len(few) != 1:
-        where = ", ".join(str(table[0][0]) for table in by_heading.values())
+        lines = [str(table[0][0]) for table in by_heading.values()]
+        where = ", ".join(lines[:MOST_NAMED]) + (", …" if len(lines) > MOST_NAMED else "")
         raise NotNow(
             f"{name} holds several tables (lines {where}), and {'more than one' if few else 'none'} of them has a "
             "column of what was kept. Copy the one that tells of attempts into a file of its own, and name that."

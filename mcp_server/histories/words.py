@@ -106,8 +106,8 @@ REPEAT = re.compile(
 )
 
 _BASELINE = re.compile(
-    r"^\W*(?:\w+\(baseline\):|(?:\w+(?:\([\w-]+\))?: )?"
-    r"(?:(?:new|fresh|clean|initial|original|unchanged|the) |(?:re-?)?establish(?:ed|ing)?\b[^.;:]{0,40})*baseline\b"
+    r"^\W{0,9}(?:\w{1,20}\(baseline\):|(?:\w{1,20}(?:\([\w-]{1,40}\))?: )?"
+    r"(?:(?:new|fresh|clean|initial|original|unchanged|the) |(?:re-?)?establish(?:ed|ing)?\b[^.;:]{0,40}?)?baseline\b"
     r"(?!\s*(?:[+&]|with\b|but\b|plus\b|and\b|->|→)))",
     re.IGNORECASE,
 )
