@@ -24,7 +24,7 @@ from pathlib import Path
 from mcp_server.engines import local
 from mcp_server.nouns.paths import RunPaths
 
-REAL = ("tests/abuse/", "tests/cluster/", "tests/e2e/", "tests/faults/test_kills.py", "tests/runner/")
+REAL = ("tests/abuse/", "tests/cluster/", "tests/e2e/", "tests/faults/test_kills.py", "tests/runner/test_supervisor.py")
 ROOM = 4096  # bytes of its command line, to be written over with a supervisor's
 LARGEST_ORDER = 128 * 1024
 START = local.start  # as users have it
