@@ -33,7 +33,12 @@ The CPU preset was measured (dev/LOG.md). The CUDA and MPS presets follow publis
 such a device yet.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+import gc
+
+gc.disable()  # until all is imported: with the collector at work importing torch takes a third longer
 
 import math
 import time
@@ -47,6 +52,9 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 import prepare
+
+gc.freeze()  # what is imported stays
+gc.enable()
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Knobs: one literal where it fits every device, else one per device class
@@ -116,9 +124,11 @@ VOICES = len(["the network", "counts without context", *COUNT_ORDERS, "what is r
 LEVELS = 21
 
 
-def before(tokens: Tensor, steps: int) -> Tensor:
-    """The tokens `steps` places earlier, (..., T); 0 before the start."""
-    return F.pad(tokens, (steps, 0))[..., : tokens.size(-1)]
+def before(tokens: Tensor, steps: int, at: Tensor | None = None) -> Tensor:
+    """The tokens `steps` places earlier, (..., T), or those of places (B, P) alone; 0 before the start."""
+    if at is None:
+        return F.pad(tokens, (steps, 0))[..., : tokens.size(-1)]
+    return torch.where(at < steps, 0, tokens.gather(1, (at - steps).clamp(min=0)))
 
 
 def everywhere(tokens: Tensor) -> Tensor:
@@ -131,11 +141,12 @@ def at_places(x: Tensor, places: Tensor) -> Tensor:
     return x[torch.arange(len(x), device=x.device)[:, None], places]
 
 
-def context_hashes(tokens: Tensor, longest: int) -> list[Tensor]:
-    """46 bits for the last 1, 2 ... `longest` tokens at each place of (..., T), the token there included."""
-    key, hashes = torch.zeros_like(tokens), []
+def context_hashes(tokens: Tensor, longest: int, at: Tensor | None = None) -> list[Tensor]:
+    """46 bits for the last 1, 2 ... `longest` tokens at each place of (..., T), or at places (B, P), the token there
+    included."""
+    key, hashes = torch.zeros_like(tokens if at is None else at), []
     for back in range(longest):
-        key = (key + before(tokens, back) + 1) * 6364136223846793005  # Knuth's multiplier; int64 wraps
+        key = (key + before(tokens, back, at) + 1) * 6364136223846793005  # Knuth's multiplier; int64 wraps
         key = key ^ (key >> 29)
         hashes.append(key & (2**46 - 1))
     return hashes
@@ -156,9 +167,11 @@ def context_key(hashes: Tensor, i: int) -> Tensor:
     return ((i + 1 << 43) + (hashes & (2**43 - 1))) << 16
 
 
-def context_keys(tokens: Tensor) -> Tensor:
-    """(..., T, orders) int64: the keys of all contexts that end at each place. Half a context has none."""
-    at, hashes = torch.arange(tokens.size(-1), device=tokens.device), context_hashes(tokens, COUNT_ORDERS[-1])
+def context_keys(tokens: Tensor, at: Tensor | None = None) -> Tensor:
+    """(..., T, orders) int64: the keys of all contexts that end at each place, or at places (B, P). Half a context has
+    none."""
+    hashes = context_hashes(tokens, COUNT_ORDERS[-1], at)
+    at = torch.arange(tokens.size(-1), device=tokens.device) if at is None else at
     keys = [
         torch.where(at < order - 1, -(2**16), context_key(hashes[order - 1], i)) for i, order in enumerate(COUNT_ORDERS)
     ]
@@ -291,6 +304,15 @@ class Matches(NamedTuple):
     earlier: Tensor  # (E,) the earlier place, in its row
     longest: Tensor  # (B, P) the longest length of each place; 0 where nothing matches
 
+    def of(self, places: Tensor) -> Matches:
+        """Those of some of the places asked for: (B, p) of each row's P, rising."""
+        (B, P), number = self.longest.shape, torch.arange(places.numel(), device=places.device)
+        which = torch.full((B * P,), -1, device=places.device)
+        which[(torch.arange(B, device=places.device)[:, None] * P + places).flatten()] = number
+        which = which[self.place]
+        kept = which >= 0
+        return Matches(which[kept], *(part[kept] for part in self[1:-1]), self.longest.gather(1, places))
+
 
 def matches(tokens: Tensor, places: Tensor) -> Matches:
     """Those of places (B, P) in rows (B, T). A stable sort brings equal tokens together, so this costs T log T."""
@@ -338,9 +360,69 @@ class Clues(NamedTuple):
 # Model
 
 
-def norm(x: Tensor) -> Tensor:
+class Norm(torch.autograd.Function):
+    """RMS norm over the channels, times `length`. Torch's own passes over them many times, most on the way back: with
+    `Turn` and `SquaredRelu`, all three in few passes by hand, a step on a CPU takes a sixth less. A compiler, which
+    joins single operations itself, is given those."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, length: float) -> Tensor:  # type: ignore[no-untyped-def]
+        squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).square() / x.size(-1)
+        scale = (length * (squares + torch.finfo(torch.float32).eps).rsqrt()).to(x.dtype)
+        y = x * scale
+        ctx.save_for_backward(y, scale)
+        ctx.length = length
+        return y
+
+    @staticmethod
+    def backward(ctx, g: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
+        y, scale = ctx.saved_tensors
+        along = (g * y).mean(-1, keepdim=True)
+        return torch.addcmul(g, y, along, value=-(ctx.length**-2)).mul_(scale), None
+
+
+def norm(x: Tensor, length: float = 1.0) -> Tensor:
     """RMS norm over the channels, without gains: the matrices that follow can scale."""
-    return F.rms_norm(x, (x.size(-1),))
+    return length * F.rms_norm(x, (x.size(-1),)) if torch.compiler.is_compiling() else Norm.apply(x, length)
+
+
+class SquaredRelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        y = x.relu()
+        ctx.save_for_backward(y)
+        return y.square()
+
+    @staticmethod
+    def backward(ctx, g: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        (y,) = ctx.saved_tensors
+        return (g * y).mul_(2)
+
+
+def squared_relu(x: Tensor) -> Tensor:
+    return F.relu(x).square() if torch.compiler.is_compiling() else SquaredRelu.apply(x)
+
+
+def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """(B, T, H, C) with its channel pairs (i, i + C/2) turned by angles."""
+    (a, b), y = x.chunk(2, dim=-1), x * torch.cat([cos, cos], dim=-1)
+    for half, other, sign in zip(y.chunk(2, dim=-1), (b, a), (1, -1), strict=True):
+        half.addcmul_(other, sin, value=sign)
+    return y
+
+
+class Turn(torch.autograd.Function):
+    """`turned`, of which the way back is to turn the other way."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(cos, sin)
+        return turned(x, cos, sin)
+
+    @staticmethod
+    def backward(ctx, g: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
+        cos, sin = ctx.saved_tensors
+        return turned(g, cos, -sin), None, None
 
 
 def rotate(x: Tensor, at: Tensor | None = None) -> Tensor:
@@ -349,6 +431,8 @@ def rotate(x: Tensor, at: Tensor | None = None) -> Tensor:
     at = torch.arange(x.size(1), device=x.device)[None] if at is None else at
     angle = at[..., None, None] * ROPE_BASE ** (-torch.arange(half, device=x.device) / half)
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    if not torch.compiler.is_compiling():
+        return Turn.apply(x, cos, sin)
     a, b = x.split(half, dim=-1)
     return torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1)
 
@@ -423,13 +507,13 @@ class Block(nn.Module):
         (B, T, D), inner = x.shape, norm(x)
         if at is None:
             qk, v = self.qkv(inner).view(B, T, 3 * HEADS, D // HEADS).split([2 * HEADS, HEADS], dim=2)
-            q, k = (QK_SCALE * norm(rotate(qk))).chunk(2, dim=2)
+            q, k = norm(rotate(qk), QK_SCALE).chunk(2, dim=2)
         else:
             x, asking = at_places(x, at), at_places(inner, at)
             of_q, of_kv = self.qkv.weight.to(x.dtype).split([D, 2 * D])
             q = F.linear(asking, of_q).view(B, -1, HEADS, D // HEADS)
             k, v = F.linear(inner, of_kv).view(B, T, 2 * HEADS, D // HEADS).chunk(2, dim=2)
-            q, k = QK_SCALE * norm(rotate(q, at)), QK_SCALE * norm(rotate(k))
+            q, k = norm(rotate(q, at), QK_SCALE), norm(rotate(k), QK_SCALE)
         if self.values is not None:
             v = v + self.values(tokens).view_as(v).to(v.dtype)
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))
@@ -439,7 +523,7 @@ class Block(nn.Module):
             back = at[..., None] - torch.arange(T, device=x.device)
             y = soft_lookup(q, k, v, ((back >= 0) & (back < self.window))[:, None])
         x = x + self.out(y.transpose(1, 2).reshape(x.shape))
-        return x + self.down(F.relu(self.up(norm(x))).square())
+        return x + self.down(squared_relu(self.up(norm(x))))
 
 
 class GPT(nn.Module):
@@ -485,7 +569,7 @@ class GPT(nn.Module):
         """What the network is shown for places (B, P) of rows (B, T) with these matches. No gradient passes here."""
         proposed = [copies(tokens, places, found, order) for order in COPY_ORDERS]
         proposals, levels = (torch.stack(parts, dim=-1) for parts in zip(*proposed, strict=True))
-        slots = [hashes.gather(1, places) % max(1, GRAM_SLOTS) for hashes in context_hashes(tokens, 3)[1:]]
+        slots = [hashes % max(1, GRAM_SLOTS) for hashes in context_hashes(tokens, 3, places)[1:]]
         return Clues(proposals, levels, torch.stack([slots[0], slots[1] + max(1, GRAM_SLOTS)], dim=-1))
 
     def hidden(self, tokens: Tensor, clues: Clues, grams: Tensor, at: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -520,20 +604,21 @@ class GPT(nn.Module):
         values.
         """
         places = everywhere(tokens) if columns is None else columns[:, None]
-        found = matches(tokens, places)
-        near, nearby, at = places, found, None
+        near, at = places, None
         if columns is not None:
             span = min(tokens.size(1), 1 + sum(block.window - 1 for block in self.blocks))
             near = (places - (span - 1)).clamp(min=0) + torch.arange(span, device=tokens.device)
-            nearby, at = matches(tokens, near), places - near[:, :1]
-        clues = self.clues(tokens, near, nearby)
-        x, bonus = self.hidden(tokens.gather(1, near), clues, self.grams[clues.slots], at)
+            at = places - near[:, :1]
+        found = matches(tokens, near)
+        clues = self.clues(tokens, near, found)
+        found = found if at is None else found.of(at)
+        x, bonus = self.hidden(tokens.gather(1, near), clues, F.embedding(clues.slots, self.grams), at)
         proposals = clues.proposals if at is None else at_places(clues.proposals, at)
         if targets is not None:
             logits, heard = self.logits(x, bonus, proposals), hear(tokens, targets, self.counts)
             own = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").neg().exp()
             return self.mixed(x, own, heard, found.longest, *self.matched(found, targets)).log().view_as(targets)
-        looked_up = (part.flatten(0, 1) for part in (x, bonus, proposals, at_places(context_keys(tokens), places)))
+        looked_up = (part.flatten(0, 1) for part in (x, bonus, proposals, context_keys(tokens, places)))
         answer = self.answers(*looked_up, found, *recent(tokens, places))
         return answer if columns is not None else answer.view(*tokens.shape, -1)
 
@@ -629,7 +714,7 @@ def losses(
     clues = model.clues(tokens, places, found)
     matched, none = model.matched(found, targets)
     known = torch.maximum(matched.detach(), heard.chances[..., len(COUNT_ORDERS)].flatten())
-    grams = model.grams[clues.slots].requires_grad_()
+    grams = F.embedding(clues.slots, model.grams).requires_grad_()
     own, chances, x = loss_of(tokens, targets, clues, grams, 1 - FOCUS * known)
     nats = -model.mixed(x, chances, heard, found.longest, matched, none).log().mean()
     return own + nats, nats.detach(), grams, clues.slots
@@ -662,12 +747,12 @@ class HeadLoss(torch.autograd.Function):
             g = z.softmax(1)
             chances.append(g.view(-1)[target].float())
             g.view(-1)[target] -= 1
-            g *= practice[part, None].to(g.dtype)
-            dbonus[part] = g.view(-1)[proposed]
+            counted = practice[part, None].to(g.dtype)  # here and below rows are short; those of g are not
+            dbonus[part] = g.view(-1)[proposed] * counted
             if SOFTCAP:
                 g = g * (1 - capped.square())
-            dx[part] = g @ w
-            dw += g.T @ x[part]
+            dx[part] = (g @ w) * counted
+            dw += g.T @ (x[part] * counted)
         ctx.save_for_backward(dx, dw, dbonus)
         chance = torch.cat(chances)
         ctx.mark_non_differentiable(chance)
@@ -707,7 +792,7 @@ def orthogonalise(g: Tensor) -> Tensor:
     x = x.mT if tall else x
     for _ in range(5):
         s = x @ x.mT
-        x = a * x + (b * s + c * s @ s) @ x
+        x = torch.baddbmm(x, torch.baddbmm(s, s, s, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
 
 
@@ -833,7 +918,7 @@ def compiled(model: GPT, compiler: str = "inductor") -> Callable[..., tuple[Tens
     tokens, targets = row[:, :-1], row[:, 1:]
     places = everywhere(tokens)
     clues = model.clues(tokens, places, matches(tokens, places))
-    grams = model.grams[clues.slots].requires_grad_()
+    grams = F.embedding(clues.slots, model.grams).requires_grad_()
     own, _, x = loss_of(tokens, targets, clues, grams, torch.ones(tokens.numel(), device=DEVICE))
     (own + x.float().mean()).backward()
     model.zero_grad()

@@ -160,6 +160,14 @@ def test_matches_are_all_earlier_places_with_the_same_token(train: ModuleType) -
     ]
 
 
+def test_matches_of_some_places_are_those_among_all(train: ModuleType) -> None:
+    tokens = torch.randint(0, 9, (3, 40), generator=torch.Generator().manual_seed(0))
+    places = torch.tensor([[0, 5], [7, 39], [20, 21]])
+    some, chosen = train.matches(tokens, places), train.matches(tokens, train.everywhere(tokens)).of(places)
+    assert len(some.place) > 5
+    assert all(torch.equal(*pair) for pair in zip(some, chosen, strict=True))
+
+
 def test_rows_of_one_half_practise_on_the_counts_of_the_other(train: ModuleType) -> None:
     model = train.build_model()
     practice = train.read_halves(model)

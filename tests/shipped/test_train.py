@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import math
@@ -98,6 +99,33 @@ def test_the_fused_attention_of_other_devices_agrees_with_the_products_of_a_cpu(
     q, k, v = torch.randn(3, 2, 3, 20, 8)
     causal = F.scaled_dot_product_attention(q, k, v, is_causal=True)
     torch.testing.assert_close(train.soft_lookup(q, k, v, None), causal)
+
+
+def test_what_is_written_by_hand_has_the_value_and_the_gradient_of_single_operations(train: ModuleType) -> None:
+    def turned(x: torch.Tensor) -> torch.Tensor:
+        angle = torch.arange(9)[:, None, None] * train.ROPE_BASE ** (-torch.arange(4) / 4)
+        a, b = x.chunk(2, -1)
+        return torch.cat([a * angle.cos() + b * angle.sin(), b * angle.cos() - a * angle.sin()], -1)
+
+    ways = {
+        "norm": (lambda x: train.norm(x, 1.3), lambda x: 1.3 * F.rms_norm(x, (8,))),
+        "rotate": (train.rotate, turned),
+        "relu²": (train.squared_relu, lambda x: F.relu(x).square()),
+    }
+    whole, g = torch.randn(2, 9, 5, 8), torch.randn(2, 9, 3, 8)
+    for name, both in ways.items():
+        found = []
+        for way in both:
+            given = whole.clone().requires_grad_()
+            answer = way(given[:, :, 1:4])  # a part of a wider tensor, as queries and keys are
+            answer.backward(g)
+            found.append((answer.detach(), given.grad))
+        for ours, plain in zip(*found, strict=True):
+            torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-5, msg=lambda said, name=name: f"{name}: {said}")
+
+
+def test_importing_the_file_leaves_the_collector_of_garbage_on(train: ModuleType) -> None:
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("softcap", [0.0, 3.0])
