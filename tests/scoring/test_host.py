@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,6 +167,34 @@ def test_a_model_that_insists_on_its_length_is_asked_at_that_length() -> None:
     with torch.inference_mode():
         assert server(Stubborn()).rehearse(4, 64)["narrow"] is False
         assert server(Tied()).rehearse(4, 64)["narrow"] is True
+
+
+def test_a_model_that_compiles_for_each_length_is_asked_at_full_length() -> None:
+    class Compiling(Tied):
+        known = frozenset({64})
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            if ids.shape[1] not in self.known:
+                time.sleep(0.3)
+                self.known |= {ids.shape[1]}
+            return super().forward(ids)
+
+    with torch.inference_mode():
+        assert server(Compiling()).rehearse(4, 64)["narrow"] is False
+
+
+def test_a_rehearsal_asks_for_all_logits_of_a_whole_batch_once() -> None:
+    class Counting(Selective):
+        whole = 0
+
+        def forward(self, ids: torch.Tensor, columns: torch.Tensor | None = None) -> torch.Tensor:
+            self.whole += columns is None and ids.shape[1] == 64
+            return super().forward(ids, columns)
+
+    with torch.inference_mode():
+        asked = server(model := Counting())
+        asked.rehearse(4, 64)
+    assert model.whole == 1
 
 
 def test_a_model_that_depends_on_the_length_of_a_row_is_asked_at_full_length() -> None:

@@ -19,7 +19,8 @@ from mcp_server.scoring.remote import Host, HostFailed, Setting
 from tests.scoring.tiny import HONEST, VOCAB, WIDTH, sealed_run, write_corpus
 
 RESTLESS = f"""{HONEST}
-import os, threading, time
+import gc, os, threading, time
+assert gc.isenabled() and gc.get_freeze_count() > 10_000  # torch came without the collector, a model runs with it
 def work():
     while True:
         time.sleep(0.001)
