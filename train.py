@@ -577,7 +577,7 @@ class GPT(nn.Module):
         (B, P) alone where they are given."""
         source = torch.arange(SOURCES, device=tokens.device)
         level, proposals = clues.levels + source * LEVELS, clues.proposals
-        x = self.embed(tokens) + self.gram_in(grams.flatten(2))
+        x = self.embed(tokens) + self.gram_in(grams.flatten(2).to(self.arithmetic))
         x = x + bag(proposals + 1 + source * (VOCAB + 1), self.proposal_in) + bag(level, self.level_in)
         x = first = norm(x.to(self.arithmetic))
         residual, input = self.residual.to(x.dtype), self.input.to(x.dtype)
