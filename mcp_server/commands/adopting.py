@@ -12,6 +12,7 @@ from mcp_server.arena.metrics import better_asked
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
+from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import Reply
 from mcp_server.setup.adopting.plan import Plan, Wanted, carry_out, plan
 
@@ -75,12 +76,17 @@ def adopt(
       autoresearch adopt --metric f05 --direction maximize
       autoresearch adopt a1b2c3d4/12          attempt 12 of another lab
     """
+    wanted = Wanted(metric, better_asked(direction), editable)
     if attempt is not None:
+        if wanted != Wanted():
+            raise NotNow(
+                f"--metric, --direction and --editable are for adopting a repository; {attempt} is an attempt."
+            )
         from mcp_server.commands.claims.verbs import run_source  # adopting a repository needs no lab
 
         run_source(place, attempt, "", anyway, wait, as_json)
         return
-    chosen = plan(place.folder, Wanted(metric, better_asked(direction), editable))
+    chosen = plan(place.folder, wanted)
     reply = _reply(chosen)
     nothing = chosen.text is None and not chosen.rows
     if not as_json:

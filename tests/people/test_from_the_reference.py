@@ -302,6 +302,9 @@ def test_a_metric_that_nothing_names_is_asked_for_and_may_be_said(tmp_path: Path
     typed(folder, "adopt", "--yes", "--metric", "other_q", "--direction", "higher")
     metric = load_program(folder / "program.md").arena.metric
     assert (metric.name, metric.direction) == ("other_q", "maximize")
+    again = " ".join(typed(folder, "adopt", "--metric", "first_f").output.split())
+    assert "is an arena already, and what it says holds" in again  # and it is not passed over in silence
+    assert "a1b2c3d4/1 is an attempt" in typed(folder, "adopt", "a1b2c3d4/1", "--metric", "first_f").output
 
 
 def test_the_second_column_of_a_log_is_no_metric_and_a_log_that_is_unclear_is_named(tmp_path: Path, home: Path) -> None:

@@ -72,6 +72,11 @@ def plan(folder: Path, wanted: Wanted | None = None) -> Plan:
 
     text = _memo(paths.program)
     if text is not None and has_front_matter(text):
+        if wanted != Wanted():
+            raise NotNow(
+                f"{paths.program.name} is an arena already, and what it says holds. Change its front matter there; "
+                "--metric, --direction and --editable are for a repository that has none yet."
+            )
         arena, written = load_program(paths.program).arena, None
         kind, notes = "an arena already", tuple[str, ...]()
     else:
