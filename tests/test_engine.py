@@ -13,8 +13,8 @@ import pytest
 
 from mcp_server.lab import Lab
 from mcp_server.nouns.paths import RunPaths
-from mcp_server.nouns.records import RunResult, RunSpec, RunState
-from tests.labs import edit, make_lab
+from mcp_server.nouns.records import Purpose, RunResult, RunSpec, RunState
+from tests.labs import edit, git, make_lab
 from tests.played import Clock
 
 SECONDS = 10.0  # what a run takes
@@ -194,3 +194,41 @@ def test_an_exam_outlives_its_supervisors_and_leaves_its_seeds_to_itself(lab: La
     assert lab.commit_or_revert(opened.experiment).decision == "confirming"
     engine.clock.forward(SECONDS)
     assert lab.commit_or_revert(opened.experiment).decision == "reverted"  # the change proved its worth again
+
+
+def test_the_incumbent_is_measured_again_where_the_campaign_runs_by_now(lab: Lab, engine: InProcess) -> None:
+    lab.paths.program.write_text(lab.paths.program.read_text().replace("devices: cpu\n", "devices: cpu:0,1\n"))
+    shown = lab.amend()
+    assert lab.amend(shown.after).applied
+    with lab.reading() as (bench, campaign, _):
+        run = bench.ledger.open_run("first", 1, campaign.seed, Purpose.ANCHOR, bench.stamp())
+    with lab.reading() as (bench, _, _):
+        spec: RunSpec = RunSpec.read(bench.folder(run).spec)
+    assert spec.devices == ("cpu:0", "cpu:1")
+
+
+def test_what_was_kept_of_a_file_is_measured_also_when_nobody_may_edit_it_any_more(
+    tmp_path: Path, engine: InProcess
+) -> None:
+    made = make_lab(tmp_path / "narrowed")
+    tree, program = made.paths.tree, made.paths.program
+    (tree / "extra.py").write_text("A = 1\n")
+    program.write_text(program.read_text().replace("[train.py]", "[train.py, extra.py]"))
+    git(tree, "add", ".")
+    git(tree, "commit", "-q", "-m", "two files")
+    lab = Lab(tree, engine.clock, engine=engine)
+    lab.start_campaign("first", calibrate=0)
+    engine.clock.forward(SECONDS)
+    (tree / "extra.py").write_text("A = 2\n")
+    edit(lab, KNOB=2.0)
+    number = lab.run_experiment("both").experiment
+    engine.clock.forward(SECONDS)
+    assert lab.commit_or_revert(number).decision == "kept"
+    program.write_text(program.read_text().replace("[train.py, extra.py]", "[train.py]"))
+    edit(lab, KNOB=2.5)
+    number = lab.run_experiment("one").experiment
+    with lab.reading() as (bench, _, arena):
+        assert arena.editable == ("train.py",)
+        (run,) = bench.ledger.runs("first", number)
+        assert (bench.folder(run).work / "extra.py").read_text() == "A = 2\n"
+    lab.close()

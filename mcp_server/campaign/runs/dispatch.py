@@ -85,7 +85,8 @@ class Plan:
     """One run as it is to be made.
 
     incumbent: whose code is laid beside it, to be trained as well where `pairing` says how, else for the scorer.
-    home: the user's work tree, where it is not the lab's own.
+    home: the user's work tree, where it is not the lab's own. editable: what is laid over the campaign's first version,
+    where that is more than the arena allows by now.
     """
 
     arena: Arena
@@ -99,6 +100,7 @@ class Plan:
     pairing: Pairing = ""
     rescore: bool = False
     home: Path | None = None
+    editable: tuple[str, ...] = ()
 
 
 def launch(engine: Engine, workspace: Workspace, paths: LabPaths, plan: Plan) -> None:
@@ -123,7 +125,8 @@ def _lay_out(workspace: Workspace, paths: LabPaths, plan: Plan, folder: RunPaths
         if place == folder.trusted:
             workspace.materialise(commit, half_made)
         else:
-            workspace.materialise_run(plan.campaign.pinned, commit, plan.arena.editable, half_made)
+            over = plan.editable or plan.arena.editable
+            workspace.materialise_run(plan.campaign.pinned, commit, over, half_made)
         lay(named, roots, half_made)
         os.replace(half_made, place)
     seen = shown(named)

@@ -26,7 +26,7 @@ from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import HostUse, Purpose, RunResult, RunState
-from mcp_server.nouns.rows import Run
+from mcp_server.nouns.rows import Campaign, Run
 
 SUSPICIOUS_NOISE_WIDTHS = 6.0
 ASK_AGAIN_SECONDS = 60.0
@@ -218,6 +218,9 @@ def start(bench: Bench, run: Run, *, rescore: bool = False) -> None:
     assert campaign is not None
     experiment = bench.ledger.experiment(run.campaign, run.experiment)
     arena = bench.arena(experiment)
+    if experiment.decision == "keep":  # it is measured again for the sake of a candidate, so where that one was
+        now = bench.arena(campaign)
+        arena = arena.model_copy(update={"devices": now.devices, "threads": now.threads, "engine": now.engine})
     beside, way = pairing.beside(bench.ledger, arena, campaign, run, experiment, rescore)
     plan = dispatch.Plan(
         arena,
@@ -229,9 +232,17 @@ def start(bench: Bench, run: Run, *, rescore: bool = False) -> None:
         suspect_below=_suspect_below(bench.ledger, arena, run.campaign),
         incumbent=beside,
         pairing=way,
+        editable=_ever_editable(bench, campaign, arena),
         rescore=rescore,
     )
     dispatch.launch(bench.engine, bench.workspace, bench.paths, plan)
+
+
+def _ever_editable(bench: Bench, campaign: Campaign, arena: Arena) -> tuple[str, ...]:
+    """What was editable in the campaign: what was kept of a file stays measured, whoever may change it by now."""
+    programs = dict.fromkeys(one.program for one in bench.ledger.kept(campaign.tag))
+    before = (path for digest in programs for path in bench.program(digest).arena.editable)
+    return tuple(dict.fromkeys((*arena.editable, *before)))
 
 
 def usual(ledger: Ledger, tag: str) -> dispatch.Usual:
