@@ -359,6 +359,17 @@ def test_a_sparkline_falls_as_its_curve_does_and_leaves_gaps_for_what_is_no_numb
 # --- beginnings -------------------------------------------------------------------------------------------------------
 
 
+def test_the_steps_after_new_lead_to_a_lab_wherever_it_was_written(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    reply = json.loads(call(tmp_path, "new", "packing", "two words/lab", "--json").stdout)
+    steps = [step for step in reply["next"].split(" ; ") if step.startswith(("cd ", "git "))]
+    identity = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    line = " && ".join(steps).replace("git commit", "git commit -qm first")
+    subprocess.run(["bash", "-c", line], env={**os.environ, **identity}, check=True, capture_output=True)
+    assert git(tmp_path / "two words" / "lab", "rev-parse", "--show-prefix") == "\n"  # program.md lies at the top
+    assert git(tmp_path / "two words" / "lab", "status", "--porcelain") == ""
+
+
 def test_new_writes_the_three_files_and_a_first_commit(tmp_path: Path) -> None:
     done = call(tmp_path, "new", "lm", "lab", "--json")
     assert json.loads(done.stdout)["files"] == ["program.md", "prepare.py", "train.py"]
@@ -446,6 +457,13 @@ def test_a_decision_says_between_what_the_gain_lies() -> None:
         for part in pages.decision(reply):
             console.print(part)
     assert "+0.00616  95 %: -0.0013 to +0.0136 · +10.5 noise widths" in said.get()
+
+
+def test_a_command_that_has_nothing_to_show_says_so(tmp_path: Path) -> None:
+    begun(make_lab(tmp_path / "lab")).close()
+    for command, said in (("note", "Nothing was said yet."), ("prune", "no provisional keep"), ("ideas", "No ideas")):
+        done = call(tmp_path / "lab", command)
+        assert (done.exit_code, said in done.output) == (0, True), done.output
 
 
 def test_a_hint_that_says_that_a_command_waits_names_the_one_that_does(tmp_path: Path) -> None:

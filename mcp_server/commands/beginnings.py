@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,11 +75,13 @@ def new(place: Place, arena: str | None, folder: Path | None, as_json: bool) -> 
     written = write_lab(template(arena), (place.folder / (folder or ".")).resolve())
     steps = ["autoresearch doctor"]
     if written.folder != Path.cwd():
-        steps.insert(0, f"cd {folder}")
+        steps.insert(0, f"cd {shlex.quote(os.path.relpath(written.folder))}")
     if arena == LANGUAGE_MODEL:
         steps.append("autoresearch prepare")
     if not written.commit:
-        steps.append(f"git add {' '.join(written.files)} && git commit")
+        # program.md belongs at the top of a repository
+        begin = "" if Workspace(written.folder).paths.tree == written.folder else "git init && "
+        steps.append(f"{begin}git add {shlex.join(written.files)} && git commit")
     steps.append("autoresearch start first")
     reply = NewReply(
         folder=str(written.folder), files=list(written.files), commit=written.commit, next=" ; ".join(steps)

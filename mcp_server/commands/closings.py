@@ -110,7 +110,10 @@ def prune(place: Place, most: int) -> None:
     code without it is kept as a simplification. The editable files must be the incumbent's.
     """
     lab = asking.lab_at(place)
-    for number in _provisional(lab, most):
+    numbers = _provisional(lab, most)
+    if not numbers:
+        click.echo("There is no provisional keep to re-test.")
+    for number in numbers:
         try:
             opened = lab.run_without(number)
         except NotNow as error:

@@ -24,7 +24,8 @@ def answer(reply: ReinsReply, as_json: bool) -> None:
         *(("note", f"{one.text}  ({_delivered(one.delivered_to, one.delivered_at)})") for one in reply.notes[-5:]),
         ("ideas", _waiting(reply.ideas)),
     ]
-    asking.answer(reply, as_json, terminal.facts(rows))
+    said = terminal.facts(rows) if any(words for _, words in rows) else terminal.one_line("Nothing was said yet.")
+    asking.answer(reply, as_json, said)
 
 
 def _delivered(to: str, at: str) -> str:
