@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,6 +133,20 @@ def test_a_folder_that_cannot_be_written_is_an_error_in_two_sentences(folder: Pa
         done = CliRunner().invoke(cli, ["-C", str(folder), *command, "--out", "/proc/here"])
         assert done.exit_code == 1
         assert "/proc/here cannot be written: No such file or directory. Name another folder with --out." in done.output
+
+
+@pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="no chromium on this machine")
+def test_a_long_temporary_folder_costs_no_pdf_and_nothing_is_left_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("long" * 30)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    files, said = with_pdf({}, "report.pdf", b"<p>a page</p>")
+    assert said == []
+    assert files["report.pdf"].startswith(b"%PDF")
+    assert list(long.iterdir()) == []
 
 
 def test_a_missing_browser_is_told_and_costs_only_the_pdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,8 +160,9 @@ def printed(page: Path, pdf: Path) -> str:
     """Print an HTML file; what was missing, in words, or nothing."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        return f"No PDF: none of {', '.join(BROWSERS)} is installed. Any browser prints report.html."
-    with tempfile.TemporaryDirectory() as profile:
+        return f"No PDF: none of {', '.join(BROWSERS)} is installed. Any browser prints the HTML."
+    # the browser's socket in TMPDIR needs a short name, and it leaves its folder there
+    with tempfile.TemporaryDirectory(dir="/tmp" if os.access("/tmp", os.W_OK) else None) as profile:
         # the page is our own and its policy forbids scripts, so a container's root may go without the browser's sandbox
         root = ["--no-sandbox"] if os.getuid() == 0 else []
         quiet = ["--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -173,7 +174,9 @@ def printed(page: Path, pdf: Path) -> str:
         ]
         command = [browser, *root, *quiet, f"--print-to-pdf={pdf}", page.as_uri()]
         try:
-            subprocess.run(command, check=True, capture_output=True, timeout=PRINT_SECONDS)
+            env = {**os.environ, "TMPDIR": profile}
+            subprocess.run(command, check=True, capture_output=True, timeout=PRINT_SECONDS, env=env)
         except (subprocess.SubprocessError, OSError) as error:
-            return f"No PDF: {browser} failed ({error}). Any browser prints report.html."
+            said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().rpartition("\n")[2]
+            return f"No PDF: {browser} failed ({said or type(error).__name__}). Any browser prints the HTML."
     return ""
