@@ -107,6 +107,10 @@ def cli(ctx: click.Context, folder: Path, campaign: str | None) -> None:
     An agent, or you, edits the files that program.md names. The lab runs each attempt for the same fixed budget, owns
     the score and the verdict, and remembers every attempt as a commit.
     """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise click.ClickException("The folder that this was called in is gone. Go to one that is there.") from None
     ctx.obj = Place(folder, campaign)
 
 

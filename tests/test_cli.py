@@ -127,6 +127,16 @@ def test_a_folder_without_a_repository_is_an_error_in_two_sentences(tmp_path: Pa
     assert done.stderr.startswith(f"Error: {tmp_path} is not in a git repository. Run `git init`")
 
 
+def test_a_folder_that_is_gone_is_an_error_in_two_sentences(tmp_path: Path) -> None:
+    line = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m mcp_server.cli status"
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, env=environ)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: The folder that this was called in is gone. Go to one that is there.\n",
+    )
+
+
 def test_a_repository_without_a_program_is_an_error_and_nothing_is_created(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")

@@ -40,7 +40,7 @@ def test_without_a_program_and_with_a_broken_one(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
     text = lab.paths.program.read_text()
     lab.paths.program.unlink()
-    assert "`autoresearch new`" in lab.lab_status().next
+    assert "`autoresearch init`" in lab.lab_status().next
     lab.paths.program.write_text(text.replace("metric:", "mertic:"))
     status = lab.lab_status()
     assert "Mend program.md" in status.next

@@ -346,8 +346,8 @@ def _missing(path: Path) -> str:
     found = _elsewhere(path)
     if not found:
         return (
-            f"There is no {path.name} in {path.parent}. Write one with `autoresearch new`, or copy the example of the "
-            "README."
+            f"There is no {path.name} in {path.parent}. `autoresearch init` proposes one for what is there, "
+            "`autoresearch new` begins from a template."
         )
     first = found[0]
     if first.parent == path.parent:

@@ -186,7 +186,8 @@ def nowhere(paths: LabPaths, error: AutoresearchError | None, caught: CaughtUp) 
     except AutoresearchError as wrong:
         reply.problems.append(str(wrong))
         there = paths.program.exists()
-        reply.next = "Mend program.md as `problems` says" if there else "Write program.md (`autoresearch new` does)"
+        missing = "Write program.md (`autoresearch init` proposes one)"
+        reply.next = "Mend program.md as `problems` says" if there else missing
         reply.next += ", then call lab_status again."
         return reply
     reply.goal, reply.editable = arena.goal, list(arena.editable)
