@@ -20,6 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from starlette.requests import HTTPConnection
 
+from mcp_server.dashboard.serving import listen
 from mcp_server.faces.bearer import read_token
 from mcp_server.faces.http import (
     BODY_LIMIT_BYTES,
@@ -126,6 +127,15 @@ def test_the_token_file_is_made_private_and_a_readable_one_is_refused(tmp_path: 
     os.chmod(path, 0o644)
     with pytest.raises(AutoresearchError, match="chmod 600"):
         read_token(path)
+
+
+def test_a_port_that_cannot_be_had_is_an_error_in_two_sentences(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(AutoresearchError, match=r"cannot be had: Address already in use\. Choose another with"):
+            serve_http(build_server(tmp_path), tmp_path / "token", port=port)
+        with pytest.raises(AutoresearchError, match=r"cannot be had: Address already in use\. Choose another with"):
+            listen(port)
 
 
 def test_leaving_loopback_without_a_chosen_token_is_refused(tmp_path: Path) -> None:

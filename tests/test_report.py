@@ -120,12 +120,12 @@ def test_a_report_moves_the_users_own_file_aside_and_replaces_its_own(folder: Pa
     out.mkdir()
     (out / "report.md").write_text("the user's own")
     command = ["-C", str(folder), "report", "--out", str(out)]
-    assert "it is kept as report.md.before-out" in CliRunner().invoke(cli, command).output
-    assert (out / "report.md.before-out").read_text() == "the user's own"
+    assert "it is kept as report.md.before-autoresearch" in CliRunner().invoke(cli, command).output
+    assert (out / "report.md.before-autoresearch").read_text() == "the user's own"
     assert ".before-" not in CliRunner().invoke(cli, command).output
     (out / "report.md").write_text((out / "report.md").read_text() + "and a word of the user's")
-    assert "it is kept as report.md.before-out-2" in CliRunner().invoke(cli, command).output
-    assert (out / "report.md.before-out-2").read_text().endswith("and a word of the user's")
+    assert "it is kept as report.md.before-autoresearch-2" in CliRunner().invoke(cli, command).output
+    assert (out / "report.md.before-autoresearch-2").read_text().endswith("and a word of the user's")
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_in_two_sentences(folder: Path) -> None:

@@ -181,6 +181,8 @@ def test_the_command_writes_the_script_for_this_lab(tmp_path: Path) -> None:
     text = (lab.paths.tree / "autoresearch.sbatch").read_text()
     assert "#SBATCH --gpus-per-node=2" in text
     assert "agent=(agent -x)" in text
+    (lab.paths.tree / "autoresearch.sbatch").write_text("the user's own")
+    assert "kept as autoresearch.sbatch.before-autoresearch" in CliRunner().invoke(cli, words).output
     refused = CliRunner().invoke(cli, [*words[:3], "--option", "x\nrm -rf /", "--", "agent"])
     assert refused.exit_code == 1
     assert "no option of sbatch" in refused.output

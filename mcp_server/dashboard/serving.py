@@ -30,6 +30,7 @@ Closing = Callable[[], bool]
 
 def listen(port: int | None, first: int = FIRST_PORT) -> socket.socket:
     """A listening socket on loopback; without a port, on the first free one of a few. Raises AutoresearchError."""
+    why = ""
     for number in [port] if port is not None else range(first, first + PORTS):
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         # a port whose last connections still linger may be taken again: a restart keeps its link
@@ -37,12 +38,13 @@ def listen(port: int | None, first: int = FIRST_PORT) -> socket.socket:
         try:
             listening.bind((HOST, number))
             listening.listen(128)
-        except OSError:
+        except OSError as error:
             listening.close()
+            why = error.strerror
             continue
         return listening
-    asked = f"Port {port} is" if port is not None else f"Ports {first} to {first + PORTS - 1} are"
-    raise AutoresearchError(f"{asked} taken on this machine. Choose another with --port, or --port 0 for any.")
+    asked = f"Port {port}" if port is not None else f"A port of {first} to {first + PORTS - 1}"
+    raise AutoresearchError(f"{asked} cannot be had: {why}. Choose another with --port, or --port 0 for any.")
 
 
 def serve_dashboard(

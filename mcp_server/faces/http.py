@@ -6,8 +6,10 @@ rates are bounded. Without TLS of its own: put a reverse proxy or an SSH tunnel 
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import ipaddress
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -114,4 +116,13 @@ def serve_http(
             "that leaving this machine is a decision and not an accident."
         )
     token = read_token(token_file)
-    uvicorn.run(http_app(server, token, host, names), host=host, port=port, log_level="warning", server_header=False)
+    app = http_app(server, token, host, names)
+    try:
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        why = str(error.strerror).partition(" (")[0]  # Python adds the address
+        raise AutoresearchError(
+            f"Port {port} of {host} cannot be had: {why}. Choose another with --port, or --host."
+        ) from None
+    with listening, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how a person ends it
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run(sockets=[listening])

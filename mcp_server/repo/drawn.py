@@ -49,7 +49,7 @@ def leave(workspace: Workspace, folder: Path, files: Mapping[str, bytes]) -> tup
         for name, content in files.items():
             place = folder / name
             if not _as_left(paths, place, content):
-                moved = _free(place, folder.name)
+                moved = _free(place, "autoresearch")
                 os.rename(place, moved)
                 said.append(f"{name} was there and is not as this lab left it; it is kept as {moved.name}.")
             _remember(_folder(paths, folder) / _RECORD, name, content)
@@ -60,11 +60,11 @@ def leave(workspace: Workspace, folder: Path, files: Mapping[str, bytes]) -> tup
     return [str(folder / name) for name in files], said
 
 
-def keep_out(workspace: Workspace, folder: Path) -> None:
-    """Have git ignore a folder of the work tree that is about to be made; one that is there is the user's."""
-    if folder.is_relative_to(workspace.paths.tree) and not folder.exists():
-        place = re.sub(r"([\\*?\[])", r"\\\1", folder.relative_to(workspace.paths.tree).as_posix())
-        workspace.ignore([f"/{place}/"])
+def keep_out(workspace: Workspace, path: Path) -> None:
+    """Have git ignore a folder or file of the work tree that is about to be made; one that is there is the user's."""
+    if path.is_relative_to(workspace.paths.tree) and not path.exists():
+        place = re.sub(r"([\\*?\[])", r"\\\1", path.relative_to(workspace.paths.tree).as_posix())
+        workspace.ignore([f"/{place}"])
 
 
 def _as_left(paths: LabPaths, path: Path, content: bytes) -> bool:

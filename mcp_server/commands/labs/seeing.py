@@ -17,18 +17,21 @@ from mcp_server.community.trust import read_trust
 from mcp_server.faces import terminal
 from mcp_server.ledger import shown
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.replies import Reply
+from mcp_server.repo.drawn import keep_out, leave
 from mcp_server.repo.workspace import Workspace
 from mcp_server.views.labs.graph import svg
 from mcp_server.views.labs.lineage import graph as graph_of
 from mcp_server.views.labs.site import write_site
+
+USUAL = Path("graph.svg")
 
 
 class GraphReply(Reply):
     """A picture that was written."""
 
     file: str
+    notes: list[str] = Field(default_factory=list)
     attempts: int = Field(default=0, description="kept attempts of all labs")
     labs: int = 0
     next: str = ""
@@ -36,7 +39,7 @@ class GraphReply(Reply):
 
 @click.command()
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), default="graph.svg", show_default=True, metavar="FILE.svg"
+    "--out", type=click.Path(dir_okay=False, path_type=Path), default=USUAL, show_default=True, metavar="FILE.svg"
 )
 @asking.json_option
 @click.pass_obj
@@ -64,13 +67,13 @@ def graph(at: Place, out: Path, as_json: bool) -> None:
         names = read_trust(places.trust).called(foreign.labs())
         picture = svg(found, names, {one.name: str(one.status) for one in claims})
     to = (at.folder / out).absolute()
-    try:
-        write_atomically(to, picture.encode())
-    except OSError as error:
-        raise NotNow(f"{out} cannot be written: {error}. Choose another place.") from None
-    reply = GraphReply(file=str(to), attempts=len(found.kept), labs=len({one.lab for one in found.kept.values()}))
+    if out == USUAL:
+        keep_out(workspace, to.resolve())
+    _, moved = leave(workspace, to.parent, {to.name: picture.encode()})
+    reply = GraphReply(file=str(to), notes=moved)
+    reply.attempts, reply.labs = len(found.kept), len({one.lab for one in found.kept.values()})
     reply.next = f"{reply.attempts:,} kept attempts of {reply.labs} labs are drawn in {out}."
-    asking.answer(reply, as_json, terminal.hint(reply.next))
+    asking.answer(reply, as_json, terminal.problems(moved), terminal.hint(reply.next))
 
 
 class SiteReply(Reply):

@@ -10,9 +10,9 @@ import click
 
 from mcp_server.arena.program import load_program
 from mcp_server.commands.names import Place
-from mcp_server.nouns.errors import NotNow, WorkspaceError
-from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import tag_complaint
+from mcp_server.repo.drawn import leave
 from mcp_server.repo.workspace import Workspace
 from mcp_server.setup.slurm import Allocation, complaint, script
 
@@ -81,10 +81,8 @@ def slurm(place: Place, /, command: tuple[str, ...], out: Path, options: tuple[s
     wrong = complaint(asked)
     if wrong:
         raise NotNow(wrong)
-    try:
-        write_atomically(where, script(asked).encode())
-    except OSError as error:
-        raise WorkspaceError(f"{where} cannot be written: {error.strerror}. Choose another place with --out.") from None
+    for moved in leave(workspace, where.parent, {where.name: script(asked).encode()})[1]:
+        click.echo(moved, err=True)
     click.echo(f"Wrote {where}. It goes on until the target is reached: sbatch {where}")
 
 
