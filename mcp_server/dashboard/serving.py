@@ -40,7 +40,7 @@ def listen(port: int | None, first: int = FIRST_PORT) -> socket.socket:
             listening.listen(128)
         except OSError as error:
             listening.close()
-            why = error.strerror
+            why = str(error.strerror)
             continue
         return listening
     asked = f"Port {port}" if port is not None else f"A port of {first} to {first + PORTS - 1}"
