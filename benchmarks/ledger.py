@@ -313,6 +313,10 @@ def measure(experiments: int) -> dict[str, Gauge]:
             lab.run_experiment(f"rate {turn + 100}")
             score(lab, 2.0)
 
+        def decided(turn: int) -> None:
+            asked(turn + 300)
+            lab.commit_or_revert()
+
         found = {
             "lab_status": median(lambda _: lab.lab_status()),
             "recall": median(lambda turn: lab.recall(f"{WORDS[turn % len(WORDS)]} depth warmup")),
@@ -327,6 +331,7 @@ def measure(experiments: int) -> dict[str, Gauge]:
             "lab_status, edited files": median(lambda _: lab.lab_status()),
             "read_score, scored": median(lambda _: lab.read_score(), asked),
             "commit_or_revert": median(lambda _: lab.commit_or_revert(), lambda turn: asked(turn + 200)),
+            "lab_status, new advice": median(lambda _: lab.lab_status(), decided),
         }
         found["status in the shell"] = shell(lab)
         return found

@@ -44,7 +44,6 @@ FLOORS = {
 ALONE = {
     "torch": ("scoring.host", "scoring.checkpoint", "views.sample"),
     "sqlite3": ("ledger",),
-    "optuna": ("suggesting.optimiser",),
     "ray": ("engines.ray.cluster",),
     "anyio": ("faces", "server", "dashboard", "researcher", "hosting"),
 }

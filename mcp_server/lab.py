@@ -366,7 +366,7 @@ class Lab:
     def lab_status(self, caller: Caller = NOBODY, suggesting: bool = True) -> StatusReply:
         """Where are we: what a fresh agent reads first. It answers in every state of the work tree and of program.md.
 
-        suggesting: with the optimiser's suggestions, which take seconds after a long past.
+        suggesting: with the optimiser's suggestions, which a page for people does not show.
         Raises LedgerError alone, for a ledger that is damaged or newer than this code.
         """
         caught = CaughtUp()

@@ -29,7 +29,6 @@ from mcp_server.ledger import runs
 from mcp_server.ledger.store import Store
 from mcp_server.nouns.rows import Standing
 from mcp_server.personal.labs import Known
-from mcp_server.suggesting import carried
 from mcp_server.views import publishing
 from mcp_server.views.history import history
 from mcp_server.views.publishing import results_text
@@ -58,15 +57,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def shared(experiments: int, folder: Path) -> Iterator[Lab]:
-    with alone(folder), contextlib.ExitStack() as stack:
-        with nothing_suggested():
-            lab = stack.enter_context(past(experiments, folder))
+    with alone(folder), past(experiments, folder) as lab:
         yield lab
-
-
-def nothing_suggested() -> contextlib.AbstractContextManager[object]:
-    """An optimiser takes seconds after a long past, once for each state; it has tests of its own."""
-    return mock.patch.object(carried, "available", return_value=False)
 
 
 # -- gits --------------------------------------------------------------------------------------------------------------
@@ -143,7 +135,7 @@ def measured(shared: Lab, tree: Path) -> dict[str, int]:
     shared.close()  # it is opened again by whoever looks next
     views = shutil.ignore_patterns("results.tsv", "learnings.md")  # no page of another place is read for lessons
     shutil.copytree(shared.paths.tree, tree, symlinks=True, ignore=views)
-    with nothing_suggested(), contextlib.closing(Lab(tree, engine=NoSupervisor())) as lab:
+    with contextlib.closing(Lab(tree, engine=NoSupervisor())) as lab:
         lab.start_campaign("first")  # joined from its new place, where the views are drawn once
         lab.lab_status()
 

@@ -2,16 +2,15 @@
 
 Each task is rebuilt from its description and is a lab of its own: the real server, runs in the sandbox, the referee. A
 campaign is the baseline and then as many experiments as fit its seconds, once by the seeded researcher and once by the
-one that Optuna drives. What is compared is the artifact: a packing that is feasible is one, however it was found.
-Last come nights of pure noise, in which nothing helps, under the lab's own `decide` at every scale that a person may
-declare, beside greedy keeping.
+one that the optimiser of `suggest` drives. What is compared is the artifact: a packing that is feasible is one, however
+it was found. Last come nights of pure noise, in which nothing helps, under the lab's own `decide` at every scale that a
+person may declare, beside greedy keeping.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import math
 import random
 import shutil
@@ -35,6 +34,7 @@ from mcp_server.views.history import HistoryRow
 HERE = Path(__file__).resolve().parent
 PACKING = HERE.parents[1] / "arenas" / "packing" / "score.py"  # the shipped arena's scorer measures the same task
 SECONDS, EXPERIMENTS = 60.0, 12
+RESEARCHERS = ("seeded", "tpe")
 NIGHTS, TRIALS, SD, LUCKY = 100, 60, 0.1, 0.02
 SCALES = (None, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # of a usual improvement; None is the lab's own
 
@@ -158,11 +158,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"there is no task {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     wanted = options.tasks or known
     began = time.monotonic()
-    researchers = ["seeded", *(["tpe"] if importlib.util.find_spec("optuna") else [])]
     numbers = "".join(f"{name:>14}" for name in ("baseline", "kept", "best scored", "published"))
     print(f"{'task':18}{numbers}{'ideas':>6}{'runs':>5}{'keeps':>6}", flush=True)
     for task in TASKS:
-        for researcher in researchers if task.name in wanted else ():
+        for researcher in RESEARCHERS if task.name in wanted else ():
             print(line(task, researcher, *played(task, researcher, options.seconds)), flush=True)
     held = True
     if "nights" in wanted:

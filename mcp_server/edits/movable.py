@@ -42,10 +42,12 @@ class Move:
         return f"{self.name} {self.before} -> {self.after}" if self.after else self.name
 
 
-def constants(source: str, device: str = "cpu") -> list[Constant]:
+@functools.lru_cache(maxsize=8)
+def constants(source: str, device: str = "cpu") -> tuple[Constant, ...]:
     """The numbers in CAPITALS of a file, in order. Of a call with one value for each device the named one is taken."""
+    content = source.encode()
     lines = [0]
-    for line in source.encode().splitlines(keepends=True):
+    for line in content.splitlines(keepends=True):
         lines.append(lines[-1] + len(line))
     found = []
     for name, node in _assignments(ast.parse(source)):
@@ -55,12 +57,12 @@ def constants(source: str, device: str = "cpu") -> list[Constant]:
         # ast counts bytes of UTF-8, so offsets are of bytes
         start = lines[value_node.lineno - 1] + value_node.col_offset
         end = lines[value_node.end_lineno - 1] + value_node.end_col_offset
-        text = source.encode()[start:end].decode()
+        text = content[start:end].decode()
         try:
             found.append(Constant(name, evaluated(text), text, start, end))
         except ValueError:
             continue
-    return found
+    return tuple(found)
 
 
 def _assignments(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Sequence
 from mcp_server.edits.movable import Move, constants, edited, evaluated
 from mcp_server.researcher.habits import FAILED, KEPT, Proposal, Trial
 from mcp_server.researcher.memo import NONE, Hints
-from mcp_server.suggesting.optimiser import Observation, advise
+from mcp_server.suggesting.optimiser import REMEMBERED, Observation, advise
 from mcp_server.suggesting.space import space
 from mcp_server.suggesting.suggest import moved
 
@@ -16,7 +16,7 @@ from mcp_server.suggesting.suggest import moved
 def propose(
     source: str, trials: Sequence[Trial], seed: int, device: str = "cpu", hints: Hints = NONE
 ) -> Proposal | None:
-    """The next experiment; None when nothing may be moved. The same inputs, the same answer. Raises NotNow.
+    """The next experiment; None when nothing may be moved. The same inputs, the same answer.
 
     hints: what a memo says of the constants; those to move first are the only ones until each was moved.
     """
@@ -40,7 +40,7 @@ def propose(
 
 
 def observations(source: str, trials: Sequence[Trial], device: str) -> list[Observation]:
-    """What the trials say, each beside what it was made on: what was kept since is undone for those before."""
+    """What the newest trials say, each beside what it was made on: what was kept since is undone for those before."""
     values = {one.name: float(one.value) for one in constants(source, device)}
     for trial in reversed(trials):
         if trial.outcome == KEPT:
@@ -54,7 +54,7 @@ def observations(source: str, trials: Sequence[Trial], device: str) -> list[Obse
             found.append(Observation(mine, values, -trial.gain, trial.sd))
         if trial.outcome == KEPT:
             values = mine
-    return found
+    return found[-REMEMBERED:]
 
 
 def _scored(trials: Sequence[Trial]) -> dict[str, list[float]]:

@@ -7,7 +7,6 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.community.elsewhere import Elsewhere
 from mcp_server.nouns.replies import SuggestReply
 from mcp_server.nouns.rows import Campaign
-from mcp_server.suggesting.optimiser import available
 from mcp_server.suggesting.suggest import suggested
 
 CARRIED, LEAST_OBSERVED = 2, 4  # suggestions beside other replies, and what must be known before there are any
@@ -30,9 +29,8 @@ class Advice:
         return self._known[1]
 
     def carried(self, bench: Bench, campaign: Campaign, arena: Arena) -> tuple[list[str], str]:
-        """(suggestions, state of the constants): only where the optimiser is installed and has something to go by."""
-        if available():
-            found = self.of(bench, campaign, arena, CARRIED, LEAST_OBSERVED)
-            if found.observations >= LEAST_OBSERVED:
-                return [one.changes for one in found.suggestions], found.landscape
-        return [], ""
+        """(suggestions, state of the constants): only where there is something to go by."""
+        found = self.of(bench, campaign, arena, CARRIED, LEAST_OBSERVED)
+        if found.observations < LEAST_OBSERVED:
+            return [], ""
+        return [one.changes for one in found.suggestions], found.landscape

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from mcp_server.campaign.bench import Bench, incumbent_commit
 from mcp_server.edits.movable import constants, evaluated
 from mcp_server.ledger import Ledger
-from mcp_server.nouns.attempt import status_of
+from mcp_server.nouns.attempt import Attempt, told
 from mcp_server.nouns.records import Kind, Status
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.suggesting.landscape import Step
-from mcp_server.suggesting.optimiser import Observation
+from mcp_server.suggesting.optimiser import REMEMBERED, Observation
 
 FAILED = (Status.CRASHED, Status.TIMEOUT, Status.REJECTED)
-REMEMBERED = 200  # of the newest experiments: a status is to answer at once
+OTHERS = 30  # of their newest attempts at least, beside so many of our own
 Moved = tuple[str, str, str, float, float | None]  # (constant, before, after, gain, its sd) of an attempt elsewhere
 
 
@@ -44,12 +44,9 @@ def known(
     here = _file(bench.workspace.committed(editable, tip), device)
     if here is None:
         return None
-    path, source, current = here
-    first = _file({path: bench.workspace.committed(editable, campaign.pinned).get(path, b"")}, device)
-    beginning = {**current, **(first[2] if first else {})}
-    found = Known(path, source, current)
-    _own(bench.ledger, campaign, beginning, device, found)
-    _others(elsewhere, current, found)
+    found = Known(*here)
+    _own(bench.ledger, campaign, device, found)
+    _others(elsewhere, found)
     return found
 
 
@@ -69,16 +66,16 @@ def _file(files: Mapping[str, bytes], device: str) -> tuple[str, str, dict[str, 
     return best
 
 
-def _own(ledger: Ledger, campaign: Campaign, beginning: Mapping[str, float], device: str, found: Known) -> None:
-    """Add what the campaign's own attempts say."""
-    values: dict[int, dict[str, float]] = {}
-    for one in ledger.kept(campaign.tag):  # all of them: what others were made on
-        base = values.get(one.base or 0, dict(beginning))
-        values[one.number] = {**base, **{name: after for name, _, after in _moves(one, base, device)}}
+def _own(ledger: Ledger, campaign: Campaign, device: str, found: Known) -> None:
+    """Add what the newest attempts say, each beside what it was made on: where we stand, with later keeps undone."""
+    at, values = found.current, dict[int, dict[str, float]]()
+    for one in reversed(ledger.kept(campaign.tag, last=REMEMBERED)):
+        values[one.number] = at
+        at = {**at, **{name: before for name, before, _ in _moves(one, at, device)}}
     for one in ledger.experiments(campaign.tag, last=REMEMBERED):
-        if one.kind == Kind.BASELINE:
+        base = values.get(one.base or 0)
+        if one.kind == Kind.BASELINE or base is None:
             continue
-        base = values.get(one.base or 0, dict(beginning))
         moves = _moves(one, base, device)
         mine = {**base, **{name: after for name, _, after in moves}}
         gain, sd = one.verdict.change, one.verdict.width
@@ -89,7 +86,7 @@ def _own(ledger: Ledger, campaign: Campaign, beginning: Mapping[str, float], dev
             _note(found.tried, moves)
             if len(moves) == 1:
                 found.steps.append(Step(*moves[0], gain, sd))
-        elif status_of(one, ledger.runs(campaign.tag, one.number)) in FAILED:
+        elif Attempt.of(one, () if told(one) else ledger.runs(campaign.tag, one.number)).status in FAILED:
             found.observations.append(Observation(mine, base, math.inf))
             if len(moves) == 1:
                 _note(found.failed, moves)
@@ -118,13 +115,16 @@ def numbers(before: str, after: str) -> tuple[float, float] | None:
         return None
 
 
-def _others(elsewhere: Sequence[Moved], current: Mapping[str, float], found: Known) -> None:
-    """Add what other labs measured, each step as if the other constants had stood where ours do."""
+def _others(elsewhere: Sequence[Moved], found: Known) -> None:
+    """Add what other labs measured, the newest first, each step as if the other constants had stood where ours do."""
+    room = max(OTHERS, REMEMBERED - len(found.observations))
     for name, before, after, gain, sd in elsewhere:
         values = numbers(before, after)
-        if name not in current or values is None:
+        if name not in found.current or values is None:
             continue
         found.steps.append(Step(name, *values, gain, sd))
         _note(found.tried, [(name, *values)])
-        tried, base = ({**current, name: value} for value in reversed(values))
-        found.observations.append(Observation(tried, base, -gain, sd, "elsewhere"))
+        if room > 0:
+            tried, base = ({**found.current, name: value} for value in reversed(values))
+            found.observations.append(Observation(tried, base, -gain, sd, "elsewhere"))
+            room -= 1

@@ -82,19 +82,19 @@ def space(
 
     tried: values that were scored, by name; failed: values that ended without a score, each alone.
     """
-    found = []
+    found, content = [], source.encode()
     for constant in constants(source, device):
-        dimension = _dimension(constant, _beside(source, constant)) if abs(constant.value) < LARGEST else None
+        dimension = _dimension(constant, _beside(content, constant)) if abs(constant.value) < LARGEST else None
         if dimension is not None:
             known = ([one for one in seen.get(constant.name, ()) if abs(one) < LARGEST] for seen in (tried, failed))
             found.append(_learnt(dimension, *known))
     return found
 
 
-def _beside(source: str, constant: Constant) -> str:
+def _beside(content: bytes, constant: Constant) -> str:
     """The comment on a constant's line."""
-    rest = source.encode()[constant.end :].split(b"\n", 1)[0].decode("utf-8", "replace")
-    return rest.partition("#")[2]
+    rest = content[constant.end :].partition(b"\n")[0]
+    return rest.decode("utf-8", "replace").partition("#")[2]
 
 
 def _dimension(constant: Constant, comment: str) -> Dimension | None:

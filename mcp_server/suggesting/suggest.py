@@ -12,16 +12,16 @@ from mcp_server.nouns.replies import SuggestionReply, SuggestReply
 from mcp_server.nouns.rows import Campaign
 from mcp_server.suggesting.landscape import words
 from mcp_server.suggesting.observations import Known, Moved, known
-from mcp_server.suggesting.optimiser import MISSING, advise, available
+from mcp_server.suggesting.optimiser import advise
 from mcp_server.suggesting.space import Dimension, space
 
 
 def suggested(
     bench: Bench, campaign: Campaign, arena: Arena, elsewhere: Sequence[Moved] = (), count: int = 3, least: int = 0
 ) -> SuggestReply:
-    """The next steps over the constants of the incumbent's file; only the words where Optuna is not installed.
+    """The next steps over the constants of the incumbent's file, and what is known of them in words.
 
-    least: and where less than that was observed, for importing it takes half a second.
+    least: the words alone where less than that was observed.
     """
     device = resolve_devices(arena)[0]
     found = known(bench, campaign, arena.editable, device, elsewhere)
@@ -40,12 +40,9 @@ def suggested(
         running=sum(one.loss is None for one in seen),
         next="Advice: take one up, or combine it with an idea of your own; then run_experiment as ever.",
     )
-    if not available():
-        reply.next = MISSING
-        return reply
     if reply.observations < least:
         return reply
-    for values in advise(dimensions, seen, campaign.seed + len(seen), count):
+    for values in advise(dimensions, seen, campaign.seed + bench.ledger.next_number(campaign.tag), count):
         moves = moved(dimensions, values)
         if moves:
             reply.suggestions.append(_said(found, moves))

@@ -11,14 +11,16 @@ unknown is probed (dev/LOG.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 LENGTHS = (0.6, 1.0, 1.6, 2.5, 4.0)  # of the kernel, in ranges of a constant: long ones are valleys
-VARIANCES = tuple(4.0**power for power in range(8))  # of the loss, in squares of the usual difference
+VARIANCES = 4.0 ** np.arange(8)  # of the loss, in squares of the usual difference
 ALONE = 0.8  # of the variance that is a sum over the constants
 LEAST_NOISE = 1e-6  # variance of what is seen, and of a place as a share of the loss's: keeps matrices regular
 OUTLIER = 1.5  # losses beyond so many usual differences say "bad" and no more
@@ -26,60 +28,105 @@ OUTLIER = 1.5  # losses beyond so many usual differences say "bad" and no more
 
 @dataclass(frozen=True, eq=False)
 class Surrogate:
-    """What is known of the loss over places (N, constants) from 0 to 1, up to a constant. Losses are scaled inside."""
+    """What is known of the loss over places (N, constants) from 0 to 1, up to a constant, in usual differences.
+
+    told (M, N): each comparison as a sum over the places; losses (M,) and their noise (M,), a variance.
+    """
 
     places: Floats
-    known: Floats  # (N,), what is believed of the places themselves
-    length: float
-    weights: Floats
+    told: Floats
+    losses: Floats
+    noise: Floats
+    length: float = LENGTHS[0]
+    variance: float = 1.0
 
     @classmethod
     def fitted(cls, places: Floats, pairs: NDArray[np.int64], losses: Floats, sds: Floats) -> Surrogate:
         """pairs (M, 2): two different places that were compared. losses (M,): how much more the first one's was, with
         standard deviations (M,); all finite."""
+        told = np.zeros((len(losses), len(places)))
+        told[np.arange(len(losses)), pairs[:, 0]] = 1.0
+        told[np.arange(len(losses)), pairs[:, 1]] = -1.0
         if not len(losses):
-            return cls(places, np.zeros(len(places)), LENGTHS[0], np.zeros(len(places)))
+            return cls(places, told, losses, sds)
         usual = float(np.median(np.abs(losses))) or float(np.abs(losses).max()) or 1.0
         cut = np.minimum(losses, OUTLIER * usual)
         spread = float(np.sqrt(np.mean(cut**2))) or 1.0
-        scaled, noise = cut / spread, (sds / spread) ** 2 + LEAST_NOISE
-        told = np.zeros((len(losses), len(places)))  # each difference as a sum over the places
-        np.add.at(told, (np.arange(len(losses)), pairs[:, 0]), 1.0)
-        np.add.at(told, (np.arange(len(losses)), pairs[:, 1]), -1.0)
-        found = []
-        for length in LENGTHS:
-            covariance = kernel(places, places, length) + LEAST_NOISE * np.eye(len(places))
-            found += [cls._of(places, told, scaled, noise, length, covariance, variance) for variance in VARIANCES]
-        return max(found, key=lambda one: one[0])[1]
+        found = cls(places, told, cut / spread, (sds / spread) ** 2 + LEAST_NOISE)
+        length, variance = found._likeliest()
+        return replace(found, length=length, variance=variance)
 
-    @classmethod
-    def _of(
-        cls,
-        places: Floats,
-        told: Floats,
-        losses: Floats,
-        noise: Floats,
-        length: float,
-        covariance: Floats,
-        variance: float,
-    ) -> tuple[float, Surrogate]:
-        """(log likelihood of what was seen, the process)"""
-        factor = np.linalg.cholesky(variance * (told @ covariance @ told.T) + np.diag(noise))
-        found = np.linalg.solve(factor.T, np.linalg.solve(factor, losses))
-        likely = -0.5 * float(losses @ found) - float(np.log(np.diag(factor)).sum())
-        weights = variance * (told.T @ found)
-        return likely, cls(places, covariance @ weights, length, weights)
+    def _likeliest(self) -> tuple[float, float]:
+        """Length and variance: along the modes of what was seen, in units of its noise, all variances at once."""
+        sharp = 1.0 / np.sqrt(self.noise)
+        found = []
+        for length, covariance in zip(LENGTHS, _covariances(self.places, LENGTHS), strict=True):
+            seen = sharp[:, None] * (self.told @ covariance @ self.told.T) * sharp
+            strengths, modes = np.linalg.eigh(seen)
+            grown = 1.0 + VARIANCES[:, None] * np.maximum(strengths, 0.0)
+            likely = -0.5 * ((modes.T @ (sharp * self.losses)) ** 2 / grown + np.log(grown)).sum(axis=1)
+            best = int(likely.argmax())
+            found.append((float(likely[best]), length, float(VARIANCES[best])))
+        return max(found)[1:]
+
+    def with_running(self, place: Floats) -> Surrogate:
+        """The same with one more place, under way from where we stand: it counts as one that brings nothing."""
+        told = np.pad(self.told, ((0, 1), (0, 1)))
+        told[-1, [0, -1]] = -1.0, 1.0
+        places, losses = np.vstack([self.places, place]), np.append(self.losses, 0.0)
+        return replace(self, places=places, told=told, losses=losses, noise=np.append(self.noise, LEAST_NOISE))
+
+    @cached_property
+    def weights(self) -> Floats:
+        """(N,), of each place in what is expected of others."""
+        seen = self.told @ self._covariance @ self.told.T + np.diag(self.noise)
+        found: Floats = self.told.T @ np.linalg.solve(seen, self.losses)
+        return found
+
+    @property
+    def known(self) -> Floats:
+        """(N,), what is believed of the places themselves."""
+        found: Floats = self._covariance @ self.weights
+        return found
+
+    @cached_property
+    def _covariance(self) -> Floats:
+        return self.variance * next(_covariances(self.places, (self.length,)))
 
     def expected(self, candidates: Floats) -> Floats:
-        """The loss to expect of each of the candidates (M, constants), scaled, up to a constant."""
-        found: Floats = kernel(candidates, self.places, self.length) @ self.weights
+        """The loss to expect of candidates (M, constants) over that of the first place, in usual differences.
+
+        What a constant does alone is asked for where it moves: of many constants a candidate moves few.
+        """
+        here, count = self.places[0], len(self.places[0])
+        rows, moved = np.nonzero(candidates != here)
+        theirs = self.places[:, moved]
+        near, far = (_fallen((at - theirs) ** 2, self.length) for at in (candidates[rows, moved], here[moved]))
+        alone = np.bincount(rows, self.weights @ (near - far), len(candidates)) / count
+        together = _fallen(_apart(candidates, self.places) / count, self.length)
+        there = _fallen(_apart(here[None], self.places) / count, self.length)
+        found: Floats = self.variance * (ALONE * alone + (1 - ALONE) * ((together - there) @ self.weights))
         return found
 
 
-def kernel(one: Floats, other: Floats, length: float) -> Floats:
-    """(N, M) covariances of places (N, constants) and (M, constants)."""
-    apart = (one[:, None, :] - other[None, :, :]) ** 2 / (length * length)
-    alone = np.exp(-0.5 * apart).mean(axis=2)
-    together = np.exp(-0.5 * apart.sum(axis=2) / one.shape[1])
-    joined: Floats = ALONE * alone + (1 - ALONE) * together
-    return joined
+def _fallen(squares: Floats, length: float) -> Floats:
+    found: Floats = np.exp(squares * (-0.5 / length**2))
+    return found
+
+
+def _apart(one: Floats, other: Floats) -> Floats:
+    """(N, M) squared distances of places (N, constants) and (M, constants)."""
+    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * one @ other.T
+    found: Floats = np.maximum(squares, 0.0)
+    return found
+
+
+def _covariances(places: Floats, lengths: Sequence[float]) -> Iterator[Floats]:
+    """(N, N) of places (N, constants), of variance one, for each length; what nobody moved is the same everywhere."""
+    count = places.shape[1]
+    live = places[:, (places != places[0]).any(axis=0)]
+    apart = (live[:, None, :] - live[None, :, :]) ** 2
+    together, still = apart.sum(axis=2) / count, count - live.shape[1]
+    for length in lengths:
+        alone = (_fallen(apart, length).sum(axis=2) + still) / count
+        yield ALONE * alone + (1 - ALONE) * _fallen(together, length) + LEAST_NOISE * np.eye(len(places))

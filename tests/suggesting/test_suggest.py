@@ -6,6 +6,7 @@ import math
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -14,16 +15,16 @@ from mcp_server.cli import cli
 from mcp_server.dashboard.feed import Feed
 from mcp_server.edits.movable import Move
 from mcp_server.edits.moves import moved
-from mcp_server.nouns.errors import NotNow
 from mcp_server.researcher import classical, habits
 from mcp_server.researcher.habits import Trial
 from mcp_server.researcher.memo import hints
-from mcp_server.suggesting import optimiser
+from mcp_server.suggesting import observations, optimiser
 from mcp_server.suggesting.carried import Advice
 from mcp_server.suggesting.landscape import Step, words
 from mcp_server.suggesting.observations import numbers
 from mcp_server.suggesting.optimiser import Observation, Seen, advise
 from mcp_server.suggesting.space import space
+from mcp_server.suggesting.surrogate import Surrogate
 from tests.labs import begun, edit, finish, make_lab
 
 SOURCE = """\
@@ -103,7 +104,8 @@ def believed(known: list[Observation]) -> dict[float, float]:
     """What is expected of each value that was seen, over 0.1."""
     dimension = space("RATE = 0.1\n")[0]
     seen = Seen.of([dimension], known)
-    found = seen.process().known - seen.process().known[0]
+    found = Surrogate.fitted(seen.places, seen.pairs, seen.losses, seen.sds).known
+    found = found - found[0]
     return {
         round(dimension.value(float(at)), 3): float(loss) for at, loss in zip(seen.places[:, 0], found, strict=True)
     }
@@ -158,17 +160,34 @@ def test_the_researcher_tells_what_a_trial_was_made_on_and_how_sure_it_is() -> N
     assert habits.deviation(()) is None
 
 
-def test_without_optuna_the_words_are_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcp_server.suggesting.suggest.available", lambda: False)
-    lab = make_lab(tmp_path / "lab")
-    begun(lab)
-    reply = lab.suggest()
-    assert reply.suggestions == []
-    assert "untried: KNOB" in reply.landscape
-    assert '[suggest]"' in reply.next
-    monkeypatch.setattr(optimiser, "available", lambda: False)
-    with pytest.raises(NotNow, match="suggest"):
-        advise(space("RATE = 0.1\n"), [], 1)
+def test_what_is_expected_of_a_place_that_was_seen_is_what_is_believed_of_it() -> None:
+    draw = np.random.default_rng(1)
+    places = draw.random((12, 9))
+    places[:, 4:] = places[0, 4:]  # most constants were never moved
+    pairs = np.array([(one, draw.integers(one)) for one in range(1, 12)])
+    losses = (places**2).sum(axis=1)
+    process = Surrogate.fitted(places, pairs, losses[pairs[:, 0]] - losses[pairs[:, 1]], np.full(11, 0.01))
+    process = process.with_running(draw.random(9))
+    assert process.expected(process.places) == pytest.approx(process.known - process.known[0], abs=0.01)
+
+
+def test_advice_takes_the_newest_attempts_beside_what_they_were_made_on_however_long_the_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = begun(make_lab(tmp_path / "lab"))
+    for value in (5.0, 4.5, 4.0, 3.5, 6.0, 3.0):
+        edit(lab, KNOB=value)
+        number = lab.run_experiment(f"KNOB to {value}").experiment
+        finish(lab, number)
+        lab.commit_or_revert(number)
+    monkeypatch.setattr(observations, "REMEMBERED", 3)
+    with lab.reading() as (bench, campaign, arena):
+        others = [("KNOB", "1.0", "2.0", 0.1, 0.01)] * 40
+        found = observations.known(bench, campaign, arena.editable, "cpu", others)
+    assert found is not None
+    own = [(one.base["KNOB"], one.values["KNOB"]) for one in found.observations if not one.origin]
+    assert own == [(4.0, 3.5), (3.5, 6.0), (3.5, 3.0)]
+    assert len(found.observations) == 3 + observations.OTHERS
 
 
 def test_beside_other_replies_the_optimiser_is_asked_only_where_enough_was_observed(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import signal
 import sys
 from pathlib import Path
@@ -17,9 +16,7 @@ from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
-from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import Reply
-from mcp_server.programs.installed import with_extra
 from mcp_server.setup.newlab import LANGUAGE_MODEL, template
 from mcp_server.views.history import HistoryRow
 
@@ -98,8 +95,6 @@ def demo(ctx: click.Context, /, folder: Path, plain: bool, as_json: bool, quick:
         researcher=numbers["researcher"],
         begins=QUICK_BEGINS if quick else None,
     )
-    if plan.researcher == "tpe" and importlib.util.find_spec("optuna") is None:
-        raise NotNow(f"The researcher `tpe` needs Optuna: {with_extra('suggest')}")
     try:
         with stage.audience(console, plain or as_json) as audience:
             outcome = show.demonstrate(plan, audience)

@@ -19,8 +19,7 @@ def suggest(place: Place, count: int, as_json: bool) -> None:
 
     It learns from this campaign's attempts, from those of other labs that stood where we stand, and from what runs. The
     range of a constant is written beside it (`RATE = 0.1  # 0.01..1`), else around its value, wider where values beyond
-    were scored, narrower where they failed. Nothing is edited and nothing runs. It needs
-    Optuna (the extra `suggest`); the words do not.
+    were scored, narrower where they failed. Nothing is edited and nothing runs.
 
     \b
     Examples:
