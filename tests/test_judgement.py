@@ -233,6 +233,20 @@ def test_an_edit_of_luck_is_never_kept_however_low_its_score(bench: Bench, touch
     assert touch in found.verdict.reason
 
 
+def test_a_suite_that_came_later_is_measured_of_the_incumbent_before_a_keep(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "lab.db", arena_of(more="suite: {old: python old.py}\n"))
+    bench.baseline(1.0, 1.0001, 1.0002)
+    bench.prove()
+    bench.run(2, 0.9, suite={"old": 5.0})
+    found = bench.judge()
+    assert (code_of(found), found.wanted) == ((Decision.CONFIRM, "guard_unsure"), ((2, 1, "confirm"),))
+    bench.run(2, 0.9, seed=1, suite={"old": 5.0})
+    assert bench.judge().wanted == ((2, 2, "confirm"), (1, 2, "confirm"))
+    bench.run(2, 0.9, seed=2, suite={"old": 5.0})
+    bench.run(1, 1.0, seed=2, suite={"old": 5.0})
+    assert code_of(bench.judge()) == (Decision.KEEP, "gain")
+
+
 def test_an_arenas_own_rule_reaches_the_referee(tmp_path: Path) -> None:
     for name, more, code in (
         ("a", "keep: {min_delta: 0.6}\n", (Decision.DISCARD, "below_min_delta")),

@@ -25,7 +25,10 @@ def guards_of(
     for name, one in arena.suite.items():
         sign = 1.0 if one.direction == "minimize" else -1.0
         changed = change_of(name, sign, ours, theirs, baseline, number, suite=True)
-        found.append(not_fallen(name, changed))
+        if changed is None and values(name, ours, suite=True):  # the incumbent was scored before the arena had it
+            found.append(Guards(unsure=(f"{name} of the suite was never measured of the incumbent.",)))
+        else:
+            found.append(not_fallen(name, changed))
     return together(found)
 
 

@@ -220,7 +220,9 @@ def start(bench: Bench, run: Run, *, rescore: bool = False) -> None:
     arena = bench.arena(experiment)
     if experiment.decision == "keep":  # it is measured again for the sake of a candidate, so where that one was
         now = bench.arena(campaign)
-        arena = arena.model_copy(update={"devices": now.devices, "threads": now.threads, "engine": now.engine})
+        arena = arena.model_copy(
+            update={name: getattr(now, name) for name in ("devices", "threads", "engine", "suite")}
+        )
     beside, way = pairing.beside(bench.ledger, arena, campaign, run, experiment, rescore)
     plan = dispatch.Plan(
         arena,
