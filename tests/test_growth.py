@@ -6,6 +6,7 @@ Counted, not timed: processes of git, rows that the ledger hands out, bytes of a
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import shutil
 import sqlite3
@@ -20,12 +21,12 @@ from starlette.testclient import TestClient
 
 from benchmarks.ledger import MOST_GITS, WORDS, NoSupervisor, gits_counted, past, score
 from mcp_server.cli import cli
-from mcp_server.dashboard.app import HERE, cookie_name, dashboard_app
+from mcp_server.dashboard.app import HERE, cookie_name, dashboard_app, packed
 from mcp_server.dashboard.feed import FIRST_ROWS, Feed
 from mcp_server.dashboard.glance import Glance
 from mcp_server.dashboard.lab import Feeds
 from mcp_server.lab import Lab, utc_now
-from mcp_server.ledger import runs
+from mcp_server.ledger import Ledger, runs
 from mcp_server.ledger.store import Store
 from mcp_server.nouns.rows import Standing
 from mcp_server.personal.labs import Known
@@ -217,10 +218,23 @@ def test_the_page_shows_the_newest_before_it_has_read_a_long_past(many: Lab) -> 
         client.cookies.set(cookie_name(0), "token")
         files = ["/", "/palette.css", *(f"/static/{one.name}" for one in (HERE / "static").iterdir())]
         sent = sum(int(client.get(path).headers["content-length"]) for path in files)
-        assert client.get("/plotly.min.js").headers["content-encoding"] == "gzip"
-        assert 'src="/plotly.min.js" id="library" async' in client.get("/").text  # nothing waits for it
-        _, told = feeds.at("").news(None)
-        first = sent + sum(len(text) for text in told.values())
+        with mock.patch("gzip.compress", wraps=gzip.compress) as packing, mock.patch("zlib.compressobj") as anew:
+            packed.cache_clear()
+            answers = [client.get("/plotly.min.js") for _ in range(2)]
+        assert {one.headers["content-encoding"] for one in answers} == {"gzip"}
+        assert packing.call_count == 1  # and no visitor waits while it is done for another
+        assert not anew.called
+        assert '<script src="/plotly' not in client.get("/").text  # asked for when there is something to see
+        with mock.patch.object(Lab, "lab_status") as slower:
+            cursor, told = feeds.at("").news(None)
+        assert not slower.called
+        assert json.loads(told["status"])["totals"]["best"] < 1.0
+        _, more = feeds.at("").news(cursor)
+        short, whole = (json.loads(some["status"]) for some in (told, more))
+        assert short.items() <= whole.items()  # nothing that was said is unsaid
+        assert whole["scale"]
+        assert "rows" not in more
+        first = sent + sum(len(text) for text in [*told.values(), *more.values()])
         assert first < FIRST_PAINT
         rows = json.loads(told["rows"])
         seen, before = {row["experiment"] for row in rows["rows"]}, rows["before"]
@@ -232,6 +246,19 @@ def test_the_page_shows_the_newest_before_it_has_read_a_long_past(many: Lab) -> 
             before = page["before"]
         assert seen == set(range(1, MANY + 1))
     feeds.close()
+
+
+def test_a_decision_has_no_past_read_again_for_the_scale_of_the_chart(many: Lab) -> None:
+    clock = iter(range(0, 10_000, 100))  # each look is long after the one before, so that the status is told anew
+    with contextlib.closing(Feed(Lab(many.paths.tree), now=lambda: float(next(clock)))) as feed:
+        feed.news(feed.news(None)[0])
+        with (
+            mock.patch.object(Ledger, "outcomes") as read,
+            mock.patch.object(feed, "_scale", wraps=feed._scale) as scale,
+        ):
+            feed.news(None)
+        assert scale.called
+        assert not read.called
 
 
 def test_a_lab_is_read_for_the_page_of_all_only_when_its_ledger_was_written(many: Lab) -> None:
@@ -251,7 +278,7 @@ def test_a_lab_is_read_for_the_page_of_all_only_when_its_ledger_was_written(many
 def test_a_look_at_a_page_without_news_reads_no_rows_of_the_past(many: Lab) -> None:
     clock = iter(range(1000))
     feed = Feed(Lab(many.paths.tree), now=lambda: float(next(clock)))
-    cursor, _ = feed.news(None)
+    cursor, _ = feed.news(feed.news(None)[0])
     with rows_counted() as handed:
         for _ in range(3):
             cursor, told = feed.news(cursor)

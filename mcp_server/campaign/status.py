@@ -29,6 +29,7 @@ from mcp_server.campaign.upkeep.caught import CaughtUp
 from mcp_server.edits import themes
 from mcp_server.engines.ray.engine import roll
 from mcp_server.judging import pairing
+from mcp_server.judging.noise import Noise
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.imported import PLACE
 from mcp_server.memory import recall as ranking
@@ -112,12 +113,7 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
         last=[line(item) for item in last[-LAST_SHOWN:]],
         learnings=[clean_line(one.text, 200) for one in ledger.learnings(last=LAST_SHOWN)],
         sessions=sessions_here(bench),
-        noise=NoiseReply(
-            sd=progress.rounded(noise.sd),
-            paired_sd=progress.rounded(noise.paired_sd),
-            repeat_sd=progress.rounded(noise.repeat_sd),
-            runs=noise.runs,
-        ),
+        noise=noise_reply(noise),
         totals=contract.since_first(bench, campaign, arena, totals_of(ledger, arena, campaign)),
         problems=[problem, *caught.problems] if problem else list(caught.problems),
         advice=_advice(last),
@@ -147,6 +143,16 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
         soonest = min(one.eta_seconds or 0.0 for one in out)
         reply.next = progress.in_the_field([one.experiment for one in out], soonest)
     return reply
+
+
+def noise_reply(noise: Noise) -> NoiseReply:
+    """How far equal code was apart here."""
+    return NoiseReply(
+        sd=progress.rounded(noise.sd),
+        paired_sd=progress.rounded(noise.paired_sd),
+        repeat_sd=progress.rounded(noise.repeat_sd),
+        runs=noise.runs,
+    )
 
 
 def _say_rules(reply: StatusReply, bench: Bench, campaign: Campaign, program: Program) -> None:

@@ -1,9 +1,9 @@
 """What the live page shows of a campaign, and what of it changed since a client last heard.
 
-Of a long past a first visit gets the newest experiments and what was kept; it asks for the others page by
-page (`older`), once there is something to look at. Nothing is changed here. The lab's lock is held for the few
-milliseconds of catching up; the rows are read beside it, through a ledger of the feed's own, for SQLite lets readers
-work while others write.
+Of a long past a first visit gets the newest experiments, what was kept and the totals, before anything that takes
+longer to find out; it asks for the others page by page (`older`), once there is something to look at. Nothing is
+changed here. The lab's lock is held for the few milliseconds of catching up; the rows are read beside it, through a
+ledger of the feed's own, for SQLite lets readers work while others write.
 """
 
 from __future__ import annotations
@@ -23,18 +23,21 @@ from mcp_server.campaign import progress
 from mcp_server.campaign.attempt import Attempt, read, read_all
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.evidence import measured_noise
+from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.reins.hands import reins_of
+from mcp_server.campaign.status import noise_reply
 from mcp_server.dashboard.community import Look
 from mcp_server.dashboard.front import Front
 from mcp_server.dashboard.parts import Cursor, Parts
 from mcp_server.judging.looks import told_live
+from mcp_server.judging.noise import Noise
 from mcp_server.judging.totals import Line
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.foreign import UNUSABLE
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.records import RunState
-from mcp_server.nouns.replies import Reply
+from mcp_server.nouns.replies import Reply, StatusReply
 from mcp_server.nouns.rows import Campaign, Standing
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.views.chart import ChartCampaign, ChartPoint
@@ -51,6 +54,9 @@ FIRST_ROWS = 200  # of a first visit: eight pages of the table
 KEPT_ROWS = 60  # and the newest of what was kept, from which the chart draws its line
 OLDER_ROWS = 500  # at a time
 CURVE_POINTS = 240
+
+
+Outcome = tuple[int, str, tuple[float | None, float | None, int | None, str | None]]  # as `Ledger.outcomes` has it
 
 
 class Row(HistoryRow):
@@ -120,10 +126,13 @@ class Feed:
             self.lab.close()
 
     def news(self, cursor: Cursor | None) -> tuple[Cursor, dict[str, str]]:
-        """Look, and tell what is newer than `cursor`: JSON texts by name. None means everything."""
+        """Look, and tell what is newer than `cursor`: JSON texts by name. None means everything.
+
+        The first look at a campaign tells what the ledger says at once, the next one the rest: whoever heard something
+        asks again without a pause.
+        """
         with self._mutex:
-            if self._now() - self._looked >= LOOK_SECONDS:
-                self._look()
+            if self._now() - self._looked >= LOOK_SECONDS and self._look():
                 self._looked = self._now()
             known = self._parts.known(cursor)
             told = self._parts.newer(known or 0)
@@ -161,11 +170,13 @@ class Feed:
         self._rows: dict[int, tuple[int, dict[str, Any]]] = {}
         self._open: set[int] = set()  # experiments that are not settled
         self._standing: Standing | None = None  # as far as rows were read
+        self._past: Sequence[Outcome] | None = None  # of what was decided before that, read once
         self._seen: tuple[object, ...] = ()
         self._told_at = 0.0
         self._others_at = self._others_told_at = -STATUS_SECONDS
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Whether all was looked at; else the next look goes on."""
         try:
             with self.lab.reading() as (bench, campaign, arena):
                 ledger = bench.ledger
@@ -182,13 +193,17 @@ class Feed:
                 )
         except AutoresearchError as error:
             self._without_campaign(str(error))
-            return
+            return True
         self._parts.say("runs", [run.model_dump() for run in runs])
         self._parts.say("reins", held.model_dump())
+        if self._standing is None:
+            self._tell_first(campaign, arena)
+            return False
         if seen != self._seen or self._now() - self._told_at >= STATUS_SECONDS:
             self._tell_all(campaign, arena)
             self._seen, self._told_at = seen, self._now()
         self._tell_of_others(campaign, arena)
+        return True
 
     def _tell_of_others(self, campaign: Campaign, arena: Arena) -> None:
         """What other labs' records say, when it changed; and now and then, for its freshness is told in words."""
@@ -205,29 +220,41 @@ class Feed:
             self._others_told_at = now
             self._parts.say("community", told.model_dump())
 
+    def _tell_first(self, campaign: Campaign, arena: Arena) -> None:
+        """All of a first screen but the chart."""
+        ledger, tag = self._beside(), campaign.tag
+        self._read_rows(ledger, campaign, arena)
+        noise = measured_noise(ledger, arena, tag)
+        short = StatusReply(
+            campaign=tag,
+            branch=campaign.branch,
+            goal=arena.goal,
+            experiments=ledger.count(tag),
+            noise=noise_reply(noise),
+            totals=totals_of(ledger, arena, campaign),
+        )
+        self._parts.say("status", {**short.model_dump(), **_about(ledger, campaign, arena, noise)})
+        self._tell_lessons(ledger)
+
     def _tell_all(self, campaign: Campaign, arena: Arena) -> None:
         ledger = self._beside()
         self._read_rows(ledger, campaign, arena)
-        noise = measured_noise(ledger, arena, campaign.tag)
-        noise_sd = noise.paired_sd if noise.paired_sd is not None else noise.sd
-        status = self.lab.lab_status(suggesting=False).model_dump()
+        status, noise = self.lab.lab_status(suggesting=False).model_dump(), measured_noise(ledger, arena, campaign.tag)
+        status |= _about(ledger, campaign, arena, noise)
         status.update(
-            name=arena.metric.name,
-            unit=arena.metric.unit,
-            direction=arena.metric.direction,
-            campaigns=ledger.active_campaigns(),
-            noise_sd=noise_sd,
-            began_at=campaign.began_at,
-            scale=self._scale(ledger, arena, noise_sd),
+            scale=self._scale(ledger, arena, status["noise_sd"]),
             front=list(arena.front),
             # on the page alone: no tool tells it
             watched=_watched(ledger, campaign, arena),
         )
         self._parts.say("status", status)
-        self._parts.say("lessons", [_lesson(one).model_dump() for one in reversed(ledger.learnings(last=LESSONS))])
+        self._tell_lessons(ledger)
         known = {digest: at for digest, _, at in ledger.programs()}
         now = (campaign.program, style_version(arena.style, self.lab.paths.tree) or "")
         self._parts.say("conditions", _conditions(ledger.conditions(campaign.tag), now, known))
+
+    def _tell_lessons(self, ledger: Ledger) -> None:
+        self._parts.say("lessons", [_lesson(one).model_dump() for one in reversed(ledger.learnings(last=LESSONS))])
 
     def _read_rows(self, ledger: Ledger, campaign: Campaign, arena: Arena) -> None:
         """Rows that are new or may have changed: what was opened, decided, settled or run since they were read."""
@@ -250,10 +277,12 @@ class Feed:
 
     def _scale(self, ledger: Ledger, arena: Arena, noise_sd: float | None) -> list[float]:
         """The stretch of scores that progress.png would show; empty while nothing has a score."""
-        rows = {number: row for number, (_, row) in self._rows.items() if row.get("mark")}
-        read = {number: (row.get("level", row.get("score")), row["mark"]) for number, row in rows.items()}
-        told = {number: (self._line.level(*where), outcome) for number, outcome, where in ledger.outcomes(self._tag)}
-        points = tuple(ChartPoint(number, *one) for number, one in (told | read).items())
+        if self._past is None:
+            self._past = ledger.outcomes(self._tag)
+        told = {one: (self._line.level(*at), how) for one, how, at in self._past if one not in self._rows}
+        rows = {one: row for one, (_, row) in self._rows.items() if row.get("mark")}
+        told |= {one: (row.get("level", row.get("score")), row["mark"]) for one, row in rows.items()}
+        points = tuple(ChartPoint(number, *one) for number, one in told.items())
         found = scale_of([ChartCampaign(self._tag, points, direction=arena.metric.direction, noise_sd=noise_sd)])
         return [found.low, found.high] if found else []
 
@@ -277,6 +306,19 @@ class Feed:
         if self._ledger is None:
             self._ledger = Ledger(self.lab.paths.ledger)
         return self._ledger
+
+
+def _about(ledger: Ledger, campaign: Campaign, arena: Arena, noise: Noise) -> dict[str, Any]:
+    """What the page says of a campaign beside its status."""
+    metric = arena.metric
+    return {
+        "name": metric.name,
+        "unit": metric.unit,
+        "direction": metric.direction,
+        "campaigns": ledger.active_campaigns(),
+        "noise_sd": noise.paired_sd if noise.paired_sd is not None else noise.sd,
+        "began_at": campaign.began_at,
+    }
 
 
 def _watched(ledger: Ledger, campaign: Campaign, arena: Arena) -> str:

@@ -151,7 +151,8 @@ def stream(
                 # last, so that a stream cut in between is told those parts again
                 yield f"id: {cursor}\nevent: heard\ndata: 1\n\n"
                 quiet = 0.0
-            elif quiet >= QUIET_SECONDS:
+                continue  # what took longer to find out may be there by now
+            if quiet >= QUIET_SECONDS:
                 yield ": still here\n\n"
                 quiet = 0.0
             await anyio.sleep(LOOK_SECONDS)

@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from mcp_server.dashboard.app import plotly_script
+from mcp_server.dashboard.lab import stream
+from mcp_server.dashboard.parts import Cursor
 from tests.dashboard.pages import CHROMIUM, QUIET, Heard, Served, alone, serving, start, stop
 from tests.dashboard.synthetic import campaign_of
 from tests.labs import attempt, begun, edit, finish, git, make_lab
@@ -134,6 +141,42 @@ def test_the_page_loads_with_totals_chart_and_table(page) -> None:  # type: igno
     assert page.inner_text("#found") == "126 experiments"
     drawn = page.evaluate("document.querySelectorAll('#chart .points path').length")
     assert drawn == 126
+
+
+def test_the_chart_library_is_asked_for_when_the_table_is_there(browser, night: Served) -> None:  # type: ignore[no-untyped-def]
+    inside = browser.new_context(viewport=DESKTOP)  # with an empty cache
+    inside.add_init_script(
+        """new MutationObserver((_, watch) => {
+          if (!document.querySelector("#table tbody tr")) return;
+          watch.disconnect();
+          window.rowsAt = performance.now();
+        }).observe(document, { childList: true, subtree: true });"""
+    )
+    pages = opened_page(inside, night)
+    page = next(pages)
+    library = "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('plotly.min.js'))"
+    assert page.evaluate(f"{library}.length") == 1
+    assert page.evaluate(f"window.rowsAt < {library}[0].startTime")
+    assert next(pages, None) is None
+    inside.close()
+
+
+def test_what_takes_longer_to_find_out_follows_what_was_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_server.dashboard.lab.LOOK_SECONDS", 3600.0)  # between looks that found nothing
+    tellings = iter([{"rows": "[]"}, {"status": "{}"}])
+    left = [True]
+
+    def news(cursor: Cursor | None) -> tuple[Cursor, dict[str, str]]:
+        told = next(tellings)
+        left[0] = "rows" in told
+        return Cursor("a", 1), told
+
+    async def events(request: Request) -> Response:
+        return stream(request, news, lambda: not left[0])
+
+    with TestClient(Starlette(routes=[Route("/", events)])) as client:
+        heard = client.get("/").text
+    assert heard.index("event: rows") < heard.index("event: heard") < heard.index("event: status")
 
 
 def test_a_filter_and_a_search_leave_the_rows_they_name(page) -> None:  # type: ignore[no-untyped-def]

@@ -78,7 +78,8 @@ def of(bench: Books, campaign: Campaign, arena: Arena) -> MoneyReply:
     """All that is known of a campaign's money, and what limits it."""
     ledger, tag = bench.ledger, campaign.tag
     told, last = ledger.told_spent(tag), ledger.last_reading(tag)
-    read, spent, stop = read_in_all(ledger.readings(tag)), spent_in(bench, tag), arena.stop
+    read, stop = read_in_all(ledger.readings(tag)), arena.stop
+    spent = larger(told.spent, read)
     reply = MoneyReply(
         cost_usd=spent.cost_usd,
         tokens=spent.tokens,

@@ -30,8 +30,8 @@ function axis(more) {
 
 export async function drawChart(state, show) {
   const section = byId("chart-section"), rows = [...state.rows.values()].filter((row) => row.mark).sort((a, b) => a.experiment - b.experiment);
-  section.hidden = !window.Plotly || rows.length === 0;
-  if (section.hidden) return;
+  section.hidden = rows.length === 0 || !(window.Plotly || byId("library")); // the library may be on its way
+  if (section.hidden || !window.Plotly || !state.status.scale) return;
   if (drawing) { dirty = state; return; } // the library draws one thing at a time
   drawing = true;
   try {

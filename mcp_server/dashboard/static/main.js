@@ -61,7 +61,24 @@ function redraw(changed) {
   if (changed.has("conditions") || changed.has("status")) drawConditions(state);
   if (changed.has("community")) drawCommunity(state);
   if (changed.has("rows") || changed.has("lessons")) opened(state, changed);
+  if (state.rows.size && state.status.scale) askForLibrary();
   document.body.dataset.heard = String(Number(document.body.dataset.heard || 0) + 1);
+}
+
+// The chart library is large, and the browser does nothing else while it reads it: asked for once all else is seen.
+let asked = false;
+function askForLibrary() {
+  const address = byId("library")?.content;
+  if (asked || !address) return;
+  asked = true;
+  const only = window.trustedTypes?.createPolicy("chart-library", { createScriptURL: () => address });
+  const script = document.createElement("script");
+  script.src = only ? only.createScriptURL("") : address;
+  script.addEventListener("load", () => {
+    byId("experiment").dataset.row = ""; // what is open has a curve to draw
+    redraw(new Set(["rows", "runs"]));
+  });
+  requestAnimationFrame(() => setTimeout(() => document.head.append(script)));
 }
 
 function drawTitle() {
@@ -103,8 +120,6 @@ function show(number) {
 byId("campaign").addEventListener("change", (event) => {
   location.search = `?campaign=${encodeURIComponent(event.target.value)}`;
 });
-// the chart library is large: the page does not wait for it
-byId("library")?.addEventListener("load", () => drawChart(state, show));
 openTable(state, show);
 openChartKeys(state, show);
 openCommunity(state);

@@ -70,7 +70,7 @@ export function drawTable(state, show) {
   body.replaceChildren(...shown.map(rowOf));
   if (focused) body.querySelector(`tr[data-experiment="${focused}"] a`)?.focus();
   const read = state.rows.size, all = Math.max(read, state.status.experiments?.all || 0); // the older ones are on their way
-  byId("found").textContent = all === 0 ? "No experiment yet."
+  byId("found").textContent = !(state.status.campaign || state.status.next) ? "" : all === 0 ? "No experiment yet."
     : rows.length === read ? `${all.toLocaleString("en")} experiments` : `${rows.length.toLocaleString("en")} of ${all.toLocaleString("en")} experiments`;
   byId("pager").hidden = pages < 2;
   byId("place").textContent = `${(from + 1).toLocaleString("en")} to ${(from + shown.length).toLocaleString("en")} of ${rows.length.toLocaleString("en")}`;
