@@ -134,6 +134,7 @@ def _cluster() -> str:
     return f"""\
 # --- a Ray cluster inside the allocation: the head here, every other node joins it; both need the same token
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="${{RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}}"
+export RAY_worker_niceness=0  # by itself Ray puts runs behind every other program of a node
 if [ ! -s "$RAY_AUTH_TOKEN_PATH" ]; then
     mkdir -p "$(dirname "$RAY_AUTH_TOKEN_PATH")"
     (umask 077 && python3 -c 'import secrets; print(secrets.token_hex(32))' > "$RAY_AUTH_TOKEN_PATH")

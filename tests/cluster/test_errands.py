@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -84,6 +86,32 @@ def test_a_run_on_a_node_has_the_score_it_has_here_and_brings_everything_back(
     assert (folder.sealed.exists(), folder.log.exists()) == (True, True)
     assert cluster.leases == {}
     assert RunResult.read(folder.sealed).artifact_sha256 == result.artifact_sha256
+
+
+def test_the_end_of_a_run_is_heard_when_it_comes_and_few_questions_bring_it(
+    lab: Lab, cluster: PlayedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errand, "LOOK_SECONDS", 60.0)  # between two looks at one that goes on
+    with courier(lab.paths.state, cluster):
+        assert begin(lab).score == 4.0
+        until(lambda: not cluster.leases)
+    asked = [one for one in cluster.calls if one not in ("has", "shelve")]
+    assert asked[:6] == ["version", "take", "begin", "look", "pack", "piece"]
+
+
+def test_an_agent_has_the_priority_that_its_node_was_started_with() -> None:
+    script = (
+        "import os; from mcp_server.engines.ray.agent import _as_the_node_was_started as known; os.nice(15); known(); "
+        "print(os.getpriority(os.PRIO_PROCESS, 0))"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(told.stdout) == (os.getpriority(os.PRIO_PROCESS, 0) if may_rise() else 15)
+
+
+def may_rise() -> bool:
+    """Whether this user may put a process before others again."""
+    script = "import os; os.nice(1); os.nice(-1)"
+    return subprocess.run([sys.executable, "-c", script], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def test_what_the_arena_lets_runs_read_lies_on_the_nodes_own_shelf_and_is_sent_once(
@@ -245,11 +273,11 @@ def test_an_answer_of_an_older_epoch_is_heard_by_nobody(
     agent, real = cluster.agents[NODE], cluster.agents[NODE].look
     old = {"n": 0}
 
-    def late(key: Key, log_bytes: int = -1) -> Heard:
+    def late(key: Key, log_bytes: int = -1, wait_seconds: float = 0.0) -> Heard:
         old["n"] += 1
         if old["n"] < 5:
             return Heard(key=key.model_copy(update={"epoch": key.epoch - 1}), state="gone", clock=0.0)
-        return real(key, log_bytes)
+        return real(key, log_bytes, wait_seconds)
 
     monkeypatch.setattr(agent, "look", late)
     with courier(lab.paths.state, cluster):

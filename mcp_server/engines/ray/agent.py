@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import select
 import shutil
 import socket
 import time
@@ -44,7 +45,7 @@ def node_clock() -> float:
 
 
 class Agent:
-    """One node's. Every method returns at once or within the moving of one piece, and may be called again."""
+    """One node's. Every method but `look` returns at once or within the moving of one piece; each may be repeated."""
 
     def __init__(self, root: Path | None = None) -> None:
         """root: where all that is a node's lies; None for Ray, which starts it as it starts everything."""
@@ -54,6 +55,7 @@ class Agent:
         private_folder(self.root)
         # whoever holds the reading end hears when we are gone; nobody ever writes
         self._kept, self._life = os.pipe()
+        self._ends: dict[str, int] = {}  # by run: what becomes readable when its supervisor has ended
         self._sweep()
 
     # -- what lies on the node -----------------------------------------------------------------------------------------
@@ -138,11 +140,20 @@ class Agent:
                 if wrong:
                     return wrong
                 for_node(spec, moved, errands.cards or spec.devices).write(folder.spec)
-            local.start(folder, alive, self._kept)
+            self._hear_the_end(errands.key, local.start(folder, alive, self._kept))
             parcel.unlink(missing_ok=True)
         finally:
             os.close(alive)
         return ""
+
+    def _hear_the_end(self, key: Key, pid: int) -> None:
+        self._unhear(key)
+        with contextlib.suppress(OSError):
+            self._ends[key.name] = os.pidfd_open(pid)
+
+    def _unhear(self, key: Key) -> None:
+        if key.name in self._ends:
+            os.close(self._ends.pop(key.name))
 
     def _moved(self, errands: Errands, folder: RunPaths) -> dict[Path, Path]:
         """Which place of the lab's machine is which one here."""
@@ -154,9 +165,14 @@ class Agent:
             state / "tolerances.json": folder.folder / "tolerances.json",
         }
 
-    def look(self, key: Key, log_bytes: int = -1) -> Heard:
-        """How a run is. `log_bytes`: how much of its log is known; the tail of a log that grew is told."""
+    def look(self, key: Key, log_bytes: int = -1, wait_seconds: float = 0.0) -> Heard:
+        """How a run is once it has ended, or after so many seconds. `log_bytes`: how much of its log is known; the
+        tail of a log that grew is told."""
         folder = self.folder(key)
+        if wait_seconds and key.name in self._ends:
+            ended = select.poll()
+            ended.register(self._ends[key.name], select.POLLIN)
+            ended.poll(1000 * wait_seconds)
         lives = is_locked(folder.alive)  # before the result is looked for, which is written first
         if lives:
             state = "running"
@@ -189,7 +205,7 @@ class Agent:
         return name
 
     def piece(self, name: str, offset: int) -> bytes:
-        """A piece of a parcel that goes out; empty at its end."""
+        """A piece of a parcel that goes out."""
         return piece(self._parcel(name), offset)
 
     def forget(self, key: Key) -> bool:
@@ -198,6 +214,7 @@ class Agent:
         if is_locked(folder.alive):
             folder.cancel.touch()
             return False
+        self._unhear(key)
         for name in (key.name, f"{key.name}.back"):
             self._parcel(name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -216,9 +233,12 @@ class Agent:
 
 
 def _as_the_node_was_started() -> None:
-    """Ray shows a process without a lease no GPU, and has it hold the cluster's token: the node's supervisors get
-    the variables that the node was started with, without the token.
+    """Ray shows a process without a lease no GPU, has it hold the cluster's token, and puts it behind all others (a
+    niceness of 15): the node's supervisors get the variables and, where the user may, the priority that the node was
+    started with, without the token.
     """
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, os.getppid()))
     with contextlib.suppress(OSError):
         said = Path(f"/proc/{os.getppid()}/environ").read_bytes().split(b"\0")
         before = dict(one.decode(errors="surrogateescape").partition("=")[::2] for one in said)

@@ -29,6 +29,7 @@ NAMESPACE = "autoresearch"
 KNOCK_SECONDS = 3.0
 ADDRESS_FILE = Path("/tmp/ray/ray_current_cluster")  # where `ray start` says what `auto` is
 CALL_SECONDS, CARDS_SECONDS = 20.0, 60.0
+LEASE_SECONDS = 1  # that one look at a lease waits for it, in whole ones: Ray tells when it is there
 CALLS_AT_ONCE = 32  # of one agent: the moving of a large corpus keeps no other run waiting
 
 
@@ -45,6 +46,7 @@ class Cluster:
         except Exception as error:
             raise Unreachable(f"The Ray cluster at {where} refused: {str(error)[:300]}") from None
         self._agents: dict[str, Any] = {}
+        self._groups: dict[str, Any] = {}  # by the lease's name
 
     def close(self) -> None:
         ray.shutdown()
@@ -70,18 +72,21 @@ class Cluster:
         """Ask for a lease; harmless to repeat."""
         try:
             if self._group(name) is None:
-                placement_group([resources], strategy="SPREAD", name=name, lifetime="detached")
+                made = placement_group([resources], strategy="SPREAD", name=name, lifetime="detached")
+                self._groups[name] = made
         except Exception as error:
             raise Unreachable(str(error)[:200]) from None
 
     def leased(self, name: str) -> str | None:
-        """The node that a lease is on; None while there is none."""
+        """The node that a lease is on; None when there is none after a moment."""
         try:
             group = self._group(name)
-            table = {} if group is None else placement_group_table(group)
+            table = placement_group_table(group) if group is not None and group.wait(LEASE_SECONDS) else {}
         except Exception as error:
+            self._groups.pop(name, None)
             raise Unreachable(str(error)[:200]) from None
         if table.get("state") != "CREATED":
+            self._groups.pop(name, None)  # somebody may have given it back: the next look asks for it by its name
             return None
         return str(table["bundles_to_node_id"][0])
 
@@ -99,6 +104,7 @@ class Cluster:
         """Give a lease back; harmless to repeat."""
         with contextlib.suppress(Exception):
             group = self._group(name)
+            self._groups.pop(name, None)
             if group is not None:
                 remove_placement_group(group)
 
@@ -110,10 +116,12 @@ class Cluster:
                     self.drop(one["name"])
 
     def _group(self, name: str) -> Any:
-        try:
-            return get_placement_group(name)
-        except ValueError:
-            return None  # there is none of that name
+        if name not in self._groups:
+            try:
+                self._groups[name] = get_placement_group(name)
+            except ValueError:
+                return None  # there is none of that name
+        return self._groups[name]
 
     # -- agents --------------------------------------------------------------------------------------------------------
 

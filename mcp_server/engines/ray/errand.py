@@ -20,7 +20,7 @@ from typing import Protocol
 import mcp_server
 from mcp_server.engines.ray.agent import BACK, node_clock, read_progress
 from mcp_server.engines.ray.clocks import Mark, disagreement
-from mcp_server.engines.ray.parcels import ITEM, fingerprint, needed, pack, piece, take, unpack
+from mcp_server.engines.ray.parcels import ITEM, fingerprint, last, needed, pack, piece, take, unpack
 from mcp_server.engines.ray.records import Desk, Errands, Heard, Key, NodeSeen, Remote, Unreachable, owed_name
 from mcp_server.nouns.files import replace_quickly
 from mcp_server.nouns.paths import RunPaths
@@ -183,9 +183,8 @@ class Errand:
         offset = 0
         while True:
             content = piece(parcel, offset)
-            if offset == 0 or content:
-                self._ask("take", name, offset, content)
-            if not content:
+            self._ask("take", name, offset, content)
+            if last(content):
                 break
             offset += len(content)
         parcel.unlink()
@@ -197,9 +196,9 @@ class Errand:
             self._there()
             if self.folder.cancel.exists():
                 self._ask("cancel", self.remote.key)
-            asked = node_clock()
+            asked, began = node_clock(), time.monotonic()
             try:
-                heard = self._ask("look", self.remote.key, self._log_bytes)
+                heard = self._ask("look", self.remote.key, self._log_bytes, LOOK_SECONDS)
             except Unreachable:
                 if time.monotonic() - heard_at > UNHEARD_SECONDS:
                     raise Gone(f"Its node {self._host()} does not answer.") from None
@@ -218,7 +217,7 @@ class Errand:
             if heard.state != "running":
                 self._bring(heard.state == "interrupted")
                 return
-            self._pause(LOOK_SECONDS)
+            self._pause(max(0.0, began + LOOK_SECONDS - time.monotonic()))  # a node that was begun anew cannot wait
 
     def _bring(self, interrupted: bool) -> None:
         """Fetch what came of it; the result is laid down last, and then the run is not owed any more."""
@@ -229,9 +228,9 @@ class Errand:
         while True:
             content = self._ask("piece", name, offset)
             assert isinstance(content, bytes)
-            if not content:
-                break
             take(parcel, offset, content)
+            if last(content):
+                break
             offset += len(content)
         arrived = self.folder.folder / "arrived"
         shutil.rmtree(arrived, ignore_errors=True)

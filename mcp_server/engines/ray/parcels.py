@@ -125,10 +125,15 @@ def _listing(place: Path) -> Iterator[tuple[str, Path]]:
 
 
 def piece(parcel: Path, offset: int) -> bytes:
-    """The bytes of a parcel from `offset` on, as many as go at once; empty at its end. Raises OSError."""
+    """The bytes of a parcel from `offset` on, as many as go at once. Raises OSError."""
     with open(parcel, "rb") as file:
         file.seek(offset)
         return file.read(PIECE_BYTES)
+
+
+def last(content: bytes) -> bool:
+    """Whether nothing comes after this piece."""
+    return len(content) < PIECE_BYTES
 
 
 def take(parcel: Path, offset: int, content: bytes) -> None:
