@@ -143,22 +143,20 @@ def test_the_page_loads_with_totals_chart_and_table(page) -> None:  # type: igno
     assert drawn == 126
 
 
-def test_the_chart_library_is_asked_for_when_the_table_is_there(browser, night: Served) -> None:  # type: ignore[no-untyped-def]
-    inside = browser.new_context(viewport=DESKTOP)  # with an empty cache
-    inside.add_init_script(
+def test_the_chart_library_is_asked_for_when_the_table_is_there(tab, night: Served) -> None:  # type: ignore[no-untyped-def]
+    tab[0].add_init_script(
         """new MutationObserver((_, watch) => {
           if (!document.querySelector("#table tbody tr")) return;
           watch.disconnect();
           window.rowsAt = performance.now();
         }).observe(document, { childList: true, subtree: true });"""
     )
-    pages = opened_page(inside, night)
+    pages = opened_page(tab, night)
     page = next(pages)
     library = "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('plotly.min.js'))"
     assert page.evaluate(f"{library}.length") == 1
     assert page.evaluate(f"window.rowsAt < {library}[0].startTime")
     assert next(pages, None) is None
-    inside.close()
 
 
 def test_what_takes_longer_to_find_out_follows_what_was_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,11 @@ function axis(more) {
 export async function drawChart(state, show) {
   const section = byId("chart-section"), rows = [...state.rows.values()].filter((row) => row.mark).sort((a, b) => a.experiment - b.experiment);
   section.hidden = rows.length === 0 || !(window.Plotly || byId("library")); // the library may be on its way
-  if (section.hidden || !window.Plotly || !state.status.scale) return;
+  if (section.hidden) return;
+  if (!window.Plotly || !state.status.scale) {
+    byId("chart-words").textContent ||= "The chart is on its way …";
+    return;
+  }
   if (drawing) { dirty = state; return; } // the library draws one thing at a time
   drawing = true;
   try {
