@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -64,9 +65,13 @@ def _warm() -> Iterator[None]:
         yield
 
 
+_numbers = itertools.count()
+
+
 @pytest.fixture(autouse=True)
 def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, _quick: None) -> Path:
-    folder = tmp_path_factory.mktemp("alone")
+    folder = tmp_path_factory.getbasetemp() / "alone" / str(next(_numbers))  # `mktemp` reads all that there is
+    folder.mkdir(parents=True)
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(folder / "cache"))
     monkeypatch.setenv("AUTORESEARCH_LOCKS", str(folder / "locks"))
     monkeypatch.setenv("AUTORESEARCH_LABS", str(folder / "labs"))
