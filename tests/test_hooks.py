@@ -271,6 +271,7 @@ def test_the_stop_hook_is_off_unless_asked_for_and_then_bounded(lab: Path, tmp_p
 def test_the_stop_hook_ends_before_claude_code_would_override_it(lab: Path, tmp_path: Path) -> None:
     event = {"hook_event_name": "Stop", "cwd": str(lab), "session_id": str(tmp_path)}
     claude = {"AUTORESEARCH_LOOP": "20", "TMPDIR": str(tmp_path), "CLAUDE_PROJECT_DIR": str(lab)}
+    claude["AUTORESEARCH_PYTHON"] = "/bin/false"  # turns are counted here, and no lab is asked at each of them
     for more, allowed_turns in (({}, 8), ({"CLAUDE_CODE_STOP_HOOK_BLOCK_CAP": "3"}, 3)):
         asked = [hook(event, **claude, **more) is not None for _ in range(allowed_turns + 1)]
         assert asked == [True] * allowed_turns + [False]
