@@ -18,11 +18,27 @@ from mcp_server.runner.machine import shares
 from mcp_server.runner.sandbox import probe
 from tests.abuse.model_runs import MODELS, lay_out, read
 from tests.runner.test_sandbox import has
+from tests.runs import RunFolder
 from tests.scoring.tiny import write_corpus
 
 pytestmark = pytest.mark.abuse
 
-HONEST = (MODELS / "honest_float32.py").read_text()
+HONEST = """\
+import torch
+from base import VOCAB, WIDTH, Base, finish
+
+
+class Model(Base):
+    "What was counted, and nothing else."
+
+
+def build_model():
+    return Model()
+
+
+if __name__ == "__main__":
+    finish(build_model())
+"""
 BURN = """
 import threading, time
 
@@ -75,10 +91,15 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_corpus(tmp_path_factory.mktemp("corpus") / "tiny")
 
 
-def carry_out(source: str, folder: Path, corpus: Path, usual: HostUse | None) -> RunResult:
-    deed = read(MODELS / "honest_float32.py")
-    run = lay_out(deed, folder, corpus)
+def laid_out(source: str, folder: Path, corpus: Path) -> RunFolder:
+    """A run of this train.py, whose weights are a table."""
+    run = lay_out(read(MODELS / "rows_see_each_other.py"), folder, corpus)
     (run.paths.work / "train.py").write_text(source)
+    return run
+
+
+def carry_out(source: str, folder: Path, corpus: Path, usual: HostUse | None) -> RunResult:
+    run = laid_out(source, folder, corpus)
     if usual is not None:
         spec = json.loads(run.paths.spec.read_text())
         run.paths.spec.write_text(json.dumps({**spec, "usual_hosts": usual.model_dump()}))
@@ -102,7 +123,7 @@ def test_an_honest_model_is_neither_flagged_nor_refused(
 ) -> None:
     result = carry_out(HONEST, tmp_path, corpus, usual)
     record_property(
-        "abuse", [0, "An attention model, held to what it needed the first time.", str(result.state), str(result.tier)]
+        "abuse", [0, "An honest model, held to what it needed the first time.", str(result.state), str(result.tier)]
     )
     assert result.state is RunState.SCORED, result.detail
     assert "hosts_unusual" not in result.flags
@@ -138,11 +159,9 @@ def test_what_a_host_computes_beside_its_answers_is_told_or_refused(
 
 
 def test_a_host_that_reads_files_while_it_answers_is_told(corpus: Path, tmp_path: Path, record_property: Any) -> None:
-    deed = read(MODELS / "honest_float32.py")
-    run = lay_out(deed, tmp_path, corpus)
+    run = laid_out(HONEST.replace("class Model(Base):", READER), tmp_path, corpus)
     hoard = run.paths.work / "hoard.bin"
     hoard.write_bytes(os.urandom(48 << 20))
-    (run.paths.work / "train.py").write_text(HONEST.replace("class Model(Base):", READER))
     with open(hoard, "rb") as file:  # onto the disk and out of memory, as files are that nobody has read for long
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
