@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import sys
@@ -37,6 +38,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("quick"):
         items[:] = [one for one in items if one.get_closest_marker("quick") or not reaches_outside(one.path)]
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # the modules of all tests and what they import stay: no later look for garbage goes through them
 
 
 _inside = False  # whether a test runs that may not leave this process

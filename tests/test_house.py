@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
 
 from dev import house
 
-FOUND = house.modules()
+
+@functools.cache
+def found() -> dict[str, house.Module]:
+    """Read once, and only where it is asked for: whoever collects tests imports this module."""
+    return house.modules()
 
 
 def planted(tmp_path: Path, name: str, source: str) -> dict[str, house.Module]:
@@ -16,11 +21,11 @@ def planted(tmp_path: Path, name: str, source: str) -> dict[str, house.Module]:
     file = tmp_path / house.PACKAGE / Path(*name.split(".")).with_suffix(".py")
     file.parent.mkdir(parents=True)
     file.write_text(source)
-    return FOUND | {name: house.modules(tmp_path)[name]}
+    return found() | {name: house.modules(tmp_path)[name]}
 
 
 def test_imports_go_down_or_stay_in_their_room() -> None:
-    assert house.upward(FOUND) == []
+    assert house.upward(found()) == []
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,7 @@ def test_a_module_that_stands_in_no_room_is_found(tmp_path: Path) -> None:
 
 
 def test_only_some_rooms_know_the_database_torch_the_event_loop_and_the_system() -> None:
-    assert house.out_of_place(FOUND) == []
+    assert house.out_of_place(found()) == []
 
 
 @pytest.mark.parametrize("library", ["sqlite3", "subprocess", "os", "torch", "anyio.to_thread"])
@@ -63,7 +68,7 @@ def test_what_decides_can_do_nothing_else(tmp_path: Path, library: str) -> None:
 
 
 def test_nothing_is_too_large_to_be_read_in_one_look() -> None:
-    assert house.too_large(FOUND) == []
+    assert house.too_large(found()) == []
 
 
 def test_what_is_too_large_is_found(tmp_path: Path) -> None:
@@ -73,7 +78,7 @@ def test_what_is_too_large_is_found(tmp_path: Path) -> None:
 
 
 def test_every_module_says_in_its_first_words_what_it_is() -> None:
-    assert [one.name for one in FOUND.values() if one.path.name != "__init__.py" and not one.caption] == []
+    assert [one.name for one in found().values() if one.path.name != "__init__.py" and not one.caption] == []
 
 
 def test_the_page_of_the_house_says_what_the_code_says() -> None:

@@ -50,6 +50,7 @@ def strike(lab: Lab, agent: Agent, victim: str, step: str, group: bool, draw: ra
         agent.listen()
         found = cast(lab.paths)
         there = step in (agent.step, found.phase) and bool(chosen(victim, agent, found))
+        time.sleep(0.005)  # to look takes as long, and those who are looked at need the processor
     time.sleep(draw.uniform(0, 0.15) if step in VERBS else draw.uniform(0, 0.05))  # anywhere in the step
     found = cast(lab.paths)
     pids = chosen(victim, agent, found) or [agent.pid]
