@@ -54,10 +54,13 @@ def visit(browser: Any, link: str, then: str, seen: str) -> Visit:
 
     def received(told: Any) -> None:
         url = urls.get(told["requestId"], "")
-        # what streams is told by its length alone
-        found.bytes[url] = found.bytes.get(url, 0) + (told["encodedDataLength"] or told["dataLength"])
+        found.bytes[url] = found.bytes.get(url, 0) + told["dataLength"]  # what streams is not packed
+
+    def over(told: Any) -> None:
+        found.bytes[urls.get(told["requestId"], "")] = int(told["encodedDataLength"])  # as it came, packed
 
     wire.on("Network.dataReceived", received)
+    wire.on("Network.loadingFinished", over)
     began = time.perf_counter()
     page.goto(link if then == "/" else link.partition("/open")[0] + then, wait_until="commit")
     page.wait_for_selector(seen)
