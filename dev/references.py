@@ -25,7 +25,7 @@ from mcp_server.campaign.beginning.keys import A_PERSONS, RULES, Holder
 from mcp_server.cli import cli
 from mcp_server.commands.names import COMMANDS
 from mcp_server.ledger.live.events import Event
-from mcp_server.ledger.schema import STEPS
+from mcp_server.ledger.schema import STEPS, take
 from mcp_server.nouns import replies
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -142,7 +142,7 @@ def ledger() -> str:
     """The schema that all migrations end in."""
     database = sqlite3.connect(":memory:")
     for step in STEPS:
-        step(database)
+        take(database, step)
     rows = database.execute(
         "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE '%\\_%' ESCAPE '\\'"
         " ORDER BY type DESC, name"

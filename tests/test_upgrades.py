@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.ledger import Ledger, schema
-from mcp_server.ledger.schema import STEPS
+from mcp_server.ledger.schema import STEPS, take
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import LedgerError
 from mcp_server.nouns.records import Audit, RunResult, RunState
@@ -36,7 +36,7 @@ def old_ledger(path: Path, steps: int) -> None:
     """A ledger as the release that knew only the first `steps` steps left it: two keeps, a discard, an open attempt."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for number, step in enumerate(STEPS[:steps], 1):
-            step(db)
+            take(db, step)
             db.execute(f"PRAGMA user_version = {number}")
         db.execute("INSERT INTO programs VALUES ('digest', 'text', ?)", (AT.format(1),))
         db.execute(

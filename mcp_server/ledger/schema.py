@@ -6,8 +6,8 @@ A ledger's `user_version` is the number of steps it has seen. Each step runs in 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 
+# Campaigns, experiments, runs, learnings, exams, programs and the word index.
 FIRST = """
 CREATE TABLE programs (
     digest TEXT PRIMARY KEY, text TEXT NOT NULL, first_seen TEXT NOT NULL
@@ -92,14 +92,7 @@ CREATE VIRTUAL TABLE words USING fts5 (
 );
 """
 
-
-def first(connection: sqlite3.Connection) -> None:
-    """Campaigns, experiments, runs, learnings, exams, programs and the word index."""
-    for statement in FIRST.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
+# The order of decisions, whatever the clock says.
 SECOND = """
 -- 1, 2, ... in the order in which a campaign decided
 ALTER TABLE experiments ADD COLUMN turn INTEGER;
@@ -111,14 +104,7 @@ UPDATE experiments SET turn = (
 CREATE INDEX experiments_by_turn ON experiments (campaign, turn);
 """
 
-
-def second(connection: sqlite3.Connection) -> None:
-    """The order of decisions, whatever the clock says."""
-    for statement in SECOND.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
+# Indexes for a lab with a long past: what every verb asks must not read all of it.
 THIRD = """
 CREATE INDEX learnings_by_experiment ON learnings (campaign, experiment);
 CREATE INDEX experiments_unvaulted ON experiments (campaign) WHERE vaulted = 0;
@@ -133,29 +119,15 @@ DROP INDEX experiments_by_edit;
 CREATE INDEX experiments_by_edit ON experiments (campaign, edit, number);
 """
 
-
-def third(connection: sqlite3.Connection) -> None:
-    """Indexes for a lab with a long past: what every verb asks must not read all of it."""
-    for statement in THIRD.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
+# The baseline is asked for by every verb, and it need not be experiment 1.
 FOURTH = """
 CREATE INDEX experiments_baseline ON experiments (campaign, number) WHERE kind = 'baseline';
 """
 
+# Which session began an experiment, so that two agents in one work tree can be told apart.
+FIFTH = "ALTER TABLE experiments ADD COLUMN session TEXT NOT NULL DEFAULT ''"
 
-def fourth(connection: sqlite3.Connection) -> None:
-    """The baseline is asked for by every verb, and it need not be experiment 1."""
-    connection.execute(FOURTH)
-
-
-def fifth(connection: sqlite3.Connection) -> None:
-    """Which session began an experiment, so that two agents in one work tree can be told apart."""
-    connection.execute("ALTER TABLE experiments ADD COLUMN session TEXT NOT NULL DEFAULT ''")
-
-
+# What a person changed of the rules while a campaign ran.
 SIXTH = """
 CREATE TABLE amendments (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -167,14 +139,7 @@ CREATE TABLE amendments (
 CREATE INDEX amendments_by_campaign ON amendments (campaign, id);
 """
 
-
-def sixth(connection: sqlite3.Connection) -> None:
-    """What a person changed of the rules while a campaign ran."""
-    for statement in SIXTH.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
+# Whose a run is, and which snapshots git was told to keep.
 SEVENTH = """
 -- one row: the random name of this ledger
 CREATE TABLE lab (id TEXT NOT NULL) STRICT;
@@ -186,14 +151,7 @@ ALTER TABLE experiments ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX experiments_unheld ON experiments (campaign) WHERE settled = 1 AND held = 0;
 """
 
-
-def seventh(connection: sqlite3.Connection) -> None:
-    """Whose a run is, and which snapshots git was told to keep."""
-    for statement in SEVENTH.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
+# What was measured in a run's own slot of the incumbent, where it can be found without reading every result.
 EIGHTH = """
 -- whom a run had beside it in its slot, and what that scored: asked for by every verdict, and a result is long
 ALTER TABLE runs ADD COLUMN incumbent INTEGER;
@@ -204,14 +162,7 @@ UPDATE runs SET incumbent = json_extract(result, '$.incumbent'),
 CREATE INDEX runs_beside ON runs (campaign, ticket) WHERE incumbent_score IS NOT NULL;
 """
 
-
-def eighth(connection: sqlite3.Connection) -> None:
-    """What was measured in a run's own slot of the incumbent, where it can be found without reading every result."""
-    for statement in EIGHTH.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
+# Histories of other tools.
 NINTH = """
 -- attempts that logs of other tools tell of: searched, never an incumbent, never part of the noise
 CREATE TABLE imported (
@@ -226,19 +177,10 @@ CREATE TABLE imported (
 ) STRICT;
 """
 
+# Who proposed an experiment: client, version, model, tokens and cost, as JSON; '' for experiments of before.
+TENTH = "ALTER TABLE experiments ADD COLUMN proposer TEXT NOT NULL DEFAULT ''"
 
-def ninth(connection: sqlite3.Connection) -> None:
-    """Histories of other tools."""
-    for statement in NINTH.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
-def tenth(connection: sqlite3.Connection) -> None:
-    """Who proposed an experiment: client, version, model, tokens and cost, as JSON; '' for experiments of before."""
-    connection.execute("ALTER TABLE experiments ADD COLUMN proposer TEXT NOT NULL DEFAULT ''")
-
-
+# What of other labs an experiment repeats or puts together.
 ELEVENTH = """
 -- LAB/n of the attempt elsewhere that it repeats; those whose changes it puts together, apart by spaces
 ALTER TABLE experiments ADD COLUMN repeats TEXT NOT NULL DEFAULT '';
@@ -246,14 +188,7 @@ ALTER TABLE experiments ADD COLUMN joins TEXT NOT NULL DEFAULT '';
 CREATE INDEX experiments_that_repeat ON experiments (campaign, number) WHERE repeats != '';
 """
 
-
-def eleventh(connection: sqlite3.Connection) -> None:
-    """What of other labs an experiment repeats or puts together."""
-    for statement in ELEVENTH.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
+# What every verb asks, however long the past: sums that go on, and indexes that answer by themselves.
 TWELFTH = """
 -- what the verdicts up to a turn have proven, so that it need not be added up from the first on
 CREATE TABLE records (
@@ -275,14 +210,7 @@ CREATE INDEX experiments_conditions ON experiments (campaign, number, program, s
 CREATE INDEX experiments_counted ON experiments (campaign, decision, kind);
 """
 
-
-def twelfth(connection: sqlite3.Connection) -> None:
-    """What every verb asks, however long the past: sums that go on, and indexes that answer by themselves."""
-    for statement in TWELFTH.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
+# What happened, as events.
 THIRTEENTH = """
 -- what happened, each once: the name says which it is
 CREATE TABLE events (
@@ -295,27 +223,13 @@ ALTER TABLE campaigns ADD COLUMN heard INTEGER NOT NULL DEFAULT 0;
 UPDATE campaigns SET heard = coalesce((SELECT max(turn) FROM experiments WHERE campaign = tag), 0);
 """
 
-
-def thirteenth(connection: sqlite3.Connection) -> None:
-    """What happened, as events."""
-    for statement in THIRTEENTH.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
+# Evidence per example, beside the results: there may be thousands of them, and most verbs ask for none.
 FOURTEENTH = """
 -- what each example contributed to a run's score, and to its incumbent's in the same slot: packed JSON, or empty
 CREATE TABLE units (ticket INTEGER PRIMARY KEY REFERENCES runs(ticket), own BLOB NOT NULL, beside BLOB NOT NULL) STRICT;
 """
 
-
-def fourteenth(connection: sqlite3.Connection) -> None:
-    """Evidence per example, beside the results: there may be thousands of them, and most verbs ask for none."""
-    for statement in FOURTEENTH.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
+# A person's hand on a campaign, and the queue of ideas.
 FIFTEENTH = """
 -- what a person asks for while a campaign runs: pause | veto | note
 CREATE TABLE orders (
@@ -337,14 +251,7 @@ CREATE TABLE ideas (
 CREATE INDEX ideas_by_state ON ideas (campaign, state);
 """
 
-
-def fifteenth(connection: sqlite3.Connection) -> None:
-    """A person's hand on a campaign, and the queue of ideas."""
-    for statement in FIFTEENTH.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
+# What research costs, as the user's command reads it.
 SIXTEENTH = """
 -- what the user's own command said was spent, each time that it said something else
 CREATE TABLE spending (
@@ -358,18 +265,14 @@ CREATE TABLE spending (
 CREATE INDEX spending_by_campaign ON spending (campaign, id);
 """
 
+STEPS = (
+    *(FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH, ELEVENTH, TWELFTH),
+    *(THIRTEENTH, FOURTEENTH, FIFTEENTH, SIXTEENTH),
+)
 
-def sixteenth(connection: sqlite3.Connection) -> None:
-    """What research costs, as the user's command reads it."""
-    for statement in SIXTEENTH.split(";\n"):
+
+def take(connection: sqlite3.Connection, step: str) -> None:
+    """Bring a ledger one step on."""
+    for statement in step.split(";\n"):
         if statement.strip():
             connection.execute(statement)
-
-
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
-    *(first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth, eleventh, twelfth),
-    thirteenth,
-    fourteenth,
-    fifteenth,
-    sixteenth,
-)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mcp_server.ledger.schema import STEPS
+from mcp_server.ledger.schema import STEPS, take
 from mcp_server.nouns.errors import LedgerError
 from mcp_server.nouns.files import mend, private_file, private_folder
 
@@ -114,7 +114,7 @@ class Store:
             # another process may have migrated while we waited for the lock
             for number, step in enumerate(STEPS, 1):
                 if number > self._db.execute("PRAGMA user_version").fetchone()[0]:
-                    step(self._db)
+                    take(self._db, step)
                     self._db.execute(f"PRAGMA user_version = {number}")
 
     def _refuse_newer(self, version: int) -> None:
