@@ -12,6 +12,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,6 +98,25 @@ class Module:
     def lines(self) -> int:
         return len(self.path.read_text("utf-8").splitlines())
 
+    @cached_property
+    def imports(self) -> tuple[str, ...]:
+        """The full names that it imports anywhere, as written; `from a import b` is `a.b`."""
+        return tuple(self._imported())
+
+    def _imported(self) -> Iterator[str]:
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
+                "import_module",
+                "__import__",
+            ):
+                # a name put together at run time shows at least its beginning, which says the room
+                said = [one.value for given in node.args for one in ast.walk(given) if isinstance(one, ast.Constant)]
+                yield from (one.rstrip(".") for one in said if isinstance(one, str))
+
 
 def modules(root: Path = ROOT) -> dict[str, Module]:
     """All modules of the package under `root`, by name; a folder's `__init__` has the folder's name."""
@@ -106,22 +126,6 @@ def modules(root: Path = ROOT) -> dict[str, Module]:
         if name != "__init__":
             found[name] = Module(name, path, ast.parse(path.read_text("utf-8")))
     return found
-
-
-def imported(module: Module) -> Iterator[str]:
-    """The full names that a module imports anywhere, as written; `from a import b` is `a.b`."""
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
-            "import_module",
-            "__import__",
-        ):
-            # a name put together at run time shows at least its beginning, which says the room
-            said = [one.value for given in node.args for one in ast.walk(given) if isinstance(one, ast.Constant)]
-            yield from (one.rstrip(".") for one in said if isinstance(one, str))
 
 
 def room_of(name: str) -> str | None:
@@ -137,7 +141,7 @@ def arrows(found: dict[str, Module]) -> set[tuple[str, str]]:
     """Which module imports which, within the package."""
     drawn = set()
     for module in found.values():
-        for full in imported(module):
+        for full in module.imports:
             name = full.removeprefix(f"{PACKAGE}.")
             if name == full:
                 continue
@@ -164,7 +168,7 @@ def out_of_place(found: dict[str, Module]) -> list[str]:
     """Imports of what only some rooms may know, in words."""
     said = []
     for module in found.values():
-        for full in sorted(set(imported(module))):
+        for full in sorted(set(module.imports)):
             top = full.partition(".")[0]
             if top in ALONE and not module.name.startswith(ALONE[top]):
                 said.append(f"{module.name} imports {top}")
