@@ -134,7 +134,8 @@ def committed(lab: Lab) -> Path:
     return lab.paths.tree
 
 
-def test_status_and_doctor_foretell_a_night(tmp_path: Path) -> None:
+def test_status_and_doctor_foretell_a_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_server.setup.doctor.TORCH", "raise ImportError")  # it takes two seconds
     lab = begun(make_lab(tmp_path / "lab", train=HEAVY))
     attempt(lab, "better", KNOB=2.0)
     said = lab.lab_status().disk

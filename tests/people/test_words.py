@@ -181,7 +181,10 @@ def test_new_in_a_clone_of_the_reference_names_the_command_that_takes_it_over(tm
     assert "autoresearch adopt" in typed(folder, "status").output
 
 
-def test_doctor_tries_the_commands_of_the_arena_and_says_whose_python_runs(tmp_path: Path) -> None:
+def test_doctor_tries_the_commands_of_the_arena_and_says_whose_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_server.setup.doctor.TORCH", "raise ImportError")  # it takes two seconds
     folder = ground(tmp_path / "lab", "python train.py --data data/x.bin", more="readable: [~/nowhere-at-all]\n")
     (folder / "data").mkdir()
     (folder / "data" / "x.bin").write_text("1")
