@@ -45,13 +45,6 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTORESEARCH_CHART", "off")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _no_optimiser() -> Iterator[None]:
-    """What it works out from a long past takes seconds and reads nothing more."""
-    with mock.patch("mcp_server.suggesting.suggest.available", return_value=False):
-        yield
-
-
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab with a short past, for tests that only read."""
