@@ -8,6 +8,7 @@ that a busy machine changes nothing. Language models are not here: a run of one 
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -65,12 +66,18 @@ def _packing(pack: Any, seed: int) -> float:
     return BEST_PACKING - max(float(pack.polish(*one).sum()) for one in zip(centres, radii, strict=True))
 
 
-def _tabular(model: Any, seed: int) -> float:
+@functools.cache
+def _digits() -> Any:
+    """Read once: it takes as long as several fits."""
     from sklearn.datasets import load_digits
 
+    return load_digits()
+
+
+def _tabular(model: Any, seed: int) -> float:
     if model.FEATURES * model.STEPS > 15_000:
         raise TooLong
-    found = load_digits()
+    found = _digits()
     order = np.random.default_rng(seed).permutation(len(found.target))
     train, held = order[:900], order[900:1300]
     fitted = model.fit(found.data[train], found.target[train], seed)
