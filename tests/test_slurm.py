@@ -30,7 +30,7 @@ case "$(basename "$0") $*" in
         echo working >> {log}
         for _ in $(seq "${{WORK:-600}}"); do sleep 0.05; done
         exit "${{LOOP:-3}}" ;;
-    srun*) sleep 600 ;;
+    srun*) exec sleep 600 ;;  # what ends it ends all of it
 esac
 """
 
