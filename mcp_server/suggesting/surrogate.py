@@ -30,11 +30,11 @@ OUTLIER = 1.5  # losses beyond so many usual differences say "bad" and no more
 class Surrogate:
     """What is known of the loss over places (N, constants) from 0 to 1, up to a constant, in usual differences.
 
-    told (M, N): each comparison as a sum over the places; losses (M,) and their noise (M,), a variance.
+    pairs (M, 2): the places that were compared; losses (M,) of the first over the second, their noise (M,) a variance.
     """
 
     places: Floats
-    told: Floats
+    pairs: NDArray[np.int64]
     losses: Floats
     noise: Floats
     length: float = LENGTHS[0]
@@ -44,15 +44,12 @@ class Surrogate:
     def fitted(cls, places: Floats, pairs: NDArray[np.int64], losses: Floats, sds: Floats) -> Surrogate:
         """pairs (M, 2): two different places that were compared. losses (M,): how much more the first one's was, with
         standard deviations (M,); all finite."""
-        told = np.zeros((len(losses), len(places)))
-        told[np.arange(len(losses)), pairs[:, 0]] = 1.0
-        told[np.arange(len(losses)), pairs[:, 1]] = -1.0
         if not len(losses):
-            return cls(places, told, losses, sds)
+            return cls(places, pairs, losses, sds)
         usual = float(np.median(np.abs(losses))) or float(np.abs(losses).max()) or 1.0
         cut = np.minimum(losses, OUTLIER * usual)
         spread = float(np.sqrt(np.mean(cut**2))) or 1.0
-        found = cls(places, told, cut / spread, (sds / spread) ** 2 + LEAST_NOISE)
+        found = cls(places, pairs, cut / spread, (sds / spread) ** 2 + LEAST_NOISE)
         length, variance = found._likeliest()
         return replace(found, length=length, variance=variance)
 
@@ -61,7 +58,7 @@ class Surrogate:
         sharp = 1.0 / np.sqrt(self.noise)
         found = []
         for length, covariance in zip(LENGTHS, _covariances(self.places, LENGTHS), strict=True):
-            seen = sharp[:, None] * (self.told @ covariance @ self.told.T) * sharp
+            seen = sharp[:, None] * self._of_differences(covariance) * sharp
             strengths, modes = np.linalg.eigh(seen)
             grown = 1.0 + VARIANCES[:, None] * np.maximum(strengths, 0.0)
             likely = -0.5 * ((modes.T @ (sharp * self.losses)) ** 2 / grown + np.log(grown)).sum(axis=1)
@@ -71,16 +68,24 @@ class Surrogate:
 
     def with_running(self, place: Floats) -> Surrogate:
         """The same with one more place, under way from where we stand: it counts as one that brings nothing."""
-        told = np.pad(self.told, ((0, 1), (0, 1)))
-        told[-1, [0, -1]] = -1.0, 1.0
+        pairs = np.vstack([self.pairs, [len(self.places), 0]])
         places, losses = np.vstack([self.places, place]), np.append(self.losses, 0.0)
-        return replace(self, places=places, told=told, losses=losses, noise=np.append(self.noise, LEAST_NOISE))
+        return replace(self, places=places, pairs=pairs, losses=losses, noise=np.append(self.noise, LEAST_NOISE))
 
     @cached_property
     def weights(self) -> Floats:
         """(N,), of each place in what is expected of others."""
-        seen = self.told @ self._covariance @ self.told.T + np.diag(self.noise)
-        found: Floats = self.told.T @ np.linalg.solve(seen, self.losses)
+        seen = self._of_differences(self._covariance) + np.diag(self.noise)
+        solved, count = np.linalg.solve(seen, self.losses), len(self.places)
+        one, other = (np.bincount(side, solved, count).astype(np.float64) for side in self.pairs.T)
+        found: Floats = one - other
+        return found
+
+    def _of_differences(self, covariance: Floats) -> Floats:
+        """(M, M) from that of the places; no product of matrices, whose threads wait for each other beside a run."""
+        one, other = self.pairs.T
+        rows = covariance[one] - covariance[other]
+        found: Floats = rows[:, one] - rows[:, other]
         return found
 
     @property
