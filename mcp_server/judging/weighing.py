@@ -161,9 +161,10 @@ class Case:
             label = Label.CONFIRMED if sure else Label.PROVISIONAL
         said = f"{decision.value.capitalize()}: {why}"
         if not plain:
+            kind, where = ("pair", " in one slot") if self.comparison is Comparison.SLOT else ("run", "")
             said += (
                 f" (gain {self.gain:+.3g}, {self.widths:+.1f} noise widths, {self.probability:.0%} likely better, "
-                f"{self.count} {'pairs in one slot' if self.comparison is Comparison.SLOT else 'runs'})."
+                f"{self.count} {kind if self.count == 1 else kind + 's'}{where})."
             )
             if self.given.called_off:
                 said += f" Runs that ended without a score count as bad looks: {self.given.called_off}."
