@@ -184,6 +184,18 @@ def test_who_knows_the_metric_and_its_direction_says_them(tmp_path: Path) -> Non
     assert (metric.name, metric.direction) == ("quality", "maximize")
 
 
+def test_who_knows_the_command_that_makes_the_number_says_it(tmp_path: Path) -> None:
+    files = {"a.py": "pass\n" * 9, "opt.py": "X = 3.0\nprint('score:', (X - 1) ** 2)\n"}
+    asked = ("--metric", "score", "--direction", "minimize")
+    reply = init(repository(tmp_path, files), *asked)
+    assert "init --run COMMAND" in str(reply["words"])  # nothing in the repository says what to measure
+    assert init(tmp_path, "--run", "python opt.py", *asked, "--yes")["written"]
+    arena = parse_program((tmp_path / "program.md").read_text()).arena
+    assert (arena.metric.name, arena.editable) == ("score", ("opt.py",))
+    done = subprocess.run([sys.executable, "measure.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("---\nscore: 4.0\n")
+
+
 def test_a_memo_that_stands_in_program_md_stays_below_the_arena(tmp_path: Path) -> None:
     memo = "# What we are after\n\nBe careful.\n"
     folder = repository(tmp_path, {"fit.py": "x = 1\n", "evaluate.py": "print(f'accuracy: {1}')\n", "program.md": memo})

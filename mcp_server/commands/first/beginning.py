@@ -39,11 +39,12 @@ class InitReply(Reply):
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Write the files; without a terminal nothing is written otherwise.")
+@click.option("--run", default="", metavar="COMMAND", help="What makes the number, where nothing here says so.")
 @click.option("--metric", default="", metavar="NAME", help="The number that counts, as a run prints or writes it.")
 @click.option("--direction", default="", metavar="WAY", help="Which way it is better: minimize or maximize.")
 @asking.json_option
 @click.pass_obj
-def init(place: Place, yes: bool, metric: str, direction: str, as_json: bool) -> None:
+def init(place: Place, yes: bool, run: str, metric: str, direction: str, as_json: bool) -> None:
     """Look at the repository in this folder and propose an arena for it.
 
     Looks for its language, its tests, commands that measure something and numbers that earlier runs left; nothing of it
@@ -54,10 +55,10 @@ def init(place: Place, yes: bool, metric: str, direction: str, as_json: bool) ->
     Examples:
       autoresearch init            look, propose, ask
       autoresearch init --yes      and write
-      autoresearch init --metric score --direction minimize
+      autoresearch init --run "python opt.py" --metric score --direction minimize
     """
     tree = (Workspace(place.folder).paths.tree if in_repository(place.folder) else place.folder).resolve()
-    reply, proposed = _looked(tree, Wanted(metric, better_asked(direction)))
+    reply, proposed = _looked(tree, Wanted(metric, better_asked(direction)), run)
     if not as_json:
         _show(reply)
     if proposed is not None and (yes or (sys.stdin.isatty() and not as_json and click.confirm("Write these files?"))):
@@ -72,7 +73,7 @@ def init(place: Place, yes: bool, metric: str, direction: str, as_json: bool) ->
     terminal.show(terminal.screen(), *said, Text("Next:"), *(Text(f"  {one}", style="cyan") for one in reply.next))
 
 
-def _looked(tree: Path, wanted: Wanted) -> tuple[InitReply, Proposed | None]:
+def _looked(tree: Path, wanted: Wanted, run: str) -> tuple[InitReply, Proposed | None]:
     program = tree / PROGRAM
     memo = program.read_text("utf-8-sig", errors="replace") if program.is_file() else ""
     if has_front_matter(memo):
@@ -87,11 +88,12 @@ def _looked(tree: Path, wanted: Wanted) -> tuple[InitReply, Proposed | None]:
         except WorkspaceError:
             pass  # of no shape that is known, or nothing committed: it is looked at instead
     seen = look(tree, _files(tree))
-    proposed = propose(seen, wanted.metric, wanted.direction, memo)
+    proposed = propose(seen, wanted.metric, wanted.direction, memo, run)
     if proposed is None:
         words = [
             f"{seen.language or 'No program'} here, and nothing that measures it: no tests, no command whose name says "
-            "so, no numbers of earlier runs. An arena needs one number that software can work out."
+            "so, no numbers of earlier runs. An arena needs one number that software can work out. Say which, and what "
+            "makes it: autoresearch init --run COMMAND --metric NAME --direction minimize"
         ]
         steps = ["autoresearch new", "autoresearch readiness", "autoresearch demo --quick"]
         return InitReply(folder=str(tree), words=words, next=steps), None

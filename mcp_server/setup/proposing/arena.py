@@ -32,13 +32,15 @@ class Proposed:
     files: dict[str, str]
 
 
-def propose(seen: Seen, metric: str = "", direction: Better | None = None, memo: str = "") -> Proposed | None:
+def propose(
+    seen: Seen, metric: str = "", direction: Better | None = None, memo: str = "", run: str = ""
+) -> Proposed | None:
     """The arena that what was seen suggests; None where nothing in it could be measured. Raises NotNow.
 
-    metric, direction: from somebody who knows which number counts, and which way it is better. memo: what stands in
-    program.md; the arena comes above it.
+    metric, direction, run: from somebody who knows which number counts, which way it is better and which command makes
+    it. memo: what stands in program.md; the arena comes above it.
     """
-    command, number = _measured(seen, metric, direction)
+    command, number = _measured(seen, metric, direction, run)
     if not command:
         return None
     editable = _editable(seen, command)
@@ -71,9 +73,9 @@ def _copied(command: str) -> str:
     return f'cp -R . "$TMPDIR/tree" && cd "$TMPDIR/tree" && {command}'
 
 
-def _measured(seen: Seen, metric: str, direction: Better | None) -> tuple[str, Number]:
+def _measured(seen: Seen, metric: str, direction: Better | None, run: str) -> tuple[str, Number]:
     """The command whose number counts: one that was printed or written before, else the time it takes."""
-    command = _command(seen)
+    command = run or _command(seen)
     if metric:
         found = next((one for one in seen.numbers if one.name == metric), Number(metric))
         if direction is None and not found.telling:
@@ -87,7 +89,7 @@ def _measured(seen: Seen, metric: str, direction: Better | None) -> tuple[str, N
     number = printed or next(iter(telling), None)
     if command and number is not None:
         return command, replace(number, asked=direction)
-    timed = next((one for one in seen.commands if re.search("bench", one)), "") or command or seen.tests
+    timed = run or next((one for one in seen.commands if re.search("bench", one)), "") or command or seen.tests
     return timed, Number(CPU_SECONDS)
 
 
@@ -104,7 +106,8 @@ def _editable(seen: Seen, command: str) -> tuple[str, ...]:
     if seen.trainers and seen.trainers[0] in command:
         return seen.trainers[:1]
     aside = set(seen.measures)
-    return tuple(one for one in seen.sources if one not in aside)[:1]
+    found = [one for one in seen.sources if one not in aside]
+    return tuple([one for one in found if one in command] or found)[:1]
 
 
 def _wanted(number: Number) -> str:
