@@ -34,7 +34,7 @@ EXPERIMENTS, SECONDS = 83, 60.0  # as many as the reference's first night, a fif
 KILLED_AT, BUSY_FROM, BUSY_UNTIL = 0.3, 0.5, 0.67  # of the experiments
 TAG = "night"
 ROOT = Path(__file__).resolve().parents[1]
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 15.0  # each look is a start of Python beside the runs
 
 
 @dataclass
