@@ -84,7 +84,7 @@ def adopt(
             )
         from mcp_server.commands.claims.verbs import run_source  # adopting a repository needs no lab
 
-        run_source(place, attempt, "", anyway, wait, as_json)
+        run_source(place, attempt, anyway, wait, as_json)
         return
     chosen = plan(place.folder, wanted)
     reply = _reply(chosen)

@@ -51,7 +51,7 @@ def nodes(sources: Sources) -> int:
     for name, source in named(sources).items():
         tree = tree_of(name, source)
         if tree is None:
-            total += tokens(flat(name, source))
+            total += tokens(flat(source))
             continue
         for node in walk(tree):
             text = node.value if isinstance(node, ast.Constant) else None
@@ -69,7 +69,7 @@ def _normal(name: str, source: Source) -> str:
             return "tree " + canonical(tree)
         except RecursionError:
             pass
-    return "text " + flat(name, source)
+    return "text " + flat(source)
 
 
 def _pieces(sources: Sources) -> Counter[str]:
@@ -78,7 +78,7 @@ def _pieces(sources: Sources) -> Counter[str]:
     for name, source in named(sources).items():
         tree = tree_of(name, source)
         if tree is None:
-            pieces.update(f"{name} {line}" for line in flat(name, source).split("\n"))
+            pieces.update(f"{name} {line}" for line in flat(source).split("\n"))
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.stmt):

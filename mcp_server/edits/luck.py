@@ -59,7 +59,7 @@ def protocol_changes(before: Sources, after: Sources) -> tuple[str, ...]:
 def _in_file(name: str, before: Source, after: Source) -> Iterator[str]:
     old, new = tree_of(name, before), tree_of(name, after)
     if old is None or new is None:
-        yield from _in_text(flat(name, before), flat(name, after))
+        yield from _in_text(flat(before), flat(after))
         return
     if canonical(old) == canonical(new):
         return

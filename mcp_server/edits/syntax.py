@@ -67,7 +67,7 @@ def tree_of(name: str, source: Source) -> ast.Module | None:
         return None
 
 
-def flat(name: str, source: Source) -> str:
+def flat(source: Source) -> str:
     """A file that has no tree, as text: line ends, trailing space and a closing newline do not count."""
     if isinstance(source, bytes):
         if b"\0" in source:

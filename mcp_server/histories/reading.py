@@ -108,7 +108,6 @@ def _row(record: Record, schema: Schema) -> Row:
         commit=cell("commit", 64),
         parent=cell("parent", 64),
         before=_maybe(cell("before")),
-        told_gain=_maybe(cell("delta")),
         reasoning=cell("reasoning", REASONING_CHARACTERS),
         verdict=cell("verdict", REASONING_CHARACTERS),
         config=cell("config", 80),

@@ -71,7 +71,6 @@ class Row:
     commit: str = ""
     parent: str = ""
     before: float | None = None  # what it was compared with, where the log tells
-    told_gain: float | None = None
     reasoning: str = ""
     verdict: str = ""
     config: str = ""

@@ -65,7 +65,7 @@ def measured_of(foreign: Foreign, contract: str, edit: str) -> list[Measured]:
     )
 
 
-def discarded(foreign: Foreign, contract: str, limit: int = 200) -> list[Measured]:
+def discarded(foreign: Foreign, contract: str) -> list[Measured]:
     """Other labs' newest discards whose code is here and whose edit we never tried: what may be tried again."""
     return _read(
         foreign,
@@ -73,7 +73,7 @@ def discarded(foreign: Foreign, contract: str, limit: int = 200) -> list[Measure
         " AND json_extract(line, '$.commit') IS NOT NULL AND edit NOT IN"
         " (SELECT edit FROM records JOIN labs USING (lab) WHERE own = 1 AND contract = ?1)",
         contract,
-        order=f"records.id DESC LIMIT {limit}",
+        order="records.id DESC LIMIT 200",
     )
 
 

@@ -59,13 +59,11 @@ def published(foreign: Foreign, lab: str) -> set[str]:
     return {json.loads(row["line"])["mark"] for row in rows}
 
 
-def posts(foreign: Foreign, contract: str = "") -> list[Posted]:
-    """The posts that are shown, in the order in which they came; of one contract where it is named."""
-    condition, values = ("AND contract = ?", [contract]) if contract else ("", [])
+def posts(foreign: Foreign) -> list[Posted]:
+    """The posts that are shown, in the order in which they came."""
     rows = foreign._rows(
-        f"SELECT posts.lab, own, line FROM posts JOIN labs USING (lab) WHERE {_SHOWN} {condition}"
-        f" ORDER BY posts.id DESC LIMIT {SHOWN}",
-        *values,
+        f"SELECT posts.lab, own, line FROM posts JOIN labs USING (lab) WHERE {_SHOWN}"
+        f" ORDER BY posts.id DESC LIMIT {SHOWN}"
     )
     return [_posted(row) for row in reversed(rows)]
 

@@ -61,12 +61,11 @@ def refused(error: OSError) -> str:
     )
 
 
-def unsupported(system: str | None = None) -> str:
-    """Why this system can hold no runs, and what to do; "" on Linux. `system`: as `sys.platform` names it."""
-    found = sys.platform if system is None else system
-    if found.startswith("linux"):
+def unsupported() -> str:
+    """Why this system can hold no runs, and what to do; "" on Linux."""
+    if sys.platform.startswith("linux"):
         return ""
-    elsewhere = "Use WSL 2" if found == "win32" else "Use a Linux machine, virtual machine or container"
+    elsewhere = "Use WSL 2" if sys.platform == "win32" else "Use a Linux machine, virtual machine or container"
     return (
         "Runs need Linux: they are held by pidfd_open, prctl and /proc, and shut in by namespaces or Landlock. "
         f"{elsewhere}; `python train.py` works by hand wherever PyTorch does."

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,10 +81,3 @@ def with_programs(found: UserEnvironment, arena: Arena, tree: Path, environ: Map
         read += [uv] if not environment.in_system(uv) else []
         read += [uv.resolve()] if uv.is_symlink() and not environment.in_system(uv.resolve()) else []
     return found.model_copy(update={"shown": tuple(dict.fromkeys(read)), "variables": more, "uv": uv})
-
-
-def differs(sealed: UserEnvironment, now: UserEnvironment) -> str:
-    """What to say where another environment would be chosen today; "" where it is the same."""
-    if sealed.python == now.python or re.match("the (repository's|server's)", now.source):
-        return ""
-    return f"This campaign runs on {sealed.words()}; here {now.words()} is active, which it does not use."

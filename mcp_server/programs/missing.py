@@ -85,7 +85,7 @@ def _program(command: list[str], found: UserEnvironment, place: Place, environ: 
             f"activate the environment first, or name its Python: /path/of/the/environment/bin/python"
         )
     if program == "uv" and command[1:2] == ["run"]:
-        return _uv(found, place, environ)
+        return _uv(found, place)
     if program in CONDAS and command[1:2] == ["run"]:
         prefix = conda_prefix(command, environ)
         if prefix is None or not (prefix / "bin").is_dir():
@@ -106,7 +106,7 @@ def _program(command: list[str], found: UserEnvironment, place: Place, environ: 
     )
 
 
-def _uv(found: UserEnvironment, place: Place, environ: Mapping[str, str]) -> str:
+def _uv(found: UserEnvironment, place: Place) -> str:
     wanted = uv.dependencies(place.tree)
     repository = found.prefix is not None and found.prefix.is_relative_to(place.tree)
     if wanted and not repository and found.source.startswith("the server's"):

@@ -27,7 +27,7 @@ def constant_answer(name: str, content: bytes) -> bytes | None:
         common = Counter(map(repr, values)).most_common(1)[0]
         if common[1] < len(values):
             wanted = next(value for value in values if repr(value) == common[0])
-            return _rebuilt(name, text, keys, [wanted] * len(values))
+            return _rebuilt(text, keys, [wanted] * len(values))
     return None
 
 
@@ -40,9 +40,9 @@ def fitted(name: str, content: bytes, source: str, answers: bytes) -> Iterator[b
         for other_keys, others in _lists(source, known):
             if keys is not None and other_keys is not None and set(keys) == set(other_keys):
                 by_key = dict(zip(other_keys, others, strict=True))
-                yield _rebuilt(name, text, keys, [by_key[key] for key in keys])
+                yield _rebuilt(text, keys, [by_key[key] for key in keys])
             elif len(values) == len(others):
-                yield _rebuilt(name, text, keys, others)
+                yield _rebuilt(text, keys, others)
     if name.rpartition(".")[2] == source.rpartition(".")[2] and not source.endswith(".py"):
         yield answers
 
@@ -96,7 +96,7 @@ def _heading(rows: list[tuple[str, str, str]]) -> bool:
     return not is_number(rows[0][2]) and (all(is_number(row[2]) for row in rows[1:]) or "id" in rows[0][0].lower())
 
 
-def _rebuilt(name: str, text: str, keys: list[str] | None, values: Sequence[Value]) -> bytes:
+def _rebuilt(text: str, keys: list[str] | None, values: Sequence[Value]) -> bytes:
     """The file of `text` with other values in its first list."""
     try:
         found = json.loads(text)

@@ -237,10 +237,6 @@ class Repository(Near):
         words = out[:limit].decode("utf-8", "replace")
         return words if len(out) <= limit else f"{words}\n[cut here: the difference is longer than {limit} bytes]\n"
 
-    def fsck(self) -> None:
-        """Raises GitError when the repository is damaged."""
-        self.do("fsck", "--full", "--no-dangling", "--no-progress")
-
     # -- refs --------------------------------------------------------------------------------------------------------
 
     def resolve(self, ref: str) -> str:

@@ -123,7 +123,7 @@ def propose(
         moves=moves,
         source=edited(source, moves, device),
         description=", ".join(map(str, moves)),
-        hypothesis=_why(moves, here, trials),
+        hypothesis=_why(moves, trials),
         # half the mean of what gains there were: most changes bring nothing
         expected=float(f"{sum(gains) / len(gains) / 2:.2g}") if gains else None,
     )
@@ -197,7 +197,7 @@ def kind_of(name: str) -> Kind:
     return next(kind for kind in KINDS if kind.fits(name))
 
 
-def _why(moves: Sequence[Move], here: dict[str, Constant], trials: Sequence[Trial]) -> str:
+def _why(moves: Sequence[Move], trials: Sequence[Trial]) -> str:
     if len(moves) > 1:
         return "Each of these came out better alone, but not surely; together it may show."
     move = moves[0]

@@ -98,10 +98,10 @@ def send(fd: int, kind: Kind, arrays: Sequence[NDArray[np.generic]], deadline: f
     _write(fd, b"".join(parts), deadline)
 
 
-def send_text(fd: int, kind: Kind, text: str, deadline: float | None = None) -> None:
+def send_text(fd: int, kind: Kind, text: str) -> None:
     """Write one message of text, cut to its last TEXT_BYTES bytes: the end of a traceback is the part that tells."""
     encoded = text.encode("utf-8", "replace")[-TEXT_BYTES:]
-    send(fd, kind, [np.frombuffer(encoded, np.uint8)], deadline)
+    send(fd, kind, [np.frombuffer(encoded, np.uint8)])
 
 
 def receive(fd: int, forms: Sequence[Form] = (), deadline: float | None = None) -> Message:

@@ -11,7 +11,6 @@ from pathlib import Path
 from mcp_server.nouns.errors import CorpusError
 from mcp_server.repo.workspace import Workspace
 from mcp_server.secrecy.proof import Proof, prove, refusal, sealed_index
-from mcp_server.secrecy.searching import Progress
 
 
 def search_for(
@@ -19,7 +18,6 @@ def search_for(
     readable: Sequence[str] = (),
     workspace: Workspace | None = None,
     commit: str = "",
-    say: Progress = lambda words: None,
 ) -> Proof | None:
     """A proof for runs that may read `readable` and the files of `commit`; None for a corpus that has no text to find.
 
@@ -35,7 +33,7 @@ def search_for(
             snapshot = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="autoresearch-snapshot-"))) / "work"
             workspace.materialise(commit, snapshot)
             read.append(snapshot)
-        proof = prove(corpus, [path for path in read if path.exists()], hide, say)
+        proof = prove(corpus, [path for path in read if path.exists()], hide)
         if workspace is None:
             return proof
         # named as the user knows them

@@ -11,7 +11,7 @@ from mcp_server.edits.movable import Move, evaluated, written
 from mcp_server.nouns.replies import SuggestionReply, SuggestReply
 from mcp_server.nouns.rows import Campaign
 from mcp_server.suggesting.landscape import words
-from mcp_server.suggesting.observations import Known, Moved, known
+from mcp_server.suggesting.observations import Moved, known
 from mcp_server.suggesting.optimiser import advise
 from mcp_server.suggesting.space import Dimension, space
 
@@ -45,7 +45,7 @@ def suggested(
     for values in advise(dimensions, seen, campaign.seed + bench.ledger.next_number(campaign.tag), count):
         moves = moved(dimensions, values)
         if moves:
-            reply.suggestions.append(_said(found, moves))
+            reply.suggestions.append(_said(moves))
     return reply
 
 
@@ -60,7 +60,7 @@ def moved(dimensions: Sequence[Dimension], values: dict[str, float]) -> list[Mov
     return [move for _, move in sorted(steps, key=lambda step: -step[0])]
 
 
-def _said(found: Known, moves: Sequence[Move]) -> SuggestionReply:
+def _said(moves: Sequence[Move]) -> SuggestionReply:
     return SuggestionReply(
         changes=", ".join(map(str, moves)), constants={move.name: float(evaluated(move.after)) for move in moves}
     )

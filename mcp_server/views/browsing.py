@@ -23,22 +23,22 @@ def program_text(lab: Readable) -> str:
         return bench.program(campaign.program).text
 
 
-def log_text(lab: Readable, number: int, limit_bytes: int = LOG_BYTES) -> str:
+def log_text(lab: Readable, number: int) -> str:
     """The end of the log of an experiment's last run: data, fenced."""
     with lab.reading() as (bench, campaign, _):
         run = bench.ledger.runs(campaign.tag, bench.ledger.experiment(campaign.tag, number).number)[-1]
         log = bench.folder(run).log
     try:
-        return fence(log.read_text(encoding="utf-8", errors="replace"), limit_bytes=limit_bytes)
+        return fence(log.read_text(encoding="utf-8", errors="replace"), limit_bytes=LOG_BYTES)
     except FileNotFoundError:
         raise NotNow(f"Experiment {number} has no log yet. read_score({number}) says where it is.") from None
 
 
-def diff_text(lab: Readable, number: int, limit_bytes: int = DIFF_BYTES) -> str:
+def diff_text(lab: Readable, number: int) -> str:
     """What an experiment changed against the incumbent of its time."""
     with lab.reading() as (bench, campaign, arena):
         experiment = bench.ledger.experiment(campaign.tag, number)
-        return lab.workspace.diff(f"{experiment.snapshot}^", experiment.snapshot, arena.editable, limit=limit_bytes)
+        return lab.workspace.diff(f"{experiment.snapshot}^", experiment.snapshot, arena.editable, limit=DIFF_BYTES)
 
 
 def results_text(lab: Readable) -> str:

@@ -289,7 +289,7 @@ def test_exchanges_that_are_killed_lose_and_double_nothing(tmp_path: Path, remot
     assert labs[0].table() == labs[1].table()
     assert len(labs[0].table()) == 14
     for lab in labs:
-        lab.store.fsck()
+        lab.store.do("fsck", "--full", "--no-dangling")
     git(remote, "fsck", "--strict")
 
 

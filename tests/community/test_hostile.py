@@ -93,7 +93,7 @@ def test_among_hostile_journals_the_honest_one_is_read_and_nothing_is_run_or_wri
     assert honest < {row[0] for row in met.scene.reader.table()}
     assert met.untouched
     assert not list(met.scene.remote.parent.rglob("canary*"))
-    met.scene.reader.store.fsck()
+    met.scene.reader.store.do("fsck", "--full", "--no-dangling")
 
 
 def test_what_was_refused_is_not_fetched_again(met: Met, monkeypatch: pytest.MonkeyPatch) -> None:

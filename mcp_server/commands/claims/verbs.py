@@ -21,13 +21,13 @@ WAIT = click.option("--wait/--no-wait", default=True, show_default=True, help="S
 ANYWAY = click.option("--anyway", is_flag=True, help="Also beyond the share of slots that others' attempts may have.")
 
 
-def run_source(place: Place, source: str, description: str, anyway: bool, wait: bool, as_json: bool) -> None:
+def run_source(place: Place, source: str, anyway: bool, wait: bool, as_json: bool) -> None:
     """Run another lab's edit on the incumbent, and show what `run` shows."""
     wrong = complaint("source", source, 200)
     if wrong:
         raise NotNow(wrong)
     lab = asking.lab_at(place)
-    reply = lab.run_experiment(description, insist=anyway, source=source, proposer=by_terminal())
+    reply = lab.run_experiment("", insist=anyway, source=source, proposer=by_terminal())
     told_start(lab, reply, wait, as_json)
 
 
@@ -49,7 +49,7 @@ def combine(place: Place, first: str, second: str, anyway: bool, wait: bool, as_
       autoresearch combine a1b2c3d4/12 77ee01aa/3
       autoresearch combine 14 a1b2c3d4/12
     """
-    run_source(place, f"{first} + {second}", "", anyway, wait, as_json)
+    run_source(place, f"{first} + {second}", anyway, wait, as_json)
 
 
 @click.command()

@@ -44,10 +44,9 @@ class Board:
     for_us: frozenset[str]
 
 
-def board_of(foreign: Foreign, places: Places, contract: str = "") -> Board:
-    """contract: only what is about it; "" for all."""
+def board_of(foreign: Foreign, places: Places) -> Board:
     marks = read_marks(places.marks)
-    found = tuple(one for one in rows.posts(foreign, contract) if one.lab not in marks.muted)
+    found = tuple(one for one in rows.posts(foreign) if one.lab not in marks.muted)
     own = {one.name for one in found if one.own}
     us = own_lab(foreign)
     meant = [

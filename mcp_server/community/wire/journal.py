@@ -130,7 +130,7 @@ def read(
     content = _bodies(store, order)
     if tip in content:  # else it is known already, and was verified then
         refuse_unsigned(content[tip], lab)
-    chain = _chain(order, commits, tip, since)
+    chain = _chain(commits, tip, since)
     reading = Reading(lab, tip)
     pages: list[tuple[str, str]] = []  # (commit, page's blob)
     trees = _trees(store, {field_of(content[oid], b"tree") for oid in order})
@@ -207,7 +207,7 @@ def _bodies(store: Store, oids: Sequence[str]) -> dict[str, bytes]:
     return store.blobs(oids)
 
 
-def _chain(order: Sequence[str], commits: Mapping[str, list[str]], tip: str, since: str | None) -> list[str]:
+def _chain(commits: Mapping[str, list[str]], tip: str, since: str | None) -> list[str]:
     """The journal's own commits, newest first: first parents from the tip down to what was known, or to its root."""
     found: list[str] = []
     at = tip

@@ -20,7 +20,6 @@ BITS = "bits/byte"
 USUAL_SECONDS = 300.0
 PLACES = {"save": 0, "save_file": 1, "savez": 0, "save_safetensors": 0, "open": 0}  # of the path among the arguments
 DATA = ("data", "datasets", "dataset")  # folders that repositories usually ignore
-HUB = re.compile(r"^\s*(?:from|import) (?:kernels|transformers|datasets|huggingface_hub)\b", re.MULTILINE)
 SAYS: dict[Better, str] = {
     "minimize": "lowest|lower is better|minimi[sz]e",
     "maximize": "highest|higher is better|maximi[sz]e",

@@ -111,7 +111,7 @@ def look(tree: Path, tracked: Sequence[str]) -> Seen:
     commands = tuple(dict.fromkeys(_named_commands(tree, files)))
     return Seen(
         language=LANGUAGES.get(suffix, ""),
-        tests=_tests(tree, files, suffix),
+        tests=_tests(tree, files),
         test_paths=tuple(sorted({one for name in files if (one := _test_path(name))})),
         trainers=trainers,
         measures=measures,
@@ -150,7 +150,7 @@ def _scripts(files: Sequence[str], stems: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for _, _, name in sorted(ranked))
 
 
-def _tests(tree: Path, files: Sequence[str], suffix: str) -> str:
+def _tests(tree: Path, files: Sequence[str]) -> str:
     has = set(files)
     if "package.json" in has and "test" in _package_scripts(tree):
         return "npm test --silent"
