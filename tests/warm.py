@@ -23,6 +23,7 @@ from pathlib import Path
 
 from mcp_server.engines import local
 from mcp_server.nouns.paths import RunPaths
+from mcp_server.runner.machine import leaving
 
 REAL = ("tests/abuse/", "tests/cluster/", "tests/e2e/", "tests/faults/test_kills.py", "tests/runner/test_supervisor.py")
 ROOM = 4096  # bytes of its command line, to be written over with a supervisor's
@@ -52,7 +53,7 @@ class Warm:
             finally:
                 os.close(theirs)
             pid = int(pipe.read())
-        local._launched.add(pid)
+        leaving.children.add(pid)
         return pid
 
     def close(self) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import mcp_server
 from mcp_server.nouns.files import remove
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import RunSpec, Tier
@@ -16,6 +14,7 @@ from mcp_server.programs import uv
 from mcp_server.programs.commands import PYTHON_NAMES
 from mcp_server.runner.machine import nvidia
 from mcp_server.runner.machine.devices import Lease, gpus_of
+from mcp_server.runner.machine.leaving import with_own_package
 from mcp_server.runner.process import compiled
 from mcp_server.runner.process.clock import free_startup
 from mcp_server.runner.sandbox import Confinement
@@ -285,13 +284,6 @@ def is_language_model_scorer(command: tuple[str, ...]) -> bool:
 def is_printed_scorer(command: tuple[str, ...]) -> bool:
     """`python -m mcp_server.scoring.printed NAME`: it takes the number that the run printed."""
     return len(command) >= 3 and command[0] in PYTHON_NAMES and command[1:3] == ("-m", PRINTED_SCORER)
-
-
-def with_own_package(env: Mapping[str, str]) -> dict[str, str]:
-    """Lets `-m mcp_server...` find this very package and nothing of the working folder's instead of it."""
-    folder = Path(mcp_server.__file__).resolve().parent.parent
-    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
-    return {**env, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
 
 def _further(around: Surroundings) -> tuple[Path, ...]:

@@ -22,9 +22,9 @@ from mcp_server.runner.environment import (
     for_scorer,
     is_language_model_scorer,
     scorer_threads,
-    with_own_package,
 )
 from mcp_server.runner.machine import cores
+from mcp_server.runner.machine.leaving import with_own_package
 from mcp_server.runner.process import child as children
 from mcp_server.runner.process.limits import Crossed, Limits
 from mcp_server.runner.process.listen import listen

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
 import secrets
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import mcp_server
 from mcp_server.engines.ray.records import Desk, Key, Remote, Roll, owed_name, state_of
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import is_locked, private_folder, write_atomically
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import OnCluster, RunSpec
 from mcp_server.programs.installed import with_extra
+from mcp_server.runner.machine import leaving
 
 RESTART_SECONDS = 2.0  # between two starts of a courier: one that cannot live is not started all the time
 
@@ -94,16 +91,5 @@ def rouse(desk: Desk) -> None:
         if 0 <= time.time() - desk.started.stat().st_mtime < RESTART_SECONDS:
             return
     desk.started.touch()
-    package = Path(mcp_server.__file__).resolve().parent.parent
-    path = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))
     with open(desk.log, "ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mcp_server.engines.ray.courier", str(desk.state), desk.address],
-            cwd=desk.folder,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            start_new_session=True,
-        )
-    process.returncode = 0  # nobody waits for it; its lock tells its end
+        leaving.start("mcp_server.engines.ray.courier", str(desk.state), desk.address, folder=desk.folder, said=log)

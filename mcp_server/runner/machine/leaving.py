@@ -1,7 +1,7 @@
-"""A process that a verb leaves beside a lab: started, never waited for, reaped by whoever starts the next one.
+"""Processes of ours that outlive whoever starts them: never waited for, reaped by whoever starts the next one.
 
-It is a process of its own, so that no verb waits for a network and what happens at night is seen although nobody looks.
-Whether it lives is told by a lock that it holds, which is its own affair.
+Each is a process of its own, so that no verb waits for a network or a run and what happens at night is seen although
+nobody looks. Whether it lives is told by a lock that it holds, which is its own affair.
 """
 
 from __future__ import annotations
@@ -11,48 +11,70 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import mcp_server
 
 LOG_BYTES = 256 * 1024
 _started: dict[tuple[str, Path], float] = {}
-_children: list[int] = []
+children: set[int] = set()  # so that a long-lived server does not collect zombies
+
+
+def with_own_package(env: Mapping[str, str]) -> dict[str, str]:
+    """Lets `-m mcp_server...` find this very package and nothing of the working folder's instead of it."""
+    package = Path(mcp_server.__file__).resolve().parent.parent
+    path = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))
+    return {**env, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+
+
+def start(
+    program: str, *arguments: str, folder: Path, said: IO[bytes], descriptors: Mapping[str, int] | None = None
+) -> int:
+    """Start `python -m program` in `folder`; its pid. Raises OSError.
+
+    descriptors: open files that it gets, each by the variable of its environment that tells the number.
+    """
+    _reap()
+    handed = descriptors or {}
+    # looking for plugins takes a tenth of a supervisor's start
+    more = {"PYDANTIC_DISABLE_PLUGINS": "__all__"} | {name: str(number) for name, number in handed.items()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", program, *arguments],
+        cwd=folder,
+        env=with_own_package({**os.environ, **more}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=said,
+        pass_fds=tuple(handed.values()),
+        start_new_session=True,  # a client that kills its whole process group does not reach it
+    )
+    children.add(process.pid)
+    process.returncode = 0  # or its object warns when it goes: nobody waits for it
+    return process.pid
 
 
 def leave(program: str, tree: Path, folder: Path, log: Path, again_seconds: float) -> bool:
-    """Start `python -m program tree` in `folder`; whether it was: not within `again_seconds`, it has no lock yet.
+    """Leave `python -m program tree` beside a lab; whether it was started.
 
-    log: what it says on stderr is appended there; one that has grown long begins anew. Raises OSError.
+    again_seconds: not again within them, for it has no lock yet. log: what it says on stderr is appended there; one
+    that has grown long begins anew. Raises OSError.
     """
     if time.monotonic() - _started.get((program, folder), -again_seconds) < again_seconds:
         return False
     _started[program, folder] = time.monotonic()
-    package = Path(mcp_server.__file__).resolve().parent.parent
-    path = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))
-    env = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
     with contextlib.suppress(FileNotFoundError):
         if log.stat().st_size > LOG_BYTES:
             log.unlink()
     with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", program, str(tree)],
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            start_new_session=True,
-        )
-    process.returncode = 0  # its lock tells that it lives
-    _reap()
-    _children.append(process.pid)
+        start(program, str(tree), folder=folder, said=said)
     return True
 
 
 def _reap() -> None:
-    for pid in list(_children):
+    for pid in list(children):
         with contextlib.suppress(ChildProcessError):
             if os.waitpid(pid, os.WNOHANG) == (0, 0):
                 continue
-        _children.remove(pid)
+        children.discard(pid)
