@@ -13,6 +13,7 @@ from mcp_server.campaign.reins.gate import paused
 from mcp_server.judging.looks import told_live
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.attempt import failure_of
+from mcp_server.nouns.numbers import duration
 from mcp_server.nouns.paths import LabPaths
 from mcp_server.nouns.records import CurvePoint, RunProgress, RunState
 from mcp_server.nouns.replies import CrashReply, ExperimentReply, RunReply, ScoreReply, VerdictReply
@@ -91,8 +92,7 @@ def _say_progress(
 
 def tried_again(due: datetime, now: datetime) -> str:
     """In local time, as the clock on the wall shows it."""
-    minutes = (due - now).total_seconds() / 60
-    soon = f"{minutes:.0f} min" if minutes >= 1.5 else f"{max(1.0, minutes * 60):.0f} s"
+    soon = duration(max(1.0, (due - now).total_seconds()))
     return f"it is tried again at {due.astimezone():%H:%M:%S} (in {soon}), by the first call after that."
 
 
@@ -213,9 +213,7 @@ def edges(interval: Sequence[float] | None) -> list[float]:
 def in_the_field(numbers: Sequence[int], due_seconds: float) -> str:
     """What to do while only the world is awaited."""
     who = f"Experiment {numbers[0]} is" if len(numbers) == 1 else f"Experiments {', '.join(map(str, numbers))} are"
-    due = f"{due_seconds:.0f} s" if due_seconds < 90 else f"{due_seconds / 60:.0f} min"
-    due = due if due_seconds < 5400 else f"{due_seconds / 3600:.0f} h"
     return (
-        f"{who} in the field; the next answer is due in about {due}. Nothing runs or waits here meanwhile: propose "
-        "another, or end the turn; the next call after that settles it."
+        f"{who} in the field; the next answer is due in about {duration(due_seconds)}. Nothing runs or waits here "
+        "meanwhile: propose another, or end the turn; the next call after that settles it."
     )

@@ -35,6 +35,7 @@ from mcp_server.ledger.foreign import Foreign, LabRow
 from mcp_server.nouns.errors import AutoresearchError, CommunityError, NotNow
 from mcp_server.nouns.exchanged import SHORT
 from mcp_server.nouns.files import is_locked, locked
+from mcp_server.nouns.numbers import duration
 from mcp_server.nouns.replies import CommunityReply, JoinReply, OtherLabReply, SyncReply
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.workspace import Workspace
@@ -350,6 +351,5 @@ def contract_here(workspace: Workspace, foreign: Foreign, tag: str | None = None
 def _since(at: float, wait: float) -> str:
     if not at:
         return "not yet"
-    ago = max(0.0, time.time() - at)
-    said = f"{ago:.0f} s ago" if ago < 120 else f"{ago / 60:.0f} min ago" if ago < 7200 else f"{ago / 3600:.0f} h ago"
+    said = f"{duration(max(0.0, time.time() - at))} ago"
     return f"{said}, the next in {wait:.0f} s or later, with a run" if wait >= 0.5 else f"{said}, the next with a run"

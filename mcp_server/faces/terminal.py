@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.numbers import duration, fixed
 from mcp_server.nouns.replies import ExperimentReply, ScoreReply
 
 STYLES = {
@@ -80,13 +80,7 @@ def number(value: float | None, *, sign: bool = False) -> str:
 
 def seconds(value: float | None) -> str:
     """A duration a person reads at a glance."""
-    if value is None:
-        return "—"
-    if value < 90:
-        return f"{value:.0f} s"
-    if value < 90 * 60:
-        return f"{value / 60:.0f} min"
-    return f"{value / 3600:.1f} h"
+    return "—" if value is None else duration(value)
 
 
 def clock(value: float) -> str:

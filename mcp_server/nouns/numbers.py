@@ -25,6 +25,15 @@ def fixed(value: float, decimals: int = 6, *, sign: bool = False, commas: bool =
     return format(value, f"{plus}{comma}.{decimals}f")
 
 
+def duration(seconds: float) -> str:
+    """In a unit one reads: `40 s`, `14 min`, `8.2 h` or `3.1 days`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
 def is_number(text: str) -> bool:
     """Whether Python reads the text as a number; `nan` and `inf` are."""
     try:

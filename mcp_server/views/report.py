@@ -18,10 +18,10 @@ from markupsafe import Markup
 
 from mcp_server.judging.verdict import Comparison
 from mcp_server.nouns.attempt import Attempt
-from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.numbers import duration, fixed
 from mcp_server.nouns.replies import TotalsReply
 from mcp_server.nouns.text import clean_block, clean_line
-from mcp_server.views.chart.words import duration, shown
+from mcp_server.views.chart.words import shown
 from mcp_server.views.findings import DIFF_BYTES, MOST_KEPT, Findings
 from mcp_server.views.front import svg
 from mcp_server.views.pictures import as_data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcp_server.campaign.progress import edges, rounded
-from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.numbers import duration, fixed
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,22 @@ from mcp_server.nouns.numbers import fixed
 )
 def test_a_number_for_people(value: float, decimals: int, text: str) -> None:
     assert fixed(value, decimals) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (89, "89 s"),
+        (91, "2 min"),
+        (5399, "90 min"),
+        (5400, "1.5 h"),
+        (172799, "48.0 h"),
+        (172800, "2.0 days"),
+    ],
+)
+def test_a_duration_is_said_in_a_unit_one_reads(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_the_first_rule_that_holds_is_the_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(5, "5 s"), (89, "89 s"), (91, "2 min"), (5399, "90 min"), (7200, "2 h")]
+    ("seconds", "words"), [(5, "5 s"), (89, "89 s"), (91, "2 min"), (5399, "90 min"), (7200, "2.0 h")]
 )
 def test_how_long_the_world_is_awaited_is_said_in_a_unit_one_reads(seconds: float, words: str) -> None:
     assert f"is in the field; the next answer is due in about {words}." in in_the_field([3], seconds)

@@ -11,6 +11,7 @@ from mcp_server.ledger import Ledger
 from mcp_server.ledger.live.orders import Asked, Order
 from mcp_server.nouns.errors import ArenaError, NotNow
 from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.numbers import duration
 from mcp_server.nouns.rows import Campaign
 from mcp_server.runner.machine.queue import hold
 
@@ -64,9 +65,9 @@ def until(moment: str | None, now: datetime) -> str:
     """When something ends by itself, in words, with the moment as `next_eligible`."""
     if moment is None:
         return " until `autoresearch resume`"
-    minutes = max(0.0, (datetime.fromisoformat(moment) - now).total_seconds() / 60)
-    soon = f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
-    return f"; next_eligible {datetime.fromisoformat(moment).isoformat(timespec='seconds')} (in {soon})"
+    ends = datetime.fromisoformat(moment)
+    soon = duration(max(0.0, (ends - now).total_seconds()))
+    return f"; next_eligible {ends.isoformat(timespec='seconds')} (in {soon})"
 
 
 def refuse_while_closed(bench: Books, campaign: Campaign) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import get_args
 
+from mcp_server.nouns.numbers import duration
 from mcp_server.nouns.text import clean_line
 from mcp_server.views.chart.points import KEPT, ChartCampaign, ChartPoint, Kind
 
@@ -105,12 +106,3 @@ def hours(points: Sequence[ChartPoint]) -> str:
     except (ValueError, TypeError):  # none, or some with a zone and some without
         return ""
     return duration(seconds) if seconds >= 60 else ""
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `14 min`, `8.2 h` or `3.1 days`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds >= 48 * 3600:
-        return f"{seconds / 86400:.1f} days"
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"

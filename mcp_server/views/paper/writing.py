@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from mcp_server.views.chart.words import duration
+from mcp_server.nouns.numbers import duration
 from mcp_server.views.paper.material import Material
 from mcp_server.views.paper.placeholders import Values
 from mcp_server.views.paper.values import MOST_ROWS, ablations, replications, rows, telling
