@@ -68,21 +68,27 @@ def asked(ledger, question, value):
 
 def listed(program, key):
     """A list of the front matter, empty when its key is missing, None when it is not written in a usual way."""
-    text = program.replace("\r\n", "\n")
-    front = re.match(r"---[ \t]*\n(.*?)\n---[ \t]*(\n|$)", text, re.DOTALL)
+    front = re.match(r"---[ \t]*\n(.*?)\n---[ \t]*(\n|$)", program.replace("\r\n", "\n").lstrip("\ufeff \n"), re.DOTALL)
     if not front:
         return None
-    inline = re.search(rf"^{key}:[ \t]*\[([^\]]*)\]", front[1], re.MULTILINE)
-    block = re.search(rf"^{key}:[ \t]*(?:#.*)?\n((?:[ \t]*-[ \t]+.*(?:\n|$))+)", front[1], re.MULTILINE)
+    # a comment or a blank line may stand between two items, in either form of a list
+    lines = (re.sub(r"(^|[ \t])#.*", "", line).rstrip() for line in front[1].split("\n"))
+    text = "\n".join(line for line in lines if line)
+    inline = re.search(rf"^{key}:[ \t]*\[([^\]]*)\]", text, re.MULTILINE)
+    # up to the next key: an item of more than one line is none of the usual ways
+    block = re.search(rf"^{key}:[ \t]*\n((?:[ \t]*-[ \t]+.*(?:\n|\Z))+)(?![ \t-])", text, re.MULTILINE)
     if inline:
         items = inline[1].split(",")
     elif block:
-        items = [line.strip()[1:].split(" #")[0] for line in block[1].splitlines()]
+        items = [line.strip()[1:] for line in block[1].splitlines()]
     else:
-        return None if re.search(rf"^['\"]?{key}\b", front[1], re.MULTILINE) else []
-    if any("[" in item for item in items):
-        return None  # a character class: rare, and the brackets of the list would have to be told apart from it
-    return [item.strip().strip("'\"") for item in items if item.strip()]
+        return None if re.search(rf"^['\"]?{key}\b", text, re.MULTILINE) else []
+    items = [item.strip() for item in items if item.strip()]
+    # a character class is rare, and its brackets would have to be told apart from the list's; a quote that does not
+    # close had a comma or a number sign in it
+    if any("[" in item or (item[0] in "'\"" and item[0] != item[1:][-1:]) for item in items):
+        return None
+    return [item.strip("'\"") for item in items]
 
 
 def is_meant(path, patterns):
@@ -93,7 +99,7 @@ def is_meant(path, patterns):
 def expression(pattern):
     """A regular expression for one pattern: `*` and `?` stay within a folder, `**` crosses folders."""
     if pattern.endswith("/"):
-        return re.escape(pattern) + ".+"
+        return (expression(pattern[:-1]) if re.search(r"[*?]", pattern) else re.escape(pattern[:-1])) + "/.+"
     if not re.search(r"[*?]", pattern):
         return re.escape(pattern) + "(?:/.+)?"
     rules = {"**/": r"(?:[^/]+/)*", "**": r".+", "*": r"[^/]*", "?": r"[^/]"}

@@ -40,6 +40,7 @@ MOVERS = {"cp", "mv", "install", "ln", "rsync"}  # the last plain argument is wr
 # what `paper` and `review` are told in, a scorer of the reviewer's own too; no run of the campaign sees it
 WORDS = re.compile(r"paper[\w-]*/[\w.-]+\.md|review[\w-]*\.(md|py)")
 IN_PLACE = {"sed", "perl", "gsed"}
+SCRIPT = re.compile(r"-\w*[eEf]|--expression|--file")  # options of these whose value is no file to write
 
 
 # --- what a tool call would write -------------------------------------------------------------------------------------
@@ -59,7 +60,7 @@ def written_paths(tool, arguments):
 def shell_targets(command):
     """What a shell command line would write, as far as its words tell; `python -c` and the like are not seen."""
     without_bodies = re.sub(
-        r"<<-?\s*(['\"]?)(\w+)\1([^\n]*)\n.*?\n[ \t]*\2[ \t]*(?=\n|$)", r"\3", command, flags=re.DOTALL
+        r"<<-?[ \t]*\\?(['\"]?)([\w.-]+)\1([^\n]*)\n(?:.*?\n)??[ \t]*\2[ \t]*(?=\n|$)", r"\3", command, flags=re.DOTALL
     )
     try:
         lexer = shlex.shlex(without_bodies.replace("\n", " ; "), posix=True, punctuation_chars=True)
@@ -73,11 +74,13 @@ def shell_targets(command):
             program, plain = simple_command(simple)
             if program == "cd" and plain:
                 here = os.path.join(here, plain[0])
-            targets += [os.path.join(here, target) for target in simple_targets(simple, program, plain)]
+            written = simple_targets(simple, program, plain)
+            targets += [one if one.startswith("~") else os.path.join(here, one) for one in written]
             simple = []
         else:
             simple.append(word)
-    return [target for target in targets if not target.startswith("/dev/")]
+    # what a variable or a command stands for, nobody knows here
+    return [target for target in targets if not target.startswith("/dev/") and not re.search(r"[$`]", target)]
 
 
 def simple_command(words):
@@ -105,7 +108,9 @@ def simple_targets(words, program, plain):
     elif program in MOVERS:
         targets += plain[-1:] + (plain[:-1] if program == "mv" else [])
     elif program in IN_PLACE and any(re.match(r"-[a-zA-Z]*i|--in-place", word) for word in words):
-        targets += plain[1:] if len(plain) > 1 else plain
+        scripts = [words[i + 1] for i, word in enumerate(words[:-1]) if SCRIPT.fullmatch(word)]
+        scripts = [one for one in scripts if one in plain]
+        targets += [one for one in plain if one not in scripts] if scripts else plain[1:] or plain
     return targets
 
 

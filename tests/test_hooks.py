@@ -15,7 +15,9 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import yaml
 
+from mcp_server.arena.frontmatter import split
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.rows import Campaign
 from tests.labs import begun, make_lab
@@ -146,6 +148,9 @@ def test_a_notebook_outside_editable_is_refused(lab: Path) -> None:
         "true; : >| prepare.py",
         "cat > prepare.py <<'EOF'\nx = 2\nEOF",
         "ls\necho x > prepare.py",
+        "sed -i -e 's/a/b/' -e 's/c/d/' prepare.py",
+        "perl -i -pe 's/a/b/' prepare.py",
+        "cat > train.py <<'END-OF-IT'\nx = 2\nEND-OF-IT\nrm prepare.py",
         "apply_patch <<'EOF'\n*** Begin Patch\n*** Update File: prepare.py\n@@\n-x = 1\n+x = 2\n*** End Patch\nEOF",
     ],
 )
@@ -160,6 +165,14 @@ def test_a_shell_command_that_writes_outside_editable_is_refused(lab: Path, comm
         "python -c 'print(1 > 2)' > /tmp/out.txt",
         "git diff > /dev/null 2>&1",
         "sed -i 's/a/b/' train.py",
+        "sed -i -e 's/a/b/' -e 's/c/d/' train.py",
+        "sed -E -i 's/a/b/' train.py",
+        "cat > train.py <<'END-OF-IT'\nif x > prepare.py:\n    y = a >> 2\nEND-OF-IT",
+        "cat > train.py <<\\EOF\nif x > prepare.py:\n    pass\nEOF",
+        'log=$(mktemp); python train.py > "$log" 2>&1; rm -f "$log"',
+        'cp -r . "$TMPDIR/copy" && cd "$TMPDIR/copy" && rm -f prepare.py',
+        "rm -f `cat stale`",
+        "cd src && ls > ~/listing.txt",
         "sed -n 1,5p prepare.py",
         "grep -rn '> x' prepare.py",
         "cp prepare.py /tmp/copy.py",
@@ -230,6 +243,44 @@ def test_an_editable_block_list_is_read_too(lab: Path) -> None:
     assert refusal(lab, "Edit", {"file_path": "train.py"}) == ""
     assert refusal(lab, "Edit", {"file_path": "data/a.txt"}) == ""
     assert "data/deep/a.txt" in refusal(lab, "Edit", {"file_path": "data/deep/a.txt"})
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "editable:\n  - train.py\n  # the data\n\n  - src/*/  # all\n"
+        "frozen:\n  - prepare.py\n  # and\n  - src/a/score.py\n",
+        "editable: [\n  train.py,  # the model\n  # the data\n  src/*/,\n]\n"
+        "frozen: [prepare.py,  # and\n  src/a/score.py]\n",
+    ],
+    ids=["block", "inline"],
+)
+def test_a_comment_between_the_items_of_a_list_hides_none(lab: Path, written: str) -> None:
+    text = f"\ufeff---\ngoal: x\n{written}---\nmemo\n"
+    assert load(text) == ("train.py", "src/*/")
+    (lab / "program.md").write_text(text)
+    ledger = Ledger(lab / ".git" / "autoresearch" / "lab.db")
+    ledger.note_program("commented", text, "2026-01-02")
+    ledger.set_program("first", "commented")
+    ledger.close()
+    for path in ("train.py", "src/a/model.py"):
+        assert refusal(lab, "Edit", {"file_path": path}) == ""
+        assert allowed(lab, "Edit", {"file_path": path})
+    assert not allowed(lab, "Edit", {"file_path": "src/a/score.py"})
+    assert "prepare.py" in refusal(lab, "Edit", {"file_path": "prepare.py"})
+
+
+def load(text: str) -> tuple[str, ...]:
+    """The editable files as the server reads them."""
+    return tuple(yaml.safe_load(split(text).yaml)["editable"])
+
+
+@pytest.mark.parametrize("item", ["'a,b.py'", "'a #1.py'", ">-\n    train.py", "[ab].py"])
+def test_a_list_in_an_unusual_hand_refuses_nothing_and_opens_nothing(lab: Path, item: str) -> None:
+    form = f"[{item}]" if item.startswith("'a,") else f"\n- train.py\n- {item}"
+    (lab / "program.md").write_text(f"---\neditable: {form}\n---\n")
+    assert refusal(lab, "Edit", {"file_path": "prepare.py"}) == ""
+    assert not allowed(lab, "Edit", {"file_path": "train.py"})
 
 
 def test_what_cannot_be_understood_is_let_through(lab: Path) -> None:
