@@ -75,7 +75,7 @@ def run(
     assert process.stdout is not None
     pipe = process.stdout.fileno()
     os.set_blocking(pipe, False)
-    hung = False
+    hung, shown = False, began
     try:
         listening = True
         while process.poll() is None:
@@ -85,7 +85,9 @@ def run(
             ready, _, _ = select.select([pipe] if listening else [], [], [], LOOK_SECONDS)
             if ready:
                 listening = log.drain(pipe, READ_BYTES)
-            heard(last_line(log))
+            if time.monotonic() - shown >= LOOK_SECONDS:  # not for each word of an agent that prints many
+                shown = time.monotonic()
+                heard(last_line(log))
         if hung:
             end(mark, process, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -4,10 +4,12 @@ What is measured never depends on it: runs take frozen files from the campaign's
 run beside a changed one, a changed program.md would move the goal, and a commit of the agent's own would stand in the
 way of the lab's. Nothing is thrown away: what was written stays in the lab's state, what was committed under
 `refs/autoresearch-refused/`, and edits stay in the work tree as edits.
+What a person does to program.md stays: an edit between two turns, and what `autoresearch amend` put in force in one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -31,7 +33,9 @@ class Guard:
     def __init__(self, lab: Lab, refused: Path) -> None:
         self._lab, self._refused = lab, refused
         self._program = lab.paths.program.read_bytes()
+        self._persons = True  # program.md is as a person has it: no agent was at it since
         self._tip: str | None = None
+        self._amended = 0
         changed = self._changed()
         if changed:
             raise WorkspaceError(
@@ -43,20 +47,29 @@ class Guard:
         """Undo what was done to program.md and the frozen files; which they were. Raises OSError, WorkspaceError."""
         program = self._lab.paths.program
         back = [OWN_COMMITS] if self._uncommit() else []
+        with self._lab.reading() as (bench, campaign, _):
+            for amendment in bench.ledger.amendments(campaign.tag)[self._amended :]:
+                self._program = (bench.ledger.program_text(amendment.after) or "").encode() or self._program
         if program.is_symlink() or not program.is_file() or program.read_bytes() != self._program:
             self._keep(program, PROGRAM)
             _clear(program)
             write_atomically(program, self._program)
             back.append(PROGRAM)
+        self._persons = True
         for path in self._changed():
             self._restore(path)
             back.append(path)
         return back
 
     def before(self) -> None:
-        """Remember where the branch stands; an agent's turn begins."""
+        """Remember program.md and where the branch stands; an agent's turn begins."""
+        if self._persons:
+            with contextlib.suppress(OSError):
+                self._program = self._lab.paths.program.read_bytes()
+        self._persons = False
         with self._lab.reading() as (bench, campaign, _):
             self._tip = bench.workspace.branch(campaign.tag)
+            self._amended = len(bench.ledger.amendments(campaign.tag))
 
     def _uncommit(self) -> bool:
         """Take the agent's own commits off the branch, and leave their files in the work tree. Whether there were any.

@@ -97,7 +97,8 @@ def over(laps: Sequence[Lap], limits: Limits, hours: float) -> End | None:
 
 
 def rest(laps: Sequence[Lap], limits: Limits) -> float:
-    """Seconds before the next iteration: longer after each crash or refusal in a row, and as the service asked."""
+    """Seconds before the next iteration: longer after each crash, refusal or second idle turn in a row, and as the
+    service asked."""
     if not laps:
         return 0.0
     last = laps[-1]
@@ -106,13 +107,20 @@ def rest(laps: Sequence[Lap], limits: Limits) -> float:
         asked = min(last.retry_seconds or 0.0, MOST_PATIENCE_SECONDS)
         seconds = max(min(doubled, LONGEST_LIMIT_REST_SECONDS), asked)
     elif last.outcome is Outcome.CRASHED:
-        doubled = CRASH_REST_SECONDS * 2.0 ** min(_row(laps, (Outcome.CRASHED, Outcome.HUNG)) - 1, 20)
-        seconds = min(doubled, LONGEST_CRASH_REST_SECONDS)
+        seconds = _grown(_row(laps, (Outcome.CRASHED, Outcome.HUNG)))
+    elif last.outcome is Outcome.NOTHING and (idle := _row(laps, (Outcome.NOTHING,)) - 1):
+        # an agent that ends at once and well would be started, and paid, many times a minute
+        seconds = max(_grown(idle), limits.rest_seconds)
     elif last.outcome is Outcome.OUT and limits.rest_seconds == 0:
         seconds = FIELD_REST_SECONDS  # the world is slow; an agent that only looks costs as much as one that works
     else:
         return limits.rest_seconds
     return seconds * limits.rest_factor
+
+
+def _grown(times: int) -> float:
+    """Seconds of rest after so many failures in a row."""
+    return min(CRASH_REST_SECONDS * 2.0 ** min(times - 1, 20), LONGEST_CRASH_REST_SECONDS)
 
 
 def _row(laps: Sequence[Lap], kinds: tuple[Outcome, ...]) -> int:

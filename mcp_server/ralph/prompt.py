@@ -44,4 +44,5 @@ def prompt_for(lab: Lab, chosen: Path | None, number: int, now: Position, last: 
         facts.append("Of the iteration before the lab says: " + clean_block(" ".join(last), 2000))
     facts += [f"A person left you a note: {note}" for note in lab.notes(f"ralph, iteration {number}")]
     facts += [f"In the queue: {one}" for one in lab.lab_status().ideas]
-    return f"{words.rstrip()}\n\n## Where the lab stands\n\n" + "\n".join(facts) + "\n"
+    prompt = f"{words.rstrip()}\n\n## Where the lab stands\n\n" + "\n".join(facts) + "\n"
+    return prompt.replace("\0", "\ufffd")  # no program can be started with it in an argument

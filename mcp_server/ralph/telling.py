@@ -16,9 +16,16 @@ from typing import Any
 from mcp_server.nouns.text import clean_line
 
 LIMITED = re.compile(
-    r"rate.?limit|too many requests|\b429\b|\b529\b|overloaded|usage.?limit|quota exceeded|limit reached", re.IGNORECASE
+    r"rate.?limit|too many requests|\b429\b|\b529\b|overloaded|usage.?limit|limit reached|throttling|"
+    # Claude Code: "You've hit your session limit · resets 3:45pm"; Gemini CLI: "You have exhausted your daily quota"
+    r"(?:hit|reached|exceeded|exhausted) your (?:[\w.-]+ ){0,3}(?:limit|quota|capacity)|quota (?:exceeded|will reset)",
+    re.IGNORECASE,
 )
-AFTER = re.compile(r"(?:retry|try again|wait)\D{0,20}?(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)", re.IGNORECASE)
+# the longest names first: 286ms are no 286 minutes
+UNITS = {"milliseconds?|ms": 0.001, "minutes?|mins?|m": 60.0, "seconds?|secs?|s": 1.0, "hours?|hrs?|h": 3600.0}
+UNITS |= {"days?|d": 86400.0}
+PART = rf"\d+(?:\.\d+)?\s*(?:{'|'.join(UNITS)})(?![a-z])"
+AFTER = re.compile(rf"(?:retry|try again|wait|reset)\D{{0,20}}?((?:{PART}(?:,| and)?\s*)+)", re.IGNORECASE)
 # how Codex and the services behind it say when they serve again
 RESETS = re.compile(r"resets_in_seconds\W{1,6}(\d+(?:\.\d+)?)")
 # how command lines are refused by clap, commander, argparse, click, yargs and shells
@@ -29,7 +36,6 @@ MISUSE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 NOT_STARTED = (126, 127)  # a shell's word for a command that cannot be run
-UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 DONE = r"\ball (?:the )?(?:\w+ )?stories (?:are |now )*(?:done|pass)"
 CLAIM = re.compile(rf"<promise>\s*COMPLETE\s*</promise>|{DONE}", re.IGNORECASE)
 TAIL_CHARACTERS = 4000  # where a service says that it refuses
@@ -61,20 +67,29 @@ def told(text: str, exit_status: int) -> Told:
         wrong = next((line for line in plain if re.match(r"\W*(?:fatal )?error\b", line, re.IGNORECASE)), "")
     tail = text[-TAIL_CHARACTERS:]
     limited = failed and LIMITED.search(tail) is not None
-    after = AFTER.search(tail) if limited else None
+    after = AFTER.findall(tail) if limited else []
     resets = [float(seconds) for seconds in RESETS.findall(tail)] if limited else []
     last = said.strip().splitlines()[-1] if said.strip() else plain[-1] if plain else ""
     return Told(
         cost_usd=_cost(objects),
         tokens=_tokens(objects),
         limited=limited,
-        retry_seconds=max(resets) if resets else float(after[1]) * UNITS[after[2].lower()] if after else None,
+        retry_seconds=max(resets) if resets else seconds_of(after[-1]) if after else None,
         claims_completion=CLAIM.search(text) is not None,
         words=clean_line(wrong if failed and wrong else last, WORDS),
         # an agent that has told anything in JSON was started; what it prints then is about its work
         misused=exit_status in NOT_STARTED
         or (exit_status > 0 and not objects and MISUSE.search("\n".join(plain)) is not None),
         model=_model(objects),
+    )
+
+
+def seconds_of(words: str) -> float:
+    """Of a stretch of time as services write it: `20 s`, `286ms`, `8h44m7s`, `2 hours 30 minutes`."""
+    return sum(
+        float(number) * seconds
+        for unit, seconds in UNITS.items()
+        for number in re.findall(rf"(\d+(?:\.\d+)?)\s*(?:{unit})(?![a-z])", words, re.IGNORECASE)
     )
 
 

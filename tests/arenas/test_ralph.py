@@ -21,9 +21,10 @@ from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.files import is_locked, locked
 from mcp_server.nouns.records import Tier
 from mcp_server.personal.file import personal_file
-from mcp_server.ralph import agent
+from mcp_server.ralph import agent, settling
 from mcp_server.ralph.driver import Plan, Report, Turn, loop
 from mcp_server.ralph.pacing import End, Lap, Limits, Outcome, over, rest, spent
+from mcp_server.ralph.prompt import prompt_for
 from mcp_server.ralph.settling import Position
 from mcp_server.ralph.telling import told
 from mcp_server.runner.sandbox import probe
@@ -201,6 +202,8 @@ def test_rests_grow_with_each_failure_and_listen_to_the_service() -> None:
     assert rest([Lap(L, retry_seconds=1e9)], limits) == 6 * 3600
     assert [rest([Lap(C)] * count, limits) for count in (1, 2, 20)] == [5, 10, 300]
     assert rest([Lap(C), Lap(K)], limits) == 1.0
+    assert [rest([Lap(K), *[Lap(N)] * count], limits) for count in (1, 2, 3, 20)] == [1, 5, 10, 300]
+    assert rest([Lap(N), Lap(N)], Limits(rest_seconds=60.0)) == 60.0
     assert rest([], limits) == 0.0
 
 
@@ -229,12 +232,20 @@ def test_the_cost_is_read_where_it_is_told_and_unknown_elsewhere() -> None:
         ("API Error: 429 rate limit, retry after 90 seconds", 1, 90.0),
         ("You've hit your usage limit. Try again in 5 min", 1, 300.0),
         ('{"type": "result", "is_error": true, "result": "API Error: 529 Overloaded"}', 0, None),
+        ("You've hit your session limit · resets 3:45pm (Europe/Berlin)", 1, None),
+        ("You've hit your limit · resets Feb 16, 11am", 1, None),
+        ("Attempt 1 failed, retrying after 6173ms\nYour quota will reset after 8h44m7s.", 1, 31447.0),
+        ("You have exhausted your daily quota on this model.", 1, None),
+        ("You exceeded your current quota, please check your plan", 1, None),
+        ("Rate limit reached on tokens per min. Please try again in 286ms.", 1, 0.286),
+        ("You've hit your usage limit. Upgrade, or try again in 2 hours 30 minutes.", 1, 9000.0),
+        ("429: try again in 3 days, 1 hour and 5 s", 1, 262805.0),
         ('{"error": {"type": "usage_limit_reached", "resets_in_seconds": 5400}}\nERROR: limit reached', 1, 5400.0),
     ],
 )
 def test_a_refusal_of_the_service_is_told_from_a_crash(text: str, status: int, seconds: float | None) -> None:
     assert told(text, status).limited
-    assert told(text, status).retry_seconds == seconds
+    assert told(text, status).retry_seconds == (seconds if seconds is None else pytest.approx(seconds))
     assert not told("I wrote a test for the rate limit of the API", 0).limited
 
 
@@ -297,6 +308,11 @@ def test_a_hung_agent_dies_with_everything_it_started(tmp_path: Path) -> None:
 
 def test_the_prompt_comes_on_stdin_or_as_an_argument_and_much_output_is_bounded(tmp_path: Path) -> None:
     echo = [sys.executable, "-c", "import sys; print(sys.stdin.read() or sys.argv[1]); print('x' * 9_000_000)"]
+    lab = begun(make_lab(tmp_path / "lab"))
+    (tmp_path / "lab" / "PROMPT.md").write_bytes(b"build\0it")
+    prompt = prompt_for(lab, None, 1, settling.position(lab), ())
+    lab.close()
+    assert agent.run([*echo, agent.PROMPT_WORD], prompt, tmp_path, "mark", 60.0, {}, print).exit_status == 0
     for more in ([], [agent.PROMPT_WORD]):
         ended = agent.run([*echo, *more], "build {it}", tmp_path, "mark", 60.0, {}, lambda line: None)
         assert ended.exit_status == 0
@@ -304,6 +320,14 @@ def test_the_prompt_comes_on_stdin_or_as_an_argument_and_much_output_is_bounded(
         assert len(ended.text) < 500_000
     with pytest.raises(NotNow, match="cannot be started"):
         agent.run(["/no/such/agent"], "go", tmp_path, "mark", 1.0, {}, lambda line: None)
+
+
+def test_what_an_agent_prints_is_shown_a_few_times_a_second_however_much_it_is(tmp_path: Path) -> None:
+    chatter = "import time\nfor i in range(300):\n    print(i, flush=True)\n    time.sleep(0.002)\n"
+    lines: list[str] = []
+    ended = agent.run([sys.executable, "-c", chatter], "go", tmp_path, "mark", 60.0, {}, lines.append)
+    assert ended.text.split() == [str(i) for i in range(300)]
+    assert 1 <= len(lines) <= ended.seconds / agent.LOOK_SECONDS + 1
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------
@@ -325,6 +349,35 @@ def test_it_drives_any_arena_and_completes_by_the_labs_score_alone(tmp_path: Pat
     with console.capture() as captured:
         console.print(*[part for part in ending(report) if part is not None], sep="\n")
     assert "The cost is unknown" in " ".join(captured.get().split())
+
+
+def test_a_person_may_edit_and_amend_program_md_while_agents_may_not(tmp_path: Path) -> None:
+    lab = begun(make_lab(tmp_path / "lab"))
+    program = lab.paths.program
+    amended = program.read_text().replace("grace_seconds: 1", "grace_seconds: 2")  # which only a person may say
+    edited = amended.replace("Bring KNOB to three.", "Bring KNOB to three, slowly.")
+
+    class Person(Witness):
+        def heard(self, number: int, seconds: float, line: str) -> None:
+            if line == "at work" and number == 1 and not self.lines:
+                self.lines.append(line)
+                program.write_text(amended)
+                lab.amend(lab.amend().after)
+
+    def between_turns(seconds: float) -> None:
+        assert program.read_text() == amended
+        program.write_text(edited)
+
+    step = "import time; print('at work', flush=True); time.sleep(1); print(file=open('program.md', 'a'))"
+    limits = Limits(iterations=2, rest_seconds=1.0)
+    witness = Person()
+    loop(Plan(tmp_path / "lab", (sys.executable, "-c", step), limits=limits), witness, between_turns)
+    assert [turn.said[0] for turn in witness.turns] == ["program.md may not be changed; put back as they were."] * 2
+    assert program.read_text() == edited
+    lab.lab_status()
+    with lab.reading() as (bench, campaign, _):
+        assert bench.program(campaign.program).text == edited
+    lab.close()
 
 
 def test_a_used_up_quota_starts_no_agent_and_what_agents_cost_ends_the_loop(tmp_path: Path) -> None:
