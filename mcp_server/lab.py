@@ -21,7 +21,7 @@ from mcp_server.campaign.beginning.amend import program_in_force
 from mcp_server.campaign.beginning.start import start
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.decide import WRITE_FIRST, conclude, confirming, decided, judgement_of, next_for
-from mcp_server.campaign.exam import examined
+from mcp_server.campaign.exam import examined, is_due
 from mcp_server.campaign.find import campaign_at, experiment_at, join, open_here
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT, Asked, open_experiment, open_without
 from mcp_server.campaign.money.spending import look
@@ -36,6 +36,7 @@ from mcp_server.campaign.trees import astray, overwritten
 from mcp_server.campaign.trees.overwritten import NOBODY, Caller
 from mcp_server.campaign.upkeep import recovery
 from mcp_server.campaign.upkeep.caught import CaughtUp
+from mcp_server.campaign.upkeep.settling import asked_again
 from mcp_server.community import beside
 from mcp_server.community.board import reading, saying
 from mcp_server.community.claims.choosing import Choice
@@ -270,7 +271,7 @@ class Lab:
             campaign, arena = campaign_at(bench)
             found = experiment_at(bench, campaign, experiment, session)
             if found.decision is not None:
-                return decided(bench, found, CaughtUp())
+                return decided(bench, found, asked_again(bench, campaign, found, decision))
             self.workspace.guard()
             if decision != "revert" or found.kind == Kind.BASELINE:
                 baseline.refuse_without_baseline(bench, campaign, arena, found)
@@ -344,11 +345,12 @@ class Lab:
 
     def notes(self, reader: str) -> list[str]:
         """What people left for the agent that calls, who has it from now on; asked after each of its calls."""
-        with self._mutex:
-            if self._ledger is None or not self._ledger.has_notes():
-                return []
-            with self._verb() as (bench, _):
-                return deliver(bench, campaign_at(bench)[0], reader)
+        # where it cannot be delivered it waits: the call was carried out, or has its own words for what is wrong
+        with self._mutex, contextlib.suppress(AutoresearchError):
+            if self._ledger is not None and self._ledger.has_notes():
+                with self._verb() as (bench, _):
+                    return deliver(bench, campaign_at(bench)[0], reader)
+        return []
 
     def suggest(self, count: int = 3) -> SuggestReply:
         """What a classical optimiser would try next over the constants of the incumbent's file. It runs nothing."""
@@ -411,8 +413,8 @@ class Lab:
             campaign, _ = campaign_at(bench)
             return amend.amend(bench, campaign, digest)
 
-    def exam(self, seeds: int = EXAM_SEEDS) -> ExamReply:
-        """The closing exam: baseline and incumbent on the untouched split and fresh paired seeds."""
+    def exam(self, seeds: int = EXAM_SEEDS, again: bool = False) -> ExamReply:
+        """The closing exam: baseline and incumbent on the untouched split and fresh seeds; `again` where it failed."""
         if not 2 <= seeds <= 50:
             raise NotNow(f"seeds is {seeds}; it must be 2 to 50, for one difference has no interval.")
         with self._verb() as (bench, _):
@@ -424,7 +426,7 @@ class Lab:
                     "Nothing but the baseline was kept, so there is no gain to examine. Keep an improvement first."
                 )
             exam = bench.ledger.exam(campaign.tag)
-            if exam is None or (exam.result is not None and exam.incumbent != incumbent.number):
+            if exam is None or is_due(exam, incumbent.number, again):
                 fresh = [campaign.seed + FIRST_EXAM_SEED + turn for turn in range(seeds)]
                 paired = bool(pairing.choice_of(bench.ledger, arena, campaign).pairing)
                 bench.ledger.open_exam(campaign.tag, kept[0].number, incumbent.number, fresh, bench.stamp(), paired)

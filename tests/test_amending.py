@@ -63,6 +63,9 @@ def test_every_key_of_the_arena_has_a_rule() -> None:
         ("", "keep: {confirm: never}\n"),
         ("keep: {simplicity: false}\n", ""),
         ("", "score_incumbent: true\n"),
+        ("", "suite: {more: python more.py}\n"),
+        ("suite: {old: python old.py}\n", "suite: {old: python old.py, more: python more.py}\n"),
+        ("suite: {old: python old.py}\n", ""),
     ],
 )
 def test_what_widens_rights_or_lowers_a_bar_is_a_persons(before: str, after: str) -> None:

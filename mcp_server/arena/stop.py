@@ -23,7 +23,7 @@ def stop_reason(
     """Why the campaign is over by its own stop rule; "" while it is not. What nobody told ends nothing."""
     stop = arena.stop
     if stop.experiments is not None and counts["all"] >= stop.experiments:
-        return f"{counts['all']} experiments were asked for and made"
+        return f"{stop.experiments} experiments were asked for and {counts['all']} are made"
     if stop.hours is not None:
         hours = (now - datetime.fromisoformat(campaign.began_at)).total_seconds() / 3600
         if hours >= stop.hours:

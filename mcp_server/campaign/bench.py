@@ -54,13 +54,17 @@ class Bench:
         return Order(lab=self.ledger.lab, snapshot=snapshot, run_id=run.run_id)
 
     def tree_of(self, experiment: Experiment) -> Workspace | None:
-        """The work tree an experiment came from, if it still exists."""
+        """The work tree an experiment came from, if it still exists; also where its folder was moved and this is it."""
         if experiment.tree == str(self.paths.tree):
             return self.workspace
         with contextlib.suppress(AutoresearchError):
             found = Workspace(Path(experiment.tree))
             # another repository may lie there by now, and is none of ours
-            return found if found.paths.common == self.paths.common else None
+            if found.paths.common == self.paths.common:
+                return found
+        with contextlib.suppress(AutoresearchError):
+            if self.workspace.nothing_changed(self.arena(experiment).editable, experiment.snapshot):
+                return self.workspace
         return None
 
 

@@ -113,6 +113,13 @@ def missing(ledger: Ledger, arena: Arena, exam: Exam) -> list[tuple[int, int]]:
     return [*again, *((exam.baseline, seed) for seed in sorted(theirs - own))]
 
 
+def is_due(exam: Exam, incumbent: int, again: bool) -> bool:
+    """Whether another exam may begin after this one: for another incumbent, or, asked for, where it came to nothing."""
+    if exam.result is None:
+        return False
+    return exam.incumbent != incumbent or (again and json.loads(exam.result).get("gain") is None)
+
+
 def examined(ledger: Ledger, arena: Arena, campaign: Campaign, exam: Exam) -> ExamReply:
     """How an exam stands."""
     found = json.loads(exam.result) if exam.result else {}
@@ -131,6 +138,7 @@ def examined(ledger: Ledger, arena: Arena, campaign: Campaign, exam: Exam) -> Ex
         next={
             "running": "Call exam again to see how far it is; the runs go on by themselves.",
             "done": "This is the gain to report: fresh seeds, and data no decision has seen.",
-            "failed": "Fewer than two pairs of runs gave a score; `autoresearch status` shows why.",
+            "failed": "Fewer than two pairs of runs gave a score; `runs` shows why. `autoresearch exam --again` begins "
+            "another.",
         }[status],
     )

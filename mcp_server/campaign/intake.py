@@ -81,7 +81,11 @@ def open_experiment(
     offered = incumbent is None and baseline.needs_baseline(bench, campaign, arena)
     sources, before = read_sources(bench, campaign, arena, asked.files)
     marks = fingerprint(sources)
-    _refuse_unchanged(arena, incumbent, marks)
+    if incumbent is not None and marks == fingerprint(before):
+        raise NotNow(
+            f"Nothing changed: {', '.join(arena.editable)} means the same as the incumbent, experiment "
+            f"{incumbent.number}. Edit it, then call run_experiment again."
+        )
     earlier = None if asked.kind == Kind.PRUNE or offered else answered(bench, campaign, arena, marks)
     if earlier is not None:
         return earlier
@@ -93,21 +97,29 @@ def open_experiment(
         known, worth = elsewhere(campaign, arena, marks, changes, asked.repeats)
     if known and not asked.insist:
         raise NotNow(f"{known} To run it all the same, as a retest: {astray.INSIST}.")
-    if asked.files is not None:
-        bench.workspace.lay(asked.files, arena.editable, incumbent_commit(bench.ledger, campaign))
     if offered:
         asked = dataclasses.replace(asked, kind=Kind.BASELINE)
     elif known and asked.kind == Kind.ATTEMPT:
         asked = dataclasses.replace(asked, kind=Kind.RETEST)
+    tip = incumbent_commit(bench.ledger, campaign)
     experiment, tried = take_in(bench, campaign, arena, asked, sources, before, tree)
-    number = experiment.number
+    number, laid = experiment.number, [] if asked.files is None else _lay(bench, arena, asked.files, tip)
     started = recovery.catch_up(bench)
     reply = progress.experiment_reply(bench.ledger, bench.paths, experiment, arena, bench.now())
     heard = [said for said in (worth, known, tried_before(bench.ledger, changes)) if said]
-    reply.warnings += crowd + heard + warnings_of(experiment, tried) + started.problems
+    reply.warnings += crowd + laid + heard + warnings_of(experiment, tried) + started.problems
     reply.next = f"read_score({number}) waits for the score; think about the next idea meanwhile."
     _say_room(reply, bench, campaign, arena, ahead.afresh(bench, campaign, before, sources))
     return reply
+
+
+def _lay(bench: Bench, arena: Arena, files: Mapping[str, bytes], tip: str) -> list[str]:
+    """Bring what was taken in to the disk, last of all, so that a refusal has changed nothing; why not, in words."""
+    try:
+        bench.workspace.lay(files, arena.editable, tip)
+    except (OSError, WorkspaceError) as error:
+        return [f"It runs, but its files could not be put into the work tree: {error}"]
+    return []
 
 
 def _say_room(reply: ExperimentReply, bench: Bench, campaign: Campaign, arena: Arena, afresh: str) -> None:
@@ -155,7 +167,8 @@ def take_in(
         base=incumbent.number if incumbent else None if baseline_offered else _awaited_baseline(bench, campaign),
         fingerprint=fingerprint(sources),
         edit=edit,
-        nodes=nodes(sources),
+        # counted on from the incumbent's: a file that is editable no more is no code that was saved
+        nodes=nodes(sources) if incumbent is None else incumbent.nodes + nodes(sources) - nodes(before),
         knobs=changes,
         protocol=protocol_changes(before, sources),
         theme=theme(f"{asked.description} {asked.hypothesis}", [name for name, _, _ in changes]),
@@ -178,14 +191,6 @@ def _said(asked: Asked) -> dict[str, Any]:
     """What of an experiment the caller says, by the names of its row."""
     names = ("description", "hypothesis", "expected_delta", "session", "proposer", "repeats", "joins")
     return {name: getattr(asked, name) for name in names}
-
-
-def _refuse_unchanged(arena: Arena, incumbent: Experiment | None, marks: str) -> None:
-    if incumbent is not None and marks == incumbent.fingerprint:
-        raise NotNow(
-            f"Nothing changed: {', '.join(arena.editable)} means the same as the incumbent, experiment "
-            f"{incumbent.number}. Edit it, then call run_experiment again."
-        )
 
 
 def _in_the_vault(

@@ -23,9 +23,10 @@ POLL_SECONDS = 0.5
 @click.command()
 @click.option("--seeds", type=click.IntRange(2, 50), default=EXAM_SEEDS, show_default=True, help="Pairs of fresh runs.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Stay until it is done.")
+@click.option("--again", is_flag=True, help="Begin another where the last came to nothing.")
 @asking.json_option
 @click.pass_obj
-def exam(place: Place, seeds: int, wait: bool, as_json: bool) -> None:
+def exam(place: Place, seeds: int, wait: bool, again: bool, as_json: bool) -> None:
     """Measure the honest gain: baseline against incumbent, on fresh paired seeds and the untouched test split.
 
     The split was drawn with a secret when the campaign began and no decision has seen it. Ctrl-C stops the waiting; the
@@ -37,7 +38,7 @@ def exam(place: Place, seeds: int, wait: bool, as_json: bool) -> None:
       autoresearch exam --seeds 5 --no-wait
     """
     lab = asking.lab_at(place)
-    reply = lab.exam(seeds)
+    reply = lab.exam(seeds, again)
     try:
         while wait and reply.status == "running":
             time.sleep(POLL_SECONDS)

@@ -190,6 +190,13 @@ class Runs(Store):
             with self._fact():
                 self._db.execute("INSERT OR REPLACE INTO folders VALUES (?, ?)", (run.ticket, size_bytes))
 
+    def only_folders(self, tickets: Sequence[int]) -> None:
+        """No folders are there but those of these runs."""
+        with self._fact():
+            self._db.execute(
+                "DELETE FROM folders WHERE ticket NOT IN (SELECT value FROM json_each(?))", (json.dumps(list(tickets)),)
+            )
+
     def folders_total(self) -> int:
         """Bytes that the folders of all closed runs take."""
         return int(self._rows("SELECT total(bytes) FROM folders")[0][0])

@@ -52,10 +52,11 @@ def rebase(bench: Bench, campaign: Campaign, arena: Arena, found: Experiment) ->
     before, after = (bench.workspace.committed(arena.editable, one.snapshot) for one in (base, found))
     merged = bench.workspace.merge(now, before, after, theirs=True)
     marks = fingerprint(merged.files)
-    if marks == found.fingerprint:
+    if marks == fingerprint(after):
         bench.ledger.stands_on(campaign.tag, found.number, incumbent.number)
         return Rebased(same=True)
-    why = _hopeless(bench, campaign, incumbent, merged.files, marks)
+    has = f"experiment {incumbent.number} has this change already" if marks == fingerprint(now) else ""
+    why = has or _hopeless(bench, campaign, merged.files, marks)
     clash = clean_line(merged.words(), CLASH_CHARACTERS) if merged.conflicts else ""
     if why:
         return Rebased(why=why, clash=clash)
@@ -84,10 +85,8 @@ def changes_of(bench: Bench, found: Experiment) -> list[int]:
     return numbers
 
 
-def _hopeless(bench: Bench, campaign: Campaign, incumbent: Experiment, files: Mapping[str, bytes], marks: str) -> str:
+def _hopeless(bench: Bench, campaign: Campaign, files: Mapping[str, bytes], marks: str) -> str:
     """Why the merged code is not worth a run; "" where it is."""
-    if marks == incumbent.fingerprint:
-        return f"experiment {incumbent.number} has this change already"
     for path, content in files.items():
         if path.endswith(".py"):
             try:

@@ -49,11 +49,9 @@ def branch(
             f"`git branch {campaign.branch} {short}` puts it back.",
             True,
         )
-    there = bench.workspace.committed(arena.editable, tip)
-    marks = fingerprint(there)
-    incumbent = bench.ledger.incumbent(campaign.tag)
-    at_start = incumbent is None and there == bench.workspace.committed(arena.editable, campaign.pinned)
-    if at_start or (incumbent is not None and marks == incumbent.fingerprint):
+    # both as the rules name files now: since the incumbent was measured a person may have made others editable
+    marks, held = (fingerprint(bench.workspace.committed(arena.editable, one)) for one in (tip, expected))
+    if marks == held:
         return None
     back = _back(bench, campaign, expected, tip, bench.workspace.nothing_changed(arena.editable, tip))
     known = bench.ledger.twins(marks, campaign.tag)

@@ -95,10 +95,13 @@ def sweep(bench: Bench, dry_run: bool = False) -> list[Removable]:
     for one in found if not dry_run else ():
         remove(one.place)
     if not dry_run:
+        there = []
         for place in (bench.paths.state / "runs").glob("*/*/*"):
             run = _run_of(bench.ledger, place)
             if run is not None and run.state.terminal:
                 bench.ledger.note_folder(run, size(place))
+                there.append(run.ticket)
+        bench.ledger.only_folders(there)  # a person moves folders away too
     return found
 
 

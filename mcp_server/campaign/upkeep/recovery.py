@@ -61,7 +61,9 @@ def _begin_campaigns(bench: Bench, done: CaughtUp) -> None:
             continue
         with each(done, f"beginning campaign {campaign.tag}"):
             if not campaign.ready:
-                bench.workspace.begin(campaign.tag, campaign.pinned, bench.arena(campaign).editable)
+                # whoever began it stands on its branch already; the work tree of this verb may be another's
+                git = bench.workspace.git
+                git.move_ref(f"refs/heads/{campaign.branch}", campaign.pinned, git.zero, f"begin {campaign.tag}")
                 bench.ledger.campaign_ready(campaign.tag)
             baseline.open_first(bench, campaign)
             done.changed = True
@@ -102,13 +104,17 @@ def _look_at(bench: Bench, run: Run) -> bool:
         if said:
             return _close(bench, run, _ended(bench, RunState.LOST, "supervisor_lost", said))
         return False  # due later, or never launched: `_start_runs` does both
+    detail = "Its supervisor died. Run the same code again; it will not count as another attempt."
     if folder.sealed.exists() and _times(folder) < INTERRUPTIONS:
         # what was sealed needs no second training, and what was handed over to the world is in the field already
         write_atomically(folder.interrupted, str(_times(folder) + 1).encode())
-        sealed: RunResult = RunResult.read(folder.sealed)  # its supervisor compares the order before it scores
-        again = {"state": RunState.PENDING, "retry_after_seconds": ASK_AT_ONCE_SECONDS}
-        return _close(bench, run, sealed.model_copy(update=again))
-    detail = "Its supervisor died. Run the same code again; it will not count as another attempt."
+        try:
+            sealed: RunResult = RunResult.read(folder.sealed)  # its supervisor compares the order before it scores
+        except ValueError as error:
+            detail = f"{detail} What it had sealed cannot be scored: {str(error)[:200]}"
+        else:
+            again = {"state": RunState.PENDING, "retry_after_seconds": ASK_AT_ONCE_SECONDS}
+            return _close(bench, run, sealed.model_copy(update=again))
     return _close(bench, run, _ended(bench, RunState.LOST, "supervisor_lost", detail))
 
 
@@ -150,15 +156,16 @@ def _close_exams(bench: Bench, done: CaughtUp) -> None:
         exam, campaign = bench.ledger.exam(tag), bench.ledger.campaign(tag)
         if exam is None or exam.result is not None or campaign is None:
             continue
-        ordered = missing(bench.ledger, bench.arena(campaign), exam)
-        for number, seed in ordered:
-            later = quiet_again(bench.ledger.runs(tag, number))
-            bench.ledger.open_run(tag, number, seed, Purpose.EXAM, bench.stamp(), later)
-        result = None if ordered else exam_result(bench.ledger, bench.arena(campaign), exam)
-        done.changed |= bool(ordered)
-        if result is not None:
-            bench.ledger.close_exam(exam, result)
-            done.changed = True
+        with each(done, f"looking after the exam of {tag}"):
+            ordered = missing(bench.ledger, bench.arena(campaign), exam)
+            for number, seed in ordered:
+                later = quiet_again(bench.ledger.runs(tag, number))
+                bench.ledger.open_run(tag, number, seed, Purpose.EXAM, bench.stamp(), later)
+            result = None if ordered else exam_result(bench.ledger, bench.arena(campaign), exam)
+            done.changed |= bool(ordered)
+            if result is not None:
+                bench.ledger.close_exam(exam, result)
+                done.changed = True
 
 
 def _start_runs(bench: Bench, done: CaughtUp) -> None:

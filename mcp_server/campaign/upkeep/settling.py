@@ -6,6 +6,7 @@ or moved from a commit of the same attempt; whatever else lies there is somebody
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from functools import partial
 
@@ -18,7 +19,7 @@ from mcp_server.campaign.upkeep import disk
 from mcp_server.campaign.upkeep.caught import CaughtUp, each
 from mcp_server.nouns.errors import GitError, NotNow
 from mcp_server.nouns.records import Kind
-from mcp_server.nouns.rows import Experiment
+from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.repo import messages
 
 
@@ -89,10 +90,10 @@ def _settle(bench: Bench, experiment: Experiment, done: CaughtUp) -> None:
     rules = _rules_since_keep(bench, experiment)
     message = messages.decided(campaign, experiment, arena.metric.name, arena.metric.unit, rules)
     at, number = experiment.decided_at, experiment.number
-    tree = bench.tree_of(experiment)
     commit: str | None = None
     decision, said = experiment.decision or "revert", ""
     if decision == "keep":
+        tree = bench.tree_of(experiment)
         workspace = tree or bench.workspace
         known = partial(astray.measured, bench, campaign)
         vault = (number, experiment.snapshot) if bench.workspace.vault_at(campaign.tag, number) else None
@@ -112,10 +113,7 @@ def _settle(bench: Bench, experiment: Experiment, done: CaughtUp) -> None:
                 "or remove a stale index.lock; the next call completes the keep."
             )
     else:
-        if tree is not None and experiment.kind != Kind.BASELINE:  # whose files are the user's own
-            reverted = tree.revert(arena.editable, experiment.snapshot, tip)
-            done.restored[(campaign.tag, number)] = list(reverted.restored)
-            done.left[(campaign.tag, number)] = list(reverted.left)
+        _put_back(bench, campaign, experiment, done)
     # the vault's commit tells the outcome too, so that git alone has the whole story
     settled = commit or bench.workspace.commit_like(experiment.snapshot, f"{experiment.snapshot}^", message, at)
     _point(bench, experiment, settled)
@@ -130,6 +128,25 @@ def _settle(bench: Bench, experiment: Experiment, done: CaughtUp) -> None:
     bench.ledger.settle(campaign.tag, number, decision, commit, said)
     if decision == "keep":
         disk.drop_superseded(bench, campaign.tag)
+
+
+def asked_again(bench: Bench, campaign: Campaign, experiment: Experiment, decision: str) -> CaughtUp:
+    """What a decision that is asked for again finds: to revert what is reverted looks at the files as they are now."""
+    done = CaughtUp()
+    if decision == "revert" == experiment.decision and experiment.settled:
+        with contextlib.suppress(GitError):  # git lost its snapshot, and nothing is left to compare the files with
+            _put_back(bench, campaign, experiment, done)
+    return done
+
+
+def _put_back(bench: Bench, campaign: Campaign, experiment: Experiment, done: CaughtUp) -> None:
+    """Bring the incumbent's files back where the disk has a reverted attempt's, and name those edited since."""
+    tree = bench.tree_of(experiment)
+    if tree is not None and experiment.kind != Kind.BASELINE:  # whose files are the user's own
+        tip, editable = incumbent_commit(bench.ledger, campaign), bench.arena(experiment).editable
+        reverted = tree.revert(editable, experiment.snapshot, tip)
+        done.restored[(campaign.tag, experiment.number)] = list(reverted.restored)
+        done.left[(campaign.tag, experiment.number)] = list(reverted.left)
 
 
 def _point(bench: Bench, experiment: Experiment, commit: str) -> None:
