@@ -19,6 +19,7 @@ from mcp_server.community import membership
 from mcp_server.community.membership import Wishes
 from mcp_server.community.trust import Role
 from mcp_server.faces import terminal
+from mcp_server.nouns.numbers import counted
 from mcp_server.nouns.replies import CommunityReply, JoinReply, SyncReply
 from mcp_server.repo.workspace import Workspace
 
@@ -186,15 +187,11 @@ def _synced(reply: SyncReply) -> pages.Parts:
     sent = "sent" if reply.sent else "nothing to send"
     rows: list[tuple[str, RenderableType | str | None]] = [
         ("ours", f"{reply.published} new, {sent}"),
-        ("others", f"{reply.received} new; {_labs(reply.labs)} in all"),
+        ("others", f"{reply.received} new; {counted(reply.labs, 'lab')} in all"),
     ]
     trouble = [reply.trouble] if reply.trouble else []
     said = terminal.problems([*trouble, *reply.kept_home, *reply.problems])
     return [terminal.facts(rows), said, terminal.hint(reply.next)]
-
-
-def _labs(count: int) -> str:
-    return f"{count:,} lab{'' if count == 1 else 's'}"
 
 
 def _standing(reply: CommunityReply) -> pages.Parts:
@@ -207,7 +204,7 @@ def _standing(reply: CommunityReply) -> pages.Parts:
         ("sends", None if reply.code is None else "records and code" if reply.code else "records only"),
         ("strangers", reply.strangers),
         ("exchange", reply.exchange),
-        ("known", f"{reply.attempts:,} attempts of {_labs(len(reply.labs))}"),
+        ("known", f"{reply.attempts:,} attempts of {counted(len(reply.labs), 'lab')}"),
     ]
     table = Table(Column("lab"), Column("name"), Column("role"), Column("attempts", justify="right"), Column("new"))
     table.box, table.pad_edge = None, False

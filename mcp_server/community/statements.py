@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from mcp_server.ledger.foreign import Pooled
 from mcp_server.memory.wording import signed
 from mcp_server.nouns.exchanged import SHORT, Attempt
+from mcp_server.nouns.numbers import counted
 from mcp_server.nouns.text import clean_line
 
 ENOUGH = 3  # tries without a success before a direction is called dead
@@ -28,7 +29,7 @@ def words(one: Pooled) -> str:
         told += f", {signed(one.gain)}" + (f" ± {signed(one.error).lstrip('+')}" if one.error is not None else "")
     if one.failed:
         told += f", {one.failed} ended without a score"
-    told += f", {count(one.labs, 'lab')}"
+    told += f", {counted(one.labs, 'lab')}"
     return told + (f", {one.machines} machine classes" if one.machines > 1 else "")
 
 
@@ -41,7 +42,7 @@ def lines(
     limit: int = BOARD_CHARACTERS,
 ) -> list[str]:
     """What `lab_status` says of the community, in `limit` characters. claims: (lab, a gain, its status), best first."""
-    found = [f"{count(labs, 'lab')}, {count(attempts, 'attempt')} of this contract; others' word is advice"]
+    found = [f"{counted(labs, 'lab')}, {counted(attempts, 'attempt')} of this contract; others' word is advice"]
     gone = sorted(filter(dead, told), key=lambda one: (-one.labs, -(one.tried + one.failed), -one.newest))
     alive = sorted((one for one in told if one.helped), key=lambda one: (-one.helped, -one.newest))
     rows = [f"{status}: {claim_words(lab, one)}" for lab, one, status in claims[:4]]
@@ -87,7 +88,3 @@ def _scope(one: Pooled) -> str:
 
 def _span(low: float, high: float) -> str:
     return f"{low:g}" if low == high else f"{low:g}…{high:g}"
-
-
-def count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

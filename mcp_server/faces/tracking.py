@@ -20,7 +20,7 @@ from mcp_server.exporting.tracking import Tracker, trackers_of
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import AutoresearchError
-from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.files import text_of, write_atomically
 
 log = logging.getLogger("mcp_server.exporting")
 
@@ -50,7 +50,7 @@ class Mirror:
             if now != self._asked:
                 log.warning("%s", error)
         mark = hashlib.sha256(f"{now} {trackers}".encode()).hexdigest()
-        if trackers and mark not in (self._asked, self._noted()):
+        if trackers and mark not in (self._asked, text_of(self._note)):
             self._ends = time.monotonic() + MOST_SECONDS
             command = [sys.executable, "-m", PROGRAM, str(self._tree), mark]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -64,12 +64,6 @@ class Mirror:
                 self._process.kill()
             self._process.wait()
             self._process = None
-
-    def _noted(self) -> str:
-        try:
-            return self._note.read_text()
-        except OSError:
-            return ""
 
 
 def mirrored(lab: Lab) -> bool:

@@ -101,6 +101,14 @@ def replace_quickly(path: Path, text: str) -> None:
         os.replace(temporary, path)
 
 
+def text_of(path: Path) -> str:
+    """What a file says; "" where it is not there or cannot be read."""
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def _sweep(path: Path) -> None:
     """Remove what killed writers of `path` left beside it, once it is surely nobody's."""
     with contextlib.suppress(OSError):

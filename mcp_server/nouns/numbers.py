@@ -34,6 +34,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
+def counted(number: int, what: str) -> str:
+    """`1 lab`, `1,200 labs`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def is_number(text: str) -> bool:
     """Whether Python reads the text as a number; `nan` and `inf` are."""
     try:

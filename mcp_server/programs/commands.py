@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import mcp_server
+from mcp_server.nouns.files import text_of
 from mcp_server.nouns.records import UserEnvironment
 from mcp_server.programs import uv
 
@@ -132,8 +133,5 @@ def _conda_places(name: str, environ: Mapping[str, str]) -> list[Path]:
     places = [Path(one) / name for one in environ.get("CONDA_ENVS_PATH", "").split(os.pathsep) if one]
     places += [root / "envs" / name for root in roots]
     places += roots if name == "base" else []
-    try:
-        listed = (home / ".conda" / "environments.txt").read_text("utf-8", errors="replace").splitlines()
-    except OSError:
-        listed = []
+    listed = text_of(home / ".conda" / "environments.txt").splitlines()
     return places + [Path(one) for one in listed if Path(one).name == name]

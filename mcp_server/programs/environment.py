@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mcp_server import plain
+from mcp_server.nouns.files import text_of
 from mcp_server.nouns.records import UserEnvironment
 from mcp_server.runner.sandbox.confinement import SYSTEM
 
@@ -64,10 +65,7 @@ def in_system(path: Path) -> bool:
 
 def settings(prefix: Path) -> dict[str, str]:
     """What `pyvenv.cfg` says; empty for what is no venv."""
-    try:
-        text = (prefix / "pyvenv.cfg").read_text("utf-8", errors="replace")[:MOST_PTH_BYTES]
-    except OSError:
-        return {}
+    text = text_of(prefix / "pyvenv.cfg")[:MOST_PTH_BYTES]
     pairs = (line.partition("=") for line in text.splitlines())
     return {name.strip().lower(): value.strip() for name, _, value in pairs if value}
 

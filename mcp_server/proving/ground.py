@@ -22,7 +22,7 @@ from mcp_server.arena.program import Arena, EngineRule, load_program
 from mcp_server.campaign.runs import dispatch
 from mcp_server.engines.local import LOCAL
 from mcp_server.nouns.errors import AutoresearchError, WorkspaceError
-from mcp_server.nouns.files import remove
+from mcp_server.nouns.files import remove, text_of
 from mcp_server.nouns.paths import LabPaths, RunPaths
 from mcp_server.nouns.records import Kind, Purpose, RunResult, RunSpec, RunState
 from mcp_server.nouns.rows import Campaign, Experiment, Run
@@ -144,7 +144,8 @@ class Ground:
                 place.unlink(missing_ok=True)
             self._dispatch(launched, rescore=True)
         seconds = time.monotonic() - launched.at
-        return Trial(launched.name, launched.seed, result, seconds, _text(launched.paths.log), _words(launched.paths))
+        said = (text_of(path)[-LOG_BYTES:] for path in (launched.paths.log, launched.paths.score_log))
+        return Trial(launched.name, launched.seed, result, seconds, *said)
 
     def rescored(self, launched: Launched, command: tuple[str, ...], extra: Mapping[str, bytes]) -> Trial:
         """The sealed run asked again by another score command, with more files beside the trusted ones."""
@@ -262,17 +263,6 @@ def _result(paths: RunPaths) -> RunResult:
     try:
         result: RunResult = RunResult.read(paths.result)
     except (OSError, ValueError):
-        said = _text(paths.supervisor_log).strip().splitlines()[-1:] or ["it said nothing"]
+        said = text_of(paths.supervisor_log).strip().splitlines()[-1:] or ["it said nothing"]
         return RunResult(state=RunState.LOST, reason="supervisor_lost", detail=f"The supervisor ended: {said[0][:300]}")
     return result
-
-
-def _words(paths: RunPaths) -> str:
-    return _text(paths.score_log)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", errors="replace")[-LOG_BYTES:]
-    except OSError:
-        return ""

@@ -17,7 +17,7 @@ from mcp_server.campaign.attempt import Attempt, read
 from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.campaign.exam import totals_of
 from mcp_server.nouns.errors import NotNow, WorkspaceError
-from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.numbers import counted, fixed
 from mcp_server.nouns.replies import Reply
 from mcp_server.nouns.rows import Campaign, Experiment
 from mcp_server.nouns.text import clean_block, clean_line
@@ -196,7 +196,7 @@ def message_of_all(bench: Bench, campaign: Campaign, arena: Arena, kept: Sequenc
     totals, metric = totals_of(bench.ledger, arena, campaign), arena.metric
     unit = f" {metric.unit}" if metric.unit else ""
     changes = len(kept) - 1
-    count = f"{changes} kept change{'s' if changes != 1 else ''}"
+    count = counted(changes, "kept change")
     title = f"{metric.name} {shown(totals.baseline)} to {shown(totals.best)}: {count}"
     if totals.exam_gain is not None:
         edges = " to ".join(shown(edge) for edge in totals.exam_interval)

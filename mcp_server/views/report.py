@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from mcp_server.judging.verdict import Comparison
 from mcp_server.nouns.attempt import Attempt
-from mcp_server.nouns.numbers import duration, fixed
+from mcp_server.nouns.numbers import counted, duration, fixed
 from mcp_server.nouns.replies import TotalsReply
 from mcp_server.nouns.text import clean_block, clean_line
 from mcp_server.views.chart.words import shown
@@ -233,7 +233,7 @@ def _changes(found: Findings) -> str:
             f"{100 * sure:.0f} % sure" if sure is not None else "",
             plain(one.experiment.verdict.examples),
             plain(one.label),
-            f"cost {len(one.runs)} run{'s' if len(one.runs) != 1 else ''}, {duration(one.seconds)}",
+            f"cost {counted(len(one.runs), 'run')}, {duration(one.seconds)}",
         ]
         parts.append(f"### {experiment.number}: {plain(experiment.description)}")
         parts.append("; ".join(part for part in said if part) + ".")

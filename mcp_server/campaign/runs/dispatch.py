@@ -18,7 +18,7 @@ from mcp_server.campaign.beginning.readable import readable_folders
 from mcp_server.campaign.runs import orders, room
 from mcp_server.engines import Engine
 from mcp_server.nouns.errors import ArenaError
-from mcp_server.nouns.files import remove
+from mcp_server.nouns.files import remove, text_of
 from mcp_server.nouns.paths import BESIDE, LabPaths, RunPaths
 from mcp_server.nouns.records import Budget, HostUse, Kind, OnCluster, Order, Pairing, Purpose, RunSpec, Watch
 from mcp_server.nouns.rows import Campaign, Experiment, Run
@@ -242,10 +242,7 @@ def _editable_files(workspace: Workspace, arena: Arena, snapshot: str, work: Pat
 
 def complaint(folder: RunPaths) -> str:
     """Why no supervisor can begin this run, once several have tried and said so; "" while it is worth another try."""
-    try:
-        said = folder.supervisor_log.read_text(errors="replace")[-100_000:]
-    except OSError:
-        return ""
+    said = text_of(folder.supervisor_log)[-100_000:]
     if said.count("Traceback (most recent call last)") < STARTS:
         return ""
     last = said.strip().splitlines()[-1][:300]

@@ -14,6 +14,7 @@ from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.exchanged import short
+from mcp_server.nouns.numbers import counted
 from mcp_server.nouns.replies import DecisionReply, ReplicateReply
 from mcp_server.nouns.text import complaint
 
@@ -107,7 +108,7 @@ def _nothing(lab: Lab, done: bool) -> str:
     strangers = Desk(lab.paths.state, lab.workspace).strangers()
     if strangers:
         return (
-            f"Nothing is worth a run: {strangers} lab{'' if strangers == 1 else 's'} here may only advise. "
+            f"Nothing is worth a run: {counted(strangers, 'lab')} here may only advise. "
             "`autoresearch community trust LAB` lets its claims be repeated."
         )
     return "Nothing is worth a run: no lab claims what was not tried here. `autoresearch community claims` lists them."

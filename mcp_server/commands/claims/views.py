@@ -18,6 +18,7 @@ from mcp_server.community.claims.telling import told_bounds, told_claims, told_f
 from mcp_server.faces import terminal
 from mcp_server.memory.wording import signed
 from mcp_server.nouns.errors import ArenaError, UnknownExperiment
+from mcp_server.nouns.numbers import counted
 from mcp_server.nouns.replies import ClaimReply, ClassReply, StandingReply
 from mcp_server.repo.workspace import Workspace
 
@@ -127,7 +128,7 @@ def _others(one: ClaimReply) -> str:
         return "not repeated"
     reach = f" ± {signed((one.interval[1] - one.interval[0]) / 2).lstrip('+')}" if one.interval else ""
     bound = f", works on {', '.join(one.works_on)}, not on {', '.join(one.fails_on)}"
-    return f"{signed(one.pooled)}{reach}, {one.tried} lab{'' if one.tried == 1 else 's'}" + (
+    return f"{signed(one.pooled)}{reach}, {counted(one.tried, 'lab')}" + (
         bound if one.works_on and one.fails_on else ""
     )
 
@@ -150,8 +151,7 @@ def _labs(labs: list[StandingReply]) -> Table:
 def _classes(classes: list[ClassReply]) -> pages.Parts:
     """One line a class of machine: scores of two are never compared."""
     told = [
-        f"{one.machine}: {one.labs} lab{'' if one.labs == 1 else 's'}, best {one.best} {signed(one.gain or 0.0)} "
-        f"{_curve(one.curve)}"
+        f"{one.machine}: {counted(one.labs, 'lab')}, best {one.best} {signed(one.gain or 0.0)} {_curve(one.curve)}"
         for one in classes
     ]
     return [Text("by class of machine"), *pages.lines(told)] if told else []

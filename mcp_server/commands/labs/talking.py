@@ -11,6 +11,7 @@ from mcp_server.commands.names import Place
 from mcp_server.community.board import reading
 from mcp_server.community.settings import Places
 from mcp_server.faces import terminal
+from mcp_server.nouns.numbers import counted
 from mcp_server.nouns.replies import LearningReply, PostReply, ThreadsReply
 from mcp_server.repo.workspace import Workspace
 
@@ -96,7 +97,7 @@ def mute(at: Place, lab: str, undo: bool, as_json: bool) -> None:
 
 
 def _board(found: ThreadsReply) -> list[RenderableType | None]:
-    counts = f"{found.threads} thread{'' if found.threads == 1 else 's'}, {found.unread} unread"
+    counts = f"{counted(found.threads, 'thread')}, {found.unread} unread"
     more = f", {found.left_out} older ones left out" if found.left_out else ""
     muted = [Text(f"muted: {', '.join(found.muted)}", style="dim")] if found.muted else []
     parts: list[RenderableType | None] = [Text(counts + more, style="dim"), *muted]

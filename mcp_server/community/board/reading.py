@@ -24,6 +24,7 @@ from mcp_server.ledger.posts import Posted
 from mcp_server.memory.wording import line
 from mcp_server.nouns.errors import AutoresearchError, NotNow
 from mcp_server.nouns.exchanged import SHORT, short, stamp
+from mcp_server.nouns.numbers import counted
 from mcp_server.nouns.replies import PostReply, ThreadsReply
 from mcp_server.nouns.text import clean_line
 
@@ -191,7 +192,7 @@ def news(places: Places, now: Callable[[], datetime], limit: int = NEWS_CHARACTE
         return []
     fresh.sort(key=lambda one: (one.name in board.for_us, one.post.at), reverse=True)
     mine = sum(one.name in board.for_us for one in fresh)
-    told = [f"{len(fresh)} unread post{'' if len(fresh) == 1 else 's'}" + (f", {mine} for this lab" if mine else "")]
+    told = [counted(len(fresh), "unread post") + (f", {mine} for this lab" if mine else "")]
     for one in fresh[:NEWS_LINES]:
         room = (limit - sum(map(len, told))) // max(1, NEWS_LINES - len(told) + 1)
         told.append(_news(one, min(room, limit - sum(map(len, told)) - len(told))))

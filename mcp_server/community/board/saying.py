@@ -25,7 +25,7 @@ from mcp_server.ledger import posts as rows
 from mcp_server.ledger.foreign import Foreign
 from mcp_server.nouns.errors import CommunityError, NotNow
 from mcp_server.nouns.exchanged import MOST_CITED, MOST_POSTS_A_DAY, POST_CHARACTERS, SHORT, Post, Sort, stamp
-from mcp_server.nouns.files import locked, private_folder, write_atomically
+from mcp_server.nouns.files import locked, private_folder, text_of, write_atomically
 from mcp_server.nouns.records import Record
 from mcp_server.nouns.replies import LearningReply
 from mcp_server.nouns.rows import Campaign
@@ -198,12 +198,8 @@ def _put(places: Places, foreign: Foreign, draft: Draft) -> None:
 
 def outbox(places: Places) -> list[Draft]:
     """Posts that no journal has yet, oldest first; a line that cannot be read is left out."""
-    try:
-        lines = places.outbox.read_text("utf-8").splitlines()
-    except OSError:
-        return []
     found = []
-    for line in lines:
+    for line in text_of(places.outbox).splitlines():
         try:
             found.append(Draft.model_validate_json(line))
         except ValueError:

@@ -20,6 +20,7 @@ from mcp_server.community.claims.standing import Standing
 from mcp_server.community.claims.status import PART_OF_CLAIM, Claim, Status
 from mcp_server.ledger.measured import Measured
 from mcp_server.nouns.exchanged import moment_of, short
+from mcp_server.nouns.numbers import counted
 from mcp_server.nouns.records import Record
 
 MOST = 0.15  # of the slots, whatever is asked for
@@ -169,7 +170,7 @@ def _claims(at: Situation, *, patient: bool) -> list[Choice]:
             found.append(Choice(one.name, why, value=value))
         elif (surely := one.brings(at.machine)) is not None:
             bound = one.status is Status.MACHINE_BOUND
-            why = f"works on {at.machine}" if bound else f"replicated by {_labs(len(one.replicated))}"
+            why = f"works on {at.machine}" if bound else f"replicated by {counted(len(one.replicated), 'lab')}"
             found.append(Choice(one.name, why, value=surely))
     return sorted(found, key=lambda choice: (-choice.value, choice.name))
 
@@ -208,7 +209,3 @@ def _discards(at: Situation) -> list[Choice]:
         return []
     drawn = random.Random(f"{at.own} {at.past.slots}").choice(sorted(able, key=lambda one: (one.lab, one.n)))
     return [Choice(drawn.name, "a discard, drawn to see whether it failed rightly", discard=True)]
-
-
-def _labs(count: int) -> str:
-    return f"{count} lab{'' if count == 1 else 's'}"

@@ -17,6 +17,7 @@ from mcp_server.ledger.foreign import Foreign
 from mcp_server.ledger.measured import Measured, keeps, near_misses
 from mcp_server.memory.wording import signed
 from mcp_server.nouns.exchanged import SHORT, short
+from mcp_server.nouns.numbers import counted
 from mcp_server.nouns.replies import BoundsReply, ClaimReply, ClaimsReply, ClassReply, FrontierReply, StandingReply
 from mcp_server.nouns.rows import Campaign
 from mcp_server.nouns.text import clean_line
@@ -128,7 +129,7 @@ def _missed(foreign: Foreign, one: Measured) -> str:
 
 
 def _island(one: Island) -> str:
-    many = f"{len(one.curve)} keep{'' if len(one.curve) == 1 else 's'}"
+    many = counted(len(one.curve), "keep")
     return clean_line(
         f"{one.lab[:SHORT]}/{one.last}: {signed(one.gain)} in {many}, {one.machine or 'machine unknown'}", 160
     )

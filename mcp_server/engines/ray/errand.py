@@ -22,7 +22,7 @@ from mcp_server.engines.ray.agent import BACK, node_clock, read_progress
 from mcp_server.engines.ray.clocks import Mark, disagreement
 from mcp_server.engines.ray.parcels import ITEM, fingerprint, last, needed, pack, piece, take, unpack
 from mcp_server.engines.ray.records import Desk, Errands, Heard, Key, NodeSeen, Remote, Unreachable, owed_name
-from mcp_server.nouns.files import replace_quickly
+from mcp_server.nouns.files import replace_quickly, text_of
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import RunProgress, RunResult, RunSpec, RunState
 
@@ -272,7 +272,7 @@ class Errand:
         self.remote = self.remote.again()
         self.remote.write(self.folder.remote)
         self._first, self._log_bytes, self._failing = None, -1, None
-        latest = read_progress(self._text(self.folder.progress))
+        latest = read_progress(text_of(self.folder.progress))
         phase = RunProgress(phase="waiting", pid=0, budget_seconds=latest.budget_seconds if latest else 0.0)
         replace_quickly(self.folder.progress, phase.model_dump_json())
         replace_quickly(self.folder.supervisor_log, f"{why} It is made again, as epoch {self.remote.key.epoch}.\n")
@@ -335,12 +335,6 @@ class Errand:
         if heard.log is not None:
             self._log_bytes = heard.log_bytes
             replace_quickly(self.folder.log, heard.log)
-
-    def _text(self, place: Path) -> str:
-        try:
-            return place.read_text(errors="replace")
-        except OSError:
-            return ""
 
     def _pause(self, seconds: float) -> None:
         if self._stopping.wait(seconds):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_server.arena.metrics import better_by_name, better_said
+from mcp_server.nouns.files import text_of
 from mcp_server.setup.adopting.found import Found, Hint
 from mcp_server.setup.adopting.reference import COPY
 
@@ -36,13 +37,13 @@ def recognise(tree: Path, tracked: Callable[[str], bool], files: Callable[[], li
     measure, prompt = place(tree, "measure"), place(tree, "prompt")
     if not measure or not (prompt or place(tree, "log")):
         return None
-    text = _text(tree, prompt)
-    metric, unit, direction, where = _metric(tree, text, _text(tree, measure), hint)
+    text = text_of(tree / prompt)
+    metric, unit, direction, where = _metric(tree, text, text_of(tree / measure), hint)
     scope = [one for one in _scope(text, files()) if one not in {name for names in FILES.values() for name in names}]
-    checks, ideas = place(tree, "checks"), _text(tree, place(tree, "ideas"))
+    checks, ideas = place(tree, "checks"), text_of(tree / place(tree, "ideas"))
     shut_out = [name for name in (*BROUGHT, ".auto") if (tree / name).is_dir() and not tracked(name)]
     title = re.search(r"^#\s*(?:Autoresearch:\s*)?(.+)$", text, re.M)
-    settings = _json(_text(tree, place(tree, "config")))
+    settings = _json(text_of(tree / place(tree, "config")))
     most = settings.get("maxIterations")
     return Found(
         kind=KIND,
@@ -66,7 +67,7 @@ def recognise(tree: Path, tracked: Callable[[str], bool], files: Callable[[], li
 
 def log_entries(tree: Path) -> Iterator[dict[str, Any]]:
     """The lines of the session's log that are objects."""
-    for line in _text(tree, place(tree, "log")).splitlines():
+    for line in text_of(tree / place(tree, "log")).splitlines():
         entry = _json(line)
         if entry:
             yield entry
@@ -113,13 +114,6 @@ def _scope(prompt: str, files: list[str]) -> list[str]:
         elif any(file.startswith(folder) for file in files):
             found.append(folder)
     return found
-
-
-def _text(tree: Path, name: str) -> str:
-    try:
-        return (tree / name).read_text("utf-8", errors="replace") if name else ""
-    except OSError:
-        return ""
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mcp_server.arena.metrics import Better, better_by_name, better_said
 from mcp_server.histories.words import beside
+from mcp_server.nouns.files import text_of
 from mcp_server.setup.adopting.checkpoints import measured
 from mcp_server.setup.adopting.constants import constants, data_folders
 from mcp_server.setup.adopting.found import Found, Hint
@@ -38,7 +39,7 @@ COPY = 'cp -R . "$TMPDIR/tree" && cd "$TMPDIR/tree"'
 
 def recognise(tree: Path, tracked: Callable[[str], bool], uv: bool, hint: Hint) -> Found | None:
     """The arena of a repository of the reference's shape; None for another one. `uv`: it can be started here."""
-    texts = {name: _text(tree / name) for name in (PREPARE, MEMO, "README.md", "pyproject.toml")}
+    texts = {name: text_of(tree / name) for name in (PREPARE, MEMO, "README.md", "pyproject.toml")}
     said = texts[MEMO] or texts["README.md"]
     train = _edited(texts[MEMO], tracked)
     if not train or not (texts[PREPARE] or texts[MEMO]):
@@ -47,8 +48,8 @@ def recognise(tree: Path, tracked: Callable[[str], bool], uv: bool, hint: Hint) 
     if started is None:
         return None
     script, run = started
-    texts[TRAIN] = _text(tree / train)
-    printing = _text(tree / script) if script != train else texts[TRAIN]
+    texts[TRAIN] = text_of(tree / train)
+    printing = text_of(tree / script) if script != train else texts[TRAIN]
     metric, where = _metric(printing, texts[MEMO], hint)
     direction, why = _direction(metric, said, hint)
     values = constants(printing, constants(texts[TRAIN], constants(texts[PREPARE])))
@@ -113,13 +114,6 @@ def _started(memo: str, train: str, tracked: Callable[[str], bool]) -> tuple[str
     if found:
         return min(found, key=lambda one: one[0])[1:]
     return (train, f"python {train}") if train == TRAIN else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _printed(source: str) -> list[str]:

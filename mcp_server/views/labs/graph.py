@@ -12,6 +12,7 @@ from html import escape
 
 from mcp_server.memory.wording import signed
 from mcp_server.nouns.exchanged import SHORT
+from mcp_server.nouns.numbers import counted
 from mcp_server.nouns.text import clean_line
 from mcp_server.views.chart.style import PALETTES
 from mcp_server.views.labs.lineage import Graph
@@ -179,7 +180,7 @@ def _words(found: Graph, placed: Layout, names: Mapping[str, str]) -> tuple[str,
     adoptions = sum(map(len, found.adopted.values()))
     adoptions += sum(found.kept[name].lab != found.kept[above].lab for name, above in found.above.items())
     labs = len({one.lab for one in found.kept.values()})
-    head = f"{len(found.kept):,} kept attempts of {labs} lab{'' if labs == 1 else 's'}"
+    head = f"{len(found.kept):,} kept attempts of {counted(labs, 'lab')}"
     if placed.left_out:
         head += f", {placed.left_out:,} of them not drawn"
     if not found.tips:
