@@ -5,7 +5,8 @@ corpus, the lab's own verbs, the pairing and the noise that the lab chooses and 
 to it but the edits.
 
   a  edits that change nothing that matters, one slot each. How far apart do two equal runs come out in one slot, and
-     how far one after the other? (One after the other: single runs of the same code and seed, between the slots.)
+     how far one after the other? One after the other, between the slots, is the same code and seed by hand, as the
+     scheduler sends it to and fro, and once more as the lab runs what it cannot pair, on a core of its own.
      What does the lab say of them, and does its interval cover the truth, which is zero?
   b  an edit that is truly better and one that is truly worse, by an amount that is known: the logits are multiplied by
      a constant when the model answers, never while it trains, so the same weights tell what the edit is worth.
@@ -17,10 +18,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import math
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -33,7 +36,7 @@ from typing import Any
 
 from benchmarks.__main__ import machine
 from benchmarks.neighbours import Neighbours
-from benchmarks.training import Bench
+from benchmarks.training import ROOT, Bench
 from mcp_server.campaign.evidence import judge_experiment
 from mcp_server.judging.student import examination
 from mcp_server.lab import Lab
@@ -76,7 +79,8 @@ class Findings:
     machine: str = ""
     pairing: str = ""
     equal: list[Slot] = field(default_factory=list)
-    singles: list[float] = field(default_factory=list)
+    singles: list[float] = field(default_factory=list)  # bits per byte, by the supervisor
+    by_hand: list[float] = field(default_factory=list)
     planted: dict[str, Slot] = field(default_factory=dict)
     worth: dict[str, float] = field(default_factory=dict)  # the true gain of each planted edit
     demo: dict[str, Any] = field(default_factory=dict)
@@ -167,6 +171,16 @@ def tried(lab: Lab, description: str, source: str) -> Slot:
     return slot
 
 
+def by_hand(train: Path, bench: Bench, seed: int) -> float:
+    """The score of the same run as a person starts it: no supervisor, no core of its own."""
+    shutil.copy(ROOT / "prepare.py", train.parent)
+    given = {"SEED": seed, "BUDGET_SECONDS": bench.budget, "CLOCK": bench.clock, "DATA": bench.corpus}
+    given |= {"DEVICE": "cpu", "THREADS": 1}
+    env = {**os.environ, **{f"AUTORESEARCH_{name}": str(value) for name, value in given.items()}}
+    said = subprocess.check_output([sys.executable, "train.py"], env=env, cwd=train.parent, text=True)
+    return float(said.partition("val_bpb:")[2].split()[0])
+
+
 WORTH = """
 import json, sys, torch, prepare, train
 from safetensors.torch import load_file
@@ -212,6 +226,7 @@ def own_lab(folder: Path, budget: float, seed: int, found: Findings) -> None:
         for turn in range(EQUAL_EDITS):
             found.equal.append(tried(lab, f"nothing {turn + 1}", source + f"\nUNUSED_{turn + 1} = {turn + 1}\n"))
             found.singles.append(bench.run(single, seed).score)
+            found.by_hand.append(by_hand(single, bench, seed))
         found.worth = worth(lab)
         for name, sharpness in (("worse", WORSE), ("better", BETTER)):
             edit = source.replace(f"SHARPNESS = {SHARPNESS}\n", f"SHARPNESS = {sharpness}\n")
@@ -284,23 +299,21 @@ def refuted(lab: Lab, folder: Path, claims: Sequence[Any], experiments: Sequence
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
+def _rms(values: Sequence[float]) -> float:
+    return math.sqrt(statistics.fmean(x * x for x in values)) if values else math.nan
+
+
 def goals(found: Findings) -> list[tuple[str, bool, str]]:
     said: list[tuple[str, bool, str]] = []
     if found.equal:
         inside = [one.candidate - one.incumbent for one in found.equal if one.incumbent is not None]
-        apart = [b - a for a, b in zip(found.singles, found.singles[1:], strict=False)]
-        near, far = (
-            math.sqrt(statistics.fmean(x * x for x in values)) if values else math.nan for values in (inside, apart)
-        )
+        near = _rms(inside)
         covered = sum(one.low <= 0.0 <= one.high for one in found.equal)
         keeps = sum(one.decision == "keep" for one in found.equal)
-        said.append(
-            (
-                "a difference in one slot / one after the other, rms: at most 1/5",
-                near <= far / 5,
-                f"{near / far:.3f} ({near:.5f} / {far:.5f})",
-            )
-        )
+        for how, scores in (("by hand", found.by_hand), ("each on a core of its own", found.singles)):
+            far = _rms([b - a for a, b in itertools.pairwise(scores)])
+            what = f"a difference in one slot / one after the other, {how}, rms: at most 1/5"
+            said.append((what, near <= far / 5, f"{near / far:.3f} ({near:.5f} / {far:.5f})"))
         said.append((f"{EQUAL_EDITS} edits that change nothing: none kept", keeps == 0, f"{keeps}"))
         said.append(
             (f"their 95 % intervals cover zero: at least {EQUAL_EDITS - 1}", covered >= EQUAL_EDITS - 1, f"{covered}")
