@@ -45,17 +45,25 @@ def until_finished(
 
 
 def until_decided(
-    lab: Verbs, number: int | None, decision: str, tell: Callable[[ScoreReply], None], learned: str = ""
+    lab: Verbs,
+    number: int | None,
+    decision: str,
+    tell: Callable[[ScoreReply], None] = lambda reply: None,
+    learned: str = "",
+    field_seconds: float = math.inf,
 ) -> DecisionReply:
     """A decision that waits for the repeats the referee asks for, and asks again when they are there.
 
-    A change that goes on as an attempt on a later incumbent is followed there.
+    A change that goes on as an attempt on a later incumbent is followed there. However many repeats it takes: the
+    referee's own rules bound them. Raises StillRunning where only the world is awaited, as `over` has it.
     """
     while True:
         try:
             reply = lab.commit_or_revert(number, decision, learned)
         except StillRunning:  # itself, or the incumbent that is run again for it
-            until_finished(lab, number, tell)
+            if field_seconds < math.inf and over(lab.read_score(number), field_seconds):
+                raise
+            until_finished(lab, number, tell, field_seconds)
             time.sleep(POLL_SECONDS)
             continue
         if reply.decision not in ("confirming", "rebased"):
@@ -63,4 +71,5 @@ def until_decided(
         if reply.carried_on is not None:
             learned = ""  # it was written down with the change that goes on
         number = reply.carried_on or reply.experiment
-        until_finished(lab, number, tell)
+        if until_finished(lab, number, tell, field_seconds).open:
+            raise StillRunning(f"Experiment {number} is in the field; its answer is decided on when it is in.")

@@ -12,9 +12,9 @@ from mcp_server.arena.stop import target_reached
 from mcp_server.campaign.attempt import read
 from mcp_server.campaign.bench import incumbent_commit
 from mcp_server.campaign.find import open_here
-from mcp_server.campaign.waiting import POLL_SECONDS, until_finished
+from mcp_server.campaign.waiting import POLL_SECONDS, until_decided, until_finished
 from mcp_server.lab import CALIBRATE, Lab
-from mcp_server.nouns.errors import AutoresearchError, UnknownExperiment
+from mcp_server.nouns.errors import AutoresearchError, StillRunning, UnknownExperiment
 from mcp_server.nouns.exchanged import short
 from mcp_server.nouns.records import Kind, Status
 from mcp_server.nouns.replies import DecisionReply
@@ -23,7 +23,6 @@ from mcp_server.nouns.text import clean_line
 from mcp_server.ralph.pacing import Outcome
 from mcp_server.ralph.telling import Told
 
-MOST_REPEATS = 8  # rounds of confirmation before an experiment is left for the next turn
 STOPPING_SECONDS = 30.0
 COMMAND_CHARACTERS = 80  # of an agent's command, for the record
 
@@ -158,13 +157,8 @@ def _open_here(lab: Lab) -> list[Experiment]:
 
 
 def _decided(lab: Lab, number: int) -> DecisionReply | None:
-    for _ in range(MOST_REPEATS):
-        if until_finished(lab, number, field_seconds=0).open:  # the world is not waited for
-            return None
-        decision = lab.commit_or_revert(number)
-        if decision.decision not in ("confirming", "rebased"):
-            return decision
-        number = decision.carried_on or number
+    with contextlib.suppress(StillRunning):  # the world is not waited for
+        return until_decided(lab, number, "auto", field_seconds=0)
     return None
 
 

@@ -66,13 +66,13 @@ def _verdict(folder: Path, draws: Draws | None, trial: Trial) -> Decided:
     with contextlib.closing(Lab(folder)) as bench:
         bench.start_campaign("review", calibrate=CALIBRATE, draws=draws)
         waiting.until_finished(bench, 1)
-        waiting.until_decided(bench, 1, "auto", lambda reply: None)
+        waiting.until_decided(bench, 1, "auto")
         for gone in trial.base.keys() - trial.candidate.keys():
             (folder / gone).unlink(missing_ok=True)
         _lay(folder, trial.candidate)
         begun = bench.run_experiment("what the reviewer asked for", insist=True)
         waiting.until_finished(bench, begun.experiment)
-        waiting.until_decided(bench, begun.experiment, "auto", lambda reply: None)
+        waiting.until_decided(bench, begun.experiment, "auto")
         with bench.reading() as (found, campaign, _):
             return found.ledger.experiment(campaign.tag, begun.experiment).verdict
 

@@ -144,7 +144,7 @@ def _adopted(lab: Lab, edit: Edit, request: Request, proposer: Proposer) -> Outc
     """A repeat of another lab's edit is an adoption: decided like any attempt, and told to the community."""
     begun = lab.run_experiment(source=edit.name, proposer=proposer)
     waiting.until_finished(lab, begun.experiment)
-    waiting.until_decided(lab, begun.experiment, "auto", lambda reply: None)
+    waiting.until_decided(lab, begun.experiment, "auto")
     with lab.reading() as (bench, campaign, _):
         verdict = bench.ledger.experiment(campaign.tag, begun.experiment).verdict
     return _measured(request, verdict, f"#{begun.experiment} here")

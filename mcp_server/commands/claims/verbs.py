@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from mcp_server.campaign import waiting
@@ -12,7 +14,7 @@ from mcp_server.commands.verbs import by_terminal, told_start
 from mcp_server.community.claims.desk import Desk
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
-from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.errors import NotNow, StillRunning
 from mcp_server.nouns.exchanged import short
 from mcp_server.nouns.numbers import counted
 from mcp_server.nouns.replies import DecisionReply, ReplicateReply
@@ -96,10 +98,9 @@ def replicate(place: Place, count: int, anyway: bool, as_json: bool) -> None:
 
 def _decided(lab: Lab, number: int, as_json: bool) -> DecisionReply | None:
     """What became of it; None where only the world can tell, later."""
-    with asking.waiting(number, as_json) as tell:
-        if waiting.until_finished(lab, number, tell, field_seconds=0).open:
-            return None
-        return waiting.until_decided(lab, number, "auto", tell)
+    with asking.waiting(number, as_json) as tell, contextlib.suppress(StillRunning):
+        return waiting.until_decided(lab, number, "auto", tell, field_seconds=0)
+    return None
 
 
 def _nothing(lab: Lab, done: bool) -> str:
