@@ -309,7 +309,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"{', '.join(ROWS)}; all of them by default")
     parser.add_argument("--runs", type=int, default=200, help="attempts of the rows that keep devices busy")
-    parser.add_argument("--seconds", type=float, default=8.0, help="how long a run sleeps")
+    parser.add_argument("--seconds", type=float, default=7.0, help="how long a run sleeps")
     parser.add_argument("--kills", type=int, default=Asked.kills, help="of the row ray")
     options = parser.parse_args()
     unknown = [name for name in options.rows if name not in ROWS]
