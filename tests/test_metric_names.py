@@ -18,10 +18,21 @@ from mcp_server.arena.metrics import better_by_name
         *((name, "maximize") for name in ("accuracy", "testAccuracy", "val_f1", "min_test_pnl", "ticker_holdout_pnl")),
         *((name, "maximize") for name in ("tok_per_sec", "tokens_per_second", "win_rate", "mIoU", "sharpe", "recall%")),
         *((name, "maximize") for name in ("pass_at_1", "tg_tok_s", "balanced_mcc", "tflops", "proxy_ndcg10")),
-        *((name, "minimize") for name in ("cycles", "exploitability")),
+        *((name, "minimize") for name in ("cycles", "exploitability", "neg_accuracy", "nll")),
+        *((name, "maximize") for name in ("neg_mean_squared_error", "val_neg_log_loss")),
         *(
             (name, None)
-            for name in ("score", "roi_IPS", "ratio", "steps", "time_to_accuracy", "win_loss_ratio", "gloves", "")
+            for name in (
+                "score",
+                "roi_IPS",
+                "ratio",
+                "steps",
+                "time_to_accuracy",
+                "win_loss_ratio",
+                "gloves",
+                "neg_log_likelihood",
+                "",
+            )
         ),
     ],
 )

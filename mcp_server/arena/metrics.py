@@ -12,7 +12,7 @@ Better = Literal["minimize", "maximize"]
 
 # words of a name, whole, but for what is often written together with others: valloss, testaccuracy
 LOWER = re.compile(
-    r"bpb|bpc|\w*loss(es)?|nll|ppl|perplexity|err|\w*errors?|mse|rmsl?e|mape|mae|brier|ece|wer|cer|fid|\w*latency|ms|us|"
+    r"bpb|bpc|\w*loss(es)?|nll|ppl|perplexity|err|\w*errors?|n?mse|n?rmsl?e|mape|mae|brier|ece|wer|cer|fid|\w*latency|ms|us|"
     r"µs|ns|seconds?|duration|runtime|time|bytes|kib|kb|size|cost|regret|misses|failures|drawdown|distance|makespan|gap|"
     r"cycles|exploitability|smape|wape|mase|crps"
 )
@@ -39,10 +39,15 @@ def plain_name(name: str) -> str:
 
 def better_by_name(metric: str) -> Better | None:
     """Which way a metric of this name is usually better; None where the name says nothing, or two things."""
-    if RATE.search(plain_name(metric)):
+    plain = plain_name(metric)
+    if RATE.search(plain):
         return "maximize"
+    negated = re.search(r"(?:^|_)neg_(.+)", plain)
+    if negated:  # scikit-learn's neg_log_loss is larger where the loss is smaller
+        other = better_by_name(negated[1])
+        return None if other is None else "minimize" if other == "maximize" else "maximize"
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric)  # valLoss
-    words = [one for one in re.split(r"_|[^\w]+", f"{plain_name(metric)}_{plain_name(apart)}") if one]
+    words = [one for one in re.split(r"_|[^\w]+", f"{plain}_{plain_name(apart)}") if one]
     lower = any(LOWER.fullmatch(one) for one in words)
     higher = any(HIGHER.fullmatch(one) for one in words)
     if lower and higher and LOWER.fullmatch(words[-1]):  # f1_loss is a loss, as the last word is what it is

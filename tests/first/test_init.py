@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from click.testing import CliRunner
 
 from mcp_server.arena.program import parse_program
 from mcp_server.cli import cli
+from mcp_server.nouns.errors import NotNow
 from mcp_server.setup.proposing import measure
+from mcp_server.setup.proposing.arena import propose
 from mcp_server.setup.proposing.looking import Number, columns, look
 from tests.labs import git
 
@@ -138,11 +142,22 @@ def test_a_lab_is_sent_on(tmp_path: Path) -> None:
         ("loss=1e-3 x", 1e-3),
         ('{"loss": 2}', 2.0),
         ("val_loss: 3", None),
-        ("loss: nan", None),
+        ("Final loss: 0.93.", 0.93),
+        ("loss: 12,345", 12345.0),
+        ("loss: 0.5,0.7", 0.5),
+        ("loss: 1.2.3", None),
+        ("loss: nanometres", None),
     ],
 )
 def test_a_printed_number_is_found_in_usual_writings(text: str, value: float | None) -> None:
     assert measure.printed(text, "loss") == value
+
+
+def test_a_training_that_diverged_has_not_the_number_from_before() -> None:
+    for said in ("loss: 0.5\nloss: nan\n", "loss: 0.5\nloss=-inf", "loss: 0.5\nloss: NaN"):
+        assert not math.isfinite(measure.printed(said, "loss") or 0.0)
+    for said in ('{"loss": null}', '{"loss": 0.5}\n{"loss": null}\n', "step,loss\n1,0.5\n2,nan\n", '{"loss": NaN}'):
+        assert math.isnan(measure.written(said, "loss") or 0.0)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +167,9 @@ def test_a_printed_number_is_found_in_usual_writings(text: str, value: float | N
         ('{"loss": 1}\n{"loss": 0.5}\n', 0.5),
         ("step,loss\n1,3\n2,0.5\n", 0.5),
         ("step\tloss\n1\t3\n", 3.0),
+        ("step,loss,acc\n1,0.5,\n2,,0.9\n", 0.5),
+        ('name,"loss"\n"a,b",0.5\n', 0.5),
+        ("step,loss\n1,\n", None),
         ("step,other\n1,3\n", None),
     ],
 )
@@ -163,6 +181,13 @@ def test_names_say_which_way_is_better() -> None:
     directions = {name: Number(name).direction for name in ("val_loss", "accuracy", "latency_ms", "auc", "error_rate")}
     assert [name for name, way in directions.items() if way == "maximize"] == ["accuracy", "auc"]
     assert columns("step,acc\n1,0.5\n", ".csv") == ["step", "acc"]
+    assert columns('step,loss,"a,cc",words\n1,0.5,,x\n2,,0.9,\n\n', ".csv") == ["step", "loss", "a,cc"]
+    assert columns('step,acc\n1,"' + "x" * 200_000, ".csv") == []
+    assert columns("", ".csv") == columns("step,acc\n", ".csv") == []
+    assert all(Number(name).telling for name in ("nll", "ndcg10", "nrmse", "val_loss"))
+    assert not any(Number(name).telling for name in ("n", "n_bytes", "id", "step_time", "num_bytes"))
+    names = {"Top-1 acc.": "Top-1_acc", "eval/loss": "eval/loss", "val loss (mean)": "val_loss_mean", "1_acc": "acc"}
+    assert {name: Number(name).metric for name in names} == names
 
 
 def test_looking_at_nothing_finds_nothing(tmp_path: Path) -> None:
@@ -194,6 +219,46 @@ def test_who_knows_the_command_that_makes_the_number_says_it(tmp_path: Path) -> 
     assert (arena.metric.name, arena.editable) == ("score", ("opt.py",))
     done = subprocess.run([sys.executable, "measure.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("---\nscore: 4.0\n")
+
+
+def test_a_number_whose_name_no_arena_can_have_is_measured_under_one_that_it_can(tmp_path: Path) -> None:
+    writes = "import json, pathlib\npathlib.Path('out').mkdir(exist_ok=True)\n"
+    writes += "pathlib.Path('out/m.json').write_text(json.dumps({'Val Loss (mean)': 0.25}))\n"
+    folder = repository(tmp_path / "a dir", {"main.py": writes, "out/m.json": '{"Val Loss (mean)": 0.5}'})
+    (folder / "sub").mkdir()
+    first = init(folder / "sub", "--yes")["next"][0]  # type: ignore[index]
+    assert parse_program((folder / "program.md").read_text()).arena.metric.name == "Val_Loss_mean"
+    done = subprocess.run([sys.executable, "measure.py"], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("---\nVal_Loss_mean: 0.25\n")
+    named = "git config --local user.name User && git config --local user.email user@example.com"
+    subprocess.run(["bash", "-c", f"{named} && {first}"], cwd=folder / "sub", check=True, capture_output=True)
+    assert "program.md" in git(folder, "ls-files").split()
+
+
+@pytest.mark.parametrize(
+    ("command", "editable"),
+    [
+        ("python domain.py --main.py", "domain.py"),
+        ("env X=1 python ./domain.py", "domain.py"),
+        ("python -m lib.fit", "lib/"),
+        ("python 'lib/fit.py' && python x.py", "lib/"),
+        ("make all", "main.py"),
+        ("echo 'not closed", "main.py"),
+    ],
+)
+def test_the_file_that_a_command_starts_is_the_one_to_change(tmp_path: Path, command: str, editable: str) -> None:
+    for name in ("main.py", "domain.py", "lib/fit.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("pass\n")
+    seen = replace(look(tmp_path, ["main.py", "domain.py", "lib/fit.py"]), sources=("main.py", "domain.py", "lib/"))
+    proposed = propose(replace(seen, trainers=("main.py",)), "score", "minimize", run=command)
+    assert proposed is not None
+    assert parse_program(proposed.files["program.md"]).arena.editable == (editable,)
+
+
+def test_what_is_asked_for_is_asked_with_the_words_that_were_given(tmp_path: Path) -> None:
+    with pytest.raises(NotNow, match=r"init --run 'python a.py' --metric 'my quality' --direction minimize"):
+        propose(look(tmp_path, []), "my quality", run="python a.py")
 
 
 def test_a_memo_that_stands_in_program_md_stays_below_the_arena(tmp_path: Path) -> None:

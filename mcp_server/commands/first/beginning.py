@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -131,7 +132,8 @@ def _commit(tree: Path, proposed: Proposed) -> str:
     add = f"git add {' '.join(proposed.files)}"
     if _committed(tree) is None:  # what is measured has to be in git as well
         add = "git add --all" if in_repository(tree) else "git init && git add --all"
-    return f'{add} && git commit -m "Begin the lab"'
+    there = "" if tree == Path.cwd() else f"cd {shlex.quote(str(tree))} && "  # they lie at the top of the repository
+    return f'{there}{add} && git commit -m "Begin the lab"'
 
 
 def _show(reply: InitReply) -> None:

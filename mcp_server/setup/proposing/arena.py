@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from mcp_server.arena.metrics import Better
@@ -52,7 +53,7 @@ def propose(
     found = Found(
         kind="this repository",
         goal=goal,
-        metric=number.name,
+        metric=number.metric,
         direction=number.direction,
         unit="s" if timed else "",
         editable=editable,
@@ -60,7 +61,7 @@ def propose(
         run=f"python {MEASURE}",
         checks=(f"bash -c {shlex.quote(_copied(seen.tests))}",) if seen.tests and seen.tests != command else (),
         seconds=SECONDS,
-        memo=memo or MEMO.format(goal=goal, measure=MEASURE, command=command, name=number.name),
+        memo=memo or MEMO.format(goal=goal, measure=MEASURE, command=command, name=number.metric),
         memo_from=MEASURE,
     )
     return Proposed(
@@ -80,8 +81,9 @@ def _measured(seen: Seen, metric: str, direction: Better | None, run: str) -> tu
         found = next((one for one in seen.numbers if one.name == metric), Number(metric))
         if direction is None and not found.telling:
             raise NotNow(
-                f"Nothing says which way {metric} is better. Say it: autoresearch init --metric {metric} --direction "
-                "minimize, or --direction maximize"
+                f"Nothing says which way {metric} is better. Say it: autoresearch init "
+                f"{f'--run {shlex.quote(run)} ' if run else ''}--metric {shlex.quote(metric)} --direction minimize, or "
+                "--direction maximize"
             )
         return command or seen.tests, replace(found, asked=direction)
     telling = [one for one in seen.numbers if one.telling]
@@ -103,11 +105,25 @@ def _command(seen: Seen) -> str:
 
 def _editable(seen: Seen, command: str) -> tuple[str, ...]:
     """The file that makes, else where most of the code lies."""
-    if seen.trainers and seen.trainers[0] in command:
+    named = _paths(command)
+    if seen.trainers and seen.trainers[0] in named:
         return seen.trainers[:1]
     aside = set(seen.measures)
     found = [one for one in seen.sources if one not in aside]
-    return tuple([one for one in found if one in command] or found)[:1]
+    started = [one for one in found if one in named or (one.endswith("/") and any(n.startswith(one) for n in named))]
+    return tuple(started or found)[:1]
+
+
+def _paths(command: str) -> set[str]:
+    """The words of a command as paths of the tree; `-m pkg.train` names pkg/train.py."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    try:
+        words = list(lexer)
+    except ValueError:  # a quote that nobody closed
+        words = command.split()
+    modules = {f"{name.replace('.', '/')}.py" for before, name in pairwise(words) if before == "-m"}
+    return {word.removeprefix("./") for word in words} | modules
 
 
 def _wanted(number: Number) -> str:
@@ -132,7 +148,13 @@ def _words(seen: Seen, command: str, number: Number, editable: tuple[str, ...]) 
 def _measure(command: str, number: Number) -> str:
     text = Path(__file__).with_name(MEASURE).read_text("utf-8")
     repeats = REPEATS if number.name == CPU_SECONDS else 1
-    constants: dict[str, str | int] = {"COMMAND": command, "NAME": number.name, "FILE": number.file, "REPEATS": repeats}
+    constants: dict[str, str | int] = {
+        "COMMAND": command,
+        "NAME": number.name,
+        "METRIC": number.metric,
+        "FILE": number.file,
+        "REPEATS": repeats,
+    }
     for name, value in constants.items():
         before, _, after = text.partition(f"\n{name} = ")
         old = re.match(r'"[^"]*"|\d+', after)

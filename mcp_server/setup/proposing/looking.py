@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections import Counter
@@ -44,7 +45,11 @@ MEASURES = (
 )
 JUDGES = {"test", "tests", "spec", "specs", "bench", "benches", "benchmarks"}
 ASIDE = JUDGES | {"docs", "doc", "examples", "node_modules", "vendor", "target", "build"}
-COUNTS = re.compile(r"^(step|epoch|seed|iter|n|num_|count|batch|id|index|time_?stamp|total_time|params|date)", re.I)
+COUNTS = re.compile(
+    # nll and ndcg are no counts, n and n_params are
+    r"^(step|epoch|seed|iter|num_|count|batch|index|time_?stamp|total_time|params|date|(n|id)([^a-z]|$))",
+    re.I,
+)
 OUTPUTS = (".json", ".jsonl", ".csv", ".tsv")
 FOLDERS_OF_OUTPUT = {"", "results", "result", "output", "outputs", "metrics", "out", "runs", "logs", "reports"}
 MOST_FILES, MOST_BYTES = 5_000, 200_000
@@ -64,6 +69,11 @@ class Number:
     name: str
     file: str = ""
     asked: Better | None = None  # which way is better, from somebody who knows
+
+    @property
+    def metric(self) -> str:
+        """The name as an arena may have it: begun with a letter, without spaces."""
+        return re.sub(r"^[^A-Za-z]+", "", re.sub(r"[^\w./%-]+", "_", self.name).strip("_."))[:40] or "score"
 
     @property
     def direction(self) -> Better:
@@ -219,12 +229,14 @@ def _outputs(tree: Path) -> Iterator[Number]:
 def columns(text: str, suffix: str) -> list[str]:
     """The names of the numbers in a file of results."""
     if suffix in (".csv", ".tsv"):
-        lines = [line for line in text.splitlines() if line.strip()]
-        if len(lines) < 2:
+        try:
+            rows = list(csv.reader(text.splitlines(), delimiter="\t" if suffix == ".tsv" else ","))
+        except csv.Error:  # a field without end
             return []
-        between = "\t" if suffix == ".tsv" else ","
-        heads, last = lines[0].split(between), lines[-1].split(between)
-        return [head.strip().strip('"') for head, value in zip(heads, last, strict=False) if is_number(value)]
+        heads, rows = rows[0] if rows else [], [row for row in rows[1:] if row]
+        # the last row may be without some: loggers leave a cell empty where it has no such number
+        last = {at: cell for row in rows for at, cell in enumerate(row) if cell.strip()}
+        return [head.strip() for at, head in enumerate(heads) if is_number(last.get(at, ""))]
     try:
         found = json.loads(text if suffix == ".json" else (text.strip().splitlines() or ["null"])[-1])
     except ValueError:

@@ -4,7 +4,9 @@ Written by `autoresearch init`; the constants say what is measured. It is frozen
 campaign's first version. The code under test runs inside the command, so its number is claimed by the run.
 """
 
+import csv
 import json
+import math
 import os
 import re
 import shlex
@@ -15,17 +17,19 @@ import tempfile
 from pathlib import Path
 
 COMMAND = "python train.py"  # for bash, in the copy
-NAME = "score"  # how the number is called; cpu_seconds is not read but measured
+NAME = "score"  # how the number is called there; cpu_seconds is not read but measured
+METRIC = "score"  # and in program.md
 FILE = ""  # where the command writes it (JSON, JSON lines, CSV or TSV); empty: what it prints is read
 REPEATS = 1  # cpu_seconds is the least of so many
 
-NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+# 1.5, 1e-3, 12,345; and nan, or the number from before a training diverged would be taken for its score
+NUMBER = r"([-+]?(?:(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?i:nan|inf(?:inity)?)))"
 
 
 def printed(text: str, name: str) -> float | None:
     """The last `name: 1.5`, `name = 1.5`, `"name": 1.5` or `name 1.5` of what was printed."""
-    found = re.findall(rf"(?<![\w.]){re.escape(name)}[\"']?\s*[:= ]\s*{NUMBER}(?![\w.])", text)
-    return float(found[-1]) if found else None
+    found = re.findall(rf"(?<![\w.]){re.escape(name)}[\"']?\s*[:= ]\s*{NUMBER}(?!\w|\.\d)", text)
+    return float(found[-1].replace(",", "")) if found else None
 
 
 def written(text: str, name: str) -> float | None:
@@ -39,15 +43,18 @@ def written(text: str, name: str) -> float | None:
         return next((one for line in reversed(lines) if (one := inside(json.loads(line), name)) is not None), None)
     except ValueError:
         pass
-    between = "\t" if "\t" in lines[0] else ","
-    heads = [one.strip().strip('"') for one in lines[0].split(between)]
-    return float(lines[-1].split(between)[heads.index(name)]) if name in heads and len(lines) > 1 else None
+    heads, *rows = csv.reader(lines, delimiter="\t" if "\t" in lines[0] else ",")
+    at = next((place for place, head in enumerate(heads) if head.strip() == name), len(heads))
+    # loggers leave a cell empty where a row has no such number
+    return next((float(row[at]) for row in reversed(rows) if len(row) > at and row[at].strip()), None)
 
 
 def inside(value: object, name: str) -> float | None:
-    """The first number of that name, however deep it lies."""
-    if isinstance(value, dict):
-        own = value.get(name)
+    """The first number of that name, however deep it lies; null is what some write for NaN."""
+    if isinstance(value, dict) and name in value:
+        own = value[name]
+        if own is None:
+            return math.nan
         if isinstance(own, (int, float)) and not isinstance(own, bool):
             return float(own)
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -69,7 +76,7 @@ def once() -> tuple[float, str, str]:
         print(done.stdout, end="", flush=True)
         if done.returncode:
             sys.exit(f"{COMMAND} ended with {done.returncode}")
-        text = (tree / FILE).read_text(errors="replace") if FILE and (tree / FILE).is_file() else ""
+        text = (tree / FILE).read_text("utf-8-sig", errors="replace") if FILE and (tree / FILE).is_file() else ""
     spent = after.children_user + after.children_system - before.children_user - before.children_system
     return spent, done.stdout, text
 
@@ -83,7 +90,7 @@ def main() -> None:
         value = written(text, NAME) if FILE else printed(said, NAME)
     if value is None:
         sys.exit(f"{COMMAND} left no number {NAME} in {FILE or 'what it printed'}")
-    print(f"\n---\n{NAME}: {value!r}")
+    print(f"\n---\n{METRIC}: {value!r}")
 
 
 if __name__ == "__main__":
