@@ -9,7 +9,6 @@ from statistics import fmean
 from mcp_server.arena.program import Arena
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.attempt import Attempt, told
-from mcp_server.nouns.records import Purpose
 from mcp_server.nouns.rows import Experiment, Run
 
 __all__ = ["Attempt", "losses", "losses_beside", "read", "read_all"]
@@ -46,7 +45,7 @@ def losses(runs: Sequence[Run], arena: Arena, machine: str | None = None) -> dic
     """Mean score by seed, smaller is better; only runs that count, and of one machine when it is named."""
     by_seed: defaultdict[int, list[float]] = defaultdict(list)
     for run in runs:
-        if run.counts and run.purpose != Purpose.EXAM and run.score is not None and machine in (None, run.machine):
+        if run.judged and run.score is not None and machine in (None, run.machine):
             by_seed[run.seed].append(arena.loss(run.score))
     return {seed: fmean(values) for seed, values in by_seed.items()}
 
@@ -57,7 +56,7 @@ def losses_beside(runs: Sequence[Run], arena: Arena, incumbent: int) -> dict[int
     for run in runs:
         found = run.result
         # another experiment may have become the incumbent since
-        if not run.counts or run.purpose == Purpose.EXAM or found is None or found.incumbent != incumbent:
+        if not run.judged or found is None or found.incumbent != incumbent:
             continue
         if found.incumbent_score is not None:
             by_seed[run.seed].append(arena.loss(found.incumbent_score))

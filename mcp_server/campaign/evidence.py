@@ -208,7 +208,7 @@ def _comparable(
 ) -> tuple[Sequence[Run], Sequence[Run], str | None]:
     """The runs of both sides that are compared, and where the candidate's last was taken. In one slot all that count;
     else those of that machine, where the incumbent has any there."""
-    ours = [run for run in runs if run.counts and run.purpose != Purpose.EXAM]
+    ours = [run for run in runs if run.judged]
     since = since_anchor(theirs)
     if ours and not slot:
         last = conditions_of(ours[-1])
@@ -403,7 +403,7 @@ def _called_off(ledger: Ledger, tag: str, experiment: Experiment) -> int:
 
 def since_anchor(runs: Sequence[Run]) -> list[Run]:
     """The runs that speak for today's machine: all that count, or those since the incumbent was last re-anchored."""
-    counting = [run for run in runs if run.counts and run.purpose != Purpose.EXAM]
+    counting = [run for run in runs if run.judged]
     anchors = [run.ticket for run in counting if run.purpose == Purpose.ANCHOR]
     return [run for run in counting if not anchors or run.ticket >= anchors[-1]]
 

@@ -75,18 +75,12 @@ def check_files(bench: Bench, arena: Arena, commit: str) -> None:
     for key, paths_named in (("frozen", arena.frozen), ("editable", arena.editable)):
         for path in paths_named:
             _refuse_link(bench, key, path, commit)
-    for path in arena.frozen:
-        if not bench.workspace.committed((path,), commit):
-            raise WorkspaceError(
-                f"The frozen file {path} is not in commit {commit[:10]}. Commit it, or take it out of "
-                "`frozen` in program.md."
-            )
-    for pattern in arena.editable:
-        if not bench.workspace.committed((pattern,), commit):
-            raise WorkspaceError(
-                f"The editable file {pattern} is not in commit {commit[:10]}. Commit it, or correct "
-                "`editable` in program.md."
-            )
+    for key, named, mend in (("frozen", arena.frozen, "take it out of"), ("editable", arena.editable, "correct")):
+        for path in named:
+            if not bench.workspace.committed((path,), commit):
+                raise WorkspaceError(
+                    f"The {key} file {path} is not in commit {commit[:10]}. Commit it, or {mend} `{key}` in program.md."
+                )
     bench.workspace.read_editable(arena.editable, commit, EDITABLE_LIMIT_BYTES)
     paths = bench.paths
     refuse_missing(

@@ -25,7 +25,7 @@ from mcp_server.community.contract import noted_contract
 from mcp_server.community.leases.tending import Tending
 from mcp_server.community.outgoing import AT_ONCE, Batch, Leaving, gather
 from mcp_server.community.pace import may_push
-from mcp_server.community.settings import Last, Places, Settings, read_last, read_settings, write_settings
+from mcp_server.community.settings import Last, Places, Settings, joined, read_last, read_settings, write_settings
 from mcp_server.community.trust import Role, Trust, read_trust
 from mcp_server.community.wire import journal
 from mcp_server.community.wire.journal import Forked, Older, Reading
@@ -109,9 +109,7 @@ class Exchange:
 
     def run(self, *, bundle: Settings | None = None, pushing: bool = True) -> Report:
         """Exchange once. bundle: read that file instead of going to where the lab joined. Raises CommunityError."""
-        settings = read_settings(self.places)
-        if settings is None:
-            raise NotNow("This lab has joined no community. `autoresearch community join FOLDER` or URL does.")
+        settings = joined(self.places)
         began = time.monotonic()
         key = own_key(self.places.folder, settings.key)
         trust, report = read_trust(self.places.trust), Report()

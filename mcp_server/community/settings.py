@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from mcp_server.nouns.errors import CommunityError
+from mcp_server.nouns.errors import CommunityError, NotNow
 from mcp_server.nouns.files import private_folder
 from mcp_server.nouns.records import Record
 from mcp_server.nouns.text import clean_line
@@ -151,6 +151,14 @@ def read_settings(places: Places) -> Settings | None:
         raise CommunityError(
             f"{places.settings} cannot be read: {error}. `autoresearch community leave`, then join again."
         ) from None
+
+
+def joined(places: Places) -> Settings:
+    """Raises NotNow where the lab has not joined, and as `read_settings`."""
+    settings = read_settings(places)
+    if settings is None:
+        raise NotNow("This lab has joined no community. `autoresearch community join FOLDER` or URL does.")
+    return settings
 
 
 def write_settings(places: Places, settings: Settings) -> None:

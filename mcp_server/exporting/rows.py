@@ -144,7 +144,7 @@ def row_of(attempt: Attempt, lab: str, metric: Metric, constants: Mapping[str, V
         gain_high=high,
         believed=found.believed,
         probability=found.probability,
-        seeds=len({run.seed for run in attempt.runs if run.counts and run.purpose != Purpose.EXAM}),
+        seeds=len({run.seed for run in attempt.runs if run.judged}),
         looks=found.looks,
         commit=one.commit_sha or one.snapshot,
         snapshot=one.snapshot,
@@ -173,7 +173,7 @@ def _secondary(attempt: Attempt) -> dict[str, float]:
     """Means over the runs that count."""
     heard: defaultdict[str, list[float]] = defaultdict(list)
     for run in attempt.runs:
-        if run.counts and run.purpose != Purpose.EXAM and run.result is not None:
+        if run.judged and run.result is not None:
             for name, value in run.result.secondary.items():
                 heard[name].append(value)
     return {name: fmean(values) for name, values in heard.items()}

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mcp_server.exporting.targets import TARGETS
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.refusals import nearest, sentence
-from mcp_server.personal.file import personal_file, read_section
+from mcp_server.personal.file import meant, personal_file, read_section
 
 
 class Tracker(BaseModel):
@@ -31,17 +31,12 @@ class Tracker(BaseModel):
     labs: tuple[str, ...] = ()
     mode: Literal["offline", "online"] = "offline"  # of W&B
 
-    def hears(self, tree: Path) -> bool:
-        """Whether the lab at `tree` is one of those it is for."""
-        real = tree.resolve()
-        return not self.labs or any(real.is_relative_to(Path(lab).expanduser().resolve()) for lab in self.labs)
-
 
 def trackers_of(tree: Path, *repository: Path) -> list[Tracker]:
     """The trackers for the lab at `tree`. Raises ArenaError with what to mend in the user's file."""
     found = read_section("track", tree, *repository)
     some = found if isinstance(found, list) else [] if found is None else [found]
-    return [one for one in (_parsed(place, given) for place, given in enumerate(some, 1)) if one.hears(tree)]
+    return [one for one in (_parsed(place, given) for place, given in enumerate(some, 1)) if meant(one.labs, tree)]
 
 
 def _parsed(place: int, given: Any) -> Tracker:

@@ -206,6 +206,6 @@ def mean_score(runs: Sequence[Run]) -> float | None:
     """What runs that count scored: the mean over their seeds."""
     by_seed: defaultdict[int, list[float]] = defaultdict(list)
     for run in runs:
-        if run.counts and run.purpose != Purpose.EXAM and run.score is not None:
+        if run.judged and run.score is not None:
             by_seed[run.seed].append(run.score)
     return fmean(map(fmean, by_seed.values())) if by_seed else None

@@ -173,6 +173,11 @@ class Run:
         """Whether its score may decide anything."""
         return self.state is RunState.SCORED and not self.tainted and self.score is not None
 
+    @property
+    def judged(self) -> bool:
+        """Whether a verdict may be made of it: what an exam measured is for the end alone."""
+        return self.counts and self.purpose != Purpose.EXAM
+
 
 @dataclass(frozen=True)
 class Scored:

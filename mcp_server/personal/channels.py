@@ -79,11 +79,6 @@ class Channel(BaseModel):
             said = f"{scheme}://{rest.rpartition('@')[2].partition('/')[0]}/…"
         return f"{self.way} {said}"
 
-    def hears(self, tree: Path) -> bool:
-        """Whether the lab at `tree` is one of those it is for."""
-        real = tree.resolve()
-        return not self.labs or any(real.is_relative_to(Path(lab).expanduser().resolve()) for lab in self.labs)
-
     def send(self, event: Event) -> None:
         """Raises OSError, whatever it was: also for a library's own error, or an answer that is no HTTP."""
         way = {"command": self._run, "webhook": self._post, "ntfy": self._ntfy, "apprise": self._apprise}[self.way]

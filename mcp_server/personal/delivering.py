@@ -18,7 +18,7 @@ from mcp_server.ledger import Ledger
 from mcp_server.ledger.live.events import Event
 from mcp_server.nouns.files import write_atomically
 from mcp_server.personal.channels import Channel, channels_of
-from mcp_server.personal.file import personal_file
+from mcp_server.personal.file import meant, personal_file
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Post:
         """Send what is due; how many were sent. Raises ArenaError for a file that cannot be used."""
         count = 0
         for channel in channels_of(self._state.parent, self._tree):
-            if not channel.hears(self._tree):
+            if not meant(channel.labs, self._tree):
                 continue
             for event in ledger.events(self._known(channel, ledger), [str(kind) for kind in channel.kinds]):
                 self._note(channel, event.event)

@@ -7,6 +7,7 @@ the walls. This file lies outside of every repository and is the user's alone.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ WRITABLE = 0o022 & OTHERS
 def personal_file() -> Path:
     """`~/.config/autoresearch/config.yaml`; XDG_CONFIG_HOME moves the folder, as it does for other programs."""
     return Path(platformdirs.user_config_dir("autoresearch")) / "config.yaml"
+
+
+def meant(labs: Sequence[str], tree: Path) -> bool:
+    """Whether what is for these folders (for all where none is named) is for the lab at `tree`."""
+    real = tree.resolve()
+    return not labs or any(real.is_relative_to(Path(lab).expanduser().resolve()) for lab in labs)
 
 
 def read_section(name: str, *repository: Path) -> Any:

@@ -11,7 +11,6 @@ from statistics import fmean
 
 from mcp_server.arena.program import Arena
 from mcp_server.nouns.attempt import Attempt
-from mcp_server.nouns.records import Purpose
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def series(kept: Sequence[Attempt], arena: Arena) -> tuple[Watched, ...]:
         both = [
             (run.score, run.result.watch)
             for run in one.runs
-            if run.counts and run.purpose != Purpose.EXAM and run.result is not None and run.result.watch is not None
+            if run.judged and run.result is not None and run.result.watch is not None
         ]
         if not both:
             if not found:

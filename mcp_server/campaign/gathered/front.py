@@ -12,7 +12,6 @@ from mcp_server.judging.belief import Widths
 from mcp_server.judging.effects import Effects, usual_size
 from mcp_server.judging.verdict import Evidence
 from mcp_server.ledger import Ledger
-from mcp_server.nouns.records import Purpose
 from mcp_server.nouns.rows import Experiment, Run
 
 
@@ -48,7 +47,7 @@ def _of(
     squares, degrees = 0.0, 0
     for run in (*runs, *baseline):
         result = run.result
-        if not _counts(run) or result is None or result.beside is None or result.incumbent is None:
+        if not run.judged or result is None or result.beside is None or result.incumbent is None:
             continue
         if name not in result.secondary or name not in result.beside.secondary:
             continue
@@ -85,10 +84,6 @@ def _of(
 def _by_seed(name: str, runs: Sequence[Run], sign: float) -> dict[int, list[float]]:
     found: defaultdict[int, list[float]] = defaultdict(list)
     for run in runs:
-        if _counts(run) and run.result is not None and name in run.result.secondary:
+        if run.judged and run.result is not None and name in run.result.secondary:
             found[run.seed].append(sign * run.result.secondary[name])
     return dict(found)
-
-
-def _counts(run: Run) -> bool:
-    return run.counts and run.purpose != Purpose.EXAM

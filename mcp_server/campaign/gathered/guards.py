@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from mcp_server.arena.program import Arena
 from mcp_server.judging.further.guards import Fall, Guards, fall, not_fallen, together, within_margin
 from mcp_server.ledger import Ledger
-from mcp_server.nouns.records import Purpose, RunResult
+from mcp_server.nouns.records import RunResult
 from mcp_server.nouns.rows import Experiment, Run
 
 
@@ -54,7 +54,7 @@ def change_of(
 
 def values(name: str, runs: Sequence[Run], *, suite: bool = False) -> list[float]:
     """What runs that count measured of a metric."""
-    found = [_of(run.result, suite).get(name) for run in _counting(runs) if run.result is not None]
+    found = [_of(run.result, suite).get(name) for run in runs if run.judged and run.result is not None]
     return [one for one in found if one is not None]
 
 
@@ -62,16 +62,12 @@ def _of(result: RunResult, suite: bool) -> Mapping[str, float]:
     return result.suite if suite else result.secondary
 
 
-def _counting(runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run.counts and run.purpose != Purpose.EXAM]
-
-
 def _pairs(name: str, runs: Sequence[Run], incumbent: int, *, suite: bool) -> list[tuple[float, float]]:
     """(own, the incumbent's) in one slot."""
     found = []
-    for run in _counting(runs):
+    for run in runs:
         result = run.result
-        if result is None or result.beside is None or result.incumbent != incumbent:
+        if not run.judged or result is None or result.beside is None or result.incumbent != incumbent:
             continue
         other = result.beside.suite if suite else result.beside.secondary
         if name in _of(result, suite) and name in other:

@@ -12,7 +12,6 @@ from mcp_server.arena.program import Arena
 from mcp_server.judging.further.units import Contributions, Units, as_shares, paired
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.runs import unpacked
-from mcp_server.nouns.records import Purpose
 from mcp_server.nouns.rows import Run
 
 Packed = tuple[int, float, bytes]  # seed, score, contributions
@@ -30,14 +29,14 @@ def units_of(
     found = ledger.units(ours[0].campaign, ours[0].experiment)
     if not found:
         return None
-    counting = [run for run in ours if run.counts and run.purpose != Purpose.EXAM and run.ticket in found]
+    counting = [run for run in ours if run.judged and run.ticket in found]
     own = [(run.seed, run.score or 0.0, found[run.ticket][0]) for run in counting]
     if slot:
         beside = [(run, run.result) for run in counting if run.result is not None and run.result.incumbent == incumbent]
         other = [(run.seed, result.incumbent_score or 0.0, found[run.ticket][1]) for run, result in beside]
     else:
         held = ledger.units(theirs[0].campaign, theirs[0].experiment) if theirs else {}
-        some = [run for run in theirs if run.counts and run.purpose != Purpose.EXAM and run.ticket in held]
+        some = [run for run in theirs if run.judged and run.ticket in held]
         other = [(run.seed, run.score or 0.0, held[run.ticket][0]) for run in some]
     sign = 1.0 if arena.metric.direction == "maximize" else -1.0
     units = _paired(tuple(one for one in own if one[2]), tuple(one for one in other if one[2]), sign)

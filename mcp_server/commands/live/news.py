@@ -17,7 +17,7 @@ from mcp_server.faces import terminal
 from mcp_server.ledger.live.events import Event, EventKind
 from mcp_server.nouns.replies import Reply
 from mcp_server.personal.channels import channels_of
-from mcp_server.personal.file import personal_file
+from mcp_server.personal.file import meant, personal_file
 
 TIME_IS_UP = 124  # as timeout(1) says it
 
@@ -100,7 +100,7 @@ def notify(place: Place, test: bool, as_json: bool) -> None:
     """
     lab = asking.lab_at(place)
     channels = channels_of(lab.paths.common, lab.paths.tree)
-    here = [one for one in channels if one.hears(lab.paths.tree)]
+    here = [one for one in channels if meant(one.labs, lab.paths.tree)]
     reply = NotifyReply(file=str(personal_file()))
     reply.channels = [f"{one.words()}: {', '.join(one.kinds)}" for one in here]
     if test:

@@ -10,7 +10,7 @@ from pydantic import Field
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.commands.reports import WrittenReply, with_pdf
-from mcp_server.community.settings import Places, read_settings
+from mcp_server.community.settings import Places, joined, read_settings
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
@@ -102,9 +102,8 @@ def paper(
     if placeholders:
         _list(lab, scope, as_json)
         return
-    joined = read_settings(Places.of(lab.paths.state)) is not None
-    if publish and not joined:
-        raise NotNow("This lab has joined no community: nobody would hear of it. `autoresearch community join` first.")
+    if publish:
+        joined(Places.of(lab.paths.state))
     made = making.make(lab, scope, _words(discussion))
     files, notes = _files(made, pdf)
     written, moved = asking.left(place, lab, out, "paper", files)
@@ -113,7 +112,7 @@ def paper(
     )
     if publish:
         reply.posted = _publish(lab, made)
-    elif joined:
+    elif read_settings(Places.of(lab.paths.state)) is not None:
         reply.notes.append("Other labs do not know of it: --publish names it in this lab's signed journal.")
     rows = [("written", path) for path in reply.files] + [("seal", made.digest[:16])]
     rows += [("journal", reply.posted)] if reply.posted else []

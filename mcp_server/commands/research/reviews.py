@@ -10,7 +10,7 @@ import click
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.commands.verbs import by_terminal
-from mcp_server.community.settings import Places, read_settings
+from mcp_server.community.settings import Places, joined
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
@@ -104,8 +104,7 @@ def _publish(lab: Lab, current: Review) -> str:
     """Reply to the paper's entry with what came of each claim. Raises AutoresearchError."""
     if not current.post:
         raise NotNow("This paper has no entry in another lab's journal, so there is nothing to reply to.")
-    if read_settings(Places.of(lab.paths.state)) is None:
-        raise NotNow("This lab has joined no community: nobody would hear of it. `autoresearch community join` first.")
+    joined(Places.of(lab.paths.state))
     parts = []
     for claim in current.claims:
         runs = [one for one in current.outcomes.get(claim.name, ()) if one.gain is not None]

@@ -17,7 +17,7 @@ from mcp_server.community.claims.hearing import own_lab
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.outgoing import mark_of
 from mcp_server.community.secretscan import find_secrets
-from mcp_server.community.settings import Places, read_settings
+from mcp_server.community.settings import Places, joined
 from mcp_server.community.trust import lab_meant, read_trust
 from mcp_server.community.wire.signed import gives_orders
 from mcp_server.ledger import Ledger
@@ -79,8 +79,7 @@ class Speaker:
 def say(speaker: Speaker, said: Said) -> Draft:
     """Put a post into the outbox. Raises NotNow or CommunityError; nothing is said then."""
     places = speaker.places
-    if read_settings(places) is None:
-        raise NotNow("This lab has joined no community, so nobody would hear it. `autoresearch community join` first.")
+    joined(places)
     text = _checked(said.text)
     private_folder(places.folder)
     foreign = Foreign(places.records)
