@@ -488,7 +488,7 @@ class Lab:
             self._ledger = None
         if self._ledger is None:
             ledger = Ledger(self.paths.ledger)
-            ledger.check()
+            ledger.check(touched=True)
             self._ledger = ledger
         return Bench(self.workspace, self.paths, self._ledger, self.now, self.engine, self._named)
 

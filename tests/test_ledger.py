@@ -108,6 +108,52 @@ def test_a_damaged_ledger_is_refused_and_the_place_is_named(tmp_path: Path) -> N
         Ledger(path).check()
 
 
+def looked_through(path: Path) -> bool:
+    """Whether opening the ledger reads all of it, to find damage before it is trusted; and closed again."""
+    ledger, said = Ledger(path), list[str]()
+    ledger._db.set_trace_callback(said.append)
+    ledger.check(touched=True)
+    ledger.close()
+    return any("quick_check" in one for one in said)
+
+
+def test_a_ledger_is_looked_through_where_somebody_may_have_written_it(tmp_path: Path) -> None:
+    path = tmp_path / "lab.db"
+    assert [looked_through(path) for _ in range(3)] == [True, False, False]
+    ledger = Ledger(path)
+    ledger.check(touched=True)
+    ledger.note_program("digest", "text" * 5000, AT)
+    assert looked_through(path)  # another has it open
+    ledger.close()
+    assert not looked_through(path)
+    unchecked = Ledger(path)
+    unchecked.note_program("another", "text", AT)
+    unchecked.close()
+    assert [looked_through(path) for _ in range(2)] == [True, False]
+    killed = (
+        "import os, pathlib, mcp_server.ledger; ledger = mcp_server.ledger.Ledger(pathlib.Path('lab.db'));"
+        f"ledger.check(touched=True); ledger.note_program('third', 'text', '{AT}'); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", killed], cwd=tmp_path, check=False).returncode == 9
+    assert [looked_through(path) for _ in range(2)] == [True, False]
+    content = path.read_bytes()
+    path.write_bytes(content)  # of the same size, at once
+    assert looked_through(path)
+
+
+def test_damage_to_a_ledger_that_was_closed_whole_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "lab.db"
+    ledger = Ledger(path)
+    ledger.note_program("digest", "text" * 5000, AT)
+    ledger.check(touched=True)
+    ledger.close()
+    content = bytearray(path.read_bytes())
+    content[4096 : 4096 * 4] = b"\xa5" * (4096 * 3)
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match=r"lab\.db is damaged"):
+        Ledger(path).check(touched=True)
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lab.db").write_bytes(b"not a database at all, not even close" * 100)
     with pytest.raises(LedgerError, match=r"lab\.db is damaged"):

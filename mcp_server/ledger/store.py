@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import weakref
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 from mcp_server.ledger.schema import STEPS, take
 from mcp_server.nouns.errors import LedgerError
-from mcp_server.nouns.files import mend, private_file, private_folder
+from mcp_server.nouns.files import mend, private_file, private_folder, replace_quickly
 
 BUSY_SECONDS = 10.0
 
@@ -37,7 +38,8 @@ class Store:
 
     def __init__(self, path: Path, *, looking: bool = False) -> None:
         """looking: nothing is written, neither a file beside the ledger nor a migration; an older one is refused."""
-        self.path = path
+        self.path, self._whole = path, False
+        self._untouched = self._is_as_left()
         try:
             if looking:
                 self._look()
@@ -94,12 +96,40 @@ class Store:
 
     def close(self) -> None:
         self._db.close()
+        if self._whole and not self._is_as_left() and not self._beside("-wal").exists():
+            with contextlib.suppress(OSError):  # it is looked at again, then
+                written = self.path.stat()
+                # a moment that the system's clock does not give: a write within the same tick has another
+                os.utime(self.path, ns=(written.st_atime_ns, written.st_mtime_ns - 1))
+                replace_quickly(self._beside("-checked"), self._stamp())
 
-    def check(self) -> None:
-        """Look for damage. Raises LedgerError that names the place."""
+    def _beside(self, ending: str) -> Path:
+        return self.path.with_name(self.path.name + ending)
+
+    def _stamp(self) -> str:
+        found = self.path.stat()
+        return f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+    def _is_as_left(self) -> bool:
+        """Whether nobody has written the file since it was closed whole, by the last who had it open. One that was
+        killed leaves its log."""
+        try:
+            return self._beside("-checked").read_text() == self._stamp() and not self._beside("-wal").exists()
+        except (OSError, ValueError):
+            return False
+
+    def check(self, *, touched: bool = False) -> None:
+        """Look for damage: all of the file is read. Raises LedgerError that names the place.
+
+        touched: only where somebody may have written it since it was closed whole.
+        """
+        if touched and self._untouched:
+            self._whole = True
+            return
         with self._words():
             found = [row[0] for row in self._db.execute("PRAGMA quick_check(3)")]
-        if found != ["ok"]:
+        self._whole = found == ["ok"]
+        if not self._whole:
             raise LedgerError(
                 f"The ledger {self.path} is damaged: {'; '.join(found)}. Copy it away, restore a backup, or try "
                 f"`sqlite3 lab.db .recover`; the vault refs and the run folders beside it are untouched."
