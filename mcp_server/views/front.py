@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 
 from mcp_server.arena.program import Arena
 from mcp_server.nouns.attempt import Attempt
-from mcp_server.views.chart.words import shown
+from mcp_server.views.comparison.plot import Plot, span
 
-WIDTH, HEIGHT = 760, 440
-LEFT, RIGHT, TOP, BOTTOM = 90, 40, 46, 56
 RADIUS = 5  # of a dot, in pixels; of two others within one radius a single one is drawn
 KEPT, OTHER, LINE = "#0072B2", "#999999", "#D55E00"  # of Okabe and Ito (2008), told apart by everybody
 
@@ -71,49 +68,29 @@ def svg(some: Sequence[Place], arena: Arena) -> str:
     Of the thousands of a long campaign dots that would cover each other are drawn once, so that the file stays small.
     """
     first, second = next(iter(arena.front)), arena.metric.name
-    across, up = ([one.values[name] for one in some] for name in (first, second))
-    (left, right), (low, high) = _span(across), _span(up)
+    across, up = (span([one.values[name] for one in some]) for name in (first, second))
+    plot = Plot(across, up, 440, top=46)
 
     def at(place: Place) -> tuple[float, float]:
-        x = LEFT + (WIDTH - LEFT - RIGHT) * (place.values[first] - left) / (right - left)
-        return x, HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (place.values[second] - low) / (high - low)
+        return plot.x(place.values[first]), plot.y(place.values[second])
 
-    ways = {name: "more" if sign > 0 else "less" for name, sign in _signs(arena).items()}
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        'font-size="13" role="img">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        f'<text x="{LEFT}" y="26" font-size="15">Pareto front: {escape(second)} ({ways[second]} is better) against '
-        f"{escape(first)} ({ways[first]} is better)</text>",
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 14}" text-anchor="middle">{escape(first)}</text>',
-    ]
-    for step in range(5):
-        x, y = LEFT + (WIDTH - LEFT - RIGHT) * step / 4, HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * step / 4
-        parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
-        parts.append(
-            f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{shown(low + (high - low) * step / 4)}</text>'
-        )
-        words = shown(left + (right - left) * step / 4)
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{words}</text>')
-    line = " ".join("{:.1f},{:.1f}".format(*at(one)) for one in sorted((p for p in some if p.front), key=at))
-    parts.append(f'<polyline points="{line}" fill="none" stroke="{LINE}" stroke-width="2" stroke-dasharray="6 4"/>')
+    ways = {name: f"{name} ({'more' if sign > 0 else 'less'} is better)" for name, sign in _signs(arena).items()}
+    plot.text(plot.left, 26, f"Pareto front: {ways[second]} against {ways[first]}", "start")
+    plot.axis_x(first)
+    plot.axis_y()
+    line = plot.points(sorted((one.values[first], one.values[second]) for one in some if one.front))
+    plot.put(f'<polyline points="{line}" fill="none" stroke="{LINE}" stroke-width="2" stroke-dasharray="6 4"/>')
     for one in _apart(some, at):
         x, y = at(one)
         ring = f' stroke="{LINE}" stroke-width="2"' if one.front else ""
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{KEPT if one.kept else OTHER}"{ring}/>')
+        plot.put(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{KEPT if one.kept else OTHER}"{ring}/>')
         if one.front or one.kept:
-            parts.append(f'<text x="{x + 8:.1f}" y="{y - 6:.1f}">{one.number}</text>')
-    parts.append(f'<text x="{LEFT}" y="{HEIGHT - 14}" fill="{KEPT}">blue: kept; ringed: on the front</text>')
-    return "\n".join([*parts, "</svg>"]) + "\n"
+            plot.text(x + 8, y - 6, str(one.number), "start")
+    plot.text(plot.left, plot.height - 10, "blue: kept; ringed: on the front", "start")
+    return plot.svg("The attempts by two metrics, and which of them nobody beats")
 
 
 def _apart(some: Sequence[Place], at: Callable[[Place], tuple[float, float]]) -> list[Place]:
     """Who is drawn: the kept and the front, and of the others the newest in each square of a dot's size."""
     others = {tuple(round(edge / RADIUS) for edge in at(one)): one for one in some if not (one.front or one.kept)}
     return [*others.values(), *(one for one in some if one.front or one.kept)]
-
-
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    edge = 0.05 * (high - low) or 0.5
-    return low - edge, high + edge

@@ -17,7 +17,7 @@ from mcp_server.community.exchange import Exchange
 from mcp_server.community.wire.store import make_bare
 from mcp_server.ledger import posts as rows
 from mcp_server.nouns.errors import NotNow
-from mcp_server.views.paper.figures import ticks
+from mcp_server.views.comparison.plot import ticks
 from mcp_server.views.paper.placeholders import Values, fill
 from mcp_server.views.paper.seal import sealed
 from tests.community.past import NOW, Past

@@ -2,79 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from html import escape
 
 from mcp_server.judging.totals import Line
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.views.chart.words import shown
-from mcp_server.views.comparison.picture import COLOURS, DASHES
+from mcp_server.views.comparison.plot import BOTTOM, Plot, cut, span
 from mcp_server.views.paper.material import Curve, Material, Measurement
 
-WIDTH, TOP, BOTTOM, LEFT, RIGHT = 760, 24, 52, 92, 24
 NAMED = 300  # pixels for the names of rows
 ROW = 26
-
-
-def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
-    """Round values from `low` to `high`, four to nine of them; fewer where only whole ones are wanted."""
-    raw = (high - low) / 5 or 1.0
-    size = 10.0 ** math.floor(math.log10(raw))
-    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw * 0.7)
-    step = max(step, 1.0) if whole else step
-    first = math.ceil(low / step - 1e-9)
-    return [step * n for n in range(first, first + 12) if step * n <= high + 1e-9 * step]
-
-
-def _tick(value: float) -> str:
-    return f"{round(value, 10):.6g}".replace("-", "−")
-
-
-@dataclass
-class Plot:
-    """A white sheet with axes. x and y are in the data's own units; y grows upwards."""
-
-    xs: tuple[float, float]
-    ys: tuple[float, float]
-    height: int = 340
-    left: int = LEFT
-    right: int = RIGHT
-    parts: list[str] = field(default_factory=list)
-
-    def x(self, value: float) -> float:
-        low, high = self.xs
-        return self.left + (WIDTH - self.left - self.right) * (value - low) / ((high - low) or 1.0)
-
-    def y(self, value: float) -> float:
-        low, high = self.ys
-        return self.height - BOTTOM - (self.height - TOP - BOTTOM) * (value - low) / ((high - low) or 1.0)
-
-    def text(self, x: float, y: float, words: str, anchor: str = "middle") -> None:
-        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>')
-
-    def put(self, what: str) -> None:
-        self.parts.append(what)
-
-    def axis_x(self, words: str, whole: bool = False) -> None:
-        for value in ticks(*self.xs, whole=whole):
-            self.put(f'<path d="M{self.x(value):.1f} {TOP}V{self.height - BOTTOM}" stroke="#e4e7eb"/>')
-            self.text(self.x(value), self.height - BOTTOM + 18, _tick(value))
-        self.text((self.left + WIDTH - self.right) / 2, self.height - 10, words)
-
-    def axis_y(self) -> None:
-        for value in ticks(*self.ys):
-            self.put(f'<path d="M{self.left} {self.y(value):.1f}H{WIDTH - self.right}" stroke="#e4e7eb"/>')
-            self.text(self.left - 8, self.y(value) + 4, _tick(value), "end")
-
-    def svg(self, title: str) -> str:
-        head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self.height}" width="{WIDTH}" '
-            f'height="{self.height}" font-family="sans-serif" font-size="13"><title>{escape(title)}</title>'
-            f'<rect width="{WIDTH}" height="{self.height}" fill="white"/>'
-        )
-        return "\n".join([head, *self.parts, "</svg>"]) + "\n"
 
 
 def figures(of: Material) -> dict[str, str]:
@@ -100,10 +37,7 @@ def _progress(of: Material) -> str:
     kept = [level for one, level in tried if one.experiment.decision == "keep"]
     reach = max((abs(start - value) for value in kept), default=0.0) or abs(start) * 0.1 or 1.0
     near = [level for _, level in tried if abs(level - start) <= 2 * reach]
-    values = [start, *kept, *near]
-    low, high = min(values), max(values)
-    edge = 0.06 * ((high - low) or 1.0)
-    plot = Plot((1, max(one.number for one, _ in tried) + 1), (low - edge, high + edge))
+    plot = Plot((1, max(one.number for one, _ in tried) + 1), span([start, *kept, *near], 0.06))
     plot.axis_x("experiment", whole=True)
     plot.axis_y()
     best, path = start, f"M{plot.x(of.baseline.number):.1f} {plot.y(start):.1f}"
@@ -156,24 +90,17 @@ def _rows_plot(title: str, rows: Sequence[tuple[str, Measurement]]) -> str:
     if not rows:
         return ""
     values = [edge for _, one in rows for edge in (one.gain, *(one.interval or ()))] + [0.0]
-    low, high = min(values), max(values)
-    edge = 0.05 * ((high - low) or 1.0)
-    height = TOP + BOTTOM + ROW * len(rows)
-    plot = Plot((low - edge, high + edge), (0, len(rows)), height, left=NAMED)
+    plot = Plot(span(values), (0, len(rows)), Plot.top + BOTTOM + ROW * len(rows), left=NAMED)
     plot.axis_x("gain, positive is better; 95 % interval")
-    plot.put(f'<path d="M{plot.x(0):.1f} {TOP}V{height - BOTTOM}" stroke="#1b1f24" stroke-dasharray="4 3"/>')
+    plot.put(f'<path d="M{plot.x(0):.1f} {plot.top}V{plot.height - BOTTOM}" stroke="#1b1f24" stroke-dasharray="4 3"/>')
     for place, (name, one) in enumerate(rows):
-        y = TOP + ROW * place + ROW / 2
-        plot.text(12 if not name.startswith(" ") else 30, y + 4, _cut(name.strip()), "start")
+        y = plot.top + ROW * place + ROW / 2
+        plot.text(12 if not name.startswith(" ") else 30, y + 4, cut(name.strip()), "start")
         if one.interval is not None:
             ends = f"{plot.x(one.interval[0]):.1f} {y:.1f}H{plot.x(one.interval[1]):.1f}"
             plot.put(f'<path d="M{ends}" stroke="#0072B2" stroke-width="2"/>')
         plot.put(f'<rect x="{plot.x(one.gain) - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="#0072B2"/>')
     return plot.svg(title)
-
-
-def _cut(name: str, most: int = 42) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _curves(curves: Sequence[Curve]) -> str:
@@ -182,20 +109,12 @@ def _curves(curves: Sequence[Curve]) -> str:
     if not told:
         return ""
     late = [point.loss for one in told for point in one.points[len(one.points) // 4 :]]
-    low, high = min(late), max(late)
-    edge = 0.05 * ((high - low) or 1.0)
     seconds = max(point.seconds for one in told for point in one.points)
-    plot = Plot((0, seconds or 1.0), (low - edge, high + edge), 380, right=230)
+    plot = Plot((0, seconds or 1.0), span(late), 380, right=230)
     plot.axis_x("seconds of the budget")
     plot.axis_y()
     plot.text(plot.left, 15, "training loss, as the trainer told it; no score", "start")
     for place, one in enumerate(told):
-        colour, dash = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
-        at = " ".join(f"{plot.x(p.seconds):.1f},{plot.y(min(p.loss, plot.ys[1])):.1f}" for p in one.points)
-        plot.put(
-            f'<polyline points="{at}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-dasharray="{dash}"/>'
-        )
-        y = TOP + 20 * place + 10
-        plot.put(f'<path d="M{WIDTH - 218} {y}h26" stroke="{colour}" stroke-width="2.2" stroke-dasharray="{dash}"/>')
-        plot.text(WIDTH - 186, y + 4, _cut(f"#{one.number} {one.name}", 27), "start")
+        points = ((point.seconds, min(point.loss, plot.ys[1])) for point in one.points)
+        plot.line(place, cut(f"#{one.number} {one.name}", 27), points)
     return plot.svg("Training loss against seconds of the budget")
