@@ -10,12 +10,12 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
+from mcp_server.nouns.files import remove
 from mcp_server.runner.answers import NO_NUMBER, REFUSED_BY_JSON, Answer, Failure, parse
 from mcp_server.runner.environment import (
     Surroundings,
@@ -75,7 +75,7 @@ class Asked:
         self._tell: int | None = tell
         if not trusted:
             around.renew_scratch()
-        shutil.rmtree(around.paths.units, ignore_errors=True)
+        remove(around.paths.units)
         around.paths.units.mkdir(mode=0o700)
         confinement = for_scorer(around, self._marks.theirs, limits.tasks)
         if trusted:

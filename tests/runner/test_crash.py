@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.nouns.records import Budget, RunSpec
 from mcp_server.runner.process.crash import diagnose, ended_by
+from mcp_server.runner.process.unseen import hint
 
 
 def crash_of(tmp_path: Path, text: str) -> tuple[str, int]:
@@ -75,3 +77,34 @@ def test_a_huge_log_gives_a_small_crash() -> None:
 def test_a_kill_by_a_starving_kernel_is_told_from_any_other() -> None:
     assert diagnose("", 137, Path("/nowhere"), (), starved=True).reason == "out_of_memory"
     assert diagnose("", 1, Path("/nowhere"), (), starved=True).reason == "nonzero_exit"
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "FileNotFoundError: [Errno 2] No such file or directory: '/{name}'",
+        "FileNotFoundError: [Errno 2] No such file or directory: '/home/researcher/{name}/{name}'",
+        "PermissionError: [Errno 13] Permission denied: 'data/{name}/{name}'",
+        "ModuleNotFoundError: No module named '{name}'",
+        "sandbox: [Errno 2] No such file or directory: './{name}'",
+        "bwrap: execvp /{name}: File name too long",
+    ],
+)
+def test_a_name_that_no_disk_has_is_no_reason_to_lose_a_run(tmp_path: Path, complaint: str) -> None:
+    """The looking for it raised as it does for a folder of another user's, and took the supervisor along."""
+    spec = RunSpec(
+        campaign="tag",
+        experiment=1,
+        run=1,
+        ticket=1,
+        queue=tmp_path,
+        seed=1,
+        run_command=("python", "train.py"),
+        score_command=("python", "score.py"),
+        budget=Budget(seconds=1),
+        devices=("cpu",),
+        editable=("train.py",),
+        tree=tmp_path,
+        score_seconds=1,
+    )
+    hint(complaint.format(name="n" * 300), spec, Path("/work"), tmp_path, card=False)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.runner.process.logs import BoundedLog, clean, excerpt
+from mcp_server.nouns.files import remove
+from mcp_server.runner.process.logs import HANDED_OVER, BoundedLog, clean, excerpt, hand_over
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,7 @@ from mcp_server.runner.process.logs import BoundedLog, clean, excerpt
         ("a\x00b\x08c\x7fd\x85e", "abcde"),
         ("safe\u202eevil\u2066x\u200b", "safeevilx"),
         ("\x1bPq#0\x1b\\sixel", "sixel"),
+        ("half a \ud83d character", "half a  character"),
         ("tab\tstays\nso do lines", "tab\tstays\nso do lines"),
     ],
 )
@@ -104,3 +107,26 @@ def test_an_excerpt_begins_with_a_whole_line() -> None:
     assert excerpt("one\ntwo\nthree\n", 9) == "three\n"
     assert excerpt("x" * 5000) == "x" * 4096
     assert excerpt("short") == "short"
+
+
+def nest(folder: Path, depth: int = 1200) -> None:
+    """Folders in folders, deeper than Python's own removing goes."""
+    folder.mkdir()
+    here = os.open(folder, os.O_PATH)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        deeper = os.open("d", os.O_PATH, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(here)
+
+
+def test_whatever_a_run_left_where_its_words_are_laid_makes_room(tmp_path: Path) -> None:
+    place = tmp_path / HANDED_OVER
+    nest(place)
+    try:
+        hand_over("val_bpb: 1.5", tmp_path)
+        assert place.read_text() == "val_bpb: 1.5"
+    finally:
+        if place.is_dir():
+            remove(place)  # pytest cannot

@@ -8,6 +8,7 @@ import math
 
 import pytest
 
+from mcp_server.nouns.records import CurvePoint
 from mcp_server.runner.process.marks import CURVE_POINTS, LINE_BYTES, TOTAL_BYTES, Marks, Step, parse
 
 
@@ -35,6 +36,7 @@ def step(number: int, loss: float = 1.0) -> bytes:
         b'{"event": "step", "step": true, "tokens": 1, "loss": 1}',
         b'{"event": "step", "step": 1, "tokens": 1, "loss": NaN}',
         b'{"event": "step", "step": 1, "tokens": 1, "loss": 1e999}',
+        b'{"event": "step", "step": 1, "tokens": 1, "loss": 1e300}',  # no mean can be made of such
         b'{"event": "step", "step": 1, "tokens": 1, "loss": "1"}',
         b'{"event": "step", "step": 1, "tokens": 1, "loss": true}',
         b'{"event": "step", "step": 1, "tokens": 1, "loss": ' + b"9" * 400 + b"}",
@@ -50,6 +52,16 @@ def test_nonsense_is_nothing(raw: bytes) -> None:
 def test_a_start_and_a_step_are_understood() -> None:
     assert parse(b'{"event": "start"}') is True
     assert parse(step(3, loss=2)) == Step(3, 30, 2.0)
+
+
+def test_a_curve_of_losses_that_blow_up_can_be_written_and_read() -> None:
+    marks = Marks()
+    for number in range(300):
+        loss = (9e99, -9e99, 1.7e308, -1.7e308)[number % 4]
+        marks.feed(line(event="step", step=number, tokens=2**40 * number, loss=loss), 0.0)
+    assert len(marks.curve()) > 50
+    for point in marks.curve():
+        assert CurvePoint.model_validate_json(point.model_dump_json()) == point
 
 
 def test_steps_that_go_back_are_dropped() -> None:

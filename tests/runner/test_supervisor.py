@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.engines.local import LOCAL
-from mcp_server.nouns.files import is_locked
+from mcp_server.nouns.files import is_locked, remove
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.nouns.records import RunResult, RunSpec, RunState, Tier
 from mcp_server.runner.machine.devices import lock_path
@@ -116,6 +116,23 @@ def test_a_processor_budget_ends_by_processor_time(tmp_path: Path) -> None:
     assert result.train_seconds > 0.6
     assert result.cpu_seconds is not None
     assert result.cpu_seconds >= result.train_seconds
+
+
+def test_folders_in_folders_that_a_score_or_view_command_leaves_are_no_reason_to_lose_a_run(tmp_path: Path) -> None:
+    nests = (
+        "import os, sys\n"
+        "here = os.environ.get('AUTORESEARCH_VIEW') or os.environ['AUTORESEARCH_UNITS']\n"
+        "os.chdir(here)\n"
+        "for _ in range(1200): os.mkdir('d'); os.chdir('d')\n"
+        "print('{\"score\": 0.5}')\n"
+    )
+    command = ("python", "score.py")
+    run = RunFolder(tmp_path, score=nests, spec={"suite": {"once more": command}, "view": command})
+    try:
+        result = run.carry_out()
+    finally:
+        remove(run.paths.folder)  # pytest cannot
+    assert (result.state, result.suite, result.view) == (RunState.SCORED, {"once more": 0.5}, "")
 
 
 def test_the_checks_run_and_a_failed_one_costs_no_score(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ commit's files, never sealed data, a draw or a secret.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import stat
 import time
 from dataclasses import replace
 
-from mcp_server.nouns.files import write_atomically
+from mcp_server.nouns.files import remove, write_atomically
 from mcp_server.nouns.text import clean_line
 from mcp_server.runner.environment import Surroundings, for_view
 from mcp_server.runner.pictures.png import clean_png
@@ -37,7 +37,7 @@ def make(around: Surroundings, allowed: Limits, stop: Stop) -> tuple[str, str]:
     try:
         for older in ("view.svg", "view.png"):
             paths.picture(older).unlink(missing_ok=True)
-        shutil.rmtree(paths.drawing, ignore_errors=True)
+        remove(paths.drawing)
         paths.drawing.mkdir(mode=0o700)
         limits = replace(allowed, memory_bytes=min(allowed.memory_bytes, MEMORY_BYTES), output_bytes=WRITTEN_BYTES)
         wrong = _run(around, limits, stop)
@@ -51,7 +51,8 @@ def make(around: Surroundings, allowed: Limits, stop: Stop) -> tuple[str, str]:
     except OSError as error:
         return "", f"No picture: {error.strerror or error}."
     finally:
-        shutil.rmtree(paths.drawing, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove(paths.drawing)
     return name, said
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections import deque
 from pathlib import Path
+
+from mcp_server.nouns.files import remove
 
 HEAD_BYTES = 64 * 1024
 TAIL_BYTES = 256 * 1024
@@ -24,8 +25,11 @@ ESCAPES = re.compile(
     r"|\x1b[PX^_][^\x1b]*(?:\x1b\\)?"
     r"|\x1b[ -/]*[0-~]?"
 )
-# C0 and C1 but for tab and newline; zero-width and direction characters; line separators that are no newlines
-CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
+# C0 and C1 but for tab and newline; zero-width and direction characters; line separators that are no newlines; halves
+# of characters, which no encoding has
+CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]"
+)
 
 
 def clean(text: str) -> str:
@@ -57,7 +61,7 @@ def hand_over(log: str, folder: Path) -> None:
     place = folder / HANDED_OVER
     folder.chmod(0o700)
     if place.is_dir() and not place.is_symlink():
-        shutil.rmtree(place)
+        remove(place)
     place.unlink(missing_ok=True)
     fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8", errors="replace") as file:

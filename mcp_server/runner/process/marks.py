@@ -7,10 +7,10 @@ of the expected shape are counted and dropped.
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import dataclass, field
 
+from mcp_server.nouns.numbers import LARGEST_SCORE
 from mcp_server.nouns.records import CurvePoint
 
 LINE_BYTES = 4096
@@ -51,7 +51,8 @@ def parse(line: bytes) -> Step | bool | None:
         loss = float(loss)
     except OverflowError:
         return None
-    return Step(step, tokens, loss) if math.isfinite(loss) else None
+    # of what is larger means would overflow, and a record with an infinite one cannot be read
+    return Step(step, tokens, loss) if abs(loss) < LARGEST_SCORE else None
 
 
 @dataclass

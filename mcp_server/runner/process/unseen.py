@@ -1,7 +1,9 @@
 """What a failed command did not find or may not do, read from the end of its log, with what mends it. For people.
 
 A run sees the commit, its environment and what the arena lets in; no network, no home, no card it was not given. Each
-is told in the words in which programs complain of it. A lying log gains nothing: a crash stays a crash.
+is told in the words in which programs complain of it. A lying log gains nothing: a crash stays a crash. What a log
+names may be anything, a folder that we may not enter or a name that no disk has: `os.path` calls that absent, where
+`Path.exists` raises.
 """
 
 from __future__ import annotations
@@ -124,7 +126,7 @@ def _whose(spec: RunSpec) -> str:
 
 def _not_started(name: str, why: str, spec: RunSpec) -> Hint:
     place = Path(name)
-    known = place.exists() if place.is_absolute() else spec.tree is not None and (spec.tree / name).exists()
+    known = (place.is_absolute() or spec.tree is not None) and os.path.exists((spec.tree or place) / name)
     mend = (
         f"It lies on this machine, where a run cannot see it: let it in with readable: [{name}], or commit it."
         if known
@@ -148,7 +150,7 @@ def _card(spec: RunSpec, card: bool) -> str:
 def _module(name: str, spec: RunSpec, work: Path) -> Hint:
     top = name.partition(".")[0]
     for place in (f"{top}.py", top):
-        if spec.tree is not None and (spec.tree / place).exists() and not (work / place).exists():
+        if spec.tree is not None and os.path.exists(spec.tree / place) and not os.path.exists(work / place):
             return Hint(
                 "not_shown",
                 f"{place} is in the work tree but not in the commit that runs are made from. Commit it "
@@ -175,8 +177,8 @@ def _file(path: str, spec: RunSpec, work: Path) -> Hint | None:
         return _in_tree(place, spec, work)
     if spec.tree is not None and place.is_relative_to(spec.tree):
         return _in_tree(place.relative_to(spec.tree), spec, work)
-    if place.exists() and not any(place.is_relative_to(one) for one in ("/proc", "/sys", "/dev")):
-        key = place if place.is_dir() else place.parent if place.parent != Path.home() else place
+    if os.path.exists(place) and not any(place.is_relative_to(one) for one in ("/proc", "/sys", "/dev")):
+        key = place if os.path.isdir(place) or place.parent == _home() else place.parent
         return Hint(
             "not_shown",
             f"{clean(str(place))} lies on this machine, outside of what a run may read. Let it in with "
@@ -185,17 +187,22 @@ def _file(path: str, spec: RunSpec, work: Path) -> Hint | None:
     return None
 
 
+def _home() -> Path:
+    """The user's, or "~" where the system knows of none."""
+    return Path(os.path.expanduser("~"))
+
+
 def _in_home(inside: Path) -> Hint | None:
-    real = Path.home() / inside
+    real = _home() / inside
     if inside == Path("."):
         return None
-    if not real.exists():
+    if not os.path.exists(real):
         return Hint(
             "not_shown",
             f"This machine lacks ~/{clean(str(inside))}, where the code looks for its data or models. Make it, as "
             "the repository says (in the reference project: `uv run prepare.py`), and let it in with readable.",
         )
-    key = inside if real.is_dir() or len(inside.parts) == 1 else inside.parent
+    key = inside if os.path.isdir(real) or len(inside.parts) == 1 else inside.parent
     return Hint(
         "not_shown",
         f"~/{clean(str(inside))} lies in your home, and a run has an empty one of its own. Let it in with "
@@ -204,13 +211,13 @@ def _in_home(inside: Path) -> Hint | None:
 
 
 def _in_tree(inside: Path, spec: RunSpec, work: Path) -> Hint | None:
-    if spec.tree is None or ".." in inside.parts or (work / inside).exists():
+    if spec.tree is None or ".." in inside.parts or os.path.exists(work / inside):
         return None
-    if not (spec.tree / inside).exists():
+    if not os.path.exists(spec.tree / inside):
         return None
     top = next(
         (Path(*inside.parts[:depth]) for depth in range(1, len(inside.parts) + 1)
-         if not (work / Path(*inside.parts[:depth])).exists()),
+         if not os.path.exists(work / Path(*inside.parts[:depth]))),
         inside,
     )  # fmt: skip
     return Hint(
