@@ -39,6 +39,10 @@ def nvmlDeviceGetHandleByIndex(number: int) -> int:
     return number
 
 
+def nvmlDeviceGetMinorNumber(card: int) -> int:
+    return card
+
+
 def nvmlDeviceGetUUID(card: int) -> str:
     return f"GPU-{card}"
 

@@ -27,6 +27,7 @@ class Card:
 
     name: str = "NVIDIA H100"
     uuid: str = "GPU-1a2b"
+    file: int | None = None  # the number of its file in /dev
     clock: int | None = 1980
     reasons: int | None = 0x4
     heat: int | None = 41
@@ -78,6 +79,7 @@ class Library:
 
     nvmlDeviceGetName = staticmethod(lambda card: card.name)
     nvmlDeviceGetUUID = staticmethod(lambda card: card.uuid)
+    nvmlDeviceGetMinorNumber = staticmethod(lambda card: told(card.file))
     nvmlSystemGetDriverVersion = staticmethod(lambda: "550.54")
     nvmlDeviceGetClockInfo = staticmethod(lambda card, kind: told(card.clock))
     nvmlDeviceGetCurrentClocksThrottleReasons = staticmethod(lambda card: told(card.reasons))

@@ -82,10 +82,21 @@ def test_a_divided_card_is_its_instances(machine: Library) -> None:
     assert devices.available() == ("cuda:0.0", "cuda:0.1", "cuda:1")
     assert devices.equal_cards(devices.available()) == [("cuda:0.0", "cuda:0.1")]
     assert devices.gpus_of("cuda:0.1") == (0,)  # the file in /dev is the card's
-    assert (nvidia.shown_as("0.1"), nvidia.shown_as("1")) == ("MIG-ab", "1")
+    assert nvidia.shown_as("0.1") == "MIG-ab"
     state = nvidia.card("0.1")
     assert state is not None
     assert (state.identity, state.temperature_c) == ("H100 MIG 1g.10gb MIG-ab", 41)
+
+
+def test_a_command_is_given_the_file_and_the_uuid_of_its_card_whatever_its_place_on_the_bus(machine: Library) -> None:
+    # as on machines whose driver found the cards in another order, and in containers that were given some of them
+    machine.cards = [Card(file=3), Card(uuid="GPU-3c4d", file=1, instances=[Card("MIG 1g", "MIG-aa")])]
+    assert (devices.gpus_of("cuda:0"), devices.gpus_of("cuda:1.0"), devices.gpus_of("cpu")) == ((3,), (1,), ())
+    # in a sandbox with that file alone the second card is the first one
+    assert [nvidia.shown_as(card) for card in ("0", "1", "1.0")] == ["GPU-1a2b", "GPU-3c4d", "MIG-aa"]
+    machine.answers = False
+    forget()
+    assert (devices.gpus_of("cuda:1"), nvidia.shown_as("1")) == ((1,), "1")
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,9 @@ def card_of(device: str) -> str | None:
 
 
 def gpus_of(device: str) -> tuple[int, ...]:
-    """Numbers of the cards that a command on this device has to see."""
+    """Numbers of the files in /dev of the cards that a command on this device has to see."""
     card = card_of(device)
-    return () if card is None else (int(card.partition(".")[0]),)
+    return () if card is None else (nvidia.file_number(card),)
 
 
 @dataclass(frozen=True)

@@ -113,10 +113,17 @@ def cards() -> tuple[str, ...]:
 
 
 def shown_as(name: str) -> str:
-    """What CUDA_VISIBLE_DEVICES has to be for a program that gets this card: its number, of an instance the uuid."""
-    if "." not in name:
-        return name
-    return _ask(lambda nvml: str(nvml.nvmlDeviceGetUUID(_handle(nvml, name))), "")
+    """What CUDA_VISIBLE_DEVICES has to be for a program that gets this card: its uuid, as far as it is told.
+
+    CUDA counts numbers among the cards whose files a program sees, and in a sandbox that is this one alone.
+    """
+    return _ask(lambda nvml: str(nvml.nvmlDeviceGetUUID(_handle(nvml, name))), "" if "." in name else name)
+
+
+def file_number(name: str) -> int:
+    """N of the card's /dev/nvidiaN, which need not be its place on the bus: containers and some machines differ."""
+    card = name.partition(".")[0]
+    return _ask(lambda nvml: int(nvml.nvmlDeviceGetMinorNumber(_handle(nvml, card))), int(card))
 
 
 @dataclass(frozen=True)

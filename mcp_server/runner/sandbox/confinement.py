@@ -34,7 +34,7 @@ class Confinement:
     cwd: Path
     env: Mapping[str, str]
     fds: tuple[int, ...] = ()
-    gpus: tuple[int, ...] = ()
+    gpus: tuple[int, ...] = ()  # N of each card's /dev/nvidiaN
     hide: tuple[Path, ...] = ()  # folders and files to leave out although they lie in something readable
     home: Mapping[str, Path] = field(default_factory=dict)  # links in T2's own home; below T2 `scratch` has them
     scratch: Path | None = None  # HOME and TMPDIR below T2, made and removed by the caller; T2 makes its own in memory
