@@ -12,7 +12,7 @@ from mcp_server.nouns.records import RunSpec, Tier
 from mcp_server.programs import commands as programs
 from mcp_server.programs import uv
 from mcp_server.programs.commands import PYTHON_NAMES
-from mcp_server.runner.machine import nvidia
+from mcp_server.runner.machine import cores, nvidia
 from mcp_server.runner.machine.devices import Lease, gpus_of
 from mcp_server.runner.machine.leaving import with_own_package
 from mcp_server.runner.process import compiled
@@ -85,7 +85,7 @@ class Surroundings:
 def threads(spec: RunSpec, lease: Lease) -> int:
     """How many threads a run should use. On the processor clock one: it is the most repeatable by far."""
     share = 2 if spec.pairing == "side_by_side" else 1
-    processors = max(1, len(os.sched_getaffinity(0)) // share // _places(spec))
+    processors = max(1, cores.usable() // share // _places(spec))
     return thread_count(spec.threads, spec.budget.clock, lease.card is not None, processors)
 
 
@@ -103,7 +103,7 @@ def thread_count(asked: int | None, clock: str, on_gpu: bool, processors: int) -
 
 def scorer_threads(spec: RunSpec) -> int:
     """How many threads our own scorer uses: no clock counts them, and others may train meanwhile."""
-    return max(1, min(MOST_THREADS, len(os.sched_getaffinity(0)) // _places(spec)))
+    return max(1, min(MOST_THREADS, cores.usable() // _places(spec)))
 
 
 def _places(spec: RunSpec) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pytest
 
 from mcp_server.nouns.files import is_locked
 from mcp_server.nouns.paths import device_locks_folder
-from mcp_server.nouns.records import RunResult, RunState
-from mcp_server.runner.machine import cores
+from mcp_server.nouns.records import RunResult, RunSpec, RunState
+from mcp_server.runner.environment import scorer_threads, threads
+from mcp_server.runner.machine import cgroup, cores
+from mcp_server.runner.machine.devices import Lease
+from mcp_server.runner.process.limits import available_memory
 from tests.runs import RunFolder
 
 ALL = sorted(os.sched_getaffinity(0))
@@ -92,12 +96,48 @@ def test_where_cores_cannot_be_had_the_record_says_so(tmp_path: Path) -> None:
 
 
 def test_a_control_groups_share_is_less_than_its_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cores, "CGROUPS", tmp_path)
+    spec = RunSpec.read(RunFolder(tmp_path).lay_out().spec)
+    monkeypatch.setattr(cgroup, "GROUPS", tmp_path)
+    monkeypatch.delenv("AUTORESEARCH_THREADS", raising=False)
     assert cores.usable() == len(ALL)
     (tmp_path / "cpu.max").write_text("100000 100000\n")
     assert cores.usable() == 1
+    assert (scorer_threads(spec), threads(spec, Lease("cuda:0", -1))) == (1, 1)
     (tmp_path / "cpu.max").write_text("max 100000\n")
     assert cores.usable() == len(ALL)
+
+
+def test_the_least_of_the_groups_above_a_job_limits_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Slurm has it: what limits a job stands on its group, and the task's own says `max`."""
+    monkeypatch.setattr(cgroup, "GROUPS", tmp_path)
+    monkeypatch.setattr(cgroup, "OWN", str(tmp_path / "own"))
+    (tmp_path / "own").write_text("0::/slurm/job_7/task_0\n")
+    task = tmp_path / "slurm" / "job_7" / "task_0"
+    task.mkdir(parents=True)
+    before = available_memory()
+    for folder, cpu, memory in ((task, "max 100000", "max"), (task.parent, "150000 100000", "4000000000")):
+        (folder / "cpu.max").write_text(f"{cpu}\n")
+        (folder / "memory.max").write_text(f"{memory}\n")
+        (folder / "memory.current").write_text("3500000000\n")
+        (folder / "memory.stat").write_text("anon 500000000\ninactive_file 2000000000\nactive_file 1000000000\n")
+    assert (cgroup.processors(), cgroup.memory_bytes()) == (1.5, 4e9)
+    assert available_memory() == min(before, 3.5e9)  # files in memory make room
+    (task.parent / "memory.current").write_text("9000000000\n")
+    assert 0 < available_memory() < 10  # nothing is left, which is not the same as nobody tells
+
+
+def test_a_container_whose_group_has_another_name_outside_sees_its_own_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroup, "GROUPS", tmp_path)
+    monkeypatch.setattr(cgroup, "OWN", str(tmp_path / "own"))
+    for name in ("/", "/docker/12ab", "/../../12ab"):
+        (tmp_path / "own").write_text(f"1:name=systemd:/x\n0::{name}\n")
+        (tmp_path / "memory.max").write_text("2000000000\n")
+        assert cgroup.memory_bytes() == 2e9
+    (tmp_path / "own").unlink()
+    (tmp_path / "memory.max").unlink()
+    assert (cgroup.memory_bytes(), cgroup.free_memory(), cgroup.processors()) == (math.inf, math.inf, None)
 
 
 def test_records_of_older_versions_have_no_cores_and_no_clock() -> None:

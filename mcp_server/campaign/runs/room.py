@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Literal
 
-from mcp_server.runner.machine import cores, devices
+from mcp_server.runner.machine import cgroup, cores, devices
 
 SPARE = 8  # one core in so many is for supervisors, scorers and the server
 BYTES_A_PLACE = 5e9  # two trainers, before one was seen (judging.pairing)
@@ -30,7 +30,7 @@ def on_processor(clock: Literal["auto", "wall", "cpu"], threads: int | Literal["
     """The places of this machine's processor. One where the wall's clock runs: a neighbour would slow a run down."""
     count = 1
     if clock != "wall":
-        memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        memory = min(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")), cgroup.memory_bytes())
         count = places_on_processor(cores.usable(), 1 if threads == "auto" else threads, memory)
     return ("cpu",) if count == 1 else tuple(f"cpu:{number}" for number in range(count))
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.nouns.files import private_folder, try_lock
-from mcp_server.runner.machine.proc import busy_ticks, fields, threads
+from mcp_server.runner.machine import cgroup
+from mcp_server.runner.machine.proc import busy_ticks, threads
 
 MOMENT_SECONDS = 0.1  # over which it is seen how busy each core is
 TOPOLOGY = Path("/sys/devices/system/cpu")
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 def allowed() -> tuple[int, ...]:
@@ -31,20 +31,8 @@ def allowed() -> tuple[int, ...]:
 def usable() -> int:
     """How many cores this process may keep busy: its affinity, or a control group's share where that is less."""
     count = len(allowed()) or os.cpu_count() or 1
-    share = _share()
+    share = cgroup.processors()
     return count if share is None else max(1, min(count, int(share)))
-
-
-def _share() -> float | None:
-    """Cores' worth of time that the control group may use (cpu.max of version 2), or None where nothing limits it."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        group = fields("/proc/self/cgroup")["0"].lstrip(":")
-        for folder in (CGROUPS / group.strip("/"), CGROUPS):
-            place = folder / "cpu.max"
-            if place.exists():
-                quota, period = place.read_text().split()
-                return None if quota == "max" else int(quota) / int(period)
-    return None
 
 
 def worked() -> dict[int, int]:

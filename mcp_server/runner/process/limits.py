@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import stat
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.nouns.records import Budget
-from mcp_server.runner.machine import proc
+from mcp_server.runner.machine import cgroup, proc
 from mcp_server.runner.machine.proc import Stat
 from mcp_server.runner.machine.tree import Tree, Usage
 from mcp_server.runner.seal import MOST_FILES, MOST_PATH
@@ -22,8 +23,10 @@ MEMORY_FOLDERS = ("tmp", "dev/shm", "home", "var/tmp")  # of a T2 sandbox: files
 
 
 def available_memory() -> float:
-    """Bytes that programs can still get without swapping; 0 where /proc does not tell."""
-    return proc.counts("/proc/meminfo").get("MemAvailable", 0) * 1024.0
+    """Bytes that programs of ours can still get, without swapping or being killed for it; 0 where nobody tells."""
+    told = proc.counts("/proc/meminfo").get("MemAvailable")
+    free = min(cgroup.free_memory(), math.inf if told is None else told * 1024.0)
+    return 0.0 if free == math.inf else max(1.0, free)
 
 
 @dataclass(frozen=True)
