@@ -14,14 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.campaign.reins.hands import Reins
 from mcp_server.engines.ray import engine as handing
-from mcp_server.engines.ray import errand
+from mcp_server.engines.ray import errand, parcels
+from mcp_server.engines.ray.clocks import Mark
 from mcp_server.engines.ray.courier import Courier
 from mcp_server.engines.ray.records import Desk, Heard, Key, Remote, Unreachable
 from mcp_server.lab import Lab
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import RunProgress, RunResult, RunState
 from mcp_server.nouns.replies import ScoreReply
+from mcp_server.runner.machine.queue import hold
 from tests.cluster.played import ADDRESS, NODE, PlayedCluster, courier
 from tests.labs import SEQUENTIAL, TRAIN, begin, edit, finish, make_lab, until
 
@@ -133,6 +136,33 @@ def test_what_the_arena_lets_runs_read_lies_on_the_nodes_own_shelf_and_is_sent_o
     assert cluster.calls.count("shelve") == 1
 
 
+def test_two_runs_that_bring_one_corpus_at_once_leave_it_whole(
+    cluster: PlayedCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both wrote into one file, and the slower one took back what the quicker had brought: zeros among the text."""
+    monkeypatch.setattr(parcels, "PIECE_BYTES", 1000)
+    corpus, agent = tmp_path / "corpus", cluster.agents[NODE]
+    corpus.mkdir()
+    (corpus / "text").write_bytes(bytes(range(1, 251)) * 100)
+    shelf, packed = parcels.fingerprint(corpus), tmp_path / "packed.tar"
+    size = parcels.pack([(corpus, parcels.ITEM)], packed)
+    quick, slow = f"{shelf}-run-1", f"{shelf}-other-1"
+
+    def bring(name: str, begin: int, end: int) -> None:
+        for offset in range(begin, end, 1000):
+            agent.take(name, offset, parcels.piece(packed, offset))
+
+    bring(quick, 0, 20_000)
+    bring(slow, 0, 5000)
+    bring(quick, 20_000, size + 1)
+    assert agent.shelve(shelf, quick) == ""
+    bring(slow, 5000, size + 1)
+    assert agent.shelve(shelf, slow) == ""
+    lies = cluster.folder / NODE / "shelves" / shelf / parcels.ITEM / "text"
+    assert lies.read_bytes() == (corpus / "text").read_bytes()
+    assert list((cluster.folder / NODE / "parcels").iterdir()) == []
+
+
 def test_a_run_whose_node_is_gone_is_made_again_once_and_then_lost(lab: Lab, cluster: PlayedCluster) -> None:
     with courier(lab.paths.state, cluster):
         begin(lab)
@@ -166,15 +196,26 @@ def test_a_supervisor_ends_with_its_agent_and_what_it_had_cannot_pass_for_a_canc
 
 
 def test_a_supervisor_that_is_killed_is_a_lost_run_and_the_second_try_counts_once(
-    lab: Lab, cluster: PlayedCluster
+    lab: Lab, cluster: PlayedCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    doubted, real = [], errand.disagreement
+
+    def doubts(first: Mark, last: Mark) -> str:
+        doubted.append(last)
+        return "the first node's clock"
+
     with courier(lab.paths.state, cluster):
         begin(lab)
         edit(lab, KNOB=2.0, SECONDS=2.0)
+        monkeypatch.setattr(errand, "disagreement", doubts)
         number = lab.run_experiment("killed").experiment
-        os.kill(training(cluster), signal.SIGKILL)
+        pid = training(cluster)
+        until(lambda: doubted)
+        monkeypatch.setattr(errand, "disagreement", real)
+        os.kill(pid, signal.SIGKILL)
         result = ended(lab, number)
     assert (result.state, result.score) == (RunState.SCORED, 1.0)
+    assert result.tainted == ""  # what was wrong with a node says nothing of the next one
     with lab.reading() as (bench, campaign, _):
         assert len(bench.ledger.runs(campaign.tag, number)) == 1
 
@@ -215,6 +256,45 @@ def test_a_courier_that_died_is_followed_by_one_that_takes_up_what_it_left(lab: 
         result = ended(lab, number)
     assert (result.state, result.score) == (RunState.SCORED, 1.0)
     assert Remote.read(run_folder(lab, number).remote).key.epoch == 1
+
+
+def test_a_paused_run_gives_its_place_back_and_begins_when_the_pause_is_over(lab: Lab, cluster: PlayedCluster) -> None:
+    with courier(lab.paths.state, cluster):
+        begin(lab)
+        cluster.leases["somebody else's"] = NODE
+        edit(lab, KNOB=2.0)
+        number = lab.run_experiment("waits").experiment
+        until(lambda: len(cluster.leases) == 2)
+        Reins(lab).pause()
+        until(lambda: list(cluster.leases) == ["somebody else's"])  # it had asked, and would have begun
+        cluster.drop("somebody else's")
+        time.sleep(0.5)
+        assert cluster.leases == {}
+        Reins(lab).resume()
+        assert ended(lab, number).score == 1.0
+
+
+def test_a_run_that_is_paused_while_it_is_sent_does_not_begin(
+    lab: Lab, cluster: PlayedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, agent = cluster.agents[NODE].take, cluster.agents[NODE]
+    paused = hold(lab.paths.queue, "first")
+    paused.parent.mkdir(parents=True)
+    with courier(lab.paths.state, cluster):
+        begin(lab)
+
+        def take(name: str, offset: int, content: bytes) -> None:
+            real(name, offset, content)
+            paused.touch()  # as a verb in another process does it
+
+        monkeypatch.setattr(agent, "take", take)
+        edit(lab, KNOB=2.0)
+        number = lab.run_experiment("paused on its way").experiment
+        until(lambda: "take" in cluster.calls[-3:] and not cluster.leases)
+        assert not run_folder(lab, number).begun.exists()
+        monkeypatch.setattr(agent, "take", real)
+        paused.unlink()
+        assert ended(lab, number).score == 1.0
 
 
 def test_leases_are_asked_for_in_the_order_of_the_labs_queue(lab: Lab, cluster: PlayedCluster) -> None:

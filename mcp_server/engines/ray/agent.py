@@ -106,19 +106,23 @@ class Agent:
         """A piece of a parcel that is coming in."""
         take(self._parcel(name), offset, content)
 
-    def shelve(self, shelf: str) -> str:
-        """Lay out the parcel of that name on a shelf, once; why the node cannot use it, or ""."""
+    def shelve(self, shelf: str, parcel: str) -> str:
+        """Lay out a parcel on a shelf, once; why the node cannot use it, or "".
+
+        Runs that begin together each bring one: pieces of two senders in one file would be neither's.
+        """
         with locked(self.root / "shelves.lock"):
             if self.has(shelf):
+                self._parcel(parcel).unlink(missing_ok=True)
                 return ""
             half_made = self._shelf(shelf).with_name(f".{shelf}")
             shutil.rmtree(half_made, ignore_errors=True)
             half_made.mkdir(mode=0o700, parents=True)
-            unpack(self._parcel(shelf), half_made, {})
+            unpack(self._parcel(parcel), half_made, {})
             wrong = _readable_here(half_made / ITEM)
             if not wrong:
                 os.replace(half_made, self._shelf(shelf))
-            self._parcel(shelf).unlink()
+            self._parcel(parcel).unlink()
             return wrong
 
     def begin(self, errands: Errands) -> str:
@@ -215,8 +219,9 @@ class Agent:
             folder.cancel.touch()
             return False
         self._unhear(key)
-        for name in (key.name, f"{key.name}.back"):
-            self._parcel(name).unlink(missing_ok=True)
+        its_own = (self._parcel(key.name), self._parcel(f"{key.name}.back"))
+        for parcel in (*its_own, *(self.root / "parcels").glob(f"*-{key.name}.tar")):
+            parcel.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             remove(folder.folder)
         return True

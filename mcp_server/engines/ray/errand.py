@@ -25,10 +25,11 @@ from mcp_server.engines.ray.records import Desk, Errands, Heard, Key, NodeSeen, 
 from mcp_server.nouns.files import replace_quickly, text_of
 from mcp_server.nouns.paths import RunPaths
 from mcp_server.nouns.records import RunProgress, RunResult, RunSpec, RunState
+from mcp_server.runner.machine.queue import is_held
 
 LOOK_SECONDS, PAUSE_SECONDS = 0.25, 0.05
 UNHEARD_SECONDS = 60.0  # after which a node that the cluster calls alive, and that never answers, is given up
-FORGET_SECONDS = 10.0
+FORGET_SECONDS, UNPACK_SECONDS = 10.0, 600.0
 OUT = ("order.json", "work", "trusted", "artifact", "sealed.json", "beside/artifact")
 
 
@@ -57,6 +58,10 @@ class Cancelled(Exception):
     """Somebody asked for its end before it had begun."""
 
 
+class Held(Exception):
+    """A person paused its campaign before it had begun."""
+
+
 class Refused(Exception):
     """The node cannot make this run, and no other try would help: why."""
 
@@ -77,6 +82,8 @@ class Errand:
         self.folder, self.desk = folder, desk
         self._cluster, self._seen, self._turn, self._stopping = cluster, seen, turn, stopping
         self.remote: Remote = Remote.read(folder.remote)
+        spec: RunSpec = RunSpec.read(folder.spec)
+        self._campaign, self._rescore = spec.campaign, spec.rescore
         self._first: Mark | None = None
         self._doubt = ""
         self._log_bytes = -1
@@ -84,8 +91,12 @@ class Errand:
 
     @property
     def waiting(self) -> bool:
-        """Whether it has no lease yet."""
-        return not self.remote.node
+        """Whether it has no lease yet, and wants one."""
+        return not self.remote.node and not self._held()
+
+    def _held(self) -> bool:
+        """Whether a person holds its campaign. What only its scorer is asked for again has begun long ago."""
+        return not self._rescore and is_held(self.desk.state / "queue", self._campaign)
 
     def carry_out(self) -> bool:
         """To the end; False when the courier stops before. Raises OSError when the disk refuses."""
@@ -103,6 +114,8 @@ class Errand:
                     return self._end(RunState.CANCELLED, "cancelled", f"It was cancelled. {why}")
                 if not self._again(str(why)):
                     return self._end(RunState.LOST, "supervisor_lost", f"{why} Run the same code again.")
+            except Held:
+                self._give_back()
             except Cancelled:
                 return self._end(RunState.CANCELLED, "cancelled", "It was cancelled.")
             except Refused as why:
@@ -125,12 +138,18 @@ class Errand:
     # -- the steps -----------------------------------------------------------------------------------------------------
 
     def _lease(self) -> None:
-        """Have a node. Raises Cancelled."""
-        asked = False
-        while self.waiting:
+        """Have a node. While a person holds the campaign we ask for none, and are in nobody's way. Raises Cancelled."""
+        asked = held = False
+        while not self.remote.node:
             if self.folder.cancel.exists():
                 raise Cancelled
-            asked = asked or self._turn(self.remote.ticket)
+            if self._held():
+                if not held:
+                    self._cluster.drop(self.remote.lease)
+                asked, held = False, True
+                self._pause(PAUSE_SECONDS)
+                continue
+            held, asked = False, asked or self._turn(self.remote.ticket)
             if asked:
                 self._cluster.lease(self.remote.lease, self.remote.engine.resources)
                 node = self._cluster.leased(self.remote.lease)
@@ -140,7 +159,7 @@ class Errand:
             self._pause(PAUSE_SECONDS)
 
     def _send(self) -> None:
-        """Have the node begin it. Raises Gone, Refused, Cancelled."""
+        """Have the node begin it. Raises Gone, Refused, Cancelled, Held."""
         if self.remote.sent:
             return
         if self.folder.cancel.exists():
@@ -162,7 +181,10 @@ class Errand:
         self._push(parcel, key.name)
         cards = self._cluster.cards(self.remote.lease) if self.remote.engine.resources.get("GPU") else ()
         errands = Errands(key=key, folder=self.folder.folder, shelves=shelves, cards=cards)
-        wrong = self._ask("begin", errands)
+        if self._held():
+            raise Held
+        # weights of some GB take a while to lay out; asked again meanwhile, they would be sent into what is being read
+        wrong = self._ask("begin", errands, seconds=UNPACK_SECONDS)
         if wrong:
             raise Refused(str(wrong))
         self._note(sent=True)
@@ -171,10 +193,11 @@ class Errand:
         """Have a copy of `place` on the node, sent there once; its shelf's name. Raises Refused."""
         shelf = fingerprint(place)
         if not self._ask("has", shelf):
-            parcel = self.desk.parcels / f"{shelf}-{self.remote.key.name}.tar"
+            name = f"{shelf}-{self.remote.key.name}"
+            parcel = self.desk.parcels / f"{name}.tar"
             pack([(place.resolve(), ITEM)], parcel)
-            self._push(parcel, shelf)
-            wrong = self._ask("shelve", shelf, seconds=1800.0)
+            self._push(parcel, name)
+            wrong = self._ask("shelve", shelf, name, seconds=1800.0)
             if wrong:
                 raise Refused(str(wrong))
         return shelf
@@ -271,12 +294,19 @@ class Errand:
             return False
         self.remote = self.remote.again()
         self.remote.write(self.folder.remote)
-        self._first, self._log_bytes, self._failing = None, -1, None
+        self._first, self._doubt, self._log_bytes, self._failing = None, "", -1, None  # all of that was another node's
         latest = read_progress(text_of(self.folder.progress))
         phase = RunProgress(phase="waiting", pid=0, budget_seconds=latest.budget_seconds if latest else 0.0)
         replace_quickly(self.folder.progress, phase.model_dump_json())
         replace_quickly(self.folder.supervisor_log, f"{why} It is made again, as epoch {self.remote.key.epoch}.\n")
         return True
+
+    def _give_back(self) -> None:
+        """Have no lease any more, and nothing on the node, where nothing of it has begun."""
+        with contextlib.suppress(Unreachable):
+            self._ask("forget", self.remote.key)
+        self._cluster.drop(self.remote.lease)
+        self._note(node="")
 
     def _end(self, state: RunState, reason: str, detail: str) -> bool:
         order = RunSpec.read(self.folder.spec).order
