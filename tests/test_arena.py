@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -65,12 +66,55 @@ def test_everything_unsaid_has_a_sane_default() -> None:
         ("engine: {name: ray, resources: {GPU: 0}}", 8, "must be above 0"),
         ("goal: twice", 8, "`goal` is given twice"),
         ("stop: [1", 8, "not valid YAML"),
+        ("stop: {target: no}", 8, "must be a number (it is 'no')"),
+        ("stop: {target: false}", 8, "`stop.target`: must be a number, which true and false are not"),
+        ("keep: {min_delta: true}", 8, "`keep.min_delta`: must be a number, which true and false are not"),
+        ("stop: {hours: 8:30}", 8, "must be a number (it is '8:30')"),
+        ("stop: {hours: 0,5}", 8, "a decimal has a point"),
+        ("stop: {target: .nan}", 8, "must be a finite number"),
+        ("secondary: {latency: {max: nan}}", 8, "must be a finite number"),
+        ("budget: {memory_gb: .inf}", 8, "must be a finite number"),
+        ("colour: &a [*a]", 8, "unknown key `colour`"),
+        ("stop: &a {experiments: *a}", 8, "must be a whole number"),
     ],
 )
 def test_a_mistake_is_named_with_its_line_and_what_is_allowed(lines: str, line: int, said: str) -> None:
     text = refused(GOOD % lines)
     assert f"line {line}" in text
     assert said in text
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "value"),
+    [
+        ("stop: {tokens: 5e6}", "stop.tokens", 5_000_000),
+        ("stop: {experiments: 0100}", "stop.experiments", 100),
+        ("stop: {experiments: 1_000}", "stop.experiments", 1000),
+        ("keep: {min_delta: 1e-4}", "keep.min_delta", 1e-4),
+        ("stop: {target: -.5}", "stop.target", -0.5),
+        ("secondary: {x: {margin: 1e-3, direction: minimize}}", "secondary", {"x": 1e-3}),
+        ("require_sandbox: yes", "require_sandbox", True),
+        ("watch: off", "watch", False),
+        ("style: no", "style", "no"),
+        ("stop: {experiments: ~}", "stop.experiments", None),
+    ],
+)
+def test_words_and_numbers_are_what_a_person_reads(line: str, key: str, value: object) -> None:
+    found = attrgetter(key)(parse_program(GOOD % line).arena)
+    assert ({name: one.margin for name, one in found.items()} if key == "secondary" else found) == value
+
+
+def test_a_program_in_force_goes_on_as_it_was_taken_in() -> None:
+    lines = "stop: {target: no, hours: 8:30, experiments: 0100}\nsecondary: {x: {max: .nan}}"
+    arena = parse_program(GOOD % lines, in_force=True).arena
+    assert (arena.stop.target, arena.stop.hours, arena.stop.experiments) == (0.0, 510.0, 64)
+    assert arena.secondary["x"].max != arena.secondary["x"].max
+
+
+def test_a_text_that_unfolds_without_end_is_refused_at_once() -> None:
+    assert "nested too deeply" in refused(GOOD % f"colour: {'[' * 3000}")
+    many = "\n".join(f"x{i}: &x{i} [*x{i - 1}, *x{i - 1}]" for i in range(1, 40))
+    assert "unknown key `x0`" in refused(GOOD % f"x0: &x0 [1]\n{many}")
 
 
 @pytest.mark.parametrize(("more", "said"), [("handover: letters", "engine: local"), ("devices: 'cuda:0'", "GPU: 1")])

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import math
 import re
 import shlex
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -23,13 +24,14 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
 from mcp_server.arena import shellwords
 from mcp_server.arena.frontmatter import split
 from mcp_server.arena.wording import explain
-from mcp_server.arena.yamllines import refuse_repeated_keys
+from mcp_server.arena.yamllines import Loader, read
 from mcp_server.nouns.errors import ArenaError
 
 PROGRAM_LIMIT_BYTES = 256_000
@@ -75,8 +77,34 @@ Inside = Annotated[str, AfterValidator(_inside)]
 Command = Annotated[str, AfterValidator(_command)]
 
 
+def _is_numeric(kind: Any) -> bool:
+    """Whether numbers belong into a field of this type."""
+    return kind in (int, float) or any(_is_numeric(part) for part in get_args(kind))
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_flag(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool) and _is_numeric(cls.model_fields[info.field_name or ""].annotation):
+            return _new(value, info, "must be a number, which true and false are not; for none leave the key out")
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _finite(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, float) and not math.isfinite(value):
+            return _new(value, info, "must be a finite number; for none leave the key out")
+        return value
+
+
+def _new(value: object, info: ValidationInfo, wrong: str) -> object:
+    """Raises ValueError, but for a value that was taken in before it was refused."""
+    if (info.context or {}).get("in_force"):
+        return value
+    raise ValueError(wrong)
 
 
 class Metric(_Section):
@@ -383,22 +411,14 @@ def _folders(folder: Path) -> list[Path]:
 def parse_program(text: str, name: str = "program.md", in_force: bool = False) -> Program:
     """Arena and memo of a program's text; one that is `in_force` is read as it was taken in. Raises ArenaError."""
     parts = split(text, name)
-    try:
-        node = yaml.compose(parts.yaml, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(parts.yaml)
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + parts.first}" if mark else ""
-        raise ArenaError(
-            f"{name}{where}: not valid YAML: {getattr(error, 'problem', None) or error}. Compare with the example "
-            "in the README."
-        ) from None
+    # one that is in force was taken in by YAML's own rules of what is a number
+    loader = yaml.SafeLoader if in_force else Loader
+    node, data = read(parts.yaml, name, parts.first, "Compare with the example in the README.", loader)
     if not isinstance(data, dict) or node is None:
         raise ArenaError(
             f"{name}, line {parts.first}: front matter must be `key: value` lines. "
             f"Allowed keys: {', '.join(Arena.model_fields)}."
         )
-    refuse_repeated_keys(node, name, parts.first)
     try:
         arena = Arena.model_validate(data, context={"in_force": in_force})
     except ValidationError as error:

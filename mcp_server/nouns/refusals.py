@@ -48,6 +48,7 @@ SAID = {
     "json_type": "must be JSON text",
     "unexpected_keyword_argument": "is not known here",
     "extra_forbidden": "is not known here",
+    "invalid_key": "is no name; a decimal has a point, and a number of thousands no comma",
 }
 
 

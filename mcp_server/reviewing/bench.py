@@ -17,6 +17,7 @@ import yaml
 
 from mcp_server.arena import frontmatter
 from mcp_server.arena.program import parse_program
+from mcp_server.arena.yamllines import read
 from mcp_server.campaign import waiting
 from mcp_server.lab import Lab
 from mcp_server.nouns.decided import Decided
@@ -89,7 +90,7 @@ def changed_program(text: str, seconds: float | None, scorer: str = "") -> str:
     if seconds is None and not scorer:
         return text
     found = frontmatter.split(text)
-    arena = yaml.safe_load(found.yaml)
+    _, arena = read(found.yaml, "program.md", found.first)
     if seconds is not None:
         budget = arena.get("budget")
         arena["budget"] = {**budget, "seconds": seconds} if isinstance(budget, dict) else {"seconds": seconds}

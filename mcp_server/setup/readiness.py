@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mcp_server.arena.yamllines import line_of, refuse_repeated_keys
+from mcp_server.arena.yamllines import line_of, read
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.refusals import given, is_union_branch, nearest, sentence
 
@@ -199,16 +199,9 @@ def read_processes(path: Path) -> list[Process]:
 
 def parse_processes(text: str, name: str = "processes.yaml") -> list[Process]:
     """The processes of a text. Raises ArenaError."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ArenaError(f"{name}{where}: not valid YAML: {getattr(error, 'problem', error)}. See {EXAMPLE}.") from None
+    node, data = read(text, name, hint=f"See {EXAMPLE}.")
     if not isinstance(data, dict) or node is None:
         raise ArenaError(f"{name}, line 1: the file must begin with `processes:`. See {EXAMPLE}.")
-    refuse_repeated_keys(node, name)
     try:
         return _File.model_validate(data).processes
     except ValidationError as error:
