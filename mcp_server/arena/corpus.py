@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,24 @@ def read_corpus(folder: Path) -> Corpus:
             f"No prepared corpus in {folder} ({error}). Run `autoresearch prepare` (or `python prepare.py "
             "--corpus stdlib`, which needs no network)."
         ) from None
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokenizer of a corpus, from data alone: token i is the i-th entry, and a lower id was merged earlier."""
+
+    pattern: str
+    tokens: tuple[bytes, ...]
+    special: dict[str, int]
+
+
+def read_vocabulary(folder: Path) -> Vocabulary | None:
+    """Of the corpus in `folder`; None where it has none. Raises OSError, ValueError or LookupError."""
+    try:
+        stored = json.loads((folder / "public" / "tokenizer.json").read_text())
+    except FileNotFoundError:
+        return None
+    return Vocabulary(stored["pattern"], tuple(map(base64.b64decode, stored["tokens"])), stored["special"])
 
 
 def prepared_corpus() -> Corpus:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import itertools
 import json
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mcp_server.arena.corpus import read_vocabulary
 from mcp_server.nouns.errors import CorpusError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import cache_folder
@@ -127,10 +127,10 @@ def sealed_index(corpus: Path) -> Index:
         place = cache_folder() / "proofs" / f"{meta['fingerprint'][:24]}.npz"
         with contextlib.suppress(OSError, ValueError, KeyError):
             return Index.read(place)
-        if not (corpus / "public" / "tokenizer.json").exists():
+        found = read_vocabulary(corpus)
+        if found is None:
             return Index.of([])
-        stored = json.loads((corpus / "public" / "tokenizer.json").read_text())
-        tokens = [*(base64.b64decode(token) for token in stored["tokens"]), b""]
+        tokens = [*found.tokens, b""]
         bos = int(meta["bos_id"])
         index = Index.of(
             text

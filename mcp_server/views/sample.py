@@ -7,7 +7,6 @@ attempt: temperature 0.8, one seed.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
@@ -19,20 +18,12 @@ import tiktoken
 import torch
 from safetensors.torch import load_file
 
+from mcp_server.arena.corpus import read_vocabulary
 from mcp_server.scoring.host import load_model
 
 TOKENS = 400
 SECONDS = 20.0  # on the wall; the view command has 30
 TEMPERATURE = 0.8
-
-
-def vocabulary(public: Path) -> tiktoken.Encoding:
-    """The tokenizer of a prepared corpus, from data alone. Raises OSError."""
-    stored = json.loads((public / "tokenizer.json").read_text())
-    ranks = {base64.b64decode(token): rank for rank, token in enumerate(stored["tokens"])}
-    return tiktoken.Encoding(
-        name="corpus", pat_str=stored["pattern"], mergeable_ranks=ranks, special_tokens=stored["special"]
-    )
 
 
 @torch.inference_mode()
@@ -48,12 +39,15 @@ def written_on(model: torch.nn.Module, begun: list[int], width: int, most: int, 
 
 def main(prompt: str) -> None:
     """Write `view.txt`: the prompt, a bar, and what follows."""
-    public = Path(os.environ["AUTORESEARCH_DATA"]) / "public"
-    meta = json.loads((public / "meta.json").read_text())
+    corpus = Path(os.environ["AUTORESEARCH_DATA"])
+    meta, found = json.loads((corpus / "public" / "meta.json").read_text()), read_vocabulary(corpus)
+    if found is None:
+        sys.exit(f"{corpus} has no tokenizer, so no words can be made of tokens. A view of another kind needs none.")
     weights = load_file(Path(os.environ["AUTORESEARCH_ARTIFACT"]) / "model.safetensors")
     os.environ["AUTORESEARCH_DEVICE"] = "cpu"  # a view has no card
     model = load_model(Path(os.environ["AUTORESEARCH_SNAPSHOT"]), weights, torch.device("cpu"))
-    encoding = vocabulary(public)
+    ranks = {token: rank for rank, token in enumerate(found.tokens)}
+    encoding = tiktoken.Encoding("corpus", pat_str=found.pattern, mergeable_ranks=ranks, special_tokens=found.special)
     begun = [meta["bos_id"], *encoding.encode_ordinary(prompt)]
     tokens = written_on(model, begun, meta["sequence_length"], TOKENS, SECONDS)
     text = f"{prompt}▏{encoding.decode(tokens)}\n\n({len(tokens)} tokens at temperature {TEMPERATURE:g}, seed 0)\n"
