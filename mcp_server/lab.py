@@ -22,7 +22,7 @@ from mcp_server.campaign.beginning.start import start
 from mcp_server.campaign.bench import Bench
 from mcp_server.campaign.decide import WRITE_FIRST, conclude, confirming, decided, judgement_of, next_for
 from mcp_server.campaign.exam import examined, is_due
-from mcp_server.campaign.find import campaign_at, experiment_at, join, open_here
+from mcp_server.campaign.find import begins_other, campaign_at, experiment_at, join, no_campaign, open_here
 from mcp_server.campaign.intake import DESCRIPTION_LIMIT, Asked, open_experiment, open_without
 from mcp_server.campaign.money.spending import look
 from mcp_server.campaign.reins import queue
@@ -141,8 +141,8 @@ class Lab:
         """
         if not 0 <= calibrate <= 20:
             raise ArenaError(f"calibrate is {calibrate}; it counts the extra baseline runs and must be 0 to 20.")
-        if unsupported():
-            raise NotNow(unsupported())
+        if wrong := unsupported() or begins_other(self._named, tag):
+            raise NotNow(wrong)
         program = None if self.paths.ledger.exists() else load_program(self.paths.program)
         with self._verb() as (bench, _):
             existing = bench.ledger.campaign(tag)
@@ -263,10 +263,7 @@ class Lab:
 
     def _decide(self, experiment: int | None, decision: str, session: str) -> DecisionReply:
         if decision not in ("auto", "keep", "revert"):
-            raise NotNow(
-                f"decision is {clean_line(decision, 40)!r}; it must be auto, keep or revert. `auto` "
-                "follows the referee."
-            )
+            raise NotNow(f"decision is {clean_line(decision, 40)!r}; it must be auto (the referee's), keep or revert.")
         with self._verb() as (bench, _):
             campaign, arena = campaign_at(bench)
             found = experiment_at(bench, campaign, experiment, session)
@@ -368,12 +365,14 @@ class Lab:
     def lab_status(self, caller: Caller = NOBODY, suggesting: bool = True) -> StatusReply:
         """Where are we: what a fresh agent reads first. It answers in every state of the work tree and of program.md.
 
-        suggesting: with the optimiser's suggestions, which a page for people does not show.
-        Raises LedgerError alone, for a ledger that is damaged or newer than this code.
+        suggesting: with the optimiser's, which a page for people does not show. Raises LedgerError, for a ledger
+        that is damaged or newer than this code, and UnknownExperiment where the campaign that was named is not there.
         """
         caught = CaughtUp()
         try:
             if not self.paths.ledger.exists():
+                if self._named:
+                    raise no_campaign(self._named)
                 return nowhere(self.paths, None, caught)
             look(self)
             with self._verb() as (bench, caught):
@@ -390,9 +389,9 @@ class Lab:
                 reply.problems += astray.remarks(bench, campaign, program.arena)
                 reply.problems += overwritten.remarks(bench, campaign, program.arena, caller)
                 return reply
-        except LedgerError:
-            raise
         except AutoresearchError as error:
+            if isinstance(error, LedgerError) or (self._named and isinstance(error, UnknownExperiment)):
+                raise
             return nowhere(self.paths, error, caught)
 
     def cancel_experiment(self, experiment: int) -> ExperimentReply:

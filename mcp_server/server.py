@@ -136,9 +136,9 @@ def outcome(score: ScoreReply, said: str) -> ScoreReply:
     return score.model_copy(update=dropped)
 
 
-def build_server(tree: Path | None = None) -> Server:
-    """The server with its eight tools, for any transport. `tree` fixes the project folder."""
-    labs, subscribers = OpenLabs(tree), InMemorySubscriptionBus()
+def build_server(tree: Path | None = None, campaign: str | None = None) -> Server:
+    """The server with its eight tools, for any transport. `tree` fixes the project folder, `campaign` the campaign."""
+    labs, subscribers = OpenLabs(tree, campaign), InMemorySubscriptionBus()
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[OpenLabs]) -> AsyncIterator[OpenLabs]:

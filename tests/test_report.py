@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from mcp_server.cli import cli
 from mcp_server.commands.reports import BROWSERS, with_pdf
 from mcp_server.lab import Lab
+from mcp_server.nouns.text import tag_complaint
 from mcp_server.views.findings import gather
 from mcp_server.views.report import fenced, html, markdown, plain
 from tests.dashboard.synthetic import campaign_of
@@ -50,6 +51,17 @@ def test_the_report_answers_every_question_a_reader_has(folder: Path) -> None:
     assert "```diff\ndiff --git a/train.py b/train.py" in lab_text
     assert "autoresearch exam" in lab_text
     assert "NVIDIA H100" in lab_text
+
+
+def test_the_steps_that_reproduce_a_gain_decide_before_they_examine_and_bear_any_name_of_a_file(folder: Path) -> None:
+    found = gather(Lab(folder))
+    arena = found.arena.model_copy(update={"editable": ("two words.py", "$(x).py")})
+    steps = markdown(replace(found, arena=arena), chart=False).partition("## How to reproduce")[2]
+    verbs = re.findall(r"^autoresearch (\w+)", steps, re.MULTILINE)
+    assert verbs == ["start", "run", "decide", "exam"]  # an exam compares what was kept
+    assert "-- 'two words.py' '$(x).py'\n" in steps
+    tag = re.findall(r"^autoresearch start (.+)$", steps, re.MULTILINE)[0]
+    assert tag_complaint(tag) is None
 
 
 def test_the_headline_and_the_outcomes_agree_on_what_was_kept_and_the_budget_names_its_clock(folder: Path) -> None:

@@ -56,6 +56,17 @@ async def test_one_iteration_through_the_tools(lab: Lab, how: dict[str, Any]) ->
         assert "Nearer to three" in (await call(client, "recall", query="nearer"))["lines"][0]
 
 
+async def test_a_server_that_was_told_a_campaign_acts_on_that_one_alone(lab: Lab) -> None:
+    git(lab.paths.tree, "switch", "-q", "main")
+    lab.close()
+    for named, answer in (("first", ""), ("other", "There is no campaign other")):
+        async with Client(build_server(lab.paths.tree, named)) as client:
+            told = await client.call_tool("lab_status", {})
+            assert answer in str(told.content[0])
+            assert bool(told.is_error) is bool(answer)
+            assert "acts on campaign" in await refusal(client, "start_campaign", tag="third")
+
+
 async def test_eight_tools_each_with_a_title_and_honest_annotations(lab: Lab) -> None:
     async with client_of(lab) as client:
         tools = (await client.list_tools()).tools

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign import progress
@@ -213,7 +214,7 @@ def _after_overtaken(bench: Bench, found: Experiment) -> str:
     campaign, arena = bench.ledger.campaign(found.campaign), bench.arena(found)
     assert campaign is not None
     state = astray.branch(bench, campaign, arena)
-    files = " ".join(arena.editable)
+    files = shlex.join(arena.editable)
     again = f"`git restore --source refs/autoresearch/{found.campaign}/{found.number} -- {files}`, then run_experiment"
     return f"{state.said + ' ' if state else ''}The candidate stays in the vault: {again}, measures it again."
 

@@ -33,14 +33,25 @@ def campaign_at(bench: Bench) -> tuple[Campaign, Arena]:
             return bench.ledger.campaign(campaign.tag) or campaign, program.arena
     tags = bench.ledger.active_campaigns()
     if bench.named or not tags:
-        raise UnknownExperiment(
-            (f"There is no campaign {bench.named}. " if bench.named else "No campaign has begun in this lab. ")
-            + "Begin one with start_campaign(tag), for example start_campaign('first')."
-        )
+        raise no_campaign(bench.named)
     raise UnknownExperiment(
         f"This work tree is on no campaign. Join one with `autoresearch start {tags[-1]}` or start_campaign(tag): "
         f"{', '.join(tags[-10:])}."
     )
+
+
+def no_campaign(named: str | None) -> UnknownExperiment:
+    """What to say where there is none, or none of the name that a caller gave."""
+    return UnknownExperiment(
+        (f"There is no campaign {named}. " if named else "No campaign has begun in this lab. ")
+        + "Begin one with start_campaign(tag), for example start_campaign('first')."
+    )
+
+
+def begins_other(named: str | None, tag: str) -> str:
+    """What is wrong with beginning a campaign where the caller named another one for everything; "" if nothing is."""
+    said = f"Everything here acts on campaign {named}, as --campaign says. Begin {tag} without it."
+    return "" if named in (None, tag) else said
 
 
 def experiment_at(bench: Bench, campaign: Campaign, number: int | None, session: str = "") -> Experiment:

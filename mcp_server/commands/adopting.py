@@ -12,7 +12,6 @@ from mcp_server.arena.metrics import better_asked
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
-from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import Reply
 from mcp_server.setup.adopting.plan import Plan, Wanted, carry_out, plan
 
@@ -78,14 +77,12 @@ def adopt(
     """
     wanted = Wanted(metric, better_asked(direction), editable)
     if attempt is not None:
-        if wanted != Wanted():
-            raise NotNow(
-                f"--metric, --direction and --editable are for adopting a repository; {attempt} is an attempt."
-            )
+        asking.refuse(f"for adopting a repository; {attempt} is an attempt.", "metric", "direction", "editable", "yes")
         from mcp_server.commands.claims.verbs import run_source  # adopting a repository needs no lab
 
         run_source(place, attempt, anyway, wait, as_json)
         return
+    asking.refuse("for another lab's attempt, LAB/n; none was named.", "anyway", "wait")
     chosen = plan(place.folder, wanted)
     reply = _reply(chosen)
     nothing = chosen.text is None and not chosen.rows
@@ -94,10 +91,11 @@ def adopt(
     agreed = nothing or yes or (sys.stdin.isatty() and not as_json and click.confirm("Do this?"))
     if agreed:
         reply.done = ["Nothing to do: it is adopted already."] if nothing else carry_out(chosen)
-        commit = "" if chosen.text is None else "git commit -m 'Adopt autoresearch' program.md ; "
-        reply.next = f"{commit}autoresearch start first"
+        # added first: git commits no file by name that it does not know, and theirs may have had none
+        commit = ["git add program.md && git commit -m 'Adopt autoresearch' program.md"] if chosen.text else []
+        reply.next = " ; ".join([*asking.way_to(chosen.paths.tree), *commit, "autoresearch start first"])
     else:
-        reply.next = "Nothing was changed. autoresearch adopt --yes does it."
+        reply.next = f"Nothing was changed. {asking.typed_again('--yes')} does it."
     if as_json:
         click.echo(reply.model_dump_json(indent=1))
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +13,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from rich.console import RenderableType
 
 from mcp_server.commands.names import Place
@@ -24,9 +27,74 @@ INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+class Here(click.Path):
+    """A path as somebody types it: seen from the folder that -C names, like everything else of a command."""
+
+    def __init__(self, **wanted: Any) -> None:
+        super().__init__(path_type=Path, **wanted)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        place = ctx.find_object(Place) if ctx is not None else None
+        seen = os.path.expanduser(value)
+        return super().convert(seen if place is None else place.folder / seen, param, ctx)
+
+
 def json_option(command: Command) -> Command:
     """`--json` prints the reply as the tools of the server give it."""
     return click.option("--json", "as_json", is_flag=True, help="Print the reply as JSON.")(command)
+
+
+def given(*names: str) -> list[str]:
+    """Which of these options of the command were typed, as a person spells them; a default was not."""
+    context = click.get_current_context()
+    spelled = {one.name: max(one.opts, key=len) for one in context.command.params if isinstance(one, click.Option)}
+    return [spelled[name] for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+
+
+def refuse(why: str, *names: str) -> None:
+    """Options that could not be heeded where others are as they are: an error, never passed over."""
+    typed = given(*names)
+    if typed:
+        raise click.UsageError(f"{' and '.join(typed)} {'is' if len(typed) == 1 else 'are'} {why}")
+
+
+def of_campaign(place: Place, tag: str | None) -> Place:
+    """The place, with the campaign that the command's own --campaign names. Raises UsageError for two of them."""
+    if tag and place.campaign and tag != place.campaign:
+        raise click.UsageError(f"--campaign is given twice, as {place.campaign} and {tag}: give one of them.")
+    return Place(place.folder, tag or place.campaign)
+
+
+def typed_again(*more: str) -> str:
+    """The command line as it was typed, whatever it was, with more options: what to type next."""
+    context: click.Context | None = click.get_current_context()
+    words: list[str] = []
+    while context is not None:
+        own = [word for one in context.command.params for word in _typed(one, context)]
+        words = [context.info_name or "", *own, *(more if not words else ()), *words]
+        context = context.parent
+    return shlex.join(words)
+
+
+def _typed(one: click.Parameter, context: click.Context) -> list[str]:
+    value = context.params.get(one.name or "")
+    if context.get_parameter_source(one.name or "") is not ParameterSource.COMMANDLINE:
+        return []
+    several = value if isinstance(value, tuple) else (value,)
+    values = [str(each.absolute() if isinstance(one.type, Here) else each) for each in several]
+    if isinstance(one, click.Argument):
+        return values
+    name = max(one.opts, key=len)
+    if isinstance(one, click.Option) and one.is_flag:
+        return [name if value else max(one.secondary_opts, key=len)]
+    return [word for each in values for word in (name, each)]
+
+
+def way_to(folder: Path) -> list[str]:
+    """The step into a folder from where somebody typed, if one is needed."""
+    folder, here = folder.resolve(), Path.cwd()
+    short = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    return [] if folder == here else [f"cd {shlex.quote(str(short))}"]
 
 
 def lab_at(place: Place) -> Lab:
@@ -42,7 +110,7 @@ def left(
     place: Place, lab: Lab, out: Path | None, usual: str, files: Mapping[str, bytes]
 ) -> tuple[list[str], list[str]]:
     """Write files into the folder `out`, or `usual` and unseen by git where none was named: see `leave`."""
-    folder = (place.folder / (out or usual)).resolve()
+    folder = (out or place.folder / usual).resolve()
     if out is None:
         keep_out(lab.workspace, folder)
     return leave(lab.workspace, folder, files)

@@ -34,6 +34,7 @@ MARKS = {
     health.State.OPTIONAL: ("–", "yellow"),
 }
 CALIBRATION = "mcp_server.scoring.calibrate"
+STDERR = 2
 
 
 class TemplatesReply(Reply):
@@ -53,7 +54,7 @@ class NewReply(Reply):
 
 @click.command()
 @click.argument("arena", required=False)
-@click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
+@click.argument("folder", type=asking.Here(), required=False, metavar="[DIR]")
 @asking.json_option
 @click.pass_obj
 def new(place: Place, arena: str | None, folder: Path | None, as_json: bool) -> None:
@@ -72,10 +73,8 @@ def new(place: Place, arena: str | None, folder: Path | None, as_json: bool) -> 
         listed = TemplatesReply(templates=dict(goals))
         asking.answer(listed, as_json, terminal.facts(goals), terminal.hint("autoresearch new NAME [DIR]"))
         return
-    written = write_lab(template(arena), (place.folder / (folder or ".")).resolve())
-    steps = ["autoresearch doctor"]
-    if written.folder != Path.cwd():
-        steps.insert(0, f"cd {shlex.quote(os.path.relpath(written.folder))}")
+    written = write_lab(template(arena), (folder or place.folder).resolve())
+    steps = [*asking.way_to(written.folder), "autoresearch doctor"]
     if arena == LANGUAGE_MODEL:
         steps.append("autoresearch prepare")
     if not written.commit:
@@ -133,7 +132,8 @@ def doctor(place: Place, calibrate: bool, engine: bool, threads: bool, as_json: 
     worked = reply.healthy
     if calibrate:
         # a process of its own: it needs torch, which this one never imports
-        worked &= subprocess.run([sys.executable, "-m", CALIBRATION], cwd=place.folder).returncode == 0
+        said = STDERR if as_json else None  # the JSON stays alone on stdout
+        worked &= subprocess.run([sys.executable, "-m", CALIBRATION], cwd=place.folder, stdout=said).returncode == 0
     if threads:
         worked &= _threads(place.folder)
     sys.exit(0 if worked else 1)
@@ -171,7 +171,7 @@ def _finding(finding: health.Finding) -> Table:
 @click.option("--http", is_flag=True, help="Over HTTP instead of stdio, for agents on other machines.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="With --http: the address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="With --http.")
-@click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="With --http: a token of your own.")
+@click.option("--token-file", type=asking.Here(dir_okay=False), help="With --http: a token of your own.")
 @click.option("--name", "names", multiple=True, metavar="HOST", help="With --http: a host name it may be called by.")
 @click.option(
     "--dashboard/--no-dashboard", default=True, show_default=True, help="With the live page, its link on stderr."
@@ -188,21 +188,23 @@ def serve(
       claude mcp add autoresearch -- autoresearch serve
       autoresearch serve --http --port 8765       loopback, with a bearer token that only you can read
     """
+    if not http:
+        asking.refuse("heeded with --http alone: add it, or leave that out.", "host", "port", "token_file", "names")
     # only the one that is asked for: the SDK takes a second to import, the web server more
     build = importlib.import_module("mcp_server.server").build_server
     if not http:
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
         fixed = place.folder.resolve() if place.folder != Path(".") else None
         with live_page(place, dashboard):
-            build(fixed).run("stdio")
+            build(fixed, place.campaign).run("stdio")
         return
     web = importlib.import_module("mcp_server.faces.http")
     paths = Workspace(place.folder).paths
     token = token_file or paths.state / "token"
     token.parent.mkdir(parents=True, exist_ok=True)
-    click.echo(f"http://{host}:{port}/mcp, bearer token in {token}", err=True)
+    click.echo(f"http://{f'[{host}]' if ':' in host else host}:{port}/mcp, bearer token in {token}", err=True)
     with live_page(place, dashboard):
-        web.serve_http(build(paths.tree), token, host, port, names, chosen_token=token_file is not None)
+        web.serve_http(build(paths.tree, place.campaign), token, host, port, names, chosen_token=token_file is not None)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,7 @@ def community() -> None:
 @community.command()
 @click.argument("place", metavar="URL|FOLDER|BUNDLE")
 @click.option("--name", default="", help="What the lab calls itself to others.")
-@click.option(
-    "--key", type=click.Path(path_type=Path), help="An Ed25519 SSH key to sign with.  [default: makes its own]"
-)
+@click.option("--key", type=asking.Here(), help="An Ed25519 SSH key to sign with.  [default: makes its own]")
 @click.option("--no-code", is_flag=True, help="Records only: the editable files stay at home.")
 @click.option(
     "--strangers",
@@ -125,7 +124,7 @@ def trust(at: Place, whom: str, role: str, name: str, as_json: bool) -> None:
       autoresearch community trust "ssh-ed25519 AAAA..." --name north
       autoresearch community trust keys.txt --role read
     """
-    reply = membership.trust(Workspace(at.folder), whom, Role(role), name)
+    reply = membership.trust(Workspace(at.folder), _meant(at, whom), Role(role), name)
     asking.answer(reply, as_json, *_standing(reply))
 
 
@@ -135,8 +134,14 @@ def trust(at: Place, whom: str, role: str, name: str, as_json: bool) -> None:
 @click.pass_obj
 def distrust(at: Place, whom: str, as_json: bool) -> None:
     """Neither fetch nor show a lab any more."""
-    reply = membership.distrust(Workspace(at.folder), whom)
+    reply = membership.distrust(Workspace(at.folder), _meant(at, whom))
     asking.answer(reply, as_json, *_standing(reply))
+
+
+def _meant(at: Place, whom: str) -> str:
+    """WHOM, where it is a file seen from the folder that -C names."""
+    file = at.folder / os.path.expanduser(whom)
+    return str(file) if file.is_file() else whom
 
 
 @community.command()
@@ -147,7 +152,7 @@ def key(at: Place) -> None:
 
 
 @community.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=asking.Here(dir_okay=False))
 @asking.json_option
 @click.pass_obj
 def bundle(at: Place, file: Path, as_json: bool) -> None:
@@ -158,8 +163,7 @@ def bundle(at: Place, file: Path, as_json: bool) -> None:
       autoresearch community bundle /media/usb/ours.bundle
       autoresearch community sync /media/usb/theirs.bundle
     """
-    to = file if file.is_absolute() else at.folder.absolute() / file
-    reply = membership.carry(Workspace(at.folder), to)
+    reply = membership.carry(Workspace(at.folder), file.absolute())
     asking.answer(reply, as_json, *_synced(reply))
 
 

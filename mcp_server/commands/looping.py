@@ -6,7 +6,6 @@ import json
 import shlex
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -36,7 +35,7 @@ NOT_COMPLETE = 3
 )
 @click.option("--stall", type=click.IntRange(1), default=5, show_default=True, help="Stop after N without a keep.")
 @click.option("--rest", type=click.FloatRange(0), default=0.0, show_default=True, help="Seconds between two agents.")
-@click.option("--prompt", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="[default: PROMPT.md]")
+@click.option("--prompt", type=asking.Here(exists=True, dir_okay=False), help="[default: PROMPT.md]")
 @click.option("--tag", default="ralph", show_default=True, help="The campaign to begin where there is none.")
 @click.option("--plain", is_flag=True, help="Lines instead of a live screen.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: each turn, then the end.")
@@ -63,6 +62,8 @@ def ralph(place: Place, /, command: tuple[str, ...], plain: bool, as_json: bool,
       autoresearch ralph --minutes 10 -- codex exec --json -s workspace-write -
       autoresearch ralph -- ./my-agent --task {prompt}
     """
+    if place.campaign:
+        asking.refuse(f"not heeded where --campaign says {place.campaign}: leave it out.", "tag")
     wrong = tag_complaint(tag)
     if wrong:
         raise NotNow(wrong)

@@ -50,10 +50,8 @@ class ReadinessReply(Reply):
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path), required=False, metavar="[FILE.yaml]")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="map.png", help="Draw the map: .png, .svg."
-)
+@click.argument("file", type=asking.Here(), required=False, metavar="[FILE.yaml]")
+@click.option("--out", type=asking.Here(dir_okay=False), metavar="map.png", help="Draw the map: .png, .svg.")
 @click.option("--example", is_flag=True, help="Print the file that ships, to begin from; it explains its keys.")
 @asking.json_option
 @click.pass_obj
@@ -72,12 +70,13 @@ def readiness(place: Place, file: Path | None, out: Path | None, example: bool, 
       autoresearch readiness --json
     """
     if example:
+        asking.refuse("not heeded with --example: leave it out.", "out", "as_json")
         click.echo(shipped_example().read_text("utf-8"), nl=False)
         return
-    source = place.folder / file if file else shipped_example()
+    source = file or shipped_example()
     found = sorted((placed(process) for process in read_processes(source)), key=lambda one: -one.ripe)
     if out is not None:
-        _draw(found, (place.folder / out).absolute())
+        _draw(found, out.absolute())
     reply = ReadinessReply(
         processes=[
             ProcessReply(

@@ -102,7 +102,7 @@ def _tried(one: Tried) -> TriedReply:
 @click.option(
     "--repo",
     "folder",
-    type=click.Path(path_type=Path),
+    type=asking.Here(),
     metavar="DIR",
     help="The folder with program.md. Default: here.",
 )
@@ -149,7 +149,7 @@ def check_arena(
       autoresearch check-arena --repo arenas/packing --json
     """
     with _ending_well(), _progress(as_json) as tell:
-        proof = prove(place.folder / (folder or "."), Wish(place.folder, repeats, better, worse, patience), tell)
+        proof = prove(folder or place.folder, Wish(place.folder, repeats, better, worse, patience), tell)
     reply = proof_reply(proof)
     asking.answer(reply, as_json, *_page(reply, proof))
     sys.exit(1 if proof.verdict.readiness is Readiness.NOT_READY else 0)

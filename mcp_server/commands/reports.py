@@ -93,7 +93,7 @@ class WrittenReply(Reply):
 
 
 @click.command()
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Into this folder.  [default: report]")
+@click.option("--out", type=asking.Here(file_okay=False), help="Into this folder.  [default: report]")
 @click.option("--html/--no-html", default=True, show_default=True, help="Also as one self-contained HTML file.")
 @click.option("--pdf", is_flag=True, help="Also as PDF, printed by a chromium of this machine.")
 @click.option("--site", is_flag=True, help="As a folder to publish: index.html, chart, share card, results.csv.")
@@ -110,6 +110,8 @@ def report(place: Place, out: Path | None, html: bool, pdf: bool, site: bool, as
       autoresearch report --out /tmp/night --pdf
       autoresearch report --site --out public    read-only; any web server, or none, shows it
     """
+    if site:
+        asking.refuse("not heeded with --site, which is one page: leave it out.", "html", "pdf")
     lab = asking.lab_at(place)
     if site:
         files = importlib.import_module("mcp_server.commands.pulls.site").site(lab)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 
 import click
 
@@ -83,12 +84,15 @@ def start(
     wrong = tag_complaint(tag)
     if wrong:
         raise NotNow(wrong)
+    if no_calibrate:
+        asking.refuse("contradicted by --no-calibrate: give one of them.", "calibrate")
     lab = asking.lab_at(place)
     if tree is not None:
-        lab = Lab(make_tree(lab.workspace, tag, from_ref, _plain("--tree", tree, 1000)))
+        folder = make_tree(lab.workspace, tag, from_ref, _plain("--tree", tree, 1000))
+        lab = asking.lab_at(Place(folder, place.campaign))
     reply = lab.start_campaign(tag, _plain("--from", from_ref, 200), 0 if no_calibrate else calibrate)
     if wait:
-        told_score(lab, reply.baseline, True, as_json)
+        told_score(lab, reply.baseline, True, as_json, reply.warnings)
         return
     asking.answer(
         reply,
@@ -164,17 +168,19 @@ def told_start(lab: Lab, reply: ExperimentReply, wait: bool, as_json: bool) -> N
     if not (wait and reply.open):
         asking.answer(reply, as_json, *pages.brief(reply))
         return
-    if not as_json:
-        terminal.show(terminal.screen(stderr=True), terminal.problems(reply.warnings))
-    told_score(lab, reply.experiment, True, as_json)
+    told_score(lab, reply.experiment, True, as_json, reply.warnings)
 
 
-def told_score(lab: Lab, number: int | None, wait: bool, as_json: bool) -> None:
-    """Show a score, after a wait where one is wanted."""
+def told_score(lab: Lab, number: int | None, wait: bool, as_json: bool, warned: Sequence[str] = ()) -> None:
+    """Show a score, after a wait where one is wanted. warned: what was said when it was begun."""
+    if warned and not as_json:
+        terminal.show(terminal.screen(stderr=True), terminal.problems(warned))
     reply = lab.read_score(number)
     if wait and reply.open:
         with asking.waiting(reply.experiment, as_json) as tell:
             reply = waiting.until_finished(lab, reply.experiment, tell)
+    if as_json:
+        reply.warnings = list(dict.fromkeys([*warned, *reply.warnings]))
     asking.answer(reply, as_json, *pages.score(reply))
 
 

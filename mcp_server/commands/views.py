@@ -71,7 +71,7 @@ def _watch_lines(lab: Lab, until_idle: bool, as_json: bool) -> None:
             told[row.experiment] = row.status
             said = f"{row.experiment}\t{row.status}\t{terminal.number(row.score)}\t{row.description}"
             click.echo(row.model_dump_json() if as_json else said)
-        if until_idle and not reply.running:
+        if until_idle and steering.idle(reply):
             return
         time.sleep(steering.FRAME_SECONDS)
 
@@ -107,7 +107,7 @@ def history(
     if everything and limit is not None:
         raise click.UsageError("--all and --limit contradict each other: give one of them.")
     most = None if everything else limit or PAGE
-    reply = history_of(asking.lab_at(Place(place.folder, tag or place.campaign)), statuses, most, before)
+    reply = history_of(asking.lab_at(asking.of_campaign(place, tag)), statuses, most, before)
     if not reply.experiments and not as_json:
         raise UnknownExperiment("No experiment to show. `autoresearch history` without filters shows all there are.")
     _paged(reply, as_json, pages.table(reply))

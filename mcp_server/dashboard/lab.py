@@ -47,7 +47,7 @@ class Feeds:
         return self._open[tag]
 
     def _campaigns(self) -> list[str]:
-        with self.at("").lab.reading() as (bench, _, _):
+        with self.at("").lab.reading_all() as bench:  # this work tree need not be on any of them
             return bench.ledger.active_campaigns()
 
     def close(self) -> None:

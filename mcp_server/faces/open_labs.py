@@ -60,10 +60,10 @@ class Guest:
 
 
 class OpenLabs:
-    """The labs this server has open, by work tree."""
+    """The labs this server has open, by work tree. campaign: all of them act on that one, whatever is checked out."""
 
-    def __init__(self, tree: Path | None) -> None:
-        self._tree = tree
+    def __init__(self, tree: Path | None, campaign: str | None = None) -> None:
+        self._tree, self._campaign = tree, campaign
         self._named: Path | None = None  # the project that the last call named; resources name none
         self._open: dict[Path, Lab] = {}
         self._watches: list[Callable[[], None]] = []
@@ -82,7 +82,7 @@ class OpenLabs:
         tree = (guest.moved if guest else None) or named or self._tree or self._named or _project_folder()
         with self._mutex:
             if tree not in self._open:
-                self._open[tree] = lab = Lab(tree)
+                self._open[tree] = lab = Lab(tree, campaign=self._campaign)
                 self._watches.append(watch(lab.paths.tree, lambda name: self.tell(name)))
             self._attend(self._open[tree])
             return self._open[tree]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 DESCRIPTION_CHARACTERS = 300
@@ -132,6 +133,15 @@ def complaint(name: str, text: str, limit: int, lines: bool = False) -> str | No
     if not lines and text.lstrip().startswith("--"):
         return f"`{name}` reads like an option of a command line. Send a sentence."
     return None
+
+
+def minute(stamp: str) -> str:
+    """A moment of the record for people, to the minute. Records are in UTC, their readers anywhere: it says so."""
+    try:
+        at = datetime.fromisoformat(stamp)
+    except ValueError:  # another lab's, who may write anything
+        return clean_line(stamp, 16)
+    return f"{(at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def tag_complaint(tag: str) -> str | None:

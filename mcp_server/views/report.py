@@ -7,6 +7,7 @@ the chart inside the file. Everything agents wrote is escaped: it may tell, but 
 from __future__ import annotations
 
 import re
+import shlex
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from mcp_server.judging.verdict import Comparison
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.numbers import counted, duration, fixed
 from mcp_server.nouns.replies import TotalsReply
-from mcp_server.nouns.text import clean_block, clean_line
+from mcp_server.nouns.text import clean_block, clean_line, minute
 from mcp_server.views.chart.words import shown
 from mcp_server.views.findings import DIFF_BYTES, MOST_KEPT, Findings
 from mcp_server.views.front import svg
@@ -134,7 +135,7 @@ def _question(found: Findings) -> str:
             ("budget of a run", f"{budget.seconds:g} s of {'processor' if found.clock == 'cpu' else 'wall'} time"),
             ("machine", "; ".join(devices)),
             ("shut in by", ", ".join(found.tiers)),
-            ("began", f"{plain(campaign.began_at[:16])} from commit {campaign.pinned[:12]}"),
+            ("began", f"{minute(campaign.began_at)} from commit {campaign.pinned[:12]}"),
             ("computed", f"{duration(found.run_seconds)} of runs"),
             ("spent", plain(found.money, 600)),
             *(("rules changed", plain(words)) for words in found.rules),
@@ -326,9 +327,10 @@ def _again(found: Findings) -> str:
     tag, pinned = found.campaign.tag, found.campaign.pinned
     commands = [
         f"git checkout {pinned}",
-        f"autoresearch start {tag}-again",
-        f"git restore --source {found.campaign.branch} -- {' '.join(found.arena.editable)}",
+        f"autoresearch start {tag[:30]}-again",
+        f"git restore --source {found.campaign.branch} -- {shlex.join(found.arena.editable)}",
         f'autoresearch run "the incumbent of {tag}"',
+        "autoresearch decide --wait",  # an exam compares what was kept
         "autoresearch exam",
     ]
     attempts = f"git show refs/autoresearch/{tag}/N        # any attempt, kept or not"

@@ -15,7 +15,7 @@ from mcp_server.dashboard.lab import Feeds
 from mcp_server.dashboard.reins import page_token
 from mcp_server.lab import Lab
 from tests.dashboard.pages import CHROMIUM, QUIET, serving
-from tests.labs import begun, edit, make_lab, until
+from tests.labs import begun, edit, git, make_lab, until
 
 TOKEN, PORT = "t" * 40, 8766
 ORIGIN = f"http://127.0.0.1:{PORT}"
@@ -36,6 +36,20 @@ def post(client: TestClient, wish: dict[str, Any], **headers: str | None) -> Any
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     given = {name: value for name, value in {**OURS, **named}.items() if value is not None}
     return client.post("/reins", content=json.dumps(wish), headers=given)
+
+
+def test_an_address_names_a_campaign_also_where_the_work_tree_is_on_none(tmp_path: Path) -> None:
+    lab = begun(make_lab(tmp_path / "lab"))
+    git(lab.paths.tree, "worktree", "add", "-q", "../bare", "main")
+    feeds = Feeds(tmp_path / "bare")
+    client = TestClient(dashboard_app(feeds, TOKEN, PORT), base_url=ORIGIN, cookies={cookie_name(PORT): TOKEN})
+    try:
+        assert client.get("/experiments/1?campaign=first").json()["page"]["score"]["score"] == 4.0
+        assert "no campaign 'other'" in client.get("/experiments/1?campaign=other").json()["error"]
+        assert "on no campaign" in client.get("/experiments/1").json()["error"]
+    finally:
+        feeds.close()
+        lab.close()
 
 
 def test_only_the_page_itself_may_act(site: tuple[Lab, TestClient]) -> None:

@@ -127,7 +127,7 @@ def test_a_repository_without_anything_to_measure_is_told_so(tmp_path: Path) -> 
 def test_a_repository_of_another_tool_is_sent_to_adopt(tmp_path: Path) -> None:
     files = {"train.py": 'print(f"val_bpb: {1}")\n', "prepare.py": "x = 1\n", "program.md": "grep '^val_bpb:'\n"}
     reply = init(repository(tmp_path, files))
-    assert reply["next"][0] == "autoresearch adopt"  # type: ignore[index]
+    assert reply["next"][0] == f"cd {tmp_path} && autoresearch adopt"  # type: ignore[index]
 
 
 def test_a_lab_is_sent_on(tmp_path: Path) -> None:

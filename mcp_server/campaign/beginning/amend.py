@@ -12,6 +12,7 @@ from mcp_server.campaign.bench import Bench
 from mcp_server.nouns.errors import ArenaError, NotNow
 from mcp_server.nouns.replies import AmendReply
 from mcp_server.nouns.rows import Amendment, Campaign
+from mcp_server.nouns.text import minute
 
 
 def program_in_force(bench: Bench, campaign: Campaign) -> tuple[Program, str]:
@@ -54,7 +55,7 @@ def _refuse_outdated(bench: Bench, campaign: Campaign, written: Program, found: 
         for amendment in bench.ledger.amendments(campaign.tag):
             if amendment.before == written.digest:
                 raise ArenaError(
-                    f"program.md is as it was before it was amended at {amendment.at[:16]} (then: "
+                    f"program.md is as it was before it was amended at {minute(amendment.at)} (then: "
                     f"{'; '.join(amendment.changes)}). Copy it from the work tree where that was done, or go back "
                     "with `autoresearch amend`."
                 )
@@ -87,4 +88,4 @@ def amend(bench: Bench, campaign: Campaign, digest: str | None) -> AmendReply:
 
 def told(amendment: Amendment) -> str:
     """One line: when the rules changed, where in the campaign, and how."""
-    return f"{amendment.at[:16]}, after experiment {amendment.experiment}: {'; '.join(amendment.changes)}"
+    return f"{minute(amendment.at)}, after experiment {amendment.experiment}: {'; '.join(amendment.changes)}"

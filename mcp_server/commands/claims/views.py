@@ -36,6 +36,8 @@ def claims(place: Place, canonical: bool, as_json: bool) -> None:
     machine; the lab's own repeats do not count. Here are heard the labs with the role `replicate`, and this one; with
     --canonical everybody.
     """
+    if canonical:
+        asking.refuse("not heeded with --canonical: leave it out.", "as_json")
     lab, desk = asking.lab_at(place), _desk(place)
     if canonical:
         click.echo(desk.table(), nl=False)

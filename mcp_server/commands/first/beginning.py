@@ -60,13 +60,15 @@ def init(place: Place, yes: bool, run: str, metric: str, direction: str, as_json
     """
     tree = (Workspace(place.folder).paths.tree if in_repository(place.folder) else place.folder).resolve()
     reply, proposed = _looked(tree, Wanted(metric, better_asked(direction)), run)
+    if proposed is None:
+        reply.next[0] = " && ".join([*asking.way_to(tree), reply.next[0]])
     if not as_json:
         _show(reply)
     if proposed is not None and (yes or (sys.stdin.isatty() and not as_json and click.confirm("Write these files?"))):
         for name, text in proposed.files.items():
             write_atomically(tree / name, text.encode())
         reply.written = list(proposed.files)
-        reply.next[0] = _commit(tree, proposed)
+        reply.next[0] = " && ".join([*asking.way_to(tree), _commit(tree, proposed)])
     if as_json:
         click.echo(reply.model_dump_json(indent=1))
         return
@@ -84,7 +86,9 @@ def _looked(tree: Path, wanted: Wanted, run: str) -> tuple[InitReply, Proposed |
     if in_repository(tree):
         try:
             words = [f"This was made for {plan(tree, wanted).kind}: `autoresearch adopt` takes it over as it stands."]
-            steps = ["autoresearch adopt", "autoresearch doctor", "autoresearch start first"]
+            told = {"--metric": wanted.metric, "--direction": wanted.direction}
+            said = [word for name, value in told.items() if value for word in (name, value)]
+            steps = [shlex.join(["autoresearch", "adopt", *said]), "autoresearch doctor", "autoresearch start first"]
             return InitReply(folder=str(tree), words=words, next=steps), None
         except WorkspaceError:
             pass  # of no shape that is known, or nothing committed: it is looked at instead
@@ -104,7 +108,7 @@ def _looked(tree: Path, wanted: Wanted, run: str) -> tuple[InitReply, Proposed |
             f"{', '.join(there)} exists in {tree} already; nothing was written. Move it away, and try again."
         )
     parse_program(proposed.files[PROGRAM])  # what is proposed is an arena
-    steps = ["autoresearch init --yes", "autoresearch check-arena", "autoresearch start first"]
+    steps = [asking.typed_again("--yes"), "autoresearch check-arena", "autoresearch start first"]
     return InitReply(folder=str(tree), words=list(proposed.words), files=proposed.files, next=steps), proposed
 
 

@@ -33,7 +33,7 @@ QUICK_BEGINS = ("pack.py", "STARTS = 1 ", "STARTS = 6 ")
 @click.option(
     "--keep",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=asking.Here(file_okay=False),
     default="demo-lab",
     show_default=True,
     metavar="DIR",
@@ -72,7 +72,6 @@ def demo(ctx: click.Context, /, folder: Path, plain: bool, as_json: bool, quick:
       autoresearch demo --seed 3 --experiments 12 --limit 900
       autoresearch demo --researcher tpe
     """
-    place: Place = ctx.obj
     if quick:
         chosen = {name for name in numbers if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
         numbers |= {name: value for name, value in QUICK.items() if name not in chosen}
@@ -85,7 +84,7 @@ def demo(ctx: click.Context, /, folder: Path, plain: bool, as_json: bool, quick:
     stage = importlib.import_module("mcp_server.commands.screens.stage")
     console = terminal.screen(stderr=as_json)
     plan = show.Plan(
-        folder=(place.folder / folder).resolve(),
+        folder=folder.resolve(),
         template=template(QUICK_ARENA if quick else LANGUAGE_MODEL),
         budget_seconds=numbers["budget"],
         experiments=numbers["experiments"],

@@ -12,7 +12,6 @@ from pydantic import Field
 from rich.table import Table
 
 from mcp_server.commands import asking
-from mcp_server.commands.names import Place
 from mcp_server.community.trust import keys_in
 from mcp_server.faces import terminal
 from mcp_server.hosting.audit import Audit
@@ -21,15 +20,15 @@ from mcp_server.hosting.premises import Premises
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import Reply
 
-FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+FOLDER = click.argument("folder", type=asking.Here(file_okay=False))
 
 
 @click.command()
 @FOLDER
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8420, show_default=True, help="0 for any free one.")
-@click.option("--tls-cert", "certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="PEM")
-@click.option("--tls-key", "key", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="PEM")
+@click.option("--tls-cert", "certificate", type=asking.Here(exists=True, dir_okay=False), metavar="PEM")
+@click.option("--tls-key", "key", type=asking.Here(exists=True, dir_okay=False), metavar="PEM")
 @click.option(
     "--behind",
     default="",
@@ -38,8 +37,7 @@ FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Pat
 )
 @click.option("--plain", is_flag=True, help="Without TLS beyond this machine: where the network itself is private.")
 @click.option("--anyone-reads", is_flag=True, help="No token is needed to fetch and to look.")
-@click.pass_obj
-def serve(at: Place, /, folder: Path, anyone_reads: bool, **given: Any) -> None:
+def serve(folder: Path, anyone_reads: bool, **given: Any) -> None:
     """Serve journals, leases, a live feed and the community's pages over HTTP, from one bare repository.
 
     For labs without a shared git host. FOLDER is made where there is none, and holds everything: journals, tokens,
@@ -54,7 +52,7 @@ def serve(at: Place, /, folder: Path, anyone_reads: bool, **given: Any) -> None:
       autoresearch community join http://lab:TOKEN@127.0.0.1:8420      in each lab
     """
     running = importlib.import_module("mcp_server.hosting.running")  # a web server, which `--help` need not load
-    premises = _premises(at, folder)
+    premises = Premises.at(folder.resolve())
     running.serve(premises, running.Listening(**given), anyone_reads, lambda url: _announce(url, premises))
 
 
@@ -62,10 +60,6 @@ def _announce(url: str, premises: Premises) -> None:
     click.echo(f"Lab server: {url} serves {premises.folder}")
     if not Tokens(premises).all():
         click.echo(f"Nobody has a token yet. `autoresearch community token add {premises.folder} NAME` makes one.")
-
-
-def _premises(at: Place, folder: Path) -> Premises:
-    return Premises.at((at.folder.absolute() / folder).resolve())
 
 
 class TokenReply(Reply):
@@ -101,8 +95,7 @@ def token() -> None:
 @click.option("--per-second", type=click.FloatRange(0.01, 10_000), default=20.0, show_default=True, help="Requests.")
 @click.option("--push-mb", type=click.FloatRange(0.01, 4096), default=32.0, show_default=True, help="Largest push.")
 @asking.json_option
-@click.pass_obj
-def add(at: Place, /, folder: Path, name: str, may: str, lab: str, as_json: bool, **given: Any) -> None:
+def add(folder: Path, name: str, may: str, lab: str, as_json: bool, **given: Any) -> None:
     """Make a token: read, publish (one lab's journal and leases) or admin (any lab's, tokens, audit log).
 
     It is shown this once; the folder holds its digest. git takes it as the password of any user name.
@@ -112,7 +105,7 @@ def add(at: Place, /, folder: Path, name: str, may: str, lab: str, as_json: bool
       autoresearch community token add /srv/journals north
       autoresearch community token add /srv/journals reader --may read --days 30
     """
-    premises = _premises(at, folder)
+    premises = Premises.at(folder.resolve())
     whose = _lab(lab)
     _audit(premises).tell("token made", token=name, may=may, by="a command")
     text = Tokens(premises).add(name, May(may), datetime.now(UTC), lab=whose, **given)
@@ -138,10 +131,9 @@ def _audit(premises: Premises) -> Audit:
 @token.command("list")
 @FOLDER
 @asking.json_option
-@click.pass_obj
-def list_(at: Place, folder: Path, as_json: bool) -> None:
+def list_(folder: Path, as_json: bool) -> None:
     """List tokens, without what nobody knows any more: their texts."""
-    found = Tokens(_premises(at, folder)).all()
+    found = Tokens(Premises.at(folder.resolve())).all()
     reply = TokensReply(tokens=[TokenReply(**one.model_dump(exclude={"digest", "made"})) for one in found])
     table = Table("name", "may", "lab", "ends", "a second", "MB a push", box=None, pad_edge=False)
     for one in reply.tokens:
@@ -156,10 +148,9 @@ def list_(at: Place, folder: Path, as_json: bool) -> None:
 @FOLDER
 @click.argument("name")
 @asking.json_option
-@click.pass_obj
-def revoke(at: Place, folder: Path, name: str, as_json: bool) -> None:
+def revoke(folder: Path, name: str, as_json: bool) -> None:
     """Take a token away. What was published with it stays."""
-    premises = _premises(at, folder)
+    premises = Premises.at(folder.resolve())
     _audit(premises).tell("token revoked", token=name, by="a command")
     Tokens(premises).revoke(name)
     reply = TokensReply(next=f"The token {name} is worth nothing any more.")

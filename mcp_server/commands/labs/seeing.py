@@ -38,9 +38,7 @@ class GraphReply(Reply):
 
 
 @click.command()
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), default=USUAL, show_default=True, metavar="FILE.svg"
-)
+@click.option("--out", type=asking.Here(dir_okay=False), default=USUAL, show_default=True, metavar="FILE.svg")
 @asking.json_option
 @click.pass_obj
 def graph(at: Place, out: Path, as_json: bool) -> None:
@@ -66,8 +64,8 @@ def graph(at: Place, out: Path, as_json: bool) -> None:
         claims = Desk(workspace.paths.state, workspace).view(foreign, contract).claims
         names = read_trust(places.trust).called(foreign.labs())
         picture = svg(found, names, {one.name: str(one.status) for one in claims})
-    to = (at.folder / out).absolute()
-    if out == USUAL:
+    to = out.absolute()
+    if out == at.folder / USUAL:
         keep_out(workspace, to.resolve())
     _, moved = leave(workspace, to.parent, {to.name: picture.encode()})
     reply = GraphReply(file=str(to), notes=moved)
@@ -85,7 +83,7 @@ class SiteReply(Reply):
 
 
 @click.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=asking.Here(file_okay=False))
 @asking.json_option
 @click.pass_obj
 def site(at: Place, folder: Path, as_json: bool) -> None:
@@ -97,7 +95,7 @@ def site(at: Place, folder: Path, as_json: bool) -> None:
     Examples:
       autoresearch community site public
     """
-    workspace, to = Workspace(at.folder), (at.folder / folder).absolute()
+    workspace, to = Workspace(at.folder), folder.absolute()
     with opened(Places.of(workspace.paths.state)) as foreign:
         if foreign is None:
             raise NotNow("No lab has told of anything here yet. `autoresearch community join FOLDER` or URL first.")

@@ -13,6 +13,7 @@ from mcp_server.community.settings import Places
 from mcp_server.faces import terminal
 from mcp_server.nouns.numbers import counted
 from mcp_server.nouns.replies import LearningReply, PostReply, ThreadsReply
+from mcp_server.nouns.text import minute
 from mcp_server.repo.workspace import Workspace
 
 ABOUT = click.option(
@@ -111,7 +112,7 @@ def _post(one: PostReply) -> list[RenderableType]:
     who = "this lab" if one.own else f"{one.name} {one.lab}".strip()
     mark = ("● " if one.unread else "") + ("→ " if one.for_us else "")
     sort = f", {one.sort}" if one.sort not in ("", "post") else ""
-    head = f"{margin}{mark}{one.post or 'waits for the next exchange'}  {who}{sort}  {one.at[:16].replace('T', ' ')}"
+    head = f"{margin}{mark}{one.post or 'waits for the next exchange'}  {who}{sort}  {minute(one.at)}"
     lines: list[RenderableType] = [Text()] if not one.depth else []
     lines.append(Text(head, style="bold" if one.unread else ""))
     lines.append(Text(f"{margin}  {one.text if one.own else f'“{one.text}”'}"))

@@ -114,7 +114,8 @@ def notify(place: Place, test: bool, as_json: bool) -> None:
             except OSError as error:
                 reply.failed = True
                 reply.sent.append(f"{channel.words()}: {error}")
-    nobody = f"Nobody is told: there is no `notify:` in {reply.file}. `autoresearch notify --help` shows one."
+    none = "no channel" if channels else "no `notify:`"
+    nobody = f"Nobody is told: there is {none} for this lab in {reply.file}. `autoresearch notify --help` shows one."
     said = [("file", reply.file), *(("channel", words) for words in reply.channels)]
     said += [("trial", words) for words in reply.sent]
     asking.answer(reply, as_json, terminal.facts(said) if here else Text(nobody))

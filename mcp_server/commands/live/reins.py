@@ -13,6 +13,7 @@ from mcp_server.commands.live.steering import one_veto
 from mcp_server.commands.names import Place
 from mcp_server.faces import terminal
 from mcp_server.ledger.live.orders import IdeaState
+from mcp_server.nouns.text import minute
 
 
 def answer(reply: ReinsReply, as_json: bool) -> None:
@@ -29,7 +30,7 @@ def answer(reply: ReinsReply, as_json: bool) -> None:
 
 
 def _delivered(to: str, at: str) -> str:
-    return f"delivered to {to}, {at[:16].replace('T', ' ')}" if at else "not delivered yet"
+    return f"delivered to {to}, {minute(at)}" if at else "not delivered yet"
 
 
 def _waiting(ideas: list[IdeaReply]) -> str:
@@ -118,7 +119,9 @@ def ideas(ctx: click.Context, as_json: bool) -> None:
       autoresearch ideas add "rotary base 50,000" --priority 2
       autoresearch ideas pin 3
     """
-    if ctx.invoked_subcommand is None:
+    if ctx.invoked_subcommand is not None:
+        asking.refuse("to be typed after the subcommand.", "as_json")
+    else:
         place: Place = ctx.obj
         reply = Reins(asking.lab_at(place)).look()
         asking.answer(reply, as_json, table(reply.ideas) if reply.ideas else terminal.one_line("No ideas yet."))

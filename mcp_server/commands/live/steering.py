@@ -33,7 +33,7 @@ def watch_screen(lab: Lab, console: Console, until_idle: bool) -> None:
             reply = lab.lab_status()
             held = reins.look() if reply.campaign else None
             live.update(frame(reply, held, rows_of(lab, reply, 200), console, prompt if heard else None), refresh=True)
-            if until_idle and not reply.running:
+            if until_idle and idle(reply):
                 return
             for key in keys.pressed(FRAME_SECONDS) if heard else _rest():
                 asked = prompt.press(key)
@@ -42,6 +42,11 @@ def watch_screen(lab: Lab, console: Console, until_idle: bool) -> None:
                 if asked is not None:
                     prompt.said = act(lab, reins, held, *asked)
                 live.update(frame(reply, held, rows_of(lab, reply, 200), console, prompt), refresh=True)
+
+
+def idle(reply: StatusReply) -> bool:
+    """Whether nothing runs or waits for a device. Pure. The world may take days to answer: it is not waited for."""
+    return all(one.phase == "pending" for one in reply.running)
 
 
 def _rest() -> str:

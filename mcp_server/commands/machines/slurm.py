@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mcp_server.arena.program import load_program
+from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.text import tag_complaint
@@ -31,9 +32,7 @@ from mcp_server.setup.slurm import Allocation, complaint, script
 @click.option("--stop", type=click.IntRange(1), default=120, show_default=True, help="Seconds for the end.")
 @click.option("--tag", default="slurm", show_default=True, help="The campaign to begin, or to go on with.")
 @click.option("--community", default="", metavar="PLACE", help="Join the labs at this place (a folder, a git remote).")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), default="autoresearch.sbatch", show_default=True
-)
+@click.option("--out", type=asking.Here(dir_okay=False), default="autoresearch.sbatch", show_default=True)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_obj
 def slurm(place: Place, /, command: tuple[str, ...], out: Path, options: tuple[str, ...], **given: Any) -> None:
@@ -59,7 +58,7 @@ def slurm(place: Place, /, command: tuple[str, ...], out: Path, options: tuple[s
     slot = budget.startup_seconds + budget.seconds + budget.score_seconds + budget.grace_seconds
     if shutil.which(command[0]) is None:
         click.echo(f"{command[0]} is not found here; it must be on the nodes.", err=True)
-    where = out if out.is_absolute() else place.folder.resolve() / out
+    where = out.parent.resolve() / out.name
     asked = Allocation(
         lab=workspace.paths.tree,
         script=where,

@@ -44,7 +44,7 @@ class PullReply(Reply):
 @click.option("--branches", "way", flag_value="branches", help="A branch for each kept change.")
 @click.option("--onto", metavar="BRANCH", help="One commit on the present tip of BRANCH, measured there again.")
 @click.option("--pairs", type=click.IntRange(2, 100), default=5, show_default=True, help="With --onto: so many pairs.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="With --onto: text and pictures go here.")
+@click.option("--out", type=asking.Here(file_okay=False), help="With --onto: text and pictures go here.")
 @click.option("--pr", is_flag=True, help="With --onto: push the branch and open the pull request with gh.")
 @asking.json_option
 @click.pass_obj
@@ -65,16 +65,22 @@ def finalize(place: Place, way: str, onto: str | None, pairs: int, out: Path | N
       autoresearch finalize --onto main --pr
     """
     if onto is not None:
+        if way == "branches":
+            raise click.UsageError("--branches and --onto contradict each other: give one of them.")
         _onto(place, onto, pairs, out, pr, as_json)
         return
-    if pr:
-        raise click.UsageError("--pr needs --onto BRANCH, the branch that the pull request is for.")
+    asking.refuse("heeded with --onto BRANCH alone, the branch that the pull request is for.", "pr", "pairs", "out")
     reply = importlib.import_module("mcp_server.views.finalize").finalize(asking.lab_at(place), way == "branches")
     rows = [
         (one.branch, f"{one.commit[:12]}  {one.title}" + (f"  (needs {one.builds_on})" if one.builds_on else ""))
         for one in reply.branches
     ]
     asking.answer(reply, as_json, terminal.facts(rows), terminal.hint(reply.next))
+
+
+def branch_of(onto: str) -> str:
+    """The branch on the host that `onto` names, as gh wants it."""
+    return onto.removeprefix("refs/heads/").removeprefix(f"refs/remotes/{REMOTE}/").removeprefix(f"{REMOTE}/")
 
 
 def _onto(place: Place, onto: str, pairs: int, out: Path | None, pr: bool, as_json: bool) -> None:
@@ -107,10 +113,9 @@ def _onto(place: Place, onto: str, pairs: int, out: Path | None, pr: bool, as_js
         reply.url = _opened(lab.paths.tree, pulled.branch, onto, title, Path(files[0]))
         reply.next = "Pictures are not part of the text on the host: drag them in, or publish `report --site`."
     else:
-        reply.next = (
-            f"git push {REMOTE} {pulled.branch} && "
-            f"gh pr create --base {onto} --head {pulled.branch} --title '{title}' --body-file {shlex.quote(files[0])}"
-        )
+        base, head = branch_of(onto), pulled.branch
+        create = [GH, "pr", "create", "--base", base, "--head", head, "--title", title, "--body-file", files[0]]
+        reply.next = f"{shlex.join(['git', 'push', REMOTE, head])} && {shlex.join(create)}"
     rows = [("branch", f"{reply.branch}  {reply.commit[:12]}"), ("measured", found.words())]
     rows += [("written", path) for path in reply.files] + ([("pull request", reply.url)] if reply.url else [])
     asking.answer(reply, as_json, terminal.facts(rows), terminal.problems(notes), terminal.hint(reply.next))
@@ -118,8 +123,7 @@ def _onto(place: Place, onto: str, pairs: int, out: Path | None, pr: bool, as_js
 
 def _opened(tree: Path, branch: str, onto: str, title: str, text: Path) -> str:
     """Push and open; the address that gh printed. Raises NotNow with the words of the one that failed."""
-    base = onto.removeprefix("refs/heads/").removeprefix(f"{REMOTE}/")
-    said = ""
+    base, said = branch_of(onto), ""
     for command in (
         ["git", "push", "--quiet", REMOTE, f"refs/heads/{branch}:refs/heads/{branch}"],
         [GH, "pr", "create", "--base", base, "--head", branch, "--title", title, "--body-file", str(text)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -51,7 +52,7 @@ class KeptReply(Reply):
 @click.option("--pairs", "count", type=click.IntRange(2, 100), default=USUAL, show_default=True, help="So many pairs.")
 @click.option("--kept", is_flag=True, help="Instead: every gain that the history of HEAD claims, measured today.")
 @click.option("--most", type=click.IntRange(1), default=10, show_default=True, help="With --kept: the newest so many.")
-@click.option("--comment", type=click.Path(dir_okay=False, path_type=Path), help="Also as Markdown, into this file.")
+@click.option("--comment", type=asking.Here(dir_okay=False), help="Also as Markdown, into this file.")
 @asking.json_option
 @click.pass_obj
 def pairs(
@@ -76,18 +77,17 @@ def pairs(
       autoresearch pairs origin/main HEAD --comment comment.md
       autoresearch pairs --kept --pairs 8
     """
+    if kept and before is not None:
+        raise click.UsageError("--kept measures what the history of HEAD claims: name no commits beside it.")
+    if not kept:
+        asking.refuse("heeded with --kept alone.", "most")
     workspace = Workspace(place.folder)
 
     def say(words: str) -> None:
         click.echo(words, err=True)
 
     if kept:
-        head = workspace.resolve("HEAD")
-        checked = []
-        for claim in claims(workspace, head)[:most]:
-            say(f"{claim.commit[:10]} {claim.title}")
-            checked.append(recheck(workspace, head, claim, count, say))
-        _tell_kept(checked, comment, as_json)
+        _tell_kept(_checked(workspace, most, count, say), comment, as_json)
         return
     if before is None or after is None:
         raise click.UsageError("Name two commits, BEFORE and AFTER, or say --kept.")
@@ -114,6 +114,15 @@ def pairs(
     if comment is not None:
         write_atomically(comment, _comment(reply, found).encode())
     asking.answer(reply, as_json, Text(reply.words))
+
+
+def _checked(workspace: Workspace, most: int, count: int, say: Callable[[str], None]) -> list[Checked]:
+    """The newest claims in the history of HEAD, measured today."""
+    head, found = workspace.resolve("HEAD"), []
+    for claim in claims(workspace, head)[:most]:
+        say(f"{claim.commit[:10]} {claim.title}")
+        found.append(recheck(workspace, head, claim, count, say))
+    return found
 
 
 def _verdict(found: Paired) -> str:

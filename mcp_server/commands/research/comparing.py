@@ -25,7 +25,7 @@ from mcp_server.views.comparison.picture import svg as curves
     "--lab",
     "labs",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=asking.Here(exists=True, file_okay=False),
     help="Also the campaigns of this lab; may be given again.",
 )
 @click.option("--axis", type=click.Choice(AXES), default="experiments", show_default=True, help="What is spent.")
@@ -37,7 +37,7 @@ from mcp_server.views.comparison.picture import svg as curves
     help="What the difference is taken of.",
 )
 @click.option("--target", type=float, metavar="GAIN", help="Also tell when this gain was reached.")
-@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves into this file.")
+@click.option("--svg", type=asking.Here(dir_okay=False), help="Draw the curves into this file.")
 @asking.json_option
 @click.pass_obj
 def compare(
@@ -67,13 +67,13 @@ def compare(
     if not courses:
         raise NotNow("No campaign has begun here, so there is nothing to compare. Begin one: autoresearch start first")
     chosen = comparison.arms_of(arms, courses) if arms else comparison.default_arms(courses)
-    tell(comparison.compare(chosen, axis, measure, target), place, svg, as_json)
+    tell(comparison.compare(chosen, axis, measure, target), svg, as_json)
 
 
-def tell(reply: comparison.CompareReply, place: Place, svg: Path | None, as_json: bool) -> None:
+def tell(reply: comparison.CompareReply, svg: Path | None, as_json: bool) -> None:
     """Answer with a comparison, its curves drawn into a file where one is named."""
     if svg is not None:
-        path = (place.folder / svg).resolve()
+        path = svg.resolve()
         write_atomically(path, curves(reply).encode())
         reply.files = [str(path)]
     asking.answer(reply, as_json, *shown(reply))

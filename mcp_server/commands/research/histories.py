@@ -94,7 +94,7 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--repo",
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            type=asking.Here(exists=True, file_okay=False),
             help="The repository of the commits, and of a branch.",
         ),
     ):
@@ -174,7 +174,7 @@ def import_(place: Place, /, source: str, repo: Path | None, yes: bool, as_json:
         reply.imported = _in_ledger(paths.ledger, paths.lock, lambda ledger: ledger.add_imported(new)) if new else 0
         reply.next = 'autoresearch recall "an idea" finds them; autoresearch audit says how far they can be believed'
     else:
-        reply.next = "Nothing was changed. autoresearch import SOURCE --yes takes it in as it is read here."
+        reply.next = f"Nothing was changed. {asking.typed_again('--yes')} takes it in as it is read here."
     if as_json:
         click.echo(reply.model_dump_json(indent=1))
         return
@@ -192,7 +192,7 @@ def _in_ledger(path: Path, lock: Path, act: Callable[[Ledger], Any]) -> Any:
 @click.argument("source")
 @reading_options
 @click.option("--noise", type=click.FloatRange(0), metavar="SD", help="Standard deviation of one run, in the metric.")
-@click.option("--page", type=click.Path(dir_okay=False, path_type=Path), help="Also write it: .md, or .html.")
+@click.option("--page", type=asking.Here(dir_okay=False), help="Also write it: .md, or .html.")
 @asking.json_option
 @click.pass_obj
 def audit(
@@ -232,7 +232,7 @@ def audit(
     )
     if page is not None:
         text = as_html(history, found) if page.suffix.lower() in (".html", ".htm") else markdown(history, found)
-        reply.page = str((place.folder / page).resolve())
+        reply.page = str(page.resolve())
         write_atomically(Path(reply.page), text.encode())
     if as_json:
         click.echo(reply.model_dump_json(indent=1))

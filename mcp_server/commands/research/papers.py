@@ -23,7 +23,7 @@ from mcp_server.views.paper.values import MEANT
 
 QUESTION_CHARACTERS = 200
 POSTED_CHARACTERS = 200
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FILE = asking.Here(exists=True, dir_okay=False)
 
 
 class PaperReply(WrittenReply):
@@ -57,7 +57,7 @@ class PlaceholdersReply(Reply):
 @click.option("--campaign", "tag", metavar="TAG", help="About this campaign.  [default: the one of this work tree]")
 @click.option("--question", default="", metavar="TEXT", help="About the attempts that share a word with it.")
 @click.option("--discussion", type=FILE, help="A file with the words of an agent or yours; numbers by placeholders.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Into this folder.  [default: paper]")
+@click.option("--out", type=asking.Here(file_okay=False), help="Into this folder.  [default: paper]")
 @click.option("--pdf", is_flag=True, help="Also as PDF, printed by a chromium of this machine.")
 @click.option("--publish", is_flag=True, help="Name it, by its digest, in this lab's signed journal.")
 @click.option("--placeholders", is_flag=True, help="List what a discussion may put in, with its value; write nothing.")
@@ -89,7 +89,12 @@ def paper(
       autoresearch paper --question "does a larger batch help?"
       autoresearch paper --check paper/paper.md
     """
-    lab = asking.lab_at(Place(place.folder, tag or place.campaign))
+    not_written = ("discussion", "out", "pdf", "publish")
+    if checked is not None:
+        asking.refuse("not heeded with --check: leave it out.", "kept", "question", "placeholders", *not_written)
+    if placeholders:
+        asking.refuse("not heeded with --placeholders: leave it out.", *not_written)
+    lab = asking.lab_at(asking.of_campaign(place, tag))
     if checked is not None:
         _check(lab, checked, as_json)
         return

@@ -40,7 +40,7 @@ class ReviewReply(Reply):
 
 @click.command()
 @click.argument("target", metavar="LAB/pN|PAPER|REVIEW")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The review's file.  [default: review.md]")
+@click.option("--out", type=asking.Here(dir_okay=False), help="The review's file.  [default: review.md]")
 @click.option("--run", "running", is_flag=True, help="Run what is ticked in a review's file.")
 @click.option("--most", type=click.IntRange(1, 100), default=RUNS, show_default=True, help="Requested runs, at most.")
 @click.option("--publish", is_flag=True, help="Tell the verdicts in the signed journal, as a reply to the paper.")
@@ -58,13 +58,15 @@ def review(place: Place, target: str, out: Path | None, running: bool, most: int
       autoresearch review review.md --run --most 6     runs what is ticked in it
       autoresearch review review.md --publish
     """
+    if not running:
+        asking.refuse("heeded with --run alone.", "most")
     lab = asking.lab_at(place)
     file = place.folder / target
     found = _begun(lab, file)
     if found is None:
         if running or publish:
             raise click.UsageError("--run and --publish need a review's file: open one first.")
-        file = place.folder / (out or "review.md")
+        file = out or place.folder / "review.md"
         if file.exists() and _begun(lab, file) is None:
             raise NotNow(f"{file.name} is there and is no review. Name another file with --out.")
         current = opened_review(lab, target, place.folder)
@@ -74,6 +76,7 @@ def review(place: Place, target: str, out: Path | None, running: bool, most: int
         sheet = kept[1] if kept is not None else Sheet()
         remember(lab, current)
     else:
+        asking.refuse(f"for a review that is opened; {target} is one.", "out")
         current, sheet = found
     left = 0
     if running:

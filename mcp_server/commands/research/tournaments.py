@@ -17,9 +17,9 @@ from mcp_server.repo.git import Repository
 
 
 @click.command()
-@click.argument("plan", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Its folder.  [default: PLAN-tournament]")
-@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves into this file.")
+@click.argument("plan", type=asking.Here(dir_okay=False))
+@click.option("--out", type=asking.Here(file_okay=False), help="Its folder.  [default: PLAN-tournament]")
+@click.option("--svg", type=asking.Here(dir_okay=False), help="Draw the curves into this file.")
 @asking.json_option
 @click.pass_obj
 def tournament(place: Place, /, plan: Path, out: Path | None, svg: Path | None, as_json: bool) -> None:
@@ -50,13 +50,13 @@ def tournament(place: Place, /, plan: Path, out: Path | None, svg: Path | None, 
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     plans = importlib.import_module("mcp_server.tournament.plan")
     play = importlib.import_module("mcp_server.tournament.play")
-    path = (place.folder / plan).resolve()
+    path = plan.resolve()
     told = plans.read_plan(path)
-    folder = (place.folder / out).resolve() if out else path.with_name(f"{path.stem}-tournament")
+    folder = out.resolve() if out else path.with_name(f"{path.stem}-tournament")
     found = play.Tournament(told, path.parent, Repository.at(place.folder), folder, partial(click.echo, err=True))
     try:
         reply = found.play()
     except KeyboardInterrupt:
         click.echo("Stopped; no agent and no run is left. The same command goes on from here.", err=True)
         sys.exit(asking.INTERRUPTED)
-    tell(reply, place, svg, as_json)
+    tell(reply, svg, as_json)

@@ -26,6 +26,7 @@ from mcp_server.memory.wording import signed
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.replies import CommunityReply
+from mcp_server.nouns.text import minute
 from mcp_server.repo.workspace import Workspace
 from mcp_server.views.labs.graph import svg
 from mcp_server.views.labs.lineage import graph
@@ -81,6 +82,7 @@ def write_site(workspace: Workspace, foreign: Foreign, contract: str, to: Path, 
 def _pages(foreign: Foreign, contract: str, found: Overview, now: datetime) -> Iterator[tuple[str, str]]:
     folder = Path(__file__).parents[2] / "dashboard" / "templates"
     pages = Environment(loader=FileSystemLoader(folder), autoescape=True)
+    pages.filters["minute"] = minute
     pages.filters["gain"] = lambda value: "" if value is None else signed(value)
     template = pages.get_template("site.html")
     ways = [way for way in WAYS if any(cell.way == way for row in found.map for cell in row.cells)]
@@ -89,7 +91,7 @@ def _pages(foreign: Foreign, contract: str, found: Overview, now: datetime) -> I
     tabs = (*TABS, ("results-1.html", "Results"))
     told: dict[str, object] = {"found": found, "tabs": tabs, "ways": ways, "total": first.total, "pages": count}
     told["papers"] = papers(found.board.posts if found.board else [])
-    told["written"] = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    told["written"] = minute(now.isoformat())
     for name, title in TABS:
         yield name, template.render(**told, here=name, title=title, page=name.partition(".")[0])
     for place in range(1, count + 1):

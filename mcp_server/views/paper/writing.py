@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from mcp_server.nouns.numbers import duration
+from mcp_server.nouns.text import minute
 from mcp_server.views.paper.material import Material
 from mcp_server.views.paper.placeholders import Values
 from mcp_server.views.paper.values import MOST_ROWS, ablations, replications, rows, telling
@@ -91,7 +93,7 @@ def _method(of: Material) -> str:
         ("seeds", _listed(of.seeds)),
         ("seeds of the exam", _listed(of.exam_seeds)),
         ("compared", ", ".join(f"{count} {_COMPARED.get(name, name)}" for name, count in sorted(pairs.items()))),
-        ("began", f"{campaign.began_at[:16]} from commit {campaign.pinned[:12]}, program {campaign.program[:12]}"),
+        ("began", f"{minute(campaign.began_at)} from commit {campaign.pinned[:12]}, program {campaign.program[:12]}"),
         ("corpus", plain(campaign.fingerprint or "")[:12]),
         ("rules changed", "; ".join(map(plain, found.rules))),
         ("proposed by", ", ".join(map(plain, of.agents))),
@@ -201,7 +203,7 @@ def _again(of: Material) -> str:
     one = of.told[n] if n is not None else keeps[-1] if keeps else of.baseline
     commit = one.experiment.commit_sha or one.experiment.snapshot  # a keep's is on the branch, which a clone has
     begin = f"{commit}^" if n is not None else campaign.pinned
-    files = " ".join(arena.editable)
+    files = shlex.join(arena.editable)
     commands = [
         f"autoresearch start {campaign.tag[:30]}-again --from {begin} --wait",
         f'git restore --source {commit} -- {files} && autoresearch run "#{one.number} again"',

@@ -1,0 +1,186 @@
+"""What is typed at a terminal is heeded or refused, and what a command says to type next works as it is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from mcp_server.cli import cli
+from mcp_server.commands import asking, beginnings
+from mcp_server.commands.live.steering import idle
+from mcp_server.commands.names import COMMANDS
+from mcp_server.commands.pulls.finalizing import branch_of
+from mcp_server.nouns.replies import ExperimentReply, StatusReply
+from mcp_server.nouns.text import minute
+from tests.labs import begun, git, make_lab
+
+
+def typed(*words: str) -> Result:
+    return CliRunner().invoke(cli, list(words), prog_name="autoresearch")
+
+
+def all_commands() -> Iterator[click.Command]:
+    with click.Context(cli) as context:
+        found = [command for name in COMMANDS if (command := cli.get_command(context, name)) is not None]
+    while found:
+        command = found.pop()
+        yield command
+        found += command.commands.values() if isinstance(command, click.Group) else ()
+
+
+def test_every_path_that_a_command_takes_is_seen_from_the_folder_that_is_named() -> None:
+    paths = [(one.name, each) for one in all_commands() for each in one.params if isinstance(each.type, click.Path)]
+    assert len(paths) > 20
+    assert [(name, each.name) for name, each in paths if not isinstance(each.type, asking.Here)] == []
+
+
+def test_a_file_is_looked_for_in_the_folder_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "processes.yaml").write_text("nonsense: [\n")
+    for words in (("paper", "--check", "paper.md"), ("ralph", "--prompt", "paper.md", "--", "true")):
+        done = typed("-C", str(tmp_path), *words)
+        assert (done.exit_code, f"'{tmp_path}/paper.md' does not exist" in " ".join(done.stderr.split())) == (2, True)
+    assert "processes.yaml" in typed("-C", str(tmp_path), "readiness", "processes.yaml").stderr
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("serve --port 9000", "--port is heeded with --http alone"),
+        ("serve --host 0.0.0.0 --name box", "--host and --name are heeded with --http alone"),
+        ("finalize --pr", "--pr is heeded with --onto BRANCH alone"),
+        ("finalize --pairs 9", "--pairs is heeded with --onto BRANCH alone"),
+        ("finalize --onto main --branches", "--branches and --onto contradict each other"),
+        ("report --site --pdf", "--pdf is not heeded with --site"),
+        ("pairs main HEAD --kept", "name no commits beside it"),
+        ("pairs main HEAD --most 3", "--most is heeded with --kept alone"),
+        ("paper --placeholders --publish", "--publish is not heeded with --placeholders"),
+        ("review review.md --most 6", "--most is heeded with --run alone"),
+        ("start first --calibrate 4 --no-calibrate", "--calibrate is contradicted by --no-calibrate"),
+        ("--campaign one history --campaign two", "--campaign is given twice, as one and two"),
+        ("--campaign one paper --campaign two", "--campaign is given twice, as one and two"),
+        ("--campaign one ralph --tag two -- true", "--tag is not heeded where --campaign says one"),
+        ("adopt --anyway", "--anyway is for another lab's attempt"),
+        ("adopt a1b2c3d4/1 --yes", "--yes is for adopting a repository"),
+        ("ideas --json add words", "--json is to be typed after the subcommand"),
+        ("readiness --example --json", "--json is not heeded with --example"),
+        ("community claims --canonical --json", "--json is not heeded with --canonical"),
+    ],
+)
+def test_an_option_that_could_not_be_heeded_is_refused(tmp_path: Path, line: str, said: str) -> None:
+    done = typed("-C", str(tmp_path), *shlex.split(line))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("began", [False, True])
+def test_a_campaign_that_is_not_there_is_an_error_whatever_is_asked_of_it(tmp_path: Path, began: bool) -> None:
+    lab = make_lab(tmp_path / "lab")
+    if began:
+        begun(lab).close()
+    for words in (("status",), ("status", "--json"), ("watch", "--until-idle"), ("history",)):
+        done = typed("-C", str(tmp_path / "lab"), "--campaign", "other", *words)
+        assert (done.exit_code, done.stdout) == (1, ""), words
+        assert "There is no campaign other. Begin one with `start" in done.stderr
+    other = typed("-C", str(tmp_path / "lab"), "--campaign", "first", "start", "second")
+    assert (other.exit_code, "acts on campaign first" in other.stderr) == (1, True)
+
+
+def test_what_was_said_at_a_beginning_is_not_lost_by_waiting(tmp_path: Path) -> None:
+    make_lab(tmp_path / "lab")
+    (tmp_path / "lab" / "results.tsv").write_text("mine\n")
+    done = typed("-C", str(tmp_path / "lab"), "start", "first", "--no-calibrate", "--wait", "--json")
+    told = json.loads(done.stdout)
+    assert told["score"] == 4.0
+    assert any("results.tsv was here" in words for words in told["warnings"])
+
+
+def test_the_json_of_a_doctor_who_measures_stays_alone_on_stdout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(beginnings, "CALIBRATION", "this")  # a module that prints
+    monkeypatch.setattr(beginnings.health, "examine", lambda folder: iter(()))
+    assert json.loads(typed("-C", str(tmp_path), "doctor", "--json", "--calibrate").stdout) == {}
+    told = capfd.readouterr()
+    assert (told.out, "Beautiful" in told.err) == ("", True)
+
+
+# --- what to type next ------------------------------------------------------------------------------------------------
+
+
+def repository(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "all")
+    return folder
+
+
+def shell(line: str, where: Path) -> None:
+    who = {f"GIT_{one}_{what}": "x" for one in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    subprocess.run(["bash", "-ec", line], cwd=where, env={**os.environ, **who}, check=True, capture_output=True)
+
+
+def test_who_agrees_to_a_proposal_gets_what_was_proposed(tmp_path: Path) -> None:
+    folder = repository(tmp_path / "two words", {"opt.py": 'print("the score: 4")\n', "deep/notes.txt": "words\n"})
+    options = ("--run", "python opt.py", "--metric", "score", "--direction", "minimize")
+    shown = json.loads(typed("-C", str(folder), "init", *options, "--json").stdout)
+    again = shlex.split(shown["next"][0])
+    assert again[0] == "autoresearch"
+    written = json.loads(typed(*again[1:]).stdout)
+    assert (folder / "program.md").read_text() == shown["files"]["program.md"]
+    shell(written["next"][0], folder / "deep")
+    assert git(folder, "status", "--porcelain") == ""
+
+
+def test_adopting_says_a_commit_that_git_makes_where_there_was_no_program(tmp_path: Path) -> None:
+    files = {"train.py": 'print(f"first_f: {1.0}")\nprint(f"val_bpb: {1.0}")\n', "prepare.py": "x = 1\n"}
+    folder = repository(tmp_path / "theirs", files)
+    shown = json.loads(typed("-C", str(folder), "adopt", "--json", "--editable", "train.py").stdout)
+    again = shown["next"].removeprefix("Nothing was changed. ").removesuffix(" does it.")
+    done = json.loads(typed(*shlex.split(again)[1:]).stdout)
+    assert done["done"]
+    shell(done["next"].removesuffix(" ; autoresearch start first"), tmp_path)
+    assert git(folder, "log", "-1", "--format=%s", "--", "program.md").strip() == "Adopt autoresearch"
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("onto", ["main", "origin/main", "refs/heads/main", "refs/remotes/origin/main"])
+def test_a_pull_request_is_for_a_branch_of_the_host(onto: str) -> None:
+    assert branch_of(onto) == "main"
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("phases", "is_idle"),
+    [([], True), (["pending"], True), (["pending", "waiting"], False), (["training"], False), (["paused"], False)],
+)
+def test_only_the_world_is_not_waited_for_until_a_lab_is_idle(phases: list[str], is_idle: bool) -> None:
+    running = [ExperimentReply(experiment=1, campaign="first", status="running", phase=phase) for phase in phases]
+    assert idle(StatusReply(running=running)) is is_idle
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("stamp", "said"),
+    [
+        ("2026-12-01T23:59:59.999+00:00", "2026-12-01 23:59 UTC"),
+        ("2026-12-01T23:30:00-08:00", "2026-12-02 07:30 UTC"),
+        ("2026-12-02T00:10:00+01:00", "2026-12-01 23:10 UTC"),
+        ("2026-12-01T10:00:00", "2026-12-01 10:00 UTC"),
+        ("", ""),
+        ("yesterday\x1b[2J", "yesterday"),
+    ],
+)
+def test_a_moment_says_of_which_zone_it_is(stamp: str, said: str) -> None:
+    assert minute(stamp) == said
