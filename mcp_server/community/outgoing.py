@@ -21,7 +21,6 @@ from mcp_server.community.contract import contract_of
 from mcp_server.community.secretscan import Finding, find_secrets, in_files
 from mcp_server.community.wire.journal import CODE_BYTES, MOST_FILES, plain_path
 from mcp_server.ledger import Ledger
-from mcp_server.ledger.order import decided_after
 from mcp_server.nouns import attempt as shown
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.exchanged import DIGEST, LESSON_CHARACTERS, TEXT_CHARACTERS, Attempt, Ended, moves_of, stamp
@@ -96,7 +95,7 @@ def gather(
         text = ledger.program_text(campaign.program)
         if not campaign.ready or text is None:
             continue
-        fresh = decided_after(ledger, campaign.tag, turns.get(campaign.tag, 0), limit - len(batch.leaving))
+        fresh = ledger.decided_after(campaign.tag, turns.get(campaign.tag, 0), limit - len(batch.leaving))
         again = [] if not labels else _relabelled(ledger, campaign, labels)
         if not fresh and not again:
             continue

@@ -1,4 +1,4 @@
-"""Brings `rows` the attempts of a lab: from the ledger, and their constants from the commits that were measured."""
+"""Brings `rows` and targets the attempts of a lab: from the ledger, and their constants from the measured commits."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import PurePosixPath
 from mcp_server.campaign.attempt import read
 from mcp_server.campaign.bench import Bench, Readable
 from mcp_server.edits.constants import knobs
+from mcp_server.exporting import targets
+from mcp_server.exporting.done import Done
 from mcp_server.exporting.rows import Row, constants_of, row_of
 from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.files import locked
 from mcp_server.nouns.rows import Campaign
 
 MOST_REMEMBERED = 4096
@@ -30,6 +33,15 @@ def gathered(lab: Readable, *, every: bool = False) -> list[Row]:
         with lab.reading() as (bench, campaign, _):
             campaigns = [campaign]
     return [row for campaign in campaigns for row in rows_of(bench, campaign)]
+
+
+def sent(lab: Readable, target: str, where: str, project: str | None, *, every: bool) -> Done:
+    """Gather and export; the project is called like the repository's folder unless told. Raises AutoresearchError."""
+    if not lab.paths.ledger.exists():
+        gathered(lab, every=every)  # says that there is no lab
+    # two at once would both miss what the other is about to write
+    with locked(lab.paths.state / "export.lock"):
+        return targets.export(target, gathered(lab, every=every), where, project or lab.paths.common.parent.name)
 
 
 def rows_of(bench: Bench, campaign: Campaign) -> list[Row]:

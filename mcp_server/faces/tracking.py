@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from mcp_server.exporting.sending import sent
+from mcp_server.exporting.gathering import sent
 from mcp_server.exporting.tracking import Tracker, trackers_of
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger

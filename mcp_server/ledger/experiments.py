@@ -212,6 +212,18 @@ class Experiments(Runs, Lessons):
         )
         return [(row["turn"], _experiment(row)) for row in rows]
 
+    def decided_after(self, campaign: str, turn: int, limit: int) -> list[tuple[int, Experiment]]:
+        """(turn, experiment) decided after a turn, in order; it ends before the first that git has not followed yet."""
+        rows = self._rows(
+            "SELECT * FROM experiments WHERE campaign = ?1 AND turn > ?2 AND turn < coalesce((SELECT min(turn) FROM"
+            " experiments WHERE campaign = ?1 AND decision IS NOT NULL AND settled = 0), ?2 + 1000000000)"
+            " ORDER BY turn LIMIT ?3",
+            campaign,
+            turn,
+            limit,
+        )
+        return [(row["turn"], _experiment(row)) for row in rows]
+
     def record(self, campaign: str) -> tuple[int, float, bool, float]:
         """(turn, evidence, proven, spent): what the verdicts up to a turn add up to, as it was last noted."""
         rows = self._rows("SELECT turn, evidence, proven, spent FROM records WHERE campaign = ?", campaign)

@@ -29,6 +29,7 @@ from mcp_server.nouns.rows import Campaign, Experiment, Run
 from mcp_server.programs.check import refuse_missing
 from mcp_server.proving.evidence import Trial
 from mcp_server.repo.command import GitCommand, last_words
+from mcp_server.repo.git import Settings, begin_in, commit_in
 from mcp_server.repo.workspace import Workspace
 
 TAG = "proof"
@@ -89,7 +90,8 @@ class Ground:
         # an arena is proved on this machine, also where its campaigns run on a cluster
         self.arena: Arena = self.program.arena.model_copy(update={"engine": EngineRule()})
         _copy(source, self.tree)
-        pinned = _commit(self.tree)
+        begin_in(self.tree)
+        pinned = commit_in(self.tree, Settings(), "The arena to be proved", "--force", "--all", "--", ".")
         self.workspace = Workspace(self.tree)
         self.paths: LabPaths = self.workspace.paths
         corpus = prepared_corpus() if self.arena.needs_corpus else None
@@ -224,17 +226,6 @@ def _copy(source: Source, tree: Path) -> None:
 def _among(files: Sequence[str]) -> Callable[[str], bool]:
     """Whether a path is one of these files, or a folder that holds some."""
     return lambda path: path in files or any(name.startswith(f"{path.rstrip('/')}/") for name in files)
-
-
-def _commit(tree: Path) -> str:
-    git = GitCommand(tree, tree / ".git", tree / ".git", patience=2.0)
-    answer = git.once(["init", "--quiet", "--initial-branch=main", "--", str(tree)], where=())
-    if answer.code:
-        raise WorkspaceError(f"git init failed in {tree}: {last_words(answer.error)}. Is there room on the disk?")
-    git.do("add", "--force", "--all", "--", ".")
-    who = ("-c", "user.name=autoresearch", "-c", "user.email=autoresearch@localhost")
-    git.do(*who, "commit", "--quiet", "-m", "The arena to be proved")
-    return git.do("rev-parse", "HEAD").decode().strip()
 
 
 # -- small records -----------------------------------------------------------------------------------------------------

@@ -56,6 +56,23 @@ def raw(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
+def begin_in(folder: Path) -> None:
+    """Make a repository of its own in a folder. Raises WorkspaceError."""
+    git = GitCommand(folder, folder / ".git", folder / ".git", patience=2.0)
+    answer = git.once(["init", "--quiet", "--initial-branch=main", "--", str(folder)], where=())
+    if answer.code:
+        raise WorkspaceError(f"git init failed in {folder}: {last_words(answer.error)}. Is there room on the disk?")
+
+
+def commit_in(folder: Path, who: Settings, message: str, *added: str) -> str:
+    """A commit in a repository of our own, by its id. added: for `git add`; it may come to nothing new."""
+    git = GitCommand(folder, folder / ".git", folder / ".git", patience=2.0)
+    git.do("add", *added)
+    named = ("-c", f"user.name={who.name}", "-c", f"user.email={who.email}")
+    git.do(*named, "commit", "--quiet", "--allow-empty", "-m", message)
+    return git.do("rev-parse", "HEAD").decode().strip()
+
+
 class Repository(Near):
     """One work tree's view of a repository."""
 

@@ -24,7 +24,7 @@ from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.rows import Draws
-from mcp_server.repo.command import GitCommand
+from mcp_server.repo.git import commit_in
 
 CALIBRATE = 3  # repeats of the base, to know its noise
 
@@ -51,11 +51,7 @@ def tried(lab: Lab, pinned: str, program: str, trial: Trial, folder: Path) -> De
         _lay(folder, dict([trial.scorer]))
     scorer = trial.scorer[0] if trial.scorer is not None else ""
     write_atomically(folder / "program.md", changed_program(program, trial.seconds, scorer).encode())
-    git = GitCommand(folder, folder / ".git", folder / ".git", patience=2.0)
-    who = repository.settings()
-    git.do("add", "--all")
-    named = ("-c", f"user.name={who.name}", "-c", f"user.email={who.email}")
-    git.do(*named, "commit", "--quiet", "--allow-empty", "-m", "The base of a requested run")
+    commit_in(folder, repository.settings(), "The base of a requested run", "--all")
     draws = None if trial.seed is None else Draws(trial.seed, secrets.token_hex(32))
     try:
         return _verdict(folder, draws, trial)

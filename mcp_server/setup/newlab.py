@@ -13,8 +13,7 @@ from mcp_server.arena.frontmatter import has_front_matter
 from mcp_server.arena.program import load_program
 from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.files import write_atomically
-from mcp_server.repo.command import GitCommand, last_words
-from mcp_server.repo.git import Repository
+from mcp_server.repo.git import Repository, begin_in, commit_in
 
 LANGUAGE_MODEL = "lm"
 LANGUAGE_MODEL_FILES = ("program.md", "prepare.py", "train.py")
@@ -104,11 +103,5 @@ def in_repository(folder: Path) -> bool:
 
 
 def _begin_repository(folder: Path, files: tuple[str, ...]) -> str:
-    git = GitCommand(folder, folder / ".git", folder / ".git", patience=2.0)
-    answer = git.once(["init", "--quiet", "--initial-branch=main", "--", str(folder)], where=())
-    if answer.code:
-        raise WorkspaceError(f"git init failed in {folder}: {last_words(answer.error)}. The files were written.")
-    who = Repository.at(folder).settings()
-    git.do("add", "--", *files)
-    git.do("-c", f"user.name={who.name}", "-c", f"user.email={who.email}", "commit", "--quiet", "-m", FIRST_COMMIT)
-    return git.do("rev-parse", "HEAD").decode().strip()
+    begin_in(folder)
+    return commit_in(folder, Repository.at(folder).settings(), FIRST_COMMIT, "--", *files)

@@ -9,8 +9,7 @@ from mcp_server.arena.frontmatter import has_front_matter
 from mcp_server.arena.program import parse_program
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.files import write_atomically
-from mcp_server.repo.command import GitCommand
-from mcp_server.repo.git import Repository
+from mcp_server.repo.git import Repository, commit_in
 from mcp_server.tournament.plan import ArmPlan
 
 PROGRAM = "program.md"
@@ -28,11 +27,7 @@ def lay(repository: Repository, commit: str, arm: ArmPlan, beside: Path, folder:
     wanted = program_of(arm, beside, text)
     if wanted != text:
         write_atomically(folder / PROGRAM, wanted.encode())
-        who = repository.settings()
-        git = GitCommand(folder, folder / ".git", folder / ".git", patience=2.0)
-        git.do("add", "--", PROGRAM)
-        identity = ("-c", f"user.name={who.name}", "-c", f"user.email={who.email}")
-        git.do(*identity, "commit", "--quiet", "-m", f"The program of arm {arm.name}")
+        commit_in(folder, repository.settings(), f"The program of arm {arm.name}", "--", PROGRAM)
 
 
 def program_of(arm: ArmPlan, beside: Path, text: str) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
-from mcp_server.exporting.sending import sent
+from mcp_server.exporting.gathering import sent
 from mcp_server.exporting.targets import FOLDER, TARGETS
 from mcp_server.faces import terminal
 from mcp_server.nouns.replies import Reply
