@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 ABSENT = "absent"  # as the ledger writes a constant that was not there
+# what Python raises for a text that is no literal; TypeError: a key or member that cannot be hashed, `{[]: 1}`
+NO_LITERAL = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError)
 
 
 class Direction(StrEnum):
@@ -63,12 +65,12 @@ def _number(value: object) -> float | None:
 def _value(text: str) -> object:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except NO_LITERAL:
         pass
     try:
         # `2**19` and `DEPTH * 64` are written as they stand; the first is a number all the same
         tree = ast.parse(text, mode="eval").body
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except NO_LITERAL:
         return text
     if isinstance(tree, ast.BinOp) and isinstance(tree.left, ast.Constant) and isinstance(tree.right, ast.Constant):
         left, right = _number(tree.left.value), _number(tree.right.value)

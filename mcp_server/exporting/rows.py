@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from statistics import fmean
 
 from mcp_server.arena.program import Metric
+from mcp_server.edits.moves import NO_LITERAL
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.records import Purpose
 from mcp_server.nouns.text import clean_block, clean_line
@@ -201,7 +202,7 @@ def _bare(name: str) -> str:
 def _value(text: str) -> Value:
     try:
         found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except NO_LITERAL:
         found = text
     if isinstance(found, bool | int | float) and len(text) < 30:
         return found

@@ -21,7 +21,7 @@ from mcp_server.ledger.store import transaction
 from mcp_server.nouns.exchanged import Attempt
 from mcp_server.nouns.files import mend, private_file, private_folder
 
-VERSION = 6  # of the schema below: another one is made anew
+VERSION = 7  # of the schema below: another one is made anew
 SCHEMA = """
 CREATE TABLE labs (
     lab TEXT PRIMARY KEY, tip TEXT NOT NULL, name TEXT NOT NULL DEFAULT '', own INTEGER NOT NULL DEFAULT 0,
@@ -189,7 +189,7 @@ class Foreign:
         self._db.executemany("INSERT INTO held VALUES (?, ?, ?)", [(lab, n, why) for n, why in held])
 
     def _put(self, lab: str, a: Attempt, moved: Moved) -> None:
-        line = a.line().decode()
+        line = a.whole().decode()
         self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", (lab, a.n, a.rev, line))
         before = self._rows("SELECT id, rev FROM records WHERE lab = ? AND n = ?", lab, a.n)
         if before and before[0]["rev"] >= a.rev:

@@ -30,7 +30,7 @@ class Posted:
 def take(foreign: Foreign, lab: str, posts: Sequence[Post]) -> None:
     """What is new of one lab: call within `writing`. What is more than a day's measure counts for nothing."""
     for one in posts:
-        day, line = one.at[:10], one.line().decode()
+        day, line = one.at[:10], one.whole().decode()
         foreign._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, 0, ?)", (lab, -one.p, line))
         said = foreign._rows("SELECT count(*) AS n FROM posts WHERE lab = ? AND day = ? AND p != ?", lab, day, one.p)
         if said[0]["n"] >= MOST_POSTS_A_DAY:

@@ -29,6 +29,7 @@ LAB_CHARACTERS = 32  # hexadecimal, of the fingerprint of a lab's key
 SHORT = 8  # of them, where people read
 DIGEST = 32  # hexadecimal, of a fingerprint that travels: 128 bits
 LARGEST = 1e12  # of a score or gain: what is beyond is no measurement
+SMALLEST = 1e-50  # of a standard deviation: what is below has no square that one could divide by
 WHOLE = 2**53
 _STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -86,7 +87,14 @@ class _Line(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     def line(self) -> bytes:
-        """As it travels: without what is at its default, but for version and kind."""
+        """As it travels: in at most `LINE_BYTES`."""
+        return self.whole()
+
+    def whole(self) -> bytes:
+        """All that it says, without what is at its default, but for version and kind.
+
+        What a stranger wrote in `LINE_BYTES` may be longer so: `1e11` is a number of fourteen characters here.
+        """
         told = {"v": VERSION, "kind": getattr(self, "kind", ""), **self.model_dump(exclude_defaults=True, mode="json")}
         return json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
@@ -178,10 +186,11 @@ class Attempt(_Line):
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation of its gain, from the 95 % interval."""
-        if self.low is None or self.high is None or self.high <= self.low:
+        """Standard deviation of its gain, from the 95 % interval; None where it is unknown, or the gain exact."""
+        if self.low is None or self.high is None:
             return None
-        return (self.high - self.low) / (2 * NORMAL_95)
+        found = (self.high - self.low) / (2 * NORMAL_95)
+        return found if found > SMALLEST else None
 
     def _width(self) -> float:
         if self.low is None or self.high is None:
@@ -192,11 +201,11 @@ class Attempt(_Line):
         """As it travels; where that is more than a line may have, words are cut first, then constants."""
         told = self
         for update in _SHORTER:
-            found = super(Attempt, told).line()
+            found = told.whole()
             if len(found) <= LINE_BYTES:
                 return found
             told = told.model_copy(update=update(told))
-        found = super(Attempt, told).line()
+        found = told.whole()
         assert len(found) <= LINE_BYTES  # what is left has fixed lengths
         return found
 
@@ -221,7 +230,7 @@ class Lease(_Line):
     def line(self) -> bytes:
         """As it travels, with as many of its constants as there is room for."""
         told = self
-        while len(found := super(Lease, told).line()) > LINE_BYTES:
+        while len(found := told.whole()) > LINE_BYTES:
             told = told.model_copy(update={"knobs": told.knobs[:-1]})
         return found
 
@@ -261,7 +270,7 @@ class Post(_Line):
     def line(self) -> bytes:
         """As it travels: words are cut where a line has no room for them."""
         told = self
-        while len(found := super(Post, told).line()) > LINE_BYTES:
+        while len(found := told.whole()) > LINE_BYTES:
             told = told.model_copy(update={"text": clean_line(told.text, len(told.text) * 3 // 4)})
         return found
 

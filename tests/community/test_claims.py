@@ -103,6 +103,11 @@ def test_who_found_the_same_edit_by_itself_replicates_it_and_who_adopts_claims_n
     assert set(standings(found)) == {A, B}
 
 
+@pytest.mark.parametrize("gain", [0.0, -0.1])
+def test_a_keep_that_is_only_simpler_claims_no_gain(gain: float) -> None:
+    assert claims([told(A, gain=gain, helped=True, kept=True)]) == []
+
+
 def test_exact_scores_without_a_width_are_judged_by_their_sign() -> None:
     assert only([told(A, sd=None), repeat(B, f"{A}/1", 1.0, sd=None)]).status is Status.REPLICATED
     assert only([told(A, sd=None), repeat(B, f"{A}/1", -1.0, sd=None)]).status is Status.REFUTED

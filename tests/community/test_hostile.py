@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mcp_server.community.board import summary
 from mcp_server.community.exchange import Report
+from mcp_server.community.statements import words
+from mcp_server.community.trust import Role, Trust
 from mcp_server.community.wire.remote import Remote
 from mcp_server.community.wire.store import FORKS, LABS, journal_ref, make_bare
+from mcp_server.edits.moves import moved
+from mcp_server.ledger.foreign import Foreign
+from mcp_server.nouns.exchanged import Attempt, read_line
 from tests.community import hostile
 from tests.community.past import Past
 from tests.community.stranger import QUIET, Stranger
@@ -115,6 +123,39 @@ def test_a_sound_journal_of_the_same_make_is_taken(tmp_path: Path) -> None:
     assert scene.records_of_the_stranger() == 2
 
 
+SOUND: dict[str, Any] = {
+    **{"v": 1, "kind": "attempt", "n": 1, "mark": "0" * 16, "contract": "ab" * 16, "code": "cd" * 16},
+    **{"edit": "ef" * 16, "status": "kept", "score": 1.0, "knobs": [["KNOB", "1", "2"]], "at": "2026-01-01T00:00:00Z"},
+}
+ODD: dict[str, dict[str, Any]] = {
+    "a value that Python cannot hash": {"knobs": [["KNOB", "1", "{[]: 1}"]]},
+    "an interval too narrow for its square": {"gain": 5e-171, "low": 0.0, "high": 1e-170},
+    "a gain and an interval too small for any square": {"gain": 1e-160, "low": 0.0, "high": 2e-160},
+    "a keep that gained nothing and knows no width": {"gain": 0.0},
+    "more than a line when its numbers are written out": {
+        **{"score": "1e11", "against": "1e11", "gain": "1e5", "low": "1e5", "high": "1e5"},
+        **{"knobs": [], "seeds": [10**348, 10**348]},
+    },
+}
+
+
+@pytest.mark.parametrize("labs", [1, 2])
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_a_record_of_odd_numbers_stops_no_exchange_and_no_verb(odd: dict[str, Any], labs: int, tmp_path: Path) -> None:
+    one = read_line(json.dumps({**SOUND, **odd}, separators=(",", ":")).encode())
+    assert isinstance(one, Attempt)
+    foreign = Foreign(tmp_path / "community" / "records.db")
+    hears = Trust(strangers=Role.REPLICATE)
+    for lab in range(labs):
+        with foreign.writing():
+            foreign.take(f"{lab}" * 32, "0" * 40, [(one, moved(one.knobs))], [])
+    summary.refresh(foreign, [one.contract], hears)
+    assert summary.board(foreign, one.contract)[0].startswith(f"{labs} lab")
+    assert all("KNOB" in words(row) for row in foreign.pooled(one.contract))
+    assert [row.attempt.seeds for row in foreign.newest(one.contract, 5)] == labs * [one.seeds]
+    foreign.close()
+
+
 def test_a_rewound_journal_takes_nothing_away(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     first = scene.stranger.journal(scene.stranger.record(1))
@@ -144,6 +185,26 @@ def test_a_forked_journal_is_kept_in_both_forms_and_counts_for_nothing(tmp_path:
     foreign = scene.reader.foreign()
     assert foreign.count() == (2, 2), "also after the database was made again"
     foreign.close()
+
+
+def test_who_hangs_anothers_journal_below_its_own_takes_nothing_away_from_it(tmp_path: Path) -> None:
+    """Its newest commit is brought by another lab first, as if it were an attempt; then the database is lost."""
+    scene = Scene(tmp_path)
+    victim, thief = scene.stranger, Stranger(scene.remote, tmp_path / "thief")
+    first = victim.offer(victim.journal(victim.record(1)))
+    scene.reader.exchange()
+    second = victim.journal(victim.record(2), on=first)
+    thief.offer(thief.journal(thief.record(1), brings=[second]))
+    scene.reader.exchange()
+    assert [row[1] for row in scene.reader.table() if row[0] == thief.lab] == [1]
+    victim.offer(second)
+    assert scene.reader.exchange().problems == []
+    assert scene.records_of_the_stranger() == 2
+    victim.offer(victim.journal(victim.record(3), on=second))
+    assert scene.reader.exchange().problems == []
+    scene.reader.places.records.unlink()
+    assert scene.reader.exchange().problems == []
+    assert scene.records_of_the_stranger() == 3
 
 
 def test_a_number_that_was_given_before_is_not_given_again(tmp_path: Path) -> None:

@@ -93,8 +93,9 @@ def claims(records: Iterable[Measured], counts: Counts = everybody, own: str = "
 
 
 def is_claim(one: Measured) -> bool:
-    """A gain with an idea of its own: who repeats another's, or takes a keep back, claims nothing."""
-    return one.helped and not one.repeats and one.role not in ("baseline", "prune", "replication")
+    """A gain with an idea of its own: who repeats another's, takes a keep back, or keeps what is only simpler, claims
+    nothing."""
+    return one.helped and one.gain > 0 and not one.repeats and one.role not in ("baseline", "prune", "replication")
 
 
 def _judged(first: Measured, others: Sequence[Measured], own: str) -> Claim:

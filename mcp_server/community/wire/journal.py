@@ -124,13 +124,18 @@ def read(
     new commits of all journals, where `walk` found them already. Raises Refused, GitError.
     """
     commits = _below(tip, walked) if walked is not None else _commits(store, tip, since, others)
+    chain, ends = _chain(commits, tip)
+    if ends != since and (others or walked is not None):
+        # part of it lies below another lab's journal as well, which takes nothing away from it here
+        commits = _commits(store, tip, since, ())
+        chain, ends = _chain(commits, tip)
     order = list(commits)
     if tip not in commits and not _is_commit(store, tip):
         raise Refused("its ref is no commit")
     content = _bodies(store, order)
     if tip in content:  # else it is known already, and was verified then
         refuse_unsigned(content[tip], lab)
-    chain = _chain(commits, tip, since)
+    _refuse_broken(chain, ends, since)
     reading = Reading(lab, tip)
     pages: list[tuple[str, str]] = []  # (commit, page's blob)
     trees = _trees(store, {field_of(content[oid], b"tree") for oid in order})
@@ -207,25 +212,26 @@ def _bodies(store: Store, oids: Sequence[str]) -> dict[str, bytes]:
     return store.blobs(oids)
 
 
-def _chain(commits: Mapping[str, list[str]], tip: str, since: str | None) -> list[str]:
-    """The journal's own commits, newest first: first parents from the tip down to what was known, or to its root."""
+def _chain(commits: Mapping[str, list[str]], tip: str) -> tuple[list[str], str | None]:
+    """The journal's own commits, newest first, by first parents; and what the last stands on, None for nothing."""
     found: list[str] = []
-    at = tip
+    at: str | None = tip
     while at in commits:
         found.append(at)
-        parents = commits[at]
-        if not parents:
-            break
-        at = parents[0]
-    if since is not None and not found:
+        at = next(iter(commits[at]), None)
+    return found, at
+
+
+def _refuse_broken(chain: Sequence[str], ends: str | None, since: str | None) -> None:
+    """Raises Refused for a journal that does not go on from what is known of it, or has no beginning."""
+    if since is not None and not chain:
         raise Older("an older journal of the lab; what is known of it stays")
-    if since is not None and at != since:
+    if since is not None and ends != since:
         raise Forked("the lab signed two histories")
-    if since is None and found and commits[found[-1]]:
-        raise Refused("its first commits are missing")
-    if since is None and not found:
+    if not chain:
         raise Refused("it is no journal")
-    return found
+    if ends != since:
+        raise Refused("its first commits are missing")
 
 
 def _trees(store: Store, oids: set[str]) -> dict[str, dict[str, tuple[str, str]]]:
