@@ -209,7 +209,7 @@ class Exchange:
     def _fetch(self, remote: Remote, listing: Listing, own: str, trust: Trust, report: Report) -> str | None:
         """Take in what is new and sound; our own journal's tip there. Raises Unreachable."""
         report.problems += [f"a ref that is no lab's: {name}" for name in listing.odd[:5]]
-        heads, refused = self._heads, self.foreign.refused()
+        heads, refused = self._heads, {} if remote.is_carried else self.foreign.refused()
         wanted = {}
         for lab, (ref, oid) in listing.labs.items():
             if heads.get(lab) == oid or (trust.role(lab) is Role.NONE and lab != own):
@@ -252,7 +252,10 @@ class Exchange:
                 remote.fetch(quarantine, {lab: ref})
                 brought.append(lab)
             except Spoilt as error:
-                self._refuse(lab, offered[lab][1], str(error), report)
+                if remote.is_carried:
+                    report.problems.append(f"lab {lab[:SHORT]}: {error}")
+                else:
+                    self._refuse(lab, offered[lab][1], str(error), report)
             except Unreachable as error:
                 missed = error
                 report.problems.append(f"lab {lab[:SHORT]}: {error}")

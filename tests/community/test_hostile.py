@@ -250,6 +250,10 @@ def test_a_hostile_bundle_is_refused_in_words(damage: str, tmp_path: Path) -> No
     assert report.problems or report.trouble
     assert scene.records_of_the_stranger() == 0
     assert scene.reader.exchange().received == 1, "the honest lab's are read all the same"
+    if damage in ("cut", "garbage"):
+        bundle.write_bytes(whole)
+        assert scene.reader.exchange(bundle).problems == [], "it is carried again, whole"
+        assert scene.records_of_the_stranger() == 2
 
 
 def test_no_program_of_a_folder_runs_when_it_is_exchanged_with(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def _chain(commits: Mapping[str, list[str]], tip: str) -> tuple[list[str], str |
     """The journal's own commits, newest first, by first parents; and what the last stands on, None for nothing."""
     found: list[str] = []
     at: str | None = tip
-    while at in commits:
+    while at is not None and at in commits:
         found.append(at)
         at = next(iter(commits[at]), None)
     return found, at

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -45,9 +46,9 @@ _TAME = (
     " -c receive.autogc=false"
 )
 # words of a git that looked at what came and would not have it, rather than of one that met no server
-_SPOILT = (
-    *("fsck", "index-pack", "unpack", "corrupt", "bad object", "invalid object", "too large", "malformed", "inflate"),
-)
+_SPOILT = ("fsck", "corrupt", "bad object", "invalid object", "too large", "malformed", "inflate")
+_ENDED = ("index-pack", "unpack")  # whatever ended these: what came, or that it stopped coming
+_CUT = ("early eof", "unexpected disconnect", "rpc failed", "hung up", "no space left")
 
 
 class Unreachable(CommunityError):
@@ -97,6 +98,11 @@ class Remote:
         self._store, self._settings, self._ends = store, settings, ends
 
     @property
+    def is_carried(self) -> bool:
+        """A bundle: somebody reads it by hand, and what was damaged on its way is carried again."""
+        return self._settings.kind == "bundle"
+
+    @property
     def shown(self) -> str:
         return self._settings.shown
 
@@ -130,16 +136,20 @@ class Remote:
         where = (*self._tame("upload-pack"), "--end-of-options", self._settings.remote, *refs)
         command, seconds = ("ls-remote", "--refs", *where), self._left(LOOK_SECONDS)
         with self._store.running(command, environment=_environment()) as (process, out):
-            stop = threading.Timer(seconds, process.terminate)
+            # the whole group: what speaks to a server is a child of git's, and outlives it
+            stop = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGTERM))
             stop.start()
             try:
                 said = out.read(LIST_BYTES + 1)
+                if len(said) > LIST_BYTES:
+                    raise Unreachable(f"{self.shown} offers too many refs. Join a repository made for journals.")
+                error = process.stderr.read(20_000).decode("utf-8", "replace") if process.stderr else ""
+                code = process.wait()
             finally:
                 stop.cancel()
-            if len(said) > LIST_BYTES:
-                raise Unreachable(f"{self.shown} offers too many refs. Join a repository that is made for journals.")
-            error = process.stderr.read(20_000).decode("utf-8", "replace") if process.stderr else ""
-            if process.wait() != 0:
+            if code < 0:
+                raise Unreachable(f"{self.shown} did not answer in {seconds:.0f} s. It is tried again.")
+            if code != 0:
                 raise Unreachable(f"{self.shown} cannot be read: {_words(error, self._settings)}. It is tried again.")
         return said.decode("utf-8", "replace")
 
@@ -161,7 +171,7 @@ class Remote:
             raise Unreachable(f"{self.shown}: {error}") from None
         if answer.code != 0:
             said = _words(answer.error, self._settings)
-            if answer.code < 0 or any(word in answer.error.lower() for word in _SPOILT):
+            if answer.code < 0 or _is_spoilt(answer.error.lower()):
                 raise Spoilt(f"git would not have it: {said}")
             if "find remote ref" in answer.error:
                 raise Absent(f"{self.shown} has it no more: {said}")
@@ -221,6 +231,12 @@ def accept(store: Store, quarantine: Quarantine, refs: Mapping[str, str], everyt
     )
     if answer.code != 0:
         raise GitError(f"git could not take what was checked: {last_words(answer.error)}. It is tried again.")
+
+
+def _is_spoilt(error: str) -> bool:
+    """Whether a git would not have what came. A line that was cut, or a full disk, says nothing against a journal."""
+    cut = any(word in error for word in _CUT)
+    return any(word in error for word in (_SPOILT if cut else (*_SPOILT, *_ENDED)))
 
 
 def _environment() -> dict[str, str]:
