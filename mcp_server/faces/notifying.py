@@ -7,7 +7,6 @@ ends once nothing runs and a verb would start it again.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
 import time
@@ -15,10 +14,10 @@ from pathlib import Path
 
 from mcp_server.faces.tracking import Mirror
 from mcp_server.lab import Lab
-from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import try_lock
-from mcp_server.personal.beside import lock_of
+from mcp_server.personal.beside import PROGRAM, lock_of
 from mcp_server.personal.delivering import Post
+from mcp_server.runner.machine.leaving import beside
 
 LOOK_SECONDS = 1.0
 LINGER_SECONDS = 2.0  # with nothing open: the next verb is often near, and a start costs more than waiting
@@ -50,15 +49,5 @@ def stay(tree: Path) -> None:
             os.close(alive)
 
 
-def main() -> int:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        stay(Path(sys.argv[1]))
-    except AutoresearchError as error:
-        logging.getLogger("mcp_server.personal").warning("%s", error)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(beside(PROGRAM, stay))

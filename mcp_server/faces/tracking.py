@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 
 from mcp_server.exporting.gathering import sent
-from mcp_server.exporting.tracking import Tracker, trackers_of
+from mcp_server.exporting.tracking import trackers_of
 from mcp_server.lab import Lab
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import text_of, write_atomically
+from mcp_server.runner.machine.leaving import beside
 
 log = logging.getLogger("mcp_server.exporting")
 
@@ -66,35 +67,22 @@ class Mirror:
             self._process = None
 
 
-def mirrored(lab: Lab) -> bool:
-    """Bring every tracker what the lab has. False where one failed, which is logged and stops no other."""
-    whole = True
-    for one in trackers_of(lab.paths.tree, lab.paths.common):
-        try:
-            _brought(lab, one)
-        except Exception as error:  # a library's own failure is nobody's else
-            whole = False
-            log.warning("%s %s: %s", one.target, one.where, error)
-    return whole
-
-
-def _brought(lab: Lab, one: Tracker) -> None:
-    os.environ["WANDB_MODE"] = one.mode  # the user's file says it, not whoever started this
-    sent(lab, one.target, one.where, one.project, every=True)
-
-
-def main() -> int:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        with contextlib.closing(Lab(Path(sys.argv[1]))) as lab:
-            whole = mirrored(lab)
-            if whole and len(sys.argv) > 2:
-                write_atomically(lab.paths.state / "tracked", sys.argv[2].encode(), 0o600)
-    except (AutoresearchError, OSError) as error:
-        log.warning("%s", error)
-        return 1
-    return int(not whole)
+def mirror(tree: Path) -> None:
+    """Bring every tracker what the lab has, then note what was asked for; one that fails stops no other."""
+    with contextlib.closing(Lab(tree)) as lab:
+        whole = True
+        for one in trackers_of(lab.paths.tree, lab.paths.common):
+            os.environ["WANDB_MODE"] = one.mode  # the user's file says it, not whoever started this
+            try:
+                sent(lab, one.target, one.where, one.project, every=True)
+            except Exception as error:  # a library's own failure is nobody's else
+                whole = False
+                log.warning("%s %s: %s", one.target, one.where, error)
+        if not whole:
+            sys.exit(1)
+        if len(sys.argv) > 2:
+            write_atomically(lab.paths.state / "tracked", sys.argv[2].encode(), 0o600)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(beside("mcp_server.exporting", mirror))

@@ -7,15 +7,17 @@ nobody looks. Whether it lives is told by a lock that it holds, which is its own
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
 import mcp_server
+from mcp_server.nouns.errors import AutoresearchError
 
 LOG_BYTES = 256 * 1024
 _started: dict[tuple[str, Path], float] = {}
@@ -70,6 +72,17 @@ def leave(program: str, tree: Path, folder: Path, log: Path, again_seconds: floa
     with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as said:
         start(program, str(tree), folder=folder, said=said)
     return True
+
+
+def beside(program: str, stay: Callable[[Path], None]) -> int:
+    """What `python -m program tree` does once it was left: it stays, and an error of ours is its last word."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        stay(Path(sys.argv[1]))
+    except (AutoresearchError, OSError) as error:
+        logging.getLogger(program).warning("%s", error)
+        return 1
+    return 0
 
 
 def _reap() -> None:
