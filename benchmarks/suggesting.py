@@ -112,8 +112,8 @@ def runs_to(arena: Arena, propose: Propose, seed: int, most: int) -> tuple[int, 
 
 
 def rows(seeds: int = SEEDS, most: int = MOST_RUNS) -> list[tuple[str, str, str]]:
-    """(what, value, spread): tpe's runs to the target over the seeded search's, on each arena."""
-    found = []
+    """(what, value, spread): tpe's runs to the target over the seeded search's, on each arena and on all of them."""
+    found, all_means = [], list[list[float]]()
     for arena in PLAYED:
         ours, theirs = (
             [runs_to(arena, propose, seed, most) for seed in range(seeds)]
@@ -125,6 +125,9 @@ def rows(seeds: int = SEEDS, most: int = MOST_RUNS) -> list[tuple[str, str, str]
         found.append(
             (f"{arena.name}, runs to {arena.target:g} of the loss, tpe / seeded", f"{means[0] / means[1]:.3f}", spread)
         )
+        all_means.append(means)
+    ours, theirs = (sum(some) for some in zip(*all_means, strict=True))
+    found.append(("both, all runs, tpe / seeded", f"{ours / theirs:.3f}", f"{ours:.1f} / {theirs:.1f}"))
     return found
 
 
