@@ -28,7 +28,7 @@ from mcp_types import Tool, ToolAnnotations
 from mcp_server import __version__
 from mcp_server.campaign.money.spending import tell
 from mcp_server.campaign.trees.own import make_tree
-from mcp_server.campaign.waiting import POLL_SECONDS, over
+from mcp_server.campaign.waiting import over, pause
 from mcp_server.faces import arguments as given
 from mcp_server.faces.open_labs import OpenLabs, caller_of, client_of, fresh, proposer_of, spent_by
 from mcp_server.faces.refusing import PlainServer
@@ -111,7 +111,8 @@ def wait_limit(ctx: Ctx, asked: float | None) -> float:
 
 async def until_finished(ctx: Ctx, lab: Lab, number: int | None, seconds: float, session: str) -> ScoreReply:
     """Wait for a score, telling progress; cancelling this stops only the wait."""
-    ends, told = time.monotonic() + seconds, 0.0
+    began, told = time.monotonic(), 0.0
+    ends = began + seconds
     reply = await call(lambda: lab.read_score(number, session))
     meant = reply.experiment  # the last one when the wait began, whatever is begun meanwhile
     # the world may answer in days: a call that waits for it keeps the agent from its next idea
@@ -121,7 +122,8 @@ async def until_finished(ctx: Ctx, lab: Lab, number: int | None, seconds: float,
             elapsed, left = reply.elapsed_seconds or 0.0, reply.eta_seconds or 0.0
             said = reply.phase + (f", training loss {fixed(reply.loss, 3)}" if reply.loss is not None else "")
             await ctx.report_progress(elapsed, elapsed + left, f"experiment {meant}: {said}")
-        await anyio.sleep(min(POLL_SECONDS, max(0.0, ends - time.monotonic())))
+        now = time.monotonic()
+        await anyio.sleep(min(pause(now - began), max(0.0, ends - now)))
         reply = await call(lambda: lab.read_score(meant, session))
     return reply
 

@@ -11,6 +11,7 @@ from mcp_server.nouns.errors import StillRunning
 from mcp_server.nouns.replies import DecisionReply, ScoreReply
 
 POLL_SECONDS = 0.25  # results enter the ledger by the next verb that is called, so a wait calls one again and again
+LONGEST_POLL_SECONDS, OF_THE_WAIT = 1.0, 0.02  # each look takes processor time beside the run
 
 
 class Verbs(Protocol):
@@ -28,6 +29,11 @@ def over(reply: ScoreReply, field_seconds: float = math.inf) -> bool:
     return not reply.open or (reply.phase == "pending" and (reply.eta_seconds or 0.0) >= field_seconds)
 
 
+def pause(waited: float) -> float:
+    """Seconds until the next look, when one has waited so long: long waits lose at most a fiftieth by rare looks."""
+    return min(LONGEST_POLL_SECONDS, max(POLL_SECONDS, OF_THE_WAIT * waited))
+
+
 def until_finished(
     lab: Verbs,
     number: int | None,
@@ -35,13 +41,14 @@ def until_finished(
     field_seconds: float = math.inf,
 ) -> ScoreReply:
     """The score of an experiment once the wait for it is over; `tell` hears how it stands meanwhile."""
+    began = time.monotonic()
     while True:
         reply = lab.read_score(number)
         tell(reply)
         if over(reply, field_seconds):
             return reply
         number = reply.experiment  # the last one at the start of the wait, also when another one is opened meanwhile
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause(time.monotonic() - began))
 
 
 def until_decided(

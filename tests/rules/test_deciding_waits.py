@@ -49,11 +49,12 @@ OUT = ScoreReply(experiment=3, status=Status.RUNNING, phase="pending", eta_secon
 OPEN = StillRunning("Experiment 3 is still running.")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "POLL_SECONDS", 0.0)
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_decision_takes_as_many_repeats_as_the_referee_asks_for() -> None:
     rounds = [decided("confirming")] * (MOST_UNPROVEN_LOOKS - 1)
     lab = Played([*rounds, decided("kept")], [SCORED])
@@ -61,11 +62,13 @@ def test_a_decision_takes_as_many_repeats_as_the_referee_asks_for() -> None:
     assert len(lab.asked) == MOST_UNPROVEN_LOOKS
 
 
+@pytest.mark.usefixtures("at_once")
 def test_what_still_runs_here_is_waited_for() -> None:
     lab = Played([OPEN, decided("kept")], [RUNNING, RUNNING, SCORED])
     assert waiting.until_decided(lab, 3, "auto", field_seconds=0).decision == "kept"
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_change_that_goes_on_is_followed() -> None:
     lab = Played([decided("rebased", carried_on=5), decided("reverted")], [SCORED])
     assert waiting.until_decided(lab, 3, "auto").decision == "reverted"
@@ -85,3 +88,8 @@ def test_the_world_is_not_waited_for_by_who_does_not_want_to(
 ) -> None:
     with pytest.raises(StillRunning):
         waiting.until_decided(Played(decisions, scores), 3, "auto", field_seconds=0)
+
+
+@pytest.mark.parametrize(("waited", "seconds"), [(0.0, 0.25), (10.0, 0.25), (25.0, 0.5), (60.0, 1.0), (1e6, 1.0)])
+def test_a_long_wait_looks_less_often_and_loses_a_fiftieth_at_most(waited: float, seconds: float) -> None:
+    assert waiting.pause(waited) == pytest.approx(seconds)
