@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from mcp_server.nouns.records import RunResult, RunState, Tier
 from mcp_server.proving import attacks, harms, intruder
 from mcp_server.proving.answers import constant_answer, fitted
 from mcp_server.proving.evidence import Aim, Evidence, Severity, Trial, Tried
+from mcp_server.proving.ground import read_source
 from mcp_server.proving.scan import Watched, check_files, program_files, scan, suspects, told, watched
 from mcp_server.proving.verdict import Readiness, Verdict, weigh
 from tests.labs import PROGRAM, git, make_lab
@@ -213,6 +215,20 @@ def test_versions_are_values_files_folders_or_patches_and_a_slip_is_explained(tm
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_environment_that_git_was_not_told_to_ignore_is_not_copied(tmp_path: Path, known: bool) -> None:
+    make_lab(tmp_path / "lab").close()
+    for name in (".venv/pyvenv.cfg", ".venv/lib/torch.py", "new.py"):
+        (tmp_path / "lab" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "lab" / name).write_text("")
+    if not known:
+        shutil.rmtree(tmp_path / "lab" / ".git")
+    source = read_source(tmp_path / "lab")
+    assert "new.py" in source.untracked
+    assert {"new.py", "train.py"} <= set(source.files)
+    assert not any(name.startswith(".venv/") for name in (*source.files, *source.untracked))
 
 
 def test_a_proof_reads_the_users_repository_and_changes_nothing(tmp_path: Path) -> None:

@@ -76,9 +76,18 @@ def read_source(folder: Path) -> Source:
     if answer.code or "program.md" not in names:  # no git, or a folder that git was told to ignore
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and ".git" not in path.parts]
         names = tuple(path.relative_to(folder).as_posix() for path in paths if "__pycache__" not in path.parts)
+        names = _without_environments(names, names)
         return Source(folder, names, names)
     others = git.once(["-C", str(folder), "ls-files", "-z", "--others", "--exclude-standard", "--", "."], where=())
-    return Source(folder, names, tuple(os.fsdecode(name) for name in others.out.split(b"\0") if name))
+    new = tuple(os.fsdecode(name) for name in others.out.split(b"\0") if name)
+    return Source(folder, _without_environments(names, new), _without_environments(new, new))
+
+
+def _without_environments(names: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    """Without the environments that nobody told git to ignore: gigabytes to copy, and runs use them where they lie."""
+    places = tuple(name.removesuffix("pyvenv.cfg") for name in new if name.endswith("/pyvenv.cfg"))
+    left_out = {name for name in new if name.startswith(places)} if places else set()
+    return tuple(name for name in names if name not in left_out)
 
 
 class Ground:

@@ -74,6 +74,36 @@ def test_without_a_commit_the_first_step_brings_all_that_is_measured_into_git(tm
     assert {"train.py", "program.md", "measure.py"} <= set(git(tmp_path, "ls-files").split())
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_the_first_commit_takes_no_environment_and_no_checkpoint(tmp_path: Path, begun: bool) -> None:
+    if begun:
+        git(tmp_path, "init", "-q")
+    (tmp_path / ".gitignore").write_text("/env/\n*.log")  # no line end
+    for name, text in EVALUATED.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for place in ("env", "my env", ".venv"):
+        (tmp_path / place / "lib").mkdir(parents=True)
+        (tmp_path / place / "pyvenv.cfg").write_text("home = /usr/bin\n")
+        for number in range(40):  # more than the repository has
+            (tmp_path / place / "lib" / f"module{number}.py").write_text("x = 1\n")
+    (tmp_path / "out").mkdir()
+    for name in ("out/a.pt", "out/b.pt", "big"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(60_000_000)
+    reply = init(tmp_path, "--yes")
+    assert parse_program((tmp_path / "program.md").read_text()).arena.editable == ("train.py",)
+    kept_out = [".venv/", "my env/", "*big", "out/*.pt"]
+    assert f"Kept out of git: {', '.join(kept_out)}. " in str(reply["words"])
+    named = "git config --global user.name User && git config --global user.email user@example.com"
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / ".home")}
+    (tmp_path / ".home").mkdir()
+    first = reply["next"][0]  # type: ignore[index]
+    subprocess.run(["bash", "-c", f"{named} && {first}"], cwd=tmp_path, env=environ, check=True, capture_output=True)
+    assert {"train.py", "program.md", ".gitignore"} <= set(git(tmp_path, "ls-files").split())
+    assert not {"pyvenv.cfg", "a.pt", "big"} & {Path(one).name for one in git(tmp_path, "ls-files").split("\n")}
+
+
 def test_what_is_shown_and_not_agreed_to_is_not_written(tmp_path: Path) -> None:
     reply = init(repository(tmp_path, EVALUATED))
     assert not (tmp_path / "program.md").exists()

@@ -23,7 +23,7 @@ from mcp_server.repo.workspace import Workspace
 from mcp_server.setup.adopting.plan import Wanted, plan
 from mcp_server.setup.newlab import in_repository
 from mcp_server.setup.proposing.arena import Proposed, propose
-from mcp_server.setup.proposing.looking import look
+from mcp_server.setup.proposing.looking import look, lying
 
 PROGRAM = "program.md"
 
@@ -109,16 +109,16 @@ def _looked(tree: Path, wanted: Wanted, run: str) -> tuple[InitReply, Proposed |
         )
     parse_program(proposed.files[PROGRAM])  # what is proposed is an arena
     steps = [asking.typed_again("--yes"), "autoresearch check-arena", "autoresearch start first"]
-    return InitReply(folder=str(tree), words=list(proposed.words), files=proposed.files, next=steps), proposed
+    words, kept_out = list(proposed.words), _kept_out(tree)
+    if kept_out:
+        words.append(f"Kept out of git: {', '.join(kept_out)}. What of it a run reads goes into `readable:`.")
+    return InitReply(folder=str(tree), words=words, files=proposed.files, next=steps), proposed
 
 
 def _files(tree: Path) -> list[str]:
     """What git knows; where it knows nothing, what lies there, hidden folders left out."""
     known = _committed(tree)
-    if known is not None:
-        return known
-    found = (path.relative_to(tree) for path in tree.rglob("*") if path.is_file())
-    return sorted(one.as_posix() for one in found if not any(part.startswith(".") for part in one.parts))
+    return lying(tree)[0] if known is None else known
 
 
 def _committed(tree: Path) -> list[str] | None:
@@ -135,9 +135,21 @@ def _committed(tree: Path) -> list[str] | None:
 def _commit(tree: Path, proposed: Proposed) -> str:
     add = f"git add {' '.join(proposed.files)}"
     if _committed(tree) is None:  # what is measured has to be in git as well
-        add = "git add --all" if in_repository(tree) else "git init && git add --all"
-    there = "" if tree == Path.cwd() else f"cd {shlex.quote(str(tree))} && "  # they lie at the top of the repository
-    return f'{there}{add} && git commit -m "Begin the lab"'
+        kept_out = _kept_out(tree)
+        ignore = f"printf '%s\\n' '' {shlex.join(kept_out)} >> .gitignore && " if kept_out else ""
+        add = f"{ignore}{'' if in_repository(tree) else 'git init && '}git add --all"
+    return f'{add} && git commit -m "Begin the lab"'
+
+
+def _kept_out(tree: Path) -> list[str]:
+    """What a first commit of everything would take and should not, as far as .gitignore does not say so already."""
+    if _committed(tree) is not None:
+        return []
+    try:
+        said = {line.strip().strip("/") for line in (tree / ".gitignore").read_text(errors="replace").splitlines()}
+    except OSError:
+        said = set()
+    return [one for one in lying(tree)[1] if one.strip("/") not in said]
 
 
 def _show(reply: InitReply) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -53,6 +54,7 @@ COUNTS = re.compile(
 OUTPUTS = (".json", ".jsonl", ".csv", ".tsv")
 FOLDERS_OF_OUTPUT = {"", "results", "result", "output", "outputs", "metrics", "out", "runs", "logs", "reports"}
 MOST_FILES, MOST_BYTES = 5_000, 200_000
+LARGE_BYTES = 50_000_000  # of a file that no commit should take unasked
 PRINTS = (
     r"""print\(\s*f?["'](?:METRIC\s+)?([A-Za-z]\w*)\s*[:=]\s*\{""",
     r"""print\(\s*["']([A-Za-z]\w*)\s*[:=]?["']\s*,""",
@@ -129,6 +131,39 @@ def look(tree: Path, tracked: Sequence[str]) -> Seen:
         numbers=tuple(dict.fromkeys([*_numbers(tree, (*measures, *trainers)), *_outputs(tree)])),
         sources=_sources(files, suffix),
     )
+
+
+def lying(tree: Path) -> tuple[list[str], list[str]]:
+    """(The files of a folder that git knows nothing of yet, as patterns what of it no commit should take.)
+
+    The latter are other people's packages, what Python compiled, and large files. Hidden files are in neither.
+    """
+    files, others, large = [], set[str](), Counter[tuple[str, str]]()
+    for place, folders, names in os.walk(tree):
+        inside = Path(place).relative_to(tree)
+        packages = [one for one in folders if is_others(Path(place, one))]
+        others |= {"__pycache__/" if one == "__pycache__" else f"{(inside / one).as_posix()}/" for one in packages}
+        folders[:] = sorted(one for one in folders if one not in packages and not one.startswith("."))
+        for name in sorted(one for one in names if not one.startswith(".")):
+            path = inside / name
+            files.append(path.as_posix())
+            if _size(tree / path) > LARGE_BYTES:
+                large[inside.as_posix(), path.suffix or path.name] += 1
+    patterns = [f"{'' if folder == '.' else f'{folder}/'}*{suffix}" for folder, suffix in large]
+    return files, sorted(others) + sorted(patterns)
+
+
+def is_others(folder: Path) -> bool:
+    """Whether a folder holds what an installer or Python put there: an environment, packages, compiled code."""
+    known = folder.name in ("node_modules", "__pycache__")
+    return known or (folder / "pyvenv.cfg").is_file() or (folder / "conda-meta").is_dir()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
 
 
 def _aside(name: str) -> bool:
