@@ -151,6 +151,37 @@ def test_nothing_is_left_after_a_kill(program: str) -> None:
     assert found["kill"] < 30
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["in its group", "in a session of its own"])
+def test_a_child_that_was_born_while_one_looked_is_killed_too(apart: bool) -> None:
+    """Only its dead parent was seen, and with that one reaped nothing seemed to be left."""
+    parent = "import os, time\nif os.fork() == 0:\n    APART\n    time.sleep(600)\nos._exit(0)"
+    program = f"""
+import os, subprocess, sys, time
+from mcp_server.runner.machine import tree as trees
+trees.adopt_orphans()
+program = {parent.replace("APART", "os.setsid()" if apart else "pass")!r}
+process = subprocess.Popen([sys.executable, "-S", "-c", program], start_new_session=True)
+process.returncode = 0
+tree, real, looks = trees.Tree(process.pid), trees.pids, []
+os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+ours = [pid for pid in real() if (stat := trees.read_stat(pid)) and stat.parent == os.getpid()]
+child, = set(ours) - {{process.pid}}
+while {apart} and trees.read_stat(child).group != child:
+    time.sleep(0.01)
+def listed():
+    looks.append(1)
+    return real() - {{child}} if len(looks) == 1 else real()
+trees.pids = listed
+print(tree.kill(), os.path.exists(f"/proc/{{child}}"))
+if os.path.exists(f"/proc/{{child}}"):
+    os.kill(child, 9)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert done.stdout.split() == ["True", "False"]
+
+
 def test_a_fork_bomb_is_killed_without_a_namespace() -> None:
     program = """
     import os

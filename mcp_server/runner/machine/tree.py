@@ -98,7 +98,8 @@ class Tree:
         self._cpu_seconds = max(self._cpu_seconds, seconds)
         return self._cpu_seconds
 
-    def _look(self, now: float) -> None:
+    def _look(self, now: float, killing: bool = False) -> bool:
+        """Whether anybody is there, dead or alive, or was there before. Killing comes before reaping; see `_strike`."""
         if now - self._full_scan >= FULL_SCAN_SECONDS:
             self._full_scan = now
             self._strangers.clear()
@@ -118,7 +119,12 @@ class Tree:
             else:
                 self._members[pid] = new
         self._adopt({pid: stat for pid, stat in fresh.items() if pid not in self._members})
+        found = bool(before or self._members)
+        if killing:
+            self.signal(signal.SIGKILL)
+            self._strike({stat.group for stat in self._members.values()})
         self._reap()
+        return found
 
     def _adopt(self, unknown: dict[int, Stat]) -> None:
         """Sort processes not known yet into members and strangers; a child may be listed before its parent."""
@@ -161,19 +167,27 @@ class Tree:
                     os.kill(stat.pid, number)
 
     def kill(self, patience: float = 10.0) -> bool:
-        """Kill and reap until nothing is left; False if something outlived it all (it hangs in a driver)."""
+        """Kill and reap until a look finds no trace; False if something outlived it all (it hangs in a driver).
+
+        The root goes first: at T2 it takes its whole namespace along at once. Elsewhere a bomb whose processes replace
+        each other takes the processor from whoever looks at it, and all that was seen is gone when the look is over. So
+        what was seen a moment ago is struck before the first look; and where one finds only dead, they had children.
+        """
         deadline = time.monotonic() + patience
-        while True:
-            self.sample(time.monotonic())
-            if not self._members:
-                return True
+        if self._sampled >= 0 and time.monotonic() - self._sampled < FULL_SCAN_SECONDS:
+            self._strike({stat.group for stat in self._members.values() if stat.parent == self._keeper})
+        while self._look(time.monotonic(), killing=True):
             if time.monotonic() > deadline:
                 return False
-            # The root first: at T2 it takes its whole namespace along at once. Elsewhere whole groups at a time, which
-            # the kernel does in one step: a fork bomb killed one by one grows faster than it is killed.
-            self.signal(signal.SIGKILL)
-            # those that are dying have no group any more
-            for group in {stat.group for stat in self.members if stat.group > 0} - {os.getpgrp()}:
+            time.sleep(0.002)
+        return True
+
+    def _strike(self, groups: set[int]) -> None:
+        """Kill whole process groups, each in one step of the kernel's: one by one, a bomb grows faster than it dies.
+
+        Of a group whose dead are ours to reap the number is nobody else's until they are reaped.
+        """
+        for group in groups - {os.getpgrp()}:
+            if group > 0:  # those that are dying have none any more
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(group, signal.SIGKILL)
-            time.sleep(0.002)
