@@ -59,9 +59,10 @@ def main(argv: list[str]) -> int:
             detail="The disk filled up during the run. Free space and retry.",
         )
     reserve.unlink(missing_ok=True)
-    if result.state is RunState.CANCELLED and stop.deserted() and not paths.cancel.exists():
-        # nobody cancelled it: without a result it is lost, and may be made again
-        log.warning("whoever kept this run is gone")
+    if result.state is RunState.CANCELLED and not paths.cancel.exists():
+        # Nobody cancelled it: the machine goes down, or whoever kept it is gone. Without a result it is as if we had
+        # been killed: what was sealed is scored again, the rest is lost and may be made again.
+        log.warning("told to end, and nobody cancelled this run")
         return 4
     result.write(paths.result)
     run.release()

@@ -203,8 +203,10 @@ class Trainer:
         clean = self.child.end()
         cpu_seconds = self.child.tree.sample(time.monotonic()).cpu_seconds
         self.log.drain(self._log_pipe.ours, FLOOD_BYTES)
-        while self.marks.drain(self._marks_pipe.ours, self._stopwatch.elapsed(ended)) is None:
-            pass  # at most what a pipe holds
+        while (
+            not self.marks.flooded and self.marks.drain(self._marks_pipe.ours, self._stopwatch.elapsed(ended)) is None
+        ):
+            pass  # at most what a pipe holds, unless somebody outlived the killing
         stretch = self._stopwatch.finish(ended, cpu_seconds)
         flags = list(stretch.flags)
         if self.log.total_bytes > self.budget.log_mb * 1e6:

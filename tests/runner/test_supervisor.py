@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.engines.local import LOCAL
-from mcp_server.nouns.files import is_locked, remove
+from mcp_server.nouns.files import is_locked, locked, remove
 from mcp_server.nouns.paths import device_locks_folder
 from mcp_server.nouns.records import RunResult, RunSpec, RunState, Tier
 from mcp_server.runner.machine.devices import lock_path
@@ -219,9 +219,11 @@ def test_a_snapshot_changed_from_outside_during_the_run_is_put_back(tmp_path: Pa
     assert (run.paths.work / "train.py").read_text() == original
 
 
-@pytest.mark.parametrize("how", ["file", "signal"])
+@pytest.mark.parametrize("how", ["cancelled", "shut down"])
 @pytest.mark.parametrize("where", ["training", "scoring", "waiting"])
-def test_a_run_can_be_cancelled_anywhere(tmp_path: Path, how: str, where: str) -> None:
+def test_a_run_can_be_cancelled_anywhere_and_a_machine_that_is_shut_down_cancels_none(
+    tmp_path: Path, how: str, where: str
+) -> None:
     run = RunFolder(tmp_path, score="import time; time.sleep(600)")
     if where == "training":
         run.train = WAITS
@@ -231,12 +233,15 @@ def test_a_run_can_be_cancelled_anywhere(tmp_path: Path, how: str, where: str) -
         blocker.wait_for("training", blocking)
     pid = run.start()
     run.wait_for(where, pid)
-    if how == "file":
+    if how == "cancelled":
         LOCAL.cancel(run.paths)
+        result = run.wait()
+        assert (result.state, result.reason) == (RunState.CANCELLED, "cancelled")
     else:
         os.kill(pid, signal.SIGTERM)
-    result = run.wait()
-    assert (result.state, result.reason) == (RunState.CANCELLED, "cancelled")
+        with locked(run.paths.alive):
+            assert not run.paths.result.exists()  # lost, and scored again where it was sealed
+        assert run.paths.sealed.exists() is (where == "scoring")
     assert alive_with(str(run.paths.folder) + "/") == []
     if blocking:
         LOCAL.cancel(blocker.paths)

@@ -1,6 +1,7 @@
-"""Somebody wants the run to end: a file `cancel` in its folder, SIGTERM to the supervisor, or the end of its keeper.
+"""The run is to end: a file `cancel` in its folder, SIGTERM to the supervisor, or the end of its keeper.
 
-A keeper is the node agent of a cluster, which holds the other end of a pipe: the pipe ends with it, however it dies.
+Only the file is somebody's wish; a machine that is shut down sends the signal to all. A keeper is the node agent of a
+cluster, which holds the other end of a pipe: the pipe ends with it, however it dies.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class Stop:
 
     def asked(self) -> bool:
         """Whether to stop."""
-        return self._signalled or self._cancel.exists() or self.deserted()
+        return self._signalled or self._cancel.exists() or self._deserted()
 
-    def deserted(self) -> bool:
+    def _deserted(self) -> bool:
         """Whether whoever kept this run is gone."""
         return self._keeper is not None and bool(select.select([self._keeper], [], [], 0)[0])
 
