@@ -203,9 +203,8 @@ class Trainer:
         clean = self.child.end()
         cpu_seconds = self.child.tree.sample(time.monotonic()).cpu_seconds
         self.log.drain(self._log_pipe.ours, FLOOD_BYTES)
-        while (
-            not self.marks.flooded and self.marks.drain(self._marks_pipe.ours, self._stopwatch.elapsed(ended)) is None
-        ):
+        elapsed = self._stopwatch.elapsed(ended)
+        while not self.marks.flooded and self.marks.drain(self._marks_pipe.ours, elapsed) is None:
             pass  # at most what a pipe holds, unless somebody outlived the killing
         stretch = self._stopwatch.finish(ended, cpu_seconds)
         flags = list(stretch.flags)
