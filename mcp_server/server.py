@@ -104,8 +104,11 @@ def wait_limit(ctx: Ctx, asked: float | None) -> float:
     """Seconds to wait: the argument, else AUTORESEARCH_WAIT_SECONDS, else what the client is known to bear."""
     if asked is not None:
         return asked
-    if os.environ.get("AUTORESEARCH_WAIT_SECONDS"):
-        return min(given.LONGEST_WAIT_SECONDS, float(os.environ["AUTORESEARCH_WAIT_SECONDS"]))
+    if said := os.environ.get("AUTORESEARCH_WAIT_SECONDS"):
+        # what is no number of seconds must not end a call whose run has begun
+        with contextlib.suppress(ValueError):
+            return min(given.LONGEST_WAIT_SECONDS, max(0.0, float(said)))
+        log.warning("AUTORESEARCH_WAIT_SECONDS is %r, which is no number of seconds: it is passed over", said)
     return WAIT_SECONDS.get(client_of(ctx), UNKNOWN_CLIENT_WAIT_SECONDS)
 
 

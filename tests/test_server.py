@@ -67,6 +67,14 @@ async def test_a_server_that_was_told_a_campaign_acts_on_that_one_alone(lab: Lab
             assert "acts on campaign" in await refusal(client, "start_campaign", tag="third")
 
 
+async def test_a_wait_that_is_no_number_ends_no_call_whose_run_has_begun(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTORESEARCH_WAIT_SECONDS", "45s")
+    async with client_of(lab) as client:
+        assert (await call(client, "read_score"))["score"] == 4.0
+
+
 async def test_eight_tools_each_with_a_title_and_honest_annotations(lab: Lab) -> None:
     async with client_of(lab) as client:
         tools = (await client.list_tools()).tools

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from mcp_server.cli import cli
 from mcp_server.commands import asking, beginnings
 from mcp_server.commands.live.steering import idle
-from mcp_server.commands.names import COMMANDS
+from mcp_server.commands.names import COMMANDS, commands_in
 from mcp_server.commands.pulls.finalizing import branch_of
+from mcp_server.commands.screens import pages
 from mcp_server.nouns.replies import ExperimentReply, StatusReply
 from mcp_server.nouns.text import minute
 from tests.labs import begun, git, make_lab
@@ -152,6 +155,59 @@ def test_adopting_says_a_commit_that_git_makes_where_there_was_no_program(tmp_pa
     assert done["done"]
     shell(done["next"].removesuffix(" ; autoresearch start first"), tmp_path)
     assert git(folder, "log", "-1", "--format=%s", "--", "program.md").strip() == "Adopt autoresearch"
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("said", "typed_words"),
+    [
+        ("read_score(3) waits for the score.", "`score 3 --wait` waits for the score."),
+        ("`commit_or_revert(12, 'revert')` puts it back.", "`decide 12 --decision revert` puts it back."),
+        ("start_campaign('first', tree='../another-tree').", "`start first --tree ../another-tree`."),
+        ("start_campaign(tag, from_ref='LAB/n') begins", "`start tag --from LAB/n` begins"),
+        (
+            "commit_or_revert(2) decides; `learned` takes the lesson.",
+            "`decide 2` decides; `--learned` takes the lesson.",
+        ),
+        ("append_learnings adds one; lab_status shows it.", "`learn` adds one; `status` shows it."),
+    ],
+)
+def test_a_person_is_told_commands_and_their_options_where_an_agent_is_told_tools(said: str, typed_words: str) -> None:
+    assert commands_in(said) == typed_words
+    with click.Context(cli) as context:
+        for line in re.findall(r"`([a-z]+ [^`]*)`", typed_words):
+            name, *words = shlex.split(line)
+            command = cli.get_command(context, name)
+            assert command is not None
+            assert {word for word in words if word.startswith("-")} <= {
+                opt for one in command.params for opt in one.opts
+            }
+
+
+@pytest.mark.quick
+def test_warnings_and_problems_are_in_words_of_who_types_as_next_steps_are() -> None:
+    told = "It was scored: read_score(7)."
+    console = Console(width=200)
+    with console.capture() as said:
+        for part in (
+            *pages.brief(ExperimentReply(experiment=7, campaign="a", status="scored", warnings=[told], next=told)),
+            *pages.lab(StatusReply(problems=[told], next=told), 200),
+        ):
+            console.print(part)
+    assert said.get().count("It was scored: `score 7`.") == 4
+    assert "read_score" not in said.get()
+
+
+def test_the_lines_that_end_a_demonstration_name_its_folder_from_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a b" / "lab").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert asking.spelled(tmp_path / "a b" / "lab") == "'a b/lab'"
+    assert asking.way_to(Path("a b/lab")) == ["cd 'a b/lab'"]
+    monkeypatch.chdir(tmp_path / "a b" / "lab")
+    assert asking.spelled(tmp_path / "a b") == f"'{tmp_path}/a b'"
+    assert asking.way_to(tmp_path / "a b" / "lab") == []
 
 
 @pytest.mark.quick

@@ -99,7 +99,7 @@ def adopt(
     if as_json:
         click.echo(reply.model_dump_json(indent=1))
     else:
-        terminal.show(terminal.screen(), *(Text(said) for said in reply.done), terminal.hint(reply.next))
+        terminal.show(terminal.screen(), *(Text(said) for said in reply.done), asking.hint(reply.next))
 
 
 def _reply(chosen: Plan) -> AdoptReply:
@@ -128,4 +128,4 @@ def _show(reply: AdoptReply, rows: list[str]) -> None:
     ]
     screen = terminal.screen()
     terminal.show(screen, terminal.facts(facts), Text(reply.program, style="cyan") if reply.program else None)
-    terminal.show(screen, *(Text(f"  {row}", style="dim") for row in rows), terminal.problems(reply.lacks))
+    terminal.show(screen, *(Text(f"  {row}", style="dim") for row in rows), asking.problems(reply.lacks))

@@ -39,4 +39,4 @@ def amend(place: Place, yes: bool, as_json: bool) -> None:
         click.confirm(f"Put this in force in campaign {found.campaign}?", abort=True, err=True)
     reply = lab.amend(found.after)
     rows = [("campaign", reply.campaign), *(("changed", words) for words in reply.changes)]
-    asking.answer(reply, as_json, terminal.facts(rows), terminal.hint(reply.next))
+    asking.answer(reply, as_json, terminal.facts(rows), asking.hint(reply.next))

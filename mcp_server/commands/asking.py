@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,7 +16,7 @@ import click
 from click.core import ParameterSource
 from rich.console import RenderableType
 
-from mcp_server.commands.names import Place
+from mcp_server.commands.names import Place, commands_in
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab, utc_now
 from mcp_server.nouns.replies import Reply, ScoreReply
@@ -47,8 +47,8 @@ def json_option(command: Command) -> Command:
 def given(*names: str) -> list[str]:
     """Which of these options of the command were typed, as a person spells them; a default was not."""
     context = click.get_current_context()
-    spelled = {one.name: max(one.opts, key=len) for one in context.command.params if isinstance(one, click.Option)}
-    return [spelled[name] for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    written = {one.name: max(one.opts, key=len) for one in context.command.params if isinstance(one, click.Option)}
+    return [written[name] for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
 
 
 def refuse(why: str, *names: str) -> None:
@@ -90,11 +90,15 @@ def _typed(one: click.Parameter, context: click.Context) -> list[str]:
     return [word for each in values for word in (name, each)]
 
 
+def spelled(folder: Path) -> str:
+    """A folder as somebody may type it from where they are."""
+    folder, here = folder.resolve(), Path.cwd()
+    return shlex.quote(str(folder.relative_to(here) if folder.is_relative_to(here) else folder))
+
+
 def way_to(folder: Path) -> list[str]:
     """The step into a folder from where somebody typed, if one is needed."""
-    folder, here = folder.resolve(), Path.cwd()
-    short = folder.relative_to(here) if folder.is_relative_to(here) else folder
-    return [] if folder == here else [f"cd {shlex.quote(str(short))}"]
+    return [f"cd {there}"] if (there := spelled(folder)) != "." else []
 
 
 def lab_at(place: Place) -> Lab:
@@ -114,6 +118,16 @@ def left(
     if out is None:
         keep_out(lab.workspace, folder)
     return leave(lab.workspace, folder, files)
+
+
+def hint(words: str) -> RenderableType | None:
+    """The next step, in words of who types."""
+    return terminal.hint(commands_in(words))
+
+
+def problems(words: Iterable[str]) -> RenderableType | None:
+    """Warnings, one a line, in words of who types; None when there are none."""
+    return terminal.problems([commands_in(one) for one in words])
 
 
 def answer(reply: Reply, as_json: bool, *parts: RenderableType | None) -> None:

@@ -71,7 +71,7 @@ def new(place: Place, arena: str | None, folder: Path | None, as_json: bool) -> 
     if arena is None:
         goals = [(name, found.goal) for name, found in templates().items()]
         listed = TemplatesReply(templates=dict(goals))
-        asking.answer(listed, as_json, terminal.facts(goals), terminal.hint("autoresearch new NAME [DIR]"))
+        asking.answer(listed, as_json, terminal.facts(goals), asking.hint("autoresearch new NAME [DIR]"))
         return
     written = write_lab(template(arena), (folder or place.folder).resolve())
     steps = [*asking.way_to(written.folder), "autoresearch doctor"]

@@ -46,7 +46,7 @@ def exam(place: Place, seeds: int, wait: bool, again: bool, as_json: bool) -> No
     except KeyboardInterrupt:
         click.echo("Stopped waiting; the exam goes on. `autoresearch exam` shows how far it is.", err=True)
         raise SystemExit(asking.INTERRUPTED) from None
-    asking.answer(reply, as_json, terminal.facts(_facts(reply)), terminal.hint(reply.next))
+    asking.answer(reply, as_json, terminal.facts(_facts(reply)), asking.hint(reply.next))
 
 
 def _facts(reply: ExamReply) -> list[tuple[str, str]]:
@@ -93,7 +93,7 @@ def gc(place: Place, dry_run: bool, as_json: bool) -> None:
     rows += [(verb, f"{reply.gb:.3f} GB"), ("kept", reply.kept), ("disk", reply.disk)]
     if reply.leftovers_gb:
         rows.append(("leftovers", f"{reply.leftovers_gb:.3f} GB that this ledger did not order; yours to remove"))
-    asking.answer(reply, as_json, terminal.facts(rows), terminal.hint(reply.next))
+    asking.answer(reply, as_json, terminal.facts(rows), asking.hint(reply.next))
 
 
 @click.command()

@@ -86,7 +86,7 @@ def join(at: Place, /, place: str, no_code: bool, strangers: str, as_json: bool,
 def leave(at: Place, forget: bool, forget_key: bool, as_json: bool) -> None:
     """Publish and fetch no more. What was published stays with those who have it."""
     reply = membership.leave(Workspace(at.folder), forget, forget_key)
-    asking.answer(reply, as_json, terminal.hint(reply.next))
+    asking.answer(reply, as_json, asking.hint(reply.next))
 
 
 @community.command()
@@ -181,10 +181,10 @@ def _joined(reply: JoinReply) -> pages.Parts:
         ("ready", f"{reply.attempts:,} attempts, {reply.code_bytes / 1000:,.0f} kB of code before packing"),
         ("key", reply.key),
     ]
-    parts: pages.Parts = [terminal.facts(rows), terminal.problems(reply.kept_home)]
+    parts: pages.Parts = [terminal.facts(rows), asking.problems(reply.kept_home)]
     if reply.sync is not None:
         parts += _synced(reply.sync.model_copy(update={"next": "", "kept_home": []}))
-    return [*parts, terminal.hint(reply.next)]
+    return [*parts, asking.hint(reply.next)]
 
 
 def _synced(reply: SyncReply) -> pages.Parts:
@@ -194,13 +194,13 @@ def _synced(reply: SyncReply) -> pages.Parts:
         ("others", f"{reply.received} new; {counted(reply.labs, 'lab')} in all"),
     ]
     trouble = [reply.trouble] if reply.trouble else []
-    said = terminal.problems([*trouble, *reply.kept_home, *reply.problems])
-    return [terminal.facts(rows), said, terminal.hint(reply.next)]
+    said = asking.problems([*trouble, *reply.kept_home, *reply.problems])
+    return [terminal.facts(rows), said, asking.hint(reply.next)]
 
 
 def _standing(reply: CommunityReply) -> pages.Parts:
     if not reply.joined and not reply.labs:
-        return [terminal.hint(reply.next or "This lab has joined no community; its address book is kept.")]
+        return [asking.hint(reply.next or "This lab has joined no community; its address book is kept.")]
     rows: list[tuple[str, RenderableType | str | None]] = [
         ("joined", reply.joined or "no"),
         ("lab", f"{reply.lab} {reply.name}".strip()),
@@ -220,4 +220,4 @@ def _standing(reply: CommunityReply) -> pages.Parts:
     rows += [("runs elsewhere", words) for words in reply.running]
     board = [Text(), *pages.lines(reply.board)] if reply.board else []
     parts: pages.Parts = [terminal.facts(rows), Text(), table if reply.labs else None, *board]
-    return [*parts, terminal.problems([*trouble, *reply.problems, *held]), terminal.hint(reply.next)]
+    return [*parts, asking.problems([*trouble, *reply.problems, *held]), asking.hint(reply.next)]

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from mcp_server.commands import asking
 from mcp_server.commands.names import Place
-from mcp_server.faces import terminal
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import Reply
 from mcp_server.setup.readiness import (
@@ -121,4 +120,4 @@ def _readiness_page(reply: ReadinessReply) -> Iterator[Table | Text | None]:
         line.add_row(Text(names, style="bold"))
         line.add_row(Text(f"  {advice}"))
         yield line
-    yield terminal.hint(f"{reply.picture} is drawn" if reply.picture else "autoresearch new lists the templates")
+    yield asking.hint(f"{reply.picture} is drawn" if reply.picture else "autoresearch new lists the templates")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -81,6 +82,8 @@ TOOL_NAMES = {
     "lab-status": "status",
     "cancel-experiment": "cancel",
 }
+# what their arguments are called there, by name; and the second of those that stand without one
+OPTIONS: dict[str | int, str] = {"from_ref": "--from", "tree": "--tree", "decision": "--decision", 1: "--decision"}
 
 
 def commands_in(words: str) -> str:
@@ -88,12 +91,18 @@ def commands_in(words: str) -> str:
     for tool, command in TOOL_NAMES.items():
         called = rf"`?\b{tool.replace('-', '_')}\b(?:\(([^()]*)\))?`?"
         words = re.sub(called, partial(_typed, command), words)
+    words = words.replace("`learned` takes the lesson", "`--learned` takes the lesson")
     # the tool waits by itself, the command when it is told to
     return re.sub(r"`(score\b[^`]*)` waits", r"`\1 --wait` waits", words)
 
 
 def _typed(command: str, found: re.Match[str]) -> str:
-    return f"`{command} {found[1] or ''}".rstrip() + "`"
+    words = [command]
+    for place, one in enumerate(part.strip() for part in (found[1] or "").split(",") if part.strip()):
+        name, equals, value = one.rpartition("=")
+        option = OPTIONS.get(name or place, "") if equals or place else ""
+        words += [*([option] if option else []), shlex.quote(value.strip("'\""))]
+    return f"`{' '.join(words)}`"
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def report(place: Place, out: Path | None, html: bool, pdf: bool, site: bool, as
     written, moved = asking.left(place, lab, out, "site" if site else "report", files)
     reply = WrittenReply(files=written, notes=[*notes, *moved])
     rows = [("written", path) for path in reply.files]
-    asking.answer(reply, as_json, terminal.facts(rows), terminal.problems(reply.notes))
+    asking.answer(reply, as_json, terminal.facts(rows), asking.problems(reply.notes))
 
 
 def report_files(lab: Lab, html: bool = True, pdf: bool = False) -> tuple[dict[str, bytes], list[str]]:

@@ -14,7 +14,7 @@ from mcp_server.campaign.intake import DESCRIPTION_LIMIT
 from mcp_server.campaign.trees.own import make_tree
 from mcp_server.commands import asking
 from mcp_server.commands.live.money import spent_given
-from mcp_server.commands.names import Place, commands_in
+from mcp_server.commands.names import Place
 from mcp_server.commands.screens import pages
 from mcp_server.faces import terminal
 from mcp_server.lab import CALIBRATE, HYPOTHESIS_LIMIT, Lab
@@ -98,8 +98,8 @@ def start(
         reply,
         as_json,
         terminal.facts([("campaign", reply.campaign), ("branch", reply.branch), ("baseline", reply.status)]),
-        terminal.problems(reply.warnings),
-        terminal.hint(f"{commands_in(reply.next)} `autoresearch watch` shows the lab."),
+        asking.problems(reply.warnings),
+        asking.hint(f"{reply.next} `autoresearch watch` shows the lab."),
     )
 
 
@@ -174,7 +174,7 @@ def told_start(lab: Lab, reply: ExperimentReply, wait: bool, as_json: bool) -> N
 def told_score(lab: Lab, number: int | None, wait: bool, as_json: bool, warned: Sequence[str] = ()) -> None:
     """Show a score, after a wait where one is wanted. warned: what was said when it was begun."""
     if warned and not as_json:
-        terminal.show(terminal.screen(stderr=True), terminal.problems(warned))
+        terminal.show(terminal.screen(stderr=True), asking.problems(warned))
     reply = lab.read_score(number)
     if wait and reply.open:
         with asking.waiting(reply.experiment, as_json) as tell:
@@ -271,7 +271,7 @@ def learn(place: Place, text: str, experiment: int | None, tags: tuple[str, ...]
         reply,
         as_json,
         terminal.facts([("learning", f"{reply.learning}: {reply.text}")]),
-        terminal.problems([reply.note] if reply.note else []),
+        asking.problems([reply.note] if reply.note else []),
     )
 
 
@@ -292,4 +292,4 @@ def recall(place: Place, query: str, knobs: tuple[str, ...], limit: int, as_json
     """
     reply = asking.lab_at(place).recall(_plain("QUERY", query, 2000, lines=True), knobs, limit)
     rare = f"least tried so far: {', '.join(reply.least_tried)}" if reply.least_tried else ""
-    asking.answer(reply, as_json, *pages.lines(reply.lines or ["Nothing like it was tried."]), terminal.hint(rare))
+    asking.answer(reply, as_json, *pages.lines(reply.lines or ["Nothing like it was tried."]), asking.hint(rare))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 from pathlib import Path
 
 from mcp_server.nouns.errors import AutoresearchError
@@ -16,7 +17,8 @@ def read_token(path: Path) -> str:
     except FileExistsError:
         if path.stat().st_mode & 0o077:
             raise AutoresearchError(
-                f"{path} can be read by others. Run `chmod 600 {path}`, or delete it to get a new token."
+                f"{path} can be read by others. Run `chmod 600 {shlex.quote(str(path))}`, or delete it to get a new "
+                "token."
             ) from None
     else:
         with os.fdopen(fd, "w") as file:

@@ -132,12 +132,16 @@ def _git(folder: Path) -> Finding:
     return Finding(name="git", state=State.FINE, found=f"{said}; repository at {tree}")
 
 
-def _program(folder: Path) -> tuple[Arena | None, Finding]:
-    name = "program.md"
+def program_of(folder: Path) -> Path:
+    """Where the program of a folder's lab is, or would be: at the top of its repository."""
     try:
-        path = Workspace(folder).paths.program
+        return Workspace(folder).paths.program
     except AutoresearchError:
-        path = folder / name
+        return folder / "program.md"
+
+
+def _program(folder: Path) -> tuple[Arena | None, Finding]:
+    name, path = "program.md", program_of(folder)
     try:
         arena = load_program(path).arena
     except ArenaError as error:

@@ -22,7 +22,7 @@ from mcp_server.engines.ray.engine import installed
 from mcp_server.engines.ray.records import NodeFacts, NodeSeen
 from mcp_server.nouns.errors import ArenaError, CorpusError
 from mcp_server.programs.installed import with_extra
-from mcp_server.setup.doctor import ROOM_BYTES, TIGHT_BYTES, Finding, State
+from mcp_server.setup.doctor import ROOM_BYTES, TIGHT_BYTES, Finding, State, program_of
 
 SURVEY, SURVEY_SECONDS = "mcp_server.engines.ray.cluster", 300.0
 SKEW_SECONDS = 5.0  # stamps of a node are told beside ours; budgets are counted by no wall clock
@@ -31,7 +31,7 @@ SKEW_SECONDS = 5.0  # stamps of a node are told beside ours; budgets are counted
 def examine(folder: Path) -> Iterator[Finding]:
     """All findings about the cluster that program.md names, a node a line."""
     try:
-        arena = load_program(folder / "program.md").arena
+        arena = load_program(program_of(folder)).arena
     except ArenaError as error:
         yield Finding(name="engine", state=State.MISSING, found="no program.md that can be read", fix=str(error))
         return

@@ -93,7 +93,7 @@ def replicate(place: Place, count: int, anyway: bool, as_json: bool) -> None:
             break
         reply.decided.append(f"experiment {decision.experiment}, {short(choice.name)}: {decision.decision}")
         reply.experiments.append(decision.experiment)
-    asking.answer(reply, as_json, *pages.lines(reply.decided), terminal.hint(reply.next))
+    asking.answer(reply, as_json, *pages.lines(reply.decided), asking.hint(reply.next))
 
 
 def _decided(lab: Lab, number: int, as_json: bool) -> DecisionReply | None:

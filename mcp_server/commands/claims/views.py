@@ -51,7 +51,7 @@ def claims(place: Place, canonical: bool, as_json: bool) -> None:
     more = [f"{reply.more} more; `autoresearch recall` finds them"] if reply.more else []
     parts: pages.Parts = [table if reply.claims else Text("Nobody claims a gain yet."), *pages.lines(more)]
     parts += [Text(), _labs(reply.labs), Text(), *_classes(reply.classes)]
-    asking.answer(reply, as_json, *parts, terminal.hint(reply.next))
+    asking.answer(reply, as_json, *parts, asking.hint(reply.next))
 
 
 @click.command()
@@ -74,7 +74,7 @@ def frontier(place: Place, as_json: bool) -> None:
         *(("island", one) for one in reply.islands),
         ("least moved", ", ".join(reply.least_explored) or None),
     ]
-    asking.answer(reply, as_json, terminal.facts(rows), *_classes(reply.classes), terminal.hint(reply.next))
+    asking.answer(reply, as_json, terminal.facts(rows), *_classes(reply.classes), asking.hint(reply.next))
 
 
 @click.command()

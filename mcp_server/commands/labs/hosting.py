@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ def serve(folder: Path, anyone_reads: bool, **given: Any) -> None:
 def _announce(url: str, premises: Premises) -> None:
     click.echo(f"Lab server: {url} serves {premises.folder}")
     if not Tokens(premises).all():
-        click.echo(f"Nobody has a token yet. `autoresearch community token add {premises.folder} NAME` makes one.")
+        there = shlex.quote(str(premises.folder))
+        click.echo(f"Nobody has a token yet. `autoresearch community token add {there} NAME` makes one.")
 
 
 class TokenReply(Reply):
@@ -112,7 +114,7 @@ def add(folder: Path, name: str, may: str, lab: str, as_json: bool, **given: Any
     found = next(one for one in Tokens(premises).all() if one.name == name)
     reply = TokenReply(**found.model_dump(exclude={"digest", "made"}), token=text)
     said = "Shown this once. In the lab: `autoresearch community join http://lab:TOKEN@HOST:PORT`."
-    asking.answer(reply, as_json, terminal.facts([("token", text), ("may", may)]), terminal.hint(said))
+    asking.answer(reply, as_json, terminal.facts([("token", text), ("may", may)]), asking.hint(said))
 
 
 def _lab(given: str) -> str:
@@ -141,7 +143,7 @@ def list_(folder: Path, as_json: bool) -> None:
             one.name, one.may, one.lab[:8] or "its first", one.ends, f"{one.per_second:g}", f"{one.push_mb:g}"
         )
     reply.next = "" if found else "There are no tokens. `token add` makes one."
-    asking.answer(reply, as_json, table if found else None, terminal.hint(reply.next))
+    asking.answer(reply, as_json, table if found else None, asking.hint(reply.next))
 
 
 @token.command()
@@ -154,4 +156,4 @@ def revoke(folder: Path, name: str, as_json: bool) -> None:
     _audit(premises).tell("token revoked", token=name, by="a command")
     Tokens(premises).revoke(name)
     reply = TokensReply(next=f"The token {name} is worth nothing any more.")
-    asking.answer(reply, as_json, terminal.hint(reply.next))
+    asking.answer(reply, as_json, asking.hint(reply.next))

@@ -14,7 +14,6 @@ from mcp_server.community.claims.desk import Desk
 from mcp_server.community.elsewhere import opened
 from mcp_server.community.settings import Places
 from mcp_server.community.trust import read_trust
-from mcp_server.faces import terminal
 from mcp_server.ledger import shown
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.replies import Reply
@@ -71,7 +70,7 @@ def graph(at: Place, out: Path, as_json: bool) -> None:
     reply = GraphReply(file=str(to), notes=moved)
     reply.attempts, reply.labs = len(found.kept), len({one.lab for one in found.kept.values()})
     reply.next = f"{reply.attempts:,} kept attempts of {reply.labs} labs are drawn in {out}."
-    asking.answer(reply, as_json, terminal.problems(moved), terminal.hint(reply.next))
+    asking.answer(reply, as_json, asking.problems(moved), asking.hint(reply.next))
 
 
 class SiteReply(Reply):
@@ -105,4 +104,4 @@ def site(at: Place, folder: Path, as_json: bool) -> None:
         except OSError as error:
             raise NotNow(f"{folder} cannot be written: {error}. Choose another place.") from None
     reply = SiteReply(folder=str(to), files=files, next=f"Open {folder / 'index.html'} in a browser.")
-    asking.answer(reply, as_json, terminal.hint(reply.next))
+    asking.answer(reply, as_json, asking.hint(reply.next))

@@ -10,7 +10,6 @@ from mcp_server.commands import asking
 from mcp_server.commands.names import Place
 from mcp_server.community.board import reading
 from mcp_server.community.settings import Places
-from mcp_server.faces import terminal
 from mcp_server.nouns.numbers import counted
 from mcp_server.nouns.replies import LearningReply, PostReply, ThreadsReply
 from mcp_server.nouns.text import minute
@@ -62,7 +61,7 @@ def reply(at: Place, to: str, text: str, about: tuple[str, ...], as_json: bool) 
 
 
 def _told(said: LearningReply, as_json: bool) -> None:
-    asking.answer(said, as_json, Text(f"“{said.text}”"), terminal.hint(said.next))
+    asking.answer(said, as_json, Text(f"“{said.text}”"), asking.hint(said.next))
 
 
 @click.command()
@@ -94,7 +93,7 @@ def read(at: Place, which: str, unread: bool, limit: int, as_json: bool) -> None
 def mute(at: Place, lab: str, undo: bool, as_json: bool) -> None:
     """Hide what a lab says, here and for this lab alone; its records count as before (`distrust` ends that too)."""
     found = reading.mute(Places.of(Workspace(at.folder).paths.state), lab, not undo)
-    asking.answer(found, as_json, terminal.hint(found.next))
+    asking.answer(found, as_json, asking.hint(found.next))
 
 
 def _board(found: ThreadsReply) -> list[RenderableType | None]:
@@ -104,7 +103,7 @@ def _board(found: ThreadsReply) -> list[RenderableType | None]:
     parts: list[RenderableType | None] = [Text(counts + more, style="dim"), *muted]
     for one in found.posts:
         parts += _post(one)
-    return [*parts, terminal.hint(found.next)]
+    return [*parts, asking.hint(found.next)]
 
 
 def _post(one: PostReply) -> list[RenderableType]:

@@ -61,5 +61,5 @@ def money(place: Place, number: int | None, cost: float | None, tokens: int | No
                 ("next_eligible", reply.next_eligible),
             ]
         ),
-        terminal.problems(reply.problems),
+        asking.problems(reply.problems),
     )

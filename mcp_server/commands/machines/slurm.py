@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def slurm(place: Place, /, command: tuple[str, ...], out: Path, options: tuple[s
         raise NotNow(wrong)
     for moved in leave(workspace, where.parent, {where.name: script(asked).encode()})[1]:
         click.echo(moved, err=True)
-    click.echo(f"Wrote {where}. It goes on until the target is reached: sbatch {where}")
+    click.echo(f"Wrote {where}. It goes on until the target is reached: sbatch {shlex.quote(str(where))}")
 
 
 def _not_an_option(options: tuple[str, ...]) -> str:

@@ -75,7 +75,7 @@ def finalize(place: Place, way: str, onto: str | None, pairs: int, out: Path | N
         (one.branch, f"{one.commit[:12]}  {one.title}" + (f"  (needs {one.builds_on})" if one.builds_on else ""))
         for one in reply.branches
     ]
-    asking.answer(reply, as_json, terminal.facts(rows), terminal.hint(reply.next))
+    asking.answer(reply, as_json, terminal.facts(rows), asking.hint(reply.next))
 
 
 def branch_of(onto: str) -> str:
@@ -118,7 +118,7 @@ def _onto(place: Place, onto: str, pairs: int, out: Path | None, pr: bool, as_js
         reply.next = f"{shlex.join(['git', 'push', REMOTE, head])} && {shlex.join(create)}"
     rows = [("branch", f"{reply.branch}  {reply.commit[:12]}"), ("measured", found.words())]
     rows += [("written", path) for path in reply.files] + ([("pull request", reply.url)] if reply.url else [])
-    asking.answer(reply, as_json, terminal.facts(rows), terminal.problems(notes), terminal.hint(reply.next))
+    asking.answer(reply, as_json, terminal.facts(rows), asking.problems(notes), asking.hint(reply.next))
 
 
 def _opened(tree: Path, branch: str, onto: str, title: str, text: Path) -> str:

@@ -119,4 +119,4 @@ def shown(reply: comparison.CompareReply) -> list[Any]:
         said.append((f"{two.first} - {two.second}", f"{two.difference:+.4g}{edges}{pair}: {two.verdict}"))
     said += [(f"{one.arm} reached", one.reached) for one in reply.arms if one.reached]
     said += [("drawn", path) for path in reply.files]
-    return [table, terminal.facts(said), terminal.problems(reply.notes), terminal.hint(reply.next)]
+    return [table, terminal.facts(said), asking.problems(reply.notes), asking.hint(reply.next)]

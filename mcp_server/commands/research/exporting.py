@@ -59,4 +59,4 @@ def export(place: Place, target: str, out: str | None, every: bool, project: str
         next=done.look,
     )
     said = [(target, done.where), ("attempts", f"{done.new} new, {done.updated} updated, {done.unchanged} unchanged")]
-    asking.answer(reply, as_json, terminal.facts(said), terminal.hint(done.look) if done.look else None)
+    asking.answer(reply, as_json, terminal.facts(said), asking.hint(done.look) if done.look else None)

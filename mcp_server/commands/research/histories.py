@@ -179,7 +179,7 @@ def import_(place: Place, /, source: str, repo: Path | None, yes: bool, as_json:
         click.echo(reply.model_dump_json(indent=1))
         return
     done = Text(f"{reply.imported} attempts are in the memory, as tried elsewhere.") if agreed else None
-    terminal.show(terminal.screen(), done, terminal.hint(reply.next))
+    terminal.show(terminal.screen(), done, asking.hint(reply.next))
 
 
 def _in_ledger(path: Path, lock: Path, act: Callable[[Ledger], Any]) -> Any:
@@ -283,7 +283,7 @@ def _show(history: History, more: Sequence[tuple[str, str]]) -> None:
     terminal.show(screen, terminal.facts([("source", f"{history.name}: {history.shape}"), *shown(history), *more]))
     lost = [one.words() for one in history.unreadable]
     left = [f"and {len(lost) - SHOWN} more; --json lists all"] if len(lost) > SHOWN else []
-    terminal.show(screen, terminal.problems([*lost[:SHOWN], *left]))
+    terminal.show(screen, asking.problems([*lost[:SHOWN], *left]))
 
 
 def _findings(findings: Sequence[Finding]) -> list[Text]:
@@ -299,4 +299,4 @@ def _findings(findings: Sequence[Finding]) -> list[Text]:
 
 
 def _written(reply: AuditReply) -> list[Any]:
-    return [terminal.hint(f"The page is {reply.page}")] if reply.page else []
+    return [asking.hint(f"The page is {reply.page}")] if reply.page else []

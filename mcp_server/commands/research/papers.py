@@ -121,7 +121,7 @@ def paper(
         reply.notes.append("Other labs do not know of it: --publish names it in this lab's signed journal.")
     rows = [("written", path) for path in reply.files] + [("seal", made.digest[:16])]
     rows += [("journal", reply.posted)] if reply.posted else []
-    asking.answer(reply, as_json, terminal.facts(rows), terminal.problems(reply.notes))
+    asking.answer(reply, as_json, terminal.facts(rows), asking.problems(reply.notes))
 
 
 def _words(discussion: Path | None) -> str:

@@ -58,7 +58,7 @@ def replay(place: Place, names: tuple[str, ...], as_json: bool) -> None:
 def shown(reply: CounterfactualReply) -> list[Any]:
     """A line a rule, then what each would have kept that is refuted or was not kept here."""
     if not reply.attempts:
-        return [terminal.problems(["No attempt of this campaign was measured and decided yet."])]
+        return [asking.problems(["No attempt of this campaign was measured and decided yet."])]
     table = Table(box=None, pad_edge=False, header_style="bold")
     heads = ("rule", "keeps", "refuted", "not repeated", "unknown", "missed", "claims", "hours of runs", "hours lost")
     for head in heads:
@@ -91,4 +91,4 @@ def shown(reply: CounterfactualReply) -> list[Any]:
     if reply.exam_gain is not None:
         edges = " to ".join(terminal.number(edge, sign=True) for edge in reply.exam_interval)
         said.append(("exam", f"{terminal.number(reply.exam_gain, sign=True)} ({edges}) of the kept ones together"))
-    return [table, terminal.facts(said), terminal.problems(reply.notes), terminal.hint(reply.next)]
+    return [table, terminal.facts(said), asking.problems(reply.notes), asking.hint(reply.next)]

@@ -140,4 +140,4 @@ def _answer(current: Review, file: Path, left: int, posted: str, as_json: bool) 
     rows = [("review", reply.file), *reply.verdicts.items()]
     rows += [("", said) for some in reply.outcomes.values() for said in some]
     rows += [("journal", posted)] if posted else []
-    asking.answer(reply, as_json, terminal.facts(rows), terminal.hint(reply.next))
+    asking.answer(reply, as_json, terminal.facts(rows), asking.hint(reply.next))

@@ -38,5 +38,5 @@ def suggest(place: Place, count: int, as_json: bool) -> None:
                 ("ranges", ", ".join(f"{name} {low:.4g}..{high:.4g}" for name, (low, high) in reply.ranges.items())),
             ]
         ),
-        terminal.hint(reply.next),
+        asking.hint(reply.next),
     )

@@ -9,18 +9,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from mcp_server.commands.names import commands_in
+from mcp_server.commands.asking import hint, problems
 from mcp_server.faces.terminal import (
     facts,
     gained,
-    hint,
     in_widths,
     joined,
     number,
     one_line,
     part_done,
     phase_of,
-    problems,
     seconds,
     sparkline,
     stack,
@@ -52,7 +50,7 @@ def brief(reply: ExperimentReply) -> Parts:
         ("status", _status(reply)),
         ("score", number(reply.score) if reply.score is not None else None),
     ]
-    return [facts(rows), problems(reply.warnings), hint(commands_in(reply.next))]
+    return [facts(rows), problems(reply.warnings), hint(reply.next)]
 
 
 def _status(reply: ExperimentReply, label: str = "") -> Text:
@@ -84,7 +82,7 @@ def score(reply: ScoreReply, label: str = "") -> Parts:
         ("python", reply.python),
         ("reason", joined(reply.reason, reply.detail)),
     ]
-    return [facts(rows), *crash(reply.crash), problems(reply.warnings), hint(commands_in(reply.next))]
+    return [facts(rows), *crash(reply.crash), problems(reply.warnings), hint(reply.next)]
 
 
 def _verdict(reply: ScoreReply) -> str | None:
@@ -133,7 +131,7 @@ def decision(reply: DecisionReply) -> Parts:
         ("repeats", ", ".join(f"seed {run.seed} {run.state}" for run in reply.runs)),
     ]
     left = f"{', '.join(reply.left)}: edited since the snapshot, left alone." if reply.left else ""
-    return [facts(rows), problems([left] if left else []), hint(commands_in(reply.next))]
+    return [facts(rows), problems([left] if left else []), hint(reply.next)]
 
 
 # --- the lab ----------------------------------------------------------------------------------------------------------
@@ -144,7 +142,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
     head = [Text(joined(reply.campaign or "no campaign yet", reply.goal), style="bold")]
     head.append(Text(joined(reply.metric, reply.budget, reply.tier.split(":")[0], reply.stop), style="dim"))
     if short:
-        return [*head, _best(reply), problems(reply.problems), hint(commands_in(reply.next))]
+        return [*head, _best(reply), problems(reply.problems), hint(reply.next)]
     rows: list[tuple[str, RenderableType | str | None]] = [
         ("editable", ", ".join(reply.editable)),
         ("best", _best(reply)),
@@ -174,7 +172,7 @@ def lab(reply: StatusReply, width: int, short: bool = False) -> Parts:
         ("disk", reply.disk),
         ("chart", reply.chart),
     ]
-    return [*head, facts(rows), problems(reply.problems), hint(commands_in(reply.next))]
+    return [*head, facts(rows), problems(reply.problems), hint(reply.next)]
 
 
 def _best(reply: StatusReply) -> Text:
@@ -278,7 +276,7 @@ def experiment(reply: PageReply) -> Parts:
     ]
     # the page has the whole curve, the score's reply a few points of it
     told = score(reply.score.model_copy(update={"curve": [], "next": "", "status": row.status}), row.label)
-    return [*told, facts(rows), Text(), *diff(reply.diff), hint(commands_in(reply.score.next))]
+    return [*told, facts(rows), Text(), *diff(reply.diff), hint(reply.score.next)]
 
 
 def _runs(runs: Sequence[RunReply]) -> Table:

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
+from mcp_server.commands import asking
 from mcp_server.commands.screens import pages
 from mcp_server.faces.terminal import (
     clock,
@@ -115,7 +116,7 @@ def audience(console: Console, plain: bool) -> Iterator[Audience]:
 
 def ending(outcome: Outcome, metric: str, written: Sequence[str] = ()) -> pages.Parts:
     """The table, the honest totals, and how to do the same with an agent. written: the report's files, if it was."""
-    name = outcome.folder.name
+    name = asking.spelled(outcome.folder)
     rows = HistoryReply(campaign="demo", metric=metric, experiments=list(outcome.rows.values()))
     status = outcome.status
     totals = status.totals if status else None

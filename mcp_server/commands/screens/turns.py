@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
+from mcp_server.commands import asking
 from mcp_server.faces import terminal
 from mcp_server.ralph.driver import Audience, Report, Turn, unknown_cost
 from mcp_server.ralph.settling import Position
@@ -183,8 +184,8 @@ def ending(report: Report) -> list[RenderableType | None]:
                 ("cost", f"${report.cost_usd:.2f}" if known else None),
             ]
         ),
-        terminal.problems([words] if (words := unknown_cost(report)) else []),
-        terminal.hint(
+        asking.problems([words] if (words := unknown_cost(report)) else []),
+        asking.hint(
             "" if now and now.complete else "`autoresearch history` shows every attempt; run it again to go on."
         ),
     ]
