@@ -203,6 +203,8 @@ def test_a_window_that_is_used_up_postpones_proposals_and_says_until_when(tmp_pa
         ("quota: {hours: 5}\n", "at least one of"),
         ("quota: {experiments: 0, hours: 5}\n", "experiments"),
         ("quota: {experiment: 2, hours: 5}\n", "experiment"),
+        ("quota: {cost: 2, hours: 5}\nspend: x\nquota: {experiments: 9, hours: 5}\n", "line 3: `quota` is given twice"),
+        ("quota: {tokens: 2000000, hours: 5:30}\n", "hours"),
         ("qouta: {experiments: 2, hours: 5}\n", "unknown key `qouta`"),
     ],
 )

@@ -304,7 +304,7 @@ def test_an_agent_chooses_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("notify: [{ntfy: 'http://a', for: [victory]}]", "for.0"),
         ("notfy: []", "Did you mean `notify`?"),
         ("- a", "must be `key: value` lines"),
-        ("a: [", "line 1 is not valid YAML"),
+        ("a: [", "line 1: not valid YAML"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(text: str, said: str) -> None:

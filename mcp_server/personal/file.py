@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-import yaml
 
+from mcp_server.arena.yamllines import read
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.files import OTHERS
 from mcp_server.nouns.refusals import nearest
@@ -57,11 +57,10 @@ def read_section(name: str, *repository: Path) -> Any:
     if state.st_size > LIMIT_BYTES:
         raise ArenaError(f"{path} has {state.st_size} bytes; the limit is {LIMIT_BYTES}.")
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ArenaError(f"{path}{where} is not valid YAML: {getattr(error, 'problem', None) or error}.") from None
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ArenaError(f"{path} cannot be read: {error}. Save it as UTF-8 text that you may read.") from None
+    _, found = read(text, str(path), hint="It has keys such as `quota: {experiments: 40, hours: 5}`.")
     if found is None:
         return None
     if not isinstance(found, dict):

@@ -16,9 +16,9 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from mcp_server.arena.yamllines import read
 from mcp_server.edits.movable import Move
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.refusals import first
@@ -60,12 +60,9 @@ _LIST = TypeAdapter(tuple[Suggestion, ...])
 
 def parse_suggestions(text: str) -> tuple[Suggestion, ...]:
     """The steps of a file. Raises ArenaError."""
+    _, found = read(text, SUGGESTIONS, hint="Mend it or delete the file.")
     try:
-        return _LIST.validate_python(yaml.safe_load(text) or [])
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ArenaError(f"{SUGGESTIONS}{where} is not valid YAML. Mend it or delete the file.") from None
+        return _LIST.validate_python(found or [])
     except ValidationError as error:
         raise ArenaError(f"{SUGGESTIONS}: {first(error)}. Mend it or delete the file.") from None
 

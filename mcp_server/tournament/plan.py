@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from mcp_server.arena.yamllines import read
 from mcp_server.nouns.errors import ArenaError
 from mcp_server.nouns.refusals import first
 from mcp_server.nouns.text import tag_complaint
@@ -94,13 +94,12 @@ def read_plan(path: Path) -> TournamentPlan:
     try:
         if path.stat().st_size > PLAN_BYTES:
             raise ArenaError(f"{path.name} is larger than {PLAN_BYTES:,} bytes; a plan is a page. Shorten it.")
-        told = yaml.safe_load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except OSError as error:
         raise ArenaError(f"{path} cannot be read: {error.strerror}. Name the plan of the tournament.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ArenaError(f"{path.name}{where} is not valid YAML. Mend it.") from None
+    except UnicodeDecodeError:
+        raise ArenaError(f"{path.name} is not UTF-8 text. Save it as UTF-8.") from None
+    _, told = read(text, path.name, hint="See docs/compare.md for its keys.")
     try:
         plan = TournamentPlan.model_validate(told if isinstance(told, dict) else {})
     except ValidationError as error:
