@@ -24,7 +24,7 @@ from mcp_server.community.board import saying, summary
 from mcp_server.community.contract import noted_contract
 from mcp_server.community.leases.tending import Tending
 from mcp_server.community.outgoing import AT_ONCE, Batch, Leaving, gather
-from mcp_server.community.pace import may_push
+from mcp_server.community.pace import TAKES_PART, may_push
 from mcp_server.community.settings import Last, Places, Settings, joined, read_last, read_settings, write_settings
 from mcp_server.community.trust import Role, Trust, read_trust
 from mcp_server.community.wire import journal
@@ -36,8 +36,8 @@ from mcp_server.community.wire.store import BRANCHES, FORKS, LABS, OURS, Quarant
 from mcp_server.edits.constants import knobs
 from mcp_server.edits.moves import moved
 from mcp_server.ledger import Ledger, posts
-from mcp_server.ledger.foreign import Foreign
-from mcp_server.nouns.errors import GitError, NotNow
+from mcp_server.ledger.foreign import UNUSABLE, Foreign
+from mcp_server.nouns.errors import CommunityError, GitError, NotNow
 from mcp_server.nouns.exchanged import SHORT, Attempt, Introduction, Line
 from mcp_server.nouns.files import try_lock
 from mcp_server.nouns.rows import Campaign
@@ -80,7 +80,6 @@ class Exchange:
         self.workspace, self.now, self.clock = workspace, now, clock
         self.places = Places.of(workspace.paths.state)
         self._patience = patience
-        self._lock: int | None = None
         self._news: set[str] = set()  # contracts whose boards are to be drawn anew
         self._heads: dict[str, str] = {}  # the tip of every accepted journal
         self._sound: dict[str, Reading] = {}  # journals in the quarantine that may be taken
@@ -91,19 +90,20 @@ class Exchange:
             if time.monotonic() >= ends:
                 raise NotNow("Another exchange of this lab is at work. Wait a little; it does the same.")
             time.sleep(0.05)
-        self._lock = lock
-        self.store = Store.at(self.places.store)
-        self.foreign = Foreign(self.places.records)
-        self._open = contextlib.ExitStack()
-        self._open.callback(self.foreign.close)
-        self._open.enter_context(self.store.asking())
+        with contextlib.ExitStack() as opened:  # what cannot be opened lets go of the lock as well
+            opened.callback(os.close, lock)
+            self.store = Store.at(self.places.store)
+            try:
+                self.foreign = Foreign(self.places.records)
+            except UNUSABLE as error:
+                raise CommunityError(f"{self.places.records} cannot be opened: {error}. Try again.") from None
+            opened.callback(self.foreign.close)
+            opened.enter_context(self.store.asking())
+            self._open = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
     # --- one round ----------------------------------------------------------------------------------------------------
 
@@ -477,7 +477,7 @@ class Exchange:
             failures=0 if well else before.failures + 1,
             trouble=clean_line(report.trouble, 400),
             problems=problems if well else before.problems,
-            labs=report.labs,
+            labs=self.foreign.lately((self.now() - TAKES_PART).isoformat(timespec="seconds")),
         ).write(self.places.last)
 
 

@@ -1,4 +1,4 @@
-"""How often to exchange: from the number of labs and what a host bears, with back-off. Pure.
+"""How often to exchange: from the number of labs that take part and what a host bears, with back-off. Pure.
 
 A large host recommends at most 6 pushes a minute and 15 reads a second for one repository. We take half of it, for
 people push there too. A folder or a machine of one's own bears more; there the period only spares the processor.
@@ -6,8 +6,11 @@ people push there too. A folder or a machine of one's own bears more; there the 
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from mcp_server.community.settings import Kind, Last
 
+TAKES_PART = timedelta(days=1)  # a lab that told of nothing for longer pushes nothing, and gets no turn
 PUSHES_A_MINUTE = 6.0
 READS_A_SECOND = 15.0
 OURS = 0.5  # of what the host bears

@@ -138,7 +138,7 @@ class Last(Record):
     failures: int = 0  # in a row
     trouble: str = ""  # of the last one
     problems: tuple[str, ...] = ()  # what was refused or held back, in the last one that worked
-    labs: int = 0
+    labs: int = 0  # that told something lately
 
 
 def read_settings(places: Places) -> Settings | None:

@@ -35,6 +35,7 @@ from mcp_server.hosting.library import Library
 from mcp_server.hosting.metrics import Metrics
 from mcp_server.hosting.premises import Premises, Room
 from mcp_server.hosting.receiving import Receiver
+from mcp_server.ledger.foreign import UNUSABLE
 from mcp_server.nouns.errors import AutoresearchError
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ class LabServer:
         while True:
             try:
                 await self._look()
-            except (AutoresearchError, OSError):  # it is tried again, and health says so meanwhile
+            except (*UNUSABLE, AutoresearchError):  # it is tried again
                 log.exception("the journals could not be looked at")
             with anyio.move_on_after(LOOK_SECONDS):
                 await self.news.wait()

@@ -125,6 +125,8 @@ class Foreign:
             self._open()
             if self._db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
                 self._anew()
+        except sqlite3.OperationalError:  # busy, a full disk, no rights: nothing that is damaged
+            raise
         except sqlite3.DatabaseError:
             self._anew()
 
@@ -298,6 +300,10 @@ class Foreign:
             f"SELECT count(DISTINCT lab) AS labs, count(*) AS records FROM records JOIN labs USING (lab) WHERE {_SHOWN}"
         )[0]
         return row["labs"], row["records"]
+
+    def lately(self, since: str) -> int:
+        """Labs of which something new was read after a moment, our own included."""
+        return int(self._rows(f"SELECT count(*) AS n FROM labs WHERE {_SHOWN} AND fresh_at >= ?", since)[0]["n"])
 
     def same_code(self, contract: str, code: str) -> list[Known]:
         """Attempts elsewhere of exactly this code, those with a score first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import random
 import shutil
@@ -15,9 +17,10 @@ import pytest
 from mcp_server.community import membership
 from mcp_server.community.exchange import Exchange
 from mcp_server.community.membership import Wishes
+from mcp_server.community.settings import read_last
 from mcp_server.community.wire.store import BRANCHES, LABS, make_bare
-from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.exchanged import LINE_BYTES
+from mcp_server.nouns.errors import CommunityError, NotNow
+from mcp_server.nouns.exchanged import LINE_BYTES, Attempt
 from mcp_server.repo.workspace import Workspace
 from tests.community import servers
 from tests.community.past import NOW, Past
@@ -291,6 +294,35 @@ def test_exchanges_that_are_killed_lose_and_double_nothing(tmp_path: Path, remot
     for lab in labs:
         lab.store.do("fsck", "--full", "--no-dangling")
     git(remote, "fsck", "--strict")
+
+
+def test_labs_that_were_silent_for_long_slow_nobody_down(tmp_path: Path, remote: Path) -> None:
+    """A hundred keys cost nothing; and who has gone home does not push."""
+    north = Past(tmp_path / "north")
+    north.join(remote)
+    north.exchange()
+    old = Attempt.model_validate(json.loads(north.table()[0][3]))
+    with contextlib.closing(north.foreign()) as foreign, foreign.writing():
+        for lab in range(100):
+            foreign.take(f"{lab:032x}", f"{lab:040x}", [(old, [])], [], at="2025-12-24T00:00:00+00:00")
+    north.exchange()
+    assert read_last(north.places).labs == 1
+
+
+def test_an_exchange_that_cannot_open_its_records_lets_go_of_its_lock(tmp_path: Path, remote: Path) -> None:
+    """Of a process that goes on: it would have kept every later exchange out."""
+    north = Past(tmp_path / "north")
+    north.join(remote)
+    north.exchange()
+    records = north.places.records
+    kept = records.rename(records.with_name("kept"))
+    records.mkdir()
+    with pytest.raises(CommunityError, match="cannot be opened"):
+        north.exchange()
+    records.rmdir()
+    kept.rename(records)
+    assert north.exchange().trouble == ""
+    assert len(north.table()) == 1, "what could only not be opened was not thrown away"
 
 
 def test_nobody_but_one_exchanges_at_a_time(tmp_path: Path, remote: Path) -> None:

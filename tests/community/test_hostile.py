@@ -156,6 +156,20 @@ def test_a_record_of_odd_numbers_stops_no_exchange_and_no_verb(odd: dict[str, An
     foreign.close()
 
 
+def test_a_journal_that_is_more_than_memory_holds_is_refused_however_small_it_travels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same page sixty thousand times is a few bytes on its way, and two gigabytes of records."""
+    monkeypatch.setattr("mcp_server.community.wire.journal.RECORDS_BYTES", 5_000)
+    scene = Scene(tmp_path)
+    stranger, tip = scene.stranger, scene.stranger.root()
+    for _ in range(8):
+        tip = stranger.journal(stranger.record(1), stranger.record(2), on=tip)
+    stranger.offer(tip)
+    assert "brings too much at once" in " ".join(scene.reader.exchange().problems)
+    assert scene.records_of_the_stranger() == 0
+
+
 def test_a_rewound_journal_takes_nothing_away(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     first = scene.stranger.journal(scene.stranger.record(1))

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -28,6 +28,7 @@ from mcp_server.community.contract import noted_contract
 from mcp_server.community.leases.known import live
 from mcp_server.community.leases.terms import key_of_repeat
 from mcp_server.community.outgoing import machine_class
+from mcp_server.community.pace import TAKES_PART
 from mcp_server.community.settings import Places
 from mcp_server.community.trust import Role, Trust, lab_meant, read_trust
 from mcp_server.community.wire.store import Store
@@ -45,7 +46,6 @@ from mcp_server.repo.workspace import Workspace
 
 REFERENCE = re.compile(r"(?P<lab>[^/\s]{1,64})/(?P<n>[1-9]\d{0,7})")
 MOST_LOOKED_AT = 5  # choices that are tried on the incumbent before none is said to fit
-TAKES_PART = timedelta(days=1)  # a lab that told of nothing for longer gets no turn
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ PAGE_BYTES = MOST_LINES * (LINE_BYTES + 1)
 COMMIT_BYTES = 8192
 TREE_BYTES = 32 * 1024
 CODE_BYTES = 2 * 2**20  # of one file
+# what one journal may bring at once of what is held in memory: 60,000 commits of an honest one are a third of it
+COMMITS_BYTES, FOLDERS_BYTES, RECORDS_BYTES = 128 * 2**20, 32 * 2**20, 64 * 2**20
+MOST_HELD = 1000  # lines that are told to count for nothing
 MOST_FILES = 200  # of one attempt
 MOST_DEPTH = 8  # folders
 PATH_CHARACTERS = 200
@@ -66,6 +69,10 @@ class Reading:
     introduction: Introduction | None = None
     held: list[Held] = field(default_factory=list)
     skipped: int = 0  # lines of newer versions
+
+    def hold(self, n: int | None, why: str) -> None:
+        if len(self.held) < MOST_HELD:
+            self.held.append(Held(n, why))
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -205,11 +212,19 @@ def _parents(store: Store, tips: Sequence[str], known: Sequence[str]) -> dict[st
 
 
 def _bodies(store: Store, oids: Sequence[str]) -> dict[str, bytes]:
-    found = store.sizes(oids)
-    for one in found:
-        if one is None or one[0] != "commit" or one[1] > COMMIT_BYTES:
-            raise Refused(f"a commit is larger than {COMMIT_BYTES:,} bytes, missing, or none")
+    _refuse_large(store.sizes(oids), "a commit", "commit", COMMIT_BYTES, COMMITS_BYTES)
     return store.blobs(oids)
+
+
+def _refuse_large(sizes: Sequence[tuple[str, int] | None], what: str, kind: str, most: int, together: int) -> None:
+    """Raises Refused where one is missing, none of its kind or too large; or all of them together are."""
+    total = 0
+    for one in sizes:
+        if one is None or one[0] != kind or one[1] > most:
+            raise Refused(f"{what} is larger than {most:,} bytes, missing, or none")
+        total += one[1]
+    if total > together:
+        raise Refused(f"it brings too much at once: {what} beside others, more than {together:,} bytes together")
 
 
 def _chain(commits: Mapping[str, list[str]], tip: str) -> tuple[list[str], str | None]:
@@ -237,9 +252,7 @@ def _refuse_broken(chain: Sequence[str], ends: str | None, since: str | None) ->
 def _trees(store: Store, oids: set[str]) -> dict[str, dict[str, tuple[str, str]]]:
     """Every tree: (mode, object) by name, folders as they are."""
     wanted = sorted(oids)
-    for one in store.sizes(wanted):
-        if one is None or one[0] != "tree" or one[1] > TREE_BYTES:
-            raise Refused(f"a folder is larger than {TREE_BYTES:,} bytes, missing, or none")
+    _refuse_large(store.sizes(wanted), "a folder", "tree", TREE_BYTES, FOLDERS_BYTES)
     return {oid: _tree(body) for oid, body in store.blobs(wanted).items()}
 
 
@@ -297,9 +310,7 @@ def _check_code(
             if len(below) > 200_000:
                 raise Refused("its folders multiply without end")
         todo = below
-    for one in store.sizes(sorted(blobs)):
-        if one is None or one[0] != "blob" or one[1] > CODE_BYTES:
-            raise Refused(f"a file is larger than {CODE_BYTES:,} bytes, or missing")
+    _refuse_large(store.sizes(sorted(blobs)), "a file", "blob", CODE_BYTES, CODE_BYTES * len(blobs))  # never read here
 
 
 def _check_names(tree: Mapping[str, tuple[str, str]], at: str) -> None:
@@ -331,11 +342,9 @@ def plain_path(path: str) -> bool:
 
 
 def _pages(store: Store, oids: Sequence[str]) -> dict[str, bytes]:
-    wanted = sorted(set(oids))
-    for one in store.sizes(wanted):
-        if one is None or one[0] != "blob" or one[1] > PAGE_BYTES:
-            raise Refused(f"a page of records is larger than {PAGE_BYTES:,} bytes, or missing")
-    return store.blobs(wanted)
+    # each as often as it is read: one page may be that of sixty thousand commits
+    _refuse_large(store.sizes(oids), "a page of records", "blob", PAGE_BYTES, RECORDS_BYTES)
+    return store.blobs(sorted(set(oids)))
 
 
 def _take(
@@ -357,7 +366,7 @@ def _take(
             reading.skipped += 1
             continue
         except ValueError as error:
-            reading.held.append(Held(None, str(error)))
+            reading.hold(None, str(error))
             continue
         if isinstance(line, Introduction):
             if not gives_orders(line.name):
@@ -371,7 +380,7 @@ def _take(
         if not why and before is not None and before != raw_line:
             why = "its number was given before"
         if why:
-            reading.held.append(Held(number, why))
+            reading.hold(number, why)
         elif before is None:
             taken[key] = raw_line
             if isinstance(line, Post):
