@@ -18,10 +18,12 @@ from mcp_server.campaign.evidence import (
     slot_squares,
     typical_effect,
 )
+from mcp_server.campaign.exam import totals_of
 from mcp_server.campaign.gathered.front import with_front
 from mcp_server.campaign.gathered.record import record_of
 from mcp_server.campaign.status import dry_spell
 from mcp_server.judging.verdict import LEAST_ADOPTED, PROVEN, Decision, Record
+from mcp_server.judging.weighing import Case
 from mcp_server.ledger import Ledger
 from mcp_server.nouns.decided import Decided
 from mcp_server.nouns.records import DeviceReading, Purpose, RunResult, RunState
@@ -50,10 +52,10 @@ def arena_of(direction: str = "minimize", more: str = "", devices: str = "auto")
 class Bench:
     """A campaign whose runs are closed with whatever a test says."""
 
-    def __init__(self, path: Path, arena: Arena | None = None) -> None:
-        self.arena = arena or arena_of()
+    def __init__(self, path: Path, arena: Arena | None = None, more: str = "") -> None:
+        self.arena = arena or arena_of(more=more)
         self.ledger = Ledger(path)
-        self.ledger.note_program("digest", "text", AT)
+        self.ledger.note_program("digest", PROGRAM.format(direction="minimize", devices="auto", more=more), AT)
         self.campaign = Campaign("first", "0" * 40, AT, 0, 0, None, None, "secret", "digest", False)
         self.ledger.intend_campaign(self.campaign, "/tree")
 
@@ -593,3 +595,38 @@ def test_what_another_lab_claims_has_to_be_likely_here_in_every_metric(tmp_path:
     front = with_front(given, bench.ledger, bench.arena, compared, compared).front
     assert front is not None
     assert front[1]["latency"].policy.least == given.policy.least == LEAST_ADOPTED
+
+
+@pytest.mark.parametrize("bound", ["", "secondary: {latency: {max: 6}}\n"])
+def test_a_bound_does_not_choose_which_bet_of_several_metrics_counts(tmp_path: Path, bound: str) -> None:
+    bench = front_of(tmp_path / "lab.db")
+    bench.arena = arena_of(more=FRONT + bound)
+    bench.run(2, 0.99, secondary={"latency": 9.0})
+    found = bench.judge()
+    compared, base = (bench.ledger.experiment("first", number) for number in (2, 1))
+    given = gather(bench.ledger, bench.arena, bench.campaign, compared, base)
+    assert found.verdict.code == ("bound_broken" if bound else "trade_off")
+    alone = Case.of(given).evidence
+    assert found.verdict.evidence == pytest.approx(alone / 2, rel=0.1)  # the other metric lost its bet
+
+
+# --- the exam ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_exam_speaks_of_the_code_that_it_examined_alone(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "lab.db", more="claim: {gain: 0.01}\n")
+    bench.baseline(1.0)
+    bench.run(2, 0.9)
+    bench.keep(2)
+    bench.ledger.open_exam("first", 1, 2, [1000, 1001], AT, True)
+    exam = bench.ledger.exam("first")
+    assert exam is not None
+    bench.ledger.close_exam(exam, '{"gain": 0.1, "interval": [0.05, 0.15]}')
+    examined = totals_of(bench.ledger, bench.arena, bench.campaign)
+    assert (examined.exam_gain, examined.exam_interval) == (0.1, [0.05, 0.15])
+    assert "supported" in examined.claim
+    bench.run(3, 0.8)
+    bench.keep(3)
+    later = totals_of(bench.ledger, bench.arena, bench.campaign)
+    assert (later.exam_gain, later.exam_interval) == (None, [])
+    assert "inconclusive" in later.claim

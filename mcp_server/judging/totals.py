@@ -9,7 +9,8 @@ A machine moves, so scores of different times do not add up: a later, better sco
 of a night may score worse than the one before it. What was compared in one slot is therefore laid as far from its
 incumbent as it was in that slot, and the baseline stands where it scored. Then the line of the best is what was gained,
 step by step, and a dot beyond it was better than its own incumbent. What was compared by scores of different times
-stands at its score.
+stands at its score. A change that a re-test took back is no part of the code any more: what it claimed is undone with
+it, whatever the re-test measured, and neither is believed or doubted.
 """
 
 from __future__ import annotations
@@ -45,10 +46,20 @@ def totals(
     claimed = fmean(incumbent.values()) - fmean(baseline.values()) if baseline and incumbent and keeps else 0.0
     if gained is not None:
         claimed = gained  # the ends were measured at other times of the machine
+    keeps = standing(keeps)
     believed = sum(keep.verdict.believed or 0.0 for keep in keeps)
     claimed_by_step = sum(keep.verdict.change or 0.0 for keep in keeps)
     believed = min(believed, max(claimed, 0.0), max(claimed_by_step, 0.0)) if proven else 0.0
     return Totals(claimed, believed, sum(1.0 - _probability(keep) for keep in keeps if not _simpler(keep)))
+
+
+def standing(keeps: Sequence[Experiment]) -> list[Experiment]:
+    """The keeps whose changes the code still has: without those that a later one took back, and without that one."""
+    found: dict[int, Experiment] = {}
+    for one in keeps:  # in the order in which they were kept
+        if one.takes_back is None or found.pop(one.takes_back, None) is None:
+            found[one.number] = one
+    return list(found.values())
 
 
 def prune_order(keeps: Sequence[Experiment], runs_left: int | None = None) -> tuple[int, ...]:
@@ -57,7 +68,7 @@ def prune_order(keeps: Sequence[Experiment], runs_left: int | None = None) -> tu
     Newest first because nothing builds on them yet. Each costs a run at least; with fewer runs than doubts the least
     probable are chosen, and still re-tested backwards. A keep that only made the code shorter stays.
     """
-    doubtful = [keep for keep in keeps if keep.label != "confirmed" and not _simpler(keep)]
+    doubtful = [keep for keep in standing(keeps) if keep.label != "confirmed" and not _simpler(keep)]
     if runs_left is not None and runs_left < len(doubtful):
         doubtful = sorted(doubtful, key=_probability)[: max(runs_left, 0)]
     return tuple(sorted((keep.number for keep in doubtful), reverse=True))
@@ -88,10 +99,13 @@ class Line:
         """
         self._sign = 1.0 if rises else -1.0
         self._places: dict[int, Place] = {}
+        gains: dict[int, float | None] = {}
         for one in keeps:
-            found = one.verdict
+            found, back = one.verdict, gains.get(one.takes_back or 0)
+            gains[one.number] = found.change
             score = begun if one.kind == Kind.BASELINE else found.score
-            level = self.level(score, found.change, found.against, found.comparison)
+            gain = found.change if back is None else -back
+            level = self.level(score, gain, found.against, found.comparison)
             if level is not None:
                 self._places[one.number] = Place(level, level != score)
 

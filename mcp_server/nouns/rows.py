@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +12,7 @@ from mcp_server.nouns.records import Kind, Purpose, RunResult, RunState
 from mcp_server.nouns.text import clean_line
 
 PROPOSER_WORDS = 80
+_WITHOUT = re.compile(r"(?:experiment \d+ on \d+: )*without experiment (\d+): ")  # a re-test, and one carried on
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,12 @@ class Experiment:
     proposer: Proposer = NOBODY
     repeats: str = ""  # LAB/n of the attempt elsewhere that it repeats
     joins: tuple[str, ...] = ()  # the attempts, here (n) or elsewhere (LAB/n), whose changes it puts together
+
+    @property
+    def takes_back(self) -> int | None:
+        """The number of the keep whose change this re-test takes back."""
+        found = _WITHOUT.match(self.description) if self.kind == Kind.PRUNE else None
+        return int(found[1]) if found else None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from mcp_server.nouns.files import try_lock, write_atomically
 from mcp_server.nouns.records import Kind
 from mcp_server.nouns.rows import Draws
 from mcp_server.ralph import driver
-from mcp_server.ralph.pacing import End, Limits
+from mcp_server.ralph.pacing import End, Lap, Limits, Outcome, spent
 from mcp_server.ralph.settling import Position
 from mcp_server.repo.git import Repository
 from mcp_server.tournament import ground
@@ -44,6 +44,8 @@ class Played(BaseModel):
     done: bool = False
     end: str = ""
     seconds: float = 0.0  # of its loops so far
+    turns: int | None = None  # that its agents had; None: before the first, or noted by a version that did not count
+    cost_usd: float = 0.0
     exam_gain: float | None = None
     examined: bool = False
 
@@ -122,26 +124,38 @@ class Tournament:
         tag = self._tag(block, arm)
         with contextlib.closing(Lab(place, campaign=tag)) as lab:
             _start(lab, tag, self.plan.calibrate, self._draws(block))
-            left = self.plan.experiments - _attempts(lab, tag)
-        began, before = time.monotonic(), self._of(block, arm)
+            before = self._of(block, arm)
+            had = _attempts(lab, tag) if before.turns is None else before.turns
+        began, laps = time.monotonic(), list[Lap]()
+
+        def note() -> None:
+            """Turn by turn: whoever was killed goes on with what is left of the arm's means, and with no more."""
+            used = {
+                "seconds": before.seconds + time.monotonic() - began,
+                "turns": had + sum(lap.outcome not in (Outcome.LIMITED, Outcome.MISUSED) for lap in laps),
+                "cost_usd": before.cost_usd + spent(laps),
+            }
+            self._note(block, arm, before.model_copy(update=used))
+
         end = End.ITERATIONS
         try:
-            if left > 0:
-                report = driver.loop(self._loop(arm, place, tag, left, before.seconds), _Heard(self.say))
+            if had < self.plan.experiments:
+                report = driver.loop(self._loop(arm, place, tag, had, before), _Heard(self.say, laps, note))
                 end = report.end or end
                 if end is End.MISUSED:
                     raise NotNow(f"The agent of arm {arm.name} cannot be started so: {report.why}. Mend the plan.")
         finally:
-            spent = before.seconds + time.monotonic() - began
-            self._note(block, arm, before.model_copy(update={"seconds": spent}))
+            note()
         self._note(block, arm, self._of(block, arm).model_copy(update={"done": True, "end": str(end)}))
 
-    def _loop(self, arm: ArmPlan, place: Path, tag: str, left: int, spent: float) -> driver.Plan:
+    def _loop(self, arm: ArmPlan, place: Path, tag: str, had: int, before: Played) -> driver.Plan:
+        """The loop over what is left: `had` turns and what was noted `before` are used up."""
         command = arm.agent
         if command[0] == BUILT_IN:
             command = (sys.executable, "-m", "mcp_server.researcher", *command[1:])
-        hours = None if self.plan.hours is None else max(1e-3, self.plan.hours - spent / 3600)
-        limits = Limits(iterations=left, hours=hours, cost_usd=self.plan.cost_usd, stall=None)
+        hours = None if self.plan.hours is None else max(1e-3, self.plan.hours - before.seconds / 3600)
+        cost = None if self.plan.cost_usd is None else max(0.0, self.plan.cost_usd - before.cost_usd)
+        limits = Limits(iterations=self.plan.experiments - had, hours=hours, cost_usd=cost, stall=None)
         return driver.Plan(place, command, tag, tag, limits, self.plan.minutes * 60)
 
     def _exam(self, block: int, arm: ArmPlan) -> None:
@@ -200,14 +214,17 @@ class _Descriptor:
 class _Heard:
     """A loop's audience, as lines."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+    def __init__(self, say: Callable[[str], None], laps: list[Lap], note: Callable[[], None]) -> None:
+        """laps: where each turn is written; note: called after each."""
+        self.say, self.laps, self.note = say, laps, note
 
     def began(self, number: int, position: Position) -> None: ...
 
     def heard(self, number: int, seconds: float, line: str) -> None: ...
 
     def ended(self, turn: driver.Turn) -> None:
+        self.laps.append(Lap(turn.outcome, turn.cost_usd))
+        self.note()
         score = "no score" if turn.score is None else f"best {turn.score:g}"
         self.say(f"  turn {turn.number}: {turn.outcome}, {score}")
 

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from mcp_server.judging.totals import prune_order
 from mcp_server.judging.verdict import Comparison
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.numbers import counted, duration, fixed
@@ -307,9 +308,9 @@ def _elsewhere(found: Findings) -> str:
 
 def _next(found: Findings) -> str:
     ideas = []
-    provisional = [one.number for one in found.kept if one.label == "provisional"]
-    if provisional:
-        listed = ", ".join(map(str, provisional[-8:]))
+    doubtful = prune_order([one.experiment for one in found.kept])
+    if doubtful:
+        listed = ", ".join(map(str, sorted(doubtful)[-8:]))
         ideas.append(
             f"Re-test the provisional keeps ({listed}) with `autoresearch prune`; the latest are most often luck."
         )

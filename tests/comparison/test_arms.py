@@ -105,6 +105,11 @@ def test_exams_are_compared_where_all_campaigns_have_one() -> None:
     good, none = course("a", 0.1), course("b", 0.1, exam_gain=None)
     with pytest.raises(NotNow, match="exam"):
         compare([Arm("a", (good,)), Arm("b", (none,))], measure="exam")
+    # nor are those left out that have none: it would be a choice among campaigns
+    with pytest.raises(NotNow, match="exam"):
+        compare(
+            [Arm("a", (good, course("c", 0.2), course("d", 0.3))), Arm("b", (none, course("e", 0.2)))], measure="exam"
+        )
 
 
 def test_the_picture_has_every_arm_and_takes_no_name_for_a_tag() -> None:

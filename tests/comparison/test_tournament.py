@@ -13,9 +13,10 @@ from click.testing import CliRunner
 from mcp_server.cli import cli
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import ArenaError
+from mcp_server.ralph.pacing import End
 from mcp_server.repo.git import Repository
 from mcp_server.tournament.plan import read_plan
-from mcp_server.tournament.play import Tournament
+from mcp_server.tournament.play import STATE, Played, State, Tournament
 from tests.labs import git, make_lab
 
 # an agent that raises KNOB by what its memo says; the loss is (KNOB - 3)^2
@@ -75,6 +76,26 @@ def test_a_tournament_plays_its_arms_from_one_commit_and_goes_on_where_it_stoppe
     assert campaigns[0].seed == campaigns[1].seed
     assert campaigns[0].secret == campaigns[1].secret
     assert git(tmp_path / "lab", "branch", "--list").split() == ["*", "main"], "the lab itself is left alone"
+
+
+def test_a_campaign_that_was_interrupted_goes_on_with_what_is_left_of_its_turns_and_money(tmp_path: Path) -> None:
+    plan = ground(tmp_path)
+    plan.write_text(plan.read_text().replace("experiments: 2", "experiments: 4\ncost_usd: 1.0"))
+
+    def until_it_says(stop: str) -> Played:
+        def say(words: str) -> None:
+            if words.strip().startswith(stop):
+                raise KeyboardInterrupt
+
+        tournament = Tournament(read_plan(plan), tmp_path, Repository.at(tmp_path / "lab"), tmp_path / "out", say)
+        with pytest.raises(KeyboardInterrupt):
+            tournament.play()
+        return State.model_validate_json((tmp_path / "out" / STATE).read_bytes()).campaigns["small-1"]
+
+    first = until_it_says("turn 1")
+    assert (first.turns, first.cost_usd, first.done) == (1, 0.5, False)
+    whole = until_it_says("Campaign 2")
+    assert (whole.turns, whole.cost_usd, whole.end) == (2, 1.0, End.COST), "not another dollar, nor four more turns"
 
 
 @pytest.mark.parametrize(

@@ -64,3 +64,10 @@ def test_what_is_not_decided_stands_where_its_slots_put_it() -> None:
     run = Run(1, "first", 4, 1, 0, Purpose.FIRST, RunState.SCORED, "", "", 1.2, "", "", None, result)
     assert line(TWO, THREE).of(Attempt(one, Status.SCORED, 1.2, (run,))) == pytest.approx(0.96)
     assert line(TWO, THREE).of(Attempt(one, Status.SCORED, 1.2)) == 1.2
+
+
+def test_what_a_re_test_takes_back_is_off_the_line_whatever_it_measured() -> None:
+    back = replace(decided(4, 1.06, 0.001, 3), kind=Kind.PRUNE, description="without experiment 2: an idea")
+    found = line(TWO, THREE, back)
+    assert found.gained == pytest.approx(0.02)  # of the third alone
+    assert at(found, back) == pytest.approx(1.0 - 0.02)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mcp_server.judging.totals import prune_order, totals
 from mcp_server.nouns.decided import Decided
+from mcp_server.nouns.records import Kind
 from mcp_server.nouns.rows import Experiment
 from tests.rules.records import experiment
 
@@ -61,3 +64,21 @@ def test_with_few_runs_the_least_probable_are_tested() -> None:
 def test_gains_of_slots_are_claimed_whatever_the_ends_scored_at_other_times() -> None:
     found = totals({0: -1.0}, {0: -1.02}, KEEPS, gained=0.0069)  # the machine had slowed down
     assert (found.claimed, found.believed) == (0.0069, pytest.approx(0.0047))
+
+
+TAKEN_BACK = replace(
+    keep(14, 0.0005, -0.0001, 0.2, code="simpler"), kind=Kind.PRUNE, description="without experiment 12: an idea"
+)
+
+
+def test_a_change_that_was_taken_back_is_neither_believed_nor_doubted_nor_tested_again() -> None:
+    found = totals({0: -1.0}, {0: -0.99}, (*KEEPS, TAKEN_BACK))
+    assert found.believed == pytest.approx(0.0045)
+    assert found.false_keeps == pytest.approx(0.01 + 0.4)
+    assert prune_order((*KEEPS, TAKEN_BACK)) == (7,)
+
+
+def test_a_re_test_that_was_carried_on_still_names_what_it_takes_back() -> None:
+    carried = replace(TAKEN_BACK, description=f"experiment 14 on 13: {TAKEN_BACK.description}")
+    assert carried.takes_back == TAKEN_BACK.takes_back == 12
+    assert replace(TAKEN_BACK, kind=Kind.ATTEMPT).takes_back is None  # an agent may say what it likes

@@ -22,25 +22,30 @@ BACK = (Decision.DISCARD, Decision.CONFIRM, Decision.KEEP)  # what takes a chang
 
 def step(name: str, given: Evidence, main: Verdict, others: Mapping[str, Verdict]) -> Verdict:
     """One verdict of several. name: of the metric that `main` is about; what overrules there does so here."""
-    if main.gain is None or main.code in OVERRULE:
+    if main.gain is None:
         return main
     all_of = {name: main, **others}
+    # The average of bets is a bet, but only if it is the same average whatever came out: who took one bet where a bound
+    # was broken and another where it held would choose among them by the result. A metric without a number wins none.
+    evidence = math.fsum(_won(verdict) for verdict in all_of.values()) / len(all_of)
+    if main.code in OVERRULE:
+        return replace(main, evidence=evidence)
+    plain = replace(main, evidence=evidence, label=None, orders=())
     unmeasured = [one for one, verdict in others.items() if verdict.gain is None]
     if unmeasured:
         first = others[unmeasured[0]]
         words = f"Discard: {_and(unmeasured)} has no number on both sides, so nobody can say that it is no worse."
         code = first.code if first.decision is Decision.DISCARD else "no_incumbent"
-        return replace(main, decision=Decision.DISCARD, code=code, reason=words, label=None, orders=(), evidence=1.0)
+        return replace(plain, decision=Decision.DISCARD, code=code, reason=words)
     if given.takes_back:
-        return min(all_of.values(), key=lambda one: BACK.index(one.decision))
+        least = min(all_of.values(), key=lambda one: BACK.index(one.decision))
+        taken = replace(main, decision=least.decision, code=least.code, reason=least.reason, evidence=evidence)
+        return replace(taken, label=least.label, orders=least.orders)
     simpler = main.label is Label.SIMPLIFICATION  # no better, and kept unless another metric speaks against it
     kept = [one for one, verdict in all_of.items() if verdict.decision is Decision.KEEP]
     better = [one for one in kept if one != name or not simpler]
     worse = [one for one, verdict in all_of.items() if _surely_worse(verdict)]
     asked = {(order.who, order.seed): order for verdict in all_of.values() for order in verdict.orders}
-    # the average of bets is a bet
-    evidence = math.fsum(verdict.evidence or 1.0 for verdict in all_of.values()) / len(all_of)
-    plain = replace(main, evidence=evidence, label=None, orders=())
     said = ", ".join(f"{one} {verdict.gain or 0.0:+.3g}" for one, verdict in all_of.items())
     gaining = better or [one for one, verdict in all_of.items() if verdict.decision is Decision.CONFIRM]
     if gaining and worse:
@@ -67,6 +72,11 @@ def step(name: str, given: Evidence, main: Verdict, others: Mapping[str, Verdict
     words = f"Discard: surely better in none of {_and(list(all_of))} ({said})."
     code = main.code if main.decision is Decision.DISCARD else "within_noise"
     return replace(plain, decision=Decision.DISCARD, code=code, reason=words)
+
+
+def _won(verdict: Verdict) -> float:
+    """What the bet on one metric came to."""
+    return 0.0 if verdict.gain is None else 1.0 if verdict.evidence is None else verdict.evidence
 
 
 def _proven(given: Evidence, evidence: float, better: list[Verdict]) -> bool:

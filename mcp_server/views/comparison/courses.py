@@ -16,7 +16,7 @@ from mcp_server.community.contract import contract_of
 from mcp_server.judging.totals import Line
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.records import Kind, Purpose
-from mcp_server.nouns.rows import Campaign, Run
+from mcp_server.nouns.rows import Campaign, Experiment, Run
 
 AXES = ("experiments", "hours", "device_hours", "cost_usd")
 FAILED = ("crashed", "timeout", "rejected")
@@ -105,7 +105,7 @@ def course_of(bench: Bench, campaign: Campaign, arena: Arena, lab: str = "", blo
     tokens, machines = 0, Counter[str]()
     told_so_far, read = 0.0, ledger.readings(campaign.tag)
     money = uses_of(read, "cost_usd")
-    for one in experiments:
+    for one in sorted(experiments, key=_moment):
         runs = ledger.runs(campaign.tag, one.number)
         spent += sum(_seconds(run) for run in runs if run.purpose != Purpose.EXAM)
         machines.update(run.machine for run in runs if run.machine)
@@ -121,9 +121,10 @@ def course_of(bench: Bench, campaign: Campaign, arena: Arena, lab: str = "", blo
         told_so_far += told or 0.0
         tokens += one.proposer.tokens or 0
         if one.decision == "keep" and begun is not None and (level := line.of(found)) is not None:
-            best = max(best, arena.loss(begun) - arena.loss(level))
-        at = _hours(campaign.began_at, one.decided_at or one.opened_at)
-        seen = read_until(money, one.decided_at or one.opened_at)
+            gain = arena.loss(begun) - arena.loss(level)
+            best = max(best, gain) if one.takes_back is None else gain  # what was taken back brings nothing any more
+        at = _hours(campaign.began_at, _moment(one))
+        seen = read_until(money, _moment(one))
         points.append(Point(len(points) + 1, at, spent / 3600, cost if seen is None else max(seen, told_so_far), best))
     totals = totals_of(ledger, arena, campaign)
     return Course(
@@ -144,10 +145,16 @@ def course_of(bench: Bench, campaign: Campaign, arena: Arena, lab: str = "", blo
         false_keeps=totals.expected_false_keeps,
         duplicates=outcomes["again"],
         crashes=sum(outcomes[name] for name in FAILED),
-        exam_gain=totals.exam_gain,
+        # where nothing was kept there is nothing to examine, and leaving such campaigns out would choose the lucky ones
+        exam_gain=totals.exam_gain if outcomes["kept"] else 0.0,
         tokens=max(tokens, read_in_all(read).tokens or 0) or None,
         block=block,
     )
+
+
+def _moment(one: Experiment) -> str:
+    """When what an attempt came to was known: with several at once, in another order than they were begun in."""
+    return one.decided_at or one.opened_at
 
 
 def read_until(uses: Sequence[Use], moment: str) -> float | None:

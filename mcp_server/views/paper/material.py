@@ -23,7 +23,6 @@ from mcp_server.views.findings import Findings, gather
 
 MOST_CURVES = 6
 SHORTEST_WORD = 4  # letters; shorter words of a question choose nothing
-_WITHOUT = re.compile(r"without experiment (\d+): ")
 
 
 @dataclass(frozen=True)
@@ -140,9 +139,9 @@ def _ablations(kept: Sequence[Attempt], course: Sequence[Attempt]) -> dict[int, 
     found: dict[int, list[Attempt]] = {}
     numbers = {one.number for one in kept}
     for one in course:
-        said = _WITHOUT.match(one.experiment.description)
-        if one.experiment.kind == Kind.PRUNE and one.gain is not None and said and int(said[1]) in numbers:
-            found.setdefault(int(said[1]), []).append(one)
+        number = one.experiment.takes_back
+        if number is not None and one.gain is not None and number in numbers:
+            found.setdefault(number, []).append(one)
     return found
 
 
