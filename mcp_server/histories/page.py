@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import html
-import re
 
 from markdown_it import MarkdownIt
 
 from mcp_server.histories.audit import Audit, Finding
 from mcp_server.histories.rows import History
-from mcp_server.nouns.text import clean_line
+from mcp_server.nouns.text import clean_line, plain
 
 MOST_ROWS = 60  # shown of one finding
 STYLE = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}li{margin:.2rem 0}"
@@ -28,22 +27,17 @@ def markdown(history: History, found: Audit) -> str:
     if not found.findings:
         parts += ["Nothing was found to be wrong.", ""]
     for finding in found.findings:
-        parts += [f"## {finding.code}", "", plain(finding.sentence), "", *_rows(finding), ""]
+        parts += [f"## {finding.code}", "", plain(finding.sentence, 600), "", *_rows(finding), ""]
     if found.unchecked:
-        parts += ["## Not checked", "", *(f"- {plain(one)}" for one in found.unchecked), ""]
-    parts += ["## How it was read", "", *(f"- {plain(one)}" for one in schema.reasons), ""]
+        parts += ["## Not checked", "", *(f"- {plain(one, 600)}" for one in found.unchecked), ""]
+    parts += ["## How it was read", "", *(f"- {plain(one, 600)}" for one in schema.reasons), ""]
     return "\n".join(parts).rstrip() + "\n"
 
 
 def _rows(finding: Finding) -> list[str]:
     listed = [words for _, words in finding.evidence]
     more = [f"- and {len(listed) - MOST_ROWS} more"] if len(listed) > MOST_ROWS else []
-    return [f"- {plain(words)}" for words in listed[:MOST_ROWS]] + more
-
-
-def plain(text: str) -> str:
-    """A log's text inside Markdown: nothing in it is a mark, a link or a tag."""
-    return re.sub(r"([\\`*_\[\]<>#|~!])", r"\\\1", clean_line(text, 600))
+    return [f"- {plain(words, 600)}" for words in listed[:MOST_ROWS]] + more
 
 
 def as_html(history: History, found: Audit) -> str:

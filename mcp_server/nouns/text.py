@@ -8,6 +8,7 @@ proportion to the text. Escaping for HTML is the template's business.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -44,6 +45,7 @@ _SPACE = re.compile(r"\s+")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _FENCE = re.compile(r"`{3,}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*$")
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~$&@])")
 
 Keep = Literal["start", "end", "both"]
 
@@ -166,3 +168,27 @@ def _ends(text: str) -> str:
     if len(text) <= LOOKED_AT_CHARACTERS:
         return text
     return f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"
+
+
+# --- as Markdown ------------------------------------------------------------------------------------------------------
+
+
+def plain(text: str, limit: int = 300) -> str:
+    """Text of an agent or a run on one line, with every mark of Markdown, HTML and mentions taken literally."""
+    line = _MARKUP.sub(r"\\\1", clean_line(text, limit))
+    line = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", line)
+    line = re.sub(r"(?i)\b(https?|ftp)://", r"\1:\\/\\/", line)  # no link, and nothing a renderer would fetch
+    return re.sub(r"^([-=])", r"\\\1", line).replace("\\@", "@\u2060")  # a mention needs its name right behind the @
+
+
+def fenced(text: str, language: str = "") -> str:
+    """A block that nothing inside it can close."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already; "" without rows."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines]) if lines else ""

@@ -80,14 +80,10 @@ def pull(lab: Readable, onto: str, pairs: int, say: Callable[[str], None]) -> Pu
 def body(pulled: Pulled, report: str, pictures: bool) -> str:
     """The pull request's text: what was measured on its base, then the campaign's report."""
     found = pulled.measured
-    rows = "\n".join(
-        f"| {number} | {before:.6g} | {after:.6g} |"
-        for number, (before, after) in enumerate(zip(found.before, found.after, strict=True), 1)
-    )
     card = "![What this changes](card.png)\n\n" if pictures else ""
     again = f"autoresearch pairs {pulled.onto_commit[:12]} {pulled.branch} --pairs {len(found.after)}"
     return (
         f"{card}**Measured again on `{pulled.onto}` at {pulled.onto_commit[:12]}, as interleaved pairs on shared "
-        f"seeds: {found.words()}.**\n\n| pair | {found.metric} before | after |\n|---|---|---|\n{rows}\n\n"
+        f"seeds: {found.words()}.**\n\n{found.table()}\n\n"
         f"To repeat it: `{again}`\n\n{report}"
     )

@@ -18,6 +18,7 @@ from mcp_server.judging.student import examination
 from mcp_server.nouns.errors import NotNow, WorkspaceError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.text import table
 from mcp_server.proving.ground import Ground, proving_ground, read_source
 from mcp_server.repo.workspace import Workspace
 
@@ -47,6 +48,11 @@ class Paired:
         unit = f" {self.unit}" if self.unit else ""
         edges = f"{fixed(self.low, 4)} to {fixed(self.high, 4)}"
         return f"gain {fixed(self.gain, 4)}{unit} in {self.metric} (95 % interval {edges}, {len(self.after)} pairs)"
+
+    def table(self) -> str:
+        rows = enumerate(zip(self.before, self.after, strict=True), 1)
+        head = ("pair", f"{self.metric} before", "after")
+        return table(head, [(str(number), f"{old:.6g}", f"{new:.6g}") for number, (old, new) in rows])
 
 
 def program_at(workspace: Workspace, commit: str, otherwise: str = "") -> str:

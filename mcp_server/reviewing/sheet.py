@@ -13,10 +13,9 @@ from pydantic import Field
 
 from mcp_server.nouns.errors import NotNow
 from mcp_server.nouns.records import Record
-from mcp_server.nouns.text import clean_block, clean_line
+from mcp_server.nouns.text import clean_block, clean_line, plain
 from mcp_server.reviewing.verdict import Effect, Verdict, judge
 from mcp_server.views.paper.values import signed, span
-from mcp_server.views.report import plain
 
 TITLE = "# Review "
 STATEMENT_CHARACTERS = 2000

@@ -6,7 +6,6 @@ the chart inside the file. Everything agents wrote is escaped: it may tell, but 
 
 from __future__ import annotations
 
-import re
 import shlex
 import statistics
 from collections import defaultdict
@@ -22,7 +21,7 @@ from mcp_server.judging.verdict import Comparison
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.numbers import counted, duration, fixed
 from mcp_server.nouns.replies import TotalsReply
-from mcp_server.nouns.text import clean_block, clean_line, minute
+from mcp_server.nouns.text import clean_block, fenced, minute, plain, table
 from mcp_server.views.chart.words import shown
 from mcp_server.views.findings import DIFF_BYTES, MOST_KEPT, Findings
 from mcp_server.views.front import svg
@@ -35,7 +34,7 @@ IN_SLOTS = (
     "beside it in the same slot: a machine moves, so scores of different times do not compare."
 )
 MOST_FAILURES_PER_THEME = 3
-_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~$&@])")
+WATCHED = ("kept", "score", "watched", "gain", "watched gain", "divergence")
 
 
 # --- as Markdown ------------------------------------------------------------------------------------------------------
@@ -63,21 +62,6 @@ def markdown(found: Findings, chart: bool) -> str:
         _again(found),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def plain(text: str, limit: int = 300) -> str:
-    """Text of an agent or a run on one line, with every mark of Markdown, HTML and mentions taken literally."""
-    line = _MARKUP.sub(r"\\\1", clean_line(text, limit))
-    line = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", line)
-    line = re.sub(r"(?i)\b(https?|ftp)://", r"\1:\\/\\/", line)  # no link, and nothing a renderer would fetch
-    return re.sub(r"^([-=])", r"\\\1", line).replace("\\@", "@\u2060")  # a mention needs its name right behind the @
-
-
-def fenced(text: str, language: str = "") -> str:
-    """A block that nothing inside it can close."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    ticks = "`" * max(3, longest + 1)
-    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
 
 
 def _in_short(found: Findings) -> str:
@@ -118,8 +102,7 @@ def _unit(found: Findings) -> str:
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:
-    lines = [f"| {name} | {value} |" for name, value in rows if value]
-    return "\n".join(["| | |", "|---|---|", *lines])
+    return table(("", ""), (row for row in rows if row[1]))
 
 
 def _question(found: Findings) -> str:
@@ -175,26 +158,26 @@ def _pictures(found: Findings) -> str:
         return ""
     heads = [f"{one.number}: {plain(one.experiment.description, 60)}" for one, _ in found.pictures]
     images = [f"![What experiment {one.number} made]({picture.name(one.number)})" for one, picture in found.pictures]
-    rows = (heads, ["---"] * len(heads), images)
     said = "Drawn by the arena's own `view` command from what each run left; no score is taken from a picture."
-    return "\n\n".join(["## What it made", said, "\n".join(f"| {' | '.join(row)} |" for row in rows)])
+    return "\n\n".join(["## What it made", said, table(heads, [images])])
 
 
 def _watched(found: Findings) -> str:
     """The keeps on a third draw, with what of their gains it does not show."""
     if len(found.watched) < 2:
         return ""
-    lines = ["| kept | score | watched | gain | watched gain | divergence |", "|---|---|---|---|---|---|"]
-    for one in found.watched:
-        numbers = (one.score, one.watch, one.gain, one.watch_gain, one.divergence)
-        lines.append(
-            f"| {one.number}: {plain(one.description, 80)} | {' | '.join(shown(value) for value in numbers)} |"
+    rows = [
+        (
+            f"{one.number}: {plain(one.description, 80)}",
+            *map(shown, (one.score, one.watch, one.gain, one.watch_gain, one.divergence)),
         )
+        for one in found.watched
+    ]
     said = (
         "Every run was also scored on a third draw that no decision and no agent has seen. "
         f"{words(found.watched).capitalize()}."
     )
-    return "\n\n".join(["## Watch series", said, "\n".join(lines)])
+    return "\n\n".join(["## Watch series", said, table(WATCHED, rows)])
 
 
 def _front(found: Findings) -> str:
@@ -203,17 +186,17 @@ def _front(found: Findings) -> str:
     if not some:
         return ""
     names = list(some[0].values)
-    lines = [f"| attempt | {' | '.join(map(plain, names))} | |", "|---" * (len(names) + 2) + "|"]
-    for one in sorted(some, key=lambda place: place.values[names[0]]):
-        values = " | ".join(shown(one.values[name]) for name in names)
-        lines.append(f"| {one.number}: {plain(one.description, 80)} | {values} | {'kept' if one.kept else ''} |")
+    rows = [
+        (f"{one.number}: {plain(one.description, 80)}", *(shown(one.values[name]) for name in names), "kept" * one.kept)
+        for one in sorted(some, key=lambda place: place.values[names[0]])
+    ]
     said = (
         f"A keep is a step on the front of {', '.join(map(plain, names))}: surely better in one at least, surely worse "
         "in none. By their measured values nobody beats these; who trades one for another is in the vault, and not on "
         "the branch."
     )
     picture = f"![Every attempt by its metrics, with the front as a line]({FRONT})"
-    return "\n\n".join(["## Pareto front", said, picture, "\n".join(lines)])
+    return "\n\n".join(["## Pareto front", said, picture, table(("attempt", *map(plain, names), ""), rows)])
 
 
 def _since_first(totals: TotalsReply, unit: str) -> str:

@@ -131,11 +131,9 @@ def _verdict(found: Paired) -> str:
 
 
 def _comment(reply: PairsReply, found: Paired) -> str:
-    rows = zip(found.before, found.after, strict=True)
-    table = "\n".join(f"| {number} | {old:.6g} | {new:.6g} |" for number, (old, new) in enumerate(rows, 1))
     claimed = f" The change claims {reply.claimed:g}." if reply.claimed is not None else ""
     return (
-        f"{MARK}\n**{reply.words}**{claimed}\n\n| pair | {found.metric} before | after |\n|---|---|---|\n{table}\n\n"
+        f"{MARK}\n**{reply.words}**{claimed}\n\n{found.table()}\n\n"
         f"Measured by `autoresearch pairs` on one machine, `{reply.before[:10]}` beside `{reply.after[:10]}`, on "
         "shared seeds. This check does not fail: more pairs tell smaller gains.\n"
     )

@@ -15,6 +15,7 @@ from typing import Any
 from mcp_server.exporting.done import Done, library, sorted_out
 from mcp_server.exporting.rows import Row
 from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.text import table
 
 SAYS = "autoresearch.id"  # in each folder: the attempt's id and digest
 EXTRA = "tensorboard"
@@ -74,8 +75,9 @@ def _write(folder: Path, row: Row) -> None:
 def _page(row: Row, summaries: Any) -> Any:
     """The single values as a table, in the Text tab."""
     told = [(name, str(value)) for name, value in row.facts.items() if value not in (None, "")]
-    cells = [f"| {name} | `{' '.join(text.replace('|', '/').replace('`', '').split())}` |" for name, text in told]
-    text = "\n".join(["| | |", "|---|---|", *cells])
+    text = table(
+        ("", ""), [(name, f"`{' '.join(said.replace('|', '/').replace('`', '').split())}`") for name, said in told]
+    )
     metadata = library("tensorboard.plugins.text.metadata", EXTRA).create_summary_metadata("attempt", "")
     tensor = library("tensorboard.util.tensor_util", EXTRA).make_tensor_proto([text.encode()])
     return summaries.Summary(value=[summaries.Summary.Value(tag="attempt", metadata=metadata, tensor=tensor)])

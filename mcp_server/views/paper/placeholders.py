@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.text import clean_block
-from mcp_server.views.report import plain
+from mcp_server.nouns.text import clean_block, plain
 
 DISCUSSION_CHARACTERS = 40_000
 MOST_FAULTS = 8

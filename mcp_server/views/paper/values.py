@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.text import plain, table
 from mcp_server.views.chart.words import shown
 from mcp_server.views.paper.figures import own, worth
 from mcp_server.views.paper.material import Material, Measurement, pooled
 from mcp_server.views.paper.placeholders import Values
-from mcp_server.views.report import plain
 
 MOST_ROWS = 200
-HEAD = "| record | change | gain | 95 % interval | noise widths | surely better | looks | seeds | snapshot |"
+HEAD = ("record", "change", "gain", "95 % interval", "noise widths", "surely better", "looks", "seeds", "snapshot")
 MEANT = {
     "experiments": "how many attempts were decided",
     "kept": "how many were kept",
@@ -125,16 +125,18 @@ def _of_attempt(of: Material, one: Attempt) -> Iterator[tuple[str, str]]:
 
 def rows(attempts: Sequence[Attempt]) -> str:
     """A table of attempts; "" of none. What stands in a row was fixed when the attempt was decided."""
-    if not attempts:
-        return ""
-    return "\n".join([HEAD, "|---|---|---|---|---|---|---|---|---|", *map(row, attempts)])
+    return table(HEAD, map(_cells, attempts))
 
 
 def row(one: Attempt) -> str:
-    """One attempt; of the verdict alone, so that it reads the same whenever it is written."""
+    """One attempt as `rows` has it; of the verdict alone, so that it reads the same whenever it is written."""
+    return rows([one]).rpartition("\n")[2]
+
+
+def _cells(one: Attempt) -> Sequence[str]:
     verdict = one.experiment.verdict
     gain = signed(verdict.change) if verdict.change is not None else plain(str(verdict.code or one.status), 40)
-    cells = [
+    return (
         f"#{one.number}",
         plain(one.experiment.description, 120),
         gain,
@@ -144,8 +146,7 @@ def row(one: Attempt) -> str:
         str(verdict.looks or ""),
         ", ".join(map(str, verdict.seeds[:8])),
         one.experiment.snapshot[:10],
-    ]
-    return f"| {' | '.join(cells)} |"
+    )
 
 
 def telling(attempts: Sequence[Attempt]) -> list[Attempt]:
@@ -156,13 +157,12 @@ def telling(attempts: Sequence[Attempt]) -> list[Attempt]:
 
 def ablations(of: Material) -> str:
     """What each kept change is worth in the end, by the runs without it; "" where none was taken back."""
-    lines = [
-        f"| #{n} | #{one.number} | {signed(worth(one).gain)} | {span(worth(one).interval)} | {plain(one.outcome)} |"
+    found = [
+        (f"#{n}", f"#{one.number}", signed(worth(one).gain), span(worth(one).interval), plain(one.outcome))
         for n, some in sorted(of.ablations.items())
         for one in some
     ]
-    head = ["| change | run without it | lost without it | 95 % interval | that run was |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *lines]) if lines else ""
+    return table(("change", "run without it", "lost without it", "95 % interval", "that run was"), found)
 
 
 def replications(of: Material) -> str:
@@ -174,8 +174,8 @@ def replications(of: Material) -> str:
         found = pooled(others)
         if found is not None and len(others) > 1:
             lines.append(_measured("", f"the {len(others)} others pooled", Measurement("", found.gain, found.interval)))
-    return "\n".join(["| change | measured by | gain | 95 % interval |", "|---|---|---|---|", *lines]) if lines else ""
+    return table(("change", "measured by", "gain", "95 % interval"), lines)
 
 
-def _measured(change: str, who: str, one: Measurement) -> str:
-    return f"| {change} | {plain(who)} | {signed(one.gain)} | {span(one.interval)} |"
+def _measured(change: str, who: str, one: Measurement) -> Sequence[str]:
+    return change, plain(who), signed(one.gain), span(one.interval)

@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from mcp_server.nouns.numbers import duration
-from mcp_server.nouns.text import minute
+from mcp_server.nouns.text import fenced, minute, plain, table
 from mcp_server.views.paper.material import Material
 from mcp_server.views.paper.placeholders import Values
 from mcp_server.views.paper.values import MOST_ROWS, ablations, replications, rows, telling
-from mcp_server.views.report import fenced, plain
 
 CAPTIONS = {
     "progress.svg": "Every scored attempt in order, far ones at the edge. Green: kept. The line is the best so far.",
@@ -82,7 +81,7 @@ def _method(of: Material) -> str:
     better = "higher is better" if arena.metric.direction == "maximize" else "lower is better"
     unit = f", {plain(arena.metric.unit)}" if arena.metric.unit else ""
     pairs = Counter(one.experiment.verdict.comparison for one in of.course if one.experiment.verdict.comparison)
-    table = [
+    rows = [
         ("contract", of.contract),
         ("measured" if not arena.claimed else "claimed by the run", f"{plain(arena.metric.name)}{unit}, {better}"),
         ("edited", ", ".join(map(plain, arena.editable))),
@@ -99,12 +98,11 @@ def _method(of: Material) -> str:
         ("proposed by", ", ".join(map(plain, of.agents))),
         ("computed", f"{duration(found.run_seconds)} of runs in {duration(found.seconds)}"),
     ]
-    lines = [f"| {name} | {value} |" for name, value in table if value]
     said = (
         "Each attempt is one commit, run for the same budget and compared with the incumbent of its time on the same "
         "seeds. The referee keeps what is likely enough to be truly better; neither it nor the score can be edited."
     )
-    return "\n".join([f"## Method\n\n{said}\n", "| what | how |", "|---|---|", *lines])
+    return f"## Method\n\n{said}\n\n{table(('what', 'how'), (row for row in rows if row[1]))}"
 
 
 def _listed(seeds: tuple[int, ...]) -> str:
@@ -119,10 +117,10 @@ def _results(of: Material, values: Values, drawn: Collection[str]) -> str:
         "exam_interval": "its 95 % interval", "false_keeps": "keeps that are luck, expected",
         "noise": "noise of one run",
     }  # fmt: skip
-    lines = [f"| {words} | {values.words[name]} |" for name, words in names.items() if name in values.words]
+    told = [(words, values.words[name]) for name, words in names.items() if name in values.words]
     parts = [
         "## Results",
-        "\n".join(["| quantity of the campaign | value |", "|---|---|", *lines]),
+        table(("quantity of the campaign", "value"), told),
         _figure("progress.svg", drawn),
         "### Kept changes",
         rows(of.found.kept) or "None.",
