@@ -3,8 +3,9 @@
 For repositories of karpathy/autoresearch's shape whose training saves its model: `evaluate_bpb` of the *committed*
 prepare.py is called on what the run left, with the Python of the training. The model's code is the attempt's, so it
 lives in a process of its own, which is shown tokens and answers logits: it cannot print the score, replace the measure
-or see a target, for the loss is taken here. What this does not find is a model that looks ahead among the tokens it is
-shown; the built-in language-model scorer (`mcp_server.scoring.lm`) audits that.
+or see a target, for the loss is taken here. (Where a kernel has no Landlock it could print; `not_shut_in` says so.)
+What this does not find is a model that looks ahead among the tokens it is shown; the built-in language-model scorer
+(`mcp_server.scoring.lm`) audits that.
 
 Standard library, and the torch of the training; nothing of this package can be imported in here.
 """
@@ -30,7 +31,10 @@ NESTED = ("model", "state_dict", "model_state_dict", "module")  # where a checkp
 WRAPPED = "_orig_mod."  # what torch.compile puts before each name
 ANSWER_BYTES = 1 << 28  # of logits at a time
 CHILD = "--model"
-PR_SET_DUMPABLE = 4
+PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
+CREATE_RULESET, RESTRICT_SELF, VERSION = 444, 446, 1  # Landlock's calls, on every architecture
+MAKE_DEVICES = ctypes.c_uint64(1 << 6 | 1 << 11)
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 class NoAnswer(Exception):
@@ -38,6 +42,23 @@ class NoAnswer(Exception):
 
 
 # --- the model's side: the attempt's own code, which nothing here believes --------------------------------------------
+
+
+def can_shut_in() -> bool:
+    """Whether `shut_in` works here: Linux 5.13 or later, not switched off at boot."""
+    return int(libc.syscall(CREATE_RULESET, None, 0, VERSION)) > 0
+
+
+def shut_in() -> None:
+    """Let this process and its children look into no other one: whoever can, can write into the pipe of the answer.
+
+    Any Landlock domain does that; this one forbids nothing else that a model would do.
+    """
+    rules = libc.syscall(CREATE_RULESET, ctypes.byref(MAKE_DEVICES), ctypes.sizeof(MAKE_DEVICES), 0)
+    if rules >= 0:
+        libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        libc.syscall(RESTRICT_SELF, rules, 0)
+        os.close(rules)
 
 
 def load_model(snapshot: Path, file: Path) -> Any:
@@ -184,20 +205,20 @@ def answer(file: str, given: dict[str, float]) -> dict[str, object]:
             return {"rejected": "bad_output", "detail": str(error)}
         finally:
             child.kill()
-    return {"score": score}
+    return {"score": score} if can_shut_in() else {"score": score, "secondary": {"not_shut_in": 1.0}}
 
 
 def main(argv: list[str]) -> int:
     """Read $AUTORESEARCH_ARTIFACT and $AUTORESEARCH_SNAPSHOT, print the answer."""
     if argv[1:2] == [CHILD]:
+        shut_in()
         sys.path.insert(0, os.getcwd())
         answer_questions(Path(argv[2]), Path(argv[3]))
         return 0
     if len(argv) < 2:
         print("usage: python -m mcp_server.scoring.checkpoint FILE [NAME=NUMBER...]", file=sys.stderr)
         return 2
-    with contextlib.suppress(OSError, AttributeError):  # no process of this user looks into this one
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no process of this user looks into this one
     given = {name: json.loads(value) for name, _, value in (word.partition("=") for word in argv[2:])}
     print(json.dumps(answer(argv[1], given)))
     return 0

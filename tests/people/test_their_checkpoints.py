@@ -189,6 +189,21 @@ def test_the_measure_is_the_committed_one_and_the_model_answers_from_a_process_o
     assert left_by(tmp_path, home, train, sure).said() == {"score": pytest.approx(bits(sure), abs=1e-5)}
 
 
+FORGING = """
+try:  # into the scorer's own pipe, which every process of its user can open
+    with open(f"/proc/{os.getppid()}/fd/1", "w") as out:
+        print(json.dumps({"score": 0.0}), file=out)
+except OSError as error:
+    print("forged nothing:", error.strerror, file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(not checkpoint.can_shut_in(), reason="this kernel has no Landlock")
+def test_the_model_cannot_answer_in_the_scorers_place(tmp_path: Path, home: Path, text: None) -> None:
+    forging = TRAIN.replace("def main", f"import json, os, sys\n{FORGING}\ndef main")
+    assert left_by(tmp_path, home, forging, 0.5).said() == {"score": pytest.approx(bits(0.5), abs=1e-5)}
+
+
 def test_a_word_where_logits_are_awaited_and_a_file_that_is_gone_are_no_score(
     tmp_path: Path, home: Path, text: None
 ) -> None:
