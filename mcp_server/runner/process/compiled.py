@@ -12,12 +12,14 @@ import logging
 import os
 import shutil
 import stat
+import time
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"  # Triton's folder lies in it
 MOST_BYTES, MOST_ENTRIES, MOST_DEPTH = 1_000_000_000, 10_000, 16  # of what is handed on; of more, nothing is
+MOST_SECONDS = 2.0  # for its copying, while the run's clock is not looked at; after more it would count as stopped
 
 
 def lay(shared: Path, own: Path, leaves: bool) -> bool:
@@ -39,15 +41,15 @@ def take(own: Path, into: Path) -> None:
     Leaves nothing where that is too much or cannot be done: whatever a trainer lays there, its run goes on.
     """
     try:
-        whole = _take(own, into)
-    except OSError:  # a name too long, a folder that is shut, a full disk
+        whole = _take(own, into, time.monotonic() + MOST_SECONDS)
+    except OSError:  # a name too long, a folder that is shut, a full disk, one that is far away
         log.warning("what was compiled is not kept", exc_info=True)
         whole = False
     if not whole:
         shutil.rmtree(into, ignore_errors=True)
 
 
-def _take(own: Path, into: Path) -> bool:
+def _take(own: Path, into: Path, ends: float) -> bool:
     entries = size = 0
     for place, _, names, folder in os.fwalk(own):  # follows no links, and looks before it goes deeper
         inside = Path(place).relative_to(own)
@@ -56,14 +58,16 @@ def _take(own: Path, into: Path) -> bool:
             return False
         (into / inside).mkdir()
         for name in names:
-            size += _copy(name, folder, into / inside / name, MOST_BYTES - size)
+            size += _copy(name, folder, into / inside / name, MOST_BYTES - size, ends)
             if size > MOST_BYTES:
                 return False
     return True
 
 
-def _copy(name: str, folder: int, target: Path, most: int) -> int:
-    """Copy a file of an open folder, if it is one, no link, and not larger than `most`; its bytes. Raises OSError."""
+def _copy(name: str, folder: int, target: Path, most: int, ends: float) -> int:
+    """Copy a file of an open folder, if it is one, no link, and not larger than `most`; its bytes. Raises OSError, also
+    where it is not done at `ends` (monotonic).
+    """
     try:
         opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError:  # a link, or a compiler has renamed its file, now that it is whole
@@ -77,6 +81,8 @@ def _copy(name: str, folder: int, target: Path, most: int) -> int:
         with open(target, "xb") as file:
             left = state.st_size  # it may grow meanwhile
             while left > 0 and (part := source.read(min(left, 1 << 20))):
+                if time.monotonic() > ends:
+                    raise TimeoutError(f"{name} and what came before take more than {MOST_SECONDS:g} s to copy")
                 left -= file.write(part)
         # a compiled library need not be executable, and is as its maker left it
         os.chmod(target, 0o755 if state.st_mode & stat.S_IXUSR else 0o644)
