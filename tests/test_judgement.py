@@ -610,6 +610,16 @@ def test_a_bound_does_not_choose_which_bet_of_several_metrics_counts(tmp_path: P
     assert found.verdict.evidence == pytest.approx(alone / 2, rel=0.1)  # the other metric lost its bet
 
 
+def test_what_lies_undecided_counts_by_all_metrics_of_a_front(tmp_path: Path) -> None:
+    def lying(latency: float) -> float:
+        bench = front_of(tmp_path / f"{latency}.db")
+        for number in range(2, 8):
+            bench.run(number, 1.0001, secondary={"latency": latency})
+        return bench.judge(7).lying
+
+    assert lying(5.03) < 0.8 * lying(4.97)  # whoever passes over what is slow must not gain by what is quick
+
+
 # --- the exam ---------------------------------------------------------------------------------------------------------
 
 

@@ -10,11 +10,14 @@ import math
 from collections import defaultdict
 from dataclasses import replace
 from itertools import takewhile
+from statistics import fmean
 
 from mcp_server.arena.program import Arena
+from mcp_server.campaign.gathered.front import with_front
 from mcp_server.judging.verdict import Evidence, Record
 from mcp_server.judging.weighing import CONFIRMED_AT, Case
 from mcp_server.ledger import Ledger
+from mcp_server.nouns.numbers import LARGEST_SCORE
 from mcp_server.nouns.records import Kind
 from mcp_server.nouns.rows import Experiment
 
@@ -56,7 +59,8 @@ def _after(record: Record, one: Experiment) -> Record:
 def with_undecided(given: Evidence, ledger: Ledger, arena: Arena, experiment: Experiment) -> Evidence:
     """With the e-values of all other attempts that are scored and undecided, as wide as this comparison is."""
     tag = experiment.campaign
-    others = {one.number for one in ledger.undecided(tag) if one.kind != Kind.BASELINE} - {experiment.number}
+    lying = (one for one in ledger.undecided(tag) if one.kind != Kind.BASELINE)
+    others = {one.number: one for one in lying if one.number != experiment.number}
     if not others or given.record.proven:
         return given
     scores: defaultdict[int, dict[int, float]] = defaultdict(dict)
@@ -66,7 +70,26 @@ def with_undecided(given: Evidence, ledger: Ledger, arena: Arena, experiment: Ex
     for number, seed, _, incumbent, _, score in ledger.measured_beside(tag):
         if incumbent != number and seed in scores.get(number, {}):
             beside[number][seed] = -arena.loss(score)
-    seen = [number for number in others & scores.keys() if beside[number] or given.incumbent]
-    cases = [Case.of(replace(given, candidate=scores[n], beside=beside[n], called_off=0, units=None)) for n in seen]
-    lying = math.exp(sum(min(0.0, math.log(max(case.evidence, 1e-12))) for case in cases))
-    return replace(given, record=replace(given.record, lying=lying))
+    bets = []
+    for number in sorted(others.keys() & scores.keys()):
+        if beside[number] or given.incumbent:
+            own = replace(given, candidate=scores[number], beside=beside[number], called_off=0, units=None)
+            bets.append(_bet(own, ledger, arena, others[number]))
+    lost = math.exp(sum(min(0.0, math.log(max(bet, 1e-12))) for bet in bets))
+    return replace(given, record=replace(given.record, lying=lost))
+
+
+def _bet(own: Evidence, ledger: Ledger, arena: Arena, one: Experiment) -> float:
+    """What the bet on an attempt that lies there has come to: of several metrics the average, as `step` has it."""
+    if not arena.front or one.base is None:
+        return Case.of(own).evidence
+    front = with_front(own, ledger, arena, one, ledger.experiment(one.campaign, one.base)).front
+    assert front is not None
+    parts = (own, *front[1].values())
+    return fmean(Case.of(part).evidence if _told(part) else 0.0 for part in parts)
+
+
+def _told(part: Evidence) -> bool:
+    """Whether a metric has numbers on both sides."""
+    values = (*part.candidate.values(), *part.incumbent.values(), *part.beside.values())
+    return bool(part.candidate and (part.beside or part.incumbent)) and all(abs(one) < LARGEST_SCORE for one in values)
