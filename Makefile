@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= passive
 # images for containers often set this; the package would be compiled anew for each of a thousand processes
 unexport PYTHONDONTWRITEBYTECODE
+# pip refuses to install into an environment where a person's settings say `user = true`
+export PIP_USER := 0
 
 .PHONY: community compare many external night setup demo test quick mutants matrix faults abuse honest bench e2e night-e2e clients arenas lint format clean distclean
 .DEFAULT_GOAL := setup

@@ -31,6 +31,15 @@ CAUSES = (
 CHARACTERS = 300
 
 
+def refused(error: OSError) -> str:
+    """Why an installation could not even begin, and what to do next."""
+    return (
+        f"autoresearch could not be installed: {error.filename or 'its folder'} cannot be written "
+        f"({error.strerror or error}). Name another folder with XDG_DATA_HOME, then call lab_status again, which tries "
+        "it anew."
+    )
+
+
 class Installation:
     """A process that installs, and the log it writes."""
 

@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-from installation import Installation
+from installation import Installation, refused
 from waiting_room import stay
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,8 +60,9 @@ def fingerprint() -> str:
 
 def run(command: list[str]) -> int:
     """Exit code of one step; what it says joins stderr."""
-    python = {**os.environ, "PYTHON": sys.executable}
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=python, check=False)
+    # who has pip install into the home by default, as Debian's users do, cannot install into an environment
+    given = {**os.environ, "PYTHON": sys.executable, "PIP_USER": "0"}
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=given, check=False)
     if done.returncode:
         say(f"{' '.join(command)} failed with exit code {done.returncode}; see above.")
     return done.returncode
@@ -167,7 +168,10 @@ def main() -> None:
             sys.exit(NOT_READY)
         if sys.argv[1] == SERVER:
             sys.exit(stay(lambda: begin_making(missing), command, version()))
-        making = begin_making(missing)
+        try:
+            making = begin_making(missing)
+        except OSError as error:
+            sys.exit(refused(error))
         if making.process.wait():
             say(making.why())
             sys.exit(making.process.returncode)

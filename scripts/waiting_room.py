@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from installation import Installation
+from installation import Installation, refused
 
 Message = dict[str, Any]
 
@@ -68,6 +68,15 @@ def is_status(message: Message) -> bool:
     return message.get("method") == "tools/call" and message.get("params", {}).get("name") == "lab_status"
 
 
+def begun(begin: Callable[[], Installation]) -> tuple[Installation | None, str]:
+    """(An installation that was started, "") or (None, why not)."""
+    try:
+        return begin(), ""
+    except OSError as error:
+        print(refused(error), file=sys.stderr, flush=True)
+        return None, refused(error)
+
+
 class Room:
     """The client's side of stdio until the server takes over."""
 
@@ -93,15 +102,14 @@ class Room:
 
         `begin` starts one: at once, and after a failure with the next lab_status.
         """
-        making: Installation | None = begin()
-        failed = ""
+        making, failed = begun(begin)
         while True:
             line = self._next()
             if line is None:
                 return False
             if line:
                 if making is None and is_status(parse(line)):
-                    making = begin()
+                    making, failed = begun(begin)
                 self._meet(line)
             if making is None:
                 self._answer_kept(failed, wrong=True)

@@ -176,6 +176,63 @@ def test_the_launcher_uses_the_interpreter_it_is_given(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
+def test_the_launcher_may_be_called_by_a_link_on_the_path(tmp_path: Path) -> None:
+    release = lay_release(tmp_path / "a plugin")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "autoresearch").symlink_to(release / "bin" / "autoresearch")
+    done = launch(tmp_path, "--version", AUTORESEARCH_PYTHON=sys.executable)
+    assert (done.returncode, __version__ in done.stdout) == (0, True), done.stderr
+
+
+def test_an_installation_that_cannot_begin_says_why_in_a_shell_and_to_a_client(tmp_path: Path) -> None:
+    release = lay_release(tmp_path / "plugin")
+    (tmp_path / "home").write_text("a file where a folder should be")
+    environment = {"XDG_DATA_HOME": str(tmp_path / "home")}
+    done = launch(release, "--version", **environment)
+    assert done.returncode == 1
+    assert "home/autoresearch" in done.stderr
+    assert "cannot be written (Not a directory). Name another folder with XDG_DATA_HOME" in done.stderr
+    assert "Traceback" not in done.stderr
+    asked = [
+        {"id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18"}},
+        {"id": 2, "method": "tools/call", "params": {"name": "lab_status", "arguments": {}}},
+    ]
+    served = subprocess.run(
+        [str(release / "bin" / "autoresearch-mcp")], env=dict(os.environ) | environment, text=True,
+        input="".join(json.dumps({"jsonrpc": "2.0", **one}) + "\n" for one in asked), capture_output=True,
+    )  # fmt: skip
+    answers = [json.loads(line) for line in served.stdout.splitlines()]
+    assert [one.get("id") for one in answers] == [1, 2]
+    assert "Name another folder with XDG_DATA_HOME" in json.dumps(answers[1])
+
+
+def test_a_person_whose_pip_installs_into_the_home_gets_an_environment_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_USER", "1")
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    environment = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
+    made = importlib.import_module("launch")
+    pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python")]
+    monkeypatch.setattr(sys, "stderr", sys.__stderr__)
+    assert made.run([*pip, "install", "--quiet", "--no-index", "--no-deps", "--dry-run", str(wheel(tmp_path))]) == 0
+
+
+def wheel(folder: Path) -> Path:
+    """A package that holds nothing."""
+    files = {
+        "METADATA": "Metadata-Version: 2.1\nName: nothing\nVersion: 1\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": "",
+    }
+    place = folder / "nothing-1-py3-none-any.whl"
+    with zipfile.ZipFile(place, "w") as packed:
+        for name, text in files.items():
+            packed.writestr(f"nothing-1.dist-info/{name}", text)
+    return place
+
+
 def test_the_launcher_can_be_told_never_to_install(tmp_path: Path) -> None:
     release = lay_release(tmp_path / "plugin")
     done = launch(release, "--version", AUTORESEARCH_INSTALL="never", XDG_DATA_HOME=str(tmp_path / "data"))
