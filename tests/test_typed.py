@@ -45,6 +45,17 @@ def test_every_path_that_a_command_takes_is_seen_from_the_folder_that_is_named()
     assert [(name, each.name) for name, each in paths if not isinstance(each.type, asking.Here)] == []
 
 
+@pytest.mark.parametrize("word", ["nan", "inf", "-inf"])
+def test_what_is_no_number_to_reckon_with_is_no_number(tmp_path: Path, word: str) -> None:
+    kinds = [(one.name, each.name, each.type) for one in all_commands() for each in one.params]
+    floats = [(name, kind) for *name, kind in kinds if isinstance(kind, click.FloatRange | type(click.FLOAT))]
+    assert len(floats) > 10
+    assert [name for name, kind in floats if not isinstance(kind, asking.Finite)] == []
+    for words in (("run", "an idea", f"--expect={word}"), ("wait", "--for", "keep", f"--timeout={word}")):
+        done = typed("-C", str(tmp_path), *words)
+        assert (done.exit_code, done.stdout) == (2, "")
+
+
 def test_a_file_is_looked_for_in_the_folder_that_is_named(tmp_path: Path) -> None:
     (tmp_path / "processes.yaml").write_text("nonsense: [\n")
     for words in (("paper", "--check", "paper.md"), ("ralph", "--prompt", "paper.md", "--", "true")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import signal
@@ -37,6 +38,20 @@ class Here(click.Path):
         place = ctx.find_object(Place) if ctx is not None else None
         seen = os.path.expanduser(value)
         return super().convert(seen if place is None else place.folder / seen, param, ctx)
+
+
+class Finite(click.FloatRange):
+    """A number that can be reckoned with: Python reads `nan` and `inf` too, and a range lets them through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number to reckon with.", param, ctx)
+        return found
+
+    def _describe_range(self) -> str:
+        """For --help: nothing where it has no edges."""
+        return "" if self.min is None and self.max is None else super()._describe_range()
 
 
 def json_option(command: Command) -> Command:

@@ -24,17 +24,17 @@ NOT_COMPLETE = 3
 
 @click.command()
 @click.option("--iterations", type=click.IntRange(1), default=20, show_default=True, help="At most this many agents.")
-@click.option("--hours", type=click.FloatRange(0, min_open=True), help="At most this long.")
-@click.option("--cost", type=click.FloatRange(0, min_open=True), metavar="USD", help="At most this many dollars.")
+@click.option("--hours", type=asking.Finite(0, min_open=True), help="At most this long.")
+@click.option("--cost", type=asking.Finite(0, min_open=True), metavar="USD", help="At most this many dollars.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=asking.Finite(0, min_open=True),
     default=30.0,
     show_default=True,
     help="For one agent; beyond them it is ended, with everything it started.",
 )
 @click.option("--stall", type=click.IntRange(1), default=5, show_default=True, help="Stop after N without a keep.")
-@click.option("--rest", type=click.FloatRange(0), default=0.0, show_default=True, help="Seconds between two agents.")
+@click.option("--rest", type=asking.Finite(0), default=0.0, show_default=True, help="Seconds between two agents.")
 @click.option("--prompt", type=asking.Here(exists=True, dir_okay=False), help="[default: PROMPT.md]")
 @click.option("--tag", default="ralph", show_default=True, help="The campaign to begin where there is none.")
 @click.option("--plain", is_flag=True, help="Lines instead of a live screen.")

@@ -113,7 +113,7 @@ def _tried(one: Tried) -> TriedReply:
 @click.option("--worse", metavar="FILE", help="A version that must score worse. Default: several harms are tried.")
 @click.option(
     "--patience",
-    type=click.FloatRange(0),
+    type=asking.Finite(0),
     default=PATIENCE_SECONDS,
     show_default=True,
     metavar="SECONDS",

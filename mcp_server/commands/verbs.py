@@ -106,9 +106,13 @@ def start(
 @click.command()
 @click.argument("description")
 @click.option("--hypothesis", default="", metavar="TEXT", help="Why it should help.")
-@click.option("--expect", type=float, metavar="GAIN", help="Expected gain in the metric's unit; positive is better.")
+@click.option(
+    "--expect", type=asking.Finite(), metavar="GAIN", help="Expected gain in the metric's unit; positive is better."
+)
 @click.option("--anyway", is_flag=True, help="Also where it takes back what was kept.")
-@click.option("--cost", type=float, metavar="USD", help="What proposing it cost; `autoresearch money` tells it later.")
+@click.option(
+    "--cost", type=asking.Finite(), metavar="USD", help="What proposing it cost; `autoresearch money` tells it later."
+)
 @click.option("--tokens", type=int, metavar="TOKENS", help="What proposing it took.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Stay until it is scored.")
 @asking.json_option

@@ -20,7 +20,7 @@ def course(tag: str, *gains: float, block: str = "", **more: object) -> Course:
     told: dict[str, object] = {
         **{"contract": "c" * 32, "metric": "loss", "unit": "nats", "program": "p1", "style": "", "agent": "made-up 1"},
         **{"engine": "local", "machine": "m", "began_at": "2026-03-15T10:00:00+00:00", "hours": float(len(gains))},
-        **{"kept": 1, "false_keeps": 0.2, "duplicates": 0, "crashes": 0, "exam_gain": gains[-1]},
+        **{"kept": 1, "false_keeps": 0.2, "duplicates": 0, "crashes": 0, "exam_gain": gains[-1] if gains else None},
     }
     return Course(**{"lab": "", "tag": tag, "points": points, "tokens": 10, "block": block, **told, **more})  # type: ignore[arg-type]
 
@@ -50,6 +50,18 @@ def test_as_many_campaigns_as_are_said_to_settle_a_difference_do_so() -> None:
     assert needed is not None
     assert power(1.0, 2.0, needed) >= 0.8 > power(1.0, 2.0, needed - 1)
     assert campaigns_needed(0.0, 1.0) is None
+
+
+def test_a_campaign_that_has_only_begun_takes_no_comparison_from_the_others() -> None:
+    begun = course("tonight", exam_gain=None, began_at="2026-03-17T10:00:00+00:00")
+    courses = [course("night-1", 0.1, 0.3), course("night-2", 0.1, 0.2), begun]
+    reply = compare(default_arms(courses))
+    assert [one.arm for one in reply.arms] == ["night-1", "night-2"]
+    assert (reply.budget, reply.differences[0].difference) == (2, 0.1)
+    named = compare(arms_of(["night-1", "tonight"], courses))
+    assert named.budget == 0
+    assert "Without an attempt yet, so that nothing can be compared: tonight." in named.notes
+    assert [one.name for one in default_arms([begun])] == ["tonight"]
 
 
 def test_arms_are_chosen_by_what_their_campaigns_are() -> None:

@@ -78,8 +78,8 @@ def frontier(place: Place, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--replications", type=click.FloatRange(0, MOST), metavar="SHARE", help=f"Of the runs; 0 to {MOST:g}.")
-@click.option("--discards", type=click.FloatRange(0, MOST), metavar="SHARE", help="Of the runs, for others' discards.")
+@click.option("--replications", type=asking.Finite(0, MOST), metavar="SHARE", help=f"Of the runs; 0 to {MOST:g}.")
+@click.option("--discards", type=asking.Finite(0, MOST), metavar="SHARE", help="Of the runs, for others' discards.")
 @click.option("--apart", type=click.IntRange(0, 1000), metavar="N", help="Own attempts between two adoptions.")
 @click.option(
     "--of-one-lab",
@@ -87,7 +87,7 @@ def frontier(place: Place, as_json: bool) -> None:
     metavar="N",
     help=f"Of the last {LATEST_ADOPTIONS} adoptions at most so many come from one lab.",
 )
-@click.option("--patience-minutes", type=click.FloatRange(0, 100_000), metavar="M", help="Until it is the next's turn.")
+@click.option("--patience-minutes", type=asking.Finite(0, 100_000), metavar="M", help="Until it is the next's turn.")
 @asking.json_option
 @click.pass_obj
 def bounds(place: Place, /, as_json: bool, **given: float | int | None) -> None:

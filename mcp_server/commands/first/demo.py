@@ -40,7 +40,7 @@ QUICK_BEGINS = ("pack.py", "STARTS = 1 ", "STARTS = 6 ")
     help="The lab's folder; an earlier demonstration in it is replaced, anything else is left alone.",
 )
 @click.option("--quick", is_flag=True, help="Half a minute, without torch: packings, from recorded proposals.")
-@click.option("--budget", type=click.FloatRange(1, 3600), default=15.0, show_default=True, help="Seconds of a run.")
+@click.option("--budget", type=asking.Finite(1, 3600), default=15.0, show_default=True, help="Seconds of a run.")
 @click.option("--experiments", type=click.IntRange(1, 100), default=8, show_default=True, help="After the baseline.")
 @click.option("--calibrate", type=click.IntRange(0, 20), default=2, show_default=True, help="Runs that measure noise.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the researcher's choices.")
@@ -51,7 +51,7 @@ QUICK_BEGINS = ("pack.py", "STARTS = 1 ", "STARTS = 6 ")
     show_default=True,
     help="A seeded search, or the optimiser of `suggest`.",
 )
-@click.option("--limit", type=click.FloatRange(1), default=330.0, show_default=True, help="Seconds for everything.")
+@click.option("--limit", type=asking.Finite(1), default=330.0, show_default=True, help="Seconds for everything.")
 @click.option("--plain", is_flag=True, help="Lines instead of a live screen.")
 @asking.json_option
 @click.pass_context

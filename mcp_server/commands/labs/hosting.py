@@ -93,9 +93,9 @@ def token() -> None:
 @click.argument("name")
 @click.option("--may", type=click.Choice([str(one) for one in May]), default=str(May.PUBLISH), show_default=True)
 @click.option("--lab", default="", metavar="KEY|LAB", help="Whose journal it publishes.  [default: its first]")
-@click.option("--days", type=click.FloatRange(min=0.01), help="It ends after so many.  [default: never]")
-@click.option("--per-second", type=click.FloatRange(0.01, 10_000), default=20.0, show_default=True, help="Requests.")
-@click.option("--push-mb", type=click.FloatRange(0.01, 4096), default=32.0, show_default=True, help="Largest push.")
+@click.option("--days", type=asking.Finite(min=0.01), help="It ends after so many.  [default: never]")
+@click.option("--per-second", type=asking.Finite(0.01, 10_000), default=20.0, show_default=True, help="Requests.")
+@click.option("--push-mb", type=asking.Finite(0.01, 4096), default=32.0, show_default=True, help="Largest push.")
 @asking.json_option
 def add(folder: Path, name: str, may: str, lab: str, as_json: bool, **given: Any) -> None:
     """Make a token: read, publish (one lab's journal and leases) or admin (any lab's, tokens, audit log).

@@ -23,7 +23,7 @@ def spent_given(cost: float | None, tokens: int | None) -> Spent:
 
 @click.command()
 @click.argument("number", type=click.IntRange(1), metavar="[N]", required=False)
-@click.option("--cost", type=float, metavar="USD", help="Experiment N has cost so many US dollars so far.")
+@click.option("--cost", type=asking.Finite(), metavar="USD", help="Experiment N has cost so many US dollars so far.")
 @click.option("--tokens", type=int, metavar="TOKENS", help="It has taken so many tokens so far.")
 @asking.json_option
 @click.pass_obj

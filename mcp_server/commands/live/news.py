@@ -41,7 +41,7 @@ def _kinds(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...])
     help=f"{', '.join(EventKind)}; several apart by commas, or given again.",
 )
 @click.option("--after", type=click.IntRange(0), metavar="N", help="Events beyond number N; 0 is from the beginning.")
-@click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Give up then.  [default: never]")
+@click.option("--timeout", type=asking.Finite(0), metavar="SECONDS", help="Give up then.  [default: never]")
 @click.pass_obj
 def wait(place: Place, kinds: list[str], after: int | None, timeout: float | None) -> None:
     """Wait until something happens in this campaign, and print it as one line of JSON.

@@ -40,7 +40,7 @@ def _waiting(ideas: list[IdeaReply]) -> str:
 
 @click.command()
 @click.argument("reason", default="")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="For so long.  [default: until resume]")
+@click.option("--minutes", type=asking.Finite(0, min_open=True), help="For so long.  [default: until resume]")
 @asking.json_option
 @click.pass_obj
 def pause(place: Place, reason: str, minutes: float | None, as_json: bool) -> None:

@@ -27,9 +27,7 @@ from mcp_server.setup.slurm import Allocation, complaint, script
 @click.option("--mem", default="", metavar="SIZE", help="Memory of each node, such as 64G.")
 @click.option("--option", "options", multiple=True, metavar="LINE", help="Another option of sbatch: --partition=long.")
 @click.option("--agents", type=click.IntRange(1), default=1, show_default=True, help="Loops at once, a tree for each.")
-@click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="Of one turn."
-)
+@click.option("--minutes", type=asking.Finite(0, min_open=True), default=30.0, show_default=True, help="Of one turn.")
 @click.option("--stop", type=click.IntRange(1), default=120, show_default=True, help="Seconds for the end.")
 @click.option("--tag", default="slurm", show_default=True, help="The campaign to begin, or to go on with.")
 @click.option("--community", default="", metavar="PLACE", help="Join the labs at this place (a folder, a git remote).")

@@ -191,7 +191,7 @@ def _in_ledger(path: Path, lock: Path, act: Callable[[Ledger], Any]) -> Any:
 @click.command()
 @click.argument("source")
 @reading_options
-@click.option("--noise", type=click.FloatRange(0), metavar="SD", help="Standard deviation of one run, in the metric.")
+@click.option("--noise", type=asking.Finite(0), metavar="SD", help="Standard deviation of one run, in the metric.")
 @click.option("--page", type=asking.Here(dir_okay=False), help="Also write it: .md, or .html.")
 @asking.json_option
 @click.pass_obj

@@ -310,7 +310,10 @@ def _beside(one: Course, other: Course) -> bool:
 
 def _notes(arms: Sequence[Arm], axis: str, budget: float) -> list[str]:
     notes = []
-    if axis == "cost_usd" and budget == 0:
+    begun = [course.tag for arm in arms for course in arm.courses if not course.points]
+    if begun:
+        notes.append(f"Without an attempt yet, so that nothing can be compared: {', '.join(begun)}.")
+    elif axis == "cost_usd" and budget == 0:
         notes.append("Not every attempt told what it cost, so money cannot be an axis: no curve goes further.")
     alone = [arm.name for arm in arms if len(arm.courses) < 2]
     if alone:
@@ -340,6 +343,10 @@ def _short(value: float) -> float:
 
 
 def default_arms(courses: Sequence[Course]) -> list[Arm]:
-    """Without a wish: every campaign of the newest contract is an arm of its own."""
-    newest = max(courses, key=lambda one: one.began_at).contract
-    return [Arm(one.tag, (one,)) for one in courses if one.contract == newest]
+    """Without a wish: every campaign of the newest contract is an arm of its own, once it has an attempt.
+
+    One that has only begun got nowhere yet, and all are compared as far as all of them got.
+    """
+    some = [one for one in courses if one.points] or courses
+    newest = max(some, key=lambda one: one.began_at).contract
+    return [Arm(one.tag, (one,)) for one in some if one.contract == newest]
