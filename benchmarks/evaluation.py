@@ -33,7 +33,7 @@ from mcp_server.runner.machine.proc import read_stat
 from mcp_server.runner.sandbox import probe
 from mcp_server.scoring import audit, tolerances
 from mcp_server.scoring.corpus import Split, read_split
-from mcp_server.scoring.evaluation import Rejected, Rule, batch_rows, evaluate, plain
+from mcp_server.scoring.evaluation import Rejected, Rule, batch_rows, claim_all, evaluate
 from mcp_server.scoring.remote import Host, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,6 +102,13 @@ def started(setting: Setting) -> None:
         host.wait_until_ready()
 
 
+def plain(split: Split, setting: Setting) -> None:
+    """What one does who believes the model: no audit."""
+    with closing(Host("A", setting)) as host:
+        host.wait_until_ready()
+        claim_all(host, split, np.random.default_rng(), lambda fraction: None)
+
+
 def audited(split: Split, setting: Setting, positions: int) -> None:
     precision = "float32" if setting.device == "cpu" else "bfloat16"
     tolerance = tolerances.read(None).find(setting.device, precision)
@@ -145,7 +152,7 @@ def ratio_of(train: Path, rounds: int, threads: int = 1, device: str = "cpu") ->
     with tempfile.TemporaryDirectory(prefix="autoresearch-bench-") as name:
         split, setting = prepared(Path(name), train, threads, device)
         for _ in range(rounds):
-            alone = measure(lambda: plain(split, setting, np.random.default_rng(), lambda fraction: None))
+            alone = measure(lambda: plain(split, setting))
             both = measure(lambda: audited(split, setting, POSITIONS[-1]))
             ratios.append((both[0] / alone[0], both[1] / alone[1]))
     return ratios

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -43,8 +42,6 @@ from mcp_server.nouns.files import try_lock
 from mcp_server.nouns.rows import Campaign
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.workspace import Workspace
-
-log = logging.getLogger(__name__)
 
 MOST_PROBLEMS = 20  # that are told of one exchange
 

@@ -32,17 +32,11 @@ def listen(port: int | None, first: int = FIRST_PORT) -> socket.socket:
     """A listening socket on loopback; without a port, on the first free one of a few. Raises AutoresearchError."""
     why = ""
     for number in [port] if port is not None else range(first, first + PORTS):
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        # a port whose last connections still linger may be taken again: a restart keeps its link
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((HOST, number))
-            listening.listen(128)
+            # a port whose last connections still linger may be taken again: a restart keeps its link
+            return socket.create_server((HOST, number), backlog=128)
         except OSError as error:
-            listening.close()
-            why = str(error.strerror)
-            continue
-        return listening
+            why = str(error.strerror).partition(" (")[0]  # Python adds the address
     asked = f"Port {port}" if port is not None else f"A port of {first} to {first + PORTS - 1}"
     raise AutoresearchError(f"{asked} cannot be had: {why}. Choose another with --port, or --port 0 for any.")
 

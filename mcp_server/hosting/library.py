@@ -30,6 +30,7 @@ from mcp_server.nouns.replies import CommunityReply
 from mcp_server.nouns.text import clean_line
 from mcp_server.views.labs.site import site_files
 
+PATIENCE_SECONDS = 5.0  # for which drawn pages are good enough in any case
 MOST_DRAWN = 4  # sites that are remembered, whoever asks for what
 HEARS = Trust(strangers=Role.REPLICATE)  # a server takes no sides: every lab's measurement counts
 
@@ -55,9 +56,9 @@ class Drawn(NamedTuple):
 class Library:
     """The records of one server, in a folder of its own. Safe for several threads."""
 
-    def __init__(self, store: Store, folder: Path, now: Callable[[], datetime], patience: float = 5.0) -> None:
-        """store: for this library alone. patience: seconds for which drawn pages are good enough in any case."""
-        self._store, self._now, self._patience = store, now, patience
+    def __init__(self, store: Store, folder: Path, now: Callable[[], datetime]) -> None:
+        """store: for this library alone."""
+        self._store, self._now = store, now
         self._places = Places.of(folder)
         write_trust(self._places.trust, HEARS)
         self._reading = threading.Lock()
@@ -114,7 +115,7 @@ class Library:
         """A file of the site of one contract; None where there is none of that name."""
         with self._drawing:
             before, now = self._drawn.get(contract), time.monotonic()
-            if before is None or now - before.at >= self._patience:
+            if before is None or now - before.at >= PATIENCE_SECONDS:
                 with closing(Foreign(self._places.records)) as foreign:
                     stamp = shown.stamp(foreign)
                     files = before.files if before and before.stamp == stamp else self._draw(foreign, contract)

@@ -7,10 +7,9 @@ journals alone, and a kill at any moment loses nothing that was answered with `o
 from __future__ import annotations
 
 import itertools
-import logging
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,8 +42,6 @@ from mcp_server.nouns.exchanged import SHORT
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.command import last_words
 
-log = logging.getLogger(__name__)
-
 SMALL = 100  # objects that are kept one by one; git's own measure
 UNPACK_SECONDS = 120.0
 MOVED = "fetch first: it moved meanwhile"
@@ -74,11 +71,10 @@ class Receiver:
         tokens: Tokens,
         audit: Audit,
         leases: Leases,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """room: a folder for what is coming in."""
         self._premises, self._room, self._store = premises, room, premises.store
-        self._tokens, self._audit, self._leases, self._now = tokens, audit, leases, now
+        self._tokens, self._audit, self._leases = tokens, audit, leases
         self._numbers = itertools.count()
         self._moving = threading.Lock()
 
@@ -159,7 +155,7 @@ class Receiver:
         known = refs.get(journal_ref(lab))
         others = [oid for ref, oid in refs.items() if ref.startswith(LABS) and ref != journal_ref(lab)]
         try:
-            journal.read(quarantine, lab, one.new, known, now=self._now(), others=others)
+            journal.read(quarantine, lab, one.new, known, now=datetime.now(UTC), others=others)
         except (Forked, Older):
             raise Refused(LOST) from None
         if one.ref.startswith(BRANCHES):

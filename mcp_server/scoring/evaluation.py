@@ -152,14 +152,6 @@ def _with(judged: Scored | Rejected, used: HostUse, claimed_at: float) -> Scored
     return replace(judged, hosts=used) if isinstance(judged, Scored) else judged
 
 
-def plain(split: Split, setting: Setting, random: np.random.Generator, progress: Progress) -> float:
-    """The score without an audit, in bits per byte: what one would report who believes the model. For comparison."""
-    with closing(Host("A", setting)) as host:
-        host.wait_until_ready()
-        claims = claim_all(host, split, random, progress)
-    return audit.estimate(split, claims, NOWHERE, np.zeros(0), 0.0).claimed
-
-
 def claim_all(host: Host, split: Split, random: np.random.Generator, progress: Progress) -> Claims:
     """The host's claimed log-probability of every target (R, T). Raises HostFailed."""
     rows = host.setting.rows
