@@ -30,7 +30,7 @@ from mcp_server.campaign.reins.gate import refuse_while_closed
 from mcp_server.campaign.reins.hands import deliver
 from mcp_server.campaign.runs import orders, pairing
 from mcp_server.campaign.status import known_like, nowhere, recalled, whereabouts
-from mcp_server.campaign.stop import over_by_rule, refuse_when_over
+from mcp_server.campaign.stop import ending, over_by_rule, refuse_when_over
 from mcp_server.campaign.transfers.adopting import adopted, edits_named
 from mcp_server.campaign.trees import astray, overwritten
 from mcp_server.campaign.trees.overwritten import NOBODY, Caller
@@ -286,7 +286,7 @@ class Lab:
             reply, over = decided(bench, found, caught), over_by_rule(bench, campaign, arena)
             reply.next = queue.next_step(bench, campaign, reply.next)
             if over:
-                reply.next = f"{WRITE_FIRST} The campaign is over: {over}. Stop."
+                reply.next = f"{WRITE_FIRST} {ending(bench, campaign, over)}"
             return reply
 
     def append_learnings(

@@ -22,7 +22,7 @@ from mcp_server.campaign.reins import gate, queue
 from mcp_server.campaign.runs import ahead
 from mcp_server.campaign.runs.dispatch import resolve_budget, resolve_devices
 from mcp_server.campaign.runs.pairing import choice_of
-from mcp_server.campaign.stop import over_by_rule
+from mcp_server.campaign.stop import ending, over_by_rule
 from mcp_server.campaign.trees import company
 from mcp_server.campaign.upkeep import disk
 from mcp_server.campaign.upkeep.caught import CaughtUp
@@ -122,7 +122,7 @@ def whereabouts(bench: Bench, campaign: Campaign, program: Program, problem: str
         room=free.more or None,
         ideas=queue.first(bench, campaign),
         paused=gate.closed(bench, campaign),
-        next=_next(over, baseline, due, running, plateau(last), free),
+        next=_next(over and ending(bench, campaign, over), baseline, due, running, plateau(last), free),
     )
     if not over and not baseline and not due and not running:
         reply.next = queue.next_step(bench, campaign, reply.next)
@@ -223,13 +223,13 @@ def dry_spell(ledger: Ledger, tag: str) -> str:
 
 
 def _next(over: str, baseline: str, waiting: Sequence[int], running: Sequence[int], dry: str, free: ahead.Ahead) -> str:
-    """baseline: what to know while it is not measured; nothing is judged before."""
+    """over: the last words of a campaign. baseline: what to know while it is not measured; nothing is judged before."""
     if baseline and not over:
         return baseline
     if waiting:
         return f"commit_or_revert({waiting[0]}) decides on what is scored; `learned` takes the lesson."
     if over:
-        return "The campaign is over by its stop rule: write down what was learned and stop."
+        return over
     if running and free.more:
         return (
             f"{ahead.words(free)}: propose {free.more} more from the incumbent's files, without waiting for those that "

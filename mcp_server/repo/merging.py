@@ -13,6 +13,7 @@ from mcp_server.repo.git import Repository
 MARK = 23  # characters of a conflict's marker: no text has such a line by itself
 SIDE_CHARACTERS = 600  # of one side of a conflict that are said
 MOST_TOLD = 3
+MOST_CONFLICTS = 127  # that git counts in its exit status; any other says that it did not merge: a binary file, a kill
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,14 @@ def merge(
         else:
             text, marked = _texts(git, scratch, (ours, base, there), theirs)
             merged.files[path] = text
-            merged.conflicts += _conflicts(path, marked) if marked else []
+            merged.conflicts += [] if marked is None else _conflicts(path, marked)
     return merged
 
 
-def _texts(git: Repository, scratch: Path, texts: tuple[bytes, bytes, bytes], theirs: bool) -> tuple[bytes, bytes]:
-    """git's merge of three texts (ours, base, there), and the same with the conflicts marked; b"" without any.
+def _texts(
+    git: Repository, scratch: Path, texts: tuple[bytes, bytes, bytes], theirs: bool
+) -> tuple[bytes, bytes | None]:
+    """git's merge of three texts (ours, base, there), and the same with the conflicts marked; None without any.
 
     git takes changes of neighbouring lines for one, and constants stand on neighbouring lines: where a place has as
     many lines on each side, it is merged line by line.
@@ -85,11 +88,13 @@ def _texts(git: Repository, scratch: Path, texts: tuple[bytes, bytes, bytes], th
         command = ["merge-file", "-p", f"--marker-size={MARK}", *(str(place) for place in places)]
         answer = git.ask(*command)
         if answer.code == 0:
-            return answer.out, b""
+            return answer.out, None
+        if not 0 < answer.code <= MOST_CONFLICTS:
+            return texts[2 if theirs else 0], b""
         marked = git.ask(command[0], "--diff3", *command[1:]).out
         by_line = _by_line(marked)
         if by_line is not None:
-            return by_line, b""
+            return by_line, None
         if not theirs:
             return answer.out, answer.out
         taken = _by_line(marked, theirs=True)

@@ -385,6 +385,17 @@ def test_a_merge_knows_files_that_come_and_go(tmp_path: Path) -> None:
     assert [(one.path, one.ours, one.theirs) for one in done.conflicts] == [("a", "5", "4"), ("gone", "kept", "")]
 
 
+@pytest.mark.parametrize(("theirs", "kept"), [(False, b"\0\nours\n"), (True, b"\0\ntheirs\n")])
+def test_what_git_would_not_merge_at_all_is_a_conflict_and_no_empty_file(
+    tmp_path: Path, theirs: bool, kept: bytes
+) -> None:
+    lab = make_lab(tmp_path / "lab")
+    ours, base, there = ({"x.py": b"\0\n" + word + b"\n"} for word in (b"ours", b"base", b"theirs"))
+    merged = merge(lab.workspace.git, tmp_path / "scratch", ours, base, there, theirs)
+    assert merged.files == {"x.py": kept}
+    assert [one.path for one in merged.conflicts] == ["x.py"]
+
+
 def test_a_claim_is_repeated_by_one_lab_at_a_time(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,6 +153,29 @@ def test_to_revert_again_looks_at_the_files_as_they_are_now(tmp_path: Path, play
     assert knob_in(lab.paths.tree) == 2.0
 
 
+# --- the end of a campaign, with something still open -------------------------------------------------------------
+
+
+def test_at_the_end_what_is_still_open_is_named_before_anybody_stops(tmp_path: Path, played: Played) -> None:
+    lab = make_lab(tmp_path / "lab", more="keep: {confirm: never}\nstop: {experiments: 3}\n")
+    lab.start_campaign("first", calibrate=0)
+    lab.lab_status()
+    played.hold = True
+    for knob in (2.0, 2.5):
+        edit(lab, KNOB=knob)
+        lab.run_experiment(f"to {knob}")
+    assert "read_score(2)" in lab.lab_status().next
+    played.end()
+    decided = lab.commit_or_revert(3, learned="Nearer is better.").next
+    assert "Open is still 2" in decided
+    assert "commit_or_revert(2)" in lab.lab_status().next
+    for _ in range(3):  # its change may go on as another
+        open_ones = lab.lab_status().waiting_for_decision
+        ended = lab.commit_or_revert(open_ones[0]).next if open_ones else lab.lab_status().next
+    assert ended.endswith("Stop.")
+    assert lab.lab_status().experiments["all"] == 3
+
+
 # --- folders, seals and clocks ----------------------------------------------------------------------------------------
 
 
