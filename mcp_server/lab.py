@@ -235,7 +235,7 @@ class Lab:
         with self._verb() as (bench, caught):
             campaign, arena = campaign_at(bench)
             found = experiment_at(bench, campaign, experiment, session)
-            judgement = judgement_of(bench, campaign, arena, found)
+            judgement = judgement_of(bench, campaign, found)
             reply = progress.score_reply(bench.ledger, self.paths, found, arena, self.now(), judgement)
             reply.warnings += [*caught.problems, *self._elsewhere.first(f"{campaign.tag}/{found.number}")]
             due = reply.eta_seconds if reply.phase == "pending" else None
@@ -272,7 +272,7 @@ class Lab:
             self.workspace.guard()
             if decision != "revert" or found.kind == Kind.BASELINE:
                 baseline.refuse_without_baseline(bench, campaign, arena, found)
-            judgement = judgement_of(bench, campaign, arena, found)
+            judgement = judgement_of(bench, campaign, found)
             judgement = conclude(bench, campaign, arena, found, judgement, decision)
             caught = recovery.catch_up(bench)
             found = bench.ledger.experiment(campaign.tag, found.number)

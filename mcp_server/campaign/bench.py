@@ -43,6 +43,16 @@ class Bench:
     def arena(self, of: Campaign | Experiment) -> Arena:
         return self.program(of.program).arena
 
+    def rules_of(self, campaign: Campaign, experiment: Experiment) -> Arena:
+        """By what an attempt is judged: the rules it was made under, as its runs are, whatever was changed since.
+
+        When the campaign ends, and what may be told of single examples, is today's.
+        """
+        now = self.arena(campaign)
+        if experiment.program == campaign.program:
+            return now
+        return self.arena(experiment).model_copy(update={"stop": now.stop, "units": now.units})
+
     def folder(self, run: Run) -> RunPaths:
         return self.paths.run(run.campaign, run.experiment, run.run)
 

@@ -30,11 +30,12 @@ REBASED = "rebased"  # the code of a change that goes on as an attempt on a late
 WRITE_FIRST = "Write down what it teaches (append_learnings)."  # left out where the lesson came with the decision
 
 
-def judgement_of(bench: Bench, campaign: Campaign, arena: Arena, found: Experiment) -> Judgement | None:
+def judgement_of(bench: Bench, campaign: Campaign, found: Experiment) -> Judgement | None:
     """The referee's view, or None while there is nothing to compare."""
     if found.kind == Kind.BASELINE or found.decision is not None:
         return None
-    return judge_experiment(bench.ledger, arena, campaign, found, contract.earlier(bench, campaign))
+    rules = bench.rules_of(campaign, found)
+    return judge_experiment(bench.ledger, rules, campaign, found, contract.earlier(bench, campaign))
 
 
 def conclude(
@@ -110,7 +111,7 @@ def _carry_on(bench: Bench, campaign: Campaign, arena: Arena, found: Experiment,
     made, verdict = rebase(bench, campaign, arena, found), judgement.verdict
     if made.same:
         again = bench.ledger.experiment(campaign.tag, found.number)
-        standing = judgement_of(bench, campaign, arena, again)
+        standing = judgement_of(bench, campaign, again)
         assert standing is not None
         return follow(bench, campaign, arena, again, standing, "auto")
     if made.number is None:

@@ -73,6 +73,30 @@ def test_whoever_takes_a_file_out_of_the_editable_ones_has_saved_no_code(tmp_pat
     assert lab.commit_or_revert(2).decision == "reverted"
 
 
+# --- rules that changed between a run and its verdict -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bound_first", [True, False])
+def test_an_attempt_is_judged_by_the_rules_it_was_made_under(tmp_path: Path, played: Played, bound_first: bool) -> None:
+    """No played run measures `knob`, so that whatever has a bound on it is not kept."""
+    bound = "secondary: {knob: {max: 9}}\n"
+    lab = make_lab(tmp_path / "lab", more="keep: {confirm: never}\n" + (bound if bound_first else ""))
+    lab.start_campaign("first", calibrate=0)
+    lab.lab_status()
+    edit(lab, KNOB=2.0)
+    lab.run_experiment("before")
+    program = lab.paths.program
+    rules = (
+        program.read_text().replace(bound, "") if bound_first else program.read_text().replace("keep:", bound + "keep:")
+    )
+    program.write_text(rules)
+    if bound_first:
+        assert "In force from experiment 3 on" in lab.amend(lab.amend().after).next
+    assert lab.read_score(2).verdict.decision == ("discard" if bound_first else "keep")  # type: ignore[union-attr]
+    assert lab.commit_or_revert(2).decision == ("reverted" if bound_first else "kept")
+    assert tried(lab, KNOB=2.5).decision == ("kept" if bound_first else "reverted")
+
+
 # --- the work tree of the verb is not the one that it is about --------------------------------------------------------
 
 

@@ -68,7 +68,7 @@ def _verdicts(bench: Bench) -> bool:
 def _verdict(bench: Bench, attempt: Attempt, name: str) -> bool:
     campaign = bench.ledger.campaign(attempt.campaign)
     assert campaign is not None
-    arena = bench.arena(campaign)
+    arena = bench.rules_of(campaign, attempt.experiment)
     judged = judge_experiment(bench.ledger, arena, campaign, attempt.experiment, contract.earlier(bench, campaign))
     if judged is None:
         return False  # no incumbent to compare it with, so far
