@@ -194,6 +194,25 @@ class _Loop:
         self.audience.say(f"Resting {seconds:.0f} s{why}.")
         self.sleep(seconds)
 
+    def _run(self, number: int, before: Position, limit: float) -> agent.Ended:
+        """The agent's part of a turn, held to `limit` seconds."""
+        began = time.monotonic()
+        last = self.report.turns[-1].said if number > 1 else ()
+        try:
+            return agent.run(
+                self.plan.command,
+                prompt_for(self.lab, self.plan.prompt, number, before, last),
+                self.lab.paths.tree,
+                str(self.state),
+                limit,
+                {"AUTORESEARCH_ITERATION": str(number)},
+                lambda line: self.audience.heard(number, time.monotonic() - began, clean_line(line, 200)),
+            )
+        except KeyboardInterrupt:  # the agent is gone, but not what it did: the same command has to go on from here
+            for words in self._put_back():
+                self.audience.say(words)
+            raise
+
     def _turn(self, number: int, before: Position) -> None:
         self.audience.began(number, before)
         self.guard.before()
@@ -201,16 +220,7 @@ class _Loop:
         limit = self.plan.iteration_seconds
         if self.plan.limits.hours is not None:
             limit = min(limit, max(1.0, self.plan.limits.hours * 3600 - (time.monotonic() - self.began)))
-        began = time.monotonic()
-        ended = agent.run(
-            self.plan.command,
-            prompt_for(self.lab, self.plan.prompt, number, before, self.report.turns[-1].said if number > 1 else ()),
-            self.lab.paths.tree,
-            str(self.state),
-            limit,
-            {"AUTORESEARCH_ITERATION": str(number)},
-            lambda line: self.audience.heard(number, time.monotonic() - began, clean_line(line, 200)),
-        )
+        ended = self._run(number, before, limit)
         log = self._write_log(number, ended.text)
         heard = told(ended.text, ended.exit_status)
         said = self._put_back()

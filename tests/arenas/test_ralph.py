@@ -380,6 +380,24 @@ def test_a_person_may_edit_and_amend_program_md_while_agents_may_not(tmp_path: P
     lab.close()
 
 
+def test_ctrl_c_in_an_agents_turn_puts_back_what_it_may_not_change(tmp_path: Path) -> None:
+    begun(make_lab(tmp_path / "lab")).close()
+    before = {name: (tmp_path / "lab" / name).read_bytes() for name in ("program.md", "score.py")}
+
+    class Impatient(Witness):
+        def heard(self, number: int, seconds: float, line: str) -> None:
+            if line == "at work":
+                raise KeyboardInterrupt
+
+    step = "import time; [print(file=open(name, 'a')) for name in ('program.md', 'score.py')]"
+    command = (sys.executable, "-c", f"{step}; print('at work', flush=True); time.sleep(60)")
+    plan, witness = Plan(tmp_path / "lab", command), Impatient()
+    with pytest.raises(KeyboardInterrupt):
+        loop(plan, witness)
+    assert witness.words == ["program.md, score.py may not be changed; put back as they were."]
+    assert {name: (tmp_path / "lab" / name).read_bytes() for name in before} == before
+
+
 def test_a_used_up_quota_starts_no_agent_and_what_agents_cost_ends_the_loop(tmp_path: Path) -> None:
     begun(make_lab(tmp_path / "lab", more="stop: {cost: 0.4}\n")).close()
     people_told("quota: {experiments: 1, hours: 5}\n")
