@@ -128,7 +128,9 @@ def parse(stdout: str, files: Callable[[str], bytes] | None = None) -> Answer:
 
     files: gives the content of a file that the scorer wrote and names in place of many `units`; raises OSError.
     """
-    for line in reversed(stdout.splitlines()):
+    # lines end as programs end them: splitlines() would also cut where a text in the answer has one of Unicode's ends
+    lines = re.split(r"[\r\n]+", stdout)
+    for line in reversed(lines):
         if not line.lstrip().startswith("{"):
             continue
         try:
@@ -144,7 +146,7 @@ def parse(stdout: str, files: Callable[[str], bytes] | None = None) -> Answer:
                     return Failure("scorer_failed", f"In the score command's answer `{named[0]}` {error}")
                 line = json.dumps(found)
             return _answer(line, found)
-    last = next((line.strip() for line in reversed(stdout.splitlines()) if line.strip()), "")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     printed = f"nothing but {clean(last)[:QUOTED_CHARACTERS]!r} at the end" if last else "nothing"
     return Failure("scorer_failed", f"The score command printed {printed}. {WANTED}, {OTHERS}")
 

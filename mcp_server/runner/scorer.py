@@ -33,8 +33,7 @@ from mcp_server.runner.process.secrets import secrets_by_pipe
 from mcp_server.runner.process.stop import Stop
 from mcp_server.runner.process.unseen import hint
 
-ANSWER_BYTES = 256 * 1024
-UNITS_BYTES = 8 * 1024 * 1024  # of a file of units
+ANSWER_BYTES = UNITS_BYTES = 8 * 1024 * 1024  # of what is printed, and of a file of units: either may tell all of them
 WARM_FROM_SECONDS = 10.0  # of training; in less, starting up would take a large part of it
 
 

@@ -131,8 +131,8 @@ def test_a_container_whose_group_has_another_name_outside_sees_its_own_limits(
 ) -> None:
     monkeypatch.setattr(cgroup, "GROUPS", tmp_path)
     monkeypatch.setattr(cgroup, "OWN", str(tmp_path / "own"))
-    for name in ("/", "/docker/12ab", "/../../12ab"):
-        (tmp_path / "own").write_text(f"1:name=systemd:/x\n0::{name}\n")
+    for name in (b"/", b"/docker/12ab", b"/../../12ab", b"/caf\xe9"):
+        (tmp_path / "own").write_bytes(b"1:name=systemd:/x\n0::" + name + b"\n")
         (tmp_path / "memory.max").write_text("2000000000\n")
         assert cgroup.memory_bytes() == 2e9
     (tmp_path / "own").unlink()

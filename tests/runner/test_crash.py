@@ -70,8 +70,9 @@ def test_an_end_by_signal_is_told_with_and_without_a_sandbox_in_between() -> Non
 
 def test_a_huge_log_gives_a_small_crash() -> None:
     log = "Traceback (most recent call last):\n" + '  File "/w/train.py", line 1, in f\n    f()\n' * 20_000
-    found = diagnose(log + f"ValueError: {'x' * 100_000}\n", 1, Path("/w"), ("train.py",))
-    assert len(found.crash.model_dump_json()) < 10_000
+    for last in (f"ValueError: {'x' * 100_000}", "f" * 100_000, f"{'x.' * 50_000}Error: bad"):
+        found = diagnose(f"{log}{last}\n", 1, Path("/w"), ("train.py",))
+        assert len(found.crash.model_dump_json()) < 10_000
 
 
 def test_a_kill_by_a_starving_kernel_is_told_from_any_other() -> None:

@@ -12,6 +12,12 @@ def test_the_last_json_object_is_the_answer() -> None:
     assert answer == Score(score=0.5, interval=(0.4, 0.6), secondary={"n": 3.0})
 
 
+def test_an_answer_is_one_line_whatever_its_words_hold() -> None:
+    """An end of line of Unicode's own cut it in two, and an older line was taken for the answer."""
+    said = '{"score": 9}\nbar 1\rbar 2\r{"rejected": "too_long", "detail": "one\u2028two\u0085three"}\r\n'
+    assert parse(said) == Rejection(rejected="too_long", detail="one\u2028two\u0085three")
+
+
 def test_a_whole_number_is_a_score() -> None:
     assert parse('{"score": 3}') == Score(score=3.0)
 

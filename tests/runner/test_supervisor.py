@@ -118,6 +118,12 @@ def test_a_processor_budget_ends_by_processor_time(tmp_path: Path) -> None:
     assert result.cpu_seconds >= result.train_seconds
 
 
+def test_an_answer_that_tells_of_as_many_examples_as_may_be_is_read_whole(tmp_path: Path) -> None:
+    tells = 'import json\nunits = {f"example number {n} of many": 0.5 for n in range(20_000)}\n'
+    result = RunFolder(tmp_path, score=tells + 'print(json.dumps({"score": 0.5, "units": units}))\n').carry_out()
+    assert (result.state, len(result.units)) == (RunState.SCORED, 20_000), result.detail
+
+
 def test_folders_in_folders_that_a_score_or_view_command_leaves_are_no_reason_to_lose_a_run(tmp_path: Path) -> None:
     nests = (
         "import os, sys\n"

@@ -95,7 +95,8 @@ def words(pid: int, file: str) -> list[bytes]:
 def fields(path: str) -> dict[str, str]:
     """A file of `name: value` or `name value` lines; of a name that comes again, the first."""
     found: dict[str, str] = {}
-    with contextlib.suppress(OSError), open(path) as file:
+    # names of control groups, for one, are whatever bytes somebody chose
+    with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             name, _, value = line.partition(":" if ":" in line else " ")
             found.setdefault(name.strip(), value.strip())

@@ -22,7 +22,7 @@ OUT_OF_MEMORY_WORDS = ("CUDA out of memory", "CUDA error: out of memory", "not e
 UNPARSED = re.compile(r"^(SyntaxError|IndentationError|TabError): ", re.MULTILINE)
 EXCERPT_BYTES = 4096
 FRAMES = 8
-MESSAGE_CHARACTERS = 500
+KIND_CHARACTERS, MESSAGE_CHARACTERS = 100, 500
 
 
 def ended_by(exit_status: int) -> signal.Signals | None:
@@ -60,7 +60,9 @@ def diagnose(log: str, exit_status: int, snapshot: Path, editable: tuple[str, ..
     killer = ended_by(exit_status)
     if not kind:
         kind = killer.name if killer else f"exit {exit_status}"
-    crash = Crash(kind=kind, message=message[:MESSAGE_CHARACTERS], frames=frames, excerpt=excerpt(log))
+    crash = Crash(
+        kind=kind[:KIND_CHARACTERS], message=message[:MESSAGE_CHARACTERS], frames=frames, excerpt=excerpt(log)
+    )
     if kind.rpartition(".")[2] in OUT_OF_MEMORY or any(words in message for words in OUT_OF_MEMORY_WORDS):
         return Diagnosis("out_of_memory", crash)
     if killer is signal.SIGKILL and starved:
