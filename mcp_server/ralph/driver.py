@@ -97,8 +97,8 @@ def loop(plan: Plan, audience: Audience, sleep: Callable[[float], None] = time.s
         lock = try_lock(loop_lock(lab.paths.state, str(lab.paths.tree)))
         if lock is None:
             raise NotNow(
-                f"Another loop works in {lab.paths.tree}. Wait for it, or give this one a work tree of its own: "
-                "`git worktree add ../second && autoresearch -C ../second ralph ...`."
+                f"Another loop works in {lab.paths.tree}. Wait for it, or give this one a work tree on the same "
+                "campaign: `autoresearch start TAG --tree ../second`, then `autoresearch -C ../second ralph ...`."
             )
         try:
             left = agent.end(str(state), None, SIGKILL)

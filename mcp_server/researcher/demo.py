@@ -130,7 +130,7 @@ def _prepare(template: Template, audience: Audience) -> None:
     with contextlib.suppress(CorpusError):
         prepared_corpus()
         return
-    audience.say("Preparing the corpus from the standard library's sources (once, half a minute).")
+    audience.say("Preparing the corpus from the standard library's sources (once, a minute or two).")
     script = template.files["prepare.py"].resolve()
     command = [sys.executable, str(script), "--corpus", "stdlib"]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)

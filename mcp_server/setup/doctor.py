@@ -292,7 +292,7 @@ def _corpus(arena: Arena | None) -> Finding:
         corpus = prepared_corpus()
     except CorpusError:
         needed = arena is not None and arena.needs_corpus
-        fix = "`autoresearch prepare --corpus stdlib` needs no download and half a minute."
+        fix = "`autoresearch prepare --corpus stdlib` needs no download, and a minute or two."
         state = State.MISSING if needed else State.OPTIONAL
         return Finding(name="corpus", state=state, found=f"none prepared in {cache_folder()}", fix=fix)
     found = (

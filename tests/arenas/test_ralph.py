@@ -425,7 +425,7 @@ def test_two_loops_never_share_a_work_tree(tmp_path: Path) -> None:
     looped(tmp_path / "lab", "/bin/true", limits=Limits(iterations=1))
     lock = state_of(tmp_path / "lab") / "lock"
     assert not is_locked(lock)
-    with locked(lock), pytest.raises(NotNow, match="git worktree add"):
+    with locked(lock), pytest.raises(NotNow, match=r"start TAG --tree \.\./second"):
         looped(tmp_path / "lab", "/bin/true")
 
 
