@@ -271,13 +271,16 @@ async def start_campaign(
     """Begin a campaign (branch, baseline run, noise calibration), or join the one of that name."""
 
     def begin() -> CampaignReply:
-        lab = labs_of(ctx).at(ctx)
-        if tree:
-            labs_of(ctx).guest(ctx).moved = folder = make_tree(lab.workspace, tag, from_ref, tree)
-            lab = labs_of(ctx).at(ctx)
-        reply = lab.start_campaign(tag, from_ref, calibrate)
-        if tree:
-            reply.next = f"This session now works in {folder}: edit the files there. {reply.next}"
+        lab, guest = labs_of(ctx).at(ctx), labs_of(ctx).guest(ctx)
+        if not tree:
+            return lab.start_campaign(tag, from_ref, calibrate)
+        before, guest.moved = guest.moved, make_tree(lab.workspace, tag, from_ref, tree)
+        try:
+            reply = labs_of(ctx).at(ctx).start_campaign(tag, from_ref, calibrate)
+        except BaseException:
+            guest.moved = before  # nothing began there; what is to be mended lies where the agent is
+            raise
+        reply.next = f"This session now works in {guest.moved}: edit the files there. {reply.next}"
         return reply
 
     return await noted(ctx, call(begin))

@@ -126,6 +126,22 @@ async def test_each_agent_in_a_work_tree_of_its_own_gets_the_credit_for_its_own_
     assert lab.lab_status().incumbent.experiment == mine["experiment"]  # type: ignore[union-attr]
 
 
+async def test_a_session_moves_to_a_work_tree_once_something_has_begun_there_and_may_ask_twice(lab: Lab) -> None:
+    tree = lab.paths.tree
+    text = (tree / "program.md").read_text()
+    git(tree, "switch", "-q", "main")
+    (tree / "program.md").write_text(text.replace("metric:", "mertic:"))
+    git(tree, "commit", "-q", "-a", "-m", "a slip")
+    git(tree, "switch", "-q", "autoresearch/first")
+    async with agents(lab, 1) as (one,):
+        asked = {"tag": "second", "from_ref": "main", "calibrate": 0}
+        assert "mertic" in await refusal(one, "start_campaign", tree="../broken", **asked)
+        assert (await call(one, "lab_status"))["campaign"] == "first"  # it is where it was
+        moved = await call(one, "start_campaign", tag="first", tree="../there")
+        again = await call(one, "start_campaign", tag="first", tree="../there")
+        assert again["next"] == moved["next"]
+
+
 def test_a_work_tree_is_made_beside_the_first_and_nowhere_else(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("somebody's")

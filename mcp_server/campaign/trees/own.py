@@ -15,6 +15,8 @@ def make_tree(workspace: Workspace, tag: str, from_ref: str, place: str) -> Path
     """
     here = workspace.paths.tree
     folder = (here / place).resolve()
+    if folder == here and (here / ".git").is_file():
+        return folder  # asked again from there
     if folder.parent != here.parent or folder == here or not folder.name or folder.name.startswith((".", "-")):
         raise WorkspaceError(
             f"{place} is not a folder beside this work tree. Name one, such as ../{here.name}-2; "
