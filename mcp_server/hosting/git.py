@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import zlib
 from collections.abc import AsyncIterator
@@ -13,20 +14,25 @@ from anyio.to_thread import run_sync
 from starlette.authentication import requires
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import Message, Send
 
 from mcp_server.community.wire.store import LABS, LEASES
 from mcp_server.hosting import smart
 from mcp_server.hosting.smart import Malformed
-from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.errors import AutoresearchError, GitError
+from mcp_server.repo.command import last_words
 
 if TYPE_CHECKING:
     from mcp_server.hosting.app import LabServer
+
+log = logging.getLogger(__name__)
 
 ASKED_BYTES = 8 * 2**20  # of what a fetch says it has and wants
 IN_MEMORY_BYTES = 2**20  # of a push; more lies in a file
 CHUNK = 64 * 1024
 PUSHES, FETCHES = 4, 32  # at the same time; more wait
 BODY_SECONDS = 600.0  # for a body to come in
+READER_SECONDS, READER_BYTES = 60.0, 2**20  # for which a reader is waited for, and what it takes of an answer meanwhile
 VISIBLE = tuple(
     part
     for names in ("refs", f"!{LABS.rstrip('/')}", f"!{LEASES.rstrip('/')}")
@@ -36,6 +42,31 @@ VISIBLE = tuple(
 
 class TooLarge(Exception):
     """More came than may."""
+
+
+class Flowing(StreamingResponse):
+    """An answer to a reader who takes it. Who does not is sent away, since a git waits for each and places are few."""
+
+    patience = READER_SECONDS
+
+    async def stream_response(self, send: Send) -> None:
+        left, taken = self.patience, 0
+
+        async def told(message: Message) -> None:
+            nonlocal left, taken
+            began = anyio.current_time()
+            with anyio.fail_after(left):
+                await send(message)
+            left, taken = left - (anyio.current_time() - began), taken + len(message.get("body", b""))
+            if taken >= READER_BYTES:
+                left, taken = self.patience, 0
+
+        try:
+            await super().stream_response(told)
+        except TimeoutError:
+            log.warning("a reader of a fetch was sent away: it took %d bytes in %.0f s", taken, self.patience)
+        finally:
+            await self.body_iterator.aclose()  # type: ignore[attr-defined]  # its place is free now, and not some day
 
 
 class GitFace:
@@ -52,14 +83,18 @@ class GitFace:
     async def refs(self, request: Request) -> Response:
         """What is here, as a fetch or a push asks first."""
         service = request.query_params.get("service", "")
-        if service == "git-receive-pack":
-            if "publish" not in request.auth.scopes:
-                return PlainTextResponse("This token may not publish.\n", 403)
-            content = smart.announcement(await run_sync(self._server.receiver.refs))
-        elif service == "git-upload-pack":
-            content = await self._fetchable(_version(request))
-        else:
-            return PlainTextResponse("A git that speaks smart HTTP is needed.\n", 403)
+        try:
+            if service == "git-receive-pack":
+                if "publish" not in request.auth.scopes:
+                    return PlainTextResponse("This token may not publish.\n", 403)
+                content = smart.announcement(await run_sync(self._server.receiver.refs))
+            elif service == "git-upload-pack":
+                content = await self._fetchable(_version(request))
+            else:
+                return PlainTextResponse("A git that speaks smart HTTP is needed.\n", 403)
+        except (AutoresearchError, OSError) as error:
+            log.warning("refs could not be told: %s", error)
+            return PlainTextResponse("The repository cannot be read.\n", 503, {"Retry-After": "10"})
         return Response(content, media_type=f"application/x-{service}-advertisement")
 
     async def _fetchable(self, version: str) -> bytes:
@@ -67,6 +102,8 @@ class GitFace:
             return self._abilities
         words = [*VISIBLE, "upload-pack", "--stateless-rpc", "--advertise-refs", str(self._store.git_dir)]
         answer = await run_sync(lambda: self._store.once(words, environment={"GIT_PROTOCOL": version}))
+        if answer.code != 0:  # and what it did not say is not remembered
+            raise GitError(f"git upload-pack failed: {last_words(answer.error)}.")
         if version == "version=2":
             self._abilities = answer.out
             return answer.out
@@ -81,7 +118,7 @@ class GitFace:
         except (TooLarge, TimeoutError, zlib.error):
             return PlainTextResponse("That asks for too much.\n", 413)
         answer = self._flowing(asked, _version(request))
-        return StreamingResponse(answer, media_type="application/x-git-upload-pack-result")
+        return Flowing(answer, media_type="application/x-git-upload-pack-result")
 
     async def _flowing(self, asked: bytes, version: str) -> AsyncIterator[bytes]:
         words = [*VISIBLE, "upload-pack", "--stateless-rpc", "--strict", "--timeout=120", str(self._store.git_dir)]
