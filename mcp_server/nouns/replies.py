@@ -322,6 +322,9 @@ class ClaimReply(Reply):
     interval: list[float] = Field(default_factory=list, description="95 % interval of the pooled gain")
     works_on: list[str] = Field(default_factory=list, description="classes of machine on which others repeated it")
     fails_on: list[str] = Field(default_factory=list, description="classes of machine on which others refuted it")
+    reviews: list[str] = Field(
+        default_factory=list, description="what reviews by labs whose word counts here say of it, and where"
+    )
     machine: str = ""
     changes: list[str] = Field(default_factory=list)
     text: str = ""

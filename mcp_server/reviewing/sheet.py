@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import Field
 
 from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.exchanged import POST_CHARACTERS
 from mcp_server.nouns.records import Record
 from mcp_server.nouns.text import clean_block, clean_line, plain
 from mcp_server.reviewing.verdict import Effect, Verdict, judge
@@ -131,6 +132,29 @@ def told(one: Outcome) -> str:
         return one.why
     edges = None if one.low is None or one.high is None else (one.low, one.high)
     return f"gain {signed(one.gain)}" + (f", 95 % interval {span(edges)}" if edges else "") + f", {one.where}"
+
+
+def as_post(review: Review) -> str:
+    """What the journal is told. Verdicts and questions first: what is cut for want of room is how they came about."""
+    parts = [", ".join(f"{claim.name} {review.verdict(claim)}" for claim in review.claims)]
+    some = [(claim.name, one) for claim in review.claims for one in review.outcomes.get(claim.name, ())]
+    wanted = [f"{name} on {one.request.value}" for name, one in some if _is_asked(one)]
+    parts += [f"Who has the machine? {', '.join(wanted)}"] if wanted else []
+    for claim in review.claims:
+        runs = [
+            f"{one.request.words()}: {told(one)}" for name, one in some if name == claim.name and one.gain is not None
+        ]
+        parts += [f"{claim.name}: {'; '.join(runs)}"] if runs else []
+    return clean_line(f"Review of {review.post}: {'. '.join(parts)}.", POST_CHARACTERS)
+
+
+def asks(review: Review) -> bool:
+    """Whether a machine is asked for that this lab has not."""
+    return any(_is_asked(one) for some in review.outcomes.values() for one in some)
+
+
+def _is_asked(one: Outcome) -> bool:
+    return one.request.kind == "machine" and one.gain is None
 
 
 def id_of(text: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,10 +25,18 @@ from mcp_server.community.claims.choosing import (
     refusal,
 )
 from mcp_server.community.claims.pooling import pool
+from mcp_server.community.claims.reviews import reviews_of
 from mcp_server.community.claims.standing import Standing, standings
 from mcp_server.community.claims.status import Claim, Status, claims
 from mcp_server.community.claims.table import table
+from mcp_server.community.trust import Role, Trust, write_trust
+from mcp_server.community.wire.store import make_bare
+from mcp_server.ledger import posts
 from mcp_server.ledger.measured import Measured
+from mcp_server.ledger.posts import Posted
+from mcp_server.nouns.exchanged import Attempt, Post
+from tests.community import past
+from tests.community.test_adoption import command
 
 A, B, C, D, LIAR = (letter * 32 for letter in "abcde")
 H200, A100 = "NVIDIA H200", "NVIDIA A100"
@@ -219,3 +230,52 @@ def test_few_discards_are_tried_again_at_random() -> None:
         past = Past(slot, (*past.repeats, *more), past.spent + len(more), slot)
     assert past.discards == 3
     assert len({one.name for one in past.repeats}) == 3
+
+
+def said(lab: str, p: int, text: str, reply_to: str = "", about: tuple[str, ...] = ()) -> Posted:
+    one = Post(
+        p=p, mark="0" * 16, contract="cc" * 16, text=text, reply_to=reply_to, about=about, at="2026-01-01T00:00:00Z"
+    )
+    return Posted(lab, False, one)
+
+
+def test_reviews_count_by_whose_they_are_and_each_labs_newest_alone() -> None:
+    paper = said(A, 1, f"Paper sha256:{'0' * 64} “On knobs”.", about=(f"{A}/2", f"{D}/7"))
+    review = f"Review of {A[:8]}/p1: {A[:8]}/2 {{}}, {D[:8]}/7 refuted. {A[:8]}/9 refuted."
+    found = [
+        paper,
+        said(B, 1, review.format("supported"), f"{A}/p1"),
+        said(B, 2, review.format("refuted"), f"{A}/p1"),
+        said(D, 1, review.format("weakened"), f"{A}/p1"),  # of its own record, too
+        said(A, 2, review.format("supported"), f"{A}/p1"),  # its own paper
+        said(LIAR, 1, review.format("supported"), f"{A}/p1"),  # whom nobody hears
+        said(C, 1, review.format("supported"), f"{B}/p1"),  # no reply to the paper
+    ]
+    told = reviews_of(found, lambda lab: lab != LIAR)
+    assert {name: [str(word) for word in words] for name, words in told.items()} == {
+        f"{A}/2": [f"refuted (review {B[:8]}/p2)", f"weakened (review {D[:8]}/p1)"],
+        f"{D}/7": [f"refuted (review {B[:8]}/p2)"],
+    }
+
+
+def test_claims_name_the_reviews_that_refute_them(tmp_path: Path) -> None:
+    north = past.Past(tmp_path / "north")
+    make_bare(tmp_path / "remote.git")
+    north.join(tmp_path / "remote.git")
+    north.exchange()
+    contract = json.loads(north.table()[0][3])["contract"]
+    one = Attempt(
+        n=2, mark="0" * 16, contract=contract, code="cd" * 16, edit="ef" * 16, status="kept", score=1.0, gain=0.5,
+        at="2026-01-01T00:00:00Z",
+    )  # fmt: skip
+    review = f"Review of {A[:8]}/p1: {A[:8]}/2 refuted. {A[:8]}/2: scorer mine.py: gain 0."
+    with contextlib.closing(north.foreign()) as foreign, foreign.writing():
+        for lab, attempts in ((A, [(one, [])]), (B, []), (LIAR, [])):
+            foreign.take(lab, "0" * 40, attempts, [])
+        posts.take(foreign, A, [said(A, 1, f"Paper sha256:{'0' * 64} “On knobs”.", about=(f"{A}/2",)).post])
+        for lab in (B, LIAR):
+            posts.take(foreign, lab, [said(lab, 1, review, f"{A}/p1").post])
+    write_trust(north.places.trust, Trust(roles={B: Role.REPLICATE}))
+    told = command(north, "community", "claims")
+    assert f"claimed, refuted (review {B[:8]}/p1)" in " ".join(told.output.split())
+    assert LIAR[:8] not in told.output

@@ -11,10 +11,12 @@ import pytest
 
 from mcp_server.arena.program import parse_program
 from mcp_server.community.board import reading
+from mcp_server.community.claims.reviews import verdicts_in
 from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.exchanged import POST_CHARACTERS
 from mcp_server.reviewing.bench import changed_program
 from mcp_server.reviewing.running import _scorer
-from mcp_server.reviewing.sheet import Claimed, Outcome, Request, Review, Sheet, read, written
+from mcp_server.reviewing.sheet import Claimed, Outcome, Request, Review, Sheet, as_post, read, written
 from mcp_server.reviewing.verdict import Effect, Verdict, judge
 from tests.community.past import Past
 from tests.community.test_adoption import FAR, South, command, hear, north_with
@@ -49,6 +51,22 @@ REVIEW = Review(id="0123456789abcdef", paper="f" * 64, post="a1b2c3d4/p1", claim
 )  # fmt: skip
 def test_a_verdict_follows_from_the_runs(effects: list[Effect], verdict: Verdict) -> None:
     assert judge(1.0, effects) is verdict
+
+
+def test_what_the_journal_is_told_has_every_verdict_however_much_was_run() -> None:
+    """Six long outcomes of the first claim pushed the refutation of the fourth one out of the post."""
+    claims = tuple(CLAIM.model_copy(update={"name": f"a1b2c3d4/{n}"}) for n in (2, 3, 4, 50))
+    long = [Request(kind="seeds", value=str(seed)) for seed in range(1, 7)]
+    ran = tuple(Outcome(request=one, gain=0.9, low=0.7, high=1.1, where="on a bench of its own") for one in long)
+    wanted = Outcome(request=Request(kind="machine", value="H200"), why="not run: no such machine here")
+    none = Outcome(request=Request(kind="scorer", value="x.py"), gain=0.0, where="on a bench of its own")
+    told = {"a1b2c3d4/2": ran, "a1b2c3d4/3": (wanted,), "a1b2c3d4/50": (none,)}
+    text = as_post(REVIEW.model_copy(update={"claims": claims, "outcomes": told}))
+    assert verdicts_in(text, REVIEW.post) == {
+        "a1b2c3d4/2": "supported", "a1b2c3d4/3": "unexamined", "a1b2c3d4/4": "unexamined", "a1b2c3d4/50": "refuted",
+    }  # fmt: skip
+    assert "a1b2c3d4/3 on H200" in text
+    assert len(text) == POST_CHARACTERS
 
 
 def test_a_sheet_is_read_as_it_was_written_and_typed_outcomes_are_gone() -> None:

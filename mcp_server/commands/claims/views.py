@@ -122,7 +122,8 @@ def _desk(place: Place) -> Desk:
 
 
 def _status(one: ClaimReply) -> str:
-    return f"{one.status} {one.replicated}" if one.status == "replicated" else one.status
+    status = f"{one.status} {one.replicated}" if one.status == "replicated" else one.status
+    return ", ".join((status, *one.reviews))
 
 
 def _others(one: ClaimReply) -> str:

@@ -14,13 +14,11 @@ from mcp_server.community.settings import Places, joined
 from mcp_server.faces import terminal
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
-from mcp_server.nouns.exchanged import POST_CHARACTERS
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.replies import Reply
-from mcp_server.nouns.text import clean_line
 from mcp_server.reviewing.opening import opened_review, remember, remembered
 from mcp_server.reviewing.running import run_all
-from mcp_server.reviewing.sheet import Review, Sheet, id_of, read, told, written
+from mcp_server.reviewing.sheet import Review, Sheet, as_post, asks, id_of, read, told, written
 
 RUNS = 4
 
@@ -108,20 +106,7 @@ def _publish(lab: Lab, current: Review) -> str:
     if not current.post:
         raise NotNow("This paper has no entry in another lab's journal, so there is nothing to reply to.")
     joined(Places.of(lab.paths.state))
-    parts = []
-    for claim in current.claims:
-        runs = [one for one in current.outcomes.get(claim.name, ()) if one.gain is not None]
-        said = "; ".join(f"{one.request.words()}: {told(one)}" for one in runs)
-        parts.append(f"{claim.name} {current.verdict(claim)}" + (f" ({said})" if said else ""))
-    wanted = [
-        f"{claim.name} on {one.request.value}"
-        for claim in current.claims
-        for one in current.outcomes.get(claim.name, ())
-        if one.request.kind == "machine" and one.gain is None
-    ]
-    asks = f" Who has the machine? {', '.join(wanted)}." if wanted else ""
-    text = clean_line(f"Review of {current.post}: {'. '.join(parts)}.{asks}", POST_CHARACTERS)
-    return lab.append_learnings(text, None, ["question"] if wanted else [], (), current.post).text
+    return lab.append_learnings(as_post(current), None, ["question"] if asks(current) else [], (), current.post).text
 
 
 def _answer(current: Review, file: Path, left: int, posted: str, as_json: bool) -> None:

@@ -18,10 +18,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mcp_server.arena.program import Arena
+from mcp_server.community.board.marks import read_marks
 from mcp_server.community.claims import choosing, table
 from mcp_server.community.claims.bringing import bring, files_of
 from mcp_server.community.claims.choosing import Bounds, Choice, Past, Repeat, Situation
-from mcp_server.community.claims.hearing import heard_claims, own_lab
+from mcp_server.community.claims.hearing import heard, heard_claims, own_lab
+from mcp_server.community.claims.reviews import Word, reviews_of
 from mcp_server.community.claims.standing import standings
 from mcp_server.community.claims.status import Claim, Status
 from mcp_server.community.contract import noted_contract
@@ -35,6 +37,7 @@ from mcp_server.community.wire.store import Store
 from mcp_server.ledger import Ledger
 from mcp_server.ledger.foreign import UNUSABLE, Foreign, Known
 from mcp_server.ledger.measured import active, discarded, measured, tried_here
+from mcp_server.ledger.posts import posts
 from mcp_server.nouns.errors import AutoresearchError, CommunityError
 from mcp_server.nouns.exchanged import DIGEST, SHORT, Edit, short, stamp
 from mcp_server.nouns.files import private_folder
@@ -89,6 +92,11 @@ class Desk:
         trust = read_trust(self._places.trust)
         return View(heard_claims(foreign, contract, trust), trust, own_lab(foreign))
 
+    def reviews(self, foreign: Foreign) -> dict[str, list[Word]]:
+        """By LAB/n, what reviews say of it, of labs whose word on claims counts and whose posts are shown. Raises."""
+        trust, own, muted = read_trust(self._places.trust), own_lab(foreign), read_marks(self._places.marks).muted
+        return reviews_of(posts(foreign), lambda lab: heard(trust, own, lab) and lab not in muted)
+
     # --- one attempt elsewhere ----------------------------------------------------------------------------------------
 
     def edit(self, campaign: Campaign, arena: Arena, given: str) -> Edit:
@@ -98,7 +106,12 @@ class Desk:
             found = bring(self._store, foreign, known, self.contract(foreign, campaign, arena), arena)
             view = self.view(foreign, known.attempt.contract)
             claim = next((one for one in view.claims if one.name == found.name), None)
-            return replace(found, warnings=tuple(_warnings(view, known.lab, claim)))
+            doubts = [
+                one for one in self.reviews(foreign).get(found.name, ()) if one.verdict in ("refuted", "weakened")
+            ]
+            return replace(
+                found, warnings=(*_warnings(view, known.lab, claim), *(f"Elsewhere {one}." for one in doubts))
+            )
 
     def code(self, arena: Arena, given: str) -> tuple[str, dict[str, bytes]]:
         """(LAB/n, its editable files), to begin a direction from; checked. Raises CommunityError."""

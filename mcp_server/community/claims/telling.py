@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mcp_server.arena.program import Arena
 from mcp_server.community.claims import frontier
 from mcp_server.community.claims.desk import Desk, View
 from mcp_server.community.claims.frontier import Island
+from mcp_server.community.claims.reviews import Word
 from mcp_server.community.claims.standing import Standing, standings
 from mcp_server.community.claims.status import Claim
 from mcp_server.ledger import Ledger
@@ -30,9 +31,10 @@ def told_claims(desk: Desk, campaign: Campaign, arena: Arena) -> ClaimsReply:
     with desk.open() as foreign:
         contract = desk.contract(foreign, campaign, arena)
         view = desk.view(foreign, contract)
+        reviews = desk.reviews(foreign)
         ordered = sorted(view.claims, key=lambda one: (-len(one.tried), -one.first.gain, one.name))
         reply = ClaimsReply(
-            claims=[_claim(foreign, one) for one in ordered[:SHOWN]],
+            claims=[_claim(foreign, one, reviews) for one in ordered[:SHOWN]],
             more=max(0, len(ordered) - SHOWN),
             labs=_labs(foreign, view),
             classes=_classes(frontier.islands(keeps(foreign, contract))),
@@ -41,7 +43,7 @@ def told_claims(desk: Desk, campaign: Campaign, arena: Arena) -> ClaimsReply:
         return reply
 
 
-def _claim(foreign: Foreign, one: Claim) -> ClaimReply:
+def _claim(foreign: Foreign, one: Claim, reviews: Mapping[str, Sequence[Word]]) -> ClaimReply:
     known = foreign.attempt(one.first.lab, one.first.n)
     reply = ClaimReply(
         claim=short(one.name),
@@ -51,6 +53,7 @@ def _claim(foreign: Foreign, one: Claim) -> ClaimReply:
         tried=len(one.tried),
         works_on=list(one.works_on),
         fails_on=list(one.fails_on),
+        reviews=[str(word) for word in reviews.get(one.name, ())],
         machine=one.first.machine,
     )
     if one.others is not None:
@@ -103,9 +106,10 @@ def told_frontier(desk: Desk, ledger: Ledger, campaign: Campaign, arena: Arena, 
         found = frontier.islands(keeps(foreign, contract))
         constants: list[str] = json.loads(foreign.noted(f"constants {contract}") or "[]")
         missed = near_misses(foreign, contract, frontier.MOST)
+        reviews, able = desk.reviews(foreign), frontier.to_build_on(at.claims, at.own, at.machine, at.tried)
         explored = frontier.least_explored(constants, foreign.pooled(contract))
         reply = FrontierReply(
-            build_on=[_claim(foreign, one) for one in frontier.to_build_on(at.claims, at.own, at.machine, at.tried)],
+            build_on=[_claim(foreign, one, reviews) for one in able],
             near_misses=[_missed(foreign, one) for one in missed],
             least_explored=[f"{clean_line(name, 40)}: {count}" for name, count in explored],
             islands=[_island(one) for one in found if not one.own][: frontier.MOST],

@@ -1,21 +1,13 @@
-"""Papers and reviews as the board tells of them: which paper, about which records, and what its reviewers found. Pure.
-
-A paper's entry and a review are signed posts in a form of their own (`commands/research`); a post that only looks like
-one is shown with whose word it is, like any. A lab's review of its own paper is an answer, and no review.
-"""
+"""Papers and reviews as the board tells of them: which paper, about which records, what its reviewers found. Pure."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from pydantic import Field
 
+from mcp_server.community.claims.reviews import paper_in, verdicts_in
 from mcp_server.nouns.replies import PostReply, Reply
-
-_PAPER = re.compile(r"Paper sha256:([0-9a-f]{64}) “(.*)”")
-_REVIEW = "Review of "
-_VERDICT = re.compile(r"\b([0-9a-f]{8}/\d{1,8}) (supported|weakened|refuted|unexamined)\b")
 
 
 class Reviewed(Reply):
@@ -50,24 +42,24 @@ def papers(posts: Sequence[PostReply]) -> list[PaperRow]:
     for one in posts:
         if current is not None and one.depth <= current[0]:
             current = None
-        said = _PAPER.match(one.text)
-        if said is not None:
+        if (said := paper_in(one.text)) is not None:
+            digest, title = said
             row = PaperRow(
                 post=one.post,
                 lab=one.lab,
                 own=one.own,
                 at=one.at,
-                digest=said[1],
-                title=said[2] or "without a title",
+                digest=digest,
+                title=title or "without a title",
                 about=one.about,
             )
             found.append(row)
             current = (one.depth, row)
-        elif current is not None and one.lab != current[1].lab and one.text.startswith(f"{_REVIEW}{current[1].post}:"):
-            verdicts = dict(_VERDICT.findall(one.text))
-            current[1].reviews.append(
-                Reviewed(post=one.post, lab=one.lab, own=one.own, at=one.at, text=one.text, verdicts=verdicts)
-            )
         elif current is not None:
-            current[1].answers += 1
+            verdicts = verdicts_in(one.text, current[1].post) if one.lab != current[1].lab else None
+            if verdicts is None:
+                current[1].answers += 1
+            else:
+                told = Reviewed(post=one.post, lab=one.lab, own=one.own, at=one.at, text=one.text, verdicts=verdicts)
+                current[1].reviews.append(told)
     return found
