@@ -264,17 +264,24 @@ def read_sources(
     if given is not None:
         bench.workspace.refuse_edited(arena.editable, tip)
         sources = dict(given)
-    for path, content in sources.items():
+    broken = not_python(sources)
+    if broken is not None:
+        path, error = broken
+        line = getattr(error, "lineno", None)
+        where = f"{path}, line {line}" if line else path
+        raise NotNow(f"{where} is not valid Python: {error}. Mend it; nothing was run or counted.")
+    return sources, before
+
+
+def not_python(files: Mapping[str, bytes]) -> tuple[str, Exception] | None:
+    """The first file that Python would not take, and what is wrong with it."""
+    for path, content in files.items():
         if path.endswith(".py"):
             try:
                 compile(content, path, "exec", dont_inherit=True)
             except (SyntaxError, ValueError) as error:
-                line = getattr(error, "lineno", None)
-                raise NotNow(
-                    f"{path}{f', line {line}' if line else ''} is not valid Python: {error}. Mend it; "
-                    "nothing was run or counted."
-                ) from None
-    return sources, before
+                return path, error
+    return None
 
 
 def answered(bench: Bench, campaign: Campaign, arena: Arena, marks: str) -> ExperimentReply | None:

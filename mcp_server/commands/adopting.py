@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 from pydantic import Field
 from rich.text import Text
@@ -88,18 +86,14 @@ def adopt(
     nothing = chosen.text is None and not chosen.rows
     if not as_json:
         _show(reply, [row.text for row in chosen.rows[:SHOWN_ROWS]])
-    agreed = nothing or yes or (sys.stdin.isatty() and not as_json and click.confirm("Do this?"))
-    if agreed:
+    if asking.agreed("Do this?", as_json, nothing or yes):
         reply.done = ["Nothing to do: it is adopted already."] if nothing else carry_out(chosen)
         # added first: git commits no file by name that it does not know, and theirs may have had none
         commit = ["git add program.md && git commit -m 'Adopt autoresearch' program.md"] if chosen.text else []
         reply.next = " ; ".join([*asking.way_to(chosen.paths.tree), *commit, "autoresearch start first"])
     else:
         reply.next = f"Nothing was changed. {asking.typed_again('--yes')} does it."
-    if as_json:
-        click.echo(reply.model_dump_json(indent=1))
-    else:
-        terminal.show(terminal.screen(), *(Text(said) for said in reply.done), asking.hint(reply.next))
+    asking.answer(reply, as_json, *map(Text, reply.done), asking.hint(reply.next))
 
 
 def _reply(chosen: Plan) -> AdoptReply:

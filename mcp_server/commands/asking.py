@@ -153,6 +153,11 @@ def answer(reply: Reply, as_json: bool, *parts: RenderableType | None) -> None:
         terminal.show(terminal.screen(), *parts)
 
 
+def agreed(question: str, as_json: bool, already: bool) -> bool:
+    """Whether to go on: it was said already, or a person at the terminal says so now."""
+    return already or (sys.stdin.isatty() and not as_json and click.confirm(question))
+
+
 @contextmanager
 def waiting(number: int, as_json: bool) -> Iterator[Callable[[ScoreReply], None]]:
     """Follow a run on stderr. Ctrl-C ends the wait, never the run, and says so."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import time
 from dataclasses import dataclass
 
 from mcp_server.runner.environment import Surroundings, for_check
-from mcp_server.runner.process import child as children
 from mcp_server.runner.process.limits import Crossed, Limits
-from mcp_server.runner.process.listen import listen
-from mcp_server.runner.process.logs import BoundedLog, excerpt
+from mcp_server.runner.process.listen import hear
+from mcp_server.runner.process.logs import excerpt
 from mcp_server.runner.process.stop import Stop
 
 DETAIL_BYTES = 1500
@@ -29,24 +27,14 @@ def run_checks(around: Surroundings, limits: Limits, stop: Stop) -> Checked:
     failed: list[str] = []
     for command in around.spec.checks:
         around.renew_scratch()
-        pipe, log = children.listening_pipe(), BoundedLog()
-        child = children.start(
-            around.command_line(command, around.paths.work),
-            for_check(around, limits.tasks),
-            around.tier,
-            stdout=pipe.theirs,
-            stderr=pipe.theirs,
-            largest_file_bytes=int(limits.output_bytes),
-        )
-        pipe.close_theirs()
-        deadline = time.monotonic() + around.spec.score_seconds
-        ending = listen(child, {pipe.ours: log.drain}, deadline, limits, stop)
-        pipe.close_ours()
+        confinement, seconds = for_check(around, limits.tasks), around.spec.score_seconds
+        argv = around.command_line(command, around.paths.work)
+        ending, status, words = hear(argv, confinement, around.tier, seconds, limits, stop)
         if ending == "cancelled":
             return Checked(tuple(failed), cancelled=True)
-        why = _why(ending, child.exit_status, around.spec.score_seconds)
+        why = _why(ending, status, seconds)
         if why:
-            failed.append(f"The check `{shlex.join(command)}` {why}: {excerpt(log.text(), DETAIL_BYTES).strip()}")
+            failed.append(f"The check `{shlex.join(command)}` {why}: {excerpt(words, DETAIL_BYTES).strip()}")
     return Checked(tuple(failed))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from mcp_server.arena.program import Arena
 from mcp_server.campaign.bench import Bench, incumbent_commit
-from mcp_server.campaign.intake import DESCRIPTION_LIMIT, Asked, take_in
+from mcp_server.campaign.intake import DESCRIPTION_LIMIT, Asked, not_python, take_in
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.nouns.records import Kind
 from mcp_server.nouns.rows import Campaign, Experiment
@@ -87,11 +87,8 @@ def changes_of(bench: Bench, found: Experiment) -> list[int]:
 
 def _hopeless(bench: Bench, campaign: Campaign, files: Mapping[str, bytes], marks: str) -> str:
     """Why the merged code is not worth a run; "" where it is."""
-    for path, content in files.items():
-        if path.endswith(".py"):
-            try:
-                compile(content, path, "exec", dont_inherit=True)
-            except (SyntaxError, ValueError) as error:
-                return f"the two changes do not go together: {clean_line(str(error), 120)}"
+    broken = not_python(files)
+    if broken is not None:
+        return f"the two changes do not go together: {clean_line(str(broken[1]), 120)}"
     twins = [one for one in bench.ledger.twins(marks, campaign.tag) if one.decision != "overtaken"]
     return f"the two together are experiment {twins[-1].number} already" if twins else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -64,16 +63,13 @@ def init(place: Place, yes: bool, run: str, metric: str, direction: str, as_json
         reply.next[0] = " && ".join([*asking.way_to(tree), reply.next[0]])
     if not as_json:
         _show(reply)
-    if proposed is not None and (yes or (sys.stdin.isatty() and not as_json and click.confirm("Write these files?"))):
+    if proposed is not None and asking.agreed("Write these files?", as_json, yes):
         for name, text in proposed.files.items():
             write_atomically(tree / name, text.encode())
         reply.written = list(proposed.files)
         reply.next[0] = " && ".join([*asking.way_to(tree), _commit(tree, proposed)])
-    if as_json:
-        click.echo(reply.model_dump_json(indent=1))
-        return
     said = [Text(f"Wrote {', '.join(reply.written)}.")] if reply.written else []
-    terminal.show(terminal.screen(), *said, Text("Next:"), *(Text(f"  {one}", style="cyan") for one in reply.next))
+    asking.answer(reply, as_json, *said, Text("Next:"), *(Text(f"  {one}", style="cyan") for one in reply.next))
 
 
 def _looked(tree: Path, wanted: Wanted, run: str) -> tuple[InitReply, Proposed | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -169,17 +168,14 @@ def import_(place: Place, /, source: str, repo: Path | None, yes: bool, as_json:
     reply = ImportReply(**_said(history), new=len(new), known=len(rows) - len(new))
     if not as_json:
         _show(history, [("the memory", f"{len(new)} new, {reply.known} known already")])
-    agreed = yes or (sys.stdin.isatty() and not as_json and click.confirm("Is it read rightly, and taken in?"))
+    agreed = asking.agreed("Is it read rightly, and taken in?", as_json, yes)
     if agreed:
         reply.imported = _in_ledger(paths.ledger, paths.lock, lambda ledger: ledger.add_imported(new)) if new else 0
         reply.next = 'autoresearch recall "an idea" finds them; autoresearch audit says how far they can be believed'
     else:
         reply.next = f"Nothing was changed. {asking.typed_again('--yes')} takes it in as it is read here."
-    if as_json:
-        click.echo(reply.model_dump_json(indent=1))
-        return
     done = Text(f"{reply.imported} attempts are in the memory, as tried elsewhere.") if agreed else None
-    terminal.show(terminal.screen(), done, asking.hint(reply.next))
+    asking.answer(reply, as_json, done, asking.hint(reply.next))
 
 
 def _in_ledger(path: Path, lock: Path, act: Callable[[Ledger], Any]) -> Any:
@@ -218,7 +214,7 @@ def audit(
       autoresearch audit autoresearch.jsonl --noise 12 --page audit.html
     """
     history = read(source, place.folder, _wishes(given), repo)
-    found = audited(history, _resolver(repo, history), noise)
+    found = audited(history, _resolver(repo), noise)
     reply = AuditReply(
         **_said(history),
         findings=[_finding(one) for one in found.findings],
@@ -241,7 +237,7 @@ def audit(
         terminal.show(terminal.screen(), *_findings(found.findings), *_written(reply))
 
 
-def _resolver(repo: Path | None, history: History) -> Callable[[str], bool] | None:
+def _resolver(repo: Path | None) -> Callable[[str], bool] | None:
     if repo is None:
         return None
     repository = Repository.at(repo)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import time
 from dataclasses import replace
 
 from mcp_server.nouns.files import remove, write_atomically
@@ -17,11 +16,10 @@ from mcp_server.nouns.text import clean_line
 from mcp_server.runner.environment import Surroundings, for_view
 from mcp_server.runner.pictures.png import clean_png
 from mcp_server.runner.pictures.svg import Unfit, clean_svg, drawn_text
-from mcp_server.runner.process import child as children
 from mcp_server.runner.process import limits as limiting
+from mcp_server.runner.process.child import Child
 from mcp_server.runner.process.limits import Crossed, Limits
-from mcp_server.runner.process.listen import listen
-from mcp_server.runner.process.logs import BoundedLog
+from mcp_server.runner.process.listen import hear
 from mcp_server.runner.process.stop import Stop
 
 SECONDS = 30.0  # on the wall, or as long as scoring may take where that is less
@@ -70,42 +68,25 @@ def cleaned(name: str, content: bytes) -> tuple[str, bytes, str]:
 def _run(around: Surroundings, limits: Limits, stop: Stop) -> str:
     """What went wrong, "" where nothing did. Raises OSError."""
     around.renew_scratch()
-    pipe, log = children.listening_pipe(), BoundedLog()
-    try:
-        child = children.start(
-            around.command_line(around.spec.view, around.paths.trusted),
-            for_view(around, limits.tasks),
-            around.tier,
-            stdout=pipe.theirs,
-            stderr=pipe.theirs,
-            largest_file_bytes=int(limits.output_bytes),
-        )
-    except BaseException:
-        pipe.close_theirs()
-        pipe.close_ours()
-        raise
-    pipe.close_theirs()
 
-    def written() -> Crossed | None:
+    def written(child: Child) -> Crossed | None:
         in_memory = limiting.memory_files(child.inside)
         if in_memory > limits.memory_bytes:
             return Crossed("out_of_memory", "It wrote more into its memory than it may have.")
         return limiting.output((around.paths.drawing, around.scratch), limits)
 
     seconds = min(SECONDS, around.spec.score_seconds)
-    try:
-        ending = listen(child, {pipe.ours: log.drain}, time.monotonic() + seconds, limits, stop, written)
-    finally:
-        pipe.close_ours()
+    command, confinement = around.command_line(around.spec.view, around.paths.trusted), for_view(around, limits.tasks)
+    ending, status, words = hear(command, confinement, around.tier, seconds, limits, stop, written)
     if isinstance(ending, Crossed):
         return f"the view command was stopped. {ending.detail}"
     if ending == "late":
         return f"the view command took longer than {seconds:g} seconds."
     if ending == "cancelled":
         return "the run was cancelled while it was drawn."
-    if child.exit_status != 0:
-        last = (log.text().strip().splitlines() or [""])[-1]
-        return clean_line(f"the view command ended with status {child.exit_status}. {last}")
+    if status != 0:
+        last = (words.strip().splitlines() or [""])[-1]
+        return clean_line(f"the view command ended with status {status}. {last}")
     return ""
 
 

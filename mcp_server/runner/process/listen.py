@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+from mcp_server.nouns.records import Tier
+from mcp_server.runner.process import child as children
 from mcp_server.runner.process.child import Child
 from mcp_server.runner.process.limits import Crossed, Limits, crossed
+from mcp_server.runner.process.logs import BoundedLog
 from mcp_server.runner.process.stop import Stop
+from mcp_server.runner.sandbox import Confinement
 
 TICK_SECONDS = 0.1
 READ_BYTES = 1 << 20
 
 Ear = Callable[[int, int], bool]  # (descriptor, most bytes) -> whether there may be more; see BoundedLog.drain
 Ending = Crossed | Literal["over", "late", "cancelled"]
+
+
+def hear(
+    command: Sequence[str],
+    confinement: Confinement,
+    tier: Tier,
+    seconds: float,
+    limits: Limits,
+    stop: Stop,
+    also: Callable[[Child], Crossed | None] = lambda child: None,
+) -> tuple[Ending, int, str]:
+    """Run a command that only prints: how it ended, its exit status, its words. Raises OSError."""
+    pipe, log = children.listening_pipe(), BoundedLog()
+    try:
+        try:
+            one, most = pipe.theirs, int(limits.output_bytes)
+            child = children.start(command, confinement, tier, stdout=one, stderr=one, largest_file_bytes=most)
+        finally:
+            pipe.close_theirs()
+        deadline = time.monotonic() + seconds
+        ending = listen(child, {pipe.ours: log.drain}, deadline, limits, stop, lambda: also(child))
+    finally:
+        pipe.close_ours()
+    return ending, child.exit_status, log.text()
 
 
 def listen(
