@@ -16,6 +16,7 @@ from mcp_server.campaign.trees import company
 from mcp_server.campaign.trees.own import make_tree
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import WorkspaceError
+from mcp_server.nouns.files import try_lock
 from mcp_server.server import build_server
 from tests.labs import begun, edit, finish, git, make_lab, until
 from tests.tools import call, refusal
@@ -79,6 +80,25 @@ async def test_what_a_session_left_behind_is_the_next_ones(lab: Lab) -> None:
         await call(one, "run_experiment", description="left behind")
     async with agents(lab, 1) as (other,):
         assert (await call(other, "commit_or_revert"))["experiment"] == 2
+
+
+def test_a_session_that_was_looked_at_while_it_arrived_is_there_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = [1]
+
+    def looked_at(file: Path) -> int | None:
+        held = try_lock(file)
+        if looks and looks.pop():
+            file.unlink()  # another server found it made and not locked yet
+        return held
+
+    monkeypatch.setattr(company, "try_lock", looked_at)
+    held = company.arrive(tmp_path, company.Session("one", "a client", "/tree", "2026-01-01T00:00:00"))
+    assert held is not None
+    assert list(company.present(tmp_path)) == ["one"]
+    company.leave(tmp_path, "one", held)
+    assert company.present(tmp_path) == {}
 
 
 def test_a_session_whose_server_was_killed_is_gone_at_once(lab: Lab) -> None:

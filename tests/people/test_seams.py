@@ -215,6 +215,19 @@ def test_a_seal_that_cannot_be_read_costs_its_own_run_alone(tmp_path: Path, play
     assert "sealed" in lab.read_score(2).detail
 
 
+def test_a_keep_that_the_branch_could_not_take_leaves_no_weights(tmp_path: Path, played: Played) -> None:
+    lab = small_lab(tmp_path / "lab")
+    edit(lab, KNOB=2.0)
+    lab.run_experiment("nearer")
+    weights = lab.paths.run("first", 2, 1).artifact
+    assert lab.read_score(2).status == "scored"
+    weights.mkdir()
+    git(lab.paths.tree, "checkout", "-q", "--detach")
+    git(lab.paths.tree, "branch", "-q", "-D", "autoresearch/first")
+    assert lab.commit_or_revert(2).decision == "overtaken"
+    assert not weights.exists()
+
+
 def test_folders_that_a_person_moved_away_make_room(tmp_path: Path, played: Played) -> None:
     lab = make_lab(tmp_path / "lab", more="keep: {confirm: never}\n")
     program = lab.paths.program

@@ -41,11 +41,22 @@ class Session:
 
 def arrive(state: Path, session: Session) -> int | None:
     """Let other servers know of a session: a descriptor to close when it ends; None if its name is taken."""
-    held = try_lock(_folder(state) / session.id)
+    file = _folder(state) / session.id
+    held = try_lock(file)
+    while held is not None and not _lies_at(file, held):
+        os.close(held)  # somebody looked between its making and its locking, and took it for a dead session's
+        held = try_lock(file)
     if held is not None:
         os.ftruncate(held, 0)
         os.pwrite(held, json.dumps(asdict(session)).encode(), 0)
     return held
+
+
+def _lies_at(file: Path, held: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(file), os.fstat(held))
+    except FileNotFoundError:
+        return False
 
 
 def leave(state: Path, session: str, held: int) -> None:

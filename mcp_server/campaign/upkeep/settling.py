@@ -77,6 +77,7 @@ def _settle_without_code(bench: Bench, experiment: Experiment) -> None:
     """An attempt whose snapshot git lost: a keep cannot be carried out any more, and nothing is left to be reverted."""
     said = f"The commit {experiment.snapshot[:12]} of experiment {experiment.number} is gone from this repository."
     decision = "overtaken" if experiment.decision == "keep" else experiment.decision or "revert"
+    _clear(bench, experiment, decision)
     bench.ledger.settle(experiment.campaign, experiment.number, decision, None, said, gone=True)
 
 
@@ -117,17 +118,22 @@ def _settle(bench: Bench, experiment: Experiment, done: CaughtUp) -> None:
     # the vault's commit tells the outcome too, so that git alone has the whole story
     settled = commit or bench.workspace.commit_like(experiment.snapshot, f"{experiment.snapshot}^", message, at)
     _point(bench, experiment, settled)
-    for run in bench.ledger.runs(campaign.tag, number):
+    _clear(bench, experiment, decision)
+    bench.ledger.settle(campaign.tag, number, decision, commit, said)
+    if decision == "keep":
+        disk.drop_superseded(bench, campaign.tag)
+
+
+def _clear(bench: Bench, experiment: Experiment, decision: str) -> None:
+    """Leave of an attempt's runs what is still needed: the weights of a keep alone."""
+    for run in bench.ledger.runs(experiment.campaign, experiment.number):
         folder = bench.folder(run)
         if orders.is_ours(folder, bench.order_of(run)):
             if run.state.terminal:
                 dispatch.tidy(bench.paths, run)  # the process that closed the run may have died before it tidied
-            if decision == "revert":
+            if decision != "keep":
                 dispatch.drop_artifact(folder)
                 bench.ledger.note_folder(run, disk.size(folder.folder))
-    bench.ledger.settle(campaign.tag, number, decision, commit, said)
-    if decision == "keep":
-        disk.drop_superseded(bench, campaign.tag)
 
 
 def asked_again(bench: Bench, campaign: Campaign, experiment: Experiment, decision: str) -> CaughtUp:
