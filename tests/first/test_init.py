@@ -220,6 +220,36 @@ def test_names_say_which_way_is_better() -> None:
     assert {name: Number(name).metric for name in names} == names
 
 
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ('print(f"step {i} | val loss: {x:.4f}")', "val loss"),
+        ('print(f"epoch {e}: train_loss {a:.4f} val_acc {b:.4f} time {t:.1f}s")', "val_acc"),
+        ('log.info("iter %d loss %.3f lr %.2e", i, a, b)', "loss"),
+        ('print("Epoch {}/{}, Test accuracy={:.2%}".format(e, n, a))', "Test accuracy"),
+        ('sys.stdout.write("acc: %5.2f\\n" % a)', "acc"),
+        ('print(f"elapsed {t} s, train loss {x}")', "train loss"),
+        ('print(f"took {t:.1f} time={t}")', "time"),
+        ('print("loss")', None),
+        ('raise ValueError(f"loss: {x}")', None),
+        ("print(f'at loss: {x}'", None),
+    ],
+)
+def test_a_number_is_found_wherever_in_a_line_it_is_printed(tmp_path: Path, line: str, name: str | None) -> None:
+    (tmp_path / "train.py").write_text(f"x = 1\n{line}\n")
+    proposed = propose(look(tmp_path, ["train.py"]))
+    assert proposed is not None
+    assert f'NAME = "{name or "cpu_seconds"}"' in proposed.files["measure.py"]
+
+
+def test_the_number_is_one_of_the_command_that_was_named(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text('print(f"val_loss: {1}")\n')
+    (tmp_path / "opt.py").write_text('print(f"score: {1}")\n')
+    proposed = propose(look(tmp_path, ["opt.py", "train.py"], "python opt.py"), run="python opt.py")
+    assert proposed is not None
+    assert parse_program(proposed.files["program.md"]).arena.metric.name == "score"
+
+
 def test_looking_at_nothing_finds_nothing(tmp_path: Path) -> None:
     assert look(tmp_path, []).language == ""
 

@@ -88,7 +88,7 @@ def _looked(tree: Path, wanted: Wanted, run: str) -> tuple[InitReply, Proposed |
             return InitReply(folder=str(tree), words=words, next=steps), None
         except WorkspaceError:
             pass  # of no shape that is known, or nothing committed: it is looked at instead
-    seen = look(tree, _files(tree))
+    seen = look(tree, _files(tree), run)
     proposed = propose(seen, wanted.metric, wanted.direction, memo, run)
     if proposed is None:
         words = [

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from mcp_server.arena.metrics import Better
 from mcp_server.nouns.errors import NotNow
 from mcp_server.setup.adopting.found import Found, program
-from mcp_server.setup.proposing.looking import RUNS, Number, Seen
+from mcp_server.setup.proposing.looking import RUNS, Number, Seen, paths_in
 
 MEASURE = "measure.py"
 CPU_SECONDS = "cpu_seconds"
@@ -86,7 +85,7 @@ def _measured(seen: Seen, metric: str, direction: Better | None, run: str) -> tu
                 "--direction maximize"
             )
         return command or seen.tests, replace(found, asked=direction)
-    telling = [one for one in seen.numbers if one.telling]
+    telling = sorted((one for one in seen.numbers if one.telling), key=lambda one: one.aside)
     printed = next((one for one in telling if not one.file), None)
     number = printed or next(iter(telling), None)
     if command and number is not None:
@@ -105,25 +104,13 @@ def _command(seen: Seen) -> str:
 
 def _editable(seen: Seen, command: str) -> tuple[str, ...]:
     """The file that makes, else where most of the code lies."""
-    named = _paths(command)
+    named = paths_in(command)
     if seen.trainers and seen.trainers[0] in named:
         return seen.trainers[:1]
     aside = set(seen.measures)
     found = [one for one in seen.sources if one not in aside]
     started = [one for one in found if one in named or (one.endswith("/") and any(n.startswith(one) for n in named))]
     return tuple(started or found)[:1]
-
-
-def _paths(command: str) -> set[str]:
-    """The words of a command as paths of the tree; `-m pkg.train` names pkg/train.py."""
-    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
-    try:
-        words = list(lexer)
-    except ValueError:  # a quote that nobody closed
-        words = command.split()
-    modules = {f"{name.replace('.', '/')}.py" for before, name in pairwise(words) if before == "-m"}
-    return {word.removeprefix("./") for word in words} | modules
 
 
 def _wanted(number: Number) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import os
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from mcp_server.arena.metrics import COMPARED, Better, better_by_name, plain_name
@@ -62,6 +65,15 @@ PRINTS = (
     r"""(?:printf|println!|Printf|puts|fmt\.Println)\w*\(?\s*["']([A-Za-z]\w*)\s*[:=]""",
     r"""["']([A-Za-z]\w*)["']\s*:\s*(?:float\(|round\()?[a-z]""",
 )
+# a name before a value in what a Python program prints or logs: "step {} | val loss: {}", "acc %.3f"
+SPOKEN = re.compile(
+    r"((?:\b(?:train|val|valid|validation|test|eval|dev)[ _-])?\b[A-Za-z][\w/.-]{0,39})[\"']?\s*[:=]?\s*"
+    r"(?:%[-+ #0]*[\d.]*[defg]|\{[^{}]*\})",
+    re.I,
+)
+SPEAKERS = ("print", "echo", "write", "log", "debug", "info", "warning")
+ON_TRAINING = re.compile(r"^tr(ain(ing)?)?([ _/.-]|$)", re.I)
+OF_TIME = re.compile(r"(^|[ _/.-])(time|elapsed|duration|runtime|latency|ms|us|ns|s|sec|secs|seconds?)$", re.I)
 
 
 @dataclass(frozen=True)
@@ -94,6 +106,11 @@ class Number:
         known = better_by_name(self.name) is not None or _is_score(self.name)
         return known and not COUNTS.match(self.name) and not COMPARED.search(plain_name(self.name))
 
+    @property
+    def aside(self) -> tuple[bool, bool]:
+        """Whether it is rather told beside the one that counts: of the training's own data, or of its time."""
+        return bool(ON_TRAINING.match(self.name)), bool(OF_TIME.search(self.name))
+
 
 def _is_score(name: str) -> bool:
     return "score" in plain_name(name).split("_")
@@ -113,14 +130,19 @@ class Seen:
     sources: tuple[str, ...]  # folders and files of the main language, the fullest first
 
 
-def look(tree: Path, tracked: Sequence[str]) -> Seen:
-    """What a repository holds. tracked: what git knows, or what there is where git knows nothing."""
+def look(tree: Path, tracked: Sequence[str], run: str = "") -> Seen:
+    """What a repository holds. tracked: what git knows, or what there is where git knows nothing.
+
+    run: the command whose scripts print the number, where somebody knows it.
+    """
     files = [name for name in tracked if not name.startswith(".")][:MOST_FILES]
     counted = Counter(PurePosixPath(one).suffix.lower() for one in files if not _aside(one))
     counted = Counter({suffix: count for suffix, count in counted.items() if suffix in LANGUAGES})
     suffix = counted.most_common(1)[0][0] if counted else ""
     trainers, measures = _scripts(files, TRAINERS), _scripts(files, MEASURES)
     commands = tuple(dict.fromkeys(_named_commands(tree, files)))
+    named = paths_in(run)
+    speaking = tuple(one for one in files if one in named) or (*measures, *trainers)
     return Seen(
         language=LANGUAGES.get(suffix, ""),
         tests=_tests(tree, files),
@@ -128,7 +150,7 @@ def look(tree: Path, tracked: Sequence[str]) -> Seen:
         trainers=trainers,
         measures=measures,
         commands=commands,
-        numbers=tuple(dict.fromkeys([*_numbers(tree, (*measures, *trainers)), *_outputs(tree)])),
+        numbers=tuple(dict.fromkeys([*_numbers(tree, speaking), *_outputs(tree)])),
         sources=_sources(files, suffix),
     )
 
@@ -247,8 +269,36 @@ def _numbers(tree: Path, scripts: Sequence[str]) -> Iterator[Number]:
     """What the scripts print."""
     for script in scripts:
         text = _text(tree / script)
-        names = [name for pattern in PRINTS for name in re.findall(pattern, text)]
+        names = [name for pattern in PRINTS for name in re.findall(pattern, text)] + list(_spoken(text))
         yield from (Number(name) for name in dict.fromkeys(names))
+
+
+def _spoken(source: str) -> Iterator[str]:
+    """The names before the values of what Python code prints or logs, wherever in a line they stand."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in SPEAKERS:
+            for node in (node for argument in call.args for node in ast.walk(argument)):
+                if isinstance(node, ast.JoinedStr):
+                    parts = [part.value if isinstance(part, ast.Constant) else "{}" for part in node.values]
+                    yield from SPOKEN.findall("".join(map(str, parts)))
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield from SPOKEN.findall(node.value)
+
+
+def paths_in(command: str) -> set[str]:
+    """The words of a command as paths of the tree; `-m pkg.train` names pkg/train.py."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    try:
+        words = list(lexer)
+    except ValueError:  # a quote that nobody closed
+        words = command.split()
+    modules = {f"{name.replace('.', '/')}.py" for before, name in pairwise(words) if before == "-m"}
+    return {word.removeprefix("./") for word in words} | modules
 
 
 def _outputs(tree: Path) -> Iterator[Number]:
