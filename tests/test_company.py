@@ -160,6 +160,9 @@ async def test_a_session_moves_to_a_work_tree_once_something_has_begun_there_and
         moved = await call(one, "start_campaign", tag="first", tree="../there")
         again = await call(one, "start_campaign", tag="first", tree="../there")
         assert again["next"] == moved["next"]
+        edit(lab, KNOB=2.0)
+        git(tree, "worktree", "remove", "--force", "../there")
+        assert (await call(one, "run_experiment", description="nearer"))["score"] == 1.0  # where it was before
 
 
 def test_a_work_tree_is_made_beside_the_first_and_nowhere_else(lab: Lab, tmp_path: Path) -> None:

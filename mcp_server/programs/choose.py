@@ -37,16 +37,17 @@ def _chosen(arena: Arena, tree: Path, main: Path, environ: Mapping[str, str]) ->
     named = named_by(shlex.split(arena.run), tree, main, environ)
     if named is not None:
         return named
+    trees = _trees(tree, main)
     for folder in dict.fromkeys((tree, main)):
         for name in filter(None, (environ.get("UV_PROJECT_ENVIRONMENT"), *FOLDERS)):
             prefix = folder / Path(name).expanduser()
             if (prefix / "pyvenv.cfg").is_file() or (prefix / "conda-meta").is_dir():
-                found = environment.at(prefix, f"the repository's {prefix.name}", tree)
+                found = environment.at(prefix, f"the repository's {prefix.name}", *trees)
                 if found is not None:
                     return found
     for variable, word in (("VIRTUAL_ENV", "activated"), ("CONDA_PREFIX", "conda")):
         if environ.get(variable):
-            found = environment.at(Path(environ[variable]), f"the {word} environment {environ[variable]}", tree)
+            found = environment.at(Path(environ[variable]), f"the {word} environment {environ[variable]}", *trees)
             if found is not None:
                 return found
     return None
@@ -58,14 +59,19 @@ def named_by(command: list[str], tree: Path, main: Path, environ: Mapping[str, s
         return None
     prefix = conda_prefix(command, environ)
     if prefix is not None:
-        return environment.at(prefix, f"the conda environment {prefix}", tree)
+        return environment.at(prefix, f"the conda environment {prefix}", *_trees(tree, main))
     if "/" not in command[0]:
         return None
     for folder in dict.fromkeys((tree, main)):
         program = folder / Path(command[0]).expanduser()
         if program.exists():
-            return environment.of_program(program, tree)
+            return environment.of_program(program, *_trees(tree, main))
     return None
+
+
+def _trees(tree: Path, main: Path) -> tuple[Path, ...]:
+    """The work trees whose files a run has as the snapshot has them; `main` is one where git's folder lies in it."""
+    return (tree, main) if (main / ".git").is_dir() else (tree,)
 
 
 def with_programs(found: UserEnvironment, arena: Arena, tree: Path, environ: Mapping[str, str]) -> UserEnvironment:
