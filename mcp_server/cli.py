@@ -36,7 +36,8 @@ Examples:
   autoresearch learn "doubling it diverges"  for whoever comes next
   autoresearch watch                         in another terminal
 
-Each command explains itself: autoresearch run --help. Most take --json.
+Each command explains itself: autoresearch run --help. Most take --json: stdout then has JSON or, with an error,
+nothing, for its words are on stderr. Exit status: 0 done, 1 an error, 2 a wrong command line, others as its help says.
 """
 
 

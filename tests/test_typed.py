@@ -30,19 +30,49 @@ def typed(*words: str) -> Result:
     return CliRunner().invoke(cli, list(words), prog_name="autoresearch")
 
 
-def all_commands() -> Iterator[click.Command]:
+def lines_of_commands() -> Iterator[tuple[list[str], click.Command]]:
+    """Every command with the words that call it."""
     with click.Context(cli) as context:
-        found = [command for name in COMMANDS if (command := cli.get_command(context, name)) is not None]
+        found = [([name], command) for name in COMMANDS if (command := cli.get_command(context, name)) is not None]
     while found:
-        command = found.pop()
-        yield command
-        found += command.commands.values() if isinstance(command, click.Group) else ()
+        words, command = found.pop()
+        yield words, command
+        if isinstance(command, click.Group):
+            found += [([*words, name], one) for name, one in command.commands.items()]
+
+
+def all_commands() -> Iterator[click.Command]:
+    return (command for _, command in lines_of_commands())
 
 
 def test_every_path_that_a_command_takes_is_seen_from_the_folder_that_is_named() -> None:
     paths = [(one.name, each) for one in all_commands() for each in one.params if isinstance(each.type, click.Path)]
     assert len(paths) > 20
     assert [(name, each.name) for name, each in paths if not isinstance(each.type, asking.Here)] == []
+
+
+def test_with_json_stdout_has_json_or_with_an_error_nothing(tmp_path: Path) -> None:
+    """Of every command, outside of any repository, with an argument where it wants one."""
+    tried = 0
+    for words, command in lines_of_commands():
+        told = {one.name: one for one in command.params}
+        if "as_json" not in told or words[0] in ("demo", "dashboard", "doctor"):  # they would begin their work
+            continue
+        wanted = [word for one in command.params if one.required for word in a_word_for(one)]
+        done = typed("-C", str(tmp_path), *words, "--json", *wanted)
+        assert done.exit_code in (0, 1, 2), (words, done.exception)
+        assert not isinstance(done.exception, Exception) or done.exit_code, (words, done.exception)
+        assert json.loads(done.stdout) if done.exit_code == 0 else done.stdout == "", (words, done.stdout)
+        assert done.exit_code == 0 or done.stderr, words
+        tried += 1
+    assert tried > 50
+
+
+def a_word_for(one: click.Parameter) -> list[str]:
+    """What a parameter that has to be given might be given."""
+    kinds = one.type.choices if isinstance(one.type, click.Choice) else ()
+    word = str(next(iter(kinds), "1"))
+    return [word] if isinstance(one, click.Argument) else [one.opts[0], word]
 
 
 @pytest.mark.parametrize("word", ["nan", "inf", "-inf"])
