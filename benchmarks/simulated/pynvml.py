@@ -27,7 +27,7 @@ nvmlDeviceGetCurrentClocksThrottleReasons = nvmlDeviceGetTotalEccErrors = always
 nvmlDeviceGetTemperature = always(40)
 nvmlDeviceGetUtilizationRates = always(SimpleNamespace(gpu=0))
 nvmlDeviceGetMemoryInfo = always(SimpleNamespace(used=0))
-nvmlDeviceGetComputeRunningProcesses = always([])
+nvmlDeviceGetComputeRunningProcesses = nvmlDeviceGetGraphicsRunningProcesses = always([])
 nvmlDeviceGetRemappedRows = always((0, 0, 0, 0))
 
 

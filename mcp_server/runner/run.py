@@ -39,6 +39,7 @@ class Run:
         self.paths, self.spec, self.stop = paths, spec, stop
         self.view = View(paths, spec.budget.seconds)
         self._slot: Slot | None = None
+        self._in_use: dict[str, float] = {}  # MB of each leased card that others had before
 
     def carry_out(self) -> RunResult:
         """Everything, once. Raises OSError when the disk is full or the machine refuses a process."""
@@ -67,6 +68,7 @@ class Run:
     def _use(self, has: Slot, result: RunResult) -> RunResult:
         """Train and score on leased devices."""
         meter, busy = LoadMeter(time.monotonic()), cores.Meter()
+        self._in_use = {lease.device: health.memory_in_use(lease) for lease in has.leases}
         report = probe()
         python = self.spec.environment.words() if self.spec.environment else ""
         result = result.model_copy(update={"tier": report.tier, "python": python})
@@ -146,7 +148,8 @@ class Run:
             replace_quickly(side.paths.log, training.log)
             if training.survivors:
                 words = "Processes of a run could not be killed."
-                devices.drain(device_locks_folder(), side.around.lease.device, words)
+                device = side.around.lease.device
+                devices.drain(device_locks_folder(), device, words, before=self._in_use[device])
             if side.result.device is not None:
                 reading = health.read_again(side.result.device, side.around.lease, foreign)
                 side.result = side.result.model_copy(update={"device": reading})
@@ -234,10 +237,11 @@ class Run:
         for side in sides:
             side.clear()
         for lease in has.leases:
-            held = health.unreleased_memory(lease)
+            before = self._in_use[lease.device]
+            held = health.unreleased_memory(lease, before)
             if held is not None:
                 words = f"{held:.0f} MB were still in use after a run had ended and no process was listed."
-                devices.drain(device_locks_folder(), lease.device, words)
+                devices.drain(device_locks_folder(), lease.device, words, before=before)
 
 
 def _broken(alarms: Sequence[tuple[Lease, nvidia.Faults]]) -> str:

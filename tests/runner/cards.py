@@ -34,6 +34,7 @@ class Card:
     busy: int | None = 37
     used_mb: float | None = 40_123.0
     programs: dict[int, str] = field(default_factory=dict)
+    drawing: list[int] = field(default_factory=list)  # pids of a desktop
     errors: int | None = 0  # of its memory, not corrected
     rows: tuple[int, int, int, int] | None = (0, 0, 0, 0)
     instances: list[Card] | None = None
@@ -93,6 +94,8 @@ class Library:
 
     def nvmlDeviceGetComputeRunningProcesses(self, card: Card) -> list[Any]:
         return [SimpleNamespace(pid=pid) for pid in card.programs]
+
+    nvmlDeviceGetGraphicsRunningProcesses = staticmethod(lambda card: card.drawing)
 
     def nvmlSystemGetProcessName(self, pid: int) -> str:
         return told(next((card.programs[pid] for card in self.cards if card.programs.get(pid)), None))

@@ -45,6 +45,26 @@ def test_memory_that_no_program_holds_is_noticed(machine: Library) -> None:
     assert nvidia.memory_held("1") == 40123.0
 
 
+def test_a_desktop_on_the_card_and_neighbours_that_a_container_does_not_see_are_no_dead_run(
+    machine: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card on which a screen was drawn was refused for good after its first run."""
+    monkeypatch.setattr(health, "RELEASE_SECONDS", 0.0)
+    lease = Lease("cuda:1", -1)
+    machine.cards[1] = Card(used_mb=900, drawing=[7])
+    assert health.unreleased_memory(lease, 0.0) is None
+    machine.cards[1] = Card(used_mb=900)
+    before = health.memory_in_use(lease)
+    assert (before, health.unreleased_memory(lease, before)) == (900.0, None)
+    machine.cards[1].used_mb = 5900
+    assert health.unreleased_memory(lease, before) == 5000.0
+    devices.drain(tmp_path, "cuda:1", "5000 MB were still in use", before=before)
+    assert devices.drained(tmp_path, "cuda:1") == "5000 MB were still in use"
+    machine.cards[1].used_mb = 950
+    assert devices.drained(tmp_path, "cuda:1") == ""
+    assert health.memory_in_use(Lease("cpu", -1)) == 0.0
+
+
 def test_a_driver_that_does_not_answer_is_no_gpu(machine: Library) -> None:
     machine.answers = False
     assert nvidia.cards() == ()

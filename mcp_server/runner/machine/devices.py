@@ -95,9 +95,13 @@ def drain_path(folder: Path, device: str) -> Path:
     return lock_path(folder, device).with_suffix(".drained")
 
 
-def drain(folder: Path, device: str, reason: str, *, until_restart: bool = False) -> None:
-    """Refuse this device until its memory is free and in order again, or until the machine is restarted."""
-    write_atomically(drain_path(folder, device), f"{reason}\n{proc.boot() if until_restart else ''}".encode())
+def drain(folder: Path, device: str, reason: str, *, until_restart: bool = False, before: float = 0.0) -> None:
+    """Refuse this device until its memory is free and in order again, or until the machine is restarted.
+
+    before: MB of it that others had before our run.
+    """
+    text = f"{reason}\n{proc.boot() if until_restart else ''}\n{before:g}"
+    write_atomically(drain_path(folder, device), text.encode())
 
 
 def drained(folder: Path, device: str) -> str:
@@ -105,10 +109,11 @@ def drained(folder: Path, device: str) -> str:
     marker, card = drain_path(folder, device), card_of(device)
     wrong = "" if card is None else nvidia.trouble(card)
     try:
-        reason, _, boot = marker.read_text().partition("\n")
+        reason, boot, before, *_ = [*marker.read_text().split("\n"), "", ""]
     except FileNotFoundError:
         return wrong
-    if wrong or (boot and boot == proc.boot()) or (card is not None and nvidia.memory_held(card) is not None):
+    held = None if card is None else nvidia.memory_held(card, float(before or 0))
+    if wrong or (boot and boot == proc.boot()) or held is not None:
         return reason or wrong or "drained"
     marker.unlink(missing_ok=True)
     return ""

@@ -61,12 +61,18 @@ def read_again(before: DeviceReading, lease: Lease, load_after: float | None) ->
     )
 
 
-def unreleased_memory(lease: Lease) -> float | None:
-    """MB that a card still holds some seconds after everything on it was killed, or None."""
+def memory_in_use(lease: Lease) -> float:
+    """MB that others hold of a card that is ours to use, before we do; 0 where nobody tells."""
+    state = None if lease.card is None else nvidia.card(lease.card)
+    return (state and state.memory_used_mb) or 0.0
+
+
+def unreleased_memory(lease: Lease, before: float) -> float | None:
+    """MB that a card holds beyond those before some seconds after everything of ours on it was killed, or None."""
     if lease.card is None:
         return None
     deadline = time.monotonic() + RELEASE_SECONDS
-    while (held := nvidia.memory_held(lease.card)) is not None and time.monotonic() < deadline:
+    while (held := nvidia.memory_held(lease.card, before)) is not None and time.monotonic() < deadline:
         time.sleep(0.25)
     return held
 

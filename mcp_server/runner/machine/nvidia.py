@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg")  # the second is Windows' own, below WSL
 SECONDS = 10.0  # the driver can hang on a card that fell off the bus
-HELD_MB = 512.0  # memory in use with no process listed: a dead run's, not the driver's own
+HELD_MB = 512.0  # more memory in use than before with no process listed: a dead run's, not the driver's own
 MIB = 1 << 20
 # Bits of what slows a clock down (nvml.h, nvmlClocksEventReasons); idle and a clock that somebody set are none.
 SLOWING = {
@@ -177,12 +177,18 @@ def compute_processes(name: str) -> tuple[str, ...]:
     return _ask(running, ())
 
 
-def memory_held(name: str) -> float | None:
-    """MB in use although no process computes on the card; None when it is free or the driver does not tell."""
+def memory_held(name: str, before: float = 0.0) -> float | None:
+    """MB in use although no process is on the card; None when it is free or the driver does not tell.
+
+    before: MB that were in use before ours came. A desktop draws on the card, and to a container the driver does not
+    name the programs of others.
+    """
     state = card(name)
-    if state is None or state.memory_used_mb is None or state.memory_used_mb < HELD_MB:
+    held = 0.0 if state is None or state.memory_used_mb is None else state.memory_used_mb - before
+    if held < HELD_MB or compute_processes(name):
         return None
-    return None if compute_processes(name) else state.memory_used_mb
+    drawing = _ask(lambda nvml: len(nvml.nvmlDeviceGetGraphicsRunningProcesses(_handle(nvml, name))), 0)
+    return None if drawing else held
 
 
 def trouble(name: str) -> str:
