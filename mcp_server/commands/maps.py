@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from rich.console import RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -104,7 +105,7 @@ def _draw(found: list[Placed], out: Path) -> None:
         raise NotNow(f"The map could not be drawn: {problem.splitlines()[-1]}. The table needs no picture.")
 
 
-def _readiness_page(reply: ReadinessReply) -> Iterator[Table | Text | None]:
+def _readiness_page(reply: ReadinessReply) -> Iterator[RenderableType | None]:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("process", "ripe", "score", "speed", "bounded", "safe", "traces", "do", "template"):
         numeric = name not in ("process", "do", "template")

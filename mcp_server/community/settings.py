@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from mcp_server.nouns.errors import CommunityError, NotNow
 from mcp_server.nouns.files import private_folder
+from mcp_server.nouns.paths import Place
 from mcp_server.nouns.records import Record
 from mcp_server.nouns.text import clean_line
 
@@ -33,83 +34,22 @@ class Places:
         """state: `LabPaths.state`."""
         return cls(state / "community")
 
-    @property
-    def settings(self) -> Path:
-        """Exists while the lab has joined: where to, and what may leave the house."""
-        return self.folder / "joined.json"
-
-    @property
-    def trust(self) -> Path:
-        """The address book: whose word counts for what."""
-        return self.folder / "trust.json"
-
-    @property
-    def store(self) -> Path:
-        """A bare repository of all accepted journals, apart from the user's own."""
-        return self.folder / "exchange.git"
-
-    @property
-    def quarantine(self) -> Path:
-        """What came in and is not accepted yet."""
-        return self.folder / "quarantine"
-
-    @property
-    def records(self) -> Path:
-        """What the journals say, as a database; it can always be made again from them."""
-        return self.folder / "records.db"
-
-    @property
-    def outbox(self) -> Path:
-        """Posts of ours that no journal has yet, a line each."""
-        return self.folder / "posts.jsonl"
-
-    @property
-    def outbox_lock(self) -> Path:
-        """Held for the moment in which that file changes."""
-        return self.folder / "posts.lock"
-
-    @property
-    def bounds(self) -> Path:
-        """How much of the own time goes into others' claims, where the user set it."""
-        return self.folder / "bounds.json"
-
-    @property
-    def marks(self) -> Path:
-        """What of the board was read here, and whom this lab does not want to hear."""
-        return self.folder / "board.json"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the one exchange that is at work."""
-        return self.folder / "exchange.lock"
-
-    @property
-    def beside(self) -> Path:
-        """Held for life by the process that exchanges beside running experiments."""
-        return self.folder / "beside.lock"
-
-    @property
-    def last(self) -> Path:
-        """How the last exchange went, and when the next is due."""
-        return self.folder / "last.json"
-
-    @property
-    def leases(self) -> Path:
-        """What runs right now, here and elsewhere."""
-        return self.folder / "leases.json"
-
-    @property
-    def leases_lock(self) -> Path:
-        """Held for the moment in which that file changes."""
-        return self.folder / "leases.lock"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "exchange.log"
-
-    @property
-    def scratch(self) -> Path:
-        return self.folder / "tmp"
+    settings = Place("joined.json")  # exists while the lab has joined: where to, and what may leave the house
+    trust = Place("trust.json")  # the address book: whose word counts for what
+    store = Place("exchange.git")  # A bare repository of all accepted journals, apart from the user's own
+    quarantine = Place("quarantine")  # what came in and is not accepted yet
+    records = Place("records.db")  # what the journals say, as a database; it can always be made again from them
+    outbox = Place("posts.jsonl")  # posts of ours that no journal has yet, a line each
+    outbox_lock = Place("posts.lock")  # held for the moment in which that file changes
+    bounds = Place("bounds.json")  # how much of the own time goes into others' claims, where the user set it
+    marks = Place("board.json")  # what of the board was read here, and whom this lab does not want to hear
+    lock = Place("exchange.lock")  # held by the one exchange that is at work
+    beside = Place("beside.lock")  # held for life by the process that exchanges beside running experiments
+    last = Place("last.json")  # how the last exchange went, and when the next is due
+    leases = Place("leases.json")  # what runs right now, here and elsewhere
+    leases_lock = Place("leases.lock")  # held for the moment in which that file changes
+    log = Place("exchange.log")
+    scratch = Place("tmp")
 
 
 class Settings(Record):

@@ -15,6 +15,7 @@ from pathlib import Path
 from mcp_server.community.wire.store import Store, make_bare
 from mcp_server.nouns.errors import CommunityError
 from mcp_server.nouns.files import private_folder, try_lock
+from mcp_server.nouns.paths import Place
 
 SPARE_BYTES = 256 * 2**20  # of the disk, below which nothing is taken
 
@@ -43,24 +44,11 @@ class Premises:
     def store(self) -> Store:
         return Store(self.folder)
 
-    @property
-    def tokens(self) -> Path:
-        """Who may come in, by the digest of a token."""
-        return self.folder / "autoresearch" / "tokens.json"
-
-    @property
-    def tokens_lock(self) -> Path:
-        return self.folder / "autoresearch" / "tokens.lock"
-
-    @property
-    def audit(self) -> Path:
-        """Who did what, a line of JSON each; written before what it tells of is done."""
-        return self.folder / "autoresearch" / "audit.jsonl"
-
-    @property
-    def incoming(self) -> Path:
-        """What is coming in: a folder for each server that lives."""
-        return self.folder / "autoresearch" / "incoming"
+    tokens = Place("autoresearch", "tokens.json")  # who may come in, by the digest of a token
+    tokens_lock = Place("autoresearch", "tokens.lock")
+    # who did what, a line of JSON each; written before what it tells of is done
+    audit = Place("autoresearch", "audit.jsonl")
+    incoming = Place("autoresearch", "incoming")  # what is coming in: a folder for each server that lives
 
     def is_full(self) -> bool:
         return shutil.disk_usage(self.folder).free < SPARE_BYTES

@@ -64,48 +64,34 @@ def _trusted(folder: Path) -> bool:
     return stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid()
 
 
+class Place:
+    """A file or folder of a fixed name, below the folder that its owner calls `of`."""
+
+    def __init__(self, *names: str, of: str = "folder") -> None:
+        self._names, self._of = names, of
+
+    def __get__(self, owner: object, kind: type) -> Path:
+        return Path(getattr(owner, self._of), *self._names)
+
+
 @dataclass(frozen=True)
 class RunPaths:
     """The folder of one run: `runs/<campaign>/<experiment>/<run>/`."""
 
     folder: Path
 
-    @property
-    def order(self) -> Path:
-        """Whose folder this is: written first, so that what lies in it is known to be of one run."""
-        return self.folder / "order.json"
-
-    @property
-    def spec(self) -> Path:
-        return self.folder / "spec.json"
-
-    @property
-    def alive(self) -> Path:
-        """Held (flock) by the supervisor for life; the launcher takes it first and hands it over."""
-        return self.folder / "alive.lock"
-
-    @property
-    def begun(self) -> Path:
-        """Exists once a supervisor has started: without it, a run with a free lock was never launched."""
-        return self.folder / "begun"
-
-    @property
-    def remote(self) -> Path:
-        """Where on a cluster the run is, as far as this machine has heard; none of it for a run that is made here."""
-        return self.folder / "remote.json"
-
-    @property
-    def cancel(self) -> Path:
-        """Its existence asks the supervisor to stop the run."""
-        return self.folder / "cancel"
-
-    @property
-    def progress(self) -> Path:
-        return self.folder / "progress.json"
-
-    @property
-    def result(self) -> Path:
-        return self.folder / "result.json"
+    # whose folder this is: written first, so that what lies in it is known to be of one run
+    order = Place("order.json")
+    spec = Place("spec.json")
+    # held (flock) by the supervisor for life; the launcher takes it first and hands it over
+    alive = Place("alive.lock")
+    # exists once a supervisor has started: without it, a run with a free lock was never launched
+    begun = Place("begun")
+    # where on a cluster the run is, as far as this machine has heard; none of it for a run that is made here
+    remote = Place("remote.json")
+    cancel = Place("cancel")  # its existence asks the supervisor to stop the run
+    progress = Place("progress.json")
+    result = Place("result.json")
 
     @property
     def work(self) -> Path:
@@ -125,61 +111,27 @@ class RunPaths:
         """The other half of a pair: the incumbent's, trained and scored in the same slot."""
         return BesidePaths(self.folder / BESIDE, self, experiment)
 
-    @property
-    def out(self) -> Path:
-        """Where the trainer writes ($AUTORESEARCH_OUT); emptied into `artifact` by sealing."""
-        return self.folder / "out"
-
-    @property
-    def compiled(self) -> Path:
-        """What its compilers keep of their work, in the beginning a copy of what the unchanged code's had kept."""
-        return self.folder / "compiled"
-
-    @property
-    def compiled_first(self) -> Path:
-        """Of the unchanged code: what lay there when its budget began to count, until that has a good end."""
-        return self.folder / "compiled-first"
-
-    @property
-    def units(self) -> Path:
-        """Where a score command writes what examples contribute ($AUTORESEARCH_UNITS); read once, then removed."""
-        return self.folder / "units"
-
-    @property
-    def drawing(self) -> Path:
-        """Where the view command leaves its picture ($AUTORESEARCH_VIEW); read once, then removed."""
-        return self.folder / "drawing"
+    out = Place("out")  # where the trainer writes ($AUTORESEARCH_OUT); emptied into `artifact` by sealing
+    # what its compilers keep of their work, in the beginning a copy of what the unchanged code's had kept
+    compiled = Place("compiled")
+    # of the unchanged code: what lay there when its budget began to count, until that has a good end
+    compiled_first = Place("compiled-first")
+    # where a score command writes what examples contribute ($AUTORESEARCH_UNITS); read once, then removed
+    units = Place("units")
+    # where the view command leaves its picture ($AUTORESEARCH_VIEW); read once, then removed
+    drawing = Place("drawing")
 
     def picture(self, name: str) -> Path:
         """A cleaned picture of the attempt, view.svg or view.png."""
         return self.folder / name
 
-    @property
-    def artifact(self) -> Path:
-        """Sealed: hashed, read-only, the only thing a scorer looks at."""
-        return self.folder / "artifact"
-
-    @property
-    def sealed(self) -> Path:
-        """What was measured up to the seal; a later question to the scorer begins from it."""
-        return self.folder / "sealed.json"
-
-    @property
-    def interrupted(self) -> Path:
-        """How often a supervisor died after the seal; the scorer is asked again a bounded number of times."""
-        return self.folder / "interrupted"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "log.txt"
-
-    @property
-    def score_log(self) -> Path:
-        return self.folder / "score.log"
-
-    @property
-    def supervisor_log(self) -> Path:
-        return self.folder / "supervisor.log"
+    artifact = Place("artifact")  # sealed: hashed, read-only, the only thing a scorer looks at
+    sealed = Place("sealed.json")  # what was measured up to the seal; a later question to the scorer begins from it
+    # how often a supervisor died after the seal; the scorer is asked again a bounded number of times
+    interrupted = Place("interrupted")
+    log = Place("log.txt")
+    score_log = Place("score.log")
+    supervisor_log = Place("supervisor.log")
 
 
 @dataclass(frozen=True)
@@ -205,32 +157,13 @@ class LabPaths:
     common: Path  # git common dir
     tree: Path  # work tree
 
-    @property
-    def state(self) -> Path:
-        return self.common / "autoresearch"
-
-    @property
-    def ledger(self) -> Path:
-        return self.state / "lab.db"
-
-    @property
-    def lock(self) -> Path:
-        """Held by one verb for its few milliseconds."""
-        return self.state / "lab.lock"
-
-    @property
-    def events(self) -> Path:
-        """One line for each thing that happened, for programs that follow a file."""
-        return self.state / "events.jsonl"
-
-    @property
-    def queue(self) -> Path:
-        return self.state / "queue"
-
-    @property
-    def leftovers(self) -> Path:
-        """Folders of runs that this ledger did not order, moved out of the way; nothing reads them."""
-        return self.state / "leftovers"
+    state = Place("autoresearch", of="common")
+    ledger = Place("lab.db", of="state")
+    lock = Place("lab.lock", of="state")  # held by one verb for its few milliseconds
+    events = Place("events.jsonl", of="state")  # one line for each thing that happened, for programs that follow a file
+    queue = Place("queue", of="state")
+    # folders of runs that this ledger did not order, moved out of the way; nothing reads them
+    leftovers = Place("leftovers", of="state")
 
     def handover(self, name: str) -> Path:
         """Where a score command meets the world: orders out, outcomes in. No run sees it."""
@@ -240,21 +173,10 @@ class LabPaths:
         """What the campaign's unchanged code compiled before its budget began; every later run gets a copy."""
         return self.state / "compiled" / campaign
 
-    @property
-    def program(self) -> Path:
-        return self.tree / "program.md"
-
-    @property
-    def results(self) -> Path:
-        return self.tree / "results.tsv"
-
-    @property
-    def learnings(self) -> Path:
-        return self.tree / "learnings.md"
-
-    @property
-    def chart(self) -> Path:
-        return self.tree / "progress.png"
+    program = Place("program.md", of="tree")
+    results = Place("results.tsv", of="tree")
+    learnings = Place("learnings.md", of="tree")
+    chart = Place("progress.png", of="tree")
 
     def run(self, campaign: str, experiment: int, run: int) -> RunPaths:
         return RunPaths(self.state / "runs" / campaign / str(experiment) / str(run))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.paths import Place, RunPaths
 from mcp_server.nouns.records import Answer, OnCluster, Record
 
 
@@ -146,14 +146,9 @@ class Desk:
     def _mark(self) -> str:
         return hashlib.sha256(self.address.encode()).hexdigest()[:8]
 
-    @property
-    def folder(self) -> Path:
-        return self.state / "cluster"
-
-    @property
-    def owed(self) -> Path:
-        """One file for each run that a cluster owes us, named after the run; its text is the cluster's address."""
-        return self.folder / "owed"
+    folder = Place("cluster", of="state")
+    # one file for each run that a cluster owes us, named after the run; its text is the cluster's address
+    owed = Place("owed")
 
     @property
     def lock(self) -> Path:
@@ -178,10 +173,7 @@ class Desk:
     def roll(self) -> Path:
         return self.folder / f"nodes-{self._mark}.json"
 
-    @property
-    def parcels(self) -> Path:
-        """What is on its way."""
-        return self.folder / "parcels"
+    parcels = Place("parcels")  # what is on its way
 
 
 def state_of(folder: RunPaths) -> Path:
