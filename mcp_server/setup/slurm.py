@@ -178,7 +178,7 @@ fi
 over=$(( ends - last_turn ))  # from here on no turn is begun
 left=$(( over - $(date +%s) ))
 if [ "$left" -le 0 ]; then echo "Too little of the allocation is left for one turn." >&2; exit 1; fi
-hours=$(awk -v s="$left" 'BEGIN { printf "%.4f", s / 3600 }')
+hours=$(printf '%d.%04d' $((left / 3600)) $((left % 3600 * 10000 / 3600)))  # awk writes a comma in some languages
 
 # the next allocation waits for this one to end, however it ends
 next=
