@@ -115,7 +115,7 @@ def _linked(prefix: Path, trees: Sequence[Path]) -> tuple[list[Path], list[str]]
 
 
 def _holds_packages(place: Path) -> bool:
-    """Whether Python imports from a folder: whoever may write a `.pth` would let a run read anything else."""
+    """Whether Python could import from a folder: whoever may write a `.pth` would let a run read anything else."""
     with contextlib.suppress(OSError):
         return any(next(place.glob(name), None) for name in ("*.py", "*/*.py", "*/*/*.py", "*.so", "*/*.so"))
     return False

@@ -125,6 +125,42 @@ def test_an_editable_install_of_the_repository_is_imported_from_the_snapshot(tmp
     assert tmp_path not in found.shown  # it holds the repository
 
 
+def test_from_a_linked_work_tree_an_editable_install_of_the_first_one_is_imported_from_the_snapshot(
+    tmp_path: Path,
+) -> None:
+    """As `uv sync` makes it in the first one: runs imported the files that lay there, whatever was edited here."""
+    main, tree = tmp_path / "lab", tmp_path / "linked"
+    (main / ".git").mkdir(parents=True)
+    packages = next(venv(main / ".venv").glob("lib/python3*/site-packages"))
+    (main / "src" / "mine").mkdir(parents=True)
+    (main / "src" / "mine" / "__init__.py").touch()
+    (packages / "mine.pth").write_text(f"{main / 'src'}\n")
+    found = chosen(arena(), tree, main, {"PATH": "/usr/bin:/bin", "HOME": "/nowhere"}, SERVER)
+    assert found.prefix == main / ".venv"
+    assert found.sources == ("src",)
+    assert main / "src" not in found.shown
+
+
+def test_a_path_file_lets_a_run_read_packages_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lies where an agent writes: keys, data that are hidden, and a home by another name are no packages."""
+    home, tree = tmp_path / "home", tmp_path / "lab"
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("home/.ssh", "labels", "mylib/mylib", "far/a/b"):
+        (tmp_path / name).mkdir(parents=True)
+    (home / "x.py").touch()
+    (tmp_path / "labels" / "hidden.csv").touch()
+    (tmp_path / "mylib" / "mylib" / "__init__.py").touch()
+    (tmp_path / "link").symlink_to(home)
+    prefix = venv(tree / ".venv")
+    lines = [home / ".ssh", tmp_path / "labels", tmp_path / "mylib", tmp_path / "link", f"{tmp_path}/far/a/../../home"]
+    (next(prefix.glob("lib/python3*/site-packages")) / "x.pth").write_text("".join(f"{one}\n" for one in lines))
+    found = environment.at(prefix, "the repository's .venv", tree)
+    assert found is not None
+    assert [one for one in found.shown if not one.is_relative_to(prefix) and one.is_relative_to(tmp_path)] == [
+        tmp_path / "mylib"
+    ]
+
+
 def test_a_campaign_from_before_there_was_a_choice_goes_on_with_the_servers_python(tmp_path: Path) -> None:
     lab = make_lab(tmp_path / "lab")
     begun(lab)
