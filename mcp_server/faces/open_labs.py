@@ -79,7 +79,8 @@ class OpenLabs:
         named = project_of(ctx) if ctx else None
         self._named = named or self._named
         guest = self.guest(ctx) if ctx else None
-        tree = (guest.moved if guest else None) or named or self._tree or self._named or _project_folder()
+        moved = guest.moved if guest and guest.moved and guest.moved.is_dir() else None  # its person may remove it
+        tree = moved or named or self._tree or self._named or _project_folder()
         with self._mutex:
             if tree not in self._open:
                 self._open[tree] = lab = Lab(tree, campaign=self._campaign)
