@@ -136,8 +136,14 @@ def test_a_ledger_is_looked_through_where_somebody_may_have_written_it(tmp_path:
     )
     assert subprocess.run([sys.executable, "-c", killed], cwd=tmp_path, check=False).returncode == 9
     assert [looked_through(path) for _ in range(2)] == [True, False]
-    content = path.read_bytes()
-    path.write_bytes(content)  # of the same size, at once
+    path.write_bytes(path.read_bytes())  # of the same size, at once
+    assert looked_through(path)
+    ledger, content = Ledger(path), path.read_bytes()
+    ledger.check(touched=True)
+    for file in tmp_path.glob("lab.db*"):
+        file.unlink()
+    path.write_bytes(content)  # a backup, while a server had the other open
+    ledger.close()
     assert looked_through(path)
 
 

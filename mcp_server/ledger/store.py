@@ -96,7 +96,8 @@ class Store:
 
     def close(self) -> None:
         self._db.close()
-        if self._whole and not self._is_as_left() and not self._beside("-wal").exists():
+        # not where another file was put in its place meanwhile: nobody has looked through that one
+        if self._whole and self.in_place() and not self._is_as_left() and not self._beside("-wal").exists():
             with contextlib.suppress(OSError):  # it is looked at again, then
                 written = self.path.stat()
                 # a moment that the system's clock does not give: a write within the same tick has another

@@ -175,6 +175,11 @@ def test_to_revert_again_looks_at_the_files_as_they_are_now(tmp_path: Path, play
     edit(lab, KNOB=2.0)
     assert lab.commit_or_revert(2, "revert").left == ["train.py"]
     assert knob_in(lab.paths.tree) == 2.0
+    edit(lab, KNOB=-5.0)
+    second = second_tree(lab)
+    second.start_campaign("first")
+    assert second.commit_or_revert(2, "revert").restored == []
+    assert knob_in(lab.paths.tree) == -5.0
 
 
 # --- the end of a campaign, with something still open -------------------------------------------------------------

@@ -137,9 +137,13 @@ def _clear(bench: Bench, experiment: Experiment, decision: str) -> None:
 
 
 def asked_again(bench: Bench, campaign: Campaign, experiment: Experiment, decision: str) -> CaughtUp:
-    """What a decision that is asked for again finds: to revert what is reverted looks at the files as they are now."""
+    """What a decision that is asked for again finds: to revert what is reverted looks at the files as they are now.
+
+    In the work tree where it was made: whoever calls elsewhere touches nobody's next idea.
+    """
     done = CaughtUp()
-    if decision == "revert" == experiment.decision and experiment.settled:
+    here = bench.tree_of(experiment) is bench.workspace
+    if here and decision == "revert" == experiment.decision and experiment.settled:
         with contextlib.suppress(GitError):  # git lost its snapshot, and nothing is left to compare the files with
             _put_back(bench, campaign, experiment, done)
     return done
