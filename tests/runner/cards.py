@@ -113,7 +113,7 @@ class Library:
 
 
 def forget() -> None:
-    for known in (nvidia._nvml, nvidia.cards, nvidia.model):
+    for known in (nvidia._nvml, nvidia._cards, nvidia.model):
         known.cache_clear()
 
 

@@ -76,9 +76,23 @@ def test_a_driver_that_does_not_answer_is_no_gpu(machine: Library) -> None:
 def test_a_driver_that_hangs_is_not_waited_for(machine: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     hung = threading.Event()
     monkeypatch.setattr(machine, "nvmlDeviceGetCount", hung.wait, raising=False)
-    monkeypatch.setattr(nvidia, "SECONDS", 0.05)
+    for name in ("SECONDS", "FIRST_SECONDS"):
+        monkeypatch.setattr(nvidia, name, 0.05)
     assert nvidia.cards() == ()
     hung.set()
+
+
+def test_a_driver_that_wakes_its_cards_is_waited_for_and_its_silence_is_not_remembered(
+    machine: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten seconds made a machine with eight cards one without any, for the life of a server."""
+    awake = threading.Event()
+    monkeypatch.setattr(machine, "nvmlInit", awake.wait)
+    monkeypatch.setattr(nvidia, "SECONDS", 0.05)
+    monkeypatch.setattr(nvidia, "FIRST_SECONDS", 0.2)
+    assert nvidia.cards() == ()
+    threading.Timer(0.1, awake.set).start()
+    assert nvidia.cards() == ("0", "1")
 
 
 def test_nobody_imports_the_library_where_there_is_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:

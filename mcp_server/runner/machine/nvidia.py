@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg")  # the second is Windows' own, below WSL
 SECONDS = 10.0  # the driver can hang on a card that fell off the bus
+FIRST_SECONDS = 60.0  # without persistence mode it wakes every card for whoever asks first: some seconds each
 HELD_MB = 512.0  # more memory in use than before with no process listed: a dead run's, not the driver's own
 MIB = 1 << 20
 # Bits of what slows a clock down (nvml.h, nvmlClocksEventReasons); idle and a clock that somebody set are none.
@@ -42,8 +43,11 @@ def _nvml() -> Any:
     return found
 
 
-def _ask(question: Callable[[Any], Answer], otherwise: Answer) -> Answer:
-    """An answer of the driver; what it refuses, or takes too long about, is `otherwise`."""
+def _ask(question: Callable[[Any], Answer], otherwise: Answer, in_time: bool = False) -> Answer:
+    """An answer of the driver; what it refuses, or takes too long about, is `otherwise`.
+
+    in_time: raises TimeoutError where it takes too long.
+    """
     found: list[Answer] = []
 
     def asks() -> None:
@@ -53,7 +57,9 @@ def _ask(question: Callable[[Any], Answer], otherwise: Answer) -> Answer:
     if any(map(os.path.exists, DRIVERS)):
         asking = threading.Thread(target=asks, daemon=True)
         asking.start()
-        asking.join(SECONDS)
+        asking.join(SECONDS if _nvml.cache_info().currsize else FIRST_SECONDS)
+        if in_time and asking.is_alive():
+            raise TimeoutError
     return found[0] if found else otherwise
 
 
@@ -107,9 +113,20 @@ def visible(found: list[tuple[str, str]], wanted: str | None) -> tuple[str, ...]
 
 
 @cache
+def _cards() -> tuple[str, ...]:
+    wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return _ask(lambda nvml: visible(list(_all(nvml)), wanted), (), in_time=True)
+
+
 def cards() -> tuple[str, ...]:
-    """Names of the GPUs that are ours to use, in the order of the bus or of CUDA_VISIBLE_DEVICES."""
-    return _ask(lambda nvml: visible(list(_all(nvml)), os.environ.get("CUDA_VISIBLE_DEVICES")), ())
+    """Names of the GPUs that are ours to use, in the order of the bus or of CUDA_VISIBLE_DEVICES.
+
+    Asked for once; but a driver that did not answer in time is asked again.
+    """
+    try:
+        return _cards()
+    except TimeoutError:
+        return ()
 
 
 def shown_as(name: str) -> str:
