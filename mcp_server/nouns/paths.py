@@ -65,13 +65,13 @@ def _trusted(folder: Path) -> bool:
 
 
 class Place:
-    """A file or folder of a fixed name, below the folder that its owner calls `of`."""
+    """A file or folder below what its owner calls `of`; a name may hold what the owner knows: {self.address}."""
 
     def __init__(self, *names: str, of: str = "folder") -> None:
         self._names, self._of = names, of
 
     def __get__(self, owner: object, kind: type) -> Path:
-        return Path(getattr(owner, self._of), *self._names)
+        return Path(getattr(owner, self._of), *(name.format(self=owner) for name in self._names))
 
 
 @dataclass(frozen=True)

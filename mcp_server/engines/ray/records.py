@@ -149,30 +149,11 @@ class Desk:
     folder = Place("cluster", of="state")
     # one file for each run that a cluster owes us, named after the run; its text is the cluster's address
     owed = Place("owed")
-
-    @property
-    def lock(self) -> Path:
-        """Held by the courier for life."""
-        return self.folder / f"courier-{self._mark}.lock"
-
-    @property
-    def started(self) -> Path:
-        """Touched at each start of a courier."""
-        return self.folder / f"courier-{self._mark}.started"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / f"courier-{self._mark}.log"
-
-    @property
-    def silent(self) -> Path:
-        """Exists while the cluster cannot be reached; its time is since when."""
-        return self.folder / f"silent-{self._mark}"
-
-    @property
-    def roll(self) -> Path:
-        return self.folder / f"nodes-{self._mark}.json"
-
+    lock = Place("courier-{self._mark}.lock")  # held by the courier for life
+    started = Place("courier-{self._mark}.started")  # touched at each start of a courier
+    log = Place("courier-{self._mark}.log")
+    silent = Place("silent-{self._mark}")  # exists while the cluster cannot be reached; its time is since when
+    roll = Place("nodes-{self._mark}.json")
     parcels = Place("parcels")  # what is on its way
 
 
