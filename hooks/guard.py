@@ -13,6 +13,7 @@ AUTORESEARCH_GUARD=off switches the refusals off, AUTORESEARCH_ALLOW=off the per
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import json
 import os
@@ -39,6 +40,7 @@ WRITERS = {"tee", "truncate", "rm", "unlink", "shred"}  # every plain argument i
 MOVERS = {"cp", "mv", "install", "ln", "rsync"}  # the last plain argument is written
 # what `paper` and `review` are told in, a scorer of the reviewer's own too; no run of the campaign sees it
 WORDS = re.compile(r"paper[\w-]*/[\w.-]+\.md|review[\w-]*\.(md|py)")
+HEREDOC = re.compile(r"(?<!<)<<(?!<)-?[ \t]*\\?(['\"]?)([\w.-]+)\1")
 IN_PLACE = {"sed", "perl", "gsed"}
 SCRIPT = re.compile(r"-\w*[eEf]|--expression|--file")  # options of these whose value is no file to write
 
@@ -59,11 +61,8 @@ def written_paths(tool, arguments):
 
 def shell_targets(command):
     """What a shell command line would write, as far as its words tell; `python -c` and the like are not seen."""
-    without_bodies = re.sub(
-        r"<<-?[ \t]*\\?(['\"]?)([\w.-]+)\1([^\n]*)\n(?:.*?\n)??[ \t]*\2[ \t]*(?=\n|$)", r"\3", command, flags=re.DOTALL
-    )
     try:
-        lexer = shlex.shlex(without_bodies.replace("\n", " ; "), posix=True, punctuation_chars=True)
+        lexer = shlex.shlex(without_bodies(command).replace("\n", " ; "), posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
         words = list(lexer)
     except ValueError:
@@ -81,6 +80,24 @@ def shell_targets(command):
             simple.append(word)
     # what a variable or a command stands for, nobody knows here
     return [target for target in targets if not target.startswith("/dev/") and not re.search(r"[$`]", target)]
+
+
+def without_bodies(command):
+    """A command line without the bodies of its here-documents, in one pass: agents write whole programs into them."""
+    lines, kept, at = command.split("\n"), [], 0
+    places = {}
+    for place, line in enumerate(lines):
+        places.setdefault(line.strip(" \t"), []).append(place)
+    while at < len(lines):
+        line = lines[at]
+        at += 1
+        for found in HEREDOC.finditer(line):
+            ends = places.get(found[2], [])
+            first = bisect.bisect_left(ends, at)
+            if first < len(ends):
+                line, at = line.replace(found[0], "", 1), ends[first] + 1
+        kept.append(line)
+    return "\n".join(kept)
 
 
 def simple_command(words):

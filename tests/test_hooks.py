@@ -10,6 +10,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from unittest import mock
@@ -168,6 +169,9 @@ def test_a_shell_command_that_writes_outside_editable_is_refused(lab: Path, comm
         "sed -i -e 's/a/b/' -e 's/c/d/' train.py",
         "sed -E -i 's/a/b/' train.py",
         "cat > train.py <<'END-OF-IT'\nif x > prepare.py:\n    y = a >> 2\nEND-OF-IT",
+        "cat > train.py <<A - <<'B'\nrm prepare.py\nA\nrm prepare.py\n  B\nls",
+        "cat > train.py <<EOF\nEOF",
+        "grep x <<< 'rm'\nls\nrm\n",
         "cat > train.py <<\\EOF\nif x > prepare.py:\n    pass\nEOF",
         'log=$(mktemp); python train.py > "$log" 2>&1; rm -f "$log"',
         'cp -r . "$TMPDIR/copy" && cd "$TMPDIR/copy" && rm -f prepare.py',
@@ -182,6 +186,13 @@ def test_a_shell_command_that_writes_outside_editable_is_refused(lab: Path, comm
 )
 def test_other_shell_commands_are_let_through(lab: Path, command: str) -> None:
     assert refusal(lab, "Bash", {"command": command}) == ""
+
+
+def test_a_long_program_in_a_command_line_takes_no_time(lab: Path) -> None:
+    lines = "\n".join('  std::cout << "value" << name << std::endl;' for _ in range(1500))
+    began = time.process_time()
+    assert refusal(lab, "Bash", {"command": f"g++ -x c++ - -o /tmp/a <<< '{lines}'"}) == ""
+    assert time.process_time() - began < 1.5  # it was the square of the length: some seconds here
 
 
 def test_a_patch_in_codex_form_is_read_file_by_file(lab: Path) -> None:
