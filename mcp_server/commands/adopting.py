@@ -40,8 +40,7 @@ class AdoptReply(Reply):
 @click.option("--direction", default="", metavar="WAY", help="Which way it is better: minimize or maximize.")
 @click.option("--anyway", is_flag=True, help="LAB/n: also beyond the share of slots that others' attempts may have.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="LAB/n: stay until it is scored.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def adopt(
     place: Place,
     attempt: str | None,

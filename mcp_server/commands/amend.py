@@ -14,8 +14,7 @@ from mcp_server.nouns.errors import NotNow
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def amend(place: Place, yes: bool, as_json: bool) -> None:
     """Put an edit of program.md in force that widens what runs may do, or lowers a bar, while a campaign runs.
 

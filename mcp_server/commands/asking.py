@@ -59,6 +59,11 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print the reply as JSON.")(command)
 
 
+def replying(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What nearly every command has: the place it acts on, first of its arguments, and `--json`."""
+    return json_option(click.pass_obj(command))
+
+
 def given(*names: str) -> list[str]:
     """Which of these options of the command were typed, as a person spells them; a default was not."""
     context = click.get_current_context()

@@ -55,8 +55,7 @@ class NewReply(Reply):
 @click.command()
 @click.argument("arena", required=False)
 @click.argument("folder", type=asking.Here(), required=False, metavar="[DIR]")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def new(place: Place, arena: str | None, folder: Path | None, as_json: bool) -> None:
     """Write a lab from a template into DIR (default: here).
 
@@ -113,8 +112,7 @@ def prepare(place: Place, arguments: tuple[str, ...]) -> None:
 )
 @click.option("--engine", is_flag=True, help="Also ask every node of the cluster that program.md names.")
 @click.option("--threads", is_flag=True, help="Also train the lab's code with 1, 2, 4 ... threads (minutes).")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def doctor(place: Place, calibrate: bool, engine: bool, threads: bool, as_json: bool) -> None:
     """Check this machine and the lab in this folder: ✓ fine, ✗ missing, – can be done without.
 

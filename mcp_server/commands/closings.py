@@ -24,8 +24,7 @@ POLL_SECONDS = 0.5
 @click.option("--seeds", type=click.IntRange(2, 50), default=EXAM_SEEDS, show_default=True, help="Pairs of fresh runs.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Stay until it is done.")
 @click.option("--again", is_flag=True, help="Begin another where the last came to nothing.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def exam(place: Place, seeds: int, wait: bool, again: bool, as_json: bool) -> None:
     """Measure the honest gain: baseline against incumbent, on fresh paired seeds and the untouched test split.
 
@@ -73,8 +72,7 @@ def _gain(value: float) -> str:
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def gc(place: Place, dry_run: bool, as_json: bool) -> None:
     """Remove what runs left on the disk and nothing needs any more: weights but the incumbent's, copies of code.
 

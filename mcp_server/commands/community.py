@@ -58,8 +58,7 @@ def community() -> None:
     help="What the word of labs that `trust` did not name is worth.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would leave the house.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def join(at: Place, /, place: str, no_code: bool, strangers: str, as_json: bool, **given: Any) -> None:
     """Exchange attempts with the labs at a git remote, in a folder, or in a bundle file.
 
@@ -81,8 +80,7 @@ def join(at: Place, /, place: str, no_code: bool, strangers: str, as_json: bool,
 @community.command()
 @click.option("--forget", is_flag=True, help="Drop what was read of other labs as well.")
 @click.option("--forget-key", is_flag=True, help="Drop the lab's own key too: it would come back as another lab.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def leave(at: Place, forget: bool, forget_key: bool, as_json: bool) -> None:
     """Publish and fetch no more. What was published stays with those who have it."""
     reply = membership.leave(Workspace(at.folder), forget, forget_key)
@@ -91,8 +89,7 @@ def leave(at: Place, forget: bool, forget_key: bool, as_json: bool) -> None:
 
 @community.command()
 @click.argument("bundle", required=False, metavar="[BUNDLE]")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def sync(at: Place, bundle: str | None, as_json: bool) -> None:
     """Exchange now, or read a bundle that somebody carried here. Offline it says so, and nothing is lost."""
     reply = membership.sync(Workspace(at.folder), bundle, at.folder.absolute())
@@ -100,8 +97,7 @@ def sync(at: Place, bundle: str | None, as_json: bool) -> None:
 
 
 @community.command()
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def status(at: Place, as_json: bool) -> None:
     """The labs with freshness and trust, what they say together, and how the exchange goes."""
     reply = membership.status(Workspace(at.folder))
@@ -112,8 +108,7 @@ def status(at: Place, as_json: bool) -> None:
 @click.argument("whom", metavar="KEY|FILE|LAB")
 @click.option("--role", type=click.Choice(ROLES), default=str(Role.REPLICATE), show_default=True)
 @click.option("--name", default="", help="What you call that lab.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def trust(at: Place, whom: str, role: str, name: str, as_json: bool) -> None:
     """Enter a lab in the address book: read its records, repeat its claims, or build on its code.
 
@@ -130,8 +125,7 @@ def trust(at: Place, whom: str, role: str, name: str, as_json: bool) -> None:
 
 @community.command()
 @click.argument("whom", metavar="KEY|FILE|LAB")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def distrust(at: Place, whom: str, as_json: bool) -> None:
     """Neither fetch nor show a lab any more."""
     reply = membership.distrust(Workspace(at.folder), _meant(at, whom))
@@ -153,8 +147,7 @@ def key(at: Place) -> None:
 
 @community.command()
 @click.argument("file", type=asking.Here(dir_okay=False))
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def bundle(at: Place, file: Path, as_json: bool) -> None:
     """Write all journals into one file, for a machine without a network.
 

@@ -53,8 +53,7 @@ class ReadinessReply(Reply):
 @click.argument("file", type=asking.Here(), required=False, metavar="[FILE.yaml]")
 @click.option("--out", type=asking.Here(dir_okay=False), metavar="map.png", help="Draw the map: .png, .svg.")
 @click.option("--example", is_flag=True, help="Print the file that ships, to begin from; it explains its keys.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def readiness(place: Place, file: Path | None, out: Path | None, example: bool, as_json: bool) -> None:
     """Place work processes on a map: how automatic is the evaluation, how fast does an iteration turn?
 

@@ -119,8 +119,7 @@ def _tried(one: Tried) -> TriedReply:
     metavar="SECONDS",
     help="How long a score may stay pending.",
 )
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def check_arena(
     place: Place,
     folder: Path | None,

@@ -38,8 +38,7 @@ PRINT_SECONDS = 60.0
 )
 @click.option("--open", "opened", is_flag=True, help="Open it in the browser.")
 @click.option("--until-eof", is_flag=True, hidden=True, help="End when stdin does: `serve` starts it so.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def dashboard(place: Place, everything: bool, port: int | None, opened: bool, until_eof: bool, as_json: bool) -> None:
     """Serve the live page on this machine alone and print its link, until Ctrl-C.
 
@@ -97,8 +96,7 @@ class WrittenReply(Reply):
 @click.option("--html/--no-html", default=True, show_default=True, help="Also as one self-contained HTML file.")
 @click.option("--pdf", is_flag=True, help="Also as PDF, printed by a chromium of this machine.")
 @click.option("--site", is_flag=True, help="As a folder to publish: index.html, chart, share card, results.csv.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def report(place: Place, out: Path | None, html: bool, pdf: bool, site: bool, as_json: bool) -> None:
     """Write the campaign's report: question, result with its interval, kept changes, failures, lessons, what is next.
 

@@ -58,8 +58,7 @@ def _plain(name: str, text: str, limit: int, lines: bool = False) -> str:
     "--tree", metavar="DIR", help="In a work tree of its own beside this one, such as ../second; made if new."
 )
 @WAIT
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def start(
     place: Place,
     tag: str,
@@ -115,8 +114,7 @@ def start(
 )
 @click.option("--tokens", type=int, metavar="TOKENS", help="What proposing it took.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Stay until it is scored.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def run(
     place: Place,
     description: str,
@@ -153,8 +151,7 @@ def run(
 @click.command()
 @NUMBER
 @WAIT
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def score(place: Place, number: int | None, wait: bool, as_json: bool) -> None:
     """Score and verdict of experiment N (the last one by default).
 
@@ -193,8 +190,7 @@ def told_score(lab: Lab, number: int | None, wait: bool, as_json: bool, warned: 
 @click.option("--decision", type=click.Choice(["auto", "keep", "revert"]), default="auto", show_default=True)
 @click.option("--learned", default="", metavar="TEXT", help="The lesson of it, remembered once it is decided.")
 @WAIT
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def decide(place: Place, number: int | None, decision: str, learned: str, wait: bool, as_json: bool) -> None:
     """Keep or revert experiment N (the last one by default), as the referee says.
 
@@ -213,8 +209,7 @@ def decide(place: Place, number: int | None, decision: str, learned: str, wait: 
 @click.command()
 @NUMBER
 @WAIT
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def keep(place: Place, number: int | None, wait: bool, as_json: bool) -> None:
     """Keep experiment N (the last one by default) if the referee agrees.
 
@@ -225,8 +220,7 @@ def keep(place: Place, number: int | None, wait: bool, as_json: bool) -> None:
 
 @click.command()
 @NUMBER
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def revert(place: Place, number: int | None, as_json: bool) -> None:
     """Put the editable files back as the incumbent has them; always allowed.
 
@@ -249,8 +243,7 @@ def _decide(lab: Lab, number: int | None, decision: str, wait: bool, as_json: bo
 
 @click.command()
 @click.argument("number", type=click.IntRange(min=1), metavar="N")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def cancel(place: Place, number: int, as_json: bool) -> None:
     """Stop the runs of experiment N. It is recorded as cancelled and may be run again."""
     reply = asking.lab_at(place).cancel_experiment(number)
@@ -261,8 +254,7 @@ def cancel(place: Place, number: int, as_json: bool) -> None:
 @click.argument("text")
 @click.option("--experiment", type=click.IntRange(min=1), metavar="N", help="The experiment it is about.")
 @click.option("--tag", "tags", multiple=True, metavar="WORD", help="A short word to find it by; may be given again.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def learn(place: Place, text: str, experiment: int | None, tags: tuple[str, ...], as_json: bool) -> None:
     """Add a lesson to the memory that all agents of this lab share.
 
@@ -283,8 +275,7 @@ def learn(place: Place, text: str, experiment: int | None, tags: tuple[str, ...]
 @click.argument("query", default="")
 @click.option("--knob", "knobs", multiple=True, metavar="NAME", help='A constant: MATRIX_LR, ADAM*, "DEPTH 2..4".')
 @click.option("--limit", type=click.IntRange(1, 50), default=10, show_default=True)
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def recall(place: Place, query: str, knobs: tuple[str, ...], limit: int, as_json: bool) -> None:
     """What was tried and learned, best match first.
 

@@ -23,8 +23,7 @@ STATUSES = [status.value for status in Status]
 
 @click.command()
 @click.option("--brief", is_flag=True, help="Three lines.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def status(place: Place, brief: bool, as_json: bool) -> None:
     """Where the lab stands: incumbent, honest gain, queue, noise, last results, open decisions.
 
@@ -39,8 +38,7 @@ def status(place: Place, brief: bool, as_json: bool) -> None:
 
 @click.command()
 @click.option("--until-idle", is_flag=True, help="Stop once nothing runs or waits for a device.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def watch(place: Place, until_idle: bool, as_json: bool) -> None:
     """The status and the last experiments, live, until Ctrl-C or q.
 
@@ -84,8 +82,7 @@ def _watch_lines(lab: Lab, until_idle: bool, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help=f"Only the newest N.  [default: {PAGE}]")
 @click.option("--before", type=click.IntRange(min=2), metavar="NUMBER", help="Older ones: only below this experiment.")
 @click.option("--all", "everything", is_flag=True, help="All of them, however many.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def history(
     place: Place,
     tag: str | None,
@@ -115,8 +112,7 @@ def history(
 
 @click.command()
 @click.argument("number", type=click.IntRange(min=1), required=False, metavar="[N]")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def show(place: Place, number: int | None, as_json: bool) -> None:
     """One experiment (the last one by default): verdict, runs, training curve, crash, learnings, diff.
 

@@ -39,8 +39,7 @@ def run_source(place: Place, source: str, anyway: bool, wait: bool, as_json: boo
 @click.argument("second", metavar="B")
 @ANYWAY
 @WAIT
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def combine(place: Place, first: str, second: str, anyway: bool, wait: bool, as_json: bool) -> None:
     """Run the incumbent with two edits that do not overlap.
 
@@ -58,8 +57,7 @@ def combine(place: Place, first: str, second: str, anyway: bool, wait: bool, as_
 @click.command()
 @click.argument("count", type=click.IntRange(1, 100), default=1, metavar="[N]")
 @ANYWAY
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def replicate(place: Place, count: int, anyway: bool, as_json: bool) -> None:
     """Repeat what other labs claim, N of them (1 by default), and decide on each: keep or revert.
 

@@ -27,8 +27,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 @click.command()
 @click.option("--canonical", is_flag=True, help="The table that every lab with the same records prints alike.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def claims(place: Place, canonical: bool, as_json: bool) -> None:
     """What labs claim, what became of it in others' hands, and what each lab's word is worth.
 
@@ -55,8 +54,7 @@ def claims(place: Place, canonical: bool, as_json: bool) -> None:
 
 
 @click.command()
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def frontier(place: Place, as_json: bool) -> None:
     """What to build on: the best replicated gains, near misses, constants nobody moved, other islands' best.
 
@@ -88,8 +86,7 @@ def frontier(place: Place, as_json: bool) -> None:
     help=f"Of the last {LATEST_ADOPTIONS} adoptions at most so many come from one lab.",
 )
 @click.option("--patience-minutes", type=asking.Finite(0, 100_000), metavar="M", help="Until it is the next's turn.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def bounds(place: Place, /, as_json: bool, **given: float | int | None) -> None:
     """Show or set how much of the own time goes into others' claims, and how apart the islands stay.
 

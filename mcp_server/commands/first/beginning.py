@@ -42,8 +42,7 @@ class InitReply(Reply):
 @click.option("--run", default="", metavar="COMMAND", help="What makes the number, where nothing here says so.")
 @click.option("--metric", default="", metavar="NAME", help="The number that counts, as a run prints or writes it.")
 @click.option("--direction", default="", metavar="WAY", help="Which way it is better: minimize or maximize.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def init(place: Place, yes: bool, run: str, metric: str, direction: str, as_json: bool) -> None:
     """Look at the repository in this folder and propose an arena for it.
 

@@ -38,8 +38,7 @@ class GraphReply(Reply):
 
 @click.command()
 @click.option("--out", type=asking.Here(dir_okay=False), default=USUAL, show_default=True, metavar="FILE.svg")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def graph(at: Place, out: Path, as_json: bool) -> None:
     """Draw the kept attempts of all labs: who builds on what, and what was taken over from whom.
 
@@ -83,8 +82,7 @@ class SiteReply(Reply):
 
 @click.command()
 @click.argument("folder", type=asking.Here(file_okay=False))
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def site(at: Place, folder: Path, as_json: bool) -> None:
     """Write the community as plain pages: labs, what was tried, claims, graph, board, results, an Atom feed.
 

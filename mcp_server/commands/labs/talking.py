@@ -28,8 +28,7 @@ ABOUT = click.option(
 @ABOUT
 @click.option("--question", "sort", flag_value="question", help="It asks something.")
 @click.option("--idea", "sort", flag_value="idea", help="It offers an idea that this lab does not pursue.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def post(at: Place, text: str, about: tuple[str, ...], sort: str | None, as_json: bool) -> None:
     """Say something to the other labs about records: a remark, a question, an idea on offer.
 
@@ -48,8 +47,7 @@ def post(at: Place, text: str, about: tuple[str, ...], sort: str | None, as_json
 @click.argument("to", metavar="POST")
 @click.argument("text")
 @ABOUT
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def reply(at: Place, to: str, text: str, about: tuple[str, ...], as_json: bool) -> None:
     """Answer a post, named LAB/pN as `read` does.
 
@@ -68,8 +66,7 @@ def _told(said: LearningReply, as_json: bool) -> None:
 @click.argument("which", required=False, default="", metavar="[POST|LAB]")
 @click.option("--unread", is_flag=True, help="Only threads with something new.")
 @click.option("--limit", type=click.IntRange(1, 500), default=reading.THREADS_SHOWN, show_default=True)
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def read(at: Place, which: str, unread: bool, limit: int, as_json: bool) -> None:
     """Read the board: threads, the one that was spoken in last first, each with how well what it cites is supported.
 
@@ -88,8 +85,7 @@ def read(at: Place, which: str, unread: bool, limit: int, as_json: bool) -> None
 @click.command()
 @click.argument("lab")
 @click.option("--undo", is_flag=True, help="Show them again.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def mute(at: Place, lab: str, undo: bool, as_json: bool) -> None:
     """Hide what a lab says, here and for this lab alone; its records count as before (`distrust` ends that too)."""
     found = reading.mute(Places.of(Workspace(at.folder).paths.state), lab, not undo)

@@ -25,8 +25,7 @@ def spent_given(cost: float | None, tokens: int | None) -> Spent:
 @click.argument("number", type=click.IntRange(1), metavar="[N]", required=False)
 @click.option("--cost", type=asking.Finite(), metavar="USD", help="Experiment N has cost so many US dollars so far.")
 @click.option("--tokens", type=int, metavar="TOKENS", help="It has taken so many tokens so far.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def money(place: Place, number: int | None, cost: float | None, tokens: int | None, as_json: bool) -> None:
     """What the campaign has cost, as far as anybody told, and what limits it.
 

@@ -82,8 +82,7 @@ class NotifyReply(Reply):
 
 @click.command()
 @click.option("--test", is_flag=True, help="Send a trial message on each channel now.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def notify(place: Place, test: bool, as_json: bool) -> None:
     """Who is told what happens: the channels of your own configuration file, and whether they work.
 

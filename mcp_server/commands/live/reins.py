@@ -41,8 +41,7 @@ def _waiting(ideas: list[IdeaReply]) -> str:
 @click.command()
 @click.argument("reason", default="")
 @click.option("--minutes", type=asking.Finite(0, min_open=True), help="For so long.  [default: until resume]")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def pause(place: Place, reason: str, minutes: float | None, as_json: bool) -> None:
     """Let nothing new begin in this campaign: no experiment, no queued run. What runs goes on to its end.
 
@@ -57,8 +56,7 @@ def pause(place: Place, reason: str, minutes: float | None, as_json: bool) -> No
 
 
 @click.command()
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def resume(place: Place, as_json: bool) -> None:
     """Let a paused campaign go on; what waited begins at once."""
     answer(Reins(asking.lab_at(place)).resume(), as_json)
@@ -68,8 +66,7 @@ def resume(place: Place, as_json: bool) -> None:
 @click.argument("number", type=click.IntRange(min=1), required=False, metavar="[N]")
 @click.option("--reason", default="", metavar="TEXT", help="Told to the agent and kept in the record.")
 @click.option("--withdraw", is_flag=True, help="Take back what no keep has met yet.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def veto(place: Place, number: int | None, reason: str, withdraw: bool, as_json: bool) -> None:
     """Have the next keep reverted instead, or only a keep of experiment N, whatever the referee says.
 
@@ -90,8 +87,7 @@ def veto(place: Place, number: int | None, reason: str, withdraw: bool, as_json:
 
 @click.command()
 @click.argument("text", default="")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def note(place: Place, text: str, as_json: bool) -> None:
     """Leave a note that the agent gets with its next reply; without TEXT show the last ones and whether they arrived.
 
@@ -139,8 +135,7 @@ def table(found: list[IdeaReply]) -> Table:
 @ideas.command()
 @click.argument("text")
 @click.option("--priority", type=click.IntRange(-100, 100), default=0, show_default=True, help="Greater goes first.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def add(place: Place, text: str, priority: int, as_json: bool) -> None:
     """Put an idea into the queue."""
     answer(Reins(asking.lab_at(place)).add_idea(text, priority), as_json)

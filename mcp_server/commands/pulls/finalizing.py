@@ -46,8 +46,7 @@ class PullReply(Reply):
 @click.option("--pairs", type=click.IntRange(2, 100), default=5, show_default=True, help="With --onto: so many pairs.")
 @click.option("--out", type=asking.Here(file_okay=False), help="With --onto: text and pictures go here.")
 @click.option("--pr", is_flag=True, help="With --onto: push the branch and open the pull request with gh.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def finalize(place: Place, way: str, onto: str | None, pairs: int, out: Path | None, pr: bool, as_json: bool) -> None:
     """Turn the campaign into commits to review, on top of where it began, each with its evidence in the message.
 

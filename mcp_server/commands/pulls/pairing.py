@@ -53,8 +53,7 @@ class KeptReply(Reply):
 @click.option("--kept", is_flag=True, help="Instead: every gain that the history of HEAD claims, measured today.")
 @click.option("--most", type=click.IntRange(1), default=10, show_default=True, help="With --kept: the newest so many.")
 @click.option("--comment", type=asking.Here(dir_okay=False), help="Also as Markdown, into this file.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def pairs(
     place: Place,
     before: str | None,

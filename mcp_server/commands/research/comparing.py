@@ -38,8 +38,7 @@ from mcp_server.views.comparison.picture import svg as curves
 )
 @click.option("--target", type=asking.Finite(), metavar="GAIN", help="Also tell when this gain was reached.")
 @click.option("--svg", type=asking.Here(dir_okay=False), help="Draw the curves into this file.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def compare(
     place: Place,
     arms: tuple[str, ...],

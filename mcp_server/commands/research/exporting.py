@@ -31,8 +31,7 @@ class ExportReply(Reply):
 @click.option("--out", metavar="PLACE", help="File, folder or address.  [default: in ./exports]")
 @click.option("--all", "every", is_flag=True, help="All campaigns of the lab, not this one alone.")
 @click.option("--project", metavar="NAME", help="What a tracker calls it.  [default: the folder's name]")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def export(place: Place, target: str, out: str | None, every: bool, project: str | None, as_json: bool) -> None:
     """Bring the attempts into another tool: one run for each, with constants, curve, score, gain and verdict.
 

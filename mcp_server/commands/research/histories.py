@@ -139,8 +139,7 @@ def _said(history: History) -> dict[str, Any]:
 @click.argument("source")
 @reading_options
 @click.option("--yes", is_flag=True, help="Take it in; without a terminal nothing is done otherwise.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def import_(place: Place, /, source: str, repo: Path | None, yes: bool, as_json: bool, **given: Any) -> None:
     """Take the history of another tool into the memory: what was tried elsewhere is found, and counts for nothing else.
 
@@ -189,8 +188,7 @@ def _in_ledger(path: Path, lock: Path, act: Callable[[Ledger], Any]) -> Any:
 @reading_options
 @click.option("--noise", type=asking.Finite(0), metavar="SD", help="Standard deviation of one run, in the metric.")
 @click.option("--page", type=asking.Here(dir_okay=False), help="Also write it: .md, or .html.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def audit(
     place: Place,
     /,

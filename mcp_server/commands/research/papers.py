@@ -62,8 +62,7 @@ class PlaceholdersReply(Reply):
 @click.option("--publish", is_flag=True, help="Name it, by its digest, in this lab's signed journal.")
 @click.option("--placeholders", is_flag=True, help="List what a discussion may put in, with its value; write nothing.")
 @click.option("--check", "checked", type=FILE, help="Whether a paper says what was written: exit code 1 if not.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def paper(
     place: Place,
     kept: int | None,

@@ -25,8 +25,7 @@ MOST_LISTED = 12
     metavar="RULE",
     help="greedy, margin[:WIDTHS], twice, repeat:N, bootstrap[:N]; may be given again.  [default: all of them]",
 )
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def replay(place: Place, names: tuple[str, ...], as_json: bool) -> None:
     """What other rules would have kept of this campaign, what of that is refuted, and the hours lost.
 

@@ -42,8 +42,7 @@ class ReviewReply(Reply):
 @click.option("--run", "running", is_flag=True, help="Run what is ticked in a review's file.")
 @click.option("--most", type=click.IntRange(1, 100), default=RUNS, show_default=True, help="Requested runs, at most.")
 @click.option("--publish", is_flag=True, help="Tell the verdicts in the signed journal, as a reply to the paper.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def review(place: Place, target: str, out: Path | None, running: bool, most: int, publish: bool, as_json: bool) -> None:
     """Review a paper: its claims become a checklist, what you tick is run here, verdicts are worked out from the runs.
 

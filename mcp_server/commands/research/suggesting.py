@@ -12,8 +12,7 @@ from mcp_server.faces import terminal
 
 @click.command()
 @click.option("--count", type=click.IntRange(1, 20), default=3, show_default=True, metavar="N", help="How many.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def suggest(place: Place, count: int, as_json: bool) -> None:
     """What a classical optimiser would try next over the constants in CAPITALS, and what is known of them, in words.
 

@@ -20,8 +20,7 @@ from mcp_server.repo.git import Repository
 @click.argument("plan", type=asking.Here(dir_okay=False))
 @click.option("--out", type=asking.Here(file_okay=False), help="Its folder.  [default: PLAN-tournament]")
 @click.option("--svg", type=asking.Here(dir_okay=False), help="Draw the curves into this file.")
-@asking.json_option
-@click.pass_obj
+@asking.replying
 def tournament(place: Place, /, plan: Path, out: Path | None, svg: Path | None, as_json: bool) -> None:
     """Play programs, styles and agents against each other: PLAN names the arms, and what a campaign may use.
 
