@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dev.variables import VARIABLES, Audience
 from mcp_server import __version__
 from tests.e2e.repositories import lay_release
 from tests.labs import until
@@ -75,6 +76,18 @@ def test_every_manifest_names_the_same_plugin_and_server() -> None:
         assert server["autoresearch"]["command"].endswith("bin/autoresearch-mcp")
     codex = tomllib.loads((ROOT / ".codex" / "config.toml").read_text())
     assert list(codex["mcp_servers"]) == ["autoresearch"]
+
+
+def test_codex_hands_the_server_every_variable_that_a_person_may_set_for_it() -> None:
+    """It hands on what is named alone: `AUTORESEARCH_COMMUNITY=off`, or an activated environment, would say nothing."""
+    clone = tomllib.loads((ROOT / ".codex" / "config.toml").read_text())["mcp_servers"]["autoresearch"]["env_vars"]
+    plugin = read(".codex-plugin/mcp.json")["mcpServers"]["autoresearch"]["env_vars"]
+    of_hooks = {f"AUTORESEARCH_{name}" for name in ("ALLOW", "DEBUG", "GUARD", "LOOP")}
+    of_commands = {"AUTORESEARCH_DASHBOARD"}
+    said = {name for name, one in VARIABLES.items() if one.audience in (Audience.PERSON, Audience.INSTALL)}
+    others = {"VIRTUAL_ENV", "CONDA_PREFIX", "UV_PROJECT_ENVIRONMENT", "XDG_CONFIG_HOME", "CUDA_VISIBLE_DEVICES"}
+    assert clone == plugin == sorted(clone)
+    assert said - of_hooks - of_commands | others <= set(clone)
 
 
 def test_the_portable_manifest_holds_only_what_its_closed_schema_allows() -> None:

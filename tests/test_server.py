@@ -207,6 +207,20 @@ async def test_a_resource_is_read_in_the_project_that_the_last_call_named(
     assert "goal: bring KNOB to three" in str(getattr(contents[0], "text", ""))
 
 
+@pytest.mark.parametrize("how", ["-C", "AUTORESEARCH_PROJECT"])
+async def test_a_folder_that_the_server_was_started_for_outranks_what_a_client_names(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Over HTTP a client is anybody with the token: it may use the lab's tools, and open no other repository."""
+    other = make_lab(tmp_path / "other").paths.tree
+    if how != "-C":
+        monkeypatch.setenv(how, str(lab.paths.tree))
+    async with Client(build_server(lab.paths.tree if how == "-C" else None)) as client:
+        turn = {"x-codex-turn-metadata": {"workspaces": {str(other): {}}}}
+        told = await client.call_tool("lab_status", {}, meta=turn)
+    assert (told.structured_content or {}).get("campaign") == "first"
+
+
 async def test_a_resource_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin = tmp_path / "plugins" / "cache" / "autoresearch"
     (plugin / ".codex-plugin").mkdir(parents=True)

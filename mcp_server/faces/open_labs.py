@@ -76,11 +76,13 @@ class OpenLabs:
 
     def at(self, ctx: Ctx | None = None) -> Lab:
         """The lab a call is about. Raises AutoresearchError where there is none."""
-        named = project_of(ctx) if ctx else None
+        # who started the server outranks a client: over HTTP that is anybody who has the token
+        fixed = self._tree or _told_project()
+        named = project_of(ctx) if ctx and fixed is None else None
         self._named = named or self._named
         guest = self.guest(ctx) if ctx else None
         moved = guest.moved if guest and guest.moved and guest.moved.is_dir() else None  # its person may remove it
-        tree = moved or named or self._tree or self._named or _project_folder()
+        tree = moved or fixed or self._named or _project_folder()
         with self._mutex:
             if tree not in self._open:
                 self._open[tree] = lab = Lab(tree, campaign=self._campaign)
@@ -197,7 +199,13 @@ def project_of(ctx: Ctx) -> Path | None:
 
 def _project_folder() -> Path:
     """The folder the client has open, as its environment tells; else the one the server was started in."""
-    return Path(os.environ.get("AUTORESEARCH_PROJECT") or os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd())
+    return _told_project() or Path(os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd())
+
+
+def _told_project() -> Path | None:
+    """The folder that whoever started the server says it is for."""
+    said = os.environ.get("AUTORESEARCH_PROJECT")
+    return Path(said) if said else None
 
 
 def _in_plugin(folder: Path) -> bool:
