@@ -38,11 +38,14 @@ def prompt_for(lab: Lab, chosen: Path | None, number: int, now: Position, last: 
         facts = [f"This is iteration {number} in campaign {campaign.tag}. Editable: {', '.join(arena.editable)}."]
     score = "none yet" if now.score is None else f"{now.score:g} ({arena.metric.name}, {arena.metric.direction})"
     facts.append(f"Best score: {score}." + ("" if now.target is None else f" Target: {now.target:g}."))
+    status = lab.lab_status()
+    if now.score is None:
+        facts.append(f"The lab says: {clean_block(status.next, 1000)}")  # why there is no baseline, and what leads on
     if now.secondary:
         facts.append("Measured on the best: " + ", ".join(f"{k} {v:g}" for k, v in sorted(now.secondary.items())) + ".")
     if last:
         facts.append("Of the iteration before the lab says: " + clean_block(" ".join(last), 2000))
     facts += [f"A person left you a note: {note}" for note in lab.notes(f"ralph, iteration {number}")]
-    facts += [f"In the queue: {one}" for one in lab.lab_status().ideas]
+    facts += [f"In the queue: {one}" for one in status.ideas]
     prompt = f"{words.rstrip()}\n\n## Where the lab stands\n\n" + "\n".join(facts) + "\n"
     return prompt.replace("\0", "\ufffd")  # no program can be started with it in an argument

@@ -351,6 +351,17 @@ def test_it_drives_any_arena_and_completes_by_the_labs_score_alone(tmp_path: Pat
     assert "The cost is unknown" in " ".join(captured.get().split())
 
 
+def test_the_first_agent_is_told_why_the_baseline_has_no_score(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab", train="import nowhere_to_be_found\n")
+    said: list[str] = []
+    settling.begin(lab, "ralph", said.append)
+    prompt = prompt_for(lab, None, 1, settling.position(lab), ())
+    lab.close()
+    assert said == ["Campaign ralph: the baseline runs."]
+    assert "The lab says: The baseline, experiment 1, crashed" in prompt
+    assert "nowhere_to_be_found" in prompt
+
+
 def test_a_person_may_edit_and_amend_program_md_while_agents_may_not(tmp_path: Path) -> None:
     lab = begun(make_lab(tmp_path / "lab"))
     program = lab.paths.program
