@@ -205,6 +205,27 @@ def test_at_the_end_what_is_still_open_is_named_before_anybody_stops(tmp_path: P
     assert lab.lab_status().experiments["all"] == 3
 
 
+# --- a change that goes on, and a machine that goes down ----------------------------------------------------------
+
+
+def test_a_lost_run_of_a_change_that_goes_on_is_made_again_by_itself(tmp_path: Path, played: Played) -> None:
+    lab = small_lab(tmp_path / "lab")
+    second = second_tree(lab)
+    second.start_campaign("first")
+    edit(second, KNOB=2.5)
+    second.run_experiment("nearer")
+    assert tried(lab, KNOB=2.0, SECONDS=0.5).decision == "kept"
+    played.hold = True
+    carried = second.commit_or_revert(2).carried_on
+    assert carried is not None
+    for _ in range(2):
+        played.end(lost=True)
+        assert second.read_score(carried).open
+    played.end(lost=True)
+    assert second.read_score(carried).status == "lost"  # three times is no accident
+    assert [run.state for run in second.read_score(carried).runs] == ["lost"] * 3
+
+
 # --- folders, seals and clocks ----------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,9 @@ from mcp_server.campaign.reins.gate import paused, tell_queue
 from mcp_server.campaign.runs import dispatch, orders, pairing
 from mcp_server.campaign.upkeep import disk, settling
 from mcp_server.campaign.upkeep.caught import CaughtUp, each
+from mcp_server.judging.looks import excused, excuses_left
 from mcp_server.ledger import Ledger
+from mcp_server.nouns.attempt import failure_of
 from mcp_server.nouns.baseline import LONGEST_WAIT_SECONDS, quiet_again
 from mcp_server.nouns.errors import AutoresearchError
 from mcp_server.nouns.files import write_atomically
@@ -44,6 +46,7 @@ def catch_up(bench: Bench) -> CaughtUp:
         settling.hold_snapshots,
         _look_at_runs,
         _tend_baselines,
+        _repeat_carried,
         settling.settle_decisions,
         _close_exams,
         tell_queue,
@@ -149,6 +152,23 @@ def _tend_baselines(bench: Bench, done: CaughtUp) -> None:
     for tag in bench.ledger.active_campaigns():
         with each(done, f"looking after the baseline of {tag}"):
             done.changed |= baseline.tend(bench, tag)
+
+
+def _repeat_carried(bench: Bench, done: CaughtUp) -> None:
+    """Make again what was lost of a change that goes on as an attempt of its own: its code lies in no work tree, so
+    nobody can run it again, and the verdict that it was worth another look is spoken already."""
+    for tag in bench.ledger.active_campaigns():
+        for one in bench.ledger.undecided(tag):
+            if len(one.joins) != 1 or not one.joins[0].isdecimal():
+                continue
+            runs = bench.ledger.runs(tag, one.number)
+            lost = all(run.state.terminal and excused(run) for run in runs) and failure_of(runs) is not None
+            if lost and excuses_left(runs, runs[-1].seed):
+                with each(done, f"running experiment {one.number} again"):
+                    bench.ledger.open_run(
+                        tag, one.number, runs[-1].seed, Purpose.RETRY, bench.stamp(), quiet_again(runs)
+                    )
+                    done.changed = True
 
 
 def _close_exams(bench: Bench, done: CaughtUp) -> None:
