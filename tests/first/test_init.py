@@ -17,7 +17,7 @@ from mcp_server.arena.program import parse_program
 from mcp_server.cli import cli
 from mcp_server.nouns.errors import NotNow
 from mcp_server.setup.proposing import measure
-from mcp_server.setup.proposing.arena import propose
+from mcp_server.setup.proposing.arena import propose, without_launcher
 from mcp_server.setup.proposing.looking import Number, columns, look
 from tests.labs import git
 
@@ -314,6 +314,27 @@ def test_the_file_that_a_command_starts_is_the_one_to_change(tmp_path: Path, com
     proposed = propose(replace(seen, trainers=("main.py",)), "score", "minimize", run=command)
     assert proposed is not None
     assert parse_program(proposed.files["program.md"]).arena.editable == (editable,)
+
+
+@pytest.mark.parametrize(
+    ("run", "command"),
+    [
+        ("uv run train.py --lr 1", "python train.py --lr 1"),
+        ("uv run python train.py", "python train.py"),
+        ("poetry run pytest -q && uv run -- src/eval.py", "pytest -q && python src/eval.py"),
+        ("uv run --with numpy train.py", "uv run --with numpy train.py"),
+        ("./uv run x", "./uv run x"),
+    ],
+)
+def test_who_starts_an_environment_leaves_that_to_the_lab(run: str, command: str) -> None:
+    assert without_launcher(run) == command
+
+
+def test_python_and_python3_are_the_one_that_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("python", "python3"):
+        monkeypatch.setattr(measure, "COMMAND", f"bash -c '{name} -c \"import sys; print(sys.executable)\"'")
+        assert measure.once()[1].strip() == sys.executable
 
 
 def test_what_is_asked_for_is_asked_with_the_words_that_were_given(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ MEASURE = "measure.py"
 CPU_SECONDS = "cpu_seconds"
 REPEATS = 3  # of a command that is timed
 SECONDS = 300.0  # of a run, until its person says better
+LAUNCHER = re.compile(r"(?<![\w/.-])(?:uv|poetry|pipenv|pdm|hatch|pixi|rye) run (?:-- )?(?=[^-\s])([\w./-]+\.py\b)?")
 MEMO = """\
 What you are after: {goal}.
 
@@ -40,7 +41,7 @@ def propose(
     metric, direction, run: from somebody who knows which number counts, which way it is better and which command makes
     it. memo: what stands in program.md; the arena comes above it.
     """
-    command, number = _measured(seen, metric, direction, run)
+    command, number = _measured(seen, metric, direction, without_launcher(run))
     if not command:
         return None
     editable = _editable(seen, command)
@@ -100,6 +101,11 @@ def _command(seen: Seen) -> str:
         return seen.commands[0]
     scripts = [*seen.trainers[:1], *seen.measures[:1]]
     return " && ".join(f"{RUNS[PurePosixPath(one).suffix.lower()]} {shlex.quote(one)}" for one in scripts)
+
+
+def without_launcher(command: str) -> str:
+    """The command behind `uv run` and the like: runs have no network, and their environment is the lab's to choose."""
+    return LAUNCHER.sub(lambda found: f"python {found[1]}" if found[1] else "", command)
 
 
 def _editable(seen: Seen, command: str) -> tuple[str, ...]:

@@ -69,8 +69,9 @@ def once() -> tuple[float, str, str]:
         if FILE:
             (tree / FILE).unlink(missing_ok=True)  # an old one would be measured again
         before = os.times()
-        # `python` is the one that runs this: where there is no environment, Debian has a python3 alone
-        command = f'python() {{ {shlex.quote(sys.executable)} "$@"; }}; export -f python; {COMMAND}'
+        # `python` and `python3` are the one that runs this, as they are in program.md
+        own = f'{{ {shlex.quote(sys.executable)} "$@"; }}'
+        command = f"python() {own}; python3() {own}; export -f python python3; {COMMAND}"
         done = subprocess.run(["bash", "-c", command], cwd=tree, stdout=subprocess.PIPE, text=True, errors="replace")
         after = os.times()
         print(done.stdout, end="", flush=True)
