@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,14 @@ from mcp_server.nouns.files import remove, text_of
 from mcp_server.nouns.paths import BESIDE, LabPaths, RunPaths
 from mcp_server.nouns.records import Budget, HostUse, Kind, OnCluster, Order, Pairing, Purpose, RunSpec, Watch
 from mcp_server.nouns.rows import Campaign, Experiment, Run
+from mcp_server.nouns.text import clean_line
 from mcp_server.programs.readable import in_home, lay, shown, sources
 from mcp_server.programs.sealed import sealed
 from mcp_server.repo.workspace import Workspace
 from mcp_server.runner.machine.devices import available
 
 STARTS = 3  # a supervisor that fails to begin is tried this often
+TRACEBACK, LONGEST_WORDS = "Traceback (most recent call last):", 300  # of what a supervisor says when it dies
 TOLERANCES = "tolerances.json"  # this lab's calibration of the audit, in the state folder
 
 
@@ -243,10 +246,18 @@ def _editable_files(workspace: Workspace, arena: Arena, snapshot: str, work: Pat
 def complaint(folder: RunPaths) -> str:
     """Why no supervisor can begin this run, once several have tried and said so; "" while it is worth another try."""
     said = text_of(folder.supervisor_log)[-100_000:]
-    if said.count("Traceback (most recent call last)") < STARTS:
+    if said.count(TRACEBACK) < STARTS:
         return ""
-    last = said.strip().splitlines()[-1][:300]
+    last = said.strip().splitlines()[-1][:LONGEST_WORDS]
     return f"Its supervisor cannot begin: {last}. Mend that and run the same code again; it is no other attempt."
+
+
+def last_words(folder: RunPaths) -> str:
+    """What ended the supervisor of a run, where it died of something that it could still say; "" else."""
+    lines = text_of(folder.supervisor_log)[-100_000:].strip().splitlines()
+    # what it says of a run begins with the date
+    raised = TRACEBACK in lines and re.match(r"[A-Za-z_][\w.]*(: |$)", lines[-1])
+    return clean_line(lines[-1], LONGEST_WORDS) if raised else ""
 
 
 def tidy(paths: LabPaths, run: Run) -> None:

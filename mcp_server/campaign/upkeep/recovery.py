@@ -107,7 +107,9 @@ def _look_at(bench: Bench, run: Run) -> bool:
         if said:
             return _close(bench, run, _ended(bench, RunState.LOST, "supervisor_lost", said))
         return False  # due later, or never launched: `_start_runs` does both
-    detail = "Its supervisor died. Run the same code again; it will not count as another attempt."
+    why = dispatch.last_words(folder)
+    died = f"Its supervisor died: {why}" if why else "Its supervisor died."
+    detail = f"{died} Run the same code again; it will not count as another attempt."
     if folder.sealed.exists() and _times(folder) < INTERRUPTIONS:
         # what was sealed needs no second training, and what was handed over to the world is in the field already
         write_atomically(folder.interrupted, str(_times(folder) + 1).encode())
