@@ -16,8 +16,7 @@ class Campaigns(Store):
         """Remember a version of program.md; True when it is new."""
         if self._rows("SELECT 1 FROM programs WHERE digest = ?", digest):
             return False
-        with self._fact():
-            self._db.execute("INSERT OR IGNORE INTO programs VALUES (?, ?, ?)", (digest, text, at))
+        self._write("INSERT OR IGNORE INTO programs VALUES (?, ?, ?)", (digest, text, at))
         return True
 
     def programs(self) -> list[tuple[str, str, str]]:
@@ -52,13 +51,11 @@ class Campaigns(Store):
         )
 
     def campaign_ready(self, tag: str) -> None:
-        with self._fact():
-            self._db.execute("UPDATE campaigns SET ready = 1 WHERE tag = ?", (tag,))
+        self._write("UPDATE campaigns SET ready = 1 WHERE tag = ?", (tag,))
 
     def set_program(self, tag: str, digest: str) -> None:
         """From now on `digest` is the version of program.md in force."""
-        with self._fact():
-            self._db.execute("UPDATE campaigns SET program = ? WHERE tag = ?", (digest, tag))
+        self._write("UPDATE campaigns SET program = ? WHERE tag = ?", (digest, tag))
 
     def amend(self, amendment: Amendment) -> None:
         """Record a change of the rules and put its program in force, as one fact."""

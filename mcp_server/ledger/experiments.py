@@ -56,41 +56,44 @@ class Experiments(Runs, Lessons):
 
     def note_proposer(self, campaign: str, number: int, proposer: Proposer) -> None:
         """What became known of who proposed an experiment, once its agent has ended: what it cost."""
-        with self._fact():
-            self._db.execute(
-                "UPDATE experiments SET proposer = ? WHERE campaign = ? AND number = ?",
-                (proposer.text(), campaign, number),
-            )
+        self._write(
+            "UPDATE experiments SET proposer = ? WHERE campaign = ? AND number = ?",
+            (proposer.text(), campaign, number),
+        )
 
     def vaulted(self, campaign: str, number: int) -> None:
-        with self._fact():
-            self._db.execute("UPDATE experiments SET vaulted = 1 WHERE campaign = ? AND number = ?", (campaign, number))
+        self._write("UPDATE experiments SET vaulted = 1 WHERE campaign = ? AND number = ?", (campaign, number))
 
     def next_number(self, campaign: str) -> int:
         return int(
             self._rows("SELECT coalesce(max(number), 0) + 1 FROM experiments WHERE campaign = ?", campaign)[0][0]
         )
 
+    def _experiments(self, which: str, *values: object) -> list[Experiment]:
+        """Experiments; which: what stands behind the table's name."""
+        return [_experiment(row) for row in self._rows(f"SELECT * FROM experiments {which}", *values)]
+
+    def _an_experiment(self, which: str, *values: object) -> Experiment | None:
+        return next(iter(self._experiments(which, *values)), None)
+
     def experiment(self, campaign: str, number: int) -> Experiment:
         """Raises UnknownExperiment."""
-        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND number = ?", campaign, number)
-        if not rows:
+        found = self._an_experiment("WHERE campaign = ? AND number = ?", campaign, number)
+        if found is None:
             last = self.next_number(campaign) - 1
             known = f"it has 1 to {last}" if last else "it has none yet"
             raise UnknownExperiment(
                 f"Campaign {campaign} has no experiment {number}; {known}. `lab_status` lists the last ones."
             )
-        return _experiment(rows[0])
+        return found
 
     def experiments(self, campaign: str, *, last: int | None = None, before: int | None = None) -> list[Experiment]:
         """In order of number; only the last few when asked, and only those below the number `before`."""
-        rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ? AND number < ? ORDER BY number DESC LIMIT ?",
-            campaign,
-            BEYOND if before is None else before,
-            -1 if last is None else last,
+        found = self._experiments(
+            "WHERE campaign = ? AND number < ? ORDER BY number DESC LIMIT ?",
+            *(campaign, BEYOND if before is None else before, -1 if last is None else last),
         )
-        return [_experiment(row) for row in reversed(rows)]
+        return found[::-1]
 
     def named(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Experiment]:
         """Many experiments, asked for at once."""
@@ -117,43 +120,30 @@ class Experiments(Runs, Lessons):
 
     def settled_since(self, campaign: str, then: Standing) -> list[Experiment]:
         """Settled experiments that were decided, settled or run since, in order of number."""
-        rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ?1 AND settled = 1 AND decision IS NOT NULL AND number IN ("
+        return self._experiments(
+            "WHERE campaign = ?1 AND settled = 1 AND decision IS NOT NULL AND number IN ("
             " SELECT number FROM experiments WHERE campaign = ?1 AND turn > ?2"
             " UNION SELECT experiment FROM runs WHERE campaign = ?1 AND ticket > ?3"
             " UNION SELECT experiment FROM runs WHERE ticket IN (SELECT value FROM json_each(?4)) AND campaign = ?1"
             " UNION SELECT value FROM json_each(?5)) ORDER BY number",
-            campaign,
-            then.turn,
-            then.ticket,
-            json.dumps(then.opened),
-            json.dumps(then.unsettled),
+            *(campaign, then.turn, then.ticket, json.dumps(then.opened), json.dumps(then.unsettled)),
         )
-        return [_experiment(row) for row in rows]
 
     def last_begun_by(self, campaign: str, session: str) -> Experiment | None:
         """The newest experiment of a session; None when it began none."""
-        question = "SELECT * FROM experiments WHERE campaign = ? AND session = ? ORDER BY number DESC LIMIT 1"
-        rows = self._rows(question, campaign, session)
-        return _experiment(rows[0]) if rows else None
+        return self._an_experiment("WHERE campaign = ? AND session = ? ORDER BY number DESC LIMIT 1", campaign, session)
 
     def last_begun_in(self, campaign: str, tree: str) -> Experiment | None:
         """The newest experiment from a work tree; None when none came from there."""
-        question = "SELECT * FROM experiments WHERE campaign = ? AND tree = ? ORDER BY number DESC LIMIT 1"
-        rows = self._rows(question, campaign, tree)
-        return _experiment(rows[0]) if rows else None
+        return self._an_experiment("WHERE campaign = ? AND tree = ? ORDER BY number DESC LIMIT 1", campaign, tree)
 
     def twins(self, fingerprint: str, campaign: str) -> list[Experiment]:
         """Experiments of the same code after normalising, oldest first."""
-        rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ? AND fingerprint = ? ORDER BY number", campaign, fingerprint
-        )
-        return [_experiment(row) for row in rows]
+        return self._experiments("WHERE campaign = ? AND fingerprint = ? ORDER BY number", campaign, fingerprint)
 
     def same_edit(self, edit: str, campaign: str) -> list[Experiment]:
         """Experiments that made the same change, on whatever base, oldest first."""
-        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? AND edit = ? ORDER BY number", campaign, edit)
-        return [_experiment(row) for row in rows]
+        return self._experiments("WHERE campaign = ? AND edit = ? ORDER BY number", campaign, edit)
 
     def candidates(self, keys: Sequence[tuple[str, int]], knobs: Sequence[str], newest: int) -> list[Experiment]:
         """Experiments of all campaigns worth ranking: the ones named, the ones that changed a constant, the newest."""
@@ -196,12 +186,9 @@ class Experiments(Runs, Lessons):
         return [(number, outcome, tuple(where)) for number, outcome, *where in rows]
 
     def undecided(self, campaign: str) -> list[Experiment]:
-        rows = self._rows(
-            "SELECT * FROM experiments INDEXED BY experiments_undecided WHERE campaign = ? AND decision IS NULL"
-            " ORDER BY number",
-            campaign,
+        return self._experiments(
+            "INDEXED BY experiments_undecided WHERE campaign = ? AND decision IS NULL ORDER BY number", campaign
         )
-        return [_experiment(row) for row in rows]
 
     def decided(self, campaign: str, after: int = 0) -> list[tuple[int, Experiment]]:
         """(turn, experiment) in the order in which they were decided; only those of later turns than `after`."""
@@ -231,59 +218,43 @@ class Experiments(Runs, Lessons):
 
     def note_record(self, campaign: str, turn: int, evidence: float, proven: bool, spent: float) -> None:
         """Remember what the verdicts up to a turn add up to; all of them are settled, so that it cannot change."""
-        with self._fact():
-            self._db.execute(
-                "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", (campaign, turn, evidence, proven, spent)
-            )
+        self._write("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", (campaign, turn, evidence, proven, spent))
 
     def kept(self, campaign: str, *, last: int | None = None) -> list[Experiment]:
         """Kept and settled, in the order in which they were kept; the last one is the incumbent."""
-        rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1"
-            " ORDER BY turn DESC LIMIT ?",
-            campaign,
-            -1 if last is None else last,
+        found = self._experiments(
+            "WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY turn DESC LIMIT ?",
+            *(campaign, -1 if last is None else last),
         )
-        return [_experiment(row) for row in reversed(rows)]
+        return found[::-1]
 
     def incumbent(self, campaign: str) -> Experiment | None:
-        rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ? AND decision = 'keep' AND settled = 1 ORDER BY "
-            "turn DESC LIMIT 1",
-            campaign,
-        )
-        return _experiment(rows[0]) if rows else None
+        return next(iter(self.kept(campaign, last=1)), None)
 
     def carried_on(self, campaign: str, number: int) -> Experiment | None:
         """The newest attempt that is the change of experiment `number`, made on a later incumbent."""
-        rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ? AND joins = ? ORDER BY number DESC LIMIT 1",
-            campaign,
-            str(number),
+        return self._an_experiment(
+            "WHERE campaign = ? AND joins = ? ORDER BY number DESC LIMIT 1", campaign, str(number)
         )
-        return _experiment(rows[0]) if rows else None
 
     def stands_on(self, campaign: str, number: int, base: int) -> None:
         """An attempt has what was kept as `base` in it, so that it is compared with that from now on."""
-        with self._fact():
-            self._db.execute(
-                "UPDATE experiments SET base = ? WHERE campaign = ? AND number = ? AND decision IS NULL",
-                (base, campaign, number),
-            )
+        self._write(
+            "UPDATE experiments SET base = ? WHERE campaign = ? AND number = ? AND decision IS NULL",
+            (base, campaign, number),
+        )
 
     def first_of(self, campaign: str) -> Experiment | None:
         """The experiment that a campaign began with, whatever came of it."""
-        rows = self._rows("SELECT * FROM experiments WHERE campaign = ? ORDER BY number LIMIT 1", campaign)
-        return _experiment(rows[0]) if rows else None
+        return self._an_experiment("WHERE campaign = ? ORDER BY number LIMIT 1", campaign)
 
     def baseline(self, campaign: str) -> Baseline | None:
         """The one that was kept, else the last that was offered; None before the campaign has begun."""
-        rows = self._rows(
-            "SELECT * FROM experiments INDEXED BY experiments_baseline WHERE campaign = ? AND kind = 'baseline'"
+        found = self._an_experiment(
+            "INDEXED BY experiments_baseline WHERE campaign = ? AND kind = 'baseline'"
             " ORDER BY decision IS 'keep' DESC, number DESC LIMIT 1",
             campaign,
         )
-        found = _experiment(rows[0]) if rows else None
         return None if found is None else Baseline(found, tuple(self.runs(campaign, found.number)))
 
     def count(self, campaign: str) -> dict[str, int]:
@@ -323,11 +294,9 @@ class Experiments(Runs, Lessons):
 
     def repeated(self, campaign: str) -> list[Experiment]:
         """Experiments that repeat another lab's, oldest first. A baseline that is another's code repeats no edit."""
-        rows = self._rows(
-            "SELECT * FROM experiments WHERE campaign = ? AND repeats != '' AND kind != 'baseline' ORDER BY number",
-            campaign,
+        return self._experiments(
+            "WHERE campaign = ? AND repeats != '' AND kind != 'baseline' ORDER BY number", campaign
         )
-        return [_experiment(row) for row in rows]
 
     def spent(self, campaign: str) -> tuple[int, int]:
         """(runs of attempts, those of them that repeated another lab's); the baseline's are none."""
@@ -371,19 +340,14 @@ class Experiments(Runs, Lessons):
 
     def unsettled(self) -> list[Experiment]:
         """Decided, but git may not have followed; in the order of the decisions."""
-        return [
-            _experiment(row)
-            for row in self._rows(
-                "SELECT * FROM experiments WHERE decision IS NOT NULL AND settled = 0 ORDER BY campaign, turn"
-            )
-        ]
+        return self._experiments("WHERE decision IS NOT NULL AND settled = 0 ORDER BY campaign, turn")
 
     def unvaulted(self) -> list[Experiment]:
-        return [_experiment(row) for row in self._rows("SELECT * FROM experiments WHERE vaulted = 0")]
+        return self._experiments("WHERE vaulted = 0")
 
     def unheld(self) -> list[Experiment]:
         """Settled, but git was never told to keep the snapshot: experiments of an older version."""
-        return [_experiment(row) for row in self._rows("SELECT * FROM experiments WHERE settled = 1 AND held = 0")]
+        return self._experiments("WHERE settled = 1 AND held = 0")
 
     def held(self, keys: Sequence[tuple[str, int]], *, gone: bool = False) -> None:
         """Git keeps the snapshots of these experiments from now on; or they are gone."""
@@ -399,14 +363,13 @@ class Experiments(Runs, Lessons):
 
         gone: git lost the snapshot, so that nothing is left to be kept.
         """
-        with self._fact():
-            self._db.execute(
-                "UPDATE experiments SET decision = ?3, commit_sha = ?4, settled = 1,"
-                " held = CASE WHEN ?6 THEN -1 ELSE held END, label = CASE WHEN ?3 = 'keep' THEN label END,"
-                " verdict = CASE WHEN ?5 = '' THEN verdict ELSE json_set(verdict, '$.reason', ?5, '$.outcome', ?3) END"
-                " WHERE campaign = ?1 AND number = ?2",
-                (campaign, number, decision, commit, said, gone),
-            )
+        self._write(
+            "UPDATE experiments SET decision = ?3, commit_sha = ?4, settled = 1,"
+            " held = CASE WHEN ?6 THEN -1 ELSE held END, label = CASE WHEN ?3 = 'keep' THEN label END,"
+            " verdict = CASE WHEN ?5 = '' THEN verdict ELSE json_set(verdict, '$.reason', ?5, '$.outcome', ?3) END"
+            " WHERE campaign = ?1 AND number = ?2",
+            (campaign, number, decision, commit, said, gone),
+        )
 
 
 @lru_cache(maxsize=2048)  # a past is read again and again, and reading its JSON was most of recalling it

@@ -140,11 +140,10 @@ class Runs(Store):
         return [(row["number"], row["against"]) for row in rows]
 
     def run_state(self, run: Run, state: RunState) -> None:
-        with self._fact():
-            self._db.execute(
-                "UPDATE runs SET state = ? WHERE ticket = ? AND state IN ('queued', 'running', 'pending')",
-                (state, run.ticket),
-            )
+        self._write(
+            "UPDATE runs SET state = ? WHERE ticket = ? AND state IN ('queued', 'running', 'pending')",
+            (state, run.ticket),
+        )
 
     def close_run(self, run: Run, result: RunResult, at: str, ask_again_at: float | None = None) -> bool:
         """Move a result into the ledger, once; False when the run was closed already."""
@@ -187,15 +186,13 @@ class Runs(Store):
         """Remember what the folder of a run takes on the disk."""
         known = self._rows("SELECT bytes FROM folders WHERE ticket = ?", run.ticket)
         if not known or known[0][0] != size_bytes:
-            with self._fact():
-                self._db.execute("INSERT OR REPLACE INTO folders VALUES (?, ?)", (run.ticket, size_bytes))
+            self._write("INSERT OR REPLACE INTO folders VALUES (?, ?)", (run.ticket, size_bytes))
 
     def only_folders(self, tickets: Sequence[int]) -> None:
         """No folders are there but those of these runs."""
-        with self._fact():
-            self._db.execute(
-                "DELETE FROM folders WHERE ticket NOT IN (SELECT value FROM json_each(?))", (json.dumps(list(tickets)),)
-            )
+        self._write(
+            "DELETE FROM folders WHERE ticket NOT IN (SELECT value FROM json_each(?))", (json.dumps(list(tickets)),)
+        )
 
     def folders_total(self) -> int:
         """Bytes that the folders of all closed runs take."""
@@ -235,8 +232,7 @@ class Runs(Store):
         )
 
     def close_exam(self, exam: Exam, result: str) -> None:
-        with self._fact():
-            self._db.execute("UPDATE exams SET result = ? WHERE id = ?", (result, exam.id))
+        self._write("UPDATE exams SET result = ? WHERE id = ?", (result, exam.id))
 
 
 def machine_of(result: RunResult) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +180,11 @@ class Store:
         """One transaction: all of it or nothing."""
         with self._words(), transaction(self._db):
             yield
+
+    def _write(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> int:
+        """One statement as one fact; the id of the row that it made, if it made one."""
+        with self._fact():
+            return self._db.execute(sql, values).lastrowid or 0
 
     def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         with self._words():

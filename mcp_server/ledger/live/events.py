@@ -107,12 +107,11 @@ class Events(Store):
 
     def told_until(self, campaign: str, turn: int) -> None:
         """Every decision up to a turn has its event; one that git could not follow yet keeps its turn open."""
-        with self._fact():
-            self._db.execute(
-                "UPDATE campaigns SET heard = max(heard, min(?2, coalesce((SELECT min(turn) - 1 FROM experiments WHERE"
-                " campaign = ?1 AND decision IS NOT NULL AND settled = 0), ?2))) WHERE tag = ?1",
-                (campaign, turn),
-            )
+        self._write(
+            "UPDATE campaigns SET heard = max(heard, min(?2, coalesce((SELECT min(turn) - 1 FROM experiments WHERE"
+            " campaign = ?1 AND decision IS NOT NULL AND settled = 0), ?2))) WHERE tag = ?1",
+            (campaign, turn),
+        )
 
     def unjudged(self) -> list[tuple[str, int, int]]:
         """(campaign, number, runs) of undecided experiments of all campaigns whose runs are over."""

@@ -72,13 +72,10 @@ class Orders(Store):
         experiment: int | None = None,
         until: str | None = None,
     ) -> int:
-        with self._fact():
-            key = self._db.execute(
-                "INSERT INTO orders (campaign, at, verb, text, experiment, until) VALUES (?, ?, ?, ?, ?, ?)",
-                (campaign, at, verb, text, experiment, until),
-            ).lastrowid
-        assert key is not None
-        return key
+        return self._write(
+            "INSERT INTO orders (campaign, at, verb, text, experiment, until) VALUES (?, ?, ?, ?, ?, ?)",
+            (campaign, at, verb, text, experiment, until),
+        )
 
     def asked(self, campaign: str, verb: Order) -> list[Asked]:
         """What is asked for and not over, oldest first."""
@@ -117,13 +114,10 @@ class Orders(Store):
         return bool(self._rows("SELECT 1 FROM orders WHERE verb = 'note' AND done_at IS NULL LIMIT 1"))
 
     def add_idea(self, campaign: str, text: str, priority: int, source: str, at: str) -> int:
-        with self._fact():
-            key = self._db.execute(
-                "INSERT INTO ideas (campaign, text, priority, state, source, at) VALUES (?, ?, ?, 'open', ?, ?)",
-                (campaign, text, priority, source, at),
-            ).lastrowid
-        assert key is not None
-        return key
+        return self._write(
+            "INSERT INTO ideas (campaign, text, priority, state, source, at) VALUES (?, ?, ?, 'open', ?, ?)",
+            (campaign, text, priority, source, at),
+        )
 
     def idea(self, campaign: str, key: int) -> Idea:
         """Raises NotNow."""
@@ -135,12 +129,11 @@ class Orders(Store):
     def change_idea(
         self, key: int, state: IdeaState, priority: int | None = None, experiment: int | None = None
     ) -> None:
-        with self._fact():
-            self._db.execute(
-                "UPDATE ideas SET state = ?, priority = coalesce(?, priority), experiment = coalesce(?, experiment)"
-                " WHERE id = ?",
-                (state, priority, experiment, key),
-            )
+        self._write(
+            "UPDATE ideas SET state = ?, priority = coalesce(?, priority), experiment = coalesce(?, experiment)"
+            " WHERE id = ?",
+            (state, priority, experiment, key),
+        )
 
     def queue(self, campaign: str) -> list[Idea]:
         """What waits to be tried: pinned ones first, then by priority, then the oldest."""
