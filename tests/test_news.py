@@ -241,6 +241,23 @@ def test_an_answer_that_is_no_http_is_the_failure_of_that_channel_alone() -> Non
         Channel(command="echo {words}").send(event.model_copy(update={"words": "a\0b"}))
 
 
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect"])
+def test_news_that_a_server_sends_elsewhere_is_not_told_and_what_opens_its_door_goes_nowhere(status: str) -> None:
+    """It was asked there without the news, which counted as told, and with the headers that are meant for one place."""
+    event = Event(event=1, kind=EventKind.KEEP, at="2026-01-01T00:00:00+00:00", lab="a", campaign="b", words="kept")
+    with socket.create_server(("127.0.0.1", 0)) as far, socket.create_server(("127.0.0.1", 0)) as server:
+        far.settimeout(0.2)
+        moved = f"HTTP/1.1 {status}\r\nLocation: http://127.0.0.1:{far.getsockname()[1]}/\r\nContent-Length: 0\r\n\r\n"
+        thread = threading.Thread(target=_answer, args=(server, moved.encode()), daemon=True)
+        thread.start()
+        channel = Channel(webhook=f"http://127.0.0.1:{server.getsockname()[1]}/", headers={"Authorization": "Bearer x"})
+        with pytest.raises(OSError, match=f"it answered {status[:3]}"):
+            channel.send(event)
+        with pytest.raises(TimeoutError):
+            far.accept()
+        thread.join()
+
+
 def _answer(server: socket.socket, answer: bytes) -> None:
     connection, _ = server.accept()
     with connection:

@@ -40,6 +40,13 @@ _ASSIGNED = re.compile(
     r"(?i)\b(\w*(?:api_?key|apikey|secret|passwd|password|access_?token|auth_?token|_token|private_?key|credential)\w*)"
     r"['\"]?\s*[\]]?\s*[:=,]\s*['\"]([^'\"\s]{12,})['\"]"
 )
+# without quotes, as files of settings write it: `wandb_api_key: 0123…`, `TOKEN=…`; in code that is a name
+_SETTING = re.compile(
+    r"(?im)^\s*(?:-\s+|export\s+)?(\w*(?:api_?key|secret|passwd|password|token|private_?key|credential)\w*)"
+    r"\s*[:=]\s*([A-Za-z0-9+/=_.~-]{16,})\s*(?:[#;].*)?$"
+)
+SETTINGS = (".env", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".sh")
+DIGITS = 4  # of such a value: words have fewer
 _DUMMY = re.compile(r"(?i)^(?:your|example|changeme|dummy|placeholder|none|null|xxx|\*+|<.*>|\$\{?.*)")
 RANDOM_BITS = 3.0  # a character: words of a language have fewer
 
@@ -60,10 +67,12 @@ def find_secrets(name: str, text: str) -> list[Finding]:
     """Every line that looks as if it held a secret, once."""
     found: list[Finding] = []
     lines = text.splitlines()
-    if not _anywhere(text) and max(map(len, lines), default=0) <= MOST_LINE:
+    settings = name.endswith(SETTINGS)
+    nothing = not _anywhere(text) and not (settings and _SETTING.search(text))
+    if nothing and max(map(len, lines), default=0) <= MOST_LINE:
         return found  # as good as always, and much quicker than line by line
     for number, line in enumerate(lines, 1):
-        what = _in_line(line[:MOST_LINE])
+        what = _in_line(line[:MOST_LINE]) or (_in_setting(line[:MOST_LINE]) if settings else "")
         if what:
             found.append(Finding(name, number, what))
     return found
@@ -87,6 +96,13 @@ def _in_line(line: str) -> str:
         if not _DUMMY.match(value) and _bits(value) >= RANDOM_BITS and re.search(r"\d", value):
             return f"a secret called {found[1][:40]}"
     return ""
+
+
+def _in_setting(line: str) -> str:
+    found = _SETTING.match(line)
+    if found is None or _DUMMY.match(found[2]) or _bits(found[2]) < RANDOM_BITS:
+        return ""
+    return f"a secret called {found[1][:40]}" if sum(map(str.isdigit, found[2])) >= DIGITS else ""
 
 
 def _bits(text: str) -> float:

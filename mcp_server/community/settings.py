@@ -143,6 +143,8 @@ def without_password(url: str) -> str:
     if "://" not in url:
         return url
     parts = urlsplit(url)
-    if parts.password is None:
+    if parts.password is None and (parts.username is None or parts.scheme.lower() not in ("http", "https")):
         return url
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}"))
+    # over HTTP a name alone is a token: `https://ghp_…@github.com/…`
+    who = f"{parts.username or ''}:***" if parts.password is not None else "***"
+    return urlunsplit(parts._replace(netloc=f"{who}@{parts.netloc.rpartition('@')[2]}"))

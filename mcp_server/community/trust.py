@@ -17,12 +17,13 @@ from pydantic import Field, field_validator
 from mcp_server.community.wire.keys import PublicKey
 from mcp_server.ledger.foreign import LabRow
 from mcp_server.nouns.errors import CommunityError
-from mcp_server.nouns.exchanged import LAB_CHARACTERS
+from mcp_server.nouns.exchanged import LAB_CHARACTERS, SHORT
 from mcp_server.nouns.files import private_folder
 from mcp_server.nouns.records import Record
 from mcp_server.nouns.text import clean_line
 
 FILE_BYTES = 100_000
+_ID_LIKE = re.compile(rf"[0-9a-fA-F]{{{SHORT},{LAB_CHARACTERS}}}")
 _LAB = re.compile(rf"[0-9a-f]{{{LAB_CHARACTERS}}}")
 
 
@@ -129,7 +130,9 @@ def lab_meant(known: Mapping[str, str], given: str) -> str:
     """The lab that an id, its beginning or a name means. known: names by id. Raises CommunityError."""
     if given in known:
         return given
-    found = [lab for lab, name in known.items() if given and (lab.startswith(given.lower()) or name == given)]
+    # what reads like an id means no lab that only calls itself so
+    named = "" if _ID_LIKE.fullmatch(given) else given
+    found = [lab for lab, name in known.items() if given and (lab.startswith(given.lower()) or name == named != "")]
     if len(found) != 1:
         many = f"{len(found)} labs are called that" if found else "no lab here is called that"
         raise CommunityError(f"{clean_line(given, 40)!r}: {many}. `autoresearch community status` lists the labs.")

@@ -128,11 +128,21 @@ def _filled(word: str, given: Mapping[str, str]) -> str:
     return word
 
 
+class _Staying(urllib.request.HTTPRedirectHandler):
+    """Goes nowhere else: what is sent on is asked without its body, with the headers that the user gave for here."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_STRAIGHT = urllib.request.build_opener(_Staying)
+
+
 def _request(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     request = urllib.request.Request(url, data=body, headers={"User-Agent": "autoresearch", **headers}, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=SEND_SECONDS) as answer:
-            answer.read(1000)
+        with _STRAIGHT.open(request, timeout=SEND_SECONDS) as answer:
+            answer.read1(1000)  # a piece: it may have no end
     except urllib.error.HTTPError as error:
         error.close()
         raise OSError(f"it answered {error.code}") from None

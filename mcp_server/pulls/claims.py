@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from mcp_server.arena.program import parse_program
 from mcp_server.nouns.numbers import fixed
+from mcp_server.nouns.text import clean_line
 from mcp_server.pulls.pairs import Paired, measure, program_at
 from mcp_server.repo.workspace import Workspace
 
 GAIN, INTERVAL = "Autoresearch-Gain", "Autoresearch-Interval"
+TITLE = 120  # characters of a commit's first line, which is anybody's
 COMMITS = 500  # looked through, the newest first
 _GAIN = re.compile(rf"^{GAIN}: (\S+)$", re.MULTILINE)
 _INTERVAL = re.compile(rf"^{INTERVAL}: (\S+) to (\S+)$", re.MULTILINE)
@@ -68,7 +71,7 @@ def claim_of(message: str) -> tuple[float, float, float] | None:
         low, high = (float(edge) for edge in edges[-1]) if edges else (value / 2, value)
     except (IndexError, ValueError):
         return None
-    return value, low, high
+    return (value, low, high) if all(map(math.isfinite, (value, low, high))) else None
 
 
 def claims(workspace: Workspace, head: str) -> list[Claim]:
@@ -77,7 +80,8 @@ def claims(workspace: Workspace, head: str) -> list[Claim]:
     for commit in workspace.git.commits(head, limit=COMMITS):
         told = claim_of(commit.message)
         if told is not None and commit.parents:
-            found.append(Claim(commit.oid, commit.parents[0], commit.message.split("\n", 1)[0], *told))
+            title = clean_line(commit.message.split("\n", 1)[0], TITLE)
+            found.append(Claim(commit.oid, commit.parents[0], title, *told))
     return found
 
 

@@ -140,6 +140,33 @@ def test_ordinary_code_is_no_secret(line: str) -> None:
     assert find_secrets("train.py", line) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("wandb_api_key: 0123456789abcdef0123456789abcdef01234567", True),
+        ("HF_ACCESS_TOKEN=a1b2c3d4e5f6g7h8i9j0  # mine", True),
+        ("  - password: Tr0ub4dor-3-horses-97", True),
+        ("export SERVICE_SECRET=a1b2c3d4e5f6g7h8i9j0", True),
+        ("tokenizer: byte_pair_encoding_2", False),
+        ("token_embedding: 0.0003", False),
+        ("api_key: your-key-goes-here-1234", False),
+        ("pad_token_id: 50256", False),
+    ],
+)
+def test_a_file_of_settings_writes_secrets_without_quotes(line: str, found: bool) -> None:
+    assert bool(find_secrets("conf/train.yaml", f"lr: 1\n{line}\n")) is found
+    assert find_secrets("train.py", line) == []
+
+
+def test_what_reads_like_an_id_means_no_lab_that_calls_itself_so() -> None:
+    """A friend's lab that is not known yet; somebody else gives itself its id for a name."""
+    impostor = "ff" * 16
+    with pytest.raises(CommunityError, match="no lab here"):
+        lab_meant({impostor: "a1b2c3d4"}, "a1b2c3d4")
+    assert lab_meant({impostor: "a1b2c3d4", "a1b2c3d4" * 4: ""}, "A1B2c3d4") == "a1b2c3d4" * 4
+    assert lab_meant({impostor: "north"}, "north") == impostor
+
+
 def test_a_key_that_the_user_names_signs_and_names_the_lab(tmp_path: Path) -> None:
     make_bare(tmp_path / "remote.git")
     mine = tmp_path / "id"
@@ -185,6 +212,8 @@ def test_places_to_exchange_with_are_understood_or_refused(tmp_path: Path) -> No
         with pytest.raises(CommunityError):
             remote_of(wrong, tmp_path)
     assert without_password("https://me:secret@host/x") == "https://me:***@host/x"
+    assert without_password("https://ghp_a1b2c3@host/x") == "https://***@host/x"
+    assert without_password("ssh://git@host/x") == "ssh://git@host/x"
 
 
 def test_joining_refuses_the_labs_own_repository_and_a_folder_of_other_things(tmp_path: Path) -> None:

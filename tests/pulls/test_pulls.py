@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from mcp_server.cli import cli
 from mcp_server.lab import Lab
-from mcp_server.pulls.claims import Checked, Claim, claim_of
+from mcp_server.pulls.claims import Checked, Claim, claim_of, claims
 from mcp_server.pulls.pairs import Paired
 from mcp_server.views.card import draw, headline
 from mcp_server.views.chart.points import ChartCampaign, ChartPoint
@@ -191,6 +191,19 @@ def test_decay_is_said_of_whole_intervals_only(low: float, high: float, verdict:
     assert Checked(claim, today).verdict == verdict
 
 
-@pytest.mark.parametrize("message", ["nothing", "Autoresearch-Gain: much", "Autoresearch-Gain:"])
+NOTHING = ("much", "", "nan", "1\nAutoresearch-Interval: -inf to inf")
+
+
+@pytest.mark.parametrize("message", ["nothing", *(f"Autoresearch-Gain: {one}" for one in NOTHING)])
 def test_a_message_without_a_number_claims_nothing(message: str) -> None:
     assert claim_of(message) is None
+
+
+def test_a_commits_title_is_anybodys_text(tmp_path: Path) -> None:
+    """It was printed as it stands, terminal codes and all."""
+    lab = make_lab(tmp_path / "lab")
+    message = "\x1b]0;yours\x07\x1b[2Ja change\u202e\n\nAutoresearch-Gain: 0.5"
+    git(lab.paths.tree, "commit", "--quiet", "--allow-empty", "-m", message)
+    (found,) = claims(lab.workspace, lab.workspace.resolve("HEAD"))
+    assert (found.title, found.gain) == ("a change", 0.5)
+    lab.close()

@@ -13,7 +13,7 @@ from mcp_server.exporting.rows import SINGLE, Row
 from mcp_server.nouns.numbers import is_number
 
 # a spreadsheet would take text that begins so for a formula, and agents write some of it
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def export(rows: Sequence[Row], where: str, project: str) -> Done:

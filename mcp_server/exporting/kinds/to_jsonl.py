@@ -16,7 +16,7 @@ def export(rows: Sequence[Row], where: str, project: str) -> Done:
 
 
 def _parse(content: bytes) -> list[Record]:
-    return [json.loads(line) for line in content.decode().splitlines() if line.strip()]
+    return [json.loads(line) for line in content.decode().split("\n") if line.strip()]
 
 
 def _write(records: list[Record]) -> bytes:

@@ -34,9 +34,14 @@ def export(rows: Sequence[Row], where: str, project: str) -> Done:
 
 def _column(values: list[Any]) -> list[Any]:
     """A column has one type: what is a number in one attempt and text in another is text."""
-    kinds = {type(value) for value in values if value is not None}
-    if len(kinds) <= 1:
+    kinds = {float if _is_wide(value) else type(value) for value in values if value is not None}
+    if len(kinds) <= 1 and kinds != {float}:
         return values
     if kinds <= {int, float}:
         return [None if value is None else float(value) for value in values]
     return [None if value is None else str(value) for value in values]
+
+
+def _is_wide(value: Any) -> bool:
+    """A whole number that no column of them has room for, such as a mask of 64 bits."""
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
