@@ -274,12 +274,14 @@ class _Loop:
         return [f"{', '.join(back)} may not be changed; put back as they were."] if back else []
 
     def _write_log(self, number: int, text: str) -> Path:
+        """A disk that is full takes no log, but the turn goes on to its end."""
         folder = self.state / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{number}.log"
-        path.write_text(text, errors="replace")
-        for old in sorted(folder.glob("*.log"))[:-LOGS_KEPT]:
-            old.unlink()
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8", errors="replace")
+            for old in sorted(folder.glob("*.log"))[:-LOGS_KEPT]:
+                old.unlink()
         return path
 
     def _memory(self) -> str:
@@ -302,7 +304,8 @@ class _Loop:
         if now:
             score = "no score yet" if turn.score is None else f"best score {turn.score:g}"
             line = f"[lab, iteration {turn.number}] {turn.outcome}; {score}. {' '.join(turn.said)}"
-            write_atomically(path, f"{now.rstrip()}\n{clean_line(line, 600)}\n".encode())
+            with contextlib.suppress(OSError):
+                write_atomically(path, f"{now.rstrip()}\n{clean_line(line, 600)}\n".encode())
 
 
 def unknown_cost(report: Report) -> str:

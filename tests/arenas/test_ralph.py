@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mcp_server.campaign.trees.company import loop_lock
+from mcp_server.campaign.trees.company import loop_folder, loop_lock
 from mcp_server.commands.screens.turns import Screen, ending
 from mcp_server.lab import Lab
 from mcp_server.nouns.errors import NotNow
@@ -360,6 +360,17 @@ def test_the_first_agent_is_told_why_the_baseline_has_no_score(tmp_path: Path) -
     assert said == ["Campaign ralph: the baseline runs."]
     assert "The lab says: The baseline, experiment 1, crashed" in prompt
     assert "nowhere_to_be_found" in prompt
+
+
+def test_a_log_that_cannot_be_written_ends_no_turn(tmp_path: Path) -> None:
+    lab = begun(make_lab(tmp_path / "lab"))
+    place = loop_folder(lab.paths.state, str(lab.paths.tree)) / "logs"
+    place.parent.mkdir(parents=True)
+    place.write_text("a file where a folder should be")
+    lab.close()
+    step = "from pathlib import Path; f = Path('train.py'); f.write_text(f.read_text().replace('KNOB = 1', 'KNOB = 2'))"
+    report, witness, _ = looped(tmp_path / "lab", sys.executable, "-c", step, limits=Limits(iterations=1))
+    assert ([turn.outcome for turn in witness.turns], report.end) == ([K], End.ITERATIONS)
 
 
 def test_a_person_may_edit_and_amend_program_md_while_agents_may_not(tmp_path: Path) -> None:
