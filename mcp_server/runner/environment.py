@@ -18,6 +18,7 @@ from mcp_server.runner.machine.leaving import with_own_package
 from mcp_server.runner.process import compiled
 from mcp_server.runner.process.clock import free_startup
 from mcp_server.runner.sandbox import Confinement
+from mcp_server.runner.sandbox.confinement import library_folders
 from mcp_server.secrecy.hidden import hidden_copies
 
 LANGUAGE_MODEL_SCORER = "mcp_server.scoring.lm"
@@ -135,8 +136,8 @@ def variables(around: Surroundings, cwd: Path) -> dict[str, str]:
         "AUTORESEARCH_THREADS": count,
         "AUTORESEARCH_SEED": str(around.spec.seed),
     }
-    if os.environ.get("LD_LIBRARY_PATH"):
-        env["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+    if library_folders():
+        env["LD_LIBRARY_PATH"] = ":".join(library_folders())
     if around.spec.data is not None:
         env["AUTORESEARCH_DATA"] = str(around.spec.data)
     if found is not None:

@@ -29,6 +29,7 @@ from mcp_server.nouns.errors import SandboxError
 from mcp_server.nouns.records import HostUse, Tier
 from mcp_server.runner.machine import descendants, shares
 from mcp_server.runner.sandbox import Confinement, traces, wrap
+from mcp_server.runner.sandbox.confinement import library_folders
 from mcp_server.runner.sandbox.launch import PACKAGE, program
 from mcp_server.scoring.corpus import Tokens
 from mcp_server.scoring.protocol import (
@@ -94,8 +95,9 @@ class Setting:
 
         A host that could read training text could go on learning where no budget counts. Weights come as a descriptor.
         """
-        inherited = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LANG", "LC_ALL")
+        inherited = ("PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LANG", "LC_ALL")
         env = {name: os.environ[name] for name in inherited if name in os.environ}
+        env |= {"LD_LIBRARY_PATH": ":".join(library_folders())} if library_folders() else {}
         env |= {
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": str(self.threads),

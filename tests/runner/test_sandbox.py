@@ -255,3 +255,20 @@ def test_without_walls_the_probes_burglar_gets_in(room: Path) -> None:
         check=True,
     )
     assert set(json.loads(done.stdout)) >= {"read", "write", "set", "calls", "signal", "see"}
+
+
+def test_a_relative_folder_of_libraries_lowers_no_tier_and_is_shown_to_nobody(tmp_path: Path) -> None:
+    """As old set-ups have it, `LD_LIBRARY_PATH=.:lib`: wherever the server happened to be was mounted, or let in."""
+    (tmp_path / "lib").mkdir()
+    code = """
+from pathlib import Path
+from mcp_server.runner.sandbox import probe
+from mcp_server.runner.sandbox.confinement import interpreter_paths, library_folders
+assert all(path.is_absolute() for path in interpreter_paths()), interpreter_paths()
+here = Path.cwd()
+print(probe().tier, here in interpreter_paths() or here / "lib" in interpreter_paths())
+print(*library_folders())
+"""
+    env = {**os.environ, "LD_LIBRARY_PATH": f".:lib::{tmp_path / 'absent'}", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=env)
+    assert done.stdout.split() == [str(probe().tier), "False", str(tmp_path / "absent")], done.stderr

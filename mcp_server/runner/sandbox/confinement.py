@@ -44,6 +44,11 @@ class Confinement:
     tasks: int | None = None  # processes and threads of one user, where the kernel can count them
 
 
+def library_folders() -> tuple[str, ...]:
+    """Those of LD_LIBRARY_PATH. A relative one is wherever a program happens to be: where an attempt's files lie."""
+    return tuple(folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if os.path.isabs(folder))
+
+
 @cache
 def interpreter_paths() -> tuple[Path, ...]:
     """Everything this interpreter and its packages are loaded from, symbolic links and editable installs included."""
@@ -54,7 +59,7 @@ def interpreter_paths() -> tuple[Path, ...]:
             # mcp_server's own line is an editable checkout of which only the package (above) is needed
             if line.startswith("/") and os.path.isdir(line) and not os.path.isdir(os.path.join(line, "mcp_server")):
                 found.append(line)
-    found += [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if os.path.isdir(folder)]
+    found += [folder for folder in library_folders() if os.path.isdir(folder)]
     # a prefix may be reached through a link (uv, Homebrew, pyenv): both names must exist inside
     every = dict.fromkeys(name for path in found for name in (path, os.path.realpath(path)))
     return tuple(Path(path) for path in every if path != "/")
