@@ -349,3 +349,12 @@ def test_a_memo_that_stands_in_program_md_stays_below_the_arena(tmp_path: Path) 
     text = (folder / "program.md").read_text()
     assert parse_program(text).arena.metric.name == "accuracy"
     assert text.endswith(memo)
+
+
+def test_the_line_ends_of_a_memo_are_those_of_the_arena_above_it(tmp_path: Path) -> None:
+    folder = repository(tmp_path, {"fit.py": "x = 1\n", "evaluate.py": "print(f'accuracy: {1}')\n"})
+    (folder / "program.md").write_bytes(b"# Goal\r\n\r\nBe careful.\r\n")
+    init(folder, "--yes")
+    text = (folder / "program.md").read_bytes()
+    assert text.endswith(b"# Goal\r\n\r\nBe careful.\r\n")
+    assert text.count(b"\n") == text.count(b"\r\n")

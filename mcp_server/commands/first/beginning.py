@@ -19,7 +19,7 @@ from mcp_server.nouns.errors import WorkspaceError
 from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.replies import Reply
 from mcp_server.repo.workspace import Workspace
-from mcp_server.setup.adopting.plan import Wanted, plan
+from mcp_server.setup.adopting.plan import Wanted, ends_like, plan
 from mcp_server.setup.newlab import in_repository
 from mcp_server.setup.proposing.arena import Proposed, propose, without_launcher
 from mcp_server.setup.proposing.looking import look, lying
@@ -64,7 +64,7 @@ def init(place: Place, yes: bool, run: str, metric: str, direction: str, as_json
         _show(reply)
     if proposed is not None and asking.agreed("Write these files?", as_json, yes):
         for name, text in proposed.files.items():
-            write_atomically(tree / name, text.encode())
+            write_atomically(tree / name, ends_like(text, tree / name).encode())
         reply.written = list(proposed.files)
         reply.next[0] = " && ".join([*asking.way_to(tree), _commit(tree, proposed)])
     said = [Text(f"Wrote {', '.join(reply.written)}.")] if reply.written else []

@@ -83,7 +83,7 @@ def plan(folder: Path, wanted: Wanted | None = None) -> Plan:
         found = _recognised(tree, tracked, sorted(committed), wanted)
         if text and found.memo_from != paths.program.name:
             found = replace(found, memo=f"{text.rstrip()}\n\n{found.memo}")
-        written = _ends_like(program(found), paths.program)
+        written = ends_like(program(found), paths.program)
         arena = parse_program(written).arena
         kind, notes = found.kind, found.notes
     environment, missing = looked_over(arena, tree, paths.common.parent, tracked)
@@ -153,7 +153,7 @@ def _settled(found: Found) -> Found:
     return replace(found, goal=found.goal or f"{best} {found.metric}")
 
 
-def _ends_like(text: str, path: Path) -> str:
+def ends_like(text: str, path: Path) -> str:
     """With the line ends that the file has now."""
     try:
         return text.replace("\n", "\r\n") if b"\r\n" in path.read_bytes() else text
