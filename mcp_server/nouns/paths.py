@@ -39,8 +39,13 @@ def device_locks_folder() -> Path:
     it, at the last logout, and a night's runs go on. It is where we go when somebody else has taken our name in /tmp.
     Raises WorkspaceError when there is no folder to trust.
     """
-    given = os.environ.get("AUTORESEARCH_LOCKS")
+    given = os.path.expanduser(os.environ.get("AUTORESEARCH_LOCKS", ""))  # a client's settings are no shell's
     if given:
+        if not os.path.isabs(given):
+            raise WorkspaceError(
+                f"AUTORESEARCH_LOCKS is {given!r}, which is another folder for every process: no device would be "
+                "locked for another run. Give the whole path, from / on."
+            )
         return Path(given)
     usual = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / f"autoresearch-{os.getuid()}"
     if _trusted(usual):

@@ -127,6 +127,20 @@ def test_the_same_folder_is_found_from_every_session(monkeypatch: pytest.MonkeyP
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("given", ["locks", "./locks", "../locks"])
+def test_a_folder_that_is_another_for_every_process_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """A supervisor stands in its run's folder: each had locks of its own there, and all ran on one device."""
+    monkeypatch.setenv("AUTORESEARCH_LOCKS", given)
+    with pytest.raises(WorkspaceError, match=f"'{given}'"):
+        device_locks_folder()
+
+
+def test_a_clients_settings_may_name_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AUTORESEARCH_LOCKS", "~/locks")
+    assert device_locks_folder() == tmp_path / "locks"
+
+
 @as_root
 @pytest.mark.parametrize("kind", ["folder", "link"])
 def test_a_folder_that_another_user_made_first_is_not_used(nobody: Path, kind: str, tmp_path: Path) -> None:
