@@ -227,7 +227,8 @@ class _Loop:
         settled = settling.Settled()
         if not heard.limited:  # refused half-way: the next agent goes on with what lies there
             settled = settling.settle(self.lab, self._description(number, memory, heard), before)
-        settling.note_turn(self.lab, settling.begun_since(self.lab, last), shlex.join(self.plan.command), heard)
+        numbers = settling.begun_since(self.lab, last)
+        settling.note_turn(self.lab, numbers, shlex.join(self.plan.command), heard)
         outcome = settled.outcome
         if outcome is Outcome.NOTHING and heard.limited:
             outcome = Outcome.LIMITED
@@ -237,6 +238,8 @@ class _Loop:
             outcome = Outcome.HUNG
         elif outcome is Outcome.NOTHING and ended.exit_status != 0:
             outcome = Outcome.CRASHED
+        elif outcome is Outcome.NOTHING and numbers:
+            outcome = Outcome.REVERTED  # it ran and decided by itself, and kept nothing
         if ended.hung:
             said.append(f"It was ended after {limit:.0f} s, with everything it had started.")
         elif ended.exit_status != 0:

@@ -362,6 +362,26 @@ def test_the_first_agent_is_told_why_the_baseline_has_no_score(tmp_path: Path) -
     assert "nowhere_to_be_found" in prompt
 
 
+def test_an_agent_that_runs_and_decides_by_itself_was_not_idle(tmp_path: Path) -> None:
+    lab = begun(make_lab(tmp_path / "lab"))
+
+    class Busy(Witness):
+        def heard(self, number: int, seconds: float, line: str) -> None:
+            if line == "at work" and len(self.lines) < number:
+                self.lines.append(line)
+                edit(lab, KNOB=-5.0 * number)
+                tried = lab.run_experiment("worse").experiment
+                finish(lab, tried)
+                lab.commit_or_revert(tried, "revert")
+
+    command = (sys.executable, "-c", "import time; print('at work', flush=True); time.sleep(1)")
+    witness, rests = Busy(), []
+    loop(Plan(tmp_path / "lab", command, limits=Limits(iterations=2, rest_seconds=0.5)), witness, rests.append)
+    lab.close()
+    assert [turn.outcome for turn in witness.turns] == [R, R]
+    assert rests == [0.5]
+
+
 def test_a_log_that_cannot_be_written_ends_no_turn(tmp_path: Path) -> None:
     lab = begun(make_lab(tmp_path / "lab"))
     place = loop_folder(lab.paths.state, str(lab.paths.tree)) / "logs"
