@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
 
@@ -37,13 +37,14 @@ from mcp_server.edits.moves import moved
 from mcp_server.ledger import Ledger, posts
 from mcp_server.ledger.foreign import UNUSABLE, Foreign
 from mcp_server.nouns.errors import CommunityError, GitError, NotNow
-from mcp_server.nouns.exchanged import SHORT, Attempt, Introduction, Line
+from mcp_server.nouns.exchanged import SHORT, Attempt, Introduction, Line, stamp
 from mcp_server.nouns.files import try_lock
 from mcp_server.nouns.rows import Campaign
 from mcp_server.nouns.text import clean_line
 from mcp_server.repo.workspace import Workspace
 
 MOST_PROBLEMS = 20  # that are told of one exchange
+OURS_UNTIL = datetime(9999, 1, 1, tzinfo=UTC)  # what we told ourselves is read whatever our clock says today
 
 
 @dataclass
@@ -162,6 +163,12 @@ class Exchange:
         tips, refs = self.foreign.tips(), self.store.refs(OURS)
         heads = self._heads = {name.removeprefix(LABS): oid for name, oid in refs.items() if name.startswith(LABS)}
         forks = {name.removeprefix(FORKS).split("/")[0]: oid for name, oid in refs.items() if name.startswith(FORKS)}
+        # dates that were of the future, by our clock or by theirs, and are none any more
+        ripe = self.foreign.ripe(stamp(self.now() + journal.AHEAD)[:10]) - {own}
+        with self.foreign.writing():
+            for lab in ripe & heads.keys():
+                self.foreign.forget(lab)
+                tips.pop(lab, None)
         for lab, tip in heads.items():
             if tips.get(lab) != tip:
                 self._read_in(lab, tip, tips.get(lab), own, report)
@@ -171,14 +178,14 @@ class Exchange:
             self.foreign.hide([row.lab for row in self.foreign.labs() if trust.role(row.lab) is Role.NONE])
 
     def _read_in(self, lab: str, tip: str, since: str | None, own: str, report: Report) -> None:
-        others = self._others(lab)
+        others, now = self._others(lab), self.now() if lab != own else OURS_UNTIL
         try:
-            found = journal.read(self.store, lab, tip, since, now=self.now(), known=self._known(lab), others=others)
+            found = journal.read(self.store, lab, tip, since, now=now, known=self._known(lab), others=others)
         except (Refused, GitError):
             with self.foreign.writing():
                 self.foreign.forget(lab)
             try:
-                found = journal.read(self.store, lab, tip, now=self.now(), others=others)
+                found = journal.read(self.store, lab, tip, now=now, others=others)
             except (Refused, GitError) as error:
                 report.problems.append(f"lab {lab[:SHORT]}: {error}")
                 return
@@ -435,7 +442,7 @@ class Exchange:
             raise GitError("The lab's journal moved meanwhile. The next exchange goes on from there.")
         self._heads[key.lab] = new
         known = self._known(key.lab)
-        found = journal.read(self.store, key.lab, new, tip, now=self.now(), known=known, walked=walked)
+        found = journal.read(self.store, key.lab, new, tip, now=OURS_UNTIL, known=known, walked=walked)
         self._take(found, key.lab)
         with self.foreign.writing():
             self.foreign.note("introduced", said)

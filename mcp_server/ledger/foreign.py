@@ -67,6 +67,7 @@ CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'porter unicode61');
 """
 
 
+HELD_FOR_ITS_DATE = "its date is "  # and the day
 UNUSABLE = (sqlite3.Error, OSError)  # what a reader meets where the file cannot be used
 # a lab that signed two histories is kept and counts for nothing, like one that the user distrusts
 _SHOWN = "labs.hidden = 0 AND labs.forked = ''"
@@ -273,6 +274,15 @@ class Foreign:
 
     def held(self, lab: str) -> list[tuple[int | None, str]]:
         return [(row["n"], row["why"]) for row in self._rows("SELECT n, why FROM held WHERE lab = ?", lab)]
+
+    def ripe(self, latest: str) -> set[str]:
+        """Labs with lines that were held back for a date that is no future any more."""
+        rows = self._rows(
+            "SELECT DISTINCT lab FROM held WHERE why > ?1 AND why <= ?1 || ?2 AND why >= ?1 || '2020'",
+            HELD_FOR_ITS_DATE,
+            latest,
+        )
+        return {row["lab"] for row in rows}
 
     def labels(self, lab: str) -> dict[str, str]:
         """The label of every attempt that a lab kept, by its mark."""

@@ -306,7 +306,7 @@ class ThreadsReply(Reply):
     threads: int = 0
     unread: int = Field(default=0, description="of all posts, before this call read any")
     muted: list[str] = Field(default_factory=list)
-    left_out: int = Field(default=0, description="threads that the limit left out")
+    left_out: int = Field(default=0, description="threads that there was no room for; of long ones the older replies")
     next: str = ""
 
 

@@ -16,6 +16,8 @@ from mcp_server.views import publishing
 LOG_BYTES = 4096
 DIFF_BYTES = 40_000
 
+BOARD_POSTS = 60  # that an agent is told at once: strangers wrote them
+
 
 def program_text(lab: Readable) -> str:
     """program.md as it is in force."""
@@ -56,7 +58,7 @@ def learnings_text(lab: Readable) -> str:
 
 def board_text(lab: Readable) -> str:
     """The board's threads as JSON; what is shown counts as read."""
-    return board.read(Places.of(lab.paths.state)).model_dump_json(indent=1)
+    return board.read(Places.of(lab.paths.state), most=BOARD_POSTS).model_dump_json(indent=1)
 
 
 def chart_bytes(lab: Readable) -> bytes:

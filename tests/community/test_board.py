@@ -19,6 +19,7 @@ from mcp_server.ledger import posts as rows
 from mcp_server.ledger.posts import Posted
 from mcp_server.nouns.errors import CommunityError, NotNow
 from mcp_server.nouns.exchanged import LINE_BYTES, MOST_POSTS_A_DAY, Newer, Post, read_line
+from mcp_server.views.browsing import BOARD_POSTS, board_text
 from tests.community.past import NOW, Past
 from tests.community.stranger import Stranger
 from tests.community.town import lab_id
@@ -264,3 +265,33 @@ def test_a_post_fits_on_a_line_and_an_older_version_skips_it() -> None:
     assert told.text
     with pytest.raises(Newer):
         read_line(long.line().replace(b'"post"', b'"poem"', 1))
+
+
+def test_who_talks_without_end_leaves_room_for_the_others(two: tuple[Past, Past]) -> None:
+    """A thousand replies below one post, and a question that somebody asked before."""
+    north, south = two
+    about, plain = (f"{name_of(north)}/2",), {"mark": "0" * 16, "contract": "cd" * 16}
+    talker, asker = "a" * 32, "b" * 32
+    talk = [Post(p=1, at=AT, text="begin", about=about, **plain)]
+    talk += [
+        Post(
+            p=n,
+            at=f"2025-{1 + n % 12:02}-{1 + n // 20 % 28:02}T00:00:00Z",
+            text=f"on {n}",
+            reply_to=f"{talker}/p1",
+            **plain,
+        )
+        for n in range(2, 300)
+    ]
+    foreign = south.foreign()
+    with foreign.writing():
+        for lab in (talker, asker):
+            foreign.take(lab, "0" * 40, [], [])
+        rows.take(foreign, talker, talk)
+        rows.take(foreign, asker, [Post(p=1, at="2025-01-01T00:00:00Z", text="why?", about=about, **plain)])
+    foreign.close()
+    said = json.loads(board_text(south.lab))
+    assert len(said["posts"]) <= BOARD_POSTS
+    assert [one["text"] for one in said["posts"]][:1] == ["begin"]
+    assert "why?" in [one["text"] for one in said["posts"]]
+    assert said["left_out"] == 0

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -307,6 +308,24 @@ def test_labs_that_were_silent_for_long_slow_nobody_down(tmp_path: Path, remote:
             foreign.take(f"{lab:032x}", f"{lab:040x}", [(old, [])], [], at="2025-12-24T00:00:00+00:00")
     north.exchange()
     assert read_last(north.places).labs == 1
+
+
+def test_a_clock_that_was_wrong_and_was_set_right_costs_nothing(tmp_path: Path, remote: Path) -> None:
+    """A machine that starts in another year takes what it reads for the future, and did so for good."""
+    north, south = Past(tmp_path / "north"), Past(tmp_path / "south")
+    north.attempt("discarded", KNOB=7.0)
+    for lab in (north, south):
+        lab.join(remote)
+    north.exchange()
+    with Exchange(south.workspace, lambda: datetime(2021, 3, 4, tzinfo=UTC)) as exchange:
+        assert "its date is 2026" in " ".join(exchange.run().problems)
+    assert [row[1] for row in south.table()] == [1], "its own it knows"
+    south.exchange()
+    north.exchange()
+    assert south.table() == north.table()
+    assert len(south.table()) == 3
+    with contextlib.closing(south.foreign()) as foreign:
+        assert foreign.ripe("2026-12-31") == set(), "it is read anew once"
 
 
 def test_an_exchange_that_cannot_open_its_records_lets_go_of_its_lock(tmp_path: Path, remote: Path) -> None:

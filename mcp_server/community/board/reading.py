@@ -32,6 +32,7 @@ NEWS_CHARACTERS = 560  # 200 tokens, names and numbers being short ones
 NEWS_LINES = 3
 NEWS_DAYS = 7
 THREADS_SHOWN = 20
+POSTS_SHOWN = 500
 CITED_CHARACTERS = 160
 VERBS = {"post": "says", "question": "asks", "idea": "offers"}
 
@@ -65,11 +66,17 @@ def board_of(foreign: Foreign, places: Places) -> Board:
 
 
 def read(
-    places: Places, which: str = "", *, unread: bool = False, limit: int = THREADS_SHOWN, looking: bool = False
+    places: Places,
+    which: str = "",
+    *,
+    unread: bool = False,
+    limit: int = THREADS_SHOWN,
+    most: int = POSTS_SHOWN,
+    looking: bool = False,
 ) -> ThreadsReply:
     """Threads; what was shown is read from now on, unless one is only looking. Raises CommunityError.
 
-    which: LAB/pN for its thread, or a lab for those in which it spoke.
+    which: LAB/pN for its thread, or a lab for those in which it spoke. most: posts of all together.
     """
     with opened(places) as foreign:
         waiting = [
@@ -81,20 +88,28 @@ def read(
         board = board_of(foreign, places)
         names = read_trust(places.trust).called(foreign.labs())
         found = _chosen(threads(board.posts), board, names, which, unread)
-        reply = ThreadsReply(threads=len(found), unread=len(board.unread), left_out=max(0, len(found) - limit))
-        judged = _judged(foreign, places, {one.post.contract for thread in found[:limit] for _, one in thread.posts})
-        for thread in found[:limit]:
-            reply.posts += [_reply(foreign, board, names, judged, depth, one) for depth, one in thread.posts]
+        posts = _within(found[:limit], most)
+        told = sum(one.name in {thread.name for thread in found} for _, one in posts)
+        reply = ThreadsReply(threads=len(found), unread=len(board.unread), left_out=len(found) - told)
+        judged = _judged(foreign, places, {one.post.contract for _, one in posts})
+        reply.posts = [_reply(foreign, board, names, judged, depth, one) for depth, one in posts]
         reply.posts += waiting if not which else []
         marks = read_marks(places.marks)
         reply.muted = [names.get(lab) or lab[:SHORT] for lab in marks.muted]
-        shown = [
-            (one.lab, one.post.p) for thread in found[:limit] for _, one in thread.posts if one.name in board.unread
-        ]
+        shown = [(one.lab, one.post.p) for _, one in posts if one.name in board.unread]
         if shown and not looking:
             write_marks(places.marks, marks.reading(shown))
     reply.next = _next(reply)
     return reply
+
+
+def _within(found: Sequence[Thread], most: int) -> list[tuple[int, Posted]]:
+    """As many posts of these threads, each with its depth; a long thread leaves room for the others."""
+    posts: list[tuple[int, Posted]] = []
+    for place, thread in enumerate(found):
+        room = most - len(posts)
+        posts += thread.newest(max(room // 2, room // (len(found) - place))) if room > 0 else ()
+    return posts
 
 
 def _next(reply: ThreadsReply) -> str:

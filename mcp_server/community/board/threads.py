@@ -28,6 +28,14 @@ class Thread:
     def latest(self) -> str:
         return max(one.post.at for _, one in self.posts)
 
+    def newest(self, most: int) -> tuple[tuple[int, Posted], ...]:
+        """Its beginning and the newest of what came of it, in its order: whoever talks without end fills no page."""
+        if len(self.posts) <= most:
+            return self.posts
+        rest = sorted((one for _, one in self.posts[1:]), key=lambda one: (one.post.at, one.name))
+        kept = {self.name, *(one.name for one in rest[len(rest) - max(0, most - 1) :])}
+        return tuple(row for row in self.posts if row[1].name in kept)
+
 
 def threads(posts: Iterable[Posted]) -> list[Thread]:
     """All threads; within one the older reply first."""

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from mcp_server.community.wire.keys import LabKey
 from mcp_server.community.wire.signed import Refused, field_of, gives_orders, lab_of, refuse_unsigned
 from mcp_server.community.wire.store import Store
+from mcp_server.ledger.foreign import HELD_FOR_ITS_DATE
 from mcp_server.nouns.errors import GitError
 from mcp_server.nouns.exchanged import LINE_BYTES, Attempt, Introduction, Line, Newer, Post, read_line, stamp
 from mcp_server.nouns.text import clean_line
@@ -412,4 +413,4 @@ def _against_post(line: Post, now: datetime) -> str:
 
 def _wrong_date(at: str, now: datetime) -> str:
     latest = stamp(now + AHEAD)
-    return "" if EARLIEST <= at <= latest else f"its date is {at[:10]}"
+    return "" if EARLIEST <= at <= latest else f"{HELD_FOR_ITS_DATE}{at[:10]}"
