@@ -13,6 +13,8 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from mcp_server.nouns.text import object_in
+
 FILE_BYTES = 16 * 2**20  # after which a new file is begun; the old ones stay
 TAIL_BYTES = 256 * 1024  # that are read of it for who asks
 
@@ -52,12 +54,5 @@ class Audit:
                 lines = file.read().split(b"\n")
         except FileNotFoundError:
             return []
-        found = []
-        for line in lines[-most - 1 :]:
-            try:
-                told = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(told, dict):
-                found.append(told)
+        found = [told for line in lines[-most - 1 :] if (told := object_in(line)) is not None]
         return found[-most:]

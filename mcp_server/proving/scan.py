@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from mcp_server.arena.program import Arena
+from mcp_server.nouns.text import object_in
 from mcp_server.proving.evidence import Finding, Severity
 from mcp_server.repo.patterns import Patterns
 
@@ -35,13 +35,8 @@ def told(text: str) -> dict[str, list[object]]:
     """What an intruder or the watcher said, by name. The text is a log that somebody else may have written into."""
     found: dict[str, list[object]] = {}
     for line in text.splitlines():
-        if not line.startswith(SAYS):
-            continue
-        try:
-            said = json.loads(line.removeprefix(SAYS))
-        except ValueError:
-            continue
-        for name, value in said.items() if isinstance(said, dict) else ():
+        said = object_in(line.removeprefix(SAYS)) if line.startswith(SAYS) else None
+        for name, value in (said or {}).items():
             found.setdefault(str(name), []).append(value)
     return found
 

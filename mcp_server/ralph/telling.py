@@ -7,13 +7,12 @@ is unknown, never zero. When an agent failed, its words are the reason it gave, 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_server.nouns.text import clean_line
+from mcp_server.nouns.text import clean_line, object_in
 
 LIMITED = re.compile(
     r"rate.?limit|too many requests|\b429\b|\b529\b|overloaded|usage.?limit|limit reached|throttling|"
@@ -112,13 +111,9 @@ def _complaint(one: dict[str, Any]) -> str:
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     """Every line that is one JSON object; and the whole, where it is one written over several lines."""
     for line in [*text.splitlines(), text.strip()]:
-        if line.lstrip().startswith("{") and line.rstrip().endswith("}"):
-            try:
-                found = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(found, dict):
-                yield found
+        found = object_in(line)
+        if found is not None:
+            yield found
 
 
 def _cost(objects: list[dict[str, Any]]) -> float | None:

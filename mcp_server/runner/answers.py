@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from mcp_server.nouns.numbers import LARGEST_SCORE
 from mcp_server.nouns.records import MOST_UNITS, Audit, HostUse
 from mcp_server.nouns.refusals import given, place, sentence
-from mcp_server.nouns.text import clean_line
+from mcp_server.nouns.text import clean_line, object_in
 from mcp_server.runner.process.logs import clean
 
 LONGEST_WAIT = 30 * 24 * 3600.0  # the world may take a month
@@ -131,13 +131,8 @@ def parse(stdout: str, files: Callable[[str], bytes] | None = None) -> Answer:
     # lines end as programs end them: splitlines() would also cut where a text in the answer has one of Unicode's ends
     lines = re.split(r"[\r\n]+", stdout)
     for line in reversed(lines):
-        if not line.lstrip().startswith("{"):
-            continue
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(found, dict):
+        found = object_in(line)
+        if found is not None:
             named = [name for name in UNITS if isinstance(found.get(name), str)]
             if named:
                 try:

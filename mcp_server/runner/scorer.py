@@ -7,7 +7,6 @@ language-model scorer is ours and runs without walls, for it builds sandboxes it
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import stat
@@ -16,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from mcp_server.nouns.files import remove
+from mcp_server.nouns.text import object_in
 from mcp_server.runner.answers import NO_NUMBER, REFUSED_BY_JSON, Answer, Failure, parse
 from mcp_server.runner.environment import (
     Surroundings,
@@ -48,11 +48,7 @@ class Fraction:
         """As `BoundedLog.drain`; shows the newest fraction that makes sense."""
         more = self._log.drain(fd, most)
         for line in reversed(self._log.raw_tail().splitlines()):
-            try:
-                mark = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            fraction = mark.get("fraction") if isinstance(mark, dict) else None
+            fraction = (object_in(line) or {}).get("fraction")
             if isinstance(fraction, int | float) and 0 <= fraction <= 1:
                 self._show(float(fraction))
                 break

@@ -6,12 +6,12 @@ of the expected shape are counted and dropped.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 
 from mcp_server.nouns.numbers import LARGEST_SCORE
 from mcp_server.nouns.records import CurvePoint
+from mcp_server.nouns.text import object_in
 
 LINE_BYTES = 4096
 TOTAL_BYTES = 64 * 1024 * 1024  # a mark for every step of 800,000
@@ -32,11 +32,8 @@ class Step:
 
 def parse(line: bytes) -> Step | bool | None:
     """True for the start mark, a step, or None for anything else."""
-    try:
-        mark = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(mark, dict):
+    mark = object_in(line)
+    if mark is None:
         return None
     if mark.get("event") == "start":
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from mcp_server.arena.metrics import better_by_name, better_said
 from mcp_server.nouns.files import text_of
+from mcp_server.nouns.text import object_in
 from mcp_server.setup.adopting.found import Found, Hint
 from mcp_server.setup.adopting.reference import COPY
 
@@ -43,7 +43,7 @@ def recognise(tree: Path, tracked: Callable[[str], bool], files: Callable[[], li
     checks, ideas = place(tree, "checks"), text_of(tree / place(tree, "ideas"))
     shut_out = [name for name in (*BROUGHT, ".auto") if (tree / name).is_dir() and not tracked(name)]
     title = re.search(r"^#\s*(?:Autoresearch:\s*)?(.+)$", text, re.M)
-    settings = _json(text_of(tree / place(tree, "config")))
+    settings = object_in(text_of(tree / place(tree, "config"))) or {}
     most = settings.get("maxIterations")
     return Found(
         kind=KIND,
@@ -68,7 +68,7 @@ def recognise(tree: Path, tracked: Callable[[str], bool], files: Callable[[], li
 def log_entries(tree: Path) -> Iterator[dict[str, Any]]:
     """The lines of the session's log that are objects."""
     for line in text_of(tree / place(tree, "log")).splitlines():
-        entry = _json(line)
+        entry = object_in(line)
         if entry:
             yield entry
 
@@ -114,11 +114,3 @@ def _scope(prompt: str, files: list[str]) -> list[str]:
         elif any(file.startswith(folder) for file in files):
             found.append(folder)
     return found
-
-
-def _json(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
