@@ -95,6 +95,17 @@ def test_neither_links_nor_pipes_nor_too_much_are_taken(tmp_path: Path, monkeypa
         assert not into.exists(), most
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+def test_what_somebody_removes_while_it_is_copied_is_compiled_anew(leaves: bool, tmp_path: Path) -> None:
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    shared.mkdir()
+    (shared / "kept").write_text("compiled")
+    (shared / "removed").symlink_to("nowhere")  # listed, and not there
+    assert compiled.lay(shared, own, leaves) is False
+    assert own.exists() is leaves
+    assert not (own / "kept").exists()
+
+
 @pytest.mark.parametrize("depth", [16, 1000])
 def test_a_folder_that_cannot_be_copied_ends_no_run(depth: int, tmp_path: Path) -> None:
     own, into = tmp_path / "own", tmp_path / "into"

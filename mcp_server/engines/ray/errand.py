@@ -29,7 +29,7 @@ from mcp_server.runner.machine.queue import is_held
 
 LOOK_SECONDS, PAUSE_SECONDS = 0.25, 0.05
 UNHEARD_SECONDS = 60.0  # after which a node that the cluster calls alive, and that never answers, is given up
-FORGET_SECONDS, UNPACK_SECONDS = 10.0, 600.0
+FORGET_SECONDS, UNPACK_SECONDS = 10.0, 120.0
 OUT = ("order.json", "work", "trusted", "artifact", "sealed.json", "beside/artifact")
 
 

@@ -15,6 +15,8 @@ import stat
 import time
 from pathlib import Path
 
+from mcp_server.nouns.files import remove
+
 log = logging.getLogger(__name__)
 
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"  # Triton's folder lies in it
@@ -25,12 +27,17 @@ MOST_SECONDS = 2.0  # for its copying, while the run's clock is not looked at; a
 def lay(shared: Path, own: Path, leaves: bool) -> bool:
     """Make a run's folder, where there is something to find or it `leaves` something; whether it finds something.
 
-    Copies, no links: a run may write in its folder. Raises OSError.
+    Copies, no links: a run may write in its folder. What cannot be copied is compiled anew. Raises OSError.
     """
     found = shared.is_dir()
     if found:
-        shutil.copytree(shared, own)
-    elif leaves:
+        try:
+            shutil.copytree(shared, own)
+        except OSError:  # somebody removes it at this moment; where the disk is full the run will say so
+            log.warning("what was compiled cannot be had", exc_info=True)
+            remove(own)
+            found = False
+    if leaves and not found:
         own.mkdir()
     return found
 
