@@ -30,7 +30,7 @@ from mcp_server.nouns.files import write_atomically
 from mcp_server.nouns.paths import LabPaths, cache_folder
 from mcp_server.nouns.records import Tier
 from mcp_server.repo.git import Repository
-from mcp_server.runner.machine import devices
+from mcp_server.runner.machine import devices, nvidia
 from mcp_server.runner.sandbox import probe
 from mcp_server.scoring import audit
 from mcp_server.scoring.corpus import Split, read_split
@@ -159,7 +159,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         path = options.table or LabPaths(Repository.at(Path.cwd()).common, Path.cwd()).state / TABLE
         for device in [options.device] if options.device else here:
-            gpus = devices.gpus_of(here.get(device, device))
+            name = here.get(device, device)
+            gpus, card = devices.gpus_of(name), devices.card_of(name)
+            if card is not None:
+                os.environ["CUDA_VISIBLE_DEVICES"] = nvidia.shown_as(card)  # as in a run
             readings = calibrate(options.corpus.resolve(), device, options.threads, probe().tier, gpus)
             write_table(path, table(readings))
             for name, reading in readings.items():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from mcp_server.nouns.errors import AutoresearchError
+from mcp_server.nouns.records import Tier
 from mcp_server.runner.sandbox import probe
+from mcp_server.scoring import calibrate as calibrating
 from mcp_server.scoring.calibrate import FLOORS, Reading, calibrate, table, write_table
 from mcp_server.scoring.tolerances import Entry, Table, read
+from tests.runner.cards import Card, installed
 from tests.scoring.tiny import write_corpus
 
 
@@ -51,3 +55,19 @@ def test_an_honest_models_answers_on_a_cpu_lie_far_within_the_packages_tolerance
     tolerance = read(None).find("cpu", dtype)
     assert reading.largest < tolerance.largest / 20
     assert reading.mean < tolerance.mean / 20
+
+
+def test_the_calibration_shows_its_hosts_one_card_as_a_run_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[object, str]] = []
+
+    def calibrated(corpus: Path, device: str, threads: int, tier: Tier, gpus: tuple[int, ...]) -> dict[str, Reading]:
+        seen.append((gpus, os.environ["CUDA_VISIBLE_DEVICES"]))
+        return {}
+
+    monkeypatch.setattr(calibrating, "calibrate", calibrated)
+    with installed(tmp_path, monkeypatch, Card(), Card(uuid="GPU-3c4d", file=3)):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")  # in a sandbox with that card alone there is no second one
+        assert calibrating.main(["--table", str(tmp_path / "table.json"), "--device", "cuda"]) == 0
+    assert seen == [((3,), "GPU-3c4d")]
