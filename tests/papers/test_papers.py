@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from click.testing import CliRunner, Result
 from mcp_server.cli import cli
 from mcp_server.community import membership
 from mcp_server.community.exchange import Exchange
+from mcp_server.community.trust import Role
 from mcp_server.community.wire.store import make_bare
 from mcp_server.ledger import posts as rows
 from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.exchanged import Attempt
 from mcp_server.views.comparison.plot import ticks
 from mcp_server.views.paper.placeholders import Values, fill
 from mcp_server.views.paper.seal import sealed
@@ -30,6 +33,9 @@ VALUES = Values(
     others=frozenset({"a1b2c3d4/7"}),
     year=2026,
 )
+
+
+STRANGER = "ab" * 16
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +53,10 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Past, Past]]
         lab.join(place / "remote.git")
         lab.lab.now = lambda: NOW
         lab.exchange()
+    membership.trust(north.workspace, membership.key_of(south.workspace).public.line, Role.REPLICATE, "")
+    (told,) = [Attempt.model_validate_json(row[3]) for row in south.table() if "south's own" in row[3]]
+    with closing(north.foreign()) as foreign, foreign.writing():  # a key is made in a moment, and says what it likes
+        foreign.take(STRANGER, "0" * 40, [(told.model_copy(update={"gain": 9.0, "low": 8.9, "high": 9.1}), [])], [])
     yield north, south
     for lab in (north, south):
         lab.lab.close()
@@ -80,6 +90,7 @@ def test_a_paper_tells_method_results_failures_ablations_replications_limits_and
     assert "| #2 | #5 | +0.4000 | +0.3000 to +0.5000 | discarded |" in section(text, "Ablations")
     other = f"{membership.key_of(two[1].workspace).lab[:8]}/2"
     assert f"|  | {other} | +0.3000 | +0.2000 to +0.4000 |" in section(text, "Replications")
+    assert STRANGER[:8] not in text, "nobody hears it"
     assert "No closing exam" in section(text, "Limits")
     assert len(re.findall("^(autoresearch|git) ", section(text, "How to repeat it"), re.MULTILINE)) == 2
     for name in ("progress.svg", "ablations.svg", "replications.svg"):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from mcp_server.campaign.attempt import Attempt, read
 from mcp_server.campaign.bench import Readable
 from mcp_server.community.claims.desk import Desk
+from mcp_server.community.claims.hearing import heard
 from mcp_server.community.claims.pooling import Pool, pool
 from mcp_server.community.contract import contract_of
 from mcp_server.ledger import Ledger
@@ -168,11 +169,13 @@ def _replications(lab: Readable, ledger: Ledger, found: Findings) -> dict[int, l
 
 
 def _told_elsewhere(lab: Readable, found: Findings) -> list[Measured]:
+    """Measurements of our own journal and of labs that the address book hears, as for the status of a claim."""
     desk = Desk(lab.paths.state, lab.workspace)
     if not desk.joined:
         return []
     with contextlib.suppress(AutoresearchError), desk.open() as foreign:
-        return measured(foreign, desk.contract(foreign, found.campaign, found.arena))
+        view = desk.view(foreign, contract := desk.contract(foreign, found.campaign, found.arena))
+        return [one for one in measured(foreign, contract) if heard(view.trust, view.own, one.lab)]
     return []
 
 
