@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import signal
 from pathlib import Path
 
 import pytest
 
 from mcp_server.campaign.runs.dispatch import last_words
-from mcp_server.nouns.paths import RunPaths
+from mcp_server.nouns.files import open_lock
+from mcp_server.nouns.paths import RunPaths, device_locks_folder
 from mcp_server.nouns.records import RunProgress
+from mcp_server.runner.machine.devices import lock_path
 from tests.labs import begin, edit, finish, git, make_lab, until
 
 
@@ -67,4 +71,24 @@ def test_a_lost_run_says_what_its_supervisor_died_of(tmp_path: Path) -> None:
         log.write(f"{RAISED}PermissionError: [Errno 13] Permission denied: '/data'\n")
     os.kill(RunProgress.read(folder.progress).pid, signal.SIGKILL)
     assert finish(lab, number).detail.startswith("Its supervisor died: PermissionError: [Errno 13] Permission denied")
+    lab.close()
+
+
+def test_a_run_that_waited_when_the_machine_was_shut_down_is_started_again(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path / "lab")
+    begin(lab)
+    device = open_lock(lock_path(device_locks_folder(), "cpu"))
+    fcntl.flock(device, fcntl.LOCK_EX)
+    edit(lab, KNOB=2.0)
+    number = lab.run_experiment("waits").experiment
+    folder = lab.paths.run("first", number, 1)
+    until(lambda: folder.progress.exists() and RunProgress.read(folder.progress).phase == "waiting")
+    assert lab.read_score(number).open  # and the ledger says that it has begun
+    pid = RunProgress.read(folder.progress).pid
+    life = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGTERM)
+    select.select([life], [], [])
+    os.close(life)
+    os.close(device)
+    assert finish(lab, number).score == 1.0
     lab.close()

@@ -61,7 +61,10 @@ def main(argv: list[str]) -> int:
     reserve.unlink(missing_ok=True)
     if result.state is RunState.CANCELLED and not paths.cancel.exists():
         # Nobody cancelled it: the machine goes down, or whoever kept it is gone. Without a result it is as if we had
-        # been killed: what was sealed is scored again, the rest is lost and may be made again.
+        # been killed: what was sealed is scored again, the rest is lost and may be made again. What only stood in the
+        # queue has not begun, and is started again.
+        if run.waits and not spec.rescore:
+            paths.begun.unlink(missing_ok=True)
         log.warning("told to end, and nobody cancelled this run")
         return 4
     result.write(paths.result)

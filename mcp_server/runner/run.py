@@ -41,6 +41,11 @@ class Run:
         self._slot: Slot | None = None
         self._in_use: dict[str, float] = {}  # MB of each leased card that others had before
 
+    @property
+    def waits(self) -> bool:
+        """Whether it has not had a device."""
+        return self._slot is None
+
     def carry_out(self) -> RunResult:
         """Everything, once. Raises OSError when the disk is full or the machine refuses a process."""
         waiting = time.monotonic()

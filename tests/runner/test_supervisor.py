@@ -248,6 +248,7 @@ def test_a_run_can_be_cancelled_anywhere_and_a_machine_that_is_shut_down_cancels
         with locked(run.paths.alive):
             assert not run.paths.result.exists()  # lost, and scored again where it was sealed
         assert run.paths.sealed.exists() is (where == "scoring")
+        assert run.paths.begun.exists() is (where != "waiting")  # started again where it only waited
     assert alive_with(str(run.paths.folder) + "/") == []
     if blocking:
         LOCAL.cancel(blocker.paths)
