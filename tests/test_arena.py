@@ -32,7 +32,7 @@ def refused(text: str) -> str:
 def test_the_shipped_program_is_valid_and_needs_a_corpus() -> None:
     program = load_program(Path(__file__).parent.parent / "program.md")
     assert program.arena.editable == ("train.py",)
-    assert program.arena.needs_corpus
+    assert program.arena.scores_language_models
     assert program.memo.startswith("# Research memo")
 
 

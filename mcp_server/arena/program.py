@@ -331,10 +331,6 @@ class Arena(_Section):
         return LANGUAGE_MODEL_SCORER in shlex.split(self.score)
 
     @property
-    def needs_corpus(self) -> bool:
-        return self.scores_language_models
-
-    @property
     def claimed(self) -> bool:
         """Whether the score is only what the run printed: nobody but the run has measured it."""
         return PRINTED_SCORER in shlex.split(self.score)

@@ -103,7 +103,7 @@ class Ground:
         pinned = commit_in(self.tree, Settings(), "The arena to be proved", "--force", "--all", "--", ".")
         self.workspace = Workspace(self.tree)
         self.paths: LabPaths = self.workspace.paths
-        corpus = prepared_corpus() if self.arena.needs_corpus else None
+        corpus = prepared_corpus() if self.arena.scores_language_models else None
         self.campaign = Campaign(
             tag=TAG,
             pinned=pinned,

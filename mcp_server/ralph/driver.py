@@ -79,13 +79,17 @@ class Report:
 
 
 class Audience(Protocol):
-    """Who watches."""
+    """Who watches: what is of no interest to it is passed over."""
 
     def say(self, words: str) -> None: ...
 
-    def began(self, number: int, position: Position) -> None: ...
+    def began(self, number: int, position: Position) -> None:
+        """A turn begins."""
+        return
 
-    def heard(self, number: int, seconds: float, line: str) -> None: ...
+    def heard(self, number: int, seconds: float, line: str) -> None:
+        """What its agent says, as it comes."""
+        return
 
     def ended(self, turn: Turn) -> None: ...
 

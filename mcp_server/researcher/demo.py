@@ -73,7 +73,7 @@ def demonstrate(plan: Plan, audience: Audience) -> Outcome:
     began = time.monotonic()
     make_room(plan.folder)
     arena = parse_program(plan.template.files["program.md"].read_text("utf-8")).arena
-    if arena.needs_corpus:
+    if arena.scores_language_models:
         _prepare(plan.template, audience)
         plan = _fitted(plan, audience, time.monotonic() - began)
     changes = {} if plan.budget_seconds is None else {"program.md": _program(plan)}
@@ -169,7 +169,7 @@ def fit(plan: Plan, speed: float, busy: float, spent: float = 0.0) -> Plan:
 def _program(plan: Plan) -> bytes:
     text = plan.template.files["program.md"].read_text("utf-8")
     changed = re.sub(r"(?m)^(budget:.*?\bseconds:\s*)[\d.]+", rf"\g<1>{plan.budget_seconds:g}", text, count=1)
-    if parse_program(text).arena.needs_corpus:
+    if parse_program(text).arena.scores_language_models:
         changed = re.sub(r"(?m)^(keep:.*?\bmin_delta:\s*)auto\b", rf"\g<1>{LEAST_GAIN:g}", changed, count=1)
     assert parse_program(changed).arena.budget.seconds == plan.budget_seconds
     return changed.encode()

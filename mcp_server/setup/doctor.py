@@ -291,7 +291,7 @@ def _corpus(arena: Arena | None) -> Finding:
     try:
         corpus = prepared_corpus()
     except CorpusError:
-        needed = arena is not None and arena.needs_corpus
+        needed = arena is not None and arena.scores_language_models
         fix = "`autoresearch prepare --corpus stdlib` needs no download, and a minute or two."
         state = State.MISSING if needed else State.OPTIONAL
         return Finding(name="corpus", state=state, found=f"none prepared in {cache_folder()}", fix=fix)

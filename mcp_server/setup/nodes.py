@@ -139,7 +139,7 @@ def _wrong(arena: Arena, facts: NodeFacts, skew: float) -> list[tuple[bool, str]
 
 
 def _corpus(arena: Arena, facts: NodeFacts) -> str:
-    if not arena.needs_corpus:
+    if not arena.scores_language_models:
         return ""
     try:
         return "corpus there" if prepared_corpus().fingerprint in facts.corpora else "corpus comes with the first run"

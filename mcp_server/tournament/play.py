@@ -90,7 +90,7 @@ class Tournament:
         lock = try_lock(self.folder / "lock")
         if lock is None:
             raise NotNow(f"This tournament is being played already, in {self.folder}. Wait for it.")
-        with contextlib.closing(_Descriptor(lock)):
+        with os.fdopen(lock):  # let go at the end
             self._save()
             for place, (block, arm) in enumerate(self.plan.schedule(), 1):
                 self.say(f"Campaign {place} of {len(self.plan.schedule())}: {arm.name}, block {block + 1}.")
@@ -199,16 +199,6 @@ class Tournament:
     def _save(self) -> None:
         # the secret of the exams is in it
         write_atomically(self.folder / STATE, self.state.model_dump_json(indent=1).encode(), mode=0o600)
-
-
-class _Descriptor:
-    """A lock's descriptor as something to be closed."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def close(self) -> None:
-        os.close(self._descriptor)
 
 
 class _Heard:

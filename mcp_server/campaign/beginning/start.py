@@ -39,7 +39,7 @@ def start(
     workspace.refuse_foreign(tag)
     pinned = workspace.resolve(from_ref)
     check_files(bench, arena, pinned)
-    corpus = prepared_corpus() if arena.needs_corpus else None
+    corpus = prepared_corpus() if arena.scores_language_models else None
     readable_folders(arena.readable, bench.paths, str(corpus.folder) if corpus else None)
     warnings = before_campaign(corpus.folder, arena.readable, workspace, pinned) if corpus else []
     at = bench.stamp()

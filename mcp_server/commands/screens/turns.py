@@ -46,7 +46,7 @@ def goal(now: Position) -> str:
     return score if now.target is None else f"{score} of {now.target:g}"
 
 
-class Lines:
+class Lines(Audience):
     """A line for each thing that happens, for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
@@ -58,9 +58,6 @@ class Lines:
     def began(self, number: int, position: Position) -> None:
         self.say(f"Turn {number} begins; best score {goal(position)}.")
 
-    def heard(self, number: int, seconds: float, line: str) -> None:
-        pass
-
     def ended(self, turn: Turn) -> None:
         tried = "" if turn.experiment is None else f"experiment {turn.experiment}"
         parts = (f"Turn {turn.number}: {turn.outcome}", tried, f"best score {terminal.number(turn.score)}")
@@ -69,17 +66,11 @@ class Lines:
             self.say(f"  {words}")
 
 
-class Objects:
+class Objects(Audience):
     """One JSON object a line."""
 
     def say(self, words: str) -> None:
         self._print({"said": words})
-
-    def began(self, number: int, position: Position) -> None:
-        pass
-
-    def heard(self, number: int, seconds: float, line: str) -> None:
-        pass
 
     def ended(self, turn: Turn) -> None:
         self._print({"turn": dataclasses.asdict(turn)})
