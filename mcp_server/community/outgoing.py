@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from mcp_server.arena.program import Arena, parse_program
 from mcp_server.community.contract import contract_of
-from mcp_server.community.secretscan import Finding, find_secrets, in_files
+from mcp_server.community.secretscan import Finding, find_secrets, in_constants, in_files
 from mcp_server.community.wire.journal import CODE_BYTES, MOST_FILES, plain_path
 from mcp_server.ledger import Ledger
 from mcp_server.nouns import attempt as shown
@@ -160,9 +160,10 @@ def _ready(
     lesson = clean_line(lessons[-1].text, LESSON_CHARACTERS) if lessons else ""
     text = clean_line(experiment.description, TEXT_CHARACTERS)
     # the whole lesson is looked at, and not what of it would travel: a cut secret is a secret
-    spoken = [experiment.description, *(one.text for one in lessons), *(f"{n} = '{a}'" for n, _, a in experiment.knobs)]
+    spoken = [experiment.description, *(one.text for one in lessons)]
     found: list[Finding] = in_files(files) if code and files is not None else []
     found = found or find_secrets("", "\n".join(spoken))
+    found = found or in_constants((name, after) for name, _, after in experiment.knobs)
     if found:
         return [f"{name} stays at home: {one.words()}" for one in found[:3]]
     if code and files is not None:

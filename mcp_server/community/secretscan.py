@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+QUOTES = "'\""
 MOST_LINE = 20_000  # characters of a line that are looked at
 
 _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -80,6 +81,11 @@ def find_secrets(name: str, text: str) -> list[Finding]:
 
 def in_files(files: Mapping[str, bytes]) -> list[Finding]:
     return [one for name, raw in sorted(files.items()) for one in find_secrets(name, raw.decode("utf-8", "replace"))]
+
+
+def in_constants(values: Iterable[tuple[str, str]]) -> list[Finding]:
+    """In constants by name, whose values are as Python writes them, or texts as they are."""
+    return find_secrets("", "\n".join(f"{name} = '{value.strip(QUOTES)}'" for name, value in values))
 
 
 def _anywhere(text: str) -> bool:

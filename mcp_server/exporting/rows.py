@@ -8,10 +8,11 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from statistics import fmean
 
 from mcp_server.arena.program import Metric
+from mcp_server.community.secretscan import find_secrets, in_constants
 from mcp_server.edits.moves import NO_LITERAL
 from mcp_server.nouns.attempt import Attempt
 from mcp_server.nouns.records import Purpose
@@ -20,6 +21,8 @@ from mcp_server.nouns.text import clean_block, clean_line
 Value = str | int | float | bool | None
 _CAPITALS = re.compile(r"_?[A-Z][A-Z0-9_]*$")
 TEXT_OF_A_VALUE = 250  # characters; what trackers take for a parameter
+WRITTEN = ("description", "hypothesis", "reason", "command", "model", "client", "moved")  # by agents, or about them
+HELD_BACK = "held back: it looks like a secret"
 APART = ("constants", "secondary", "curve")  # fields that are no single value
 
 
@@ -126,7 +129,7 @@ def row_of(attempt: Attempt, lab: str, metric: Metric, constants: Mapping[str, V
     low, high = found.interval or (None, None)
     mark = f"{lab}/{one.campaign}/{one.number}"
     moved = [f"{name}: {'none' if a is None else a} → {'none' if b is None else b}" for name, a, b in one.knobs]
-    return Row(
+    row = Row(
         id=hashlib.sha256(mark.encode()).hexdigest()[:16],
         lab=lab,
         campaign=one.campaign,
@@ -168,6 +171,19 @@ def row_of(attempt: Attempt, lab: str, metric: Metric, constants: Mapping[str, V
         secondary=_secondary(attempt),
         curve=_curve(attempt),
     )
+    return without_secrets(row)
+
+
+def without_secrets(row: Row) -> Row:
+    """The row with nothing in it that looks like a key or a token: a tracker keeps what it was sent."""
+    texts = {name: str(getattr(row, name)) for name in WRITTEN}
+    constants = {name: value for name, value in row.constants.items() if isinstance(value, str)}
+    if not find_secrets("", "\n".join(texts.values())) and not in_constants(constants.items()):
+        return row
+    told = {name: HELD_BACK for name, text in texts.items() if find_secrets("", text)}
+    held = {name: HELD_BACK for name, value in constants.items() if in_constants([(name, value)])}
+    told |= {"moved": HELD_BACK} if any(name in row.moved for name in held) else {}
+    return replace(row, **told, constants={**row.constants, **held})
 
 
 def _secondary(attempt: Attempt) -> dict[str, float]:

@@ -13,7 +13,7 @@ from mcp_server.cli import cli
 from mcp_server.community import beside, membership
 from mcp_server.community.membership import Wishes
 from mcp_server.community.pace import back_off, due_in, may_push, push_seconds, read_seconds
-from mcp_server.community.secretscan import find_secrets
+from mcp_server.community.secretscan import find_secrets, in_constants
 from mcp_server.community.settings import Last, read_last, remote_of, without_password
 from mcp_server.community.trust import Role, Trust, keys_in, lab_meant, labs_meant, read_trust
 from mcp_server.community.wire.keys import BadSignature, own_key, signer, verify
@@ -156,6 +156,14 @@ def test_ordinary_code_is_no_secret(line: str) -> None:
 def test_a_file_of_settings_writes_secrets_without_quotes(line: str, found: bool) -> None:
     assert bool(find_secrets("conf/train.yaml", f"lr: 1\n{line}\n")) is found
     assert find_secrets("train.py", line) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["0123456789abcdef01234567", "'0123456789abcdef01234567'", '"0123456789abcdef01234567"']
+)
+def test_a_constant_that_is_a_secret_is_found_as_python_writes_it(value: str) -> None:
+    """Of records without code nothing else is looked at."""
+    assert in_constants([("LR", "0.1"), ("WANDB_API_KEY", value)])
 
 
 def test_what_reads_like_an_id_means_no_lab_that_calls_itself_so() -> None:

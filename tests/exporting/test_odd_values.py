@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.exporting.kinds import to_csv, to_jsonl, to_parquet
-from mcp_server.exporting.rows import constants_of
+from mcp_server.exporting.rows import HELD_BACK, constants_of, without_secrets
 from tests.exporting.made import rows
 
 
@@ -38,3 +38,13 @@ def test_no_cell_begins_like_a_formula(tmp_path: Path, begins: str) -> None:
     where = tmp_path / "attempts.csv"
     to_csv.export([replace(rows()[0], description=f"{begins}cmd")], str(where), "x")
     assert f"'{begins}cmd" in where.read_bytes().decode()
+
+
+def test_what_looks_like_a_secret_is_sent_to_no_tracker() -> None:
+    """An agent wrote it into a constant, or a person into the command of an agent."""
+    plain, token = rows()[0], "sk-ant-api03-" + "x1Y" * 12
+    told = replace(plain, command=f"agent --key {token}", moved="WANDB_API_KEY: 1 → 2", description="twice the rate")
+    found = without_secrets(replace(told, constants={"WANDB_API_KEY": "0123456789abcdef0123456789abcdef", "LR": 0.1}))
+    assert (found.command, found.moved, found.constants["WANDB_API_KEY"]) == 3 * (HELD_BACK,)
+    assert (found.description, found.constants["LR"]) == ("twice the rate", 0.1)
+    assert without_secrets(plain) is plain

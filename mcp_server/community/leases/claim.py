@@ -34,7 +34,7 @@ from mcp_server.community.leases.terms import (
 )
 from mcp_server.community.leases.words import running
 from mcp_server.community.pace import back_off, push_seconds
-from mcp_server.community.secretscan import find_secrets
+from mcp_server.community.secretscan import in_constants
 from mcp_server.community.settings import OFF, Places, Settings, read_last, read_settings
 from mcp_server.community.trust import read_trust
 from mcp_server.community.wire.keys import LabKey, own_key
@@ -113,7 +113,7 @@ class Claim:
         self._drop()
         if os.environ.get(OFF) == "off" or not self._places.store.exists():
             return
-        if find_secrets("", "\n".join(f"{name} = '{after}'" for name, _, after in changes)):
+        if in_constants((name, after) for name, _, after in changes):
             return  # such an attempt stays at home, and so does the word that it runs
         mine = read_known(self._places).mine(key)
         if mine is not None:  # of a run that has just ended, or of a call that was cut short
