@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from statistics import fmean
+from typing import Any
 
 from mcp_server.arena.program import Metric
 from mcp_server.community.secretscan import find_secrets, in_constants
@@ -180,7 +181,7 @@ def without_secrets(row: Row) -> Row:
     constants = {name: value for name, value in row.constants.items() if isinstance(value, str)}
     if not find_secrets("", "\n".join(texts.values())) and not in_constants(constants.items()):
         return row
-    told = {name: HELD_BACK for name, text in texts.items() if find_secrets("", text)}
+    told: dict[str, Any] = {name: HELD_BACK for name, text in texts.items() if find_secrets("", text)}
     held = {name: HELD_BACK for name, value in constants.items() if in_constants([(name, value)])}
     told |= {"moved": HELD_BACK} if any(name in row.moved for name in held) else {}
     return replace(row, **told, constants={**row.constants, **held})
