@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.nouns.records import Tier
+from mcp_server.runner.machine.leaving import with_own_package
 from mcp_server.runner.sandbox import Confinement, confinement, probe, sharedmemory, wrap
 from mcp_server.runner.sandbox.probe import BURGLAR
 
@@ -272,3 +273,12 @@ print(*library_folders())
     env = {**os.environ, "LD_LIBRARY_PATH": f".:lib::{tmp_path / 'absent'}", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=env)
     assert done.stdout.split() == [str(probe().tier), "False", str(tmp_path / "absent")], done.stderr
+
+
+def test_a_relative_folder_of_modules_is_not_the_labs_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own scorer, which has no walls, stands in the lab's first commit: its random.py came before Python's."""
+    (tmp_path / "random.py").write_text("raise SystemExit('imported')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((".", "", "lib", "/somewhere")))
+    env = with_own_package({})
+    assert env["PYTHONPATH"].split(os.pathsep)[1:] == ["/somewhere"]
+    subprocess.run([sys.executable, "-c", "import random, mcp_server"], cwd=tmp_path, env=env, check=True)

@@ -25,10 +25,13 @@ children: set[int] = set()  # so that a long-lived server does not collect zombi
 
 
 def with_own_package(env: Mapping[str, str]) -> dict[str, str]:
-    """Lets `-m mcp_server...` find this very package and nothing of the working folder's instead of it."""
+    """Lets `-m mcp_server...` find this very package and nothing of the working folder's instead of it.
+
+    A relative folder in PYTHONPATH is the working folder's too: a scorer of ours stands among the lab's own files.
+    """
     package = Path(mcp_server.__file__).resolve().parent.parent
-    path = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))
-    return {**env, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    further = filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return {**env, "PYTHONPATH": os.pathsep.join((str(package), *further)), "PYTHONSAFEPATH": "1"}
 
 
 def start(
