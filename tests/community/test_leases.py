@@ -20,9 +20,10 @@ from mcp_server.community import beside, membership
 from mcp_server.community.elsewhere import Elsewhere
 from mcp_server.community.exchange import Exchange, Report
 from mcp_server.community.leases import wire
-from mcp_server.community.leases.known import Known, holds, live, read_known
+from mcp_server.community.leases.known import MOST_THEIRS, Known, holds, live, read_known, remembered
 from mcp_server.community.leases.terms import CAP_SECONDS, LONGEST_SECONDS, Held, key_of, length
 from mcp_server.community.pace import push_seconds
+from mcp_server.community.trust import Role, Trust
 from mcp_server.community.wire.store import LEASE_BRANCHES, LEASES, lease_ref, make_bare
 from mcp_server.edits.fingerprint import fingerprint
 from mcp_server.engines import local
@@ -468,3 +469,18 @@ def test_a_lease_outlasts_a_run_and_a_reader_trusts_no_clock_but_its_own() -> No
     assert not held.live(1100.0)
     assert not held.live(900.0), "a clock that was set back makes nobody wait"
     assert not held.model_copy(update={"since": 1000.0 - CAP_SECONDS}).live(1001.0)
+
+
+def test_who_claims_everything_pushes_no_lab_out_that_is_named_here() -> None:
+    """Every verb reads what is remembered of leases, and a stranger's key costs nothing."""
+
+    def held(n: int, lab: str) -> Held:
+        plain = {"mark": "0" * 16, "contract": "cd" * 16, "oid": "0" * 40, "seconds": 60.0, "takes": 30.0}
+        return Held(key=f"{n:032x}", ref=f"{LEASES}{n:032x}", lab=lab, since=float(n), seen=float(n), **plain)
+
+    named, trust = "f" * 32, Trust(roles={"f" * 32: Role.REPLICATE})
+    flood = [held(n, f"{n:032x}") for n in range(1, 3 * MOST_THEIRS)]
+    found = remembered([*flood, held(99_999, named)], trust)
+    assert len(found) == MOST_THEIRS
+    assert [one.lab for one in found][:1] == [named]
+    assert found[1:] == tuple(flood[: MOST_THEIRS - 1])

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydantic import Field
 
 from mcp_server.community.leases.terms import Held, Ours
 from mcp_server.community.settings import Places
-from mcp_server.community.trust import Role, read_trust
+from mcp_server.community.trust import Role, Trust, read_trust
 from mcp_server.nouns.files import locked
 from mcp_server.nouns.records import Record
 
 MOST_LOST = 50  # that are remembered, to be told
+MOST_THEIRS = 1000  # that are remembered: every verb reads them, and keys are cheap
 MOST_REFUSED = 500  # that are remembered, so as not to be fetched again
 
 
@@ -58,6 +59,12 @@ class Known(Record):
     def seeing(self, held: Held) -> Known:
         """With a lease of another lab as it is now."""
         return self.model_copy(update={"theirs": (*(one for one in self.theirs if one.key != held.key), held)})
+
+
+def remembered(theirs: Iterable[Held], trust: Trust) -> tuple[Held, ...]:
+    """As many as are remembered: of labs whose claims may be repeated first, then those that were seen first."""
+    ordered = sorted(theirs, key=lambda one: (not trust.role(one.lab).allows(Role.REPLICATE), one.since))
+    return tuple(ordered[:MOST_THEIRS])
 
 
 @dataclass

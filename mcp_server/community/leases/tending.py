@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from mcp_server.community.leases import wire
-from mcp_server.community.leases.known import MOST_REFUSED, changing, read_known
+from mcp_server.community.leases.known import MOST_REFUSED, changing, read_known, remembered
 from mcp_server.community.leases.terms import SPARE_SECONDS, UNOPENED_SECONDS, Held, Ours
 from mcp_server.community.settings import Places
 from mcp_server.community.trust import Trust
@@ -79,8 +79,8 @@ class Tending:
         with changing(self._places) as change:
             theirs = {one.ref: one for one in change.known.theirs if there.get(one.ref) == one.oid} | read
             why = {oid: said for oid, said in change.known.refused.items() if oid in there.values()} | refused
-            told = {"theirs": tuple(theirs.values()), "refused": dict(list(why.items())[-MOST_REFUSED:])}
-            change.known = change.known.model_copy(update=told)
+            kept, bad = remembered(theirs.values(), self._trust), dict(list(why.items())[-MOST_REFUSED:])
+            change.known = change.known.model_copy(update={"theirs": kept, "refused": bad})
         names = {oid: ref for ref, oid in new}
         return [f"the lease {key_of_ref(names[oid])} is ignored: {said}" for oid, said in refused.items()]
 
