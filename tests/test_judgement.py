@@ -601,13 +601,14 @@ def test_what_another_lab_claims_has_to_be_likely_here_in_every_metric(tmp_path:
 def test_a_bound_does_not_choose_which_bet_of_several_metrics_counts(tmp_path: Path, bound: str) -> None:
     bench = front_of(tmp_path / "lab.db")
     bench.arena = arena_of(more=FRONT + bound)
-    bench.run(2, 0.99, secondary={"latency": 9.0})
+    for seed in (0, 1):
+        bench.run(2, 0.99, seed=seed, secondary={"latency": 9.0})
     found = bench.judge()
     compared, base = (bench.ledger.experiment("first", number) for number in (2, 1))
     given = gather(bench.ledger, bench.arena, bench.campaign, compared, base)
     assert found.verdict.code == ("bound_broken" if bound else "trade_off")
     alone = Case.of(given).evidence
-    assert found.verdict.evidence == pytest.approx(alone / 2, rel=0.1)  # the other metric lost its bet
+    assert found.verdict.evidence == pytest.approx((alone + 1) / 2, rel=0.1)  # what is plainly a harm costs no bet
 
 
 def test_what_lies_undecided_counts_by_all_metrics_of_a_front(tmp_path: Path) -> None:
@@ -617,7 +618,7 @@ def test_what_lies_undecided_counts_by_all_metrics_of_a_front(tmp_path: Path) ->
             bench.run(number, 1.0001, secondary={"latency": latency})
         return bench.judge(7).lying
 
-    assert lying(5.03) < 0.8 * lying(4.97)  # whoever passes over what is slow must not gain by what is quick
+    assert lying(5.03) < 0.95 * lying(4.97)  # whoever passes over what is slow must not gain by what is quick
 
 
 # --- the exam ---------------------------------------------------------------------------------------------------------

@@ -41,7 +41,8 @@ class Case:
     seeds_say_less: bool = False
 
     @classmethod
-    def of(cls, given: Evidence) -> Case:
+    def of(cls, given: Evidence, whole: bool = False) -> Case:
+        """whole: the best look is proof as well, as if no run ever went astray."""
         typical = given.policy.effects.typical
         if given.beside:
             gains = [given.candidate[seed] - score for seed, score in given.beside.items() if seed in given.candidate]
@@ -68,6 +69,10 @@ class Case:
             weighed = look
         belief = given.widths.belief(weighed, first)
         evidence = belief.evidence if given.beside else given.widths.belief(_sober(given, weighed)).evidence
+        if evidence > 1.0 and not whole:
+            # noise has stray runs that no width foresees, so what proves something does so without its best look
+            rest = _without_best(given)
+            evidence = min(evidence, 1.0 if rest is None else max(1.0, cls.of(rest, whole=True).evidence))
         if bad:
             evidence = min(evidence, 1.0)  # whoever chooses which of his runs count proves nothing by them
         if given.chosen and kind is Comparison.APART:
@@ -175,6 +180,18 @@ class Case:
             self.belief.width, self.belief.degrees, self.evidence, self.look.share, self.look.squares, self.first,
             behind=(self.given.widths, self.look), comparison=self.comparison, orders=orders, units=self.given.units,
         )  # fmt: skip
+
+
+def _without_best(given: Evidence) -> Evidence | None:
+    """The evidence without the look that speaks most for the candidate; None where there is no other."""
+    seeds = given.beside.keys() & given.candidate.keys() if given.beside else given.candidate.keys()
+    if len(seeds) < 2:
+        return None
+    best = max(sorted(seeds), key=lambda seed: given.candidate[seed] - given.beside.get(seed, 0.0))
+    candidate, beside = (
+        {seed: score for seed, score in some.items() if seed != best} for some in (given.candidate, given.beside)
+    )
+    return replace(given, candidate=candidate, beside=beside, units=None)
 
 
 def _on_other_inputs(case: Case) -> Case:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -45,8 +46,9 @@ def slots(*gains: float, sd: float = 2e-4, **more: Any) -> Evidence:
     return Evidence(candidate=candidate, beside=dict.fromkeys(candidate, -1.0), **given)
 
 
-def apart(gain: float, sd: float = 2e-4, **more: Any) -> Evidence:
-    given: dict[str, Any] = {"widths": widths(sd), "record": PROVEN, "candidate": {0: gain - 1.0}, **more}
+def apart(*gains: float, sd: float = 2e-4, **more: Any) -> Evidence:
+    candidate = {seed: gain - 1.0 for seed, gain in enumerate(gains)}
+    given: dict[str, Any] = {"widths": widths(sd), "record": PROVEN, "candidate": candidate, **more}
     return Evidence(incumbent={0: -1.0}, **given)
 
 
@@ -235,11 +237,29 @@ def test_a_seed_on_which_the_incumbent_never_scores_is_passed_over() -> None:
 
 
 def test_what_could_not_be_compared_as_it_should_proves_nothing_for_the_night() -> None:
-    moved = apart(0.1, now=Conditions("b"), then=Conditions("a"), record=Record())
+    moved = apart(0.1, 0.1, now=Conditions("b"), then=Conditions("a"), record=Record())
     asked = decide(moved)
     given_up = decide(replace(moved, failed={(order.who, order.seed): 3 for order in asked.orders}))
     assert (asked.code, asked.evidence > 50.0 if asked.evidence else None) == ("device_changed", True)
     assert (given_up.decision, given_up.evidence) == (Decision.DISCARD, 1.0)
+
+
+@pytest.mark.parametrize("look", [slots, apart])
+def test_one_run_that_went_astray_proves_nothing_and_two_that_agree_do(look: Callable[..., Evidence]) -> None:
+    assert decide(look(0.1, record=Record())).evidence == 1.0
+    assert decide(look(0.1, 0.0, record=Record())).evidence == 1.0
+    once, twice = decide(look(0.004, record=Record())), decide(look(0.004, 0.005, record=Record()))
+    assert (once.decision, once.code) == (Decision.CONFIRM, "unproven")
+    assert twice.evidence is not None
+    assert twice.evidence > 50.0
+    assert twice.decision is Decision.KEEP
+
+
+def test_what_speaks_against_a_code_counts_whole() -> None:
+    assert (decide(slots(-0.004, record=Record())).evidence or 1.0) <= 1.0
+    less = decide(slots(0.0, 0.0, 0.0, sd=1e-3, record=Record())).evidence
+    assert less is not None
+    assert less < 1.0
 
 
 def test_one_run_is_never_called_confirmed_and_a_repeated_gain_is() -> None:

@@ -28,7 +28,7 @@ def test_how_far_a_shared_seed_ties_two_scores_together(paired_sd: float | None,
 
 
 def test_apart_a_night_is_granted_less_evidence_for_all_share_one_incumbents_luck() -> None:
-    there, here = (decide(made(0.0006, record=Record())).evidence for made in (apart, slots))
+    there, here = (decide(made(0.0006, 0.0006, record=Record())).evidence for made in (apart, slots))
     assert there is not None
     assert here is not None
     assert 1.0 < there < 0.8 * here
