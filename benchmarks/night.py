@@ -78,7 +78,9 @@ class Night:
             )  # fmt: skip
 
     def spend(self) -> None:
-        """Loop until every experiment is decided, with what disturbs it."""
+        """Loop until every experiment is decided, with what disturbs it; a night that is over begins nothing more."""
+        if self.done() >= self.experiments or time.monotonic() > self.until:
+            return
         loop, killed = self.loop(), False
         with ExitStack() as company:
             beside = False

@@ -120,6 +120,9 @@ class Heard:
 
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    before: set[str] = field(default_factory=set)  # origins of earlier pages of this tab, which listen until they are left
 
     def strangers(self, origin: str) -> list[str]:
-        return [url for url in self.requests if not url.startswith((f"{origin}/", "blob:", "data:"))]
+        known = tuple(f"{one}/events" for one in self.before - {origin})
+        self.before.add(origin)
+        return [url for url in self.requests if not url.startswith((f"{origin}/", "blob:", "data:", *known))]

@@ -102,7 +102,7 @@ def test_a_supervisor_that_can_never_begin_ends_as_lost_and_says_why(lab: Lab, m
         edit(lab, KNOB=2.0)
         number = lab.run_experiment("unlucky").experiment
         log = lab.paths.run("first", number, 1).supervisor_log
-        log.write_text("Traceback (most recent call last)\nImportError: no module\n" * 3)
+        log.write_text("Traceback (most recent call last):\nImportError: no module\n" * 3)
         reply = lab.read_score(number)
     assert reply.status == Status.LOST
     assert "ImportError: no module" in reply.detail

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -113,7 +114,10 @@ class Library:
 
 
 def forget() -> None:
-    for known in (nvidia._nvml, nvidia._cards, nvidia.model):
+    for thread in threading.enumerate():  # what a machine answers late would be taken for the next one's
+        if thread.name == nvidia.ASKING:
+            thread.join(5)
+    for known in (nvidia._nvml, nvidia._cards, nvidia._model):
         known.cache_clear()
 
 

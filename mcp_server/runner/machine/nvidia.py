@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg")  # the second is Windows' own, below WSL
 SECONDS = 10.0  # the driver can hang on a card that fell off the bus
+ASKING = "the driver is asked"  # a thread's name
 FIRST_SECONDS = 60.0  # without persistence mode it wakes every card for whoever asks first: some seconds each
 HELD_MB = 512.0  # more memory in use than before with no process listed: a dead run's, not the driver's own
 MIB = 1 << 20
@@ -55,7 +56,7 @@ def _ask(question: Callable[[Any], Answer], otherwise: Answer, in_time: bool = F
             found.append(question(_nvml()))
 
     if any(map(os.path.exists, DRIVERS)):
-        asking = threading.Thread(target=asks, daemon=True)
+        asking = threading.Thread(target=asks, name=ASKING, daemon=True)
         asking.start()
         asking.join(SECONDS if _nvml.cache_info().currsize else FIRST_SECONDS)
         if in_time and asking.is_alive():
@@ -179,9 +180,17 @@ def card(name: str) -> Card | None:
 
 
 @cache
+def _model(name: str) -> str:
+    return _ask(lambda nvml: str(nvml.nvmlDeviceGetName(_handle(nvml, name))), "", in_time=True)
+
+
 def model(name: str) -> str:
-    """The name of a card's model; cards of one model can be compared."""
-    return _ask(lambda nvml: str(nvml.nvmlDeviceGetName(_handle(nvml, name))), "")
+    """The name of a card's model, asked for once; "" while the driver does not answer. Cards of one model can be
+    compared."""
+    try:
+        return _model(name)
+    except TimeoutError:
+        return ""
 
 
 def compute_processes(name: str) -> tuple[str, ...]:

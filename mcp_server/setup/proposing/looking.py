@@ -315,7 +315,7 @@ def columns(text: str, suffix: str) -> list[str]:
     """The names of the numbers in a file of results."""
     if suffix in (".csv", ".tsv"):
         try:
-            rows = list(csv.reader(text.splitlines(), delimiter="\t" if suffix == ".tsv" else ","))
+            rows = list(csv.reader(text.splitlines(), delimiter="\t" if suffix == ".tsv" else ",", strict=True))
         except csv.Error:  # a field without end
             return []
         heads, rows = rows[0] if rows else [], [row for row in rows[1:] if row]
