@@ -120,7 +120,8 @@ class Heard:
 
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
-    before: set[str] = field(default_factory=set)  # origins of earlier pages of this tab, which listen until they are left
+    # origins of earlier pages of this tab, which listen until they are left
+    before: set[str] = field(default_factory=set)
 
     def strangers(self, origin: str) -> list[str]:
         known = tuple(f"{one}/events" for one in self.before - {origin})
