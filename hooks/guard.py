@@ -42,7 +42,7 @@ MOVERS = {"cp", "mv", "install", "ln", "rsync"}  # the last plain argument is wr
 WORDS = re.compile(r"paper[\w-]*/[\w.-]+\.md|review[\w-]*\.(md|py)")
 HEREDOC = re.compile(r"(?<!<)<<(?!<)-?[ \t]*\\?(['\"]?)([\w.-]+)\1")
 IN_PLACE = {"sed", "perl", "gsed"}
-SCRIPT = re.compile(r"-\w*[eEf]|--expression|--file")  # options of these whose value is no file to write
+SCRIPT = re.compile(r"-\w*[ef]|--expression|--file")  # options of these whose value is no file to write
 
 
 # --- what a tool call would write -------------------------------------------------------------------------------------

@@ -150,6 +150,7 @@ def test_a_notebook_outside_editable_is_refused(lab: Path) -> None:
         "cat > prepare.py <<'EOF'\nx = 2\nEOF",
         "ls\necho x > prepare.py",
         "sed -i -e 's/a/b/' -e 's/c/d/' prepare.py",
+        "sed -i 's/a/b/' -E prepare.py",
         "perl -i -pe 's/a/b/' prepare.py",
         "cat > train.py <<'END-OF-IT'\nx = 2\nEND-OF-IT\nrm prepare.py",
         "apply_patch <<'EOF'\n*** Begin Patch\n*** Update File: prepare.py\n@@\n-x = 1\n+x = 2\n*** End Patch\nEOF",

@@ -61,7 +61,7 @@ def test_with_json_stdout_has_json_or_with_an_error_nothing(tmp_path: Path) -> N
         wanted = [word for one in command.params if one.required for word in a_word_for(one)]
         done = typed("-C", str(tmp_path), *words, "--json", *wanted)
         assert done.exit_code in (0, 1, 2), (words, done.exception)
-        assert not isinstance(done.exception, Exception) or done.exit_code, (words, done.exception)
+        assert not isinstance(done.exception, Exception), (words, done.exception)
         assert json.loads(done.stdout) if done.exit_code == 0 else done.stdout == "", (words, done.stdout)
         assert done.exit_code == 0 or done.stderr, words
         tried += 1

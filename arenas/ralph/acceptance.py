@@ -9,6 +9,7 @@ import ctypes
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,20 +19,27 @@ from pathlib import Path
 
 SECONDS = 10.0  # for one call
 CATEGORIES = ("food", "rent", "books", "travel", "music", "garden", "coffee")
-CREATE_RULESET, RESTRICT_SELF, PR_SET_NO_NEW_PRIVS = 444, 446, 38  # Landlock's calls, on every architecture
-MAKE_DEVICES = ctypes.c_uint64(1 << 6 | 1 << 11)
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF, VERSION = 444, 445, 446, 1  # Landlock's calls, on every architecture
+PR_SET_NO_NEW_PRIVS = 38
+MAKE_DEVICES, REFER = 1 << 6 | 1 << 11, 1 << 13
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 def shut_in() -> bool:
     """Let this process and its children look into no other one: whoever can, can write to the scorer's pipes.
 
-    Any Landlock domain does that; this one forbids nothing else that a program would do. False where the kernel has
-    none (before Linux 5.13).
+    Any Landlock domain does that; this one forbids nothing else that a program would do: files move between folders
+    only where a domain says so, which it can from Linux 5.19 on. False where the kernel has none (before Linux 5.13).
     """
-    rules = libc.syscall(CREATE_RULESET, ctypes.byref(MAKE_DEVICES), ctypes.sizeof(MAKE_DEVICES), 0)
+    refer = REFER if libc.syscall(CREATE_RULESET, None, 0, VERSION) >= 2 else 0
+    rights = ctypes.c_uint64(MAKE_DEVICES | refer)
+    rules = libc.syscall(CREATE_RULESET, ctypes.byref(rights), ctypes.sizeof(rights), 0)
     if rules < 0:
         return False
+    if refer:
+        root = os.open("/", os.O_PATH)
+        libc.syscall(ADD_RULE, rules, 1, struct.pack("=Qi", refer, root), 0)
+        os.close(root)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     walled = libc.syscall(RESTRICT_SELF, rules, 0) == 0
     os.close(rules)

@@ -164,7 +164,7 @@ class Exchange:
         heads = self._heads = {name.removeprefix(LABS): oid for name, oid in refs.items() if name.startswith(LABS)}
         forks = {name.removeprefix(FORKS).split("/")[0]: oid for name, oid in refs.items() if name.startswith(FORKS)}
         # dates that were of the future, by our clock or by theirs, and are none any more
-        ripe = self.foreign.ripe(stamp(self.now() + journal.AHEAD)[:10]) - {own}
+        ripe = self.foreign.ripe(stamp(self.now() + journal.AHEAD)[:10])
         with self.foreign.writing():
             for lab in ripe & heads.keys():
                 self.foreign.forget(lab)
@@ -178,7 +178,7 @@ class Exchange:
             self.foreign.hide([row.lab for row in self.foreign.labs() if trust.role(row.lab) is Role.NONE])
 
     def _read_in(self, lab: str, tip: str, since: str | None, own: str, report: Report) -> None:
-        others, now = self._others(lab), self.now() if lab != own else OURS_UNTIL
+        others, now = self._others(lab), self._until(lab, own)
         try:
             found = journal.read(self.store, lab, tip, since, now=now, known=self._known(lab), others=others)
         except (Refused, GitError):
@@ -193,6 +193,10 @@ class Exchange:
 
     def _known(self, lab: str) -> Callable[[int, int], bytes | None]:
         return partial(self.foreign.line, lab)
+
+    def _until(self, lab: str, own: str) -> datetime:
+        """The latest date that its lines may have."""
+        return OURS_UNTIL if lab == own else self.now()
 
     def _others(self, lab: str) -> list[str]:
         """Tips of the other labs' journals that are here."""
@@ -285,8 +289,9 @@ class Exchange:
         if tip is None:
             return
         known, since, others = self._known(lab), self._heads.get(lab), self._others(lab)
+        now = self._until(lab, own)
         try:
-            found = journal.read(quarantine, lab, tip, since, now=self.now(), known=known, others=others, walked=walked)
+            found = journal.read(quarantine, lab, tip, since, now=now, known=known, others=others, walked=walked)
         except Older as error:
             report.problems.append(f"lab {lab[:SHORT]}: {error}")
         except Forked as error:

@@ -25,7 +25,7 @@ from mcp_server.community.leases.known import live
 from mcp_server.community.leases.words import running
 from mcp_server.community.outgoing import AT_ONCE, NEVER, Batch, gather, leaves, machine_class
 from mcp_server.community.pace import due_in, push_seconds
-from mcp_server.community.settings import Places, Settings, read_last, read_settings, remote_of, write_settings
+from mcp_server.community.settings import Places, Settings, joined, read_last, read_settings, remote_of, write_settings
 from mcp_server.community.trust import Role, Trust, labs_meant, read_trust, write_trust
 from mcp_server.community.wire.keys import LabKey, own_key
 from mcp_server.community.wire.lab_server import is_lab_server
@@ -152,7 +152,7 @@ def leave(workspace: Workspace, forget: bool, forget_key: bool) -> CommunityRepl
     """Publish and fetch no more. forget: what was read of others goes as well; forget_key: the lab's own key."""
     places = Places.of(workspace.paths.state)
     if not places.settings.exists() and not (forget or forget_key):
-        raise NotNow("This lab has joined no community. `autoresearch community join FOLDER` or URL does.")
+        joined(places)  # says that it has not
     places.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     places.settings.unlink(missing_ok=True)  # the exchange beside us ends when it sees this
     with locked(places.lock):

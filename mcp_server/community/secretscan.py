@@ -43,8 +43,8 @@ _ASSIGNED = re.compile(
 )
 # without quotes, as files of settings write it: `wandb_api_key: 0123…`, `TOKEN=…`; in code that is a name
 _SETTING = re.compile(
-    r"(?im)^\s*(?:-\s+|export\s+)?(\w*(?:api_?key|secret|passwd|password|token|private_?key|credential)\w*)"
-    r"\s*[:=]\s*([A-Za-z0-9+/=_.~-]{16,})\s*(?:[#;].*)?$"
+    r"(?im)^[^\S\n]*(?:-[^\S\n]+|export[^\S\n]+)?(\w*(?:api_?key|secret|passwd|password|token|private_?key|credential)\w*)"
+    r"[^\S\n]*[:=][^\S\n]*([A-Za-z0-9+/=_.~-]{16,})[^\S\n]*(?:[#;].*)?$"
 )
 SETTINGS = (".env", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".sh")
 DIGITS = 4  # of such a value: words have fewer

@@ -11,6 +11,7 @@ from mcp_server.arena.metrics import better_by_name, plain_name
 from mcp_server.histories.rows import Raw, Record, Unreadable
 from mcp_server.histories.words import COLUMNS, SCORES
 from mcp_server.nouns.errors import NotNow
+from mcp_server.nouns.files import csv_fields
 from mcp_server.nouns.text import clean_line
 
 LINE_CHARACTERS = 64 * 1024
@@ -155,12 +156,12 @@ def _unquoted(cell: str) -> str:
 
 
 def _commas(text: str) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(LINE_CHARACTERS)
     reader = csv.reader(io.StringIO(text.replace("\0", "")))
     before = 0
     while True:
         try:
-            cells = next(reader)
+            with csv_fields(LINE_CHARACTERS):
+                cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:

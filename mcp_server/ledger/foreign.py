@@ -278,7 +278,7 @@ class Foreign:
     def ripe(self, latest: str) -> set[str]:
         """Labs with lines that were held back for a date that is no future any more."""
         rows = self._rows(
-            "SELECT DISTINCT lab FROM held WHERE why > ?1 AND why <= ?1 || ?2 AND why >= ?1 || '2020'",
+            "SELECT DISTINCT lab FROM held WHERE why >= ?1 || '2020' AND why < ?1 || ?2",  # days that are wholly over
             HELD_FOR_ITS_DATE,
             latest,
         )

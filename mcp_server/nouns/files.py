@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import fcntl
 import os
@@ -99,6 +100,16 @@ def replace_quickly(path: Path, text: str) -> None:
     with contextlib.suppress(OSError):
         temporary.write_bytes(text.encode(errors="replace"))
         os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def csv_fields(longest: int) -> Iterator[None]:
+    """Let the cells of a table have so many characters meanwhile: Python has one limit for a whole process."""
+    before = csv.field_size_limit(longest)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def text_of(path: Path) -> str:

@@ -28,7 +28,7 @@ def chosen(arena: Arena, tree: Path, main: Path, environ: Mapping[str, str], ser
     found = _chosen(arena, tree, main, environ)
     if found is None or found.prefix is None or found.prefix.resolve() == server_prefix.resolve():
         found = environment.server()
-    return with_programs(found, arena, tree, environ)
+    return with_programs(found, arena, tree, main, environ)
 
 
 def _chosen(arena: Arena, tree: Path, main: Path, environ: Mapping[str, str]) -> UserEnvironment | None:
@@ -74,12 +74,14 @@ def _trees(tree: Path, main: Path) -> tuple[Path, ...]:
     return (tree, main) if (main / ".git").is_dir() else (tree,)
 
 
-def with_programs(found: UserEnvironment, arena: Arena, tree: Path, environ: Mapping[str, str]) -> UserEnvironment:
+def with_programs(
+    found: UserEnvironment, arena: Arena, tree: Path, main: Path, environ: Mapping[str, str]
+) -> UserEnvironment:
     """The environment with what single commands need besides: another environment that one of them names, or uv."""
     read, more = list(found.shown), dict(found.variables)
     every = (arena.run, arena.score, *arena.checks)
     for text in () if arena.scores_language_models else every:
-        named = named_by(shlex.split(text), tree, tree, environ)
+        named = named_by(shlex.split(text), tree, main, environ)
         read += named.shown if named is not None else ()
     uv = find_uv(environ) if any(uses_uv(text) for text in every) else None
     if uv is not None:

@@ -117,7 +117,8 @@ def _linked(prefix: Path, trees: Sequence[Path]) -> tuple[list[Path], list[str]]
 def _holds_packages(place: Path) -> bool:
     """Whether Python could import from a folder: whoever may write a `.pth` would let a run read anything else."""
     with contextlib.suppress(OSError):
-        return any(next(place.glob(name), None) for name in ("*.py", "*/*.py", "*/*/*.py", "*.so", "*/*.so"))
+        names = *(f"{'*/' * deep}*.py" for deep in range(4)), "*.so", "*/*.so"
+        return any(next(place.glob(name), None) for name in names)
     return False
 
 

@@ -19,6 +19,7 @@ import importlib.util
 import inspect
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,8 +33,8 @@ WRAPPED = "_orig_mod."  # what torch.compile puts before each name
 ANSWER_BYTES = 1 << 28  # of logits at a time
 CHILD = "--model"
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
-CREATE_RULESET, RESTRICT_SELF, VERSION = 444, 446, 1  # Landlock's calls, on every architecture
-MAKE_DEVICES = ctypes.c_uint64(1 << 6 | 1 << 11)
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF, VERSION = 444, 445, 446, 1  # Landlock's calls, on every architecture
+MAKE_DEVICES, REFER = 1 << 6 | 1 << 11, 1 << 13
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -52,10 +53,17 @@ def can_shut_in() -> bool:
 def shut_in() -> None:
     """Let this process and its children look into no other one: whoever can, can write into the pipe of the answer.
 
-    Any Landlock domain does that; this one forbids nothing else that a model would do.
+    Any Landlock domain does that; this one forbids nothing else that a model would do: files move between folders, as
+    Triton's do while it compiles, only where a domain says so, which it can from Linux 5.19 on.
     """
-    rules = libc.syscall(CREATE_RULESET, ctypes.byref(MAKE_DEVICES), ctypes.sizeof(MAKE_DEVICES), 0)
+    refer = REFER if libc.syscall(CREATE_RULESET, None, 0, VERSION) >= 2 else 0
+    rights = ctypes.c_uint64(MAKE_DEVICES | refer)
+    rules = libc.syscall(CREATE_RULESET, ctypes.byref(rights), ctypes.sizeof(rights), 0)
     if rules >= 0:
+        if refer:
+            root = os.open("/", os.O_PATH)
+            libc.syscall(ADD_RULE, rules, 1, struct.pack("=Qi", refer, root), 0)
+            os.close(root)
         libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         libc.syscall(RESTRICT_SELF, rules, 0)
         os.close(rules)

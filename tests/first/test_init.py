@@ -87,21 +87,25 @@ def test_the_first_commit_takes_no_environment_and_no_checkpoint(tmp_path: Path,
         (tmp_path / place / "pyvenv.cfg").write_text("home = /usr/bin\n")
         for number in range(40):  # more than the repository has
             (tmp_path / place / "lib" / f"module{number}.py").write_text("x = 1\n")
-    (tmp_path / "out").mkdir()
+    for name in ("rl/env/train.py", "rl/big", "out/model.json"):  # named as what is large or somebody else's elsewhere
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
     for name in ("out/a.pt", "out/b.pt", "big"):
         with (tmp_path / name).open("wb") as file:
             file.truncate(60_000_000)
     reply = init(tmp_path, "--yes")
     assert parse_program((tmp_path / "program.md").read_text()).arena.editable == ("train.py",)
-    kept_out = [".venv/", "my env/", "*big", "out/*.pt"]
+    kept_out = ["/.venv/", "/my env/", "/big", "/out/*.pt"]
     assert f"Kept out of git: {', '.join(kept_out)}. " in str(reply["words"])
     named = "git config --global user.name User && git config --global user.email user@example.com"
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / ".home")}
     (tmp_path / ".home").mkdir()
     first = reply["next"][0]  # type: ignore[index]
     subprocess.run(["bash", "-c", f"{named} && {first}"], cwd=tmp_path, env=environ, check=True, capture_output=True)
-    assert {"train.py", "program.md", ".gitignore"} <= set(git(tmp_path, "ls-files").split())
-    assert not {"pyvenv.cfg", "a.pt", "big"} & {Path(one).name for one in git(tmp_path, "ls-files").split("\n")}
+    known = set(git(tmp_path, "ls-files").split())
+    assert {"train.py", "program.md", ".gitignore", "rl/env/train.py", "rl/big", "out/model.json"} <= known
+    assert not {"big", "out/a.pt", "out/b.pt"} & known
+    assert not [one for one in known if one.endswith("pyvenv.cfg")]
 
 
 def test_what_is_shown_and_not_agreed_to_is_not_written(tmp_path: Path) -> None:
@@ -175,6 +179,8 @@ def test_a_lab_is_sent_on(tmp_path: Path) -> None:
         ("Final loss: 0.93.", 0.93),
         ("loss: 12,345", 12345.0),
         ("loss: 0.5,0.7", 0.5),
+        ("loss: 3.2ms", 3.2),
+        ("loss: 0.93s.", 0.93),
         ("loss: 1.2.3", None),
         ("loss: nanometres", None),
     ],
@@ -248,6 +254,14 @@ def test_the_number_is_one_of_the_command_that_was_named(tmp_path: Path) -> None
     proposed = propose(look(tmp_path, ["opt.py", "train.py"], "python opt.py"), run="python opt.py")
     assert proposed is not None
     assert parse_program(proposed.files["program.md"]).arena.metric.name == "score"
+
+
+def test_a_number_may_be_named_as_it_is_printed_or_as_the_arena_names_it(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text('print(f"val loss: {1}")\n')
+    for metric in ("val loss", "val_loss"):
+        proposed = propose(look(tmp_path, ["train.py"]), metric=metric)
+        assert proposed is not None
+        assert 'NAME = "val loss"' in proposed.files["measure.py"]
 
 
 def test_looking_at_nothing_finds_nothing(tmp_path: Path) -> None:

@@ -204,6 +204,19 @@ def test_the_model_cannot_answer_in_the_scorers_place(tmp_path: Path, home: Path
     assert left_by(tmp_path, home, forging, 0.5).said() == {"score": pytest.approx(bits(0.5), abs=1e-5)}
 
 
+MOVING = """
+made = pathlib.Path(tempfile.mkdtemp())
+(made / "new").mkdir()
+(made / "new" / "kernel").write_text("")
+os.replace(made / "new" / "kernel", made / "kernel")
+"""
+
+
+def test_a_model_may_move_files_between_folders_as_compilers_do(tmp_path: Path, home: Path, text: None) -> None:
+    compiling = TRAIN.replace("def main", f"import os, pathlib, tempfile\n{MOVING}\ndef main")
+    assert left_by(tmp_path, home, compiling, 0.5).said() == {"score": pytest.approx(bits(0.5), abs=1e-5)}
+
+
 def test_a_word_where_logits_are_awaited_and_a_file_that_is_gone_are_no_score(
     tmp_path: Path, home: Path, text: None
 ) -> None:

@@ -139,6 +139,8 @@ def test_from_a_linked_work_tree_an_editable_install_of_the_first_one_is_importe
     assert found.prefix == main / ".venv"
     assert found.sources == ("src",)
     assert main / "src" not in found.shown
+    scored = arena(score=f"{main}/.venv/bin/python score.py", run="/bin/sh train.sh")
+    assert main / "src" not in chosen(scored, tree, main, {"PATH": "/usr/bin:/bin", "HOME": "/nowhere"}, SERVER).shown
 
 
 def test_a_path_file_lets_a_run_read_packages_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from mcp_server.nouns.replies import Reply
 from mcp_server.repo.workspace import Workspace
 from mcp_server.setup.adopting.plan import Wanted, ends_like, plan
 from mcp_server.setup.newlab import in_repository
-from mcp_server.setup.proposing.arena import Proposed, propose, without_launcher
+from mcp_server.setup.proposing.arena import Proposed, propose
 from mcp_server.setup.proposing.looking import look, lying
 
 PROGRAM = "program.md"
@@ -87,7 +87,7 @@ def _looked(tree: Path, wanted: Wanted, run: str) -> tuple[InitReply, Proposed |
             return InitReply(folder=str(tree), words=words, next=steps), None
         except WorkspaceError:
             pass  # of no shape that is known, or nothing committed: it is looked at instead
-    seen = look(tree, _files(tree), without_launcher(run))
+    seen = look(tree, _files(tree), run)
     proposed = propose(seen, wanted.metric, wanted.direction, memo, run)
     if proposed is None:
         words = [

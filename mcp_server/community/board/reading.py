@@ -6,7 +6,7 @@ What muted and distrusted labs say is not shown. Words are strangers': quoted, b
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -88,8 +88,8 @@ def read(
         board = board_of(foreign, places)
         names = read_trust(places.trust).called(foreign.labs())
         found = _chosen(threads(board.posts), board, names, which, unread)
-        posts = _within(found[:limit], most)
-        told = sum(one.name in {thread.name for thread in found} for _, one in posts)
+        posts = _within(found[:limit], most, board.unread)
+        told = sum(depth == 0 for depth, _ in posts)  # each begins with its root
         reply = ThreadsReply(threads=len(found), unread=len(board.unread), left_out=len(found) - told)
         judged = _judged(foreign, places, {one.post.contract for _, one in posts})
         reply.posts = [_reply(foreign, board, names, judged, depth, one) for depth, one in posts]
@@ -103,12 +103,12 @@ def read(
     return reply
 
 
-def _within(found: Sequence[Thread], most: int) -> list[tuple[int, Posted]]:
+def _within(found: Sequence[Thread], most: int, unread: Collection[str]) -> list[tuple[int, Posted]]:
     """As many posts of these threads, each with its depth; a long thread leaves room for the others."""
     posts: list[tuple[int, Posted]] = []
     for place, thread in enumerate(found):
         room = most - len(posts)
-        posts += thread.newest(max(room // 2, room // (len(found) - place))) if room > 0 else ()
+        posts += thread.newest(max(room // 2, room // (len(found) - place)), unread) if room > 0 else ()
     return posts
 
 

@@ -6,7 +6,7 @@ begins a thread, and posts that reply to each other in a circle are cut apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from mcp_server.ledger.posts import Posted
@@ -28,11 +28,14 @@ class Thread:
     def latest(self) -> str:
         return max(one.post.at for _, one in self.posts)
 
-    def newest(self, most: int) -> tuple[tuple[int, Posted], ...]:
-        """Its beginning and the newest of what came of it, in its order: whoever talks without end fills no page."""
+    def newest(self, most: int, unread: Collection[str] = ()) -> tuple[tuple[int, Posted], ...]:
+        """Its beginning and the newest of what came of it, unread before read, in its order.
+
+        Whoever talks without end fills no page.
+        """
         if len(self.posts) <= most:
             return self.posts
-        rest = sorted((one for _, one in self.posts[1:]), key=lambda one: (one.post.at, one.name))
+        rest = sorted((one for _, one in self.posts[1:]), key=lambda one: (one.name in unread, one.post.at, one.name))
         kept = {self.name, *(one.name for one in rest[len(rest) - max(0, most - 1) :])}
         return tuple(row for row in self.posts if row[1].name in kept)
 

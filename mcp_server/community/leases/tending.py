@@ -9,6 +9,7 @@ fails costs nothing but the lease.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -59,7 +60,9 @@ class Tending:
         known, now = read_known(self._places), self._clock()
         before = {one.ref: one for one in known.theirs}
         had = {one.oid for one in known.theirs} | {one.oid for one in known.ours} | set(known.refused)
-        new = [(ref, oid) for ref, oid in listed.values() if oid not in had][:MOST]
+        new = [(ref, oid) for ref, oid in listed.values() if oid not in had]
+        # what was read and not remembered is new again, and may not stand first for ever
+        new = random.sample(new, min(MOST, len(new)))
         refused: dict[str, str] = {}
         read: dict[str, Held] = {}
         if new:

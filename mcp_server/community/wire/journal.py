@@ -7,6 +7,7 @@ its parents by their hash. `read` is the only door: it trusts nothing, our own j
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -217,7 +218,9 @@ def _bodies(store: Store, oids: Sequence[str]) -> dict[str, bytes]:
     return store.blobs(oids)
 
 
-def _refuse_large(sizes: Sequence[tuple[str, int] | None], what: str, kind: str, most: int, together: int) -> None:
+def _refuse_large(
+    sizes: Sequence[tuple[str, int] | None], what: str, kind: str, most: int, together: float = math.inf
+) -> None:
     """Raises Refused where one is missing, none of its kind or too large; or all of them together are."""
     total = 0
     for one in sizes:
@@ -311,7 +314,7 @@ def _check_code(
             if len(below) > 200_000:
                 raise Refused("its folders multiply without end")
         todo = below
-    _refuse_large(store.sizes(sorted(blobs)), "a file", "blob", CODE_BYTES, CODE_BYTES * len(blobs))  # never read here
+    _refuse_large(store.sizes(sorted(blobs)), "a file", "blob", CODE_BYTES)  # never held in memory
 
 
 def _check_names(tree: Mapping[str, tuple[str, str]], at: str) -> None:

@@ -182,7 +182,10 @@ class Errand:
         cards = self._cluster.cards(self.remote.lease) if self.remote.engine.resources.get("GPU") else ()
         errands = Errands(key=key, folder=self.folder.folder, shelves=shelves, cards=cards)
         if self._held():
-            raise Held
+            heard = self._ask("look", key)  # an answer to `begin` may have been lost: what has begun goes on
+            assert isinstance(heard, Heard)
+            if heard.state == "gone":
+                raise Held
         # weights of some GB take a while to lay out; asked again meanwhile, they would be sent into what is being read
         wrong = self._ask("begin", errands, seconds=UNPACK_SECONDS)
         if wrong:

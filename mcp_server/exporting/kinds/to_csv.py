@@ -10,6 +10,7 @@ from typing import Any
 from mcp_server.exporting.done import Done
 from mcp_server.exporting.kinds.tables import Record, into_file, ours
 from mcp_server.exporting.rows import SINGLE, Row
+from mcp_server.nouns.files import csv_fields
 from mcp_server.nouns.numbers import is_number
 
 # a spreadsheet would take text that begins so for a formula, and agents write some of it
@@ -22,10 +23,10 @@ def export(rows: Sequence[Row], where: str, project: str) -> Done:
 
 
 def _parse(content: bytes) -> list[Record]:
-    csv.field_size_limit(1 << 30)
-    reader = csv.DictReader(_text(content))
-    ours(reader.fieldnames or ())
-    return [{name: value for name, value in one.items() if value} for one in reader]
+    with csv_fields(1 << 30):
+        reader = csv.DictReader(_text(content))
+        ours(reader.fieldnames or ())
+        return [{name: value for name, value in one.items() if value} for one in reader]
 
 
 def _text(content: bytes) -> io.StringIO:

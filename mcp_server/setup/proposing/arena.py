@@ -78,7 +78,7 @@ def _measured(seen: Seen, metric: str, direction: Better | None, run: str) -> tu
     """The command whose number counts: one that was printed or written before, else the time it takes."""
     command = run or _command(seen)
     if metric:
-        found = next((one for one in seen.numbers if one.name == metric), Number(metric))
+        found = next((one for one in seen.numbers if metric in (one.name, one.metric)), Number(metric))
         if direction is None and not found.telling:
             raise NotNow(
                 f"Nothing says which way {metric} is better. Say it: autoresearch init "

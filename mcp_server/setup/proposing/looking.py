@@ -160,18 +160,19 @@ def lying(tree: Path) -> tuple[list[str], list[str]]:
 
     The latter are other people's packages, what Python compiled, and large files. Hidden files are in neither.
     """
-    files, others, large = [], set[str](), Counter[tuple[str, str]]()
+    files, others, large = [], set[str](), dict[str, list[str]]()
     for place, folders, names in os.walk(tree):
         inside = Path(place).relative_to(tree)
         packages = [one for one in folders if is_others(Path(place, one))]
-        others |= {"__pycache__/" if one == "__pycache__" else f"{(inside / one).as_posix()}/" for one in packages}
+        others |= {"__pycache__/" if one == "__pycache__" else f"/{(inside / one).as_posix()}/" for one in packages}
         folders[:] = sorted(one for one in folders if one not in packages and not one.startswith("."))
         for name in sorted(one for one in names if not one.startswith(".")):
             path = inside / name
             files.append(path.as_posix())
             if _size(tree / path) > LARGE_BYTES:
-                large[inside.as_posix(), path.suffix or path.name] += 1
-    patterns = [f"{'' if folder == '.' else f'{folder}/'}*{suffix}" for folder, suffix in large]
+                alike = path.with_name(f"*{path.suffix}") if path.suffix else path
+                large.setdefault(f"/{alike.as_posix()}", []).append(f"/{path.as_posix()}")
+    patterns = [them[0] if len(them) == 1 else alike for alike, them in large.items()]
     return files, sorted(others) + sorted(patterns)
 
 
@@ -315,8 +316,8 @@ def columns(text: str, suffix: str) -> list[str]:
     """The names of the numbers in a file of results."""
     if suffix in (".csv", ".tsv"):
         try:
-            rows = list(csv.reader(text.splitlines(), delimiter="\t" if suffix == ".tsv" else ",", strict=True))
-        except csv.Error:  # a field without end
+            rows = list(csv.reader(text.splitlines(), delimiter="\t" if suffix == ".tsv" else ","))
+        except csv.Error:  # a field that is longer than any of a table
             return []
         heads, rows = rows[0] if rows else [], [row for row in rows[1:] if row]
         # the last row may be without some: loggers leave a cell empty where it has no such number

@@ -23,12 +23,12 @@ FILE = ""  # where the command writes it (JSON, JSON lines, CSV or TSV); empty: 
 REPEATS = 1  # cpu_seconds is the least of so many
 
 # 1.5, 1e-3, 12,345; and nan, or the number from before a training diverged would be taken for its score
-NUMBER = r"([-+]?(?:(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?i:nan|inf(?:inity)?)))"
+NUMBER = r"([-+]?(?:(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?i:nan|inf(?:inity)?)\b))"
 
 
 def printed(text: str, name: str) -> float | None:
     """The last `name: 1.5`, `name = 1.5`, `"name": 1.5` or `name 1.5` of what was printed."""
-    found = re.findall(rf"(?<![\w.]){re.escape(name)}[\"']?\s*[:= ]\s*{NUMBER}(?!\w|\.\d)", text)
+    found = re.findall(rf"(?<![\w.]){re.escape(name)}[\"']?\s*[:= ]\s*{NUMBER}(?![\d_]|\.\d)", text)
     return float(found[-1].replace(",", "")) if found else None
 
 

@@ -24,7 +24,7 @@ def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
 
 
 def _tick(value: float) -> str:
-    return f"{round(value, 10):.6g}".replace("-", "−")
+    return f"{value:.6g}".replace("-", "−")
 
 
 def span(values: Sequence[float], edge: float = 0.05) -> tuple[float, float]:
