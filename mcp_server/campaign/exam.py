@@ -41,8 +41,8 @@ def totals_of(ledger: Ledger, arena: Arena, campaign: Campaign) -> TotalsReply:
         reply.expected_false_keeps = progress.rounded(found.false_keeps, 2)
     exam = ledger.exam(campaign.tag)
     interval: list[float] = []
-    # one of code that is the incumbent no more, or was beside another baseline, says nothing of what is kept now
-    if exam is not None and exam.result and (exam.baseline, exam.incumbent) == (kept[0].number, kept[-1].number):
+    # one of code that is the incumbent no more says nothing of what is kept now
+    if exam is not None and exam.result and exam.incumbent == kept[-1].number:
         found = json.loads(exam.result)
         reply.exam_gain = progress.rounded(found.get("gain"))
         interval = found.get("interval") or []

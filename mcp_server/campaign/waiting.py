@@ -64,13 +64,16 @@ def until_decided(
     A change that goes on as an attempt on a later incumbent is followed there. However many repeats it takes: the
     referee's own rules bound them. Raises StillRunning where only the world is awaited, as `over` has it.
     """
+    scored = False
     while True:
         try:
             reply = lab.commit_or_revert(number, decision, learned)
-        except StillRunning:  # itself, or the incumbent that is run again for it
-            if field_seconds < math.inf and over(lab.read_score(number), field_seconds):
+        except StillRunning:  # itself, or what it is compared with
+            if scored and field_seconds < math.inf:
                 raise
-            until_finished(lab, number, tell, field_seconds)
+            scored = not until_finished(lab, number, tell, field_seconds).open
+            if not scored:
+                raise
             time.sleep(POLL_SECONDS)
             continue
         if reply.decision not in ("confirming", "rebased"):

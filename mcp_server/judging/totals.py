@@ -102,9 +102,8 @@ class Line:
         gains: dict[int, float | None] = {}
         for one in keeps:
             found, back = one.verdict, gains.get(one.takes_back or 0)
-            gains[one.number] = found.change
+            gain = gains[one.number] = found.change if back is None else -back
             score = begun if one.kind == Kind.BASELINE else found.score
-            gain = found.change if back is None else -back
             level = self.level(score, gain, found.against, found.comparison)
             if level is not None:
                 self._places[one.number] = Place(level, level != score)

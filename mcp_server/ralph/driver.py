@@ -242,7 +242,7 @@ class _Loop:
             outcome = Outcome.HUNG
         elif outcome is Outcome.NOTHING and ended.exit_status != 0:
             outcome = Outcome.CRASHED
-        elif outcome is Outcome.NOTHING and numbers:
+        elif outcome is Outcome.NOTHING and numbers and not settled.said:
             outcome = Outcome.REVERTED  # it ran and decided by itself, and kept nothing
         if ended.hung:
             said.append(f"It was ended after {limit:.0f} s, with everything it had started.")

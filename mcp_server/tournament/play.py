@@ -25,7 +25,6 @@ from mcp_server.nouns.records import Kind
 from mcp_server.nouns.rows import Draws
 from mcp_server.ralph import driver
 from mcp_server.ralph.pacing import End, Lap, Limits, Outcome, spent
-from mcp_server.ralph.settling import Position
 from mcp_server.repo.git import Repository
 from mcp_server.tournament import ground
 from mcp_server.tournament.plan import BUILT_IN, ArmPlan, TournamentPlan
@@ -201,22 +200,21 @@ class Tournament:
         write_atomically(self.folder / STATE, self.state.model_dump_json(indent=1).encode(), mode=0o600)
 
 
-class _Heard:
+class _Heard(driver.Audience):
     """A loop's audience, as lines."""
 
     def __init__(self, say: Callable[[str], None], laps: list[Lap], note: Callable[[], None]) -> None:
         """laps: where each turn is written; note: called after each."""
-        self.say, self.laps, self.note = say, laps, note
+        self.tell, self.laps, self.note = say, laps, note
 
-    def began(self, number: int, position: Position) -> None: ...
-
-    def heard(self, number: int, seconds: float, line: str) -> None: ...
+    def say(self, words: str) -> None:
+        self.tell(words)
 
     def ended(self, turn: driver.Turn) -> None:
         self.laps.append(Lap(turn.outcome, turn.cost_usd))
         self.note()
         score = "no score" if turn.score is None else f"best {turn.score:g}"
-        self.say(f"  turn {turn.number}: {turn.outcome}, {score}")
+        self.tell(f"  turn {turn.number}: {turn.outcome}, {score}")
 
 
 def _start(lab: Lab, tag: str, calibrate: int, draws: Draws) -> None:

@@ -69,12 +69,19 @@ def test_what_still_runs_here_is_waited_for() -> None:
 
 
 @pytest.mark.usefixtures("at_once")
+def test_what_ends_between_two_questions_is_decided() -> None:
+    lab = Played([OPEN, decided("kept")], [SCORED])
+    assert waiting.until_decided(lab, 3, "auto", field_seconds=0).decision == "kept"
+
+
+@pytest.mark.usefixtures("at_once")
 def test_a_change_that_goes_on_is_followed() -> None:
     lab = Played([decided("rebased", carried_on=5), decided("reverted")], [SCORED])
     assert waiting.until_decided(lab, 3, "auto").decision == "reverted"
     assert lab.asked == [3, 5]
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
     ("decisions", "scores"),
     [

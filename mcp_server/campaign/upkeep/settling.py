@@ -142,8 +142,9 @@ def asked_again(bench: Bench, campaign: Campaign, experiment: Experiment, decisi
     In the work tree where it was made: whoever calls elsewhere touches nobody's next idea.
     """
     done = CaughtUp()
-    here = bench.tree_of(experiment) is bench.workspace
-    if here and decision == "revert" == experiment.decision and experiment.settled:
+    again = decision == "revert" == experiment.decision and experiment.settled
+    if again and bench.tree_of(experiment) is bench.workspace:
+        bench.workspace.guard()
         with contextlib.suppress(GitError):  # git lost its snapshot, and nothing is left to compare the files with
             _put_back(bench, campaign, experiment, done)
     return done

@@ -96,7 +96,7 @@ def collect(lab: Readable, scope: Scope) -> Material:
             course=tuple(one for one in course if one.number != baseline.number),
             contract=contract_of(lab.workspace, campaign, arena),
             seeds=tuple(sorted({run.seed for one in course for run in one.runs if run.counts})),
-            exam_seeds=exam.seeds if exam is not None and exam.result else (),
+            exam_seeds=exam.seeds if exam is not None and found.totals.exam_gain is not None else (),
             agents=tuple(sorted({one.experiment.proposer.agent for one in course})),
             ablations=_ablations(found.kept, course),
             replications=_replications(lab, beside, found),
